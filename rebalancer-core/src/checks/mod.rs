@@ -1,0 +1,27 @@
+//! Checks: rules applied to a snapshot or to a pod, each a small function of its own, each
+//! recorded with its verdict and its numbers even when it passes.
+
+mod pod;
+mod workload;
+
+pub use pod::Ineligible;
+pub(crate) use pod::{eligibility, ineligible};
+pub use workload::{Check, Finding, Verdict};
+pub(crate) use workload::{
+    autoscaler, changed_since, coverage, measured_once, metrics_complete, minimum_ready, rollout,
+    settled, target,
+};
+
+/// How many things a message names before it stops.
+const NAMED: usize = 5;
+
+/// The first few of a list in words, and how many more there are.
+pub(crate) fn list_some(items: impl Iterator<Item = String>) -> String {
+    let mut items = items;
+    let mut named: Vec<String> = items.by_ref().take(NAMED).collect();
+    match items.count() {
+        0 => {}
+        more => named.push(format!("and {more} more")),
+    }
+    named.join(", ")
+}

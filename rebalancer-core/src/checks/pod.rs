@@ -1,0 +1,264 @@
+//! The checks on one pod: each failure makes it ineligible, with the numbers.
+
+use serde::{Deserialize, Serialize};
+
+use super::workload::{Check, Finding, Verdict};
+use crate::model::{Evictability, Pod, PodPhase, SampleFault, Seconds};
+use crate::policy::Policy;
+
+/// Why a pod may not be a victim.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Ineligible {
+    /// The workload does not own it.
+    #[error("not owned by the workload")]
+    NotOwned,
+    /// Its phase is not Running.
+    #[error("phase {phase}")]
+    NotRunning {
+        /// Its phase.
+        phase: PodPhase,
+    },
+    /// It is on its way out.
+    #[error("terminating")]
+    Terminating,
+    /// Its Ready condition is not true.
+    #[error("not ready")]
+    NotReady,
+    /// The metrics do not know it.
+    #[error("not measured")]
+    NotMeasured,
+    /// The metrics' answer for it is not a load.
+    #[error("{fault}")]
+    Unusable {
+        /// What the answer was.
+        fault: SampleFault,
+    },
+    /// Its newest sample is too old, or has no known age although ages are known.
+    #[error("stale: {}", stale(*.age_seconds, *.maximum_seconds))]
+    Stale {
+        /// Age of the newest sample, in seconds; `None` when there was none.
+        age_seconds: Option<Seconds>,
+        /// The age that is allowed, in seconds.
+        maximum_seconds: Seconds,
+    },
+    /// Its load was counted more than once.
+    #[error("measured {series} times over")]
+    MeasuredTwice {
+        /// How often the same container was found in the metrics.
+        series: u32,
+    },
+    /// It is younger than the rate window: its rate is not yet its load.
+    #[error("too young: {age_seconds:.0} s of at least {minimum_seconds:.0} s")]
+    TooYoung {
+        /// Its age, in seconds.
+        age_seconds: Seconds,
+        /// The age that is needed, in seconds.
+        minimum_seconds: Seconds,
+    },
+    /// An annotation asks to leave it alone.
+    #[error("opted out by {annotation}")]
+    OptedOut {
+        /// The annotation, as `key: value`.
+        annotation: String,
+    },
+    /// No controller would replace it.
+    #[error("no controller would replace it")]
+    Bare,
+    /// A kubelet's static pod.
+    #[error("a static pod's mirror")]
+    Mirror,
+    /// A DaemonSet's pod.
+    #[error("owned by a DaemonSet")]
+    DaemonSet,
+}
+
+fn stale(age: Option<Seconds>, maximum: Seconds) -> String {
+    match age {
+        Some(age) => {
+            format!("newest sample {age:.0} s old, at most {maximum:.0} s allowed")
+        }
+        None => "no recent sample".into(),
+    }
+}
+
+impl Ineligible {
+    /// The word for the reason, as documents have it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NotOwned => "not_owned",
+            Self::NotRunning { .. } => "not_running",
+            Self::Terminating => "terminating",
+            Self::NotReady => "not_ready",
+            Self::NotMeasured => "not_measured",
+            Self::Unusable { .. } => "unusable",
+            Self::Stale { .. } => "stale",
+            Self::MeasuredTwice { .. } => "measured_twice",
+            Self::TooYoung { .. } => "too_young",
+            Self::OptedOut { .. } => "opted_out",
+            Self::Bare => "bare",
+            Self::Mirror => "mirror",
+            Self::DaemonSet => "daemon_set",
+        }
+    }
+}
+
+/// Every check on one pod, in the order a person would ask.
+const CHECKS: [fn(&Pod, &Policy, bool) -> Option<Ineligible>; 8] = [
+    owned,
+    running,
+    terminating,
+    ready,
+    measured,
+    old_enough,
+    not_opted_out,
+    evictable,
+];
+
+/// Why `pod` is not eligible; empty when it is. `freshness_known` is the snapshot's.
+pub(crate) fn ineligible(pod: &Pod, policy: &Policy, freshness_known: bool) -> Vec<Ineligible> {
+    CHECKS
+        .iter()
+        .filter_map(|check| check(pod, policy, freshness_known))
+        .collect()
+}
+
+fn owned(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
+    (!pod.owned).then_some(Ineligible::NotOwned)
+}
+
+fn running(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
+    (pod.phase != PodPhase::Running).then_some(Ineligible::NotRunning { phase: pod.phase })
+}
+
+fn terminating(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
+    pod.terminating.then_some(Ineligible::Terminating)
+}
+
+fn ready(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
+    (!pod.ready).then_some(Ineligible::NotReady)
+}
+
+/// The pod has a load that can be trusted: finite, fresh, counted once.
+pub(crate) fn measured(pod: &Pod, policy: &Policy, freshness_known: bool) -> Option<Ineligible> {
+    if let Some(fault) = pod.fault {
+        return Some(Ineligible::Unusable { fault });
+    }
+    if pod.load.is_none() {
+        return Some(Ineligible::NotMeasured);
+    }
+    if pod.series > 1 {
+        return Some(Ineligible::MeasuredTwice { series: pod.series });
+    }
+    let maximum = policy.maximum_sample_age_seconds;
+    let fresh = match pod.sample_age_seconds {
+        Some(age) => age <= maximum,
+        None => !freshness_known,
+    };
+    (!fresh).then_some(Ineligible::Stale {
+        age_seconds: pod.sample_age_seconds,
+        maximum_seconds: maximum,
+    })
+}
+
+fn old_enough(pod: &Pod, policy: &Policy, _: bool) -> Option<Ineligible> {
+    let minimum = policy.minimum_pod_age_seconds;
+    pod.age_seconds
+        .filter(|age| *age < minimum)
+        .map(|age| Ineligible::TooYoung {
+            age_seconds: age,
+            minimum_seconds: minimum,
+        })
+}
+
+fn not_opted_out(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
+    pod.opted_out
+        .clone()
+        .map(|annotation| Ineligible::OptedOut { annotation })
+}
+
+fn evictable(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
+    match pod.evictability {
+        Evictability::Evictable => None,
+        Evictability::Bare => Some(Ineligible::Bare),
+        Evictability::Mirror => Some(Ineligible::Mirror),
+        Evictability::DaemonSet => Some(Ineligible::DaemonSet),
+    }
+}
+
+/// The checks on the pods taken together: some pod must be eligible.
+pub(crate) fn eligibility<'a>(reasons: impl ExactSizeIterator<Item = &'a [Ineligible]>) -> Check {
+    let pods = reasons.len();
+    let mut eligible = 0;
+    let mut ineligible = std::collections::BTreeMap::new();
+    for reasons in reasons {
+        if reasons.is_empty() {
+            eligible += 1;
+        }
+        for reason in reasons {
+            *ineligible.entry(reason.as_str().to_owned()).or_insert(0) += 1;
+        }
+    }
+    Check::new(
+        Verdict::pass_if(eligible > 0),
+        Finding::EligiblePods {
+            pods,
+            eligible,
+            ineligible,
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Load;
+    use rstest::rstest;
+
+    fn healthy() -> Pod {
+        Pod::new("a").with_load(Load::new(1.0).unwrap())
+    }
+
+    fn seconds(value: f64) -> Option<Seconds> {
+        Some(Seconds::new(value).unwrap())
+    }
+
+    #[rstest]
+    #[case::healthy(healthy(), &[])]
+    #[case::owner(Pod { owned: false, ..healthy() }, &["not_owned"])]
+    #[case::phase(Pod { phase: PodPhase::Pending, ready: false, ..healthy() }, &["not_running", "not_ready"])]
+    #[case::terminating(Pod { terminating: true, ..healthy() }, &["terminating"])]
+    #[case::ready(Pod { ready: false, ..healthy() }, &["not_ready"])]
+    #[case::absent(Pod { load: None, ..healthy() }, &["not_measured"])]
+    #[case::nan(Pod { load: None, fault: Some(SampleFault::NotFinite), ..healthy() }, &["unusable"])]
+    #[case::fresh(Pod { sample_age_seconds: seconds(150.0), ..healthy() }, &[])]
+    #[case::stale(Pod { sample_age_seconds: seconds(150.1), ..healthy() }, &["stale"])]
+    #[case::doubled(Pod { series: 2, ..healthy() }, &["measured_twice"])]
+    #[case::old(Pod { age_seconds: seconds(300.0), ..healthy() }, &[])]
+    #[case::young(Pod { age_seconds: seconds(299.9), ..healthy() }, &["too_young"])]
+    #[case::annotation(Pod { opted_out: Some("rebalancer.io/skip: true".into()), ..healthy() }, &["opted_out"])]
+    #[case::bare(Pod { evictability: Evictability::Bare, ..healthy() }, &["bare"])]
+    #[case::mirror(Pod { evictability: Evictability::Mirror, ..healthy() }, &["mirror"])]
+    #[case::daemon_set(Pod { evictability: Evictability::DaemonSet, ..healthy() }, &["daemon_set"])]
+    fn each_check_has_its_own_reason(#[case] pod: Pod, #[case] expected: &[&str]) {
+        let reasons = ineligible(&pod, &Policy::default(), false);
+        let words: Vec<&str> = reasons.iter().map(Ineligible::as_str).collect();
+        assert_eq!(words, expected);
+        // The word in the documents is the same.
+        for reason in &reasons {
+            assert_eq!(
+                serde_json::to_value(reason).unwrap()["reason"],
+                reason.as_str()
+            );
+        }
+    }
+
+    #[test]
+    fn where_ages_are_known_a_missing_one_is_stale() {
+        let reasons = ineligible(&healthy(), &Policy::default(), true);
+        assert_eq!(reasons.len(), 1);
+        assert_eq!(reasons[0].to_string(), "stale: no recent sample");
+    }
+}

@@ -1,0 +1,498 @@
+//! The decision: rotate or hold, always with the analysis and every check.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::checks::{self, Check, Finding, Ineligible, Verdict, list_some};
+use crate::model::{Load, Pod, PodUid, Seconds, WorkloadRef};
+use crate::plan::{InvalidPlan, Plan, Role, Victim};
+use crate::policy::{Policy, Strategy};
+use crate::snapshot::{Snapshot, mean, resolve};
+use crate::strategy::rotate_outliers::{self, RotateOutliers, rotate_outliers};
+
+/// What to do about a snapshot, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(try_from = "DecisionDocument", into = "DecisionDocument")]
+pub struct Decision {
+    /// The workload it is about.
+    pub workload: WorkloadRef,
+    /// What to do.
+    pub action: Action,
+    /// The whole decision in one sentence, with its numbers.
+    pub message: String,
+    /// The numbers.
+    pub analysis: Analysis,
+    /// Every check on the snapshot, passed or not.
+    pub checks: Vec<Check>,
+    /// Every pod: most loaded first, then those without a load by name.
+    pub pods: Vec<PodAssessment>,
+}
+
+impl Decision {
+    /// The plan, when the decision is to rotate.
+    #[must_use]
+    pub fn plan(&self) -> Option<&Plan> {
+        match &self.action {
+            Action::Rotate(plan) => Some(plan),
+            Action::Hold(_) => None,
+        }
+    }
+
+    /// The reason, when the decision is to hold.
+    #[must_use]
+    pub fn hold_reason(&self) -> Option<HoldReason> {
+        match self.action {
+            Action::Rotate(_) => None,
+            Action::Hold(reason) => Some(reason),
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Carry out this plan.
+    Rotate(Plan),
+    /// Evict nobody.
+    Hold(HoldReason),
+}
+
+/// Why nobody is evicted. The words never change their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReason {
+    /// The workload's controller is rolling out or scaling.
+    RolloutInProgress,
+    /// An autoscaler is scaling.
+    AutoscalerScaling,
+    /// A pod became ready within the cooldown, or is terminating.
+    GroupNotSettled,
+    /// The workload has no ready pod.
+    NoReadyPods,
+    /// The metrics may lack something.
+    MetricsPartial,
+    /// The metrics count pods more than once.
+    PodsMeasuredTwice,
+    /// Too few of the ready pods have a load to trust.
+    InsufficientCoverage,
+    /// No pod may be a victim.
+    NoEligiblePods,
+    /// There is no target, or several.
+    TargetUnknown,
+    /// No pod is above the threshold.
+    WithinTolerance,
+    /// Hottest and coldest are too close to each other.
+    ImprovementTooSmall,
+    /// Too few ready pods would be left.
+    MinimumPods,
+}
+
+impl HoldReason {
+    /// The word, as documents have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RolloutInProgress => "rollout_in_progress",
+            Self::AutoscalerScaling => "autoscaler_scaling",
+            Self::GroupNotSettled => "group_not_settled",
+            Self::NoReadyPods => "no_ready_pods",
+            Self::MetricsPartial => "metrics_partial",
+            Self::PodsMeasuredTwice => "pods_measured_twice",
+            Self::InsufficientCoverage => "insufficient_coverage",
+            Self::NoEligiblePods => "no_eligible_pods",
+            Self::TargetUnknown => "target_unknown",
+            Self::WithinTolerance => "within_tolerance",
+            Self::ImprovementTooSmall => "improvement_too_small",
+            Self::MinimumPods => "minimum_pods",
+        }
+    }
+
+    /// The hold says that something needed is not known or not trusted, rather than that there
+    /// is nothing to do or that now is not the time.
+    #[must_use]
+    pub fn lacks_knowledge(self) -> bool {
+        match self {
+            Self::MetricsPartial
+            | Self::PodsMeasuredTwice
+            | Self::InsufficientCoverage
+            | Self::TargetUnknown => true,
+            Self::RolloutInProgress
+            | Self::AutoscalerScaling
+            | Self::GroupNotSettled
+            | Self::NoReadyPods
+            | Self::NoEligiblePods
+            | Self::WithinTolerance
+            | Self::ImprovementTooSmall
+            | Self::MinimumPods => false,
+        }
+    }
+
+    /// The reason that goes with a failed check.
+    fn of(finding: &Finding) -> Self {
+        match finding {
+            Finding::Rollout { .. } => Self::RolloutInProgress,
+            Finding::Autoscaler { .. } => Self::AutoscalerScaling,
+            Finding::Settled { .. } => Self::GroupNotSettled,
+            Finding::MetricsComplete { .. } => Self::MetricsPartial,
+            Finding::MeasuredOnce { .. } => Self::PodsMeasuredTwice,
+            Finding::Coverage { percent: None, .. } => Self::NoReadyPods,
+            Finding::Coverage {
+                percent: Some(_), ..
+            } => Self::InsufficientCoverage,
+            Finding::EligiblePods { .. } => Self::NoEligiblePods,
+            Finding::Target { .. } => Self::TargetUnknown,
+            Finding::MinimumReady { .. } => Self::MinimumPods,
+        }
+    }
+}
+
+/// The numbers of a decision, all loads in cores. Means, variance and maximum are over the
+/// eligible pods; what could not be computed is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Analysis {
+    /// Pods in the snapshot.
+    pub pods: usize,
+    /// Pods that are owned, Running, Ready and not terminating.
+    pub ready: usize,
+    /// Pods that may be victims.
+    pub eligible: usize,
+    /// Mean load.
+    pub mean: Option<f64>,
+    /// Population variance of the loads, in cores².
+    pub variance: Option<f64>,
+    /// The highest load.
+    pub max: Option<f64>,
+    /// The target.
+    pub target: Option<f64>,
+    /// Tolerance × target: a pod above it is hot.
+    pub threshold: Option<f64>,
+    /// Mean load of the hottest.
+    pub top_mean: Option<f64>,
+    /// Mean load of hottest and coldest together.
+    pub both_mean: Option<f64>,
+    /// `(top_mean − both_mean) / top_mean × 100`: of the chosen pods, not a forecast.
+    pub improvement_percent: Option<f64>,
+}
+
+/// What a decision makes of one pod.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PodAssessment {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: PodUid,
+    /// Its load, in cores; absent when not measured.
+    pub load: Option<Load>,
+    /// Age of the newest sample behind the load, in seconds; absent when not known.
+    pub sample_age_seconds: Option<Seconds>,
+    /// Its age, in seconds; absent when not known.
+    pub age_seconds: Option<Seconds>,
+    /// It may be a victim.
+    pub eligible: bool,
+    /// Why it may not, every reason.
+    pub reasons: Vec<Ineligible>,
+    /// Its role, by the strategy, whether or not the plan is carried out.
+    pub role: Option<Role>,
+}
+
+/// Decides what to do about one workload.
+///
+/// Pure: the same snapshot and policy give the same decision, whatever the order of the pods.
+/// The strategy is applied even when a check fails, so that the decision shows what would have
+/// been; the action is then to hold with the reason of the first check that failed.
+#[must_use]
+pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
+    let pods = in_order(snapshot);
+    let freshness_known = snapshot.data().freshness_known;
+    let reasons: Vec<Vec<Ineligible>> = pods
+        .iter()
+        .map(|pod| checks::ineligible(pod, policy, freshness_known))
+        .collect();
+    let eligible: Vec<&Pod> = pods
+        .iter()
+        .zip(&reasons)
+        .filter(|(_, reasons)| reasons.is_empty())
+        .map(|(pod, _)| *pod)
+        .collect();
+    let loads: Vec<Load> = eligible.iter().filter_map(|pod| pod.load).collect();
+
+    let target = resolve(snapshot, &eligible);
+    let threshold = target
+        .as_ref()
+        .ok()
+        .map(|target| policy.tolerance.get() * target.cores.get());
+    let outliers = threshold.map(|threshold| match policy.strategy {
+        Strategy::RotateOutliers => rotate_outliers(
+            &loads,
+            threshold,
+            policy.top_k,
+            policy.minimum_improvement_percent,
+        ),
+    });
+    let chosen = outliers
+        .as_ref()
+        .map(|outliers| victims(&eligible, outliers))
+        .unwrap_or_default();
+    let ready = snapshot.ready();
+    let plan = outliers
+        .as_ref()
+        .filter(|outliers| outliers.verdict == rotate_outliers::Verdict::Rotate)
+        .and_then(|_| Plan::new(chosen.clone(), policy.max_unavailable.wave_size(ready)));
+
+    let checks = vec![
+        checks::rollout(snapshot),
+        checks::autoscaler(snapshot),
+        checks::settled(snapshot, policy),
+        checks::metrics_complete(snapshot),
+        checks::measured_once(snapshot),
+        checks::coverage(snapshot, policy),
+        checks::eligibility(reasons.iter().map(Vec::as_slice)),
+        checks::target(&target),
+        checks::minimum_ready(ready, plan.as_ref(), policy),
+    ];
+    let analysis = Analysis {
+        pods: pods.len(),
+        ready,
+        eligible: eligible.len(),
+        target: target.as_ref().ok().map(|target| target.cores.get()),
+        threshold,
+        top_mean: outliers.as_ref().and_then(|outliers| outliers.top_mean),
+        both_mean: outliers.as_ref().and_then(|outliers| outliers.both_mean),
+        improvement_percent: outliers
+            .as_ref()
+            .and_then(|outliers| outliers.improvement_percent),
+        ..distribution(&loads)
+    };
+    let (action, message) = conclude(&checks, outliers.as_ref(), plan, &chosen, &analysis, policy);
+    let assessments = assess(&pods, reasons, &chosen);
+    Decision {
+        workload: snapshot.workload().clone(),
+        action,
+        message,
+        analysis,
+        checks,
+        pods: assessments,
+    }
+}
+
+/// The pods most loaded first, ties by name, those without a load last.
+fn in_order(snapshot: &Snapshot) -> Vec<&Pod> {
+    // The loads are beside each other while sorting: looking each up in its pod is slower.
+    let mut pods: Vec<(Reverse<Option<Load>>, &Pod)> = snapshot
+        .pods()
+        .iter()
+        .map(|pod| (Reverse(pod.load), pod))
+        .collect();
+    pods.sort_unstable_by(|(load, pod), (other_load, other)| {
+        load.cmp(other_load).then_with(|| pod.name.cmp(&other.name))
+    });
+    pods.into_iter().map(|(_, pod)| pod).collect()
+}
+
+/// Hottest by load descending, then coldest by load ascending; ties by name, ascending.
+fn victims(eligible: &[&Pod], outliers: &RotateOutliers) -> Vec<Victim> {
+    let (hottest, others) = eligible.split_at(outliers.hottest);
+    // Only the end of the list is put the other way round, from the first of the equals on.
+    let warmest = others
+        .len()
+        .checked_sub(outliers.coldest)
+        .and_then(|first| others.get(first))
+        .and_then(|pod| pod.load);
+    let first = others.partition_point(|pod| pod.load > warmest);
+    let mut coldest = others[first..].to_vec();
+    coldest.sort_unstable_by(|a, b| (a.load, a.name.as_str()).cmp(&(b.load, b.name.as_str())));
+    coldest.truncate(outliers.coldest);
+    let with_role = |role: Role, pods: &[&Pod]| -> Vec<Victim> {
+        pods.iter()
+            .filter_map(|pod| {
+                Some(Victim {
+                    name: pod.name.clone(),
+                    uid: pod.uid.clone(),
+                    role,
+                    load: pod.load?,
+                    wave: 1,
+                })
+            })
+            .collect()
+    };
+    let mut victims = with_role(Role::Hottest, hottest);
+    victims.extend(with_role(Role::Coldest, &coldest));
+    victims
+}
+
+/// Mean, variance and maximum.
+fn distribution(loads: &[Load]) -> Analysis {
+    if loads.is_empty() {
+        return Analysis::default();
+    }
+    let values = || loads.iter().map(|load| load.get());
+    let average = mean(values());
+    Analysis {
+        mean: Some(average),
+        variance: Some(mean(values().map(|value| (value - average).powi(2)))),
+        max: loads.first().map(|load| load.get()),
+        ..Analysis::default()
+    }
+}
+
+/// The action, and the sentence that says why.
+fn conclude(
+    checks: &[Check],
+    outliers: Option<&RotateOutliers>,
+    plan: Option<Plan>,
+    chosen: &[Victim],
+    analysis: &Analysis,
+    policy: &Policy,
+) -> (Action, String) {
+    let failed = |check: &&Check| check.verdict == Verdict::Fail;
+    if let Some(check) = checks.iter().find(failed) {
+        return (
+            Action::Hold(HoldReason::of(&check.finding)),
+            check.message.clone(),
+        );
+    }
+    let number = Option::unwrap_or_default;
+    let threshold = format!(
+        "{:.3} cores ({} × target {:.3})",
+        number(analysis.threshold),
+        policy.tolerance,
+        number(analysis.target)
+    );
+    let change = || {
+        format!(
+            "mean of the hottest {:.3} cores, together with the coldest {:.3}: {:.1} %",
+            number(analysis.top_mean),
+            number(analysis.both_mean),
+            number(analysis.improvement_percent)
+        )
+    };
+    let named = |role: Role| {
+        let names = chosen
+            .iter()
+            .filter(|victim| victim.role == role)
+            .map(|victim| victim.name.clone());
+        list_some(names)
+    };
+    let minimum = policy.minimum_improvement_percent;
+    match (outliers.map(|outliers| outliers.verdict), plan) {
+        (Some(rotate_outliers::Verdict::Rotate), Some(plan)) => {
+            let message = format!(
+                "evict {} of {} pods: {} above the threshold of {threshold} with {} as the \
+                 coldest; {}, more than {minimum} %",
+                plan.victims().len(),
+                analysis.pods,
+                named(Role::Hottest),
+                named(Role::Coldest),
+                change(),
+            );
+            (Action::Rotate(plan), message)
+        }
+        (Some(rotate_outliers::Verdict::ImprovementTooSmall), _) => (
+            Action::Hold(HoldReason::ImprovementTooSmall),
+            format!(
+                "{} above the threshold of {threshold}, but the pods to rotate are too alike: {}, \
+                 more than {minimum} % is needed",
+                named(Role::Hottest),
+                change(),
+            ),
+        ),
+        // Without a target or without a plan a check has failed above.
+        (
+            Some(rotate_outliers::Verdict::WithinTolerance | rotate_outliers::Verdict::Rotate)
+            | None,
+            _,
+        ) => (
+            Action::Hold(HoldReason::WithinTolerance),
+            format!(
+                "no pod is above the threshold of {threshold}; the most loaded spends {:.3}",
+                number(analysis.max)
+            ),
+        ),
+    }
+}
+
+fn assess(pods: &[&Pod], reasons: Vec<Vec<Ineligible>>, chosen: &[Victim]) -> Vec<PodAssessment> {
+    let roles: HashMap<&PodUid, Role> = chosen
+        .iter()
+        .map(|victim| (&victim.uid, victim.role))
+        .collect();
+    pods.iter()
+        .zip(reasons)
+        .map(|(pod, reasons)| PodAssessment {
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+            load: pod.load,
+            sample_age_seconds: pod.sample_age_seconds,
+            age_seconds: pod.age_seconds,
+            eligible: reasons.is_empty(),
+            reasons,
+            role: roles.get(&pod.uid).copied(),
+        })
+        .collect()
+}
+
+/// A decision as documents have it.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct DecisionDocument {
+    workload: WorkloadRef,
+    decision: ActionDocument,
+    analysis: Analysis,
+    victims: Vec<Victim>,
+    checks: Vec<Check>,
+    pods: Vec<PodAssessment>,
+}
+
+/// The action as documents have it.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "action", rename_all = "snake_case")]
+enum ActionDocument {
+    Rotate { message: String },
+    Hold { reason: HoldReason, message: String },
+}
+
+impl From<Decision> for DecisionDocument {
+    fn from(decision: Decision) -> Self {
+        let message = decision.message;
+        let (action, victims) = match decision.action {
+            Action::Rotate(plan) => (ActionDocument::Rotate { message }, plan.victims().to_vec()),
+            Action::Hold(reason) => (ActionDocument::Hold { reason, message }, Vec::new()),
+        };
+        Self {
+            workload: decision.workload,
+            decision: action,
+            analysis: decision.analysis,
+            victims,
+            checks: decision.checks,
+            pods: decision.pods,
+        }
+    }
+}
+
+impl TryFrom<DecisionDocument> for Decision {
+    type Error = InvalidPlan;
+    fn try_from(document: DecisionDocument) -> Result<Self, Self::Error> {
+        let (action, message) = match document.decision {
+            ActionDocument::Rotate { message } => {
+                let plan = Plan::try_from(document.victims)?;
+                (Action::Rotate(plan), message)
+            }
+            ActionDocument::Hold { reason, message } => (Action::Hold(reason), message),
+        };
+        Ok(Self {
+            workload: document.workload,
+            action,
+            message,
+            analysis: document.analysis,
+            checks: document.checks,
+            pods: document.pods,
+        })
+    }
+}

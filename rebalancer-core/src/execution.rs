@@ -1,0 +1,606 @@
+//! The execution: a state machine that turns a plan into actions, one event at a time.
+//!
+//! It does nothing by itself. Whoever drives it asks [`Execution::step`] what to do, does it, and
+//! tells [`Execution::handle`] what came of it and when, until the step is [`Step::Done`]:
+//!
+//! ```text
+//! wave ─► read pod ─► count ready ─► evict ─► next victim … ─► wait until ready ─► next wave
+//!            │             │           ├─ blocked: try again until the eviction timeout
+//!            └─ gone       └─ too few  └─ answer lost: read again, never evict again
+//! ```
+//!
+//! Rules it keeps, whatever the events:
+//! - a pod is evicted only right after it was read (same UID, ready, not terminating) and the
+//!   ready pods were counted, and only when the minimum is left without it;
+//! - no eviction is repeated unless the server said for certain that the last one had no effect;
+//! - a wave that did not work out entirely is the last one;
+//! - after a stop nothing is evicted;
+//! - every victim ends with an outcome.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::checks::changed_since;
+use crate::model::{PodUid, Rollout, WorkloadState};
+use crate::plan::{Plan, Victim};
+use crate::policy::ExecutionPolicy;
+use crate::ports::{EvictionAnswer, PodState};
+
+/// Between two tries of a blocked eviction, unless the server asks for another time; budgets are
+/// recomputed by a controller, so trying faster gains nothing.
+const BLOCKED_PAUSE: Duration = Duration::from_secs(5);
+/// A server that asks to be tried again at once is not.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// A server that asks for more patience than this gets no more: the timeout of the wave counts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Between two looks at the workload while replacements start.
+const READY_PAUSE: Duration = Duration::from_secs(2);
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Read this pod again; answer with [`Event::PodRead`].
+    ReadPod(Victim),
+    /// Count the ready pods, where any number from `enough` up will do; answer with
+    /// [`Event::ReadyCounted`].
+    CountReady {
+        /// A lower bound that is at least this much need not be exact.
+        enough: usize,
+    },
+    /// Evict this pod; answer with [`Event::EvictionAnswered`].
+    Evict(Victim),
+    /// Read the workload; answer with [`Event::WorkloadRead`].
+    ReadWorkload,
+    /// Let this much time pass; answer with [`Event::Elapsed`].
+    Wait(Duration),
+    /// Nothing: the execution is over.
+    Done,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The pod was read, or could not be.
+    PodRead(Result<PodState, String>),
+    /// The ready pods were counted, or could not be.
+    ReadyCounted(Result<usize, String>),
+    /// The eviction was answered.
+    EvictionAnswered(EvictionAnswer),
+    /// The workload was read, or could not be.
+    WorkloadRead(Result<WorkloadState, String>),
+    /// Time passed.
+    Elapsed,
+    /// Whoever runs us wants us to end (SIGTERM, a run-wide timeout). To be told between two
+    /// actions: an eviction on its way is answered first, so that its outcome is known.
+    Stop,
+}
+
+/// What became of one victim. The words never change their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum PodOutcome {
+    /// It was evicted; in a dry run: the server would have evicted it.
+    Evicted,
+    /// It was gone, or going, before we asked.
+    AlreadyGone,
+    /// A budget forbade it until the eviction timeout.
+    Blocked,
+    /// It was refused or failed, or the pod was no longer fit: it was not evicted by us.
+    Failed,
+    /// The answer was lost, and what became of the pod could not be told.
+    Unknown,
+    /// Its turn did not come.
+    NotAttempted,
+}
+
+impl PodOutcome {
+    /// The word, as documents have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Evicted => "evicted",
+            Self::AlreadyGone => "already_gone",
+            Self::Blocked => "blocked",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::NotAttempted => "not_attempted",
+        }
+    }
+
+    /// The pod is out of the group, as the plan wanted.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        match self {
+            Self::Evicted | Self::AlreadyGone => true,
+            Self::Blocked | Self::Failed | Self::Unknown | Self::NotAttempted => false,
+        }
+    }
+}
+
+/// Why an execution ended before its plan did. The words never change their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// It was asked to stop.
+    Stopped,
+    /// Too few ready pods would have been left.
+    MinimumPods,
+    /// The ready pods could not be counted.
+    ReadyUnknown,
+    /// Evicting is forbidden to us.
+    Forbidden,
+    /// A wave did not work out entirely, so that the next was not begun.
+    WaveIncomplete,
+    /// The replacements were not ready in time.
+    ReadyTimeout,
+    /// The workload was changed meanwhile.
+    WorkloadChanged,
+}
+
+/// How an execution went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutionOutcome {
+    /// Every victim is out.
+    Completed,
+    /// Some victim is not.
+    Incomplete,
+}
+
+/// What became of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ExecutionReport {
+    /// How it went.
+    pub outcome: ExecutionOutcome,
+    /// Why it ended before its plan did; absent when it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StopReason>,
+    /// The whole of it in one sentence, with its numbers.
+    pub message: String,
+    /// Nothing was changed: the server was only asked what it would do.
+    pub dry_run: bool,
+    /// Every victim, in the order of their turn.
+    pub pods: Vec<PodReport>,
+}
+
+/// What became of one victim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PodReport {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: PodUid,
+    /// What became of it.
+    pub outcome: PodOutcome,
+    /// More about it: the budget that blocked it, the error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A plan on its way. See the [module](self) for its rules.
+#[derive(Debug, Clone)]
+pub struct Execution {
+    policy: ExecutionPolicy,
+    victims: Vec<Victim>,
+    /// What became of each victim so far, in the same order.
+    reports: Vec<PodReport>,
+    ready_before: usize,
+    rollout_before: Option<Rollout>,
+    state: State,
+    /// The first victim of the next wave.
+    next_wave: usize,
+    /// Victims of the wave, still to be asked for in this round.
+    round: VecDeque<usize>,
+    /// Victims of the wave that were blocked in this round, and may try again in the next.
+    blocked: Vec<usize>,
+    /// When the next round may begin.
+    next_round: Duration,
+    /// When the wave's evictions must be done.
+    wave_deadline: Duration,
+    /// Evictions the server would have made in this wave of a dry run: those pods are still
+    /// counted as ready, since nothing happened to them.
+    pretended: usize,
+    /// Evictions whose answer was lost and whose pod was not seen to go: they may take effect at
+    /// any time, so those pods are not counted on.
+    in_doubt: usize,
+    stopped: Option<(StopReason, String)>,
+}
+
+/// What the execution waits for; the number is the victim's.
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Reading(usize),
+    Counting(usize),
+    Evicting(usize),
+    /// The answer to an eviction was lost: look at what became of the pod.
+    Confirming(usize),
+    /// Everybody left in the wave is blocked.
+    Pausing,
+    /// The wave is out: look whether its replacements are ready.
+    Looking {
+        deadline: Duration,
+    },
+    /// They were not: look again later.
+    AwaitingReady {
+        deadline: Duration,
+        until: Duration,
+    },
+    Done,
+}
+
+impl Execution {
+    /// Starts on `plan` at `now` (time since any fixed instant; later events must use the same).
+    /// `ready` is the number of ready pods, and `rollout` the rollout, that the plan was made on.
+    #[must_use]
+    pub fn new(
+        plan: &Plan,
+        policy: ExecutionPolicy,
+        ready: usize,
+        rollout: Option<Rollout>,
+        now: Duration,
+    ) -> Self {
+        let victims = plan.victims().to_vec();
+        let mut execution = Self {
+            policy,
+            reports: victims.iter().map(not_attempted).collect(),
+            victims,
+            ready_before: ready,
+            rollout_before: rollout,
+            state: State::Done,
+            next_wave: 0,
+            round: VecDeque::new(),
+            blocked: Vec::new(),
+            next_round: now,
+            wave_deadline: now,
+            pretended: 0,
+            in_doubt: 0,
+            stopped: None,
+        };
+        execution.state = execution.begin_wave(now);
+        execution
+    }
+
+    /// What to do next. Asking changes nothing.
+    #[must_use]
+    pub fn step(&self, now: Duration) -> Step {
+        match self.state {
+            State::Reading(victim) | State::Confirming(victim) => {
+                Step::ReadPod(self.victims[victim].clone())
+            }
+            State::Counting(_) => Step::CountReady {
+                enough: self.ready_needed(),
+            },
+            State::Evicting(victim) => Step::Evict(self.victims[victim].clone()),
+            State::Pausing => Step::Wait(self.next_round.saturating_sub(now)),
+            State::Looking { .. } => Step::ReadWorkload,
+            State::AwaitingReady { until, .. } => Step::Wait(until.saturating_sub(now)),
+            State::Done => Step::Done,
+        }
+    }
+
+    /// Takes in what happened. An event that does not answer the present step is ignored, save
+    /// for [`Event::Stop`].
+    pub fn handle(&mut self, now: Duration, event: Event) {
+        self.state = match (self.state, event) {
+            (State::Done, _) => State::Done,
+            (state, Event::Stop) => {
+                self.stop(StopReason::Stopped, "it was asked to stop".into());
+                match state {
+                    // What was asked for may have taken effect: a look costs nothing.
+                    State::Confirming(_) => state,
+                    State::Reading(_)
+                    | State::Counting(_)
+                    | State::Evicting(_)
+                    | State::Pausing
+                    | State::Looking { .. }
+                    | State::AwaitingReady { .. }
+                    | State::Done => State::Done,
+                }
+            }
+            (State::Reading(victim), Event::PodRead(read)) => self.pod_read(now, victim, read),
+            (State::Counting(victim), Event::ReadyCounted(count)) => {
+                self.ready_counted(victim, count)
+            }
+            (State::Evicting(victim), Event::EvictionAnswered(answer)) => {
+                self.answered(now, victim, answer)
+            }
+            (State::Confirming(victim), Event::PodRead(read)) => self.confirmed(now, victim, read),
+            (State::Pausing, Event::Elapsed) if now >= self.next_round => {
+                self.round = std::mem::take(&mut self.blocked).into();
+                self.next_turn(now)
+            }
+            (State::AwaitingReady { deadline, until }, Event::Elapsed) if now >= until => {
+                State::Looking { deadline }
+            }
+            (State::Looking { deadline }, Event::WorkloadRead(read)) => {
+                self.workload_read(now, deadline, read)
+            }
+            (
+                state @ (State::Reading(_)
+                | State::Counting(_)
+                | State::Evicting(_)
+                | State::Confirming(_)
+                | State::Pausing
+                | State::Looking { .. }
+                | State::AwaitingReady { .. }),
+                Event::PodRead(_)
+                | Event::ReadyCounted(_)
+                | Event::EvictionAnswered(_)
+                | Event::WorkloadRead(_)
+                | Event::Elapsed,
+            ) => state,
+        };
+    }
+
+    /// Nothing is left to do.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// What became of the plan so far; victims whose turn did not come are `not_attempted`.
+    #[must_use]
+    pub fn report(&self) -> ExecutionReport {
+        let mut pods = self.reports.clone();
+        if let State::Evicting(victim) = self.state {
+            // Whoever ends here may have asked.
+            pods[victim].outcome = PodOutcome::Unknown;
+            pods[victim].message = Some("asked, and not answered yet".into());
+        }
+        let completed = pods.iter().all(|pod| pod.outcome.is_success());
+        ExecutionReport {
+            outcome: if completed {
+                ExecutionOutcome::Completed
+            } else {
+                ExecutionOutcome::Incomplete
+            },
+            stopped: self.stopped.as_ref().map(|(reason, _)| *reason),
+            message: self.summary(&pods),
+            dry_run: self.policy.dry_run,
+            pods,
+        }
+    }
+
+    fn summary(&self, pods: &[PodReport]) -> String {
+        let count = |outcome| pods.iter().filter(|pod| pod.outcome == outcome).count();
+        let total = pods.len();
+        let evicted = count(PodOutcome::Evicted);
+        let mut message = if self.policy.dry_run {
+            format!("dry run: {evicted} of {total} pods would be evicted")
+        } else {
+            format!("{evicted} of {total} pods evicted")
+        };
+        for (outcome, words) in [
+            (PodOutcome::AlreadyGone, "already gone"),
+            (PodOutcome::Blocked, "blocked"),
+            (PodOutcome::Failed, "failed"),
+            (PodOutcome::Unknown, "unknown"),
+            (PodOutcome::NotAttempted, "not attempted"),
+        ] {
+            match count(outcome) {
+                0 => {}
+                pods => message.push_str(&format!(", {pods} {words}")),
+            }
+        }
+        if let Some((_, why)) = &self.stopped {
+            message.push_str("; ended early: ");
+            message.push_str(why);
+        }
+        message
+    }
+
+    /// The ready pods there must be for one more eviction.
+    fn ready_needed(&self) -> usize {
+        self.policy.minimum_pods.get() + self.pretended + self.in_doubt + 1
+    }
+
+    fn stop(&mut self, reason: StopReason, why: String) {
+        self.stopped.get_or_insert((reason, why));
+    }
+
+    fn record(&mut self, victim: usize, outcome: PodOutcome, message: Option<String>) {
+        let report = &mut self.reports[victim];
+        report.outcome = outcome;
+        report.message = message;
+    }
+
+    fn begin_wave(&mut self, now: Duration) -> State {
+        self.wave_deadline = now + self.policy.eviction_timeout_seconds.to_duration();
+        self.pretended = 0;
+        let first = self.next_wave;
+        let wave = self.victims.get(first).map(|victim| victim.wave);
+        let size = self.victims[first..]
+            .iter()
+            .take_while(|victim| Some(victim.wave) == wave)
+            .count();
+        self.next_wave = first + size;
+        self.round = (first..self.next_wave).collect();
+        self.next_turn(now)
+    }
+
+    /// The next victim of the wave, or what comes after the wave.
+    fn next_turn(&mut self, now: Duration) -> State {
+        if self.stopped.is_some() {
+            return State::Done;
+        }
+        if let Some(victim) = self.round.pop_front() {
+            return State::Reading(victim);
+        }
+        if !self.blocked.is_empty() {
+            return State::Pausing;
+        }
+        if self.next_wave == self.victims.len() {
+            return State::Done;
+        }
+        if !self.reports[..self.next_wave]
+            .iter()
+            .all(|pod| pod.outcome.is_success())
+        {
+            let why = "a wave did not work out entirely, so the next was not begun";
+            self.stop(StopReason::WaveIncomplete, why.into());
+            return State::Done;
+        }
+        if self.policy.dry_run {
+            return self.begin_wave(now);
+        }
+        State::Looking {
+            deadline: now + self.policy.ready_timeout_seconds.to_duration(),
+        }
+    }
+
+    fn pod_read(&mut self, now: Duration, victim: usize, read: Result<PodState, String>) -> State {
+        match read {
+            Ok(PodState::Present { ready: true }) => return State::Counting(victim),
+            Ok(PodState::Present { ready: false }) => self.record(
+                victim,
+                PodOutcome::Failed,
+                Some("it is no longer ready, so evicting it would move no load".into()),
+            ),
+            Ok(PodState::Terminating | PodState::Gone) => {
+                self.record(victim, PodOutcome::AlreadyGone, None);
+            }
+            Err(why) => self.record(victim, PodOutcome::Failed, Some(why)),
+        }
+        self.next_turn(now)
+    }
+
+    fn ready_counted(&mut self, victim: usize, count: Result<usize, String>) -> State {
+        let (reason, why) = match count {
+            Ok(ready) if ready >= self.ready_needed() => return State::Evicting(victim),
+            Ok(ready) => {
+                let doubts = match self.in_doubt {
+                    0 => String::new(),
+                    evictions => format!(" and {evictions} lost evictions may take effect yet"),
+                };
+                (
+                    StopReason::MinimumPods,
+                    format!(
+                        "{ready} pods are ready now{doubts}, so evicting {} would leave fewer \
+                         than MINIMUM_PODS_REQUIRED={}",
+                        self.victims[victim].name, self.policy.minimum_pods
+                    ),
+                )
+            }
+            Err(why) => (
+                StopReason::ReadyUnknown,
+                format!("the ready pods could not be counted: {why}"),
+            ),
+        };
+        self.stop(reason, why);
+        State::Done
+    }
+
+    fn answered(&mut self, now: Duration, victim: usize, answer: EvictionAnswer) -> State {
+        match answer {
+            EvictionAnswer::Evicted => {
+                self.pretended += usize::from(self.policy.dry_run);
+                self.record(victim, PodOutcome::Evicted, None);
+            }
+            EvictionAnswer::AlreadyGone => self.record(victim, PodOutcome::AlreadyGone, None),
+            EvictionAnswer::Blocked {
+                message,
+                retry_after,
+                ..
+            } => {
+                self.record(victim, PodOutcome::Blocked, Some(message));
+                // A server that says "at once" must not make us spin.
+                let pause = retry_after
+                    .unwrap_or(BLOCKED_PAUSE)
+                    .clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+                // A dry run asks once: nothing it could wait for is going to happen.
+                if !self.policy.dry_run && now + pause <= self.wave_deadline {
+                    self.next_round = self.next_round.max(now + pause);
+                    self.blocked.push(victim);
+                }
+            }
+            EvictionAnswer::Forbidden { message } => {
+                self.record(victim, PodOutcome::Failed, Some(message.clone()));
+                self.stop(StopReason::Forbidden, message);
+            }
+            EvictionAnswer::Failed { message } => {
+                self.record(victim, PodOutcome::Failed, Some(message));
+            }
+            EvictionAnswer::Unknown { message } => {
+                self.record(victim, PodOutcome::Unknown, Some(message));
+                // A dry run changes nothing, so there is nothing to look for.
+                if !self.policy.dry_run {
+                    return State::Confirming(victim);
+                }
+            }
+        }
+        self.next_turn(now)
+    }
+
+    fn confirmed(&mut self, now: Duration, victim: usize, read: Result<PodState, String>) -> State {
+        let lost = self.reports[victim].message.take().unwrap_or_default();
+        let (outcome, message) = match read {
+            Ok(PodState::Terminating | PodState::Gone) => (
+                PodOutcome::Evicted,
+                format!("the answer was lost, and the pod is gone: {lost}"),
+            ),
+            // The request may still be on its way, so this is no proof that it failed.
+            Ok(PodState::Present { .. }) => (
+                PodOutcome::Unknown,
+                format!("the answer was lost, and the pod is still there: {lost}"),
+            ),
+            Err(why) => (
+                PodOutcome::Unknown,
+                format!("the answer was lost ({lost}), and the pod could not be read: {why}"),
+            ),
+        };
+        self.in_doubt += usize::from(outcome == PodOutcome::Unknown);
+        self.record(victim, outcome, Some(message));
+        self.next_turn(now)
+    }
+
+    fn workload_read(
+        &mut self,
+        now: Duration,
+        deadline: Duration,
+        read: Result<WorkloadState, String>,
+    ) -> State {
+        let progress = match read {
+            Ok(workload) => {
+                if let Some(why) = changed_since(self.rollout_before, workload.rollout) {
+                    self.stop(StopReason::WorkloadChanged, why);
+                    return State::Done;
+                }
+                if workload.ready >= self.ready_before {
+                    return self.begin_wave(now);
+                }
+                format!("{} of {} pods are ready", workload.ready, self.ready_before)
+            }
+            Err(why) => format!("the workload could not be read: {why}"),
+        };
+        if now < deadline {
+            return State::AwaitingReady {
+                deadline,
+                until: now + READY_PAUSE,
+            };
+        }
+        self.stop(
+            StopReason::ReadyTimeout,
+            format!(
+                "the replacements were not ready within READY_TIMEOUT={}s: {progress}",
+                self.policy.ready_timeout_seconds
+            ),
+        );
+        State::Done
+    }
+}
+
+fn not_attempted(victim: &Victim) -> PodReport {
+    PodReport {
+        name: victim.name.clone(),
+        uid: victim.uid.clone(),
+        outcome: PodOutcome::NotAttempted,
+        message: None,
+    }
+}

@@ -1,0 +1,11 @@
+//! The words of the domain as types that cannot hold nonsense.
+
+mod pod;
+mod quantity;
+mod workload;
+
+pub use pod::{Evictability, Pod, PodPhase, PodRef, PodUid, SampleFault};
+pub use quantity::{
+    Cores, InvalidQuantity, Load, MaxUnavailable, MinimumPods, Percent, Seconds, Tolerance, TopK,
+};
+pub use workload::{Autoscaler, CpuMetric, Rollout, WorkloadRef, WorkloadState};

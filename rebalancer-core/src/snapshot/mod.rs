@@ -1,0 +1,216 @@
+//! Everything known about one workload at one instant: the only input of a decision.
+
+mod assemble;
+mod target;
+
+pub use assemble::{AssembleSettings, assemble};
+pub use target::{ResolvedTarget, TargetOrigin, TargetProblem};
+pub(crate) use target::{mean, resolve};
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Autoscaler, Cores, Pod, PodUid, Rollout, WorkloadRef};
+
+/// Everything known about one workload at one instant, validated: no pod twice.
+///
+/// In JSON only `pods` is required (and `target` for anything but a hold). Whatever is left out
+/// describes a healthy, settled workload:
+///
+/// ```
+/// # use rebalancer_core::snapshot::Snapshot;
+/// let snapshot: Snapshot = serde_json::from_str(
+///     r#"{"target": 0.7, "pods": [{"name": "a", "load": 1.2}, {"name": "b", "load": 0.3}]}"#,
+/// )?;
+/// assert_eq!(snapshot.pods().len(), 2);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(try_from = "SnapshotData", into = "SnapshotData")]
+pub struct Snapshot {
+    data: SnapshotData,
+}
+
+/// The fields of a [`Snapshot`], before they are validated.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotData {
+    /// The workload; a placeholder when left out.
+    #[serde(default)]
+    pub workload: WorkloadRef,
+    /// The measured container; the workload's name when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The instant, for the record: every age in the snapshot is relative to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub taken_at: Option<Timestamp>,
+    /// The target load per pod in cores, when an operator set it; it overrides the autoscalers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Cores>,
+    /// The autoscalers that were found for the workload.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub autoscalers: Vec<Autoscaler>,
+    /// How far its controller is; when left out, no rollout is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// Why the metrics may lack something, in the server's words; complete when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_partial: Option<String>,
+    /// The ages of the samples are known, so that a missing one is stale.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub freshness_known: bool,
+    /// The pods the workload's selector matches.
+    pub pods: Vec<Pod>,
+}
+
+/// A snapshot that contradicts itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSnapshot {
+    /// A pod without a name.
+    #[error("pod number {position} of the snapshot has no name: give every pod a `name`")]
+    PodWithoutName {
+        /// Its place in the list, from 1.
+        position: usize,
+    },
+    /// Two pods of one name. (A pod and its successor of the same name are never there at once.)
+    #[error("pod `{name}` is in the snapshot twice: each pod must be there once")]
+    DuplicateName {
+        /// The name.
+        name: String,
+    },
+    /// Two pods with one UID.
+    #[error("pods `{first}` and `{second}` have the same uid `{uid}`: each pod has its own")]
+    DuplicateUid {
+        /// The UID.
+        uid: PodUid,
+        /// One pod.
+        first: String,
+        /// The other.
+        second: String,
+    },
+}
+
+impl Snapshot {
+    /// Validates the fields. A pod without a UID gets its name as one.
+    ///
+    /// # Errors
+    /// [`InvalidSnapshot`] when a pod has no name, or a name or UID is there twice.
+    pub fn new(mut data: SnapshotData) -> Result<Self, InvalidSnapshot> {
+        for (index, pod) in data.pods.iter_mut().enumerate() {
+            if pod.name.is_empty() {
+                return Err(InvalidSnapshot::PodWithoutName {
+                    position: index + 1,
+                });
+            }
+            if pod.uid.0.is_empty() {
+                pod.uid.0.clone_from(&pod.name);
+            }
+        }
+        let mut names = HashSet::with_capacity(data.pods.len());
+        let mut uids = HashSet::with_capacity(data.pods.len());
+        for pod in &data.pods {
+            if !names.insert(pod.name.as_str()) {
+                return Err(InvalidSnapshot::DuplicateName {
+                    name: pod.name.clone(),
+                });
+            }
+            if !uids.insert(&pod.uid) {
+                let first = data.pods.iter().find(|other| other.uid == pod.uid);
+                return Err(InvalidSnapshot::DuplicateUid {
+                    uid: pod.uid.clone(),
+                    first: first.map(|pod| pod.name.clone()).unwrap_or_default(),
+                    second: pod.name.clone(),
+                });
+            }
+        }
+        Ok(Self { data })
+    }
+
+    /// The workload.
+    #[must_use]
+    pub fn workload(&self) -> &WorkloadRef {
+        &self.data.workload
+    }
+
+    /// The measured container.
+    #[must_use]
+    pub fn container(&self) -> &str {
+        self.data
+            .container
+            .as_deref()
+            .unwrap_or(&self.data.workload.name)
+    }
+
+    /// The pods, in the order they were given.
+    #[must_use]
+    pub fn pods(&self) -> &[Pod] {
+        &self.data.pods
+    }
+
+    /// The number of pods that serve: owned, Running, Ready, not terminating.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.pods().iter().filter(|pod| pod.serves()).count()
+    }
+
+    /// All fields.
+    #[must_use]
+    pub fn data(&self) -> &SnapshotData {
+        &self.data
+    }
+}
+
+impl TryFrom<SnapshotData> for Snapshot {
+    type Error = InvalidSnapshot;
+    fn try_from(data: SnapshotData) -> Result<Self, Self::Error> {
+        Self::new(data)
+    }
+}
+
+impl From<Snapshot> for SnapshotData {
+    fn from(snapshot: Snapshot) -> Self {
+        snapshot.data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(
+        r#"{"pods":[{"name":"a"},{"name":"a"}]}"#,
+        "pod `a` is in the snapshot twice"
+    )]
+    #[case(
+        r#"{"pods":[{"name":"a","uid":"1"},{"name":"b","uid":"1"}]}"#,
+        "pods `a` and `b` have the same uid `1`"
+    )]
+    #[case(
+        r#"{"pods":[{"name":""}]}"#,
+        "pod number 1 of the snapshot has no name"
+    )]
+    #[case(r#"{"pods":[{"name":"a","load":-1}]}"#, "-1 is not a valid load")]
+    #[case(r#"{"target":0,"pods":[]}"#, "0 is not a valid number of cores")]
+    #[case(r#"{"pods":[{"name":"a","cpu":1}]}"#, "unknown field `cpu`")]
+    #[case(r#"{"target":1}"#, "missing field `pods`")]
+    fn nonsense_is_refused_with_what_is_wrong(#[case] json: &str, #[case] expected: &str) {
+        let error = serde_json::from_str::<Snapshot>(json).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    #[test]
+    fn what_is_left_out_describes_a_healthy_workload() {
+        let snapshot: Snapshot = serde_json::from_str(r#"{"pods":[{"name":"a"}]}"#).unwrap();
+        let pod = &snapshot.pods()[0];
+        assert!(pod.serves());
+        assert_eq!(pod, &Pod::new("a"));
+        assert_eq!(snapshot.container(), "workload");
+    }
+}

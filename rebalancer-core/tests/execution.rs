@@ -1,0 +1,577 @@
+//! The execution: told as plain stories, and against a world that does what it likes.
+
+mod world;
+
+use std::time::Duration;
+
+use rebalancer_core::execution::{Event, Execution, ExecutionReport, Step};
+use rebalancer_core::model::{Load, MinimumPods, PodUid, Rollout, Seconds, WorkloadState};
+use rebalancer_core::plan::{Role, Victim};
+use rebalancer_core::ports::{EvictionAnswer, PodState};
+use rebalancer_core::{ExecutionPolicy, Plan};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+/// Hottest a and b, coldest c and d, in waves of `wave`.
+fn plan(wave: usize) -> Plan {
+    let victims = ["a", "b", "c", "d"];
+    let victims = victims.iter().enumerate().map(|(index, name)| Victim {
+        name: (*name).into(),
+        uid: PodUid(format!("uid-{name}")),
+        role: if index < 2 {
+            Role::Hottest
+        } else {
+            Role::Coldest
+        },
+        load: Load::ZERO,
+        wave: index / wave + 1,
+    });
+    Plan::try_from(victims.collect::<Vec<_>>()).unwrap()
+}
+
+fn policy() -> ExecutionPolicy {
+    ExecutionPolicy {
+        minimum_pods: MinimumPods::new(2).unwrap(),
+        ..ExecutionPolicy::default()
+    }
+}
+
+fn rollout(generation: i64, desired: u32) -> Rollout {
+    Rollout {
+        generation,
+        observed_generation: generation,
+        desired,
+        current: desired,
+        updated: desired,
+    }
+}
+
+fn present() -> Event {
+    Event::PodRead(Ok(PodState::Present { ready: true }))
+}
+
+fn read(state: PodState) -> Event {
+    Event::PodRead(Ok(state))
+}
+
+fn counted(ready: usize) -> Event {
+    Event::ReadyCounted(Ok(ready))
+}
+
+fn evicted() -> Event {
+    Event::EvictionAnswered(EvictionAnswer::Evicted)
+}
+
+fn answered(answer: EvictionAnswer) -> Event {
+    Event::EvictionAnswered(answer)
+}
+
+fn blocked(retry_after: Option<u64>) -> Event {
+    answered(EvictionAnswer::Blocked {
+        message: "budget consumer-pdb allows no disruption".into(),
+        budget: Some("consumer-pdb".into()),
+        retry_after: retry_after.map(Duration::from_secs),
+    })
+}
+
+fn lost() -> Event {
+    answered(EvictionAnswer::Unknown {
+        message: "timed out".into(),
+    })
+}
+
+fn workload(ready: usize) -> Event {
+    Event::WorkloadRead(Ok(WorkloadState {
+        ready,
+        rollout: Some(rollout(1, 6)),
+    }))
+}
+
+/// A story under way: each line says which step is expected, and what comes of it.
+struct Story {
+    execution: Execution,
+    now: Duration,
+}
+
+impl Story {
+    fn new(wave: usize, policy: ExecutionPolicy) -> Self {
+        let now = Duration::from_secs(1000);
+        let execution = Execution::new(&plan(wave), policy, 6, Some(rollout(1, 6)), now);
+        Self { execution, now }
+    }
+
+    /// The present step, in short.
+    fn step(&self) -> String {
+        match self.execution.step(self.now) {
+            Step::ReadPod(victim) => format!("read {}", victim.name),
+            Step::CountReady { enough } => format!("count {enough}"),
+            Step::Evict(victim) => format!("evict {}", victim.name),
+            Step::ReadWorkload => "look".into(),
+            Step::Wait(pause) => format!("wait {}", pause.as_secs_f64()),
+            Step::Done => "done".into(),
+        }
+    }
+
+    #[track_caller]
+    fn tell(&mut self, step: &str, event: Event) -> &mut Self {
+        assert_eq!(self.step(), step);
+        if let Step::Wait(pause) = self.execution.step(self.now) {
+            self.now += pause;
+        }
+        self.execution.handle(self.now, event);
+        self
+    }
+
+    /// The pod is read, the ready pods are counted, and it is asked for.
+    #[track_caller]
+    fn ask(&mut self, name: &str, ready: usize, answer: Event) -> &mut Self {
+        self.tell(&format!("read {name}"), present());
+        assert!(self.step().starts_with("count "), "{}", self.step());
+        self.execution.handle(self.now, counted(ready));
+        self.tell(&format!("evict {name}"), answer)
+    }
+
+    #[track_caller]
+    fn done(&self) -> ExecutionReport {
+        assert_eq!(self.step(), "done");
+        assert!(self.execution.is_done());
+        let report = self.execution.report();
+        let json = serde_json::to_string(&report).unwrap();
+        assert_eq!(
+            serde_json::from_str::<ExecutionReport>(&json).unwrap(),
+            report
+        );
+        report
+    }
+
+    /// The outcomes in plan order and the reason it ended early, as documents have them.
+    #[track_caller]
+    fn ends(&self, outcomes: [&str; 4], stopped: Option<&str>) -> ExecutionReport {
+        let report = self.done();
+        let json = serde_json::to_value(&report).unwrap();
+        let got: Vec<&Value> = json["pods"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|pod| &pod["outcome"])
+            .collect();
+        assert_eq!(got, outcomes, "{}", report.message);
+        assert_eq!(json.get("stopped"), stopped.map(Value::from).as_ref());
+        let complete = outcomes
+            .iter()
+            .all(|o| ["evicted", "already_gone"].contains(o));
+        let expected = if complete { "completed" } else { "incomplete" };
+        assert_eq!(json["outcome"], expected);
+        report
+    }
+}
+
+#[test]
+fn all_are_evicted_in_one_wave() {
+    let mut story = Story::new(4, policy());
+    story
+        .tell("read a", present())
+        .tell("count 3", counted(6))
+        .tell("evict a", evicted())
+        .tell("read b", present())
+        .tell("count 3", counted(5))
+        .tell("evict b", evicted())
+        .ask("c", 4, evicted())
+        .ask("d", 3, evicted());
+    story.ends(["evicted"; 4], None);
+    // The whole document, word for word.
+    let pod =
+        |name: &str| json!({"name": name, "uid": format!("uid-{name}"), "outcome": "evicted"});
+    assert_eq!(
+        serde_json::to_value(story.done()).unwrap(),
+        json!({
+            "outcome": "completed",
+            "message": "4 of 4 pods evicted",
+            "dry_run": false,
+            "pods": [pod("a"), pod("b"), pod("c"), pod("d")],
+        })
+    );
+}
+
+#[test]
+fn the_blocked_try_again_in_the_next_round_the_hottest_first() {
+    let mut story = Story::new(4, policy());
+    story
+        .ask("a", 6, blocked(None))
+        .ask("b", 6, evicted())
+        .ask("c", 5, blocked(None))
+        .ask("d", 5, evicted())
+        .tell("wait 5", Event::Elapsed)
+        .ask("a", 6, evicted())
+        .ask("c", 5, evicted());
+    let report = story.ends(["evicted"; 4], None);
+    assert_eq!(
+        report.pods[0].message, None,
+        "the budget's words are out of date"
+    );
+}
+
+#[rstest]
+#[case::none(None, "wait 5")]
+#[case::at_once(Some(0), "wait 1")]
+#[case::short(Some(3), "wait 3")]
+#[case::long(Some(3600), "wait 30")]
+fn the_server_may_say_when_to_try_again(#[case] retry_after: Option<u64>, #[case] step: &str) {
+    let mut story = Story::new(4, policy());
+    for name in ["a", "b", "c", "d"] {
+        story.ask(name, 6, blocked(retry_after));
+    }
+    assert_eq!(story.step(), step);
+    // Too early changes nothing.
+    story.execution.handle(story.now, Event::Elapsed);
+    assert_eq!(story.step(), step);
+}
+
+#[test]
+fn the_blocked_stay_blocked_when_the_eviction_timeout_is_over() {
+    let mut story = Story::new(
+        2,
+        ExecutionPolicy {
+            eviction_timeout_seconds: Seconds::whole(12),
+            ..policy()
+        },
+    );
+    story
+        .ask("a", 6, blocked(None))
+        .ask("b", 6, evicted())
+        .tell("wait 5", Event::Elapsed)
+        .ask("a", 6, blocked(None))
+        .tell("wait 5", Event::Elapsed)
+        .ask("a", 6, blocked(None));
+    let report = story.ends(
+        ["blocked", "evicted", "not_attempted", "not_attempted"],
+        Some("wave_incomplete"),
+    );
+    assert_eq!(
+        report.pods[0].message.as_deref(),
+        Some("budget consumer-pdb allows no disruption")
+    );
+    assert_eq!(
+        report.message,
+        "1 of 4 pods evicted, 1 blocked, 2 not attempted; ended early: a wave did not work out \
+         entirely, so the next was not begun"
+    );
+}
+
+#[test]
+fn a_refusal_of_the_permission_ends_it() {
+    let mut story = Story::new(4, policy());
+    let message = "may not create pods/eviction".to_owned();
+    story.ask("a", 6, evicted()).ask(
+        "b",
+        5,
+        answered(EvictionAnswer::Forbidden {
+            message: message.clone(),
+        }),
+    );
+    let report = story.ends(
+        ["evicted", "failed", "not_attempted", "not_attempted"],
+        Some("forbidden"),
+    );
+    assert_eq!(report.pods[1].message, Some(message));
+}
+
+#[rstest]
+#[case::gone(read(PodState::Gone), "already_gone")]
+#[case::going(read(PodState::Terminating), "already_gone")]
+#[case::unready(read(PodState::Present { ready: false }), "failed")]
+#[case::unreadable(Event::PodRead(Err("no connection".into())), "failed")]
+fn a_pod_no_longer_fit_is_not_asked_for(#[case] event: Event, #[case] outcome: &str) {
+    let mut story = Story::new(4, policy());
+    story
+        .tell("read a", event)
+        .ask("b", 6, evicted())
+        .ask("c", 5, evicted())
+        .ask("d", 4, evicted());
+    story.ends([outcome, "evicted", "evicted", "evicted"], None);
+}
+
+#[rstest]
+#[case::gone(EvictionAnswer::AlreadyGone, "already_gone")]
+#[case::failed(EvictionAnswer::Failed { message: "500".into() }, "failed")]
+fn an_answer_for_certain_is_the_last_word_on_a_pod(
+    #[case] answer: EvictionAnswer,
+    #[case] outcome: &str,
+) {
+    let mut story = Story::new(4, policy());
+    story
+        .ask("a", 6, answered(answer))
+        .ask("b", 6, evicted())
+        .ask("c", 5, evicted())
+        .ask("d", 4, evicted());
+    story.ends([outcome, "evicted", "evicted", "evicted"], None);
+}
+
+#[rstest]
+#[case::gone(
+    read(PodState::Gone),
+    "evicted",
+    "the answer was lost, and the pod is gone: timed out"
+)]
+#[case::going(
+    read(PodState::Terminating),
+    "evicted",
+    "the answer was lost, and the pod is gone: timed out"
+)]
+#[case::there(
+    present(),
+    "unknown",
+    "the answer was lost, and the pod is still there: timed out"
+)]
+#[case::unreadable(
+    Event::PodRead(Err("no connection".into())),
+    "unknown",
+    "the answer was lost (timed out), and the pod could not be read: no connection"
+)]
+fn after_a_lost_answer_the_pod_is_read_and_never_asked_for_again(
+    #[case] event: Event,
+    #[case] outcome: &str,
+    #[case] message: &str,
+) {
+    let mut story = Story::new(4, policy());
+    story
+        .ask("a", 6, lost())
+        .tell("read a", event)
+        .ask("b", 6, evicted())
+        .ask("c", 5, evicted())
+        .ask("d", 4, evicted());
+    let report = story.ends([outcome, "evicted", "evicted", "evicted"], None);
+    assert_eq!(report.pods[0].message.as_deref(), Some(message));
+}
+
+/// The lost eviction may take effect after the next one: its pod is not counted on.
+#[test]
+fn a_pod_in_doubt_is_not_counted_as_ready() {
+    let mut story = Story::new(4, policy());
+    story
+        .ask("a", 4, lost())
+        .tell("read a", present())
+        .tell("read b", present())
+        .tell("count 4", counted(4))
+        .tell("evict b", evicted())
+        .tell("read c", present())
+        .tell("count 4", counted(3));
+    let report = story.ends(
+        ["unknown", "evicted", "not_attempted", "not_attempted"],
+        Some("minimum_pods"),
+    );
+    assert!(
+        report.message.ends_with(
+            "3 pods are ready now and 1 lost evictions may take effect yet, so evicting c would \
+             leave fewer than MINIMUM_PODS_REQUIRED=2"
+        ),
+        "{}",
+        report.message
+    );
+}
+
+#[test]
+fn the_minimum_is_kept_in_the_middle_of_a_wave() {
+    let mut story = Story::new(4, policy());
+    story
+        .ask("a", 6, evicted())
+        .ask("b", 3, evicted())
+        .tell("read c", present())
+        .tell("count 3", counted(2));
+    let report = story.ends(
+        ["evicted", "evicted", "not_attempted", "not_attempted"],
+        Some("minimum_pods"),
+    );
+    assert_eq!(
+        report.message,
+        "2 of 4 pods evicted, 2 not attempted; ended early: 2 pods are ready now, so evicting c \
+         would leave fewer than MINIMUM_PODS_REQUIRED=2"
+    );
+}
+
+#[test]
+fn without_a_count_nobody_is_evicted() {
+    let mut story = Story::new(4, policy());
+    story
+        .tell("read a", present())
+        .tell("count 3", Event::ReadyCounted(Err("no connection".into())));
+    story.ends(["not_attempted"; 4], Some("ready_unknown"));
+}
+
+#[test]
+fn the_second_wave_waits_for_the_replacements_of_the_first() {
+    let mut story = Story::new(2, policy());
+    story
+        .ask("a", 6, evicted())
+        .ask("b", 5, evicted())
+        .tell("look", workload(4))
+        .tell("wait 2", Event::Elapsed)
+        .tell("look", Event::WorkloadRead(Err("no connection".into())))
+        .tell("wait 2", Event::Elapsed)
+        .tell("look", workload(6))
+        .ask("c", 6, evicted())
+        .ask("d", 5, evicted());
+    story.ends(["evicted"; 4], None);
+}
+
+#[test]
+fn replacements_that_never_come_end_it_at_the_ready_timeout() {
+    let mut story = Story::new(
+        2,
+        ExecutionPolicy {
+            ready_timeout_seconds: Seconds::whole(3),
+            ..policy()
+        },
+    );
+    story
+        .ask("a", 6, evicted())
+        .ask("b", 5, evicted())
+        .tell("look", workload(4))
+        .tell("wait 2", Event::Elapsed)
+        .tell("look", workload(5))
+        .tell("wait 2", Event::Elapsed)
+        .tell("look", workload(5));
+    let report = story.ends(
+        ["evicted", "evicted", "not_attempted", "not_attempted"],
+        Some("ready_timeout"),
+    );
+    assert!(
+        report.message.ends_with(
+            "the replacements were not ready within READY_TIMEOUT=3s: 5 of 6 pods are ready"
+        ),
+        "{}",
+        report.message
+    );
+}
+
+#[rstest]
+#[case::scaled(
+    rollout(2, 5),
+    "the workload was scaled from 6 to 5 replicas meanwhile"
+)]
+#[case::template(
+    rollout(2, 6),
+    "the workload's specification was changed meanwhile (generation 1 to 2)"
+)]
+fn a_change_of_the_workload_between_waves_ends_it(#[case] now: Rollout, #[case] why: &str) {
+    let mut story = Story::new(2, policy());
+    story.ask("a", 6, evicted()).ask("b", 5, evicted()).tell(
+        "look",
+        Event::WorkloadRead(Ok(WorkloadState {
+            ready: 6,
+            rollout: Some(now),
+        })),
+    );
+    let report = story.ends(
+        ["evicted", "evicted", "not_attempted", "not_attempted"],
+        Some("workload_changed"),
+    );
+    assert!(report.message.ends_with(why), "{}", report.message);
+}
+
+#[test]
+fn a_dry_run_asks_for_everybody_once_and_waits_for_nobody() {
+    let mut story = Story::new(
+        2,
+        ExecutionPolicy {
+            dry_run: true,
+            ..policy()
+        },
+    );
+    // Nothing happens to the pods, so those that would be out are subtracted.
+    story
+        .tell("read a", present())
+        .tell("count 3", counted(6))
+        .tell("evict a", evicted())
+        .tell("read b", present())
+        .tell("count 4", counted(6))
+        .tell("evict b", evicted())
+        .tell("read c", present())
+        .tell("count 3", counted(6))
+        .tell("evict c", evicted())
+        .tell("read d", present())
+        .tell("count 4", counted(6))
+        .tell("evict d", blocked(None));
+    let report = story.ends(["evicted", "evicted", "evicted", "blocked"], None);
+    assert!(report.dry_run);
+    assert_eq!(
+        report.message,
+        "dry run: 3 of 4 pods would be evicted, 1 blocked"
+    );
+}
+
+#[test]
+fn a_dry_run_reaches_the_minimum_where_the_run_would() {
+    let mut story = Story::new(
+        4,
+        ExecutionPolicy {
+            dry_run: true,
+            ..policy()
+        },
+    );
+    story
+        .ask("a", 3, evicted())
+        .tell("read b", present())
+        .tell("count 4", counted(3));
+    story.ends(
+        ["evicted", "not_attempted", "not_attempted", "not_attempted"],
+        Some("minimum_pods"),
+    );
+}
+
+#[rstest]
+#[case::before_reading(vec![], ["not_attempted"; 4])]
+#[case::before_counting(vec![present()], ["not_attempted"; 4])]
+#[case::before_asking(vec![present(), counted(6)], ["not_attempted"; 4])]
+#[case::after_asking(
+    vec![present(), counted(6), evicted()],
+    ["evicted", "not_attempted", "not_attempted", "not_attempted"]
+)]
+fn a_stop_between_two_actions_ends_it(#[case] events: Vec<Event>, #[case] outcomes: [&str; 4]) {
+    let mut story = Story::new(4, policy());
+    for event in events {
+        story.execution.handle(story.now, event);
+    }
+    story.execution.handle(story.now, Event::Stop);
+    let report = story.ends(outcomes, Some("stopped"));
+    assert!(
+        report
+            .message
+            .ends_with("ended early: it was asked to stop")
+    );
+}
+
+#[test]
+fn a_stop_still_lets_us_look_after_a_lost_answer() {
+    let mut story = Story::new(4, policy());
+    story.ask("a", 6, lost());
+    story.execution.handle(story.now, Event::Stop);
+    story.tell("read a", read(PodState::Gone));
+    story.ends(
+        ["evicted", "not_attempted", "not_attempted", "not_attempted"],
+        Some("stopped"),
+    );
+}
+
+#[test]
+fn a_stop_while_waiting_for_a_budget_leaves_the_blocked_blocked() {
+    let mut story = Story::new(4, policy());
+    for name in ["a", "b", "c", "d"] {
+        story.ask(name, 6, blocked(None));
+    }
+    story.execution.handle(story.now, Event::Stop);
+    story.ends(["blocked"; 4], Some("stopped"));
+}
+
+#[test]
+fn whoever_is_cut_off_while_asking_reports_that_it_is_not_known() {
+    let mut story = Story::new(4, policy());
+    story.tell("read a", present()).tell("count 3", counted(6));
+    let report = serde_json::to_value(story.execution.report()).unwrap();
+    assert_eq!(report["pods"][0]["outcome"], "unknown");
+    assert_eq!(report["outcome"], "incomplete");
+    assert_eq!(
+        report["message"],
+        "0 of 4 pods evicted, 1 unknown, 3 not attempted"
+    );
+}

@@ -1,0 +1,55 @@
+//! The generators reach what they promise to reach.
+
+use std::collections::BTreeMap;
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use rebalancer_core::{Action, Policy, decide, generate};
+
+#[test]
+fn every_reason_and_plans_occur() {
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let mut actions = BTreeMap::new();
+    let mut reasons = BTreeMap::new();
+    let policies = proptest::prop_oneof![
+        proptest::strategy::Just(Policy::default()),
+        generate::policy()
+    ];
+    let inputs = (generate::snapshot(), policies);
+    for _ in 0..1_500 {
+        let (snapshot, policy) = inputs.new_tree(&mut runner).unwrap().current();
+        let decision = decide(&snapshot, &policy);
+        let word = match &decision.action {
+            Action::Rotate(_) => "rotate",
+            Action::Hold(reason) => reason.as_str(),
+        };
+        *actions.entry(word).or_insert(0) += 1;
+        for pod in &decision.pods {
+            for reason in &pod.reasons {
+                *reasons.entry(reason.as_str()).or_insert(0) += 1;
+            }
+        }
+    }
+    let words: Vec<&str> = actions.keys().copied().collect();
+    let expected = [
+        "autoscaler_scaling",
+        "group_not_settled",
+        "improvement_too_small",
+        "insufficient_coverage",
+        "metrics_partial",
+        "minimum_pods",
+        "no_eligible_pods",
+        "no_ready_pods",
+        "pods_measured_twice",
+        "rollout_in_progress",
+        "rotate",
+        "target_unknown",
+        "within_tolerance",
+    ];
+    assert_eq!(words, expected, "{actions:?}");
+    // Enough of each for a property to be worth something.
+    assert!(actions["rotate"] > 75, "{actions:?}");
+    assert!(actions["within_tolerance"] > 75, "{actions:?}");
+    assert_eq!(reasons.len(), 13, "{reasons:?}");
+}

@@ -1,0 +1,466 @@
+//! What holds of every decision, whatever the snapshot and the policy.
+
+mod reference;
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use rebalancer_core::checks::{Finding, Verdict};
+use rebalancer_core::execution::{Execution, StopReason};
+use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome, PodReport};
+use rebalancer_core::model::{Cores, Load, Pod, Tolerance};
+use rebalancer_core::plan::Role;
+use rebalancer_core::report::{Decided, Failed, Report, SCHEMA, WorkloadReport};
+use rebalancer_core::{
+    Action, Decision, HoldReason, Plan, Policy, Snapshot, SnapshotData, decide, generate,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+fn with_role(decision: &Decision, role: Role) -> HashSet<String> {
+    decision
+        .pods
+        .iter()
+        .filter(|pod| pod.role == Some(role))
+        .map(|pod| pod.name.clone())
+        .collect()
+}
+
+fn victims(decision: &Decision) -> Vec<(String, Role)> {
+    decision
+        .plan()
+        .map(|plan| {
+            plan.victims()
+                .iter()
+                .map(|victim| (victim.name.clone(), victim.role))
+                .collect()
+        })
+        .unwrap_or_default()
+}
+
+fn word(action: &Action) -> &'static str {
+    match action {
+        Action::Rotate(_) => "rotate",
+        Action::Hold(reason) => reason.as_str(),
+    }
+}
+
+/// The snapshot with other pods.
+fn with_pods(snapshot: &Snapshot, pods: Vec<Pod>) -> Snapshot {
+    Snapshot::new(SnapshotData {
+        pods,
+        ..snapshot.data().clone()
+    })
+    .unwrap()
+}
+
+fn scaled(snapshot: &Snapshot, factor: f64) -> Option<Snapshot> {
+    let mut data = snapshot.data().clone();
+    data.target = Some(Cores::new(data.target?.get() * factor).ok()?);
+    for pod in &mut data.pods {
+        if let Some(load) = pod.load {
+            pod.load = Some(Load::new(load.get() * factor).ok()?);
+        }
+    }
+    Some(Snapshot::new(data).unwrap())
+}
+
+fn round_trip<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(
+    value: &T,
+) -> Result<(), TestCaseError> {
+    let json = serde_json::to_string(value).unwrap();
+    let back: T = match serde_json::from_str(&json) {
+        Ok(back) => back,
+        Err(error) => return Err(TestCaseError::fail(format!("{error}: {json}"))),
+    };
+    prop_assert_eq!(&back, value);
+    prop_assert_eq!(serde_json::to_string(&back).unwrap(), json);
+    Ok(())
+}
+
+/// Any report of an execution; that it belongs to a plan does not matter to its form.
+fn execution_report() -> impl Strategy<Value = ExecutionReport> {
+    let outcomes = prop::sample::select(vec![
+        PodOutcome::Evicted,
+        PodOutcome::AlreadyGone,
+        PodOutcome::Blocked,
+        PodOutcome::Failed,
+        PodOutcome::Unknown,
+        PodOutcome::NotAttempted,
+    ]);
+    let reasons = prop::sample::select(vec![
+        StopReason::Stopped,
+        StopReason::MinimumPods,
+        StopReason::ReadyUnknown,
+        StopReason::Forbidden,
+        StopReason::WaveIncomplete,
+        StopReason::ReadyTimeout,
+        StopReason::WorkloadChanged,
+    ]);
+    let text = || prop::option::of("[a-z\"\\\\\n ö]{0,8}");
+    (
+        prop::option::of(reasons),
+        any::<bool>(),
+        prop::collection::vec((outcomes, text()), 0..4),
+    )
+        .prop_map(|(stopped, dry_run, pods)| ExecutionReport {
+            outcome: if stopped.is_some() {
+                ExecutionOutcome::Incomplete
+            } else {
+                ExecutionOutcome::Completed
+            },
+            stopped,
+            message: format!("{} pods", pods.len()),
+            dry_run,
+            pods: pods
+                .into_iter()
+                .enumerate()
+                .map(|(index, (outcome, message))| PodReport {
+                    name: format!("consumer-{index}"),
+                    uid: rebalancer_core::model::PodUid(format!("uid-{index}")),
+                    outcome,
+                    message,
+                })
+                .collect(),
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_order_of_pods_never_changes_the_decision(
+        (snapshot, permuted) in generate::snapshot().prop_flat_map(|snapshot| {
+            let pods = Just(snapshot.pods().to_vec()).prop_shuffle();
+            (Just(snapshot), pods)
+        }),
+        policy in generate::policy(),
+    ) {
+        let permuted = with_pods(&snapshot, permuted);
+        prop_assert_eq!(decide(&permuted, &policy), decide(&snapshot, &policy));
+    }
+
+    #[test]
+    fn victims_are_eligible_and_measured(
+        snapshot in generate::snapshot(),
+        policy in generate::policy(),
+    ) {
+        let decision = decide(&snapshot, &policy);
+        for pod in &decision.pods {
+            prop_assert_eq!(pod.eligible, pod.reasons.is_empty());
+            if pod.load.is_none() {
+                prop_assert!(!pod.eligible, "{:?}", pod);
+            }
+            if pod.role.is_some() {
+                prop_assert!(pod.eligible, "{:?}", pod);
+            }
+        }
+        for victim in decision.plan().map(Plan::victims).unwrap_or_default() {
+            let pod = snapshot.pods().iter().find(|pod| pod.uid == victim.uid).unwrap();
+            prop_assert!(pod.serves(), "{:?}", pod);
+            prop_assert_eq!(pod.load, Some(victim.load));
+            prop_assert_eq!(&pod.name, &victim.name);
+            let assessed = decision.pods.iter().find(|pod| pod.uid == victim.uid).unwrap();
+            prop_assert_eq!(assessed.role, Some(victim.role));
+        }
+    }
+
+    #[test]
+    fn hottest_and_coldest_are_disjoint_and_unique_and_the_hottest_hot(
+        snapshot in prop_oneof![generate::snapshot(), generate::skewed_snapshot()],
+        policy in generate::policy(),
+    ) {
+        let decision = decide(&snapshot, &policy);
+        if let Some(plan) = decision.plan() {
+            let uids: HashSet<_> = plan.victims().iter().map(|victim| &victim.uid).collect();
+            prop_assert_eq!(uids.len(), plan.victims().len());
+            let count = |role| plan.victims().iter().filter(|v| v.role == role).count();
+            prop_assert!((1..=policy.top_k.get()).contains(&count(Role::Hottest)));
+            prop_assert!((1..=policy.top_k.get()).contains(&count(Role::Coldest)));
+            prop_assert_eq!(plan.waves().flatten().count(), plan.victims().len());
+            prop_assert!(
+                snapshot.ready() >= plan.largest_wave() + policy.minimum_pods.get(),
+                "{:?}",
+                plan
+            );
+        }
+        let Some(threshold) = decision.analysis.threshold else {
+            prop_assert!(decision.pods.iter().all(|pod| pod.role.is_none()));
+            return Ok(());
+        };
+        for pod in &decision.pods {
+            if pod.role == Some(Role::Hottest) {
+                prop_assert!(pod.load.unwrap().get() > threshold, "{:?}", pod);
+            }
+        }
+    }
+
+    #[test]
+    fn raising_the_tolerance_never_adds_a_hottest_pod(
+        snapshot in generate::snapshot(),
+        policy in generate::policy(),
+        factor in 1.0..4.0f64,
+    ) {
+        let tolerant = Policy {
+            tolerance: Tolerance::new(policy.tolerance.get() * factor).unwrap(),
+            ..policy
+        };
+        let before = with_role(&decide(&snapshot, &policy), Role::Hottest);
+        let after = with_role(&decide(&snapshot, &tolerant), Role::Hottest);
+        prop_assert!(after.is_subset(&before), "{:?} {:?}", before, after);
+    }
+
+    #[test]
+    fn scaling_loads_and_target_by_a_power_of_two_changes_no_decision(
+        snapshot in prop_oneof![generate::healthy_snapshot(), generate::snapshot()],
+        policy in generate::policy(),
+        exponent in -8..=8i32,
+    ) {
+        let Some(scaled) = scaled(&snapshot, f64::from(exponent).exp2()) else {
+            return Ok(());
+        };
+        let (before, after) = (decide(&snapshot, &policy), decide(&scaled, &policy));
+        prop_assert_eq!(word(&before.action), word(&after.action));
+        prop_assert_eq!(victims(&before), victims(&after));
+        prop_assert_eq!(
+            before.analysis.improvement_percent.map(f64::to_bits),
+            after.analysis.improvement_percent.map(f64::to_bits)
+        );
+        for role in [Role::Hottest, Role::Coldest] {
+            prop_assert_eq!(with_role(&before, role), with_role(&after, role));
+        }
+    }
+
+    #[test]
+    fn healthy_snapshots_are_decided_as_the_reference_does(
+        snapshot in prop_oneof![generate::healthy_snapshot(), generate::skewed_snapshot()],
+        policy in generate::policy(),
+    ) {
+        let decision = decide(&snapshot, &policy);
+        for check in &decision.checks {
+            let may_fail = matches!(check.finding, Finding::MinimumReady { .. });
+            prop_assert!(check.verdict != Verdict::Fail || may_fail, "{:?}", check);
+        }
+        let target = snapshot.data().target.unwrap().get();
+        compare_with_the_reference(&snapshot, &policy, &decision, target)?;
+    }
+
+    #[test]
+    fn any_snapshot_is_decided_as_the_reference_does_with_the_eligible_pods(
+        snapshot in generate::snapshot(),
+        policy in generate::policy(),
+    ) {
+        let decision = decide(&snapshot, &policy);
+        if let Some(target) = decision.analysis.target {
+            compare_with_the_reference(&snapshot, &policy, &decision, target)?;
+        }
+    }
+
+    #[test]
+    fn skewed_snapshots_are_rotated_by_the_default_policy(
+        snapshot in generate::skewed_snapshot(),
+    ) {
+        let decision = decide(&snapshot, &Policy::default());
+        prop_assert!(decision.plan().is_some(), "{}", decision.message);
+    }
+
+    #[test]
+    fn a_hold_has_no_plan_and_lack_of_data_its_own_reason(
+        snapshot in generate::snapshot(),
+        policy in generate::policy(),
+    ) {
+        let decision = decide(&snapshot, &policy);
+        let json = serde_json::to_value(&decision).unwrap();
+        let failed: Vec<&Finding> = decision
+            .checks
+            .iter()
+            .filter(|check| check.verdict == Verdict::Fail)
+            .map(|check| &check.finding)
+            .collect();
+        match &decision.action {
+            Action::Hold(reason) => {
+                prop_assert!(decision.plan().is_none());
+                prop_assert_eq!(&json["victims"], &serde_json::json!([]));
+                prop_assert_eq!(&json["decision"]["reason"], reason.as_str());
+                // Balanced, or not worth it, is said only when nothing was amiss.
+                let judged = [HoldReason::WithinTolerance, HoldReason::ImprovementTooSmall];
+                prop_assert_eq!(judged.contains(reason), failed.is_empty());
+            }
+            Action::Rotate(_) => {
+                prop_assert!(failed.is_empty(), "{:?}", failed);
+                prop_assert_eq!(&json["decision"]["action"], "rotate");
+            }
+        }
+        let reason = decision.hold_reason();
+        if snapshot.ready() == 0 || decision.analysis.eligible == 0 {
+            prop_assert!(reason.is_some());
+            prop_assert!(!matches!(reason, Some(HoldReason::WithinTolerance)));
+        }
+        if decision.analysis.target.is_none()
+            || snapshot.data().metrics_partial.is_some()
+            || snapshot.pods().iter().any(|pod| pod.owned && pod.series > 1)
+        {
+            prop_assert!(!failed.is_empty());
+        }
+        // Every check is there, whatever the outcome, and each says something.
+        prop_assert_eq!(decision.checks.len(), 9);
+        prop_assert!(decision.checks.iter().all(|check| !check.message.is_empty()));
+        prop_assert!(!decision.message.is_empty());
+    }
+
+    #[test]
+    fn the_first_failed_check_is_the_reason(
+        snapshot in generate::snapshot(),
+        policy in generate::policy(),
+    ) {
+        let decision = decide(&snapshot, &policy);
+        let first = decision.checks.iter().find(|check| check.verdict == Verdict::Fail);
+        if let Some(check) = first {
+            prop_assert_eq!(&decision.message, &check.message);
+            let expected = match &check.finding {
+                Finding::Rollout { .. } => "rollout_in_progress",
+                Finding::Autoscaler { .. } => "autoscaler_scaling",
+                Finding::Settled { .. } => "group_not_settled",
+                Finding::MetricsComplete { .. } => "metrics_partial",
+                Finding::Coverage { .. } if snapshot.ready() == 0 => "no_ready_pods",
+                Finding::Coverage { .. } => "insufficient_coverage",
+                Finding::MeasuredOnce { .. } => "pods_measured_twice",
+                Finding::EligiblePods { .. } => "no_eligible_pods",
+                Finding::Target { .. } => "target_unknown",
+                Finding::MinimumReady { .. } => "minimum_pods",
+            };
+            prop_assert_eq!(word(&decision.action), expected);
+        }
+    }
+
+    #[test]
+    fn documents_survive_a_round_trip(
+        snapshot in generate::snapshot(),
+        policy in generate::policy(),
+        execution_policy in generate::execution_policy(),
+        execution in prop::option::of(execution_report()),
+        second in 0..4_000_000_000i64,
+    ) {
+        let decision = decide(&snapshot, &policy);
+        round_trip(&snapshot)?;
+        round_trip(&decision)?;
+        round_trip(&policy)?;
+        round_trip(&execution_policy)?;
+        if let Some(execution) = &execution {
+            round_trip(execution)?;
+        }
+        let report = Report {
+            schema: SCHEMA.into(),
+            version: "0.1.0".into(),
+            started: Timestamp::from_second(second).unwrap(),
+            finished: Timestamp::from_millisecond(second * 1000 + 1).unwrap(),
+            dry_run: execution_policy.dry_run,
+            workloads: vec![
+                WorkloadReport::Decided(Box::new(Decided { decision, execution })),
+                WorkloadReport::Failed(Failed {
+                    workload: snapshot.workload().clone(),
+                    error: "no connection".into(),
+                }),
+            ],
+        };
+        round_trip(&report)?;
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_bytes(
+        snapshot in generate::snapshot(),
+        policy in generate::policy(),
+        execution_policy in generate::execution_policy(),
+    ) {
+        let bytes = || {
+            let decision = decide(&snapshot.clone(), &policy);
+            let execution = decision.plan().map(|plan| {
+                let now = std::time::Duration::ZERO;
+                Execution::new(plan, execution_policy, snapshot.ready(), None, now).report()
+            });
+            serde_json::to_vec(&(decision, execution)).unwrap()
+        };
+        prop_assert_eq!(bytes(), bytes());
+    }
+}
+
+fn compare_with_the_reference(
+    snapshot: &Snapshot,
+    policy: &Policy,
+    decision: &Decision,
+    target: f64,
+) -> Result<(), TestCaseError> {
+    let eligible: Vec<(String, f64)> = snapshot
+        .pods()
+        .iter()
+        .filter(|pod| {
+            decision
+                .pods
+                .iter()
+                .any(|assessed| assessed.name == pod.name && assessed.eligible)
+        })
+        .map(|pod| (pod.name.clone(), pod.load.unwrap().get()))
+        .collect();
+    let minimum = policy.minimum_improvement_percent.get();
+    let expected = reference::rotate_outliers(
+        &eligible,
+        target,
+        policy.tolerance.get(),
+        policy.top_k.get(),
+        minimum,
+    );
+    let set = |names: &[String]| names.iter().cloned().collect::<HashSet<_>>();
+    prop_assert_eq!(with_role(decision, Role::Hottest), set(&expected.hottest));
+    prop_assert_eq!(with_role(decision, Role::Coldest), set(&expected.coldest));
+    match (expected.improvement, decision.analysis.improvement_percent) {
+        (None, None) => {}
+        (Some(expected), Some(actual)) => {
+            prop_assert!((expected - actual).abs() <= 1e-9 * expected.abs().max(1.0));
+            if (expected - minimum).abs() <= 1e-9 * minimum.max(1.0) {
+                // At the very edge the last bit decides; the tables have exact cases.
+                return Ok(());
+            }
+        }
+        (expected, actual) => prop_assert!(false, "{expected:?} {actual:?}"),
+    }
+    match &decision.action {
+        Action::Rotate(_) => {
+            prop_assert!(expected.rotate);
+            let in_turn: Vec<(String, Role)> = expected
+                .hottest
+                .iter()
+                .map(|name| (name.clone(), Role::Hottest))
+                .chain(
+                    expected
+                        .coldest
+                        .iter()
+                        .map(|name| (name.clone(), Role::Coldest)),
+                )
+                .collect();
+            prop_assert_eq!(victims(decision), in_turn);
+        }
+        Action::Hold(HoldReason::WithinTolerance) => prop_assert!(expected.hottest.is_empty()),
+        Action::Hold(HoldReason::ImprovementTooSmall) => {
+            prop_assert!(!expected.rotate && !expected.hottest.is_empty());
+        }
+        // It would rotate, were there pods enough.
+        Action::Hold(HoldReason::MinimumPods) => prop_assert!(expected.rotate),
+        Action::Hold(
+            HoldReason::RolloutInProgress
+            | HoldReason::AutoscalerScaling
+            | HoldReason::GroupNotSettled
+            | HoldReason::NoReadyPods
+            | HoldReason::MetricsPartial
+            | HoldReason::PodsMeasuredTwice
+            | HoldReason::InsufficientCoverage
+            | HoldReason::NoEligiblePods
+            | HoldReason::TargetUnknown,
+        ) => {}
+    }
+    Ok(())
+}
