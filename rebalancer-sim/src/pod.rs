@@ -1,0 +1,169 @@
+//! One simulated pod.
+
+use std::time::Duration;
+
+use rebalancer_core::model::{Cores, Evictability, Load, Pod, PodPhase, PodUid, SampleFault};
+use rebalancer_core::ports::{LoadSample, PodState};
+
+use crate::config::SimConfig;
+use crate::history::LoadHistory;
+
+/// Names a pod within a world: the number in the order of creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PodKey(pub(crate) u64);
+
+/// A pod from its creation until the metrics have forgotten it. Instants are lengths of time since
+/// the beginning of the world.
+#[derive(Debug, Clone)]
+pub(crate) struct SimPod {
+    pub(crate) name: String,
+    pub(crate) uid: PodUid,
+    pub(crate) created: Duration,
+    pub(crate) started: Option<Duration>,
+    pub(crate) ready: Option<Duration>,
+    pub(crate) terminating: bool,
+    pub(crate) gone: Option<Duration>,
+    /// Scrapes happen at this offset and every interval after.
+    pub(crate) scrape_offset: Duration,
+    pub(crate) history: LoadHistory,
+}
+
+impl SimPod {
+    /// The pod counts as one of the workload's ready pods.
+    pub(crate) fn serves(&self) -> bool {
+        self.ready.is_some() && !self.terminating
+    }
+
+    /// The pod's containers run.
+    pub(crate) fn runs(&self) -> bool {
+        self.started.is_some() && self.gone.is_none()
+    }
+
+    pub(crate) fn state(&self) -> PodState {
+        if self.gone.is_some() {
+            PodState::Gone
+        } else if self.terminating {
+            PodState::Terminating
+        } else {
+            PodState::Present {
+                ready: self.ready.is_some(),
+            }
+        }
+    }
+
+    /// The pod as the Kubernetes API shows it.
+    pub(crate) fn as_listed(&self, now: Duration, config: &SimConfig) -> Pod {
+        Pod {
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+            load: None,
+            fault: None,
+            sample_age_seconds: None,
+            series: 1,
+            phase: if self.started.is_some() {
+                PodPhase::Running
+            } else {
+                PodPhase::Pending
+            },
+            ready: self.ready.is_some(),
+            terminating: self.terminating,
+            owned: true,
+            evictability: Evictability::Evictable,
+            opted_out: None,
+            age_seconds: Some(now.saturating_sub(self.created).into()),
+            ready_seconds: self.ready.map(|ready| now.saturating_sub(ready).into()),
+            request: Cores::new(config.request).ok(),
+            other_requests: Load::ZERO,
+        }
+    }
+
+    /// The pod as the metrics show it: nothing until it was scraped twice, since a rate needs two
+    /// samples; and the samples of a pod that is gone stay until they leave the window.
+    pub(crate) fn as_measured(&self, now: Duration, config: &SimConfig) -> Option<LoadSample> {
+        let started = self.started?;
+        let first = self.scrape_at_or_after(started, config.scrape_interval);
+        let last = self.scrape_at_or_before(self.gone.unwrap_or(now), config.scrape_interval)?;
+        let age = now.saturating_sub(last);
+        if last < first.saturating_add(config.scrape_interval) || age > config.metrics_window {
+            return None;
+        }
+        let average = self.history.average(now, config.metrics_window);
+        Some(LoadSample {
+            pod: self.name.clone(),
+            // A valid configuration leads to finite, positive loads; a fault is more honest than
+            // a made-up number should that ever be wrong.
+            load: Load::new(average).map_err(|_| SampleFault::NotFinite),
+            age: Some(age.into()),
+            series: 1,
+        })
+    }
+
+    fn scrape_at_or_before(&self, at: Duration, interval: Duration) -> Option<Duration> {
+        let since = at.checked_sub(self.scrape_offset)?;
+        at.checked_sub(remainder(since, interval))
+    }
+
+    fn scrape_at_or_after(&self, at: Duration, interval: Duration) -> Duration {
+        let since = at.saturating_sub(self.scrape_offset);
+        let late = remainder(since, interval);
+        let on_time = self.scrape_offset.saturating_add(since);
+        if late.is_zero() {
+            on_time
+        } else {
+            on_time.saturating_add(interval.saturating_sub(late))
+        }
+    }
+}
+
+fn remainder(length: Duration, interval: Duration) -> Duration {
+    let nanos = length
+        .as_nanos()
+        .checked_rem(interval.as_nanos())
+        .unwrap_or(0);
+    // Less than `interval`, which is a `Duration` itself.
+    Duration::from_nanos_u128(nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(started: u64) -> SimPod {
+        let mut history = LoadHistory::default();
+        history.record(Duration::from_secs(started), 0.5, Duration::from_secs(300));
+        SimPod {
+            name: "a".into(),
+            uid: PodUid("a".into()),
+            created: Duration::from_secs(started),
+            started: Some(Duration::from_secs(started)),
+            ready: None,
+            terminating: false,
+            gone: None,
+            scrape_offset: Duration::from_secs(4),
+            history,
+        }
+    }
+
+    #[rstest::rstest]
+    #[case::scraped_never(103, None)]
+    #[case::scraped_once(110, None)]
+    #[case::scraped_twice(124, Some(0.0))]
+    #[case::between_scrapes(133, Some(9.0))]
+    fn a_pod_is_measured_from_its_second_scrape_on(#[case] now: u64, #[case] age: Option<f64>) {
+        // Scraped at 4, 19, … 109, 124, 139.
+        let sample = pod(100).as_measured(Duration::from_secs(now), &SimConfig::default());
+        let seen = sample.map(|sample| sample.age.unwrap().get());
+        assert_eq!(seen, age);
+    }
+
+    #[test]
+    fn a_gone_pod_is_measured_until_its_samples_leave_the_window() {
+        let mut pod = pod(100);
+        pod.gone = Some(Duration::from_secs(1000));
+        // Scraped last at 994.
+        let measured = |now| pod.as_measured(Duration::from_secs(now), &SimConfig::default());
+        assert_eq!(measured(1100).unwrap().age.unwrap().get(), 106.0);
+        assert!(measured(1294).is_some());
+        assert!(measured(1295).is_none());
+    }
+}

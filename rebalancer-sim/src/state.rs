@@ -1,0 +1,247 @@
+//! The world itself, and how it goes on by itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rebalancer_core::model::{PodRef, PodUid};
+
+use crate::assignor::MemberId;
+use crate::config::SimConfig;
+use crate::group::ConsumerGroup;
+use crate::history::LoadHistory;
+use crate::pod::{PodKey, SimPod};
+use crate::seeded::Seeded;
+use crate::timeline::{Event, Timeline};
+use crate::traffic::Traffic;
+use crate::world::Eviction;
+
+/// Everything there is. Instants are lengths of time since the beginning of the world, which lies
+/// the configured initial age before the instant at which it is handed over.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: SimConfig,
+    pub(crate) now: Duration,
+    pub(crate) pods: BTreeMap<PodKey, SimPod>,
+    pub(crate) group: ConsumerGroup,
+    pub(crate) traffic: Traffic,
+    pub(crate) evictions: Vec<Eviction>,
+    timeline: Timeline,
+    seeded: Seeded,
+    /// Workload name and hash of the pod template: the first part of every pod's name.
+    replica_set: String,
+    /// Cores for one record per second.
+    cost: f64,
+    created: u64,
+}
+
+impl State {
+    /// A world that has been running for the initial age; the configuration is a valid one.
+    pub(crate) fn new(config: SimConfig) -> Self {
+        let mut seeded = Seeded::new(config.seed);
+        let replica_set = format!("{}-{}", config.workload.name, seeded.name_suffix(9));
+        let members: BTreeMap<MemberId, PodKey> = (0..u64::from(config.pods))
+            .map(|key| (member_id(&config, &mut seeded), PodKey(key)))
+            .collect();
+        let group = ConsumerGroup::new(config.assignor, config.partitions as usize, members);
+        let traffic = Traffic::draw(&config, &mut seeded, |rates| {
+            top_quarter(group.rate_by_pod(rates))
+        });
+        let total_rate = config.mean_rate * f64::from(config.partitions);
+        let cost = (config.mean_load - config.base_load) * f64::from(config.pods) / total_rate;
+        let mut state = Self {
+            now: Duration::ZERO,
+            pods: BTreeMap::new(),
+            group,
+            traffic,
+            evictions: Vec::new(),
+            timeline: Timeline::default(),
+            seeded,
+            replica_set,
+            cost,
+            created: 0,
+            config,
+        };
+        state.settle();
+        state
+    }
+
+    /// Creates the first pods as if they had gone through their start-up long ago.
+    fn settle(&mut self) {
+        for _ in 0..self.config.pods {
+            let startup = self.seeded.jittered(self.config.startup_delay);
+            let started = self.config.pending_delay.min(self.config.initial_age);
+            let ready = started.saturating_add(startup).min(self.config.initial_age);
+            let key = self.new_pod();
+            if let Some(pod) = self.pods.get_mut(&key) {
+                pod.started = Some(started);
+                pod.ready = Some(ready);
+            }
+        }
+        self.record_loads();
+        self.now = self.config.initial_age;
+        self.plan_drift();
+    }
+
+    /// Lets time pass; what is to happen in between happens in order. Ends at the end of the
+    /// calendar, in the year 9999.
+    pub(crate) fn advance(&mut self, duration: Duration) {
+        let until = self.now.saturating_add(duration).min(self.horizon());
+        while let Some((at, event)) = self.timeline.next_until(until) {
+            self.now = at;
+            self.happen(event);
+        }
+        self.now = until.max(self.now);
+    }
+
+    pub(crate) fn timestamp(&self) -> Timestamp {
+        let since_start = self.now.saturating_sub(self.config.initial_age);
+        // The error is for calendar units, which a `Duration` does not have.
+        self.config
+            .start
+            .saturating_add(since_start)
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    fn horizon(&self) -> Duration {
+        let left = Timestamp::MAX
+            .duration_since(self.config.start)
+            .unsigned_abs();
+        self.config.initial_age.saturating_add(left)
+    }
+
+    fn happen(&mut self, event: Event) {
+        let now = self.now;
+        match event {
+            Event::Started(key) => {
+                let startup = self.seeded.jittered(self.config.startup_delay);
+                // A pod that is already on its way out is not started any more.
+                if let Some(pod) = self.alive(key) {
+                    pod.started = Some(now);
+                    self.plan(startup, Event::Ready(key));
+                    self.record_loads();
+                }
+            }
+            Event::Ready(key) => {
+                if let Some(pod) = self.alive(key) {
+                    pod.ready = Some(now);
+                    self.plan(self.config.join_delay, Event::Joined(key));
+                }
+            }
+            Event::Joined(key) => {
+                if self.alive(key).is_some() {
+                    let member = member_id(&self.config, &mut self.seeded);
+                    self.group.join(member, key);
+                    self.record_loads();
+                }
+            }
+            Event::Left(key) => {
+                self.group.leave(key);
+                self.record_loads();
+                self.plan(self.config.exit_delay, Event::Gone(key));
+            }
+            Event::Gone(key) => {
+                if let Some(pod) = self.pods.get_mut(&key) {
+                    pod.gone = Some(now);
+                    pod.history.record(now, 0.0, self.config.metrics_window);
+                }
+                self.plan(self.config.metrics_window, Event::Forgotten(key));
+            }
+            Event::Forgotten(key) => {
+                self.pods.remove(&key);
+            }
+            Event::Drifted => {
+                self.traffic.drift(self.config.drift, &mut self.seeded);
+                self.record_loads();
+                self.plan_drift();
+            }
+        }
+    }
+
+    /// Begins the termination of a pod; its ReplicaSet makes another at once.
+    pub(crate) fn terminate(&mut self, key: PodKey) {
+        if let Some(pod) = self.alive(key) {
+            pod.terminating = true;
+            self.plan(self.config.leave_delay, Event::Left(key));
+            let replacement = self.new_pod();
+            self.plan(self.config.pending_delay, Event::Started(replacement));
+        }
+    }
+
+    /// The pod of this name and UID in the cluster, terminating or not.
+    pub(crate) fn find(&self, wanted: &PodRef) -> Option<(PodKey, &SimPod)> {
+        self.listed()
+            .find(|(_, pod)| pod.uid == wanted.uid && pod.name == wanted.name)
+    }
+
+    /// The pods in the cluster, terminating ones included, in the order of creation.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = (PodKey, &SimPod)> {
+        self.pods
+            .iter()
+            .filter(|(_, pod)| pod.gone.is_none())
+            .map(|(key, pod)| (*key, pod))
+    }
+
+    pub(crate) fn ready_pods(&self) -> usize {
+        self.listed().filter(|(_, pod)| pod.serves()).count()
+    }
+
+    fn alive(&mut self, key: PodKey) -> Option<&mut SimPod> {
+        self.pods
+            .get_mut(&key)
+            .filter(|pod| !pod.terminating && pod.gone.is_none())
+    }
+
+    fn new_pod(&mut self) -> PodKey {
+        let key = PodKey(self.created);
+        self.created += 1;
+        let pod = SimPod {
+            name: self.seeded.pod_name(&self.replica_set),
+            uid: PodUid(self.seeded.uuid()),
+            created: self.now,
+            started: None,
+            ready: None,
+            terminating: false,
+            gone: None,
+            scrape_offset: self.seeded.within(self.config.scrape_interval),
+            history: LoadHistory::default(),
+        };
+        self.pods.insert(key, pod);
+        key
+    }
+
+    /// Writes down what every running pod spends from now on.
+    fn record_loads(&mut self) {
+        let rates = self.group.rate_by_pod(self.traffic.rates());
+        for (key, pod) in &mut self.pods {
+            if pod.runs() {
+                let rate = rates.get(key).copied().unwrap_or(0.0);
+                let load = self.config.base_load + self.cost * rate;
+                pod.history
+                    .record(self.now, load, self.config.metrics_window);
+            }
+        }
+    }
+
+    fn plan(&mut self, delay: Duration, event: Event) {
+        self.timeline.plan(self.now.saturating_add(delay), event);
+    }
+
+    fn plan_drift(&mut self) {
+        if self.config.drift > 0.0 {
+            self.plan(self.config.drift_interval, Event::Drifted);
+        }
+    }
+}
+
+/// The sum of the rates of the quarter of the pods that carries most, but at least of one.
+fn top_quarter(rates: BTreeMap<PodKey, f64>) -> f64 {
+    let mut rates: Vec<f64> = rates.into_values().collect();
+    rates.sort_by(|a, b| b.total_cmp(a));
+    let pods = rates.len().div_ceil(4);
+    rates.into_iter().take(pods).sum()
+}
+
+fn member_id(config: &SimConfig, seeded: &mut Seeded) -> MemberId {
+    MemberId::new(&format!("{}-{}", config.workload.name, seeded.uuid()))
+}

@@ -1,0 +1,46 @@
+//! What is going to happen, in order.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::pod::PodKey;
+
+/// Something that happens to the world by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The pod's containers run.
+    Started(PodKey),
+    /// The pod becomes Ready.
+    Ready(PodKey),
+    /// The pod's consumer joins the group.
+    Joined(PodKey),
+    /// The consumer of a terminating pod leaves the group.
+    Left(PodKey),
+    /// A terminating pod is gone from the cluster.
+    Gone(PodKey),
+    /// The last sample of a gone pod leaves the metrics' window.
+    Forgotten(PodKey),
+    /// The rates of the partitions drift.
+    Drifted,
+}
+
+/// Events to come. Those of the same instant happen in the order in which they were planned.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Timeline {
+    events: BTreeMap<(Duration, u64), Event>,
+    planned: u64,
+}
+
+impl Timeline {
+    pub(crate) fn plan(&mut self, at: Duration, event: Event) {
+        self.events.insert((at, self.planned), event);
+        self.planned += 1;
+    }
+
+    /// Takes the next event, unless it lies beyond `until`.
+    pub(crate) fn next_until(&mut self, until: Duration) -> Option<(Duration, Event)> {
+        let entry = self.events.first_entry()?;
+        let at = entry.key().0;
+        (at <= until).then(|| (at, entry.remove()))
+    }
+}
