@@ -1,0 +1,204 @@
+//! The form of an answer of the Prometheus API.
+//!
+//! The types of `prometheus-http-query` keep every label of every sample in a map of its own and
+//! drop the warnings; these borrow from the body instead and keep what a rebalancer needs.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+
+/// A string of the body, borrowed unless it holds escapes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+/// Everything but the samples: read first, because only it says how the samples look.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Head<'a> {
+    #[serde(borrow)]
+    pub(crate) status: Text<'a>,
+    /// What the query yields; absent when it failed.
+    #[serde(default, borrow)]
+    pub(crate) data: Option<ResultType<'a>>,
+    /// Prometheus' word for the kind of failure; VictoriaMetrics gives the HTTP status.
+    #[serde(rename = "errorType", default, borrow)]
+    pub(crate) error_type: Option<Text<'a>>,
+    /// The server's words about the failure.
+    #[serde(default, borrow)]
+    pub(crate) error: Option<Text<'a>>,
+    /// What the server could not do; the answer may lack something.
+    #[serde(default, borrow)]
+    pub(crate) warnings: Option<Vec<Text<'a>>>,
+    /// What the server thinks odd about the query; the answer is complete.
+    #[serde(default, borrow)]
+    pub(crate) infos: Option<Vec<Text<'a>>>,
+    /// VictoriaMetrics' cluster: a part of the storage did not answer.
+    #[serde(rename = "isPartial", default)]
+    pub(crate) is_partial: Option<bool>,
+}
+
+/// The part of `data` that says what the rest is.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ResultType<'a> {
+    #[serde(rename = "resultType", borrow)]
+    pub(crate) result_type: Text<'a>,
+}
+
+/// An answer that is known to hold a vector.
+#[derive(Debug, Deserialize)]
+pub(crate) struct VectorAnswer<'a> {
+    #[serde(borrow)]
+    pub(crate) data: Vector<'a>,
+}
+
+/// The samples of an answer.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Vector<'a> {
+    #[serde(borrow)]
+    pub(crate) result: Vec<Sample<'a>>,
+}
+
+/// One sample of an instant vector.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Sample<'a> {
+    #[serde(rename = "metric", borrow)]
+    pub(crate) labels: Labels<'a>,
+    /// Absent in a sample of a native histogram.
+    #[serde(default)]
+    pub(crate) value: Option<SampleValue>,
+}
+
+/// The labels of a sample. `pod` has a place of its own, so that the thousands of samples that
+/// have no other label need no list.
+#[derive(Debug, Default)]
+pub(crate) struct Labels<'a> {
+    pub(crate) pod: Option<Cow<'a, str>>,
+    others: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl Labels<'_> {
+    /// The value of a label; an empty value is the same as none, as in PromQL.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let value = if name == "pod" {
+            self.pod.as_deref()
+        } else {
+            self.others
+                .iter()
+                .find(|(label, _)| label == name)
+                .map(|(_, value)| value.as_ref())
+        };
+        value.filter(|value| !value.is_empty())
+    }
+}
+
+impl fmt::Display for Labels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.others.is_empty() && self.pod.is_none() {
+            return f.write_str("none");
+        }
+        let pod = self.pod.as_ref().map(|pod| ("pod", pod.as_ref()));
+        let others = self.others.iter().map(|(n, v)| (n.as_ref(), v.as_ref()));
+        f.write_str("{")?;
+        for (index, (name, value)) in pod.into_iter().chain(others).enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{name}={value:?}")?;
+        }
+        f.write_str("}")
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct LabelsVisitor;
+
+        impl<'de> Visitor<'de> for LabelsVisitor {
+            type Value = Labels<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of labels")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut labels = Labels::default();
+                while let Some((Text(name), Text(value))) = map.next_entry()? {
+                    if name == "pod" {
+                        labels.pod = Some(value);
+                    } else {
+                        labels.others.push((name, value));
+                    }
+                }
+                Ok(labels)
+            }
+        }
+
+        deserializer.deserialize_map(LabelsVisitor)
+    }
+}
+
+/// The number of a sample, which JSON carries as a string so that NaN and the infinities get
+/// through.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct SampleValue(pub(crate) f64);
+
+impl<'de> Deserialize<'de> for SampleValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (_timestamp, Text(number)): (IgnoredAny, Text<'de>) =
+            Deserialize::deserialize(deserializer)?;
+        number
+            .parse()
+            .map(Self)
+            .map_err(|_| D::Error::custom(format_args!("`{number}` is not a number")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(r#"[1.5,"1.25"]"#, Some(1.25))]
+    #[case(r#"[1,"1e-3"]"#, Some(0.001))]
+    #[case(r#"[1,"+Inf"]"#, Some(f64::INFINITY))]
+    #[case(r#"[1,"-Inf"]"#, Some(f64::NEG_INFINITY))]
+    #[case(r#"[1,"NaN"]"#, Some(f64::NAN))]
+    #[case(r#"[1,"x"]"#, None)]
+    #[case(r#"[1,2]"#, None)]
+    #[case(r#"[1]"#, None)]
+    fn a_value_is_a_number_in_a_string(#[case] json: &str, #[case] expected: Option<f64>) {
+        let value = serde_json::from_str::<SampleValue>(json).ok();
+        match (value, expected) {
+            (Some(SampleValue(got)), Some(expected)) => {
+                assert!(got == expected || (got.is_nan() && expected.is_nan()));
+            }
+            (got, expected) => assert_eq!(got.map(|value| value.0), expected),
+        }
+    }
+
+    #[test]
+    fn the_head_is_read_whatever_the_order() {
+        let json = r#"{"data":{"result":[{"metric":{},"value":[1,"2"]}],"resultType":"vector"},
+            "warnings":["w\"1"],"infos":["i"],"isPartial":true,"stats":{"x":1},"status":"success"}"#;
+        let head: Head<'_> = serde_json::from_str(json).unwrap();
+        assert_eq!(head.status.0, "success");
+        assert_eq!(head.data.unwrap().result_type.0, "vector");
+        assert_eq!(head.warnings.unwrap()[0].0, "w\"1");
+        assert_eq!(head.infos.unwrap()[0].0, "i");
+        assert_eq!(head.is_partial, Some(true));
+    }
+
+    #[test]
+    fn labels_borrow_from_the_body() {
+        let json = r#"{"metric":{"a":"","job":"x","pod":"p-1"},"value":[1,"2"]}"#;
+        let sample: Sample<'_> = serde_json::from_str(json).unwrap();
+        assert!(matches!(sample.labels.pod, Some(Cow::Borrowed("p-1"))));
+        assert_eq!(sample.labels.get("pod"), Some("p-1"));
+        assert_eq!(sample.labels.get("job"), Some("x"));
+        assert_eq!(sample.labels.get("a"), None);
+        assert_eq!(sample.labels.get("b"), None);
+        assert_eq!(sample.labels.to_string(), r#"{pod="p-1", a="", job="x"}"#);
+        assert_eq!(Labels::default().to_string(), "none");
+    }
+}

@@ -1,0 +1,146 @@
+//! What a source must be told.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rebalancer_core::model::WorkloadRef;
+
+/// Everything a [`PrometheusSource`](crate::PrometheusSource) must be told. Its `Debug` shows
+/// neither the values of headers nor a password in the URL.
+#[derive(Clone)]
+pub struct PrometheusSettings {
+    /// `PROMETHEUS_ENDPOINT`: base URL, `http` or `https`, with a path where the API lives under
+    /// one (`https://mimir/prometheus`, `http://vmselect:8481/select/0/prometheus`).
+    pub endpoint: String,
+    /// `PROMETHEUS_TIMEOUT`: how long one request may take, from connecting to the last byte.
+    pub timeout: Duration,
+    /// `METRICS_TIME_WINDOW`: the window of the CPU rate; at least a millisecond. Not used with
+    /// a custom load query.
+    pub window: Duration,
+    /// The workload whose pods are measured.
+    pub workload: WorkloadRef,
+    /// The container that is measured.
+    pub container: String,
+    /// `HPA_PREFIX`: put before the workload's name to find its autoscaler by name when none
+    /// refers to the workload.
+    pub hpa_prefix: String,
+    /// `LOAD_QUERY`: PromQL that yields one sample per `pod`, in place of the container's CPU
+    /// rate. Sent verbatim.
+    pub load_query: Option<String>,
+    /// `FRESHNESS_QUERY`: PromQL that yields one sample per `pod`, the age of its newest sample
+    /// in seconds. Sent verbatim.
+    pub freshness_query: Option<String>,
+    /// `PROMETHEUS_BEARER_TOKEN_FILE`: read anew at each request, since such tokens are rotated.
+    pub bearer_token_file: Option<PathBuf>,
+    /// `PROMETHEUS_USERNAME`, for basic authentication.
+    pub username: Option<String>,
+    /// `PROMETHEUS_PASSWORD_FILE`, for basic authentication; read anew at each request.
+    pub password_file: Option<PathBuf>,
+    /// `PROMETHEUS_CA_FILE`: PEM certificates that are trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// `PROMETHEUS_HEADERS`: names and values sent with each request, such as `X-Scope-OrgID`.
+    pub headers: Vec<(String, String)>,
+}
+
+impl PrometheusSettings {
+    /// Settings with the defaults: the container is named as the workload, the timeout is 30 s,
+    /// the window 5 minutes, and there are no credentials.
+    #[must_use]
+    pub fn new(endpoint: impl Into<String>, workload: WorkloadRef) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            timeout: Duration::from_secs(30),
+            window: Duration::from_secs(5 * 60),
+            container: workload.name.clone(),
+            workload,
+            hpa_prefix: String::new(),
+            load_query: None,
+            freshness_query: None,
+            bearer_token_file: None,
+            username: None,
+            password_file: None,
+            ca_file: None,
+            headers: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for PrometheusSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Taking the fields apart makes a new one an error here, so that nobody forgets to ask
+        // whether it is a secret.
+        let Self {
+            endpoint,
+            timeout,
+            window,
+            workload,
+            container,
+            hpa_prefix,
+            load_query,
+            freshness_query,
+            bearer_token_file,
+            username,
+            password_file,
+            ca_file,
+            headers,
+        } = self;
+        let headers: Vec<_> = headers.iter().map(|(name, _)| (name, "…")).collect();
+        f.debug_struct("PrometheusSettings")
+            .field("endpoint", &without_userinfo(endpoint))
+            .field("timeout", timeout)
+            .field("window", window)
+            .field("workload", workload)
+            .field("container", container)
+            .field("hpa_prefix", hpa_prefix)
+            .field("load_query", load_query)
+            .field("freshness_query", freshness_query)
+            .field("bearer_token_file", bearer_token_file)
+            .field("username", username)
+            .field("password_file", password_file)
+            .field("ca_file", ca_file)
+            .field("headers", &headers)
+            .finish()
+    }
+}
+
+/// The text of a URL without what stands before an `@` and without its query. Works on text, so
+/// that a URL that does not parse loses its password as well.
+pub(crate) fn without_userinfo(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    match url.rsplit_once('@') {
+        Some((before, after)) => match before.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://{after}"),
+            None => after.to_owned(),
+        },
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("http://prom:9090/x", "http://prom:9090/x")]
+    #[case("http://me:secret@prom:9090", "http://prom:9090")]
+    #[case("http://me:sec@ret@prom", "http://prom")]
+    #[case("me:secret@prom", "prom")]
+    #[case("http://prom/?token=secret", "http://prom/")]
+    fn a_url_is_shown_without_secrets(#[case] url: &str, #[case] shown: &str) {
+        assert_eq!(without_userinfo(url), shown);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let settings = PrometheusSettings {
+            headers: vec![("X-Api-Key".into(), "hunter2".into())],
+            ..PrometheusSettings::new("http://me:hunter2@prom", WorkloadRef::default())
+        };
+        let shown = format!("{settings:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("X-Api-Key"), "{shown}");
+        assert!(shown.contains("http://prom"), "{shown}");
+    }
+}

@@ -1,0 +1,133 @@
+//! The port itself: what is asked, and in which combination.
+
+use async_trait::async_trait;
+use rebalancer_core::model::Autoscaler;
+use rebalancer_core::ports::{LoadObservation, MetricsSource, PortError};
+
+use crate::autoscalers;
+use crate::error::{PromError, Purpose};
+use crate::loads::{PodValues, observation};
+use crate::query;
+use crate::settings::PrometheusSettings;
+use crate::transport::Transport;
+
+/// The loads and, on request, the autoscalers of one workload, over the Prometheus HTTP API.
+///
+/// Making one reads the CA file but sends nothing. Needs a Tokio runtime when asked.
+#[derive(Debug)]
+pub struct PrometheusSource {
+    settings: PrometheusSettings,
+    transport: Transport,
+}
+
+impl PrometheusSource {
+    /// A source for the workload of the settings.
+    ///
+    /// # Errors
+    /// When the settings cannot be used: the URL, a header, the combination of credentials, the
+    /// CA file, an empty query, a window below a millisecond. Token and password files are only
+    /// read when a query is sent.
+    pub fn new(settings: PrometheusSettings) -> Result<Self, PromError> {
+        for (setting, query) in [
+            ("LOAD_QUERY", &settings.load_query),
+            ("FRESHNESS_QUERY", &settings.freshness_query),
+        ] {
+            if query.as_ref().is_some_and(|query| query.trim().is_empty()) {
+                return Err(PromError::EmptyQuery { setting });
+            }
+        }
+        if settings.window.as_millis() == 0 {
+            return Err(PromError::BadWindow {
+                window: settings.window,
+            });
+        }
+        let transport = Transport::new(&settings)?;
+        Ok(Self {
+            settings,
+            transport,
+        })
+    }
+
+    async fn pod_values(
+        &self,
+        query: Option<(Purpose, String)>,
+    ) -> Result<Option<PodValues>, PromError> {
+        let Some((purpose, query)) = query else {
+            return Ok(None);
+        };
+        PodValues::from_answer(self.transport.ask(purpose, &query).await?).map(Some)
+    }
+
+    /// The load of every pod, with this crate's typed error.
+    ///
+    /// # Errors
+    /// When one of the queries gave no trustworthy answer.
+    pub async fn observe_loads(&self) -> Result<LoadObservation, PromError> {
+        let PrometheusSettings {
+            workload,
+            container,
+            window,
+            load_query,
+            freshness_query,
+            ..
+        } = &self.settings;
+        let namespace = &workload.namespace;
+        let load = match load_query {
+            Some(query) => (Purpose::CustomLoad, query.clone()),
+            None => (Purpose::Load, query::load(namespace, container, *window)),
+        };
+        // The built-in questions are about the container's CPU series. They say nothing about
+        // the series behind a custom load.
+        let built_in = load_query.is_none();
+        let freshness = match freshness_query {
+            Some(query) => Some((Purpose::CustomFreshness, query.clone())),
+            None => built_in.then(|| (Purpose::Freshness, query::freshness(namespace, container))),
+        };
+        let copies = built_in.then(|| (Purpose::Copies, query::copies(namespace, container)));
+        // All are awaited, so that the same trouble is always told of the same query: a server
+        // that is down fails all three, in any order.
+        let (load, ages, copies) = tokio::join!(
+            self.pod_values(Some(load)),
+            self.pod_values(freshness),
+            self.pod_values(copies),
+        );
+        let (load, ages, copies) = (load?, ages?, copies?);
+        Ok(observation(load.unwrap_or_default(), ages, copies))
+    }
+
+    /// The workload's autoscalers, with this crate's typed error.
+    ///
+    /// # Errors
+    /// When there was no trustworthy and complete answer: an autoscaler that is missing in a
+    /// partial one would go unnoticed.
+    pub async fn observe_autoscalers(&self) -> Result<Vec<Autoscaler>, PromError> {
+        let workload = &self.settings.workload;
+        let query = query::autoscalers(&workload.namespace);
+        let answer = self.transport.ask(Purpose::Autoscalers, &query).await?;
+        if let Some(partial) = &answer.partial {
+            return Err(PromError::PartialAutoscalers {
+                asked: answer.asked.clone(),
+                partial: partial.to_string(),
+            });
+        }
+        Ok(autoscalers::of_workload(
+            &answer.samples()?,
+            workload,
+            &self.settings.hpa_prefix,
+        ))
+    }
+}
+
+#[async_trait]
+impl MetricsSource for PrometheusSource {
+    async fn loads(&self) -> Result<LoadObservation, PortError> {
+        Ok(self.observe_loads().await?)
+    }
+
+    async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError> {
+        Ok(self.observe_autoscalers().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

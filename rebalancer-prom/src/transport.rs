@@ -1,0 +1,391 @@
+//! One query over the wire: sent, received, and its envelope judged.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use prometheus_http_query::Client;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::redirect::Policy;
+use reqwest::{Response, StatusCode, Url};
+use tracing::{Level, debug, enabled};
+
+use crate::credentials::Credentials;
+use crate::envelope::{Head, Sample, VectorAnswer};
+use crate::error::{Asked, PromError, Purpose, excerpt, excerpt_of};
+use crate::settings::{PrometheusSettings, without_userinfo};
+use crate::trust;
+
+/// The largest answer that is read: over 100 times that of 5,000 pods.
+const BODY_LIMIT: usize = 64 << 20;
+/// How much of an answer is logged.
+const LOGGED_ANSWER: usize = 4 << 10;
+/// How much of a query goes into a message.
+const QUERY_CHARS: usize = 500;
+/// How many warnings of a server are passed on.
+const WARNINGS: usize = 5;
+
+/// A connection to one server.
+pub(crate) struct Transport {
+    client: Client,
+    /// Where queries go, for messages.
+    url: String,
+    credentials: Credentials,
+    timeout: Duration,
+    body_limit: usize,
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The client holds the values of the extra headers.
+        f.debug_struct("Transport")
+            .field("url", &self.url)
+            .field("credentials", &self.credentials)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(settings: &PrometheusSettings) -> Result<Self, PromError> {
+        let base = base_url(&settings.endpoint)?;
+        let credentials = Credentials::from_settings(settings)?;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("rebalancer/", env!("CARGO_PKG_VERSION")))
+            .timeout(settings.timeout)
+            .default_headers(headers(&settings.headers)?)
+            .redirect(Policy::none())
+            // A handful of requests gains nothing from HTTP/2.
+            .http1_only();
+        builder = trust::configure(
+            builder,
+            base.scheme() == "https",
+            settings.ca_file.as_deref(),
+        )?;
+        if is_loopback(&base) {
+            // No proxy can reach this machine's own loopback.
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(PromError::client_setup)?;
+        let base = base.as_str().trim_end_matches('/');
+        let client = Client::from(http, base).map_err(|error| bad_url(base, error.to_string()))?;
+        Ok(Self {
+            client,
+            url: format!("{base}/api/v1/query"),
+            credentials,
+            timeout: settings.timeout,
+            body_limit: BODY_LIMIT,
+        })
+    }
+
+    /// The same with a smaller limit, so that tests need not send 64 MiB.
+    #[cfg(test)]
+    pub(crate) fn with_body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// Asks one query and gives an answer that holds an instant vector.
+    pub(crate) async fn ask(&self, purpose: Purpose, query: &str) -> Result<Answer, PromError> {
+        let asked = Asked {
+            purpose,
+            url: self.url.clone(),
+        };
+        debug!(%purpose, url = self.url, query, "asking Prometheus");
+        let mut request = self.client.query(query);
+        if let Some(authorization) = self.credentials.authorization()? {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        // POST, so that no proxy cuts a long query off.
+        let response = request
+            .post_raw()
+            .await
+            .map_err(|error| PromError::from_sending(asked.clone(), self.timeout, error))?;
+        let status = response.status();
+        if status.is_redirection() {
+            return Err(PromError::Redirect {
+                asked,
+                status: status.as_u16(),
+                location: location(&response),
+            });
+        }
+        let body = self.read(&asked, response).await?;
+        if enabled!(Level::DEBUG) {
+            let answer = excerpt_of(&body, LOGGED_ANSWER);
+            debug!(%purpose, %status, bytes = body.len(), answer, "Prometheus answered");
+        }
+        judge(asked, query, status, body)
+    }
+
+    async fn read(&self, asked: &Asked, mut response: Response) -> Result<Vec<u8>, PromError> {
+        let too_large = || PromError::TooLarge {
+            asked: asked.clone(),
+            limit: self.body_limit,
+        };
+        let announced = response
+            .content_length()
+            .map_or(Ok(0), usize::try_from)
+            .map_err(|_| too_large())?;
+        if announced > self.body_limit {
+            return Err(too_large());
+        }
+        let mut body = Vec::with_capacity(announced);
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| PromError::from_receiving(asked.clone(), self.timeout, error))?
+        {
+            if body.len() + chunk.len() > self.body_limit {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// A successful answer that holds an instant vector.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) asked: Asked,
+    /// Why it may lack something.
+    pub(crate) partial: Option<PartialAnswer>,
+    query: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// The samples, borrowed from the body.
+    pub(crate) fn samples(&self) -> Result<Vec<Sample<'_>>, PromError> {
+        let answer: VectorAnswer<'_> = serde_json::from_slice(&self.body)
+            .map_err(|error| not_prometheus(&self.asked, error.to_string(), &self.body))?;
+        let samples = answer.data.result;
+        debug!(purpose = %self.asked.purpose, samples = samples.len(), "samples received");
+        Ok(samples)
+    }
+
+    /// The error that the samples are not plain numbers.
+    pub(crate) fn wrong_type(&self, found: &str) -> PromError {
+        wrong_type(&self.asked, &self.query, found)
+    }
+}
+
+/// Why an answer may lack something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PartialAnswer {
+    purpose: Purpose,
+    gaps: Vec<Gap>,
+}
+
+/// One sign that an answer may lack something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Gap {
+    /// VictoriaMetrics' `isPartial`.
+    Flag,
+    /// One of the `warnings` of Prometheus, Thanos or Mimir.
+    Warning(String),
+    /// More warnings than are passed on.
+    More(usize),
+}
+
+impl fmt::Display for PartialAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the answer to {} may lack something: ", self.purpose)?;
+        for (index, gap) in self.gaps.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            match gap {
+                Gap::Flag => write!(
+                    f,
+                    "{separator}the server marks it as partial (isPartial): a part of its storage \
+                     did not answer"
+                )?,
+                Gap::Warning(words) => write!(f, "{separator}the server warns: {words}")?,
+                Gap::More(count) => write!(f, "{separator}and {count} more warnings")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PartialAnswer {
+    fn of(purpose: Purpose, head: &Head<'_>) -> Option<Self> {
+        let warnings = head.warnings.as_deref().unwrap_or_default();
+        let mut gaps = Vec::new();
+        if head.is_partial == Some(true) {
+            gaps.push(Gap::Flag);
+        }
+        gaps.extend(
+            warnings
+                .iter()
+                .take(WARNINGS)
+                .map(|words| Gap::Warning(excerpt(words.0.as_bytes()))),
+        );
+        if warnings.len() > WARNINGS {
+            gaps.push(Gap::More(warnings.len() - WARNINGS));
+        }
+        (!gaps.is_empty()).then_some(Self { purpose, gaps })
+    }
+}
+
+/// Tells an instant vector from everything else that may have come.
+fn judge(
+    asked: Asked,
+    query: &str,
+    status: StatusCode,
+    body: Vec<u8>,
+) -> Result<Answer, PromError> {
+    let head: Result<Head<'_>, _> = serde_json::from_slice(&body);
+    let partial = match head {
+        Ok(head) if head.status.0 == "error" => return Err(refused(asked, query, status, &head)),
+        _ if !status.is_success() => {
+            return Err(PromError::Status {
+                asked,
+                status: status.as_u16(),
+                message: excerpt(&body),
+            });
+        }
+        Ok(head) if head.status.0 == "success" => {
+            for info in head.infos.iter().flatten() {
+                debug!(purpose = %asked.purpose, info = %info.0, "the server remarks");
+            }
+            match &head.data {
+                Some(data) if data.result_type.0 == "vector" => {
+                    PartialAnswer::of(asked.purpose, &head)
+                }
+                Some(data) => {
+                    let found = excerpt(data.result_type.0.as_bytes());
+                    return Err(wrong_type(&asked, query, &found));
+                }
+                None => {
+                    let reason = "it has no data".to_owned();
+                    return Err(not_prometheus(&asked, reason, &body));
+                }
+            }
+        }
+        Ok(_) => {
+            let reason = "its status is neither success nor error".to_owned();
+            return Err(not_prometheus(&asked, reason, &body));
+        }
+        Err(error) => return Err(not_prometheus(&asked, error.to_string(), &body)),
+    };
+    Ok(Answer {
+        asked,
+        partial,
+        query: query.to_owned(),
+        body,
+    })
+}
+
+/// An error that the API itself reports: about the query, or about anything else.
+fn refused(asked: Asked, query: &str, status: StatusCode, head: &Head<'_>) -> PromError {
+    let text = |text: &Option<crate::envelope::Text<'_>>| {
+        text.as_ref()
+            .map_or_else(|| "no words given".to_owned(), |t| excerpt(t.0.as_bytes()))
+    };
+    let message = text(&head.error);
+    let about_the_query = status.is_success()
+        || status == StatusCode::BAD_REQUEST
+        || status == StatusCode::UNPROCESSABLE_ENTITY;
+    if about_the_query {
+        PromError::Promql {
+            asked,
+            error_type: text(&head.error_type),
+            message,
+            query: excerpt_of(query.as_bytes(), QUERY_CHARS),
+        }
+    } else {
+        PromError::Status {
+            asked,
+            status: status.as_u16(),
+            message,
+        }
+    }
+}
+
+fn wrong_type(asked: &Asked, query: &str, found: &str) -> PromError {
+    PromError::WrongResultType {
+        asked: asked.clone(),
+        found: found.to_owned(),
+        query: excerpt_of(query.as_bytes(), QUERY_CHARS),
+    }
+}
+
+fn not_prometheus(asked: &Asked, reason: String, body: &[u8]) -> PromError {
+    PromError::NotPrometheus {
+        asked: asked.clone(),
+        reason,
+        excerpt: excerpt(body),
+    }
+}
+
+fn bad_url(url: &str, reason: impl Into<String>) -> PromError {
+    PromError::BadUrl {
+        url: without_userinfo(url),
+        reason: reason.into(),
+    }
+}
+
+/// Says whether requests can be built on a base URL, without building any.
+///
+/// # Errors
+/// When the URL cannot be used: it does not parse, is neither `http` nor `https`, or holds
+/// credentials, a query or a fragment.
+pub fn check_endpoint(endpoint: &str) -> Result<(), PromError> {
+    base_url(endpoint).map(drop)
+}
+
+/// The base URL, if requests can be built on it.
+fn base_url(endpoint: &str) -> Result<Url, PromError> {
+    let endpoint = endpoint.trim();
+    let url = Url::parse(endpoint).map_err(|error| bad_url(endpoint, error.to_string()))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(PromError::CredentialsInUrl);
+    }
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad_url(endpoint, "it must begin with http:// or https://"));
+    }
+    // The client would drop them from some URLs and keep them in others.
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(bad_url(endpoint, "it must have no `?` and no `#`"));
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        host == "localhost"
+            || host
+                .trim_matches(['[', ']'])
+                .parse::<IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
+fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, PromError> {
+    let mut headers = HeaderMap::with_capacity(pairs.len());
+    for (name, value) in pairs {
+        let bad = |reason| PromError::BadHeader {
+            name: excerpt(name.as_bytes()),
+            reason,
+        };
+        let header: HeaderName = name
+            .trim()
+            .parse()
+            .map_err(|_| bad("its name holds characters that no header name may hold"))?;
+        let mut value = HeaderValue::from_str(value.trim())
+            .map_err(|_| bad("its value holds bytes that no header may hold"))?;
+        value.set_sensitive(true);
+        headers.append(header, value);
+    }
+    Ok(headers)
+}
+
+/// Where a redirect leads; login pages put secrets into the parameters.
+fn location(response: &Response) -> String {
+    response.headers().get(LOCATION).map_or_else(
+        || "nowhere".to_owned(),
+        |location| {
+            excerpt(without_userinfo(&String::from_utf8_lossy(location.as_bytes())).as_bytes())
+        },
+    )
+}
