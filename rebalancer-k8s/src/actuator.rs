@@ -1,0 +1,308 @@
+//! The port's implementation.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use kube::core::params::ListParams;
+use rebalancer_core::model::{Autoscaler, Pod, PodRef, WorkloadRef, WorkloadState};
+use rebalancer_core::ports::{
+    EvictionAnswer, PodActuator, PodState, PortError, WorkloadObservation,
+};
+
+use crate::api::Api;
+use crate::autoscalers::{self, Hpa};
+use crate::connect::Connection;
+use crate::error::{Attempt, K8sError};
+use crate::eviction::{self, Eviction};
+use crate::kind::{WorkloadKind, is_path_safe};
+use crate::pods::{LeanPod, ReadyCount, Reduced, Reduction};
+use crate::selector;
+use crate::settings::{Autoscalers, Settings};
+use crate::suggestions;
+use crate::workload::{self, Workload};
+
+/// Reads and evicts the pods of one workload through the Kubernetes API.
+pub struct KubernetesActuator {
+    api: Api,
+    settings: Settings,
+    kind: WorkloadKind,
+    /// Whose pods are the workload's, as last read.
+    known: Mutex<Option<Arc<Selection>>>,
+}
+
+/// What tells the workload's pods from others.
+struct Selection {
+    /// The workload's selector and ours.
+    selector: String,
+    /// UIDs of the workload and of what it controls.
+    owners: Vec<String>,
+}
+
+impl KubernetesActuator {
+    /// An actuator for one workload. Sends nothing.
+    ///
+    /// # Errors
+    /// [`K8sError::InvalidKind`] or [`K8sError::InvalidName`] when the workload is one that
+    /// cannot exist.
+    pub fn new(connection: Connection, settings: Settings) -> Result<Self, K8sError> {
+        let kind = WorkloadKind::parse(&settings.workload.kind)?;
+        let WorkloadRef {
+            namespace, name, ..
+        } = &settings.workload;
+        for (what, name) in [("the namespace", namespace), ("the workload", name)] {
+            if name.is_empty() || !is_path_safe(name) {
+                return Err(K8sError::InvalidName {
+                    what,
+                    name: name.clone(),
+                });
+            }
+        }
+        Ok(Self {
+            api: Api::new(connection),
+            settings,
+            kind,
+            known: Mutex::new(None),
+        })
+    }
+
+    fn namespace(&self) -> &str {
+        &self.settings.workload.namespace
+    }
+
+    fn pods_path(&self) -> String {
+        format!("/api/v1/namespaces/{}/pods", self.namespace())
+    }
+
+    /// Reads the workload; when it does not exist, says what is there instead.
+    async fn read_object(&self) -> Result<Workload, K8sError> {
+        match workload::read(&self.api, &self.settings.workload, &self.kind).await {
+            Err(K8sError::NotFound { .. }) => {
+                let workload = Box::new(self.settings.workload.clone());
+                let surroundings =
+                    suggestions::look_around(&self.api, &workload.namespace, &workload.name).await;
+                Err(K8sError::WorkloadNotFound {
+                    workload,
+                    surroundings,
+                })
+            }
+            read => read,
+        }
+    }
+
+    fn selector(&self, workload: &Workload) -> String {
+        selector::both(&workload.selector, self.settings.label_selector.as_deref())
+    }
+
+    fn remember(&self, selector: String, owners: Vec<String>) -> Arc<Selection> {
+        let selection = Arc::new(Selection { selector, owners });
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&selection));
+        selection
+    }
+
+    fn remembered(&self) -> Option<Arc<Selection>> {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The workload and its pods, reduced.
+    async fn read_pods(&self, taken_at: Timestamp) -> Result<(Workload, Vec<Pod>), K8sError> {
+        let workload = self.read_object().await?;
+        let selector = self.selector(&workload);
+        let mut reduction = Reduction::new(taken_at, &self.settings.container);
+        let (owners, listed) = tokio::join!(
+            workload::owners(&self.api, self.namespace(), &self.kind, &workload),
+            self.list_pods(&selector, self.settings.page_size, &mut reduction),
+        );
+        let owners = owners?;
+        listed?;
+        let Reduced { pods, instead } = reduction.finish(&owners, workload.opted_out.as_deref());
+        if let Some(found) = instead {
+            return Err(K8sError::ContainerNotFound {
+                workload: Box::new(self.settings.workload.clone()),
+                container: self.settings.container.clone(),
+                pods: pods.iter().filter(|pod| pod.owned).count(),
+                found,
+            });
+        }
+        self.remember(selector, owners);
+        Ok((workload, pods))
+    }
+
+    async fn list_pods(
+        &self,
+        selector: &str,
+        page_size: u32,
+        pages: &mut impl crate::api::Pages,
+    ) -> Result<(), K8sError> {
+        let attempt = Attempt::list("", "pods", self.namespace());
+        let params = ListParams::default()
+            .labels(selector)
+            .limit(page_size.max(1));
+        let listed = self
+            .api
+            .list_pages(&attempt, &self.pods_path(), &params, None, pages)
+            .await;
+        match listed {
+            // Nothing else of the request can be wrong.
+            Err(K8sError::Rejected {
+                code: 400, message, ..
+            }) => Err(K8sError::InvalidSelector {
+                selector: selector.to_owned(),
+                message,
+            }),
+            listed => listed,
+        }
+    }
+
+    async fn read_autoscalers(&self) -> Result<Vec<Autoscaler>, K8sError> {
+        if self.settings.autoscalers == Autoscalers::No {
+            return Ok(Vec::new());
+        }
+        let namespace = self.namespace();
+        let attempt = Attempt::list("autoscaling", "horizontalpodautoscalers", namespace);
+        let path = format!("/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers");
+        let params = ListParams::default().limit(500);
+        let hpas: Vec<Hpa> = match self.api.list(&attempt, &path, &params, None).await {
+            Err(error @ (K8sError::Forbidden { .. } | K8sError::NotFound { .. }))
+                if self.settings.autoscalers == Autoscalers::IfPermitted =>
+            {
+                tracing::debug!(%error, "autoscalers not read");
+                return Ok(Vec::new());
+            }
+            hpas => hpas?,
+        };
+        Ok(autoscalers::of_workload(
+            hpas,
+            self.kind.kind(),
+            self.kind.group(),
+            &self.settings.workload.name,
+            &self.settings.hpa_prefix,
+        ))
+    }
+
+    /// Counts ready pods up to `enough`; below it the number is exact.
+    ///
+    /// The pages are small when little is enough: the list is left at the first page that has
+    /// enough. `status.readyReplicas` would be one read as well, but it is what a controller last
+    /// saw: a pod evicted a moment ago may still be among them, by us or by anyone, a StatefulSet
+    /// counts pods that are terminating, and it knows nothing of our label selector. A listing is
+    /// consistent: every pod that an eviction accepted before is terminating in it. Pods that
+    /// stop being ready between this count and the eviction are not seen by either; holding those
+    /// is what a PodDisruptionBudget is for.
+    async fn count(&self, selection: &Selection, enough: usize) -> Result<usize, K8sError> {
+        // Some room for pods on the list that do not count.
+        let wanted = enough.saturating_add(enough / 4).saturating_add(8);
+        let page_size = u32::try_from(wanted)
+            .unwrap_or(u32::MAX)
+            .min(self.settings.page_size);
+        let mut count = ReadyCount::new(&selection.owners, enough);
+        self.list_pods(&selection.selector, page_size, &mut count)
+            .await?;
+        Ok(count.ready)
+    }
+
+    async fn select(&self) -> Result<(Workload, Arc<Selection>), K8sError> {
+        let workload = self.read_object().await?;
+        let owners = workload::owners(&self.api, self.namespace(), &self.kind, &workload).await?;
+        let selection = self.remember(self.selector(&workload), owners);
+        Ok((workload, selection))
+    }
+
+    async fn count_up_to(&self, enough: usize) -> Result<usize, K8sError> {
+        if let Some(selection) = self.remembered() {
+            // Owners known from before can only be too few, and the count too low.
+            let ready = self.count(&selection, enough).await?;
+            if ready >= enough {
+                return Ok(ready);
+            }
+        }
+        let (_, selection) = self.select().await?;
+        self.count(&selection, enough).await
+    }
+
+    async fn read_state(&self) -> Result<WorkloadState, K8sError> {
+        let (workload, selection) = self.select().await?;
+        Ok(WorkloadState {
+            ready: self.count(&selection, usize::MAX).await?,
+            rollout: workload.rollout,
+        })
+    }
+
+    async fn read_one(&self, pod: &PodRef) -> Result<PodState, K8sError> {
+        let attempt = Attempt::on("get", "", "pods", self.namespace(), &pod.name);
+        let path = format!("{}/{}", self.pods_path(), pod.name);
+        let body = match self.api.get_bytes(&attempt, &path).await {
+            Err(K8sError::NotFound { .. }) => return Ok(PodState::Gone),
+            body => body?,
+        };
+        let lean: LeanPod<'_> =
+            serde_json::from_slice(&body).map_err(|error| self.api.bad_answer(&attempt, &error))?;
+        Ok(if lean.uid() != pod.uid.0 {
+            PodState::Gone
+        } else if lean.terminating() {
+            PodState::Terminating
+        } else {
+            PodState::Present {
+                ready: lean.ready(),
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl PodActuator for KubernetesActuator {
+    fn workload(&self) -> &WorkloadRef {
+        &self.settings.workload
+    }
+
+    async fn observe(&self) -> Result<WorkloadObservation, PortError> {
+        let taken_at = Timestamp::now();
+        // Both are waited for: that the workload does not exist says more than that its
+        // autoscalers may not be read.
+        let (pods, autoscalers) = tokio::join!(self.read_pods(taken_at), self.read_autoscalers());
+        let (workload, pods) = pods?;
+        Ok(WorkloadObservation {
+            taken_at,
+            rollout: workload.rollout,
+            autoscalers: autoscalers?,
+            pods,
+        })
+    }
+
+    async fn read_pod(&self, pod: &PodRef) -> Result<PodState, PortError> {
+        Ok(self.read_one(pod).await?)
+    }
+
+    async fn count_ready(&self, enough: usize) -> Result<usize, PortError> {
+        Ok(self.count_up_to(enough).await?)
+    }
+
+    async fn read_workload(&self) -> Result<WorkloadState, PortError> {
+        Ok(self.read_state().await?)
+    }
+
+    async fn evict(&self, pod: &PodRef, dry_run: bool) -> EvictionAnswer {
+        let eviction = Eviction {
+            namespace: self.namespace(),
+            method: self.settings.eviction_method,
+            grace_period: self.settings.grace_period,
+            dry_run,
+        };
+        let attempt = eviction.attempt(pod);
+        let outcome = self.api.write(&attempt, eviction.request(pod)).await;
+        let conflict = matches!(&outcome, Ok(Some(refusal)) if refusal.code == 409);
+        let mut answer = eviction::answer(outcome, &attempt, self.api.server());
+        // The words of a UID conflict are no promise of the API; who the name belongs to now is.
+        if conflict
+            && answer != EvictionAnswer::AlreadyGone
+            && let Ok(PodState::Gone) = self.read_one(pod).await
+        {
+            answer = EvictionAnswer::AlreadyGone;
+        }
+        tracing::debug!(pod = pod.name, uid = %pod.uid, dry_run, ?answer, "eviction answered");
+        answer
+    }
+}

@@ -1,0 +1,480 @@
+//! Requests to the API server: sent, timed, bounded in time, their answers told apart.
+
+use std::error::Error as StdError;
+use std::time::{Duration, Instant};
+
+use http::{Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+use kube::core::params::ListParams;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::connect::Connection;
+use crate::error::{Attempt, K8sError, Source};
+use crate::refusal::Refusal;
+
+/// How often a request that only reads is sent again when the server is too busy.
+const READ_RETRIES: u32 = 2;
+/// The longest wait before such a request is sent again, whatever the server asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How often a listing is begun again when its continue token expired meanwhile.
+const LISTINGS: u32 = 3;
+
+/// Asks for the metadata of objects alone; who does not know the format answers with all.
+pub(crate) const METADATA_LIST: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+/// The same for one object.
+pub(crate) const METADATA: &str =
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+
+/// The API server, as this adapter uses it.
+#[derive(Clone)]
+pub(crate) struct Api {
+    connection: Connection,
+}
+
+/// The head of an answer; the body is in the buffer it was read into.
+struct Answer {
+    code: StatusCode,
+    retry_after: Option<Duration>,
+    /// The body was lost after the head: only the code can be relied on.
+    lost: Option<K8sError>,
+}
+
+/// Takes in the pages of a listing.
+pub(crate) trait Pages {
+    /// The listing begins again: what was taken in so far is void.
+    fn restart(&mut self);
+
+    /// Takes in one page.
+    fn page(&mut self, body: &[u8]) -> Result<PageEnd, serde_json::Error>;
+}
+
+/// What a page says of itself.
+pub(crate) struct PageEnd {
+    /// Objects on this page.
+    pub(crate) items: usize,
+    /// Where the next one begins; `None` after the last.
+    pub(crate) next: Option<String>,
+    /// Enough was seen: the rest is not wanted.
+    pub(crate) enough: bool,
+}
+
+/// One page of a list, of whatever `T` keeps of each object.
+#[derive(Deserialize)]
+pub(crate) struct Page<T> {
+    #[serde(default)]
+    metadata: ListMetadata,
+    // A list without items is `null` in some answers.
+    items: Option<Vec<T>>,
+}
+
+#[derive(Deserialize, Default)]
+struct ListMetadata {
+    #[serde(rename = "continue")]
+    next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The objects, and the end of the page.
+    pub(crate) fn split(self) -> (Vec<T>, PageEnd) {
+        let items = self.items.unwrap_or_default();
+        let end = PageEnd {
+            items: items.len(),
+            next: self.metadata.next.filter(|token| !token.is_empty()),
+            enough: false,
+        };
+        (items, end)
+    }
+}
+
+/// Keeps every object as it is; for lists that are short.
+struct Collect<T>(Vec<T>);
+
+impl<T: DeserializeOwned> Pages for Collect<T> {
+    fn restart(&mut self) {
+        self.0.clear();
+    }
+
+    fn page(&mut self, body: &[u8]) -> Result<PageEnd, serde_json::Error> {
+        let (items, end) = serde_json::from_slice::<Page<T>>(body)?.split();
+        self.0.extend(items);
+        Ok(end)
+    }
+}
+
+impl Api {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection }
+    }
+
+    /// The API server's address, for messages.
+    pub(crate) fn server(&self) -> &str {
+        &self.connection.server
+    }
+
+    /// Gets one object.
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        attempt: &Attempt,
+        path: &str,
+        accept: Option<&'static str>,
+    ) -> Result<T, K8sError> {
+        let mut body = Vec::new();
+        self.read(attempt, 1, path, accept, &mut body).await?;
+        serde_json::from_slice(&body).map_err(|error| self.bad_answer(attempt, &error))
+    }
+
+    /// Gets one object as it comes, to be borrowed from.
+    pub(crate) async fn get_bytes(
+        &self,
+        attempt: &Attempt,
+        path: &str,
+    ) -> Result<Vec<u8>, K8sError> {
+        let mut body = Vec::new();
+        self.read(attempt, 1, path, None, &mut body).await?;
+        Ok(body)
+    }
+
+    /// Lists objects of a kind of which there are few.
+    pub(crate) async fn list<T: DeserializeOwned>(
+        &self,
+        attempt: &Attempt,
+        path: &str,
+        params: &ListParams,
+        accept: Option<&'static str>,
+    ) -> Result<Vec<T>, K8sError> {
+        let mut pages = Collect(Vec::new());
+        self.list_pages(attempt, path, params, accept, &mut pages)
+            .await?;
+        Ok(pages.0)
+    }
+
+    /// Lists objects page by page.
+    ///
+    /// The pages are of one instant. Where the server no longer knows that instant (410) the
+    /// listing begins again: going on from a later one could show a pod twice or not at all.
+    pub(crate) async fn list_pages(
+        &self,
+        attempt: &Attempt,
+        path: &str,
+        params: &ListParams,
+        accept: Option<&'static str>,
+        pages: &mut impl Pages,
+    ) -> Result<(), K8sError> {
+        let mut body = Vec::new();
+        let mut listings = 1;
+        let mut page = 1;
+        let mut params = params.clone();
+        loop {
+            let request = kube::core::Request::new(path)
+                .list(&params)
+                .map_err(|error| K8sError::Rejected {
+                    attempt: Box::new(attempt.clone()),
+                    code: 400,
+                    message: error.to_string(),
+                })?;
+            let read = self
+                .read(attempt, page, &request.uri().to_string(), accept, &mut body)
+                .await;
+            match read {
+                Err(K8sError::Rejected { code: 410, .. })
+                    if params.continue_token.is_some() && listings < LISTINGS =>
+                {
+                    tracing::debug!(%attempt, page, "the listing expired and begins again");
+                    pages.restart();
+                    params.continue_token = None;
+                    listings += 1;
+                    page = 1;
+                    continue;
+                }
+                other => other?,
+            }
+            let end = pages
+                .page(&body)
+                .map_err(|error| self.bad_answer(attempt, &error))?;
+            tracing::debug!(verb = attempt.verb, resource = %attempt.resource, page, count = end.items, "listed");
+            if end.enough || end.next.is_none() {
+                return Ok(());
+            }
+            params.continue_token = end.next;
+            page += 1;
+        }
+    }
+
+    /// Sends a request that only reads, and reads the answer of a success into `body`.
+    ///
+    /// Since nothing changes by it, it is sent again when the server says that it is too busy.
+    async fn read(
+        &self,
+        attempt: &Attempt,
+        page: u32,
+        path: &str,
+        accept: Option<&'static str>,
+        body: &mut Vec<u8>,
+    ) -> Result<(), K8sError> {
+        let mut retries = 0;
+        loop {
+            let request = Request::get(path)
+                .header(header::ACCEPT, accept.unwrap_or("application/json"))
+                .body(Vec::new());
+            let answer = self.exchange(attempt, page, request, body).await?;
+            if let Some(lost) = answer.lost {
+                return Err(lost);
+            }
+            if answer.code.is_success() {
+                return Ok(());
+            }
+            let refusal = Refusal::read(answer.code, answer.retry_after, body);
+            if !matches!(refusal.code, 429 | 503) || retries == READ_RETRIES {
+                return Err(refusal.into_error(attempt, self.server()));
+            }
+            let wait = refusal
+                .retry_after
+                .unwrap_or(Duration::from_secs(1))
+                .min(LONGEST_WAIT);
+            tracing::debug!(%attempt, code = refusal.code, message = refusal.message, ?wait, "too busy, asked again");
+            tokio::time::sleep(wait).await;
+            retries += 1;
+        }
+    }
+
+    /// Sends a request that changes something, once. `Ok(None)` is a success.
+    pub(crate) async fn write(
+        &self,
+        attempt: &Attempt,
+        request: Result<Request<Vec<u8>>, http::Error>,
+    ) -> Result<Option<Refusal>, K8sError> {
+        let mut body = Vec::new();
+        let answer = self.exchange(attempt, 1, request, &mut body).await?;
+        // The head alone says that it succeeded.
+        if answer.code.is_success() {
+            return Ok(None);
+        }
+        Ok(Some(Refusal::read(answer.code, answer.retry_after, &body)))
+    }
+
+    async fn exchange(
+        &self,
+        attempt: &Attempt,
+        page: u32,
+        request: Result<Request<Vec<u8>>, http::Error>,
+        body: &mut Vec<u8>,
+    ) -> Result<Answer, K8sError> {
+        let request = request.map_err(|error| K8sError::Rejected {
+            attempt: Box::new(attempt.clone()),
+            code: 400,
+            message: error.to_string(),
+        })?;
+        let started = Instant::now();
+        let deadline = tokio::time::Instant::now() + self.connection.request_timeout;
+        let sent = tokio::time::timeout_at(
+            deadline,
+            self.connection.client.send(request.map(Body::from)),
+        );
+        let response = match sent.await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.lost(attempt, Box::new(error))),
+            Err(_elapsed) => return Err(self.timeout(attempt)),
+        };
+        let (head, mut stream) = response.into_parts();
+        body.clear();
+        let received = tokio::time::timeout_at(deadline, async {
+            while let Some(frame) = stream.frame().await {
+                if let Ok(data) = frame?.into_data() {
+                    body.extend_from_slice(&data);
+                }
+            }
+            Ok::<(), Source>(())
+        });
+        let lost = match received.await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(self.lost(attempt, error)),
+            Err(_elapsed) => Some(self.timeout(attempt)),
+        };
+        tracing::debug!(
+            verb = attempt.verb,
+            resource = %attempt.resource,
+            name = attempt.name,
+            page,
+            status = head.status.as_u16(),
+            bytes = body.len(),
+            duration_ms = started.elapsed().as_secs_f64() * 1000.0,
+            "API call"
+        );
+        Ok(Answer {
+            code: head.status,
+            retry_after: head
+                .headers
+                .get(header::RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.parse().ok())
+                .map(Duration::from_secs),
+            lost,
+        })
+    }
+
+    /// What an answer that is not of the expected form means.
+    pub(crate) fn bad_answer(&self, attempt: &Attempt, error: &serde_json::Error) -> K8sError {
+        K8sError::BadAnswer {
+            attempt: Box::new(attempt.clone()),
+            server: self.server().to_owned(),
+            detail: error.to_string(),
+        }
+    }
+
+    fn timeout(&self, attempt: &Attempt) -> K8sError {
+        K8sError::Timeout {
+            attempt: Box::new(attempt.clone()),
+            server: self.server().to_owned(),
+            after: self.connection.request_timeout,
+            sent: true,
+        }
+    }
+
+    /// Tells what broke a request: the client's errors are nested boxes.
+    fn lost(&self, attempt: &Attempt, source: Source) -> K8sError {
+        let mut found = Found::default();
+        found.look(source.as_ref());
+        let attempt = Box::new(attempt.clone());
+        let server = self.server().to_owned();
+        let sent = !found.never_sent;
+        let detail = found.innermost;
+        if let Some(detail) = found.credentials {
+            K8sError::Credentials {
+                attempt,
+                server,
+                detail,
+            }
+        } else if found.tls {
+            K8sError::Tls {
+                attempt,
+                server,
+                detail,
+                sent,
+                source,
+            }
+        } else if found.timeout {
+            let after = if sent {
+                self.connection.request_timeout
+            } else {
+                self.connection.connect_timeout()
+            };
+            K8sError::Timeout {
+                attempt,
+                server,
+                after,
+                sent,
+            }
+        } else {
+            K8sError::Unreachable {
+                attempt,
+                server,
+                detail,
+                sent,
+                source,
+            }
+        }
+    }
+}
+
+/// What a chain of errors holds.
+#[derive(Default)]
+struct Found {
+    never_sent: bool,
+    tls: bool,
+    timeout: bool,
+    credentials: Option<String>,
+    innermost: String,
+}
+
+impl Found {
+    fn look(&mut self, error: &(dyn StdError + 'static)) {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(client) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+                self.never_sent |= client.is_connect();
+            }
+            if error.is::<rustls::Error>() {
+                self.tls = true;
+            }
+            if let Some(auth) = error.downcast_ref::<kube::client::AuthError>() {
+                self.never_sent = true;
+                self.credentials = Some(auth_detail(auth));
+            }
+            self.innermost = error.to_string();
+            next = error.source();
+            if let Some(io) = error.downcast_ref::<std::io::Error>() {
+                self.timeout |= io.kind() == std::io::ErrorKind::TimedOut;
+                // An I/O error made of another one passes its own source over.
+                if let Some(inner) = io.get_ref() {
+                    next = Some(inner);
+                }
+            }
+        }
+    }
+}
+
+/// What became of our credentials. The client's own words would show what the plugin printed and
+/// was given, tokens included.
+pub(crate) fn auth_detail(error: &kube::client::AuthError) -> String {
+    if let kube::client::AuthError::AuthExecRun { out, .. } = error {
+        let complaint = String::from_utf8_lossy(&out.stderr);
+        let complaint = complaint.lines().next().unwrap_or_default();
+        return format!(
+            "the credential plugin of the kubeconfig failed ({}): {complaint}",
+            out.status
+        );
+    }
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    fn found(error: impl Into<Source>) -> Found {
+        let mut found = Found::default();
+        found.look(error.into().as_ref());
+        found
+    }
+
+    #[test]
+    fn a_tls_error_inside_an_io_error_is_found() {
+        let error = found(io::Error::new(
+            io::ErrorKind::InvalidData,
+            rustls::Error::General("no trust".into()),
+        ));
+        assert!(error.tls);
+        assert!(error.innermost.contains("no trust"), "{}", error.innermost);
+    }
+
+    #[test]
+    fn a_timeout_is_found() {
+        assert!(
+            found(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "deadline has elapsed"
+            ))
+            .timeout
+        );
+        assert!(!found(io::Error::other("reset")).timeout);
+    }
+
+    #[test]
+    fn what_a_credential_plugin_printed_is_not_shown() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let error = kube::client::AuthError::AuthExecRun {
+            cmd: "TOKEN=s3cret get-token".into(),
+            out: Box::new(std::process::Output {
+                status: std::process::ExitStatus::from_raw(256),
+                stdout: b"s3cret".to_vec(),
+                stderr: b"not logged in\nmore".to_vec(),
+            }),
+        };
+        let detail = found(error).credentials.unwrap();
+        assert!(detail.ends_with("not logged in"), "{detail}");
+        assert!(!detail.contains("s3cret"));
+    }
+}

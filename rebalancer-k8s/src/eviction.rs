@@ -1,0 +1,391 @@
+//! Evictions and deletes: the request, and what the server's answer means.
+
+use http::{Request, header};
+use rebalancer_core::model::PodRef;
+use rebalancer_core::ports::EvictionAnswer;
+use serde_json::json;
+
+use crate::error::{Attempt, K8sError};
+use crate::refusal::Refusal;
+use crate::settings::EvictionMethod;
+
+/// How pods are taken away.
+pub(crate) struct Eviction<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) method: EvictionMethod,
+    pub(crate) grace_period: Option<u32>,
+    pub(crate) dry_run: bool,
+}
+
+impl Eviction<'_> {
+    pub(crate) fn attempt(&self, pod: &PodRef) -> Attempt {
+        let (verb, resource) = match self.method {
+            EvictionMethod::Evict => ("create", "pods/eviction"),
+            EvictionMethod::Delete => ("delete", "pods"),
+        };
+        Attempt::on(verb, "", resource, self.namespace, &pod.name)
+    }
+
+    pub(crate) fn request(&self, pod: &PodRef) -> Result<Request<Vec<u8>>, http::Error> {
+        let Self { namespace, .. } = self;
+        let name = &pod.name;
+        let mut options = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            // A StatefulSet's replacement has the same name: only the UID tells them apart.
+            "preconditions": {"uid": pod.uid.0},
+        });
+        if let Some(seconds) = self.grace_period {
+            options["gracePeriodSeconds"] = json!(seconds);
+        }
+        if self.dry_run {
+            options["dryRun"] = json!(["All"]);
+        }
+        // Said in the address too, where admission, audit and people look for it.
+        let query = if self.dry_run { "?dryRun=All" } else { "" };
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+        let (request, body) = match self.method {
+            EvictionMethod::Evict => {
+                let eviction = json!({
+                    "apiVersion": "policy/v1",
+                    "kind": "Eviction",
+                    "metadata": {"name": name, "namespace": namespace},
+                    "deleteOptions": options,
+                });
+                (Request::post(format!("{path}/eviction{query}")), eviction)
+            }
+            EvictionMethod::Delete => (Request::delete(format!("{path}{query}")), options),
+        };
+        request
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json")
+            .body(body.to_string().into_bytes())
+    }
+}
+
+/// What came of it: `Ok(None)` is a success.
+pub(crate) fn answer(
+    outcome: Result<Option<Refusal>, K8sError>,
+    attempt: &Attempt,
+    server: &str,
+) -> EvictionAnswer {
+    match outcome {
+        Ok(None) => EvictionAnswer::Evicted,
+        Ok(Some(refusal)) => refused(refusal, attempt, server),
+        Err(error) if error.may_have_taken_effect() => EvictionAnswer::Unknown {
+            message: error.to_string(),
+        },
+        Err(error) => EvictionAnswer::Failed {
+            message: error.to_string(),
+        },
+    }
+}
+
+fn refused(refusal: Refusal, attempt: &Attempt, server: &str) -> EvictionAnswer {
+    let failed = |message: String| EvictionAnswer::Failed { message };
+    match refusal.code {
+        // Only the API itself can know that the pod is gone.
+        404 if refusal.from_api => EvictionAnswer::AlreadyGone,
+        409 if is_uid_conflict(&refusal.message) => EvictionAnswer::AlreadyGone,
+        429 => blocked(refusal),
+        403 if is_admission(&refusal.message) => failed(format!(
+            "could not {attempt}: an admission rule of the cluster denied it: {}",
+            refusal.message
+        )),
+        403 => EvictionAnswer::Forbidden {
+            message: refusal.into_error(attempt, server).to_string(),
+        },
+        500 if refusal
+            .message
+            .contains("more than one PodDisruptionBudget") =>
+        {
+            failed(format!(
+                "could not {attempt}: two or more PodDisruptionBudgets select the pod, and Kubernetes \
+             evicts none such; leave it one budget ({})",
+                refusal.message
+            ))
+        }
+        // A gateway gave up waiting, or the server gave up on its store: either may have gone on.
+        500.. if !refusal.from_api || timed_out(&refusal) => EvictionAnswer::Unknown {
+            message: refusal.into_error(attempt, server).to_string(),
+        },
+        _ => failed(refusal.into_error(attempt, server).to_string()),
+    }
+}
+
+/// The server says that the name is another pod's now. Its words differ: `the UID in the
+/// precondition (…) does not match the UID in record (…)` from its store, `UID in precondition:
+/// …, UID in object meta: …` before that.
+fn is_uid_conflict(message: &str) -> bool {
+    ["UID in the precondition", "UID in precondition"]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+/// A webhook or policy denied this pod, which says nothing about our permissions.
+fn is_admission(message: &str) -> bool {
+    let by_role = message.contains(" cannot ") && message.contains(" resource ");
+    !by_role && (message.contains("admission") || message.contains("denied"))
+}
+
+fn timed_out(refusal: &Refusal) -> bool {
+    let message = refusal.message.to_ascii_lowercase();
+    refusal.code == 504
+        || matches!(refusal.reason.as_str(), "Timeout" | "ServerTimeout")
+        || ["timed out", "timeout", "deadline exceeded"]
+            .iter()
+            .any(|words| message.contains(words))
+}
+
+fn blocked(refusal: Refusal) -> EvictionAnswer {
+    let retry_after = refusal.retry_after;
+    match refusal.budget {
+        Some(words) => EvictionAnswer::Blocked {
+            budget: budget_name(&words),
+            message: if words.is_empty() {
+                refusal.message
+            } else {
+                words
+            },
+            retry_after,
+        },
+        None => EvictionAnswer::Blocked {
+            message: format!(
+                "the API server is throttling us (no budget forbids it): {}",
+                refusal.message
+            ),
+            budget: None,
+            retry_after,
+        },
+    }
+}
+
+/// The name in `The disruption budget NAME needs 6 healthy pods and has 6 currently`.
+fn budget_name(words: &str) -> Option<String> {
+    let (_, rest) = words.split_once("disruption budget ")?;
+    let name = rest.split_whitespace().next()?.trim_matches(['"', '\'']);
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Method, StatusCode};
+    use rebalancer_core::model::PodUid;
+    use rstest::rstest;
+    use serde_json::Value;
+    use std::time::Duration;
+
+    fn pod() -> PodRef {
+        PodRef {
+            name: "ingestion-0".into(),
+            uid: PodUid("u1".into()),
+        }
+    }
+
+    fn eviction(
+        method: EvictionMethod,
+        grace_period: Option<u32>,
+        dry_run: bool,
+    ) -> Eviction<'static> {
+        Eviction {
+            namespace: "posthog",
+            method,
+            grace_period,
+            dry_run,
+        }
+    }
+
+    fn told(code: u16, body: Value) -> EvictionAnswer {
+        let refusal = Refusal::read(
+            StatusCode::from_u16(code).unwrap(),
+            None,
+            body.to_string().as_bytes(),
+        );
+        let attempt = eviction(EvictionMethod::Evict, None, false).attempt(&pod());
+        answer(Ok(Some(refusal)), &attempt, "https://k8s")
+    }
+
+    #[test]
+    fn an_eviction_asks_for_the_pod_of_that_uid() {
+        let request = eviction(EvictionMethod::Evict, None, false)
+            .request(&pod())
+            .unwrap();
+        assert_eq!(request.method(), Method::POST);
+        assert_eq!(
+            request.uri(),
+            "/api/v1/namespaces/posthog/pods/ingestion-0/eviction"
+        );
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        assert_eq!(
+            body,
+            json!({
+                "apiVersion": "policy/v1",
+                "kind": "Eviction",
+                "metadata": {"name": "ingestion-0", "namespace": "posthog"},
+                "deleteOptions": {
+                    "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "u1"}
+                },
+            })
+        );
+    }
+
+    #[rstest]
+    #[case(EvictionMethod::Evict, "/deleteOptions")]
+    #[case(EvictionMethod::Delete, "")]
+    fn a_dry_run_and_a_grace_period_are_asked_for(
+        #[case] method: EvictionMethod,
+        #[case] at: &str,
+    ) {
+        let request = eviction(method, Some(7), true).request(&pod()).unwrap();
+        assert_eq!(request.uri().query(), Some("dryRun=All"));
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        let options = body.pointer(at).unwrap();
+        assert_eq!(options["dryRun"], json!(["All"]));
+        assert_eq!(options["gracePeriodSeconds"], json!(7));
+        assert_eq!(options["preconditions"]["uid"], json!("u1"));
+    }
+
+    #[test]
+    fn a_budget_that_forbids_it_is_named() {
+        let answer = told(
+            429,
+            json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "message": "Cannot evict pod as it would violate the pod's disruption budget.",
+                "reason": "TooManyRequests",
+                "details": {"causes": [{"reason": "DisruptionBudget",
+                    "message": "The disruption budget ingestion-pdb needs 6 healthy pods and has 6 currently"}]},
+                "code": 429
+            }),
+        );
+        assert_eq!(
+            answer,
+            EvictionAnswer::Blocked {
+                message:
+                    "The disruption budget ingestion-pdb needs 6 healthy pods and has 6 currently"
+                        .into(),
+                budget: Some("ingestion-pdb".into()),
+                retry_after: None,
+            }
+        );
+    }
+
+    #[test]
+    fn a_budget_that_is_still_processed_says_when_to_retry() {
+        let answer = told(
+            429,
+            json!({
+                "kind": "Status", "message": "Cannot evict pod as it would violate the pod's disruption budget.",
+                "details": {"retryAfterSeconds": 10, "causes": [{"reason": "DisruptionBudget",
+                    "message": "The disruption budget pdb is still being processed by the server."}]},
+            }),
+        );
+        let EvictionAnswer::Blocked {
+            budget,
+            retry_after,
+            ..
+        } = answer
+        else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(budget.as_deref(), Some("pdb"));
+        assert_eq!(retry_after, Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn throttling_is_told_from_a_budget() {
+        let answer = told(
+            429,
+            json!({"kind": "Status", "message": "too many requests, please try again later",
+                   "reason": "TooManyRequests", "details": {"retryAfterSeconds": 1}}),
+        );
+        let EvictionAnswer::Blocked {
+            budget, message, ..
+        } = answer
+        else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(budget, None);
+        assert!(message.contains("throttling"), "{message}");
+    }
+
+    #[rstest]
+    #[case(404, json!({"kind": "Status", "reason": "NotFound", "message": "pods \"ingestion-0\" not found"}))]
+    #[case(409, json!({"kind": "Status", "reason": "Conflict",
+        "message": "Precondition failed: UID in precondition: u1, UID in object meta: u2"}))]
+    #[case(409, json!({"kind": "Status", "reason": "Conflict", "details": {"name": "ingestion-0", "kind": "Pod"},
+        "message": "Operation cannot be fulfilled on Pod \"ingestion-0\": the UID in the precondition (u1) does not match the UID in record (u2). The object might have been deleted and then recreated"}))]
+    fn a_pod_that_is_gone_is_gone(#[case] code: u16, #[case] body: Value) {
+        assert_eq!(told(code, body), EvictionAnswer::AlreadyGone);
+    }
+
+    #[test]
+    fn a_missing_permission_is_named() {
+        let answer = told(
+            403,
+            json!({"kind": "Status", "reason": "Forbidden", "message":
+                "pods \"ingestion-0\" is forbidden: User \"u\" cannot create resource \"pods/eviction\" in API group \"\" in the namespace \"posthog\""}),
+        );
+        let EvictionAnswer::Forbidden { message } = answer else {
+            panic!("{answer:?}")
+        };
+        assert!(
+            message.starts_with(
+                "may not create pods/eviction \"ingestion-0\" in namespace \"posthog\": grant verb \
+                 `create` on `pods/eviction` in API group `\"\"`"
+            ),
+            "{message}"
+        );
+    }
+
+    #[rstest]
+    #[case(403, json!({"kind": "Status", "message": "admission webhook \"x.io\" denied the request: no"}), "admission rule")]
+    #[case(500, json!({"kind": "Status", "reason": "InternalError", "message":
+        "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."}),
+        "two or more PodDisruptionBudgets")]
+    #[case(500, json!({"kind": "Status", "reason": "InternalError", "message": "boom"}), "in trouble (500): boom")]
+    #[case(409, json!({"kind": "Status", "reason": "Conflict", "message": "the object has been modified"}), "modified")]
+    #[case(422, json!({"kind": "Status", "message": "invalid"}), "refused the request (422)")]
+    #[case(401, json!({"kind": "Status", "message": "Unauthorized"}), "(401)")]
+    #[case(404, json!("404 page not found"), "(404)")]
+    fn a_refusal_is_a_failure_for_certain(
+        #[case] code: u16,
+        #[case] body: Value,
+        #[case] words: &str,
+    ) {
+        let answer = told(code, body);
+        let EvictionAnswer::Failed { message } = answer else {
+            panic!("{answer:?}")
+        };
+        assert!(message.contains(words), "{message}");
+    }
+
+    #[rstest]
+    #[case(502, json!("bad gateway"))]
+    #[case(504, json!({"kind": "Status", "reason": "Timeout", "message": "request did not complete"}))]
+    #[case(500, json!({"kind": "Status", "reason": "InternalError", "message": "etcdserver: request timed out"}))]
+    fn an_answer_that_was_lost_on_the_way_is_not_known(#[case] code: u16, #[case] body: Value) {
+        let answer = told(code, body);
+        assert!(
+            matches!(answer, EvictionAnswer::Unknown { .. }),
+            "{answer:?}"
+        );
+    }
+
+    #[rstest]
+    #[case(true)]
+    #[case(false)]
+    fn a_connection_lost_counts_by_whether_it_was_sent(#[case] sent: bool) {
+        let attempt = eviction(EvictionMethod::Delete, None, false).attempt(&pod());
+        let lost = K8sError::Timeout {
+            attempt: Box::new(attempt.clone()),
+            server: "https://k8s".into(),
+            after: Duration::from_secs(30),
+            sent,
+        };
+        let answer = answer(Err(lost), &attempt, "https://k8s");
+        assert_eq!(matches!(answer, EvictionAnswer::Unknown { .. }), sent);
+        assert_eq!(matches!(answer, EvictionAnswer::Failed { .. }), !sent);
+    }
+}

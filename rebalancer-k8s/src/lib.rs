@@ -1,0 +1,53 @@
+//! Pods, workloads and autoscalers over the Kubernetes API.
+//!
+//! [`KubernetesActuator`] is the [`PodActuator`](rebalancer_core::ports::PodActuator) of one
+//! workload: it finds the workload's pods through its selector and owner references, reduces them
+//! page by page to what a snapshot needs, reads the HorizontalPodAutoscalers that scale it, and
+//! evicts. What it may be asked to do needs the rules in [`PERMISSIONS`].
+//!
+//! Nothing that changes the cluster is ever sent twice; what only reads is sent again when the
+//! server is too busy. Every request is bounded in time.
+//!
+//! ```no_run
+//! use rebalancer_core::model::WorkloadRef;
+//! use rebalancer_core::ports::PodActuator as _;
+//! use rebalancer_k8s::{ConnectSettings, KubernetesActuator, Settings, connect};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let connection = connect(&ConnectSettings::default()).await?;
+//! let workload = WorkloadRef {
+//!     namespace: "posthog".into(),
+//!     kind: "Deployment".into(),
+//!     name: "ingestion".into(),
+//! };
+//! let actuator = KubernetesActuator::new(connection, Settings::new(workload))?;
+//! let seen = actuator.observe().await?;
+//! for pod in seen.pods.iter().filter(|pod| pod.serves()) {
+//!     let answer = actuator.evict(&pod.reference(), true).await;
+//!     println!("{}: {answer:?}", pod.name);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod actuator;
+mod api;
+mod autoscalers;
+mod connect;
+mod cpu_quantity;
+mod error;
+mod eviction;
+mod kind;
+mod permissions;
+mod pods;
+mod refusal;
+mod selector;
+mod settings;
+mod suggestions;
+mod workload;
+
+pub use actuator::KubernetesActuator;
+pub use connect::{ConnectSettings, Connection, connect};
+pub use error::{Attempt, Candidate, K8sError, Source, Surroundings};
+pub use permissions::{Need, PERMISSIONS, Permission};
+pub use settings::{Autoscalers, EvictionMethod, Settings};

@@ -1,0 +1,135 @@
+//! What the service account must be allowed to do.
+
+/// One rule of the Role that the adapter needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Permission {
+    /// The verb of the RBAC rule.
+    pub verb: &'static str,
+    /// The API group; empty for the core API.
+    pub group: &'static str,
+    /// The resource, with its subresource where there is one.
+    pub resource: &'static str,
+    /// When it is needed.
+    pub need: Need,
+    /// What it is used for.
+    pub why: &'static str,
+}
+
+/// When a permission is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// For every workload.
+    Always,
+    /// For a workload that is a Deployment.
+    Deployment,
+    /// For a workload that is a StatefulSet.
+    StatefulSet,
+    /// Where the target comes from an autoscaler of the Kubernetes API.
+    Autoscalers,
+    /// To evict, and for a dry run, which asks the server.
+    Evict,
+    /// To delete instead of evicting (`EVICTION_METHOD=delete`).
+    Delete,
+    /// Only for better error messages; refusing it breaks nothing.
+    Suggestions,
+}
+
+/// Every permission that the adapter may use within the workload's namespace.
+///
+/// Kinds given as `Kind.version.group` need `get` on the resource and on its `/scale` as well, and
+/// `list` on `replicasets` in `apps`.
+///
+/// ```
+/// use rebalancer_k8s::{Need, PERMISSIONS};
+/// let evict = PERMISSIONS.iter().find(|rule| rule.need == Need::Evict).unwrap();
+/// assert_eq!((evict.verb, evict.resource), ("create", "pods/eviction"));
+/// ```
+pub const PERMISSIONS: &[Permission] = &[
+    rule(
+        "get",
+        "apps",
+        "deployments",
+        Need::Deployment,
+        "the workload's selector and rollout",
+    ),
+    rule(
+        "list",
+        "apps",
+        "replicasets",
+        Need::Deployment,
+        "which pods the Deployment owns",
+    ),
+    rule(
+        "get",
+        "apps",
+        "statefulsets",
+        Need::StatefulSet,
+        "the workload's selector and rollout",
+    ),
+    rule("list", "", "pods", Need::Always, "the pods of the workload"),
+    rule(
+        "get",
+        "",
+        "pods",
+        Need::Always,
+        "one pod again, right before its eviction",
+    ),
+    rule(
+        "list",
+        "autoscaling",
+        "horizontalpodautoscalers",
+        Need::Autoscalers,
+        "the target",
+    ),
+    rule(
+        "create",
+        "",
+        "pods/eviction",
+        Need::Evict,
+        "evictions that respect budgets",
+    ),
+    rule(
+        "delete",
+        "",
+        "pods",
+        Need::Delete,
+        "deletes that no budget holds back",
+    ),
+    rule(
+        "list",
+        "apps",
+        "deployments",
+        Need::Suggestions,
+        "names close to one that does not exist",
+    ),
+    rule(
+        "list",
+        "apps",
+        "statefulsets",
+        Need::Suggestions,
+        "names close to one that does not exist",
+    ),
+    rule(
+        "get",
+        "",
+        "namespaces",
+        Need::Suggestions,
+        "whether the namespace exists",
+    ),
+];
+
+const fn rule(
+    verb: &'static str,
+    group: &'static str,
+    resource: &'static str,
+    need: Need,
+    why: &'static str,
+) -> Permission {
+    Permission {
+        verb,
+        group,
+        resource,
+        need,
+        why,
+    }
+}

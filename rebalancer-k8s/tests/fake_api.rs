@@ -1,0 +1,618 @@
+//! The actuator against an API server that is a table of answers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail a test as tests may"
+)]
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use kube::client::Body;
+use rebalancer_core::model::{PodRef, PodUid, WorkloadRef};
+use rebalancer_core::ports::{
+    EvictionAnswer, PodActuator as _, PodState, PortError, PortErrorKind, WorkloadObservation,
+};
+use rebalancer_k8s::{Autoscalers, Connection, KubernetesActuator, Settings};
+use rstest::rstest;
+use serde_json::{Value, json};
+use tower::{BoxError, service_fn};
+
+/// What the server does with a request.
+#[derive(Clone)]
+enum Reply {
+    Json(u16, Value),
+    Text(u16, &'static str),
+    Never,
+    Broken,
+}
+
+/// The replies to requests whose method, path and query begin so; the last one stays.
+type Replies = (String, VecDeque<Reply>);
+
+#[derive(Clone, Default)]
+struct FakeApi {
+    replies: Arc<Mutex<Vec<Replies>>>,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl FakeApi {
+    fn on(self, request: &str, replies: impl IntoIterator<Item = Reply>) -> Self {
+        let replies = replies.into_iter().collect();
+        self.replies
+            .lock()
+            .unwrap()
+            .insert(0, (request.to_owned(), replies));
+        self
+    }
+
+    fn seen(&self, part: &str) -> Vec<String> {
+        let seen = self.seen.lock().unwrap();
+        seen.iter()
+            .filter(|request| request.contains(part))
+            .cloned()
+            .collect()
+    }
+
+    fn reply(&self, request: &str) -> Reply {
+        self.seen.lock().unwrap().push(request.to_owned());
+        let mut table = self.replies.lock().unwrap();
+        let entry = table
+            .iter_mut()
+            .find(|(prefix, _)| request.starts_with(prefix.as_str()));
+        match entry {
+            Some((_, replies)) if replies.len() > 1 => replies.pop_front().unwrap(),
+            Some((_, replies)) => replies.front().unwrap().clone(),
+            None => refusal(404, "NotFound", "nothing here"),
+        }
+    }
+
+    fn connection(&self) -> Connection {
+        let api = self.clone();
+        let service = service_fn(move |request: Request<Body>| {
+            let api = api.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect().await.map_err(BoxError::from)?.to_bytes();
+                let line = format!(
+                    "{} {} {}",
+                    head.method,
+                    head.uri,
+                    String::from_utf8_lossy(&body)
+                );
+                let (code, body) = match api.reply(line.trim_end()) {
+                    Reply::Json(code, body) => (code, body.to_string()),
+                    Reply::Text(code, body) => (code, body.to_owned()),
+                    Reply::Never => std::future::pending().await,
+                    Reply::Broken => {
+                        return Err(io::Error::new(io::ErrorKind::ConnectionReset, "reset").into());
+                    }
+                };
+                let body = Full::from(body).map_err(|never: Infallible| match never {});
+                Ok::<_, BoxError>(Response::builder().status(code).body(body)?)
+            }
+        });
+        Connection {
+            client: kube::Client::new(service, "default"),
+            server: "https://fake".into(),
+            request_timeout: Duration::from_millis(300),
+        }
+    }
+
+    fn actuator(&self, adjust: impl FnOnce(&mut Settings)) -> KubernetesActuator {
+        let mut settings = Settings::new(WorkloadRef {
+            namespace: "shop".into(),
+            kind: "Deployment".into(),
+            name: "web".into(),
+        });
+        adjust(&mut settings);
+        KubernetesActuator::new(self.connection(), settings).unwrap()
+    }
+}
+
+const PODS: &str = "GET /api/v1/namespaces/shop/pods?";
+const HPAS: &str = "GET /apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers?";
+const DEPLOYMENT: &str = "GET /apis/apps/v1/namespaces/shop/deployments/web";
+
+fn refusal(code: u16, reason: &str, message: &str) -> Reply {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": reason,
+        "message": message, "code": code, "details": {"retryAfterSeconds": 0},
+    });
+    Reply::Json(code, status)
+}
+
+fn pod(name: &str, owner: &str, ready: bool) -> Value {
+    json!({
+        "metadata": {
+            "name": name, "uid": format!("uid-{name}"), "creationTimestamp": "2026-01-02T03:00:00Z",
+            "ownerReferences": [{"kind": "ReplicaSet", "uid": owner, "controller": true}],
+        },
+        "spec": {"containers": [{"name": "web", "resources": {"requests": {"cpu": "1"}}}]},
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}],
+        },
+    })
+}
+
+fn page(names: &[&str], next: &str) -> Reply {
+    let items: Vec<_> = names.iter().map(|name| pod(name, "rs1", true)).collect();
+    Reply::Json(
+        200,
+        json!({"kind": "PodList", "metadata": {"continue": next}, "items": items}),
+    )
+}
+
+/// A Deployment with a ReplicaSet of its own, one of another's, and no autoscaler.
+fn shop() -> FakeApi {
+    let deployment = json!({
+        "metadata": {"name": "web", "uid": "d1", "generation": 2},
+        "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}},
+        "status": {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3},
+    });
+    let set = |uid: &str, owner: &str| {
+        json!({"metadata": {"uid": uid,
+            "ownerReferences": [{"kind": "Deployment", "uid": owner, "controller": true}]}})
+    };
+    let sets = json!({"metadata": {}, "items": [set("rs1", "d1"), set("rs2", "d2")]});
+    FakeApi::default()
+        .on(
+            "GET /apis/apps/v1/namespaces/shop/replicasets?",
+            [Reply::Json(200, sets)],
+        )
+        .on(DEPLOYMENT, [Reply::Json(200, deployment)])
+        .on(
+            HPAS,
+            [Reply::Json(200, json!({"metadata": {}, "items": null}))],
+        )
+        .on(PODS, [page(&["a", "b", "c"], "")])
+}
+
+fn names(seen: &WorkloadObservation) -> Vec<&str> {
+    seen.pods.iter().map(|pod| pod.name.as_str()).collect()
+}
+
+fn web_a() -> PodRef {
+    PodRef {
+        name: "a".into(),
+        uid: PodUid("uid-a".into()),
+    }
+}
+
+async fn observe(api: &FakeApi) -> Result<WorkloadObservation, PortError> {
+    api.actuator(|_| {}).observe().await
+}
+
+#[tokio::test]
+async fn a_workload_is_observed() {
+    let mixed = json!({"metadata": {}, "items": [
+        pod("a", "rs1", true), pod("b", "rs1", false), pod("foreign", "rs2", true)]});
+    let api = shop().on(PODS, [Reply::Json(200, mixed)]);
+    let seen = api
+        .actuator(|settings| settings.label_selector = Some("tier in (x,y)".into()))
+        .observe()
+        .await
+        .unwrap();
+    let pods: Vec<_> = seen
+        .pods
+        .iter()
+        .map(|pod| (pod.name.as_str(), pod.owned, pod.ready))
+        .collect();
+    assert_eq!(
+        pods,
+        [
+            ("a", true, true),
+            ("b", true, false),
+            ("foreign", false, true)
+        ]
+    );
+    assert_eq!(seen.rollout.unwrap().desired, 3);
+    assert!(seen.autoscalers.is_empty());
+    let listing = &api.seen("/pods?")[0];
+    assert!(
+        listing.contains("labelSelector=app%3Dweb%2Ctier+in+%28x%2Cy%29"),
+        "{listing}"
+    );
+    assert!(listing.contains("limit=250"), "{listing}");
+}
+
+#[tokio::test]
+async fn pages_are_followed() {
+    let api = shop().on(PODS, [page(&["a", "b"], "next"), page(&["c"], "")]);
+    assert_eq!(names(&observe(&api).await.unwrap()), ["a", "b", "c"]);
+    let listings = api.seen("/pods?");
+    assert_eq!(listings.len(), 2);
+    assert!(listings[1].contains("continue=next"), "{}", listings[1]);
+}
+
+#[tokio::test]
+async fn a_listing_that_expired_begins_again() {
+    let expired = || refusal(410, "Expired", "The provided continue parameter is too old");
+    let api = shop().on(
+        PODS,
+        [page(&["a", "b"], "next"), expired(), page(&["b", "c"], "")],
+    );
+    assert_eq!(names(&observe(&api).await.unwrap()), ["b", "c"]);
+    assert!(!api.seen("/pods?")[2].contains("continue"));
+
+    let api = shop()
+        .on(PODS, [page(&["a"], "next")])
+        .on(
+            "GET /api/v1/namespaces/shop/pods?&limit=250&continue",
+            [expired()],
+        )
+        .on(
+            "GET /api/v1/namespaces/shop/pods?&labelSelector=app%3Dweb&limit=250&continue",
+            [expired()],
+        );
+    let error = observe(&api).await.unwrap_err();
+    assert!(error.message.contains("too old"), "{}", error.message);
+    assert_eq!(api.seen("/pods?").len(), 6);
+}
+
+#[rstest]
+#[case(429)]
+#[case(503)]
+#[tokio::test]
+async fn a_busy_server_is_asked_again(#[case] code: u16) {
+    let busy = || refusal(code, "TooManyRequests", "too busy");
+    let api = shop().on(PODS, [busy(), busy(), page(&["a"], "")]);
+    assert_eq!(names(&observe(&api).await.unwrap()), ["a"]);
+
+    let api = shop().on(PODS, [busy()]);
+    let error = observe(&api).await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::Server);
+    assert_eq!(api.seen("/pods?").len(), 3);
+}
+
+#[rstest]
+#[case(
+    refusal(403, "Forbidden", "no"),
+    PortErrorKind::Forbidden,
+    "grant verb `list` on `pods`"
+)]
+#[case(
+    refusal(401, "Unauthorized", "Unauthorized"),
+    PortErrorKind::Unauthorized,
+    "(401)"
+)]
+#[case(refusal(500, "InternalError", "boom"), PortErrorKind::Server, "boom")]
+#[case(
+    refusal(400, "BadRequest", "unable to parse requirement"),
+    PortErrorKind::Rejected,
+    "KUBE_LABEL_SELECTOR"
+)]
+#[case(
+    Reply::Text(200, "<html>"),
+    PortErrorKind::BadAnswer,
+    "is it a Kubernetes API?"
+)]
+#[case(
+    Reply::Text(502, "<html>Bad gateway"),
+    PortErrorKind::Server,
+    "<html>Bad gateway"
+)]
+#[case(Reply::Never, PortErrorKind::Timeout, "did not answer within 0.3 s")]
+#[case(Reply::Broken, PortErrorKind::Unreachable, "cannot be reached: reset")]
+#[tokio::test]
+async fn every_trouble_has_its_error(
+    #[case] reply: Reply,
+    #[case] kind: PortErrorKind,
+    #[case] words: &str,
+) {
+    let error = observe(&shop().on(PODS, [reply])).await.unwrap_err();
+    assert_eq!(error.kind, kind);
+    assert!(error.message.contains(words), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_missing_workload_is_told_with_what_is_close() {
+    let near = json!({"metadata": {}, "items": [{"metadata": {"name": "web-1"}}]});
+    let api = shop()
+        .on(
+            DEPLOYMENT,
+            [refusal(
+                404,
+                "NotFound",
+                "deployments.apps \"web\" not found",
+            )],
+        )
+        .on(
+            "GET /apis/apps/v1/namespaces/shop/deployments?",
+            [Reply::Json(200, near)],
+        )
+        .on(
+            "GET /apis/apps/v1/namespaces/shop/statefulsets?",
+            [refusal(403, "Forbidden", "no")],
+        );
+    let error = observe(&api).await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::NotFound);
+    assert!(
+        error
+            .message
+            .contains("close to it there is Deployment web-1;"),
+        "{}",
+        error.message
+    );
+}
+
+#[rstest]
+#[case(404, "the namespace itself does not exist")]
+#[case(403, "either the namespace or the workload does not exist")]
+#[tokio::test]
+async fn a_missing_namespace_is_told_when_that_is_permitted(
+    #[case] code: u16,
+    #[case] words: &str,
+) {
+    let no = || refusal(403, "Forbidden", "no");
+    let api = shop()
+        .on(
+            DEPLOYMENT,
+            [refusal(
+                404,
+                "NotFound",
+                "deployments.apps \"web\" not found",
+            )],
+        )
+        .on("GET /apis/apps/v1/namespaces/shop/deployments?", [no()])
+        .on("GET /apis/apps/v1/namespaces/shop/statefulsets?", [no()])
+        .on("GET /api/v1/namespaces/shop", [refusal(code, "R", "m")])
+        .on(PODS, [no()]);
+    let error = observe(&api).await.unwrap_err();
+    assert!(error.message.contains(words), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_missing_container_is_told_with_those_there_are() {
+    let api = shop();
+    let error = api
+        .actuator(|settings| settings.container = "nginx".into())
+        .observe()
+        .await
+        .unwrap_err();
+    assert!(
+        error.message.contains("none of the 3 pods of Deployment shop/web has a container \"nginx\"; their containers are web;"),
+        "{}",
+        error.message
+    );
+}
+
+#[tokio::test]
+async fn no_pods_are_no_error() {
+    let api = shop().on(PODS, [page(&[], "")]);
+    assert!(observe(&api).await.unwrap().pods.is_empty());
+}
+
+#[rstest]
+#[case(Autoscalers::Required, 403, Some(PortErrorKind::Forbidden))]
+#[case(Autoscalers::IfPermitted, 403, None)]
+#[case(Autoscalers::IfPermitted, 404, None)]
+#[case(Autoscalers::IfPermitted, 500, Some(PortErrorKind::Server))]
+#[case(Autoscalers::No, 500, None)]
+#[tokio::test]
+async fn autoscalers_are_read_as_they_are_needed(
+    #[case] autoscalers: Autoscalers,
+    #[case] code: u16,
+    #[case] error: Option<PortErrorKind>,
+) {
+    let api = shop().on(HPAS, [refusal(code, "R", "m")]);
+    let seen = api
+        .actuator(|settings| settings.autoscalers = autoscalers)
+        .observe()
+        .await;
+    assert_eq!(seen.err().map(|error| error.kind), error);
+}
+
+#[tokio::test]
+async fn something_else_is_scaled_through_its_scale_subresource() {
+    let resources = json!({"kind": "APIResourceList", "resources": [
+        {"name": "rollouts", "kind": "Rollout"},
+        {"name": "rollouts/status", "kind": "Rollout"},
+        {"name": "rollouts/scale", "kind": "Scale", "group": "autoscaling"}]});
+    let rollout = json!({"metadata": {"uid": "d1", "annotations": {"rebalancer.io/skip": "true"}}});
+    let scale = json!({"kind": "Scale", "status": {"replicas": 3, "selector": "app=web"}});
+    let base = "GET /apis/argoproj.io/v1alpha1";
+    let api = shop()
+        .on(base, [Reply::Json(200, resources)])
+        .on(
+            &format!("{base}/namespaces/shop/rollouts/web"),
+            [Reply::Json(200, rollout)],
+        )
+        .on(
+            &format!("{base}/namespaces/shop/rollouts/web/scale"),
+            [Reply::Json(200, scale)],
+        );
+    let of_kind = |kind: &str| {
+        let kind = kind.to_owned();
+        api.actuator(move |settings| settings.workload.kind = kind)
+    };
+    let seen = of_kind("Rollout.v1alpha1.argoproj.io")
+        .observe()
+        .await
+        .unwrap();
+    assert_eq!(names(&seen), ["a", "b", "c"]);
+    assert!(seen.pods.iter().all(|pod| pod.owned));
+    assert_eq!(
+        seen.pods[0].opted_out.as_deref(),
+        Some("rebalancer.io/skip: true (on the workload)")
+    );
+    assert_eq!(seen.rollout, None);
+
+    let error = of_kind("Canary.v1alpha1.argoproj.io")
+        .observe()
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .message
+            .contains("/apis/argoproj.io/v1alpha1 has no such kind"),
+        "{}",
+        error.message
+    );
+    let error = of_kind("Canary.v1.other.io").observe().await.unwrap_err();
+    assert!(
+        error
+            .message
+            .contains("it does not serve /apis/other.io/v1"),
+        "{}",
+        error.message
+    );
+}
+
+#[tokio::test]
+async fn ready_pods_are_counted_no_further_than_needed() {
+    let api = shop().on(PODS, [page(&["a", "b"], "next")]);
+    let actuator = api.actuator(|_| {});
+    assert_eq!(actuator.count_ready(2).await.unwrap(), 2);
+    assert_eq!(actuator.count_ready(1).await.unwrap(), 2);
+    assert_eq!(api.seen("/pods?").len(), 2);
+    // What the workload owns is not asked for again while there are enough.
+    assert_eq!(api.seen("/deployments/web").len(), 1);
+}
+
+#[tokio::test]
+async fn too_few_ready_pods_are_counted_exactly() {
+    let api = shop();
+    let actuator = api.actuator(|_| {});
+    assert_eq!(actuator.count_ready(9).await.unwrap(), 3);
+    assert_eq!(actuator.count_ready(9).await.unwrap(), 3);
+    assert_eq!(api.seen("/deployments/web").len(), 2);
+    let state = actuator.read_workload().await.unwrap();
+    assert_eq!((state.ready, state.rollout.unwrap().updated), (3, 3));
+}
+
+#[tokio::test]
+async fn a_pod_is_read_again_by_its_uid() {
+    let mut terminating = pod("a", "rs1", true);
+    terminating["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:00:30Z");
+    let other = json!({"metadata": {"name": "a", "uid": "newer"}, "spec": {"containers": []}});
+    for (reply, state) in [
+        (
+            Reply::Json(200, pod("a", "rs1", true)),
+            PodState::Present { ready: true },
+        ),
+        (
+            Reply::Json(200, pod("a", "rs1", false)),
+            PodState::Present { ready: false },
+        ),
+        (Reply::Json(200, terminating), PodState::Terminating),
+        (Reply::Json(200, other), PodState::Gone),
+        (
+            refusal(404, "NotFound", "pods \"a\" not found"),
+            PodState::Gone,
+        ),
+    ] {
+        let api = shop().on("GET /api/v1/namespaces/shop/pods/a", [reply]);
+        assert_eq!(
+            api.actuator(|_| {}).read_pod(&web_a()).await.unwrap(),
+            state
+        );
+    }
+}
+
+#[rstest]
+#[case(Reply::Json(201, json!({"kind": "Status", "status": "Success"})))]
+#[case(refusal(429, "TooManyRequests", "throttled"))]
+#[case(refusal(503, "ServiceUnavailable", "down"))]
+#[case(Reply::Broken)]
+#[case(Reply::Never)]
+#[tokio::test]
+async fn an_eviction_is_sent_once_whatever_is_answered(#[case] reply: Reply) {
+    let lost = matches!(reply, Reply::Broken | Reply::Never);
+    let api = shop().on("POST /api/v1/namespaces/shop/pods/a/eviction", [reply]);
+    let answer = api.actuator(|_| {}).evict(&web_a(), false).await;
+    assert_eq!(
+        matches!(answer, EvictionAnswer::Unknown { .. }),
+        lost,
+        "{answer:?}"
+    );
+    let sent = api.seen("/eviction");
+    assert_eq!(sent.len(), 1);
+    assert!(
+        sent[0].contains(r#""preconditions":{"uid":"uid-a"}"#),
+        "{}",
+        sent[0]
+    );
+}
+
+#[rstest]
+#[case("newer", EvictionAnswer::AlreadyGone)]
+#[case("uid-a", EvictionAnswer::Failed { message: String::new() })]
+#[tokio::test]
+async fn a_conflict_in_words_not_known_is_looked_into(
+    #[case] uid: &str,
+    #[case] expected: EvictionAnswer,
+) {
+    let mut now = pod("a", "rs1", true);
+    now["metadata"]["uid"] = json!(uid);
+    let api = shop()
+        .on(
+            "POST /api/v1/namespaces/shop/pods/a/eviction",
+            [refusal(409, "Conflict", "hm")],
+        )
+        .on(
+            "GET /api/v1/namespaces/shop/pods/a",
+            [Reply::Json(200, now)],
+        );
+    let mut answer = api.actuator(|_| {}).evict(&web_a(), false).await;
+    if let EvictionAnswer::Failed { message } = &mut answer {
+        assert!(message.contains("hm"), "{message}");
+        message.clear();
+    }
+    assert_eq!(answer, expected);
+}
+
+#[tokio::test]
+async fn nobody_listening_means_that_nothing_was_sent() {
+    // A port that was just free; no one else is given it at once.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut config = kube::Config::new(format!("http://127.0.0.1:{port}").parse().unwrap());
+    config.default_retry = false;
+    // kube sets up TLS even where the address needs none.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let connection = Connection {
+        client: kube::Client::try_from(config).unwrap(),
+        server: format!("http://127.0.0.1:{port}"),
+        request_timeout: Duration::from_secs(5),
+    };
+    let settings = Settings::new(WorkloadRef::default());
+    let actuator = KubernetesActuator::new(connection, settings).unwrap();
+    let answer = actuator.evict(&web_a(), false).await;
+    let EvictionAnswer::Failed { message } = answer else {
+        panic!("{answer:?}")
+    };
+    assert!(
+        message.contains("cannot be reached: Connection refused"),
+        "{message}"
+    );
+}
+
+#[rstest]
+#[case("", "web", "the namespace")]
+#[case("shop", "web/../x", "the workload")]
+#[tokio::test]
+async fn a_name_cannot_reach_another_path(
+    #[case] namespace: &str,
+    #[case] name: &str,
+    #[case] what: &str,
+) {
+    let mut settings = Settings::new(WorkloadRef::default());
+    settings.workload.namespace = namespace.into();
+    settings.workload.name = name.into();
+    let error = KubernetesActuator::new(shop().connection(), settings)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains(what), "{error}");
+}
