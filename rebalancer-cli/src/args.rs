@@ -1,0 +1,252 @@
+//! The command line: subcommands by hand, settings from the registry.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use rebalancer_sim::Assignor;
+
+use crate::settings::{Group, SETTINGS};
+
+/// What was asked for on the command line.
+#[derive(Debug, Clone)]
+pub(crate) struct Invocation {
+    pub(crate) command: Task,
+    pub(crate) config: Option<PathBuf>,
+    /// Settings given as flags, by key.
+    pub(crate) flags: HashMap<String, String>,
+    /// Exit with 10 when there is a plan that was not carried out.
+    pub(crate) exit_code: bool,
+}
+
+/// The subcommands.
+#[derive(Debug, Clone)]
+pub(crate) enum Task {
+    Run,
+    Plan { save: Option<PathBuf> },
+    Decide { snapshot: PathBuf },
+    Demo(DemoOptions),
+}
+
+/// The options of `demo`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DemoOptions {
+    pub(crate) seed: u64,
+    pub(crate) ticks: usize,
+    pub(crate) assignor: Assignor,
+}
+
+const AFTER_HELP: &str = "\
+Every setting is an environment variable, a flag, and a key of the --config file: METRICS_TIME_WINDOW, \
+--metrics-time-window, metrics_time_window. Flags win over the environment, which wins over the file.
+
+Exit codes: 0 nothing to do, or all done; 1 an error, or too little known to decide; 2 usage or \
+configuration; 3 rotated in part; with --exit-code, 10 when there is a plan that was not carried out.";
+
+pub(crate) fn command() -> Command {
+    let header = AnsiColor::Green.on_default().bold();
+    let mut command = Command::new("rebalancer")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Keeps the pods of a Kafka consumer group evenly loaded")
+        .long_about(
+            "Keeps the pods of a Kafka consumer group evenly loaded: reads each pod's CPU from \
+             Prometheus or VictoriaMetrics and the pods from Kubernetes, decides whether evicting \
+             the hottest and the coldest pods evens the group out, evicts them safely, says why, \
+             and exits. Without a subcommand it runs once.",
+        )
+        .after_help(AFTER_HELP)
+        .styles(Styles::styled().header(header).usage(header))
+        .disable_help_subcommand(true)
+        .subcommand(Command::new("run").about("Observe, decide and act, once (the default)"))
+        .subcommand(
+            Command::new("plan")
+                .about("Observe and decide, never act; needs no write permission")
+                .arg(
+                    Arg::new("save")
+                        .long("save")
+                        .value_name("FILE")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("Write the snapshot to FILE, for `decide`"),
+                ),
+        )
+        .subcommand(
+            Command::new("decide")
+                .about("Decide on a snapshot from a file; needs no network")
+                .arg(
+                    Arg::new("snapshot")
+                        .long("snapshot")
+                        .value_name("FILE")
+                        .value_parser(value_parser!(PathBuf))
+                        .required(true)
+                        .help("A snapshot in JSON, or several; - reads standard input"),
+                ),
+        )
+        .subcommand(
+            Command::new("demo")
+                .about("Watch a simulated group being evened out; needs nothing")
+                .arg(
+                    Arg::new("seed")
+                        .long("seed")
+                        .value_name("N")
+                        .value_parser(value_parser!(u64))
+                        .default_value("10")
+                        .help("What the simulated world is drawn from"),
+                )
+                .arg(
+                    Arg::new("ticks")
+                        .long("ticks")
+                        .value_name("N")
+                        .value_parser(value_parser!(u64).range(1..=1000))
+                        .default_value("4")
+                        .help("How often the CronJob fires, every ten minutes"),
+                )
+                .arg(
+                    Arg::new("assignor")
+                        .long("assignor")
+                        .value_name("NAME")
+                        .value_parser(["sticky", "range"])
+                        .default_value("sticky")
+                        .help("How the simulated group assigns partitions"),
+                ),
+        )
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .global(true)
+                .help("Configuration file, YAML or TOML [env: REBALANCER_CONFIG]"),
+        )
+        .arg(
+            Arg::new("exit-code")
+                .long("exit-code")
+                .action(ArgAction::SetTrue)
+                .global(true)
+                .help("Exit with 10 when there is a plan that was not carried out"),
+        )
+        .arg(
+            Arg::new("verbose")
+                .long("verbose")
+                .short('v')
+                .action(ArgAction::SetTrue)
+                .conflicts_with("log_level")
+                .global(true)
+                .help("Show every query, number and cause; the same as --log-level debug"),
+        );
+    for group in Group::ALL {
+        for setting in SETTINGS.iter().filter(|setting| setting.group == group) {
+            let default = match setting.default {
+                "" => "required".to_owned(),
+                default => format!("default: {default}"),
+            };
+            let mut arg = Arg::new(setting.key())
+                .long(setting.flag())
+                .value_name(setting.value)
+                .global(true)
+                .help_heading(group.heading())
+                .help(format!(
+                    "{} [env: {}] [{default}]",
+                    setting.help, setting.env
+                ));
+            if setting.value == "BOOL" {
+                // `--dry-run` alone is what everybody types.
+                arg = arg
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .default_missing_value("true");
+            }
+            command = command.arg(arg);
+        }
+    }
+    command
+}
+
+/// What was asked for; `environment` for the path of the configuration file.
+pub(crate) fn invocation(
+    matches: &ArgMatches,
+    environment: &HashMap<String, String>,
+) -> Invocation {
+    let (name, sub) = matches.subcommand().unwrap_or(("run", matches));
+    let path = |id: &str| sub.get_one::<PathBuf>(id).cloned();
+    let command = match name {
+        "plan" => Task::Plan { save: path("save") },
+        "decide" => Task::Decide {
+            snapshot: path("snapshot").unwrap_or_else(|| PathBuf::from("-")),
+        },
+        "demo" => Task::Demo(DemoOptions {
+            seed: sub.get_one("seed").copied().unwrap_or_default(),
+            ticks: sub
+                .get_one::<u64>("ticks")
+                .and_then(|ticks| usize::try_from(*ticks).ok())
+                .unwrap_or(1),
+            assignor: match sub.get_one::<String>("assignor").map(String::as_str) {
+                Some("range") => Assignor::Range,
+                Some(_) | None => Assignor::Sticky,
+            },
+        }),
+        _ => Task::Run,
+    };
+    let mut flags: HashMap<String, String> = SETTINGS
+        .iter()
+        .filter_map(|setting| {
+            let key = setting.key();
+            let text = sub.get_one::<String>(&key)?.clone();
+            Some((key, text))
+        })
+        .collect();
+    if sub.get_flag("verbose") {
+        flags.insert("log_level".into(), "debug".into());
+    }
+    Invocation {
+        command,
+        config: path("config").or_else(|| {
+            environment
+                .get("REBALANCER_CONFIG")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+        }),
+        flags,
+        exit_code: sub.get_flag("exit-code"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Invocation {
+        let args = std::iter::once("rebalancer").chain(args.iter().copied());
+        invocation(
+            &command().try_get_matches_from(args).unwrap(),
+            &HashMap::new(),
+        )
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_subcommand_it_runs() {
+        assert!(matches!(parse(&[]).command, Task::Run));
+        let invocation = parse(&["--dry-run", "--tolerance-multiplier", "2"]);
+        assert_eq!(invocation.flags["dry_run"], "true");
+        assert_eq!(invocation.flags["tolerance_multiplier"], "2");
+    }
+
+    #[test]
+    fn settings_may_stand_before_and_after_the_subcommand() {
+        for args in [["--output", "json", "plan"], ["plan", "--output", "json"]] {
+            let invocation = parse(&args);
+            assert!(matches!(invocation.command, Task::Plan { save: None }));
+            assert_eq!(invocation.flags["output"], "json");
+        }
+    }
+
+    #[test]
+    fn verbose_is_log_level_debug() {
+        assert_eq!(parse(&["plan", "-v"]).flags["log_level"], "debug");
+    }
+}

@@ -1,0 +1,49 @@
+//! One module a subcommand.
+
+pub(crate) mod decide;
+pub(crate) mod demo;
+pub(crate) mod run;
+
+use std::io::Write;
+
+use rebalancer_core::report::Report;
+
+use crate::error::CliError;
+use crate::render::style::Palette;
+use crate::render::{document, table};
+use crate::settings::OutputFormat;
+
+/// Writes to stdout. A reader that went away wanted no more.
+pub(crate) fn print(text: &str) -> Result<(), CliError> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(CliError::Stdout),
+    }
+}
+
+/// The colours of stdout.
+pub(crate) fn palette() -> Palette {
+    Palette::for_stream(&std::io::stdout())
+}
+
+/// Shows a report.
+pub(crate) fn show(report: &Report, format: OutputFormat) -> Result<(), CliError> {
+    let text = match format {
+        OutputFormat::Json => document::json(report)?,
+        OutputFormat::Yaml => document::yaml(report)?,
+        OutputFormat::Table => {
+            let palette = palette();
+            let workloads: Vec<String> = report
+                .workloads
+                .iter()
+                .map(|workload| table::workload(workload, &palette))
+                .collect();
+            workloads.join("\n")
+        }
+    };
+    print(&text)
+}

@@ -1,0 +1,156 @@
+//! `run` and `plan`: every workload of the configuration, on a real cluster.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use rebalancer_core::Snapshot;
+use rebalancer_core::ports::{Clock as _, PortError};
+use rebalancer_core::report::{Decided, Failed, Report, SCHEMA, WorkloadReport};
+use rebalancer_core::snapshot::AssembleSettings;
+use rebalancer_k8s::{ConnectSettings, Connection, KubernetesActuator};
+use rebalancer_prom::PrometheusSource;
+use tracing::{debug, info};
+
+use crate::clock::SystemClock;
+use crate::commands::show;
+use crate::driver::{self, Ports, Stop};
+use crate::error::{CliError, log_with_causes};
+use crate::exit::Exit;
+use crate::render::document;
+use crate::settings::{OutputFormat, Settings, TargetSource, WorkloadSettings};
+
+/// Whether a plan is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode<'a> {
+    /// It is.
+    Act,
+    /// It is only shown, and the snapshots are written to a file where one is given.
+    Show { save: Option<&'a Path> },
+}
+
+/// One run over all workloads.
+pub(crate) async fn run(
+    settings: &Settings,
+    mode: Mode<'_>,
+    output: OutputFormat,
+    exit_code: bool,
+    mut stop: Stop,
+) -> Result<Exit, CliError> {
+    let clock = SystemClock;
+    let started = clock.now();
+    debug!(?settings, "settings");
+    info!(
+        workloads = settings.workloads.len(),
+        dry_run = settings.dry_run,
+        "configuration loaded"
+    );
+    // Everything that can be wrong before the first request comes before the first request.
+    let mut sources = Vec::new();
+    for workload in &settings.workloads {
+        let source = PrometheusSource::new(workload.prometheus.clone());
+        sources.push((workload, source.map_err(PortError::from)?));
+    }
+    let connection = rebalancer_k8s::connect(&ConnectSettings {
+        context: settings.kube_context.clone(),
+        ..ConnectSettings::default()
+    })
+    .await
+    .map_err(PortError::from)?;
+
+    let mut workloads = Vec::new();
+    let mut snapshots = String::new();
+    for (workload, source) in sources {
+        let (report, snapshot) = one(
+            workload,
+            &source,
+            connection.clone(),
+            mode,
+            &clock,
+            &mut stop,
+        )
+        .await?;
+        workloads.push(report);
+        if let (Mode::Show { save: Some(_) }, Some(snapshot)) = (mode, snapshot) {
+            snapshots.push_str(&document::json(&snapshot)?);
+        }
+    }
+    if let Mode::Show { save: Some(path) } = mode
+        && !snapshots.is_empty()
+    {
+        std::fs::write(path, snapshots).map_err(|source| CliError::Save {
+            path: path.to_owned(),
+            source,
+        })?;
+    }
+    let report = report(started, clock.now(), settings.dry_run, workloads);
+    show(&report, output)?;
+    let exit = Exit::of(report.outcome(), exit_code);
+    info!(
+        duration_seconds = (report.finished - started).total(jiff::Unit::Second).ok(),
+        exit_code = exit as u8,
+        "run finished"
+    );
+    Ok(exit)
+}
+
+/// The report of a run.
+pub(crate) fn report(
+    started: Timestamp,
+    finished: Timestamp,
+    dry_run: bool,
+    workloads: Vec<WorkloadReport>,
+) -> Report {
+    Report {
+        schema: SCHEMA.into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        started,
+        finished,
+        dry_run,
+        workloads,
+    }
+}
+
+/// One workload of a run, and the snapshot it was decided on.
+async fn one(
+    settings: &WorkloadSettings,
+    metrics: &PrometheusSource,
+    connection: Connection,
+    mode: Mode<'_>,
+    clock: &SystemClock,
+    stop: &mut Stop,
+) -> Result<(WorkloadReport, Option<Snapshot>), CliError> {
+    let actuator = KubernetesActuator::new(connection, settings.kubernetes.clone())
+        .map_err(PortError::from)?;
+    let ports = Ports {
+        metrics,
+        actuator: &actuator,
+        clock,
+    };
+    let assemble = AssembleSettings {
+        workload: settings.workload().clone(),
+        container: settings.kubernetes.container.clone(),
+        target: settings.target,
+    };
+    let from_metrics = settings.target_source == TargetSource::Prometheus;
+    let snapshot = match driver::observe(ports, &assemble, from_metrics, stop).await {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            log_with_causes(&error);
+            let failed = Failed {
+                workload: settings.workload().clone(),
+                error: error.to_string(),
+            };
+            return Ok((WorkloadReport::Failed(failed), None));
+        }
+    };
+    let decision = driver::decide_and_log(&snapshot, &settings.policy);
+    let execution = match mode {
+        Mode::Act => driver::execute(&decision, &snapshot, settings.execution, ports, stop).await,
+        Mode::Show { .. } => None,
+    };
+    let report = WorkloadReport::Decided(Box::new(Decided {
+        decision,
+        execution,
+    }));
+    Ok((report, Some(snapshot)))
+}

@@ -1,0 +1,286 @@
+//! The driver of a run: asks the ports, lets the core decide, and carries out what it says.
+//!
+//! It is the same for a real cluster and for a simulated one; only the ports differ.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rebalancer_core::execution::{Event, Execution, ExecutionOutcome, ExecutionReport, Step};
+use rebalancer_core::plan::Victim;
+use rebalancer_core::policy::{ExecutionPolicy, Policy};
+use rebalancer_core::ports::{
+    Clock, EvictionAnswer, MetricsSource, PodActuator, PortError, PortErrorKind,
+};
+use rebalancer_core::snapshot::{AssembleSettings, assemble};
+use rebalancer_core::{Decision, Snapshot, decide};
+use tokio::sync::watch;
+use tracing::{debug, error, info, warn};
+
+/// The ports of one workload, and time.
+#[derive(Clone, Copy)]
+pub struct Ports<'a> {
+    /// Where loads come from.
+    pub metrics: &'a dyn MetricsSource,
+    /// Where pods are read, and evicted.
+    pub actuator: &'a dyn PodActuator,
+    /// Time.
+    pub clock: &'a dyn Clock,
+}
+
+/// Tells a run that it is to stop: true once it is.
+pub type Stop = watch::Receiver<bool>;
+
+/// Everything about one workload that a decision needs could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    /// A port did not answer.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// Neither port answered.
+    #[error("{metrics}; and {workload}")]
+    Both {
+        /// What the metrics source said.
+        #[source]
+        metrics: PortError,
+        /// What Kubernetes said.
+        workload: PortError,
+    },
+    /// The observations contradict each other.
+    #[error("the pods of Kubernetes are no snapshot: {0}")]
+    Snapshot(#[from] rebalancer_core::snapshot::InvalidSnapshot),
+    /// The run was asked to stop first.
+    #[error("asked to stop before a decision was made; nothing was evicted")]
+    Stopped,
+}
+
+/// Observes one workload through both ports at once.
+///
+/// # Errors
+/// When a port does not answer, or the run is asked to stop meanwhile.
+pub async fn observe(
+    ports: Ports<'_>,
+    settings: &AssembleSettings,
+    autoscalers_from_metrics: bool,
+    stop: &mut Stop,
+) -> Result<Snapshot, ObserveError> {
+    let autoscalers = async {
+        if autoscalers_from_metrics {
+            ports.metrics.autoscalers().await
+        } else {
+            Ok(Vec::new())
+        }
+    };
+    let observations = async {
+        tokio::join!(
+            async {
+                let loads = tokio::join!(ports.metrics.loads(), autoscalers);
+                if loads.0.is_ok() && loads.1.is_ok() {
+                    info!("metrics answered");
+                }
+                loads
+            },
+            async {
+                let workload = ports.actuator.observe().await;
+                if let Ok(workload) = &workload {
+                    info!(pods = workload.pods.len(), "Kubernetes answered");
+                }
+                workload
+            }
+        )
+    };
+    let ((loads, autoscalers), workload) = tokio::select! {
+        observations = observations => observations,
+        () = stopped(stop) => return Err(ObserveError::Stopped),
+    };
+    let metrics = loads.and_then(|loads| autoscalers.map(|autoscalers| (loads, autoscalers)));
+    let ((loads, autoscalers), workload) = match (metrics, workload) {
+        (Ok(metrics), Ok(workload)) => (metrics, workload),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error.into()),
+        (Err(metrics), Err(workload)) => return Err(ObserveError::Both { metrics, workload }),
+    };
+    Ok(assemble(settings, loads, workload, autoscalers)?)
+}
+
+/// Decides, and logs what was decided and why.
+pub fn decide_and_log(snapshot: &Snapshot, policy: &Policy) -> Decision {
+    let decision = decide(snapshot, policy);
+    let analysis = &decision.analysis;
+    info!(
+        namespace = decision.workload.namespace,
+        deployment = decision.workload.name,
+        pod_count = analysis.pods,
+        eligible = analysis.eligible,
+        avg_cpu = analysis.mean,
+        cpu_variance = analysis.variance,
+        max_cpu = analysis.max,
+        target = analysis.target,
+        threshold = analysis.threshold,
+        rebalance_needed = decision.plan().is_some(),
+        "CPU analysis completed"
+    );
+    for check in &decision.checks {
+        debug!(verdict = ?check.verdict, message = check.message, "check");
+    }
+    for pod in &decision.pods {
+        let reasons: Vec<String> = pod.reasons.iter().map(ToString::to_string).collect();
+        debug!(
+            pod = pod.name,
+            uid = pod.uid.0,
+            load = pod.load.map(f64::from),
+            eligible = pod.eligible,
+            role = pod.role.map(|role| role.as_str()),
+            reasons = reasons.join("; "),
+            "pod"
+        );
+    }
+    let namespace = &decision.workload.namespace;
+    let deployment = &decision.workload.name;
+    match decision.hold_reason() {
+        None => info!(namespace, deployment, "rotate: {}", decision.message),
+        Some(reason) if reason.lacks_knowledge() => {
+            warn!(
+                namespace,
+                deployment,
+                reason = reason.as_str(),
+                "hold: {}",
+                decision.message
+            );
+        }
+        Some(reason) => {
+            info!(
+                namespace,
+                deployment,
+                reason = reason.as_str(),
+                "hold: {}",
+                decision.message
+            );
+        }
+    }
+    decision
+}
+
+/// Carries out the decision's plan; `None` when it has none.
+pub async fn execute(
+    decision: &Decision,
+    snapshot: &Snapshot,
+    policy: ExecutionPolicy,
+    ports: Ports<'_>,
+    stop: &mut Stop,
+) -> Option<ExecutionReport> {
+    let plan = decision.plan()?;
+    let started = ports.clock.now();
+    let since_start = |now: Timestamp| Duration::try_from(now - started).unwrap_or_default();
+    let mut execution = Execution::new(
+        plan,
+        policy,
+        snapshot.ready(),
+        snapshot.data().rollout,
+        Duration::ZERO,
+    );
+    loop {
+        // Between two actions, never in the middle of one.
+        if *stop.borrow() {
+            execution.handle(since_start(ports.clock.now()), Event::Stop);
+        }
+        let now = since_start(ports.clock.now());
+        let event = match execution.step(now) {
+            Step::Done => break,
+            Step::ReadPod(victim) => {
+                Event::PodRead(words(ports.actuator.read_pod(&victim.reference()).await))
+            }
+            Step::CountReady { enough } => {
+                Event::ReadyCounted(words(ports.actuator.count_ready(enough).await))
+            }
+            Step::Evict(victim) => {
+                let answer = ports
+                    .actuator
+                    .evict(&victim.reference(), policy.dry_run)
+                    .await;
+                log_answer(&victim, &answer, policy.dry_run);
+                Event::EvictionAnswered(answer)
+            }
+            Step::ReadWorkload => Event::WorkloadRead(words(ports.actuator.read_workload().await)),
+            Step::Wait(duration) => {
+                debug!(seconds = duration.as_secs_f64(), "waiting");
+                tokio::select! {
+                    () = ports.clock.sleep(duration) => Event::Elapsed,
+                    () = stopped(stop) => Event::Stop,
+                }
+            }
+        };
+        execution.handle(since_start(ports.clock.now()), event);
+    }
+    let report = execution.report();
+    log_report(&report);
+    Some(report)
+}
+
+/// Logs an eviction as soon as it is answered, so that the log has it whatever comes next.
+fn log_answer(victim: &Victim, answer: &EvictionAnswer, dry_run: bool) {
+    let (outcome, message) = match answer {
+        EvictionAnswer::Evicted => ("evicted", None),
+        EvictionAnswer::AlreadyGone => ("already_gone", None),
+        EvictionAnswer::Blocked { message, .. } => ("blocked", Some(message)),
+        EvictionAnswer::Forbidden { message } => ("forbidden", Some(message)),
+        EvictionAnswer::Failed { message } => ("failed", Some(message)),
+        EvictionAnswer::Unknown { message } => ("unknown", Some(message)),
+    };
+    info!(
+        pod = victim.name,
+        uid = victim.uid.0,
+        role = victim.role.as_str(),
+        load = victim.load.get(),
+        outcome,
+        dry_run,
+        message,
+        "eviction answered"
+    );
+}
+
+/// Logs which victims were not evicted in the end, and the whole in one sentence.
+fn log_report(report: &ExecutionReport) {
+    for pod in report.pods.iter().filter(|pod| !pod.outcome.is_success()) {
+        warn!(
+            pod = pod.name,
+            uid = pod.uid.0,
+            outcome = pod.outcome.as_str(),
+            message = pod.message,
+            "pod not evicted"
+        );
+    }
+    match report.outcome {
+        ExecutionOutcome::Completed => info!("{}", report.message),
+        ExecutionOutcome::Incomplete => warn!("{}", report.message),
+    }
+}
+
+/// Waits until the run is to stop; for ever when nobody can say so any more.
+async fn stopped(stop: &mut Stop) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The answer, or in words why there is none; a failed call is logged with its kind.
+fn words<T>(answer: Result<T, PortError>) -> Result<T, String> {
+    answer.map_err(|error| {
+        error!(kind = kind_word(error.kind), "{error}");
+        error.to_string()
+    })
+}
+
+/// The kind of a port's error, for the log.
+pub(crate) fn kind_word(kind: PortErrorKind) -> &'static str {
+    match kind {
+        PortErrorKind::Unreachable => "unreachable",
+        PortErrorKind::Tls => "tls",
+        PortErrorKind::Timeout => "timeout",
+        PortErrorKind::Unauthorized => "unauthorized",
+        PortErrorKind::Forbidden => "forbidden",
+        PortErrorKind::NotFound => "not_found",
+        PortErrorKind::Rejected => "rejected",
+        PortErrorKind::Server => "server",
+        PortErrorKind::BadAnswer => "bad_answer",
+        PortErrorKind::Setup => "setup",
+    }
+}

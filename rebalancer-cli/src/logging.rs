@@ -1,0 +1,232 @@
+//! Logs on stderr: one JSON object a line with `level`, `ts`, `caller`, `msg` and the fields of
+//! the event, or text for people.
+
+use std::fmt::{self, Write as _};
+use std::io::{IsTerminal, Write};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
+
+use crate::render::style::Palette;
+use crate::settings::{Interface, LogFormat, LogLevel};
+
+/// Starts logging for the whole process; the first call wins. `default` is the level where
+/// `LOG_LEVEL` does not say.
+pub fn start(interface: Interface, default: LogLevel) {
+    let stderr = std::io::stderr();
+    let format = interface.log_format.unwrap_or(if stderr.is_terminal() {
+        LogFormat::Text
+    } else {
+        LogFormat::Json
+    });
+    let layer = Lines {
+        format,
+        level: level(interface.log_level.unwrap_or(default)),
+        palette: Palette::for_stream(&stderr),
+    };
+    // An embedding program may have its own subscriber; its logs then carry ours.
+    let _already_logging = Registry::default().with(layer).try_init();
+}
+
+fn level(level: LogLevel) -> Level {
+    match level {
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Error => Level::ERROR,
+    }
+}
+
+/// Writes each event of our own crates as a line.
+struct Lines {
+    format: LogFormat,
+    level: Level,
+    palette: Palette,
+}
+
+impl<S> Layer<S> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    /// Only our own crates: what the libraries below log may hold headers, and so secrets.
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        *metadata.level() <= self.level && metadata.target().starts_with("rebalancer")
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let line = match self.format {
+            LogFormat::Json => json(event.metadata(), fields, Timestamp::now()),
+            LogFormat::Text => text(event.metadata(), &fields, &self.palette),
+        };
+        // A log that cannot be written has nobody left to tell.
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    }
+}
+
+/// The fields of an event in their order, the message apart.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Vec<(&'static str, Value)>,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.message = format!("{value:?}");
+        } else {
+            self.others
+                .push((field.name(), Value::String(format!("{value:?}"))));
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            self.message = value.to_owned();
+        } else {
+            self.others.push((field.name(), value.into()));
+        }
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.others.push((field.name(), value.into()));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.others.push((field.name(), value.into()));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.others.push((field.name(), value.into()));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.others.push((field.name(), value.into()));
+    }
+}
+
+fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG | Level::TRACE => "debug",
+    }
+}
+
+/// `rebalancer-cli/driver.rs:45`.
+fn caller(metadata: &Metadata<'_>) -> String {
+    let file = metadata.file().unwrap_or("unknown").replace('\\', "/");
+    let short = match file.split_once("/src/") {
+        Some((package, module)) => {
+            let package = package.rsplit('/').next().unwrap_or(package);
+            format!("{package}/{module}")
+        }
+        None => file,
+    };
+    format!("{short}:{}", metadata.line().unwrap_or(0))
+}
+
+/// One object on one line. The first four fields come first, as a person reads them; the crate's
+/// own object would sort them among the others.
+fn json(metadata: &Metadata<'_>, fields: Fields, now: Timestamp) -> String {
+    // Milliseconds are what a float of this size keeps exactly.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds since 1970 fit a float"
+    )]
+    let seconds = now.as_millisecond() as f64 / 1000.0;
+    let head = [
+        ("level", level_word(*metadata.level()).into()),
+        ("ts", seconds.into()),
+        ("caller", caller(metadata).into()),
+        ("msg", fields.message.into()),
+    ];
+    let pairs: Vec<String> = head
+        .into_iter()
+        .chain(fields.others)
+        .map(|(name, value)| format!("{}:{value}", Value::from(name)))
+        .collect();
+    format!("{{{}}}\n", pairs.join(","))
+}
+
+fn text(metadata: &Metadata<'_>, fields: &Fields, palette: &Palette) -> String {
+    let style = match *metadata.level() {
+        Level::ERROR => palette.bad,
+        Level::WARN => palette.warn,
+        Level::INFO => palette.good,
+        Level::DEBUG | Level::TRACE => palette.dim,
+    };
+    let word = level_word(*metadata.level());
+    let dim = palette.dim;
+    let mut line = format!("{style}{word:5}{style:#} {}", fields.message);
+    for (name, value) in &fields.others {
+        let shown = match value.as_str() {
+            Some("") => continue,
+            // Quotes only where the text would not be told from what follows.
+            Some(text) if !text.contains([' ', '"']) => text.to_owned(),
+            Some(_) | None => value.to_string(),
+        };
+        let _ = write!(line, " {dim}{name}={dim:#}{shown}");
+    }
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    /// Collects what `json` makes of events.
+    struct Collect(Arc<Mutex<Vec<String>>>);
+
+    impl<S: Subscriber> Layer<S> for Collect {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            let mut fields = Fields::default();
+            event.record(&mut fields);
+            let now = Timestamp::from_millisecond(1_640_995_200_123).unwrap();
+            self.0
+                .lock()
+                .unwrap()
+                .push(json(event.metadata(), fields, now));
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_object_with_the_fields_of_the_go_program() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let subscriber = Registry::default().with(Collect(lines.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(
+                namespace = "posthog",
+                pod_count = 5,
+                avg_cpu = 0.45,
+                rebalance_needed = true,
+                absent = None::<f64>,
+                "CPU analysis\ncompleted"
+            );
+        });
+        let lines = lines.lock().unwrap();
+        assert_eq!(lines[0].lines().count(), 1);
+        let object: Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(object["level"], "info");
+        assert_eq!(object["ts"], 1_640_995_200.123);
+        assert_eq!(object["msg"], "CPU analysis\ncompleted");
+        assert_eq!(object["namespace"], "posthog");
+        assert_eq!(object["pod_count"], 5);
+        assert_eq!(object["avg_cpu"], 0.45);
+        assert_eq!(object["rebalance_needed"], true);
+        assert!(object.get("absent").is_none());
+        let caller = object["caller"].as_str().unwrap();
+        assert!(caller.starts_with("rebalancer-cli/logging.rs:"), "{caller}");
+    }
+}

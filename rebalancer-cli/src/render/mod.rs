@@ -1,0 +1,6 @@
+//! What goes to stdout: a table for people, JSON and YAML for programs.
+
+pub mod bar;
+pub mod document;
+pub mod style;
+pub mod table;

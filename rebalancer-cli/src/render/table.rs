@@ -1,0 +1,205 @@
+//! The decision for people: every pod with its load, its role and why it is or is not eligible,
+//! then the checks that failed, then the decision in one sentence.
+
+use std::fmt::Write as _;
+
+use rebalancer_core::checks::{Check, Verdict};
+use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport};
+use rebalancer_core::plan::Role;
+use rebalancer_core::report::{Failed, WorkloadReport};
+use rebalancer_core::{Analysis, Decision, PodAssessment};
+
+use super::bar::Scale;
+use super::style::Palette;
+
+/// Characters of a bar.
+const BAR: usize = 32;
+/// Pods of a table: a workload of thousands is for `--output json`.
+const MOST_LOADED: usize = 30;
+const LEAST_LOADED: usize = 15;
+
+/// One workload of a report.
+#[must_use]
+pub fn workload(report: &WorkloadReport, palette: &Palette) -> String {
+    match report {
+        WorkloadReport::Failed(failed) => failure(failed, palette),
+        WorkloadReport::Decided(decided) => {
+            let mut text = decision(&decided.decision, palette);
+            if let Some(report) = &decided.execution {
+                text.push_str(&execution(report, palette));
+            }
+            text
+        }
+    }
+}
+
+fn failure(failed: &Failed, palette: &Palette) -> String {
+    let (bad, strong) = (palette.bad, palette.strong);
+    format!(
+        "{strong}{}{strong:#}\n{bad}error{bad:#}: {}\n",
+        failed.workload, failed.error
+    )
+}
+
+/// A decision, with its pods.
+#[must_use]
+pub fn decision(decision: &Decision, palette: &Palette) -> String {
+    let mut text = heading(decision, palette);
+    text.push_str(&pods(decision, palette));
+    text.push_str(&checks(&decision.checks, palette));
+    let (word, style) = match decision.hold_reason() {
+        None => ("ROTATE".to_owned(), palette.warn),
+        Some(reason) if reason.lacks_knowledge() => {
+            (format!("HOLD ({})", reason.as_str()), palette.bad)
+        }
+        Some(reason) => (format!("HOLD ({})", reason.as_str()), palette.good),
+    };
+    let _ = writeln!(text, "{style}{word}{style:#}: {}", decision.message);
+    text
+}
+
+fn heading(decision: &Decision, palette: &Palette) -> String {
+    let strong = palette.strong;
+    let Analysis {
+        pods,
+        ready,
+        eligible,
+        mean,
+        variance,
+        max,
+        target,
+        threshold,
+        ..
+    } = decision.analysis;
+    let number = |value: Option<f64>| value.map_or("?".into(), |value| format!("{value:.3}"));
+    format!(
+        "{strong}{}{strong:#}: {pods} pods, {ready} ready, {eligible} eligible\n\
+         mean {}, variance {}, max {}, target {} (│), threshold {} (┃)\n",
+        decision.workload,
+        number(mean),
+        number(variance),
+        number(max),
+        number(target),
+        number(threshold),
+    )
+}
+
+/// The pods to show, and how many are left out before which of them.
+fn shown(pods: &[PodAssessment]) -> (Vec<&PodAssessment>, usize) {
+    if pods.len() <= MOST_LOADED + LEAST_LOADED {
+        return (pods.iter().collect(), 0);
+    }
+    let hidden = pods.len() - MOST_LOADED - LEAST_LOADED;
+    let (first, rest) = pods.split_at(MOST_LOADED);
+    (first.iter().chain(&rest[hidden..]).collect(), hidden)
+}
+
+fn pods(decision: &Decision, palette: &Palette) -> String {
+    let (pods, hidden) = shown(&decision.pods);
+    let names = pods.iter().map(|pod| pod.name.chars().count()).max();
+    let width = names.unwrap_or(0).max("POD".len());
+    let highest = pods
+        .iter()
+        .filter_map(|pod| pod.load)
+        .max()
+        .map_or(0.0, f64::from);
+    let Analysis {
+        target, threshold, ..
+    } = decision.analysis;
+    let scale = Scale::new(highest, target, threshold, BAR);
+    let dim = palette.dim;
+    let mut text = format!(
+        "\n{dim}{:width$}  {:>8}  {:BAR$}  {:8} ELIGIBLE{dim:#}\n",
+        "POD", "LOAD", "", "ROLE"
+    );
+    for (index, pod) in pods.iter().enumerate() {
+        if index == MOST_LOADED && hidden > 0 {
+            let _ = writeln!(
+                text,
+                "{dim}… {hidden} pods more, all in --output json{dim:#}"
+            );
+        }
+        let load = pod.load.map(f64::from);
+        let hot = threshold.is_some_and(|threshold| load.is_some_and(|load| load > threshold));
+        let bar = scale.bar(load, hot, pod.role == Some(Role::Coldest), palette);
+        let number = load.map_or("–".into(), |load| format!("{load:.3}"));
+        let role = pod.role.map_or("", Role::as_str);
+        let _ = writeln!(
+            text,
+            "{:width$}  {number:>8}  {bar}  {role:8} {}",
+            pod.name,
+            eligibility(pod, palette)
+        );
+    }
+    text.push('\n');
+    text
+}
+
+fn eligibility(pod: &PodAssessment, palette: &Palette) -> String {
+    if pod.eligible {
+        return "yes".into();
+    }
+    let reasons: Vec<String> = pod.reasons.iter().map(ToString::to_string).collect();
+    let warn = palette.warn;
+    format!("{warn}no{warn:#}: {}", reasons.join("; "))
+}
+
+/// The checks that failed, and how many did not.
+fn checks(checks: &[Check], palette: &Palette) -> String {
+    let count = |verdict| {
+        checks
+            .iter()
+            .filter(|check| check.verdict == verdict)
+            .count()
+    };
+    let mut text = format!("checks: {} passed", count(Verdict::Pass));
+    match count(Verdict::Skipped) {
+        0 => {}
+        skipped => {
+            let _ = write!(text, ", {skipped} without anything to check");
+        }
+    }
+    match count(Verdict::Fail) {
+        0 => {}
+        failed => {
+            let _ = write!(text, ", {failed} failed");
+        }
+    }
+    text.push('\n');
+    let bad = palette.bad;
+    for check in checks.iter().filter(|check| check.verdict == Verdict::Fail) {
+        let _ = writeln!(text, "  {bad}✗{bad:#} {}", check.message);
+    }
+    text
+}
+
+/// What became of a plan.
+#[must_use]
+pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
+    let mut text = String::new();
+    for pod in &report.pods {
+        let (mark, style) = if pod.outcome.is_success() {
+            ('✓', palette.good)
+        } else {
+            ('✗', palette.bad)
+        };
+        let _ = write!(
+            text,
+            "  {style}{mark}{style:#} {}: {}",
+            pod.name,
+            pod.outcome.as_str()
+        );
+        match &pod.message {
+            Some(message) => {
+                let _ = writeln!(text, " ({message})");
+            }
+            None => text.push('\n'),
+        }
+    }
+    let (word, style) = match report.outcome {
+        ExecutionOutcome::Completed => ("DONE", palette.good),
+        ExecutionOutcome::Incomplete => ("INCOMPLETE", palette.bad),
+    };
+    let _ = writeln!(text, "{style}{word}{style:#}: {}", report.message);
+    text
+}

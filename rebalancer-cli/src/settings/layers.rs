@@ -1,0 +1,279 @@
+//! The layers of the configuration: file < environment < flags. Defaults come last, with the
+//! types, since many depend on other settings.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use config::{
+    Config, ConfigError, File, FileFormat, FileStoredFormat, Format, Map, Source, Value, ValueKind,
+};
+
+use super::SettingsError;
+use super::registry::SETTINGS;
+
+/// The key of the file that lists workloads.
+pub(super) const WORKLOADS: &str = "workloads";
+
+/// Where a text came from, so that an error can name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    Flag,
+    Environment,
+    File(String),
+}
+
+impl Origin {
+    /// The name of the setting as it was written there.
+    pub(super) fn name(&self, env: &str) -> String {
+        let key = env.to_ascii_lowercase();
+        match self {
+            Self::Flag => format!("--{}", key.replace('_', "-")),
+            Self::Environment => env.to_owned(),
+            Self::File(path) => format!("`{key}` in {path}"),
+        }
+    }
+}
+
+/// A setting's text and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Given {
+    pub(super) text: String,
+    pub(super) origin: Origin,
+}
+
+/// Settings by environment variable.
+pub(super) type Layer = HashMap<&'static str, Given>;
+
+/// What all layers together say.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    /// What holds for every workload.
+    pub(super) common: Layer,
+    /// What the entries of the file's list of workloads say, each over `common`; `None` without
+    /// such a list.
+    pub(super) workloads: Option<Vec<Layer>>,
+}
+
+/// Flags, as a source of the `config` crate.
+#[derive(Debug, Clone)]
+struct Flags(Map<String, Value>);
+
+impl Source for Flags {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+const FLAG: &str = "flag";
+const ENVIRONMENT: &str = "environment";
+
+/// YAML for the `config` crate, by the YAML crate that the Kubernetes client brings anyway.
+#[derive(Debug, Clone)]
+struct Yaml;
+
+impl Format for Yaml {
+    fn parse(
+        &self,
+        uri: Option<&String>,
+        text: &str,
+    ) -> Result<Map<String, Value>, Box<dyn std::error::Error + Send + Sync>> {
+        if text.trim().is_empty() {
+            return Ok(Map::new());
+        }
+        let root: Map<String, Value> =
+            serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        Ok(root
+            .into_iter()
+            .map(|(key, value)| (key, Value::new(uri, value.kind)))
+            .collect())
+    }
+}
+
+impl FileStoredFormat for Yaml {
+    fn file_extensions(&self) -> &'static [&'static str] {
+        &["yaml", "yml"]
+    }
+}
+
+/// Merges the layers. `environment` and `flags` are by variable and by key; `file` is the
+/// configuration file, if any. All errors of form come at once.
+pub(super) fn merge(
+    file: Option<&Path>,
+    environment: &HashMap<String, String>,
+    flags: &HashMap<String, String>,
+) -> Result<Layers, Vec<SettingsError>> {
+    let mut builder = Config::builder();
+    let mut path = String::new();
+    if let Some(file) = file {
+        path = file.display().to_string();
+        let text = std::fs::read_to_string(file).map_err(|source| {
+            vec![SettingsError::Unreadable {
+                path: path.clone(),
+                source,
+            }]
+        })?;
+        let is_toml = file
+            .extension()
+            .is_some_and(|extension| extension == "toml");
+        builder = if is_toml {
+            builder.add_source(File::from_str(&text, FileFormat::Toml))
+        } else {
+            builder.add_source(File::from_str(&text, Yaml))
+        };
+    }
+    // Only variables that are settings: the rest of the environment is not ours to read.
+    let known = |name: &str| SETTINGS.iter().any(|setting| setting.env == name);
+    let environment: Map<String, Value> = environment
+        .iter()
+        .filter(|(name, text)| known(name) && !text.is_empty())
+        .map(|(name, text)| {
+            let origin = ENVIRONMENT.to_owned();
+            (
+                name.to_ascii_lowercase(),
+                Value::new(Some(&origin), text.clone()),
+            )
+        })
+        .collect();
+    let flags: Map<String, Value> = flags
+        .iter()
+        .map(|(key, text)| {
+            let origin = FLAG.to_owned();
+            (key.clone(), Value::new(Some(&origin), text.clone()))
+        })
+        .collect();
+    let merged = builder
+        .add_source(Flags(environment))
+        .add_source(Flags(flags))
+        .build()
+        .and_then(|config| config.collect())
+        .map_err(|error| {
+            vec![SettingsError::Malformed {
+                path: path.clone(),
+                message: one_line(&error.to_string()),
+            }]
+        })?;
+    let mut errors = Vec::new();
+    let mut layers = Layers::default();
+    for (key, value) in merged {
+        if key == WORKLOADS {
+            layers.workloads = Some(entries(value, &path, &mut errors));
+        } else {
+            take(&mut layers.common, key, value, &path, false, &mut errors);
+        }
+    }
+    if errors.is_empty() {
+        Ok(layers)
+    } else {
+        Err(errors)
+    }
+}
+
+/// The list of workloads.
+fn entries(value: Value, path: &str, errors: &mut Vec<SettingsError>) -> Vec<Layer> {
+    let ValueKind::Array(entries) = value.kind else {
+        errors.push(SettingsError::Malformed {
+            path: path.into(),
+            message: format!("`{WORKLOADS}` must be a list of workloads"),
+        });
+        return Vec::new();
+    };
+    let mut layers = Vec::new();
+    for entry in entries {
+        let ValueKind::Table(table) = entry.kind else {
+            errors.push(SettingsError::Malformed {
+                path: path.into(),
+                message: format!("an entry of `{WORKLOADS}` is not a table of settings"),
+            });
+            continue;
+        };
+        let mut layer = Layer::new();
+        for (key, value) in table {
+            take(&mut layer, key, value, path, true, errors);
+        }
+        layers.push(layer);
+    }
+    if layers.is_empty() && errors.is_empty() {
+        errors.push(SettingsError::Malformed {
+            path: path.into(),
+            message: format!("`{WORKLOADS}` is empty: list a workload, or leave it out"),
+        });
+    }
+    layers
+}
+
+/// Puts one key of a layer into `into`, or an error into `errors`.
+fn take(
+    into: &mut Layer,
+    key: String,
+    value: Value,
+    path: &str,
+    in_workload: bool,
+    errors: &mut Vec<SettingsError>,
+) {
+    let origin = match value.origin() {
+        Some(FLAG) => Origin::Flag,
+        Some(ENVIRONMENT) => Origin::Environment,
+        Some(_) | None => Origin::File(path.to_owned()),
+    };
+    let Some(setting) = SETTINGS.iter().find(|setting| setting.key() == key) else {
+        errors.push(SettingsError::UnknownKey {
+            nearest: nearest(&key),
+            key,
+            path: path.into(),
+        });
+        return;
+    };
+    if in_workload && setting.is_global() {
+        errors.push(SettingsError::Malformed {
+            path: path.into(),
+            message: format!(
+                "`{key}` is of the whole run: it cannot stand in an entry of `{WORKLOADS}`"
+            ),
+        });
+        return;
+    }
+    let text = match value.kind {
+        ValueKind::Nil => return,
+        ValueKind::Boolean(value) => value.to_string(),
+        ValueKind::I64(value) => value.to_string(),
+        ValueKind::I128(value) => value.to_string(),
+        ValueKind::U64(value) => value.to_string(),
+        ValueKind::U128(value) => value.to_string(),
+        ValueKind::Float(value) => value.to_string(),
+        ValueKind::String(value) => value,
+        // PROMETHEUS_HEADERS reads better as a table in a file.
+        ValueKind::Table(table) if setting.env == "PROMETHEUS_HEADERS" => table
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("{name}={}", value.into_string().ok()?)))
+            .collect::<Vec<_>>()
+            .join(","),
+        ValueKind::Table(_) | ValueKind::Array(_) => {
+            errors.push(SettingsError::Malformed {
+                path: path.into(),
+                message: format!("`{key}` must be a single value"),
+            });
+            return;
+        }
+    };
+    into.insert(setting.env, Given { text, origin });
+}
+
+/// The known key that looks most like `key`, when one does.
+fn nearest(key: &str) -> Option<String> {
+    SETTINGS
+        .iter()
+        .map(super::Setting::key)
+        .chain([WORKLOADS.to_owned()])
+        .map(|known| (strsim::jaro_winkler(key, &known), known))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,219 @@
+//! Every setting, once, as data: the environment variable, and from its name the key of the file
+//! and the flag; help, the configuration table of the README and the JSON Schema come from here.
+
+/// One setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// The environment variable.
+    pub env: &'static str,
+    /// What stands for its value in help.
+    pub value: &'static str,
+    /// What happens without it; empty when it is required.
+    pub default: &'static str,
+    /// What it means.
+    pub help: &'static str,
+    /// Under which heading it goes.
+    pub group: Group,
+}
+
+/// The headings of the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Which pods.
+    Workload,
+    /// Where loads come from.
+    Metrics,
+    /// What is decided.
+    Decision,
+    /// How it is carried out.
+    Acting,
+    /// What the program says.
+    Interface,
+}
+
+impl Group {
+    /// All of them, in the order of help.
+    pub const ALL: [Self; 5] = [
+        Self::Workload,
+        Self::Metrics,
+        Self::Decision,
+        Self::Acting,
+        Self::Interface,
+    ];
+
+    /// The heading.
+    #[must_use]
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::Workload => "Workload",
+            Self::Metrics => "Metrics",
+            Self::Decision => "Decision",
+            Self::Acting => "Acting",
+            Self::Interface => "Interface",
+        }
+    }
+}
+
+impl Setting {
+    /// The key in a configuration file: the variable in lower case.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.env.to_ascii_lowercase()
+    }
+
+    /// The flag without its dashes: the key with `-` for `_`.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.key().replace('_', "-")
+    }
+
+    /// The setting is of the whole run, so that one workload of a list cannot have its own.
+    #[must_use]
+    pub fn is_global(&self) -> bool {
+        self.group == Group::Interface || GLOBAL.contains(&self.env)
+    }
+}
+
+/// Settings outside the interface group that are of the whole run all the same.
+const GLOBAL: [&str; 2] = ["KUBE_CONTEXT", "DRY_RUN"];
+
+/// The setting that goes with an environment variable's name.
+#[must_use]
+pub fn by_env(env: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.env == env)
+}
+
+macro_rules! settings {
+    ($($group:ident { $($env:literal $value:literal = $default:literal, $help:literal;)* })*) => {
+        /// Every setting, in the order of help.
+        pub const SETTINGS: &[Setting] = &[$($(Setting {
+            env: $env,
+            value: $value,
+            default: $default,
+            help: $help,
+            group: Group::$group,
+        },)*)*];
+    };
+}
+
+settings! {
+    Workload {
+        "KUBE_NAMESPACE" "NAMESPACE" = "",
+            "Namespace of the workload";
+        "DEPLOYMENT_NAME" "NAME" = "",
+            "Name of the workload, and of its measured container";
+        "WORKLOAD_KIND" "KIND" = "Deployment",
+            "Deployment, StatefulSet, or Kind.version.group of anything with a scale subresource";
+        "CONTAINER_NAME" "NAME" = "DEPLOYMENT_NAME",
+            "The measured container";
+        "KUBE_LABEL_SELECTOR" "SELECTOR" = "none",
+            "Pods must match this label selector as well as the workload's own";
+        "KUBE_CONTEXT" "CONTEXT" = "the current one",
+            "Context of the kubeconfig; inside a cluster the pod's service account is used";
+    }
+    Metrics {
+        "PROMETHEUS_ENDPOINT" "URL" = "",
+            "Base URL of Prometheus, VictoriaMetrics, Thanos or Mimir; a path is allowed";
+        "PROMETHEUS_TIMEOUT" "DURATION" = "30s",
+            "How long a query may take";
+        "METRICS_TIME_WINDOW" "DURATION" = "5m",
+            "The window that the CPU rate is taken over";
+        "LOAD_QUERY" "PROMQL" = "CPU rate of the container",
+            "Any PromQL that yields one sample per `pod` label; its unit becomes the unit of loads";
+        "FRESHNESS_QUERY" "PROMQL" = "from the CPU series",
+            "PromQL that yields the age in seconds of each `pod`'s newest sample; only with LOAD_QUERY";
+        "PROMETHEUS_BEARER_TOKEN_FILE" "FILE" = "none",
+            "File with a bearer token, read again for each query";
+        "PROMETHEUS_USERNAME" "NAME" = "none",
+            "User name of basic authentication";
+        "PROMETHEUS_PASSWORD_FILE" "FILE" = "none",
+            "File with the password of basic authentication";
+        "PROMETHEUS_CA_FILE" "FILE" = "the system's",
+            "PEM file of certificate authorities to trust besides the system's";
+        "PROMETHEUS_HEADERS" "NAME=VALUE,…" = "none",
+            "Extra request headers, such as X-Scope-OrgID=tenant";
+    }
+    Decision {
+        "STRATEGY" "NAME" = "rotate-outliers",
+            "The rule that chooses victims: rotate-outliers";
+        "REBALANCE_TOP_K_PODS" "N" = "2",
+            "How many of the hottest, and of the coldest pods to evict at most; at least 1";
+        "TOLERANCE_MULTIPLIER" "X" = "1.5",
+            "The multiple of the target above which a pod is hot; at least 1.0";
+        "MINIMUM_IMPROVEMENT_PERCENT" "PERCENT" = "10.0",
+            "The improvement a plan must exceed; 0 to 100";
+        "MINIMUM_PODS_REQUIRED" "N" = "3",
+            "Ready pods that must be left at any time; at least 1";
+        "HPA_PREFIX" "PREFIX" = "empty",
+            "Where no HorizontalPodAutoscaler names the workload, the one named HPA_PREFIX + DEPLOYMENT_NAME is used";
+        "TARGET_CORES" "CORES" = "from the autoscaler",
+            "Target load per pod, in cores (or the unit of LOAD_QUERY)";
+        "TARGET_SOURCE" "SOURCE" = "kubernetes",
+            "Where autoscalers are read: kubernetes, or prometheus (kube-state-metrics)";
+        "MINIMUM_POD_AGE" "DURATION" = "METRICS_TIME_WINDOW",
+            "A younger pod's rate is not yet its load: it is never evicted";
+        "COOLDOWN" "DURATION" = "METRICS_TIME_WINDOW",
+            "Hold when a pod became ready more recently than this";
+        "MINIMUM_COVERAGE_PERCENT" "PERCENT" = "90",
+            "Share of the ready pods that must have a load; 0 to 100";
+        "MAXIMUM_SAMPLE_AGE" "DURATION" = "half of METRICS_TIME_WINDOW",
+            "A load whose newest sample is older is not trusted";
+    }
+    Acting {
+        "DRY_RUN" "BOOL" = "false",
+            "Let the API server check every eviction, and change nothing";
+        "EVICTION_METHOD" "METHOD" = "evict",
+            "evict (PodDisruptionBudgets hold) or delete (they do not)";
+        "EVICTION_TIMEOUT" "DURATION" = "2m",
+            "How long a wave may wait for PodDisruptionBudgets to allow it";
+        "READY_TIMEOUT" "DURATION" = "5m",
+            "How long to wait for a wave's replacements before the next wave";
+        "MAX_UNAVAILABLE" "N|PERCENT" = "all",
+            "Pods of a wave: all, a number, or a percentage of the ready pods";
+        "GRACE_PERIOD" "DURATION" = "the pod's own",
+            "Termination grace period, in whole seconds";
+    }
+    Interface {
+        "LOG_LEVEL" "LEVEL" = "info",
+            "debug, info, warn or error";
+        "LOG_FORMAT" "FORMAT" = "text on a terminal, else json",
+            "json or text";
+        "OUTPUT" "FORMAT" = "table",
+            "table, json or yaml";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_there_once() {
+        let mut names: Vec<&str> = SETTINGS.iter().map(|setting| setting.env).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), SETTINGS.len());
+    }
+
+    // What the Go program read must go on working under the same name.
+    #[test]
+    fn the_variables_of_the_go_program_are_all_there() {
+        for env in [
+            "PROMETHEUS_ENDPOINT",
+            "KUBE_NAMESPACE",
+            "DEPLOYMENT_NAME",
+            "PROMETHEUS_TIMEOUT",
+            "KUBE_LABEL_SELECTOR",
+            "METRICS_TIME_WINDOW",
+            "REBALANCE_TOP_K_PODS",
+            "TOLERANCE_MULTIPLIER",
+            "MINIMUM_IMPROVEMENT_PERCENT",
+            "HPA_PREFIX",
+            "MINIMUM_PODS_REQUIRED",
+            "DRY_RUN",
+            "LOG_LEVEL",
+        ] {
+            assert!(by_env(env).is_some(), "{env}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+use std::collections::HashMap;
+use std::io::Write;
+
+use rebalancer_core::model::MaxUnavailable;
+use rstest::rstest;
+
+use super::*;
+use std::time::Duration;
+
+const REQUIRED: [(&str, &str); 3] = [
+    ("PROMETHEUS_ENDPOINT", "http://prometheus:9090"),
+    ("KUBE_NAMESPACE", "posthog"),
+    ("DEPLOYMENT_NAME", "ingestion"),
+];
+
+fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    pairs
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect()
+}
+
+fn read(
+    file: Option<&Path>,
+    env: &[(&str, &str)],
+    flags: &[(&str, &str)],
+) -> Result<Settings, String> {
+    let lines = |errors: Vec<SettingsError>| {
+        errors
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    Sources::read(file, &map(env), &map(flags))
+        .map_err(lines)?
+        .settings()
+        .map_err(lines)
+}
+
+fn with(extra: &[(&str, &str)]) -> Result<Settings, String> {
+    let mut env = REQUIRED.to_vec();
+    env.extend_from_slice(extra);
+    read(None, &env, &[])
+}
+
+fn file(extension: &str, text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new()
+        .suffix(extension)
+        .tempfile()
+        .unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn the_required_settings_are_enough_and_the_defaults_are_those_of_the_table() {
+    let settings = with(&[]).unwrap();
+    let workload = &settings.workloads[0];
+    assert_eq!(
+        workload.workload().to_string(),
+        "Deployment posthog/ingestion"
+    );
+    assert_eq!(workload.kubernetes.container, "ingestion");
+    assert_eq!(workload.kubernetes.label_selector, None);
+    assert_eq!(workload.policy, Policy::default());
+    assert_eq!(workload.execution, ExecutionPolicy::default());
+    assert_eq!(workload.prometheus.timeout, Duration::from_secs(30));
+    assert_eq!(workload.prometheus.window, Duration::from_secs(300));
+    assert!(!settings.dry_run);
+}
+
+#[test]
+fn what_follows_the_window_follows_it() {
+    let settings = with(&[("METRICS_TIME_WINDOW", "10s")]).unwrap();
+    let policy = settings.workloads[0].policy;
+    assert_eq!(policy.minimum_pod_age_seconds.get(), 10.0);
+    assert_eq!(policy.cooldown_seconds.get(), 10.0);
+    assert_eq!(policy.maximum_sample_age_seconds.get(), 5.0);
+}
+
+#[test]
+fn an_empty_variable_is_as_good_as_none() {
+    let settings = with(&[("HPA_PREFIX", ""), ("TOLERANCE_MULTIPLIER", "")]).unwrap();
+    assert_eq!(format!("{settings:?}"), format!("{:?}", with(&[]).unwrap()));
+}
+
+#[rstest]
+#[case("PROMETHEUS_ENDPOINT", "prometheus:9090")]
+#[case("PROMETHEUS_ENDPOINT", "ftp://prometheus")]
+#[case("PROMETHEUS_TIMEOUT", "30")]
+#[case("PROMETHEUS_TIMEOUT", "0s")]
+#[case("METRICS_TIME_WINDOW", "5 minutes")]
+#[case("METRICS_TIME_WINDOW", "0")]
+#[case("REBALANCE_TOP_K_PODS", "0")]
+#[case("REBALANCE_TOP_K_PODS", "two")]
+#[case("REBALANCE_TOP_K_PODS", "-1")]
+#[case("TOLERANCE_MULTIPLIER", "0.9")]
+#[case("TOLERANCE_MULTIPLIER", "NaN")]
+#[case("TOLERANCE_MULTIPLIER", "inf")]
+#[case("MINIMUM_IMPROVEMENT_PERCENT", "101")]
+#[case("MINIMUM_IMPROVEMENT_PERCENT", "-1")]
+#[case("MINIMUM_IMPROVEMENT_PERCENT", "10%")]
+#[case("MINIMUM_PODS_REQUIRED", "0")]
+#[case("MINIMUM_PODS_REQUIRED", "2.5")]
+#[case("DRY_RUN", "maybe")]
+#[case("LOG_LEVEL", "loud")]
+#[case("LOG_FORMAT", "xml")]
+#[case("OUTPUT", "csv")]
+#[case("WORKLOAD_KIND", "DaemonSet")]
+#[case("WORKLOAD_KIND", "Rollout.v1alpha1")]
+#[case("TARGET_CORES", "0")]
+#[case("TARGET_CORES", "700m")]
+#[case("TARGET_SOURCE", "datadog")]
+#[case("STRATEGY", "random")]
+#[case("EVICTION_METHOD", "kill")]
+#[case("EVICTION_TIMEOUT", "soon")]
+#[case("READY_TIMEOUT", "0s")]
+#[case("MAX_UNAVAILABLE", "0")]
+#[case("MAX_UNAVAILABLE", "150%")]
+#[case("GRACE_PERIOD", "1500ms")]
+#[case("MINIMUM_POD_AGE", "old")]
+#[case("COOLDOWN", "-1s")]
+#[case("MINIMUM_COVERAGE_PERCENT", "200")]
+#[case("MAXIMUM_SAMPLE_AGE", "0s")]
+#[case("PROMETHEUS_HEADERS", "X-Scope-OrgID")]
+#[case("PROMETHEUS_USERNAME", "me")]
+#[case("PROMETHEUS_PASSWORD_FILE", "/password")]
+#[case("FRESHNESS_QUERY", "1")]
+fn each_bad_value_is_one_line_that_names_its_variable(#[case] env: &str, #[case] text: &str) {
+    let errors = with(&[(env, text)]).unwrap_err();
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert!(errors.starts_with(&format!("{env}: ")), "{errors}");
+}
+
+#[test]
+fn all_errors_come_at_once() {
+    let errors = read(
+        None,
+        &[("TOLERANCE_MULTIPLIER", "0"), ("DRY_RUN", "maybe")],
+        &[],
+    )
+    .unwrap_err();
+    for name in [
+        "PROMETHEUS_ENDPOINT is required",
+        "KUBE_NAMESPACE is required",
+        "DEPLOYMENT_NAME is required",
+        "TOLERANCE_MULTIPLIER: ",
+        "DRY_RUN: ",
+    ] {
+        assert!(errors.contains(name), "{errors}");
+    }
+    assert_eq!(errors.lines().count(), 5, "{errors}");
+}
+
+#[test]
+fn a_header_that_cannot_be_read_is_not_shown() {
+    let errors = with(&[("PROMETHEUS_HEADERS", "A=b,s3cret")]).unwrap_err();
+    assert!(errors.contains("pair number 2"), "{errors}");
+    assert!(!errors.contains("s3cret"), "{errors}");
+}
+
+#[test]
+fn debug_shows_no_header_values() {
+    let settings = with(&[("PROMETHEUS_HEADERS", "X-Scope-OrgID=s3cret")]).unwrap();
+    let shown = format!("{settings:?}");
+    assert!(shown.contains("X-Scope-OrgID") && !shown.contains("s3cret"));
+}
+
+#[rstest]
+#[case(
+    ".yaml",
+    "max_unavailable: 25%\ndry_run: true\ntolerance_multiplier: 2\nprometheus_headers:\n  X-Scope-OrgID: tenant\n"
+)]
+#[case(
+    ".toml",
+    "max_unavailable = \"25%\"\ndry_run = true\ntolerance_multiplier = 2\n[prometheus_headers]\nX-Scope-OrgID = \"tenant\"\n"
+)]
+fn a_file_is_under_the_environment_which_is_under_flags(
+    #[case] extension: &str,
+    #[case] text: &str,
+) {
+    let file = file(extension, text);
+    let mut env = REQUIRED.to_vec();
+    let settings = read(Some(file.path()), &env, &[]).unwrap();
+    let workload = &settings.workloads[0];
+    assert!(settings.dry_run);
+    assert_eq!(workload.policy.max_unavailable.to_string(), "25%");
+    assert_eq!(workload.policy.tolerance.get(), 2.0);
+    assert_eq!(workload.prometheus.headers.len(), 1);
+    assert_eq!(workload.prometheus.headers[0].1, "tenant");
+
+    env.push(("TOLERANCE_MULTIPLIER", "3"));
+    let settings = read(Some(file.path()), &env, &[]).unwrap();
+    assert_eq!(settings.workloads[0].policy.tolerance.get(), 3.0);
+
+    let settings = read(Some(file.path()), &env, &[("tolerance_multiplier", "4")]).unwrap();
+    assert_eq!(settings.workloads[0].policy.tolerance.get(), 4.0);
+}
+
+#[test]
+fn an_error_names_the_flag_or_the_key_at_fault() {
+    let errors = read(None, &REQUIRED, &[("max_unavailable", "0")]).unwrap_err();
+    assert!(errors.starts_with("--max-unavailable: "), "{errors}");
+    let file = file(".yaml", "max_unavailable: none\n");
+    let errors = read(Some(file.path()), &REQUIRED, &[]).unwrap_err();
+    assert!(errors.starts_with("`max_unavailable` in /"), "{errors}");
+}
+
+#[rstest]
+#[case("tolerence_multiplier: 2\n", "did you mean `tolerance_multiplier`?")]
+#[case("workload:\n  - kube_namespace: a\n", "did you mean `workloads`?")]
+#[case("zzz: 2\n", "unknown key `zzz`")]
+#[case("workloads: []\n", "`workloads` is empty")]
+#[case("workloads: [1]\n", "not a table of settings")]
+#[case("workloads:\n  - dry_run: true\n", "`dry_run` is of the whole run")]
+#[case("dry_run: [true]\n", "`dry_run` must be a single value")]
+#[case("a: b: c\n", "cannot use the configuration file")]
+fn an_odd_file_is_refused_with_what_is_wrong(#[case] text: &str, #[case] expected: &str) {
+    let file = file(".yaml", text);
+    let errors = read(Some(file.path()), &REQUIRED, &[]).unwrap_err();
+    assert!(errors.contains(expected), "{errors}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let errors = read(Some(Path::new("/nowhere/r.yaml")), &REQUIRED, &[]).unwrap_err();
+    assert!(
+        errors.starts_with("cannot read the configuration file /nowhere/r.yaml"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_file_may_list_workloads_each_with_its_own_settings_over_the_common_ones() {
+    let file = file(
+        ".yaml",
+        "prometheus_endpoint: http://vm:8428\nkube_namespace: posthog\nmax_unavailable: 1\n\
+         workloads:\n  - deployment_name: a\n  - deployment_name: b\n    workload_kind: StatefulSet\n    max_unavailable: all\n",
+    );
+    let settings = read(Some(file.path()), &[], &[]).unwrap();
+    let names: Vec<String> = settings
+        .workloads
+        .iter()
+        .map(|settings| settings.workload().to_string())
+        .collect();
+    assert_eq!(names, ["Deployment posthog/a", "StatefulSet posthog/b"]);
+    assert_eq!(
+        settings.workloads[0].policy.max_unavailable.to_string(),
+        "1"
+    );
+    assert_eq!(
+        settings.workloads[1].policy.max_unavailable,
+        MaxUnavailable::All
+    );
+}
+
+#[test]
+fn the_same_workload_twice_is_refused() {
+    let file = file(".yaml", "workloads:\n  - {}\n  - {}\n");
+    let errors = read(Some(file.path()), &REQUIRED, &[]).unwrap_err();
+    assert!(errors.contains("is there twice"), "{errors}");
+}
