@@ -1,0 +1,37 @@
+// Command controlplane is etcd, kube-apiserver and kube-controller-manager in
+// one program, chosen by the first argument or by the name it was started
+// under (so that symbolic links make it look like the envtest binaries).
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"go.etcd.io/etcd/server/v3/etcdmain"
+	"k8s.io/component-base/cli"
+	_ "k8s.io/component-base/logs/json/register"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+)
+
+func main() {
+	args := os.Args
+	name := filepath.Base(args[0])
+	if name == "controlplane" && len(args) > 1 {
+		name, args = args[1], args[1:]
+	}
+	// The commands read os.Args themselves.
+	os.Args = args
+	switch name {
+	case "etcd":
+		etcdmain.Main(args)
+	case "kube-apiserver":
+		os.Exit(cli.Run(apiserver.NewAPIServerCommand()))
+	case "kube-controller-manager":
+		os.Exit(cli.Run(controllermanager.NewControllerManagerCommand()))
+	default:
+		fmt.Fprintln(os.Stderr, "usage: controlplane etcd|kube-apiserver|kube-controller-manager [flags]")
+		os.Exit(2)
+	}
+}

@@ -1,0 +1,213 @@
+//! Where the programs of the servers come from.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{Error, Result};
+
+/// The names under which the control plane's programs are looked for.
+const CONTROL_PLANE: [&str; 3] = ["etcd", "kube-apiserver", "kube-controller-manager"];
+
+/// The one program that is all three, by the name it is started under.
+const PROGRAM: &str = "controlplane";
+
+/// The programs of the control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlPlanePrograms {
+    /// The store.
+    pub etcd: PathBuf,
+    /// The API server.
+    pub kube_apiserver: PathBuf,
+    /// The controllers.
+    pub kube_controller_manager: PathBuf,
+}
+
+impl ControlPlanePrograms {
+    /// From `KUBEBUILDER_ASSETS` when it is set, else from the cache, where they
+    /// are built at the first call, which takes minutes.
+    ///
+    /// # Errors
+    /// A program that is missing, or the output of a build that failed.
+    pub fn locate() -> Result<Self> {
+        match std::env::var_os("KUBEBUILDER_ASSETS") {
+            Some(dir) if !dir.is_empty() => Self::in_dir(Path::new(&dir)),
+            _ => Self::in_dir(&built()?),
+        }
+    }
+
+    /// Whether [`Self::locate`] would have to build them.
+    ///
+    /// # Errors
+    /// If the module cannot be read, or there is no home directory.
+    pub fn have_to_be_built() -> Result<bool> {
+        if std::env::var_os("KUBEBUILDER_ASSETS").is_some_and(|dir| !dir.is_empty()) {
+            return Ok(false);
+        }
+        let (_, dir) = module_and_cache()?;
+        Ok(!dir.join(CONTROL_PLANE[2]).is_file() && !dir.join(PROGRAM).is_file())
+    }
+
+    /// The programs in a directory.
+    ///
+    /// # Errors
+    /// The first one that is missing.
+    pub fn in_dir(dir: &Path) -> Result<Self> {
+        let find = |name: &str| {
+            let path = dir.join(name);
+            if path.is_file() {
+                return Ok(path);
+            }
+            Err(Error::Missing {
+                program: name.to_owned(),
+                place: format!(" in KUBEBUILDER_ASSETS={}", dir.display()),
+                hint: "the tests need etcd, kube-apiserver and kube-controller-manager there; \
+                       setup-envtest does not bring the last one: add it, or unset \
+                       KUBEBUILDER_ASSETS and let `cargo xtask setup` build all three"
+                    .to_owned(),
+            })
+        };
+        let [etcd, kube_apiserver, kube_controller_manager] = CONTROL_PLANE;
+        Ok(Self {
+            etcd: find(etcd)?,
+            kube_apiserver: find(kube_apiserver)?,
+            kube_controller_manager: find(kube_controller_manager)?,
+        })
+    }
+}
+
+/// The directory of the built control plane; builds it when it is not there.
+fn built() -> Result<PathBuf> {
+    let (module, dir) = module_and_cache()?;
+    // The symbolic links come last, so that the last of them stands for the whole.
+    if dir.join(CONTROL_PLANE[2]).is_file() {
+        return Ok(dir);
+    }
+    fs::create_dir_all(&dir).map_err(Error::io(format!("create {}", dir.display())))?;
+    // Other test processes wait here instead of building the same thing.
+    let lock_path = dir.join("lock");
+    let lock =
+        File::create(&lock_path).map_err(Error::io(format!("create {}", lock_path.display())))?;
+    lock.lock()
+        .map_err(Error::io(format!("lock {}", lock_path.display())))?;
+    if !dir.join(CONTROL_PLANE[2]).is_file() {
+        build(&module, &dir)?;
+    }
+    Ok(dir)
+}
+
+/// The Go module, and the directory of what is built from its present state.
+fn module_and_cache() -> Result<(PathBuf, PathBuf)> {
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("controlplane");
+    let dir = cache_dir()?.join(format!("controlplane-{:016x}", fingerprint(&module)?));
+    Ok((module, dir))
+}
+
+fn build(module: &Path, dir: &Path) -> Result<()> {
+    let program = dir.join(PROGRAM);
+    if !program.is_file() {
+        let unfinished = dir.join("controlplane.unfinished");
+        let mut command = Command::new("go");
+        command
+            // Without the state of the repository, which git may refuse to tell.
+            .args([
+                "build",
+                "-trimpath",
+                "-buildvcs=false",
+                "-ldflags",
+                "-s -w",
+                "-o",
+            ])
+            .arg(&unfinished)
+            .arg(".")
+            .current_dir(module);
+        let output = command.output().map_err(|error| {
+            if error.kind() == std::io::ErrorKind::NotFound {
+                Error::Missing {
+                    program: "go".to_owned(),
+                    place: " in PATH".to_owned(),
+                    hint: "the control plane of the tests is built with it: install Go 1.21 or \
+                           newer (it fetches the version it needs by itself), or set \
+                           KUBEBUILDER_ASSETS"
+                        .to_owned(),
+                }
+            } else {
+                Error::io("run go")(error)
+            }
+        })?;
+        if !output.status.success() {
+            return Err(Error::Command {
+                command: format!("{command:?}"),
+                status: output.status.to_string(),
+                output: format!("\n{}", String::from_utf8_lossy(&output.stderr)),
+            });
+        }
+        fs::rename(&unfinished, &program).map_err(Error::io(format!(
+            "move the build to {}",
+            program.display()
+        )))?;
+    }
+    for name in CONTROL_PLANE {
+        let link = dir.join(name);
+        match std::os::unix::fs::symlink(PROGRAM, &link) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(Error::io(format!("link {}", link.display()))(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The folder of everything that outlives a checkout.
+fn cache_dir() -> Result<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_absolute());
+    base.or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
+        .map(|base| base.join("rebalancer"))
+        .ok_or_else(|| Error::Missing {
+            program: "a cache directory".to_owned(),
+            place: String::new(),
+            hint: "set HOME or XDG_CACHE_HOME".to_owned(),
+        })
+}
+
+/// FNV-1a over the module's files: unlike the standard hasher it is the same for
+/// every compiler, so that an update of Rust does not cost a build in Go.
+fn fingerprint(module: &Path) -> Result<u64> {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for name in ["main.go", "go.mod", "go.sum"] {
+        let path = module.join(name);
+        let text = fs::read(&path).map_err(Error::io(format!("read {}", path.display())))?;
+        for byte in text {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    Ok(hash)
+}
+
+/// A metrics server's program: from a variable, else from `PATH`.
+///
+/// # Errors
+/// If it is in neither.
+pub fn metrics_program(name: &str, variable: &str) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
+        return Ok(PathBuf::from(path));
+    }
+    find_in_path(name).ok_or_else(|| Error::Missing {
+        program: name.to_owned(),
+        place: " in PATH".to_owned(),
+        hint: format!("run `cargo xtask setup`, or set {variable} to the program"),
+    })
+}
+
+/// The first file of that name in the directories of `PATH`.
+#[must_use]
+pub fn find_in_path(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file())
+}

@@ -1,0 +1,322 @@
+//! etcd, kube-apiserver and kube-controller-manager.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use serde_json::json;
+
+use crate::{
+    Error, Result,
+    assets::ControlPlanePrograms,
+    http::get,
+    process::{Server, free_port, server_dir, with_ports},
+};
+
+/// How long each of the servers may take to start, on a machine busy with a build.
+const START_DEADLINE: Duration = Duration::from_secs(120);
+
+/// The token of the harness itself, good for everything. The servers listen on
+/// loopback and hold nothing, so that it need not be secret.
+const ADMIN_TOKEN: &str = "harness-admin";
+
+/// The controllers that make objects act. Without the one of the autoscaler, since
+/// the number of pods is a test's own decision, as is the autoscaler's status.
+const CONTROLLERS: &str = "deployment-controller,replicaset-controller,statefulset-controller,\
+    disruption-controller,garbage-collector-controller,serviceaccount-controller,\
+    namespace-controller,cronjob-controller,job-controller";
+
+/// Leaves out the calls of the harness and of the control plane itself. `Request`
+/// keeps the bodies that were sent, such as the preconditions of an eviction.
+const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n\
+    - level: None\n  userGroups: ['system:masters']\n\
+    - level: None\n  users: ['system:apiserver']\n\
+    - level: Request\n";
+
+/// A running control plane.
+#[derive(Debug)]
+pub struct ControlPlane {
+    // In the order of their end.
+    _controller_manager: Server,
+    api_server: Server,
+    _etcd: Server,
+    url: String,
+}
+
+impl ControlPlane {
+    /// Starts it; ready once the API answers and the controllers run.
+    ///
+    /// # Errors
+    /// If a program is missing or does not become ready.
+    pub async fn start() -> Result<Self> {
+        let programs = tokio::task::spawn_blocking(ControlPlanePrograms::locate)
+            .await
+            .map_err(Error::document(
+                "the search for the control plane's programs",
+            ))??;
+        let (etcd, etcd_url) = with_ports(async || start_etcd(&programs.etcd).await).await?;
+        let (api_server, url) =
+            with_ports(async || start_api_server(&programs.kube_apiserver, &etcd_url).await)
+                .await?;
+        let controller_manager = with_ports(async || {
+            start_controller_manager(&programs.kube_controller_manager, api_server.dir()).await
+        })
+        .await?;
+        Ok(Self {
+            _controller_manager: controller_manager,
+            api_server,
+            _etcd: etcd,
+            url,
+        })
+    }
+
+    /// The address of the API server.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The folder of the files about the cluster, gone with the process.
+    pub(crate) fn dir(&self) -> &Path {
+        self.api_server.dir()
+    }
+
+    /// A kubeconfig that may do everything.
+    #[must_use]
+    pub fn admin_kubeconfig(&self) -> PathBuf {
+        admin_kubeconfig(self.api_server.dir())
+    }
+
+    /// A client that may do everything, for use on the current runtime.
+    ///
+    /// # Errors
+    /// If the client cannot be built.
+    pub async fn client(&self) -> Result<kube::Client> {
+        client(&self.admin_kubeconfig()).await
+    }
+
+    /// The audit log: every call of anyone but the harness and the control plane.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.api_server.dir().join("audit.log")
+    }
+
+    /// Writes a kubeconfig for a token.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_kubeconfig(&self, path: &Path, token: &str, namespace: &str) -> Result<()> {
+        write_kubeconfig(path, &self.url, self.api_server.dir(), token, namespace)
+    }
+}
+
+/// A client for a kubeconfig that hands every answer through as it came: the
+/// retries of the client library would hide the 429 of a budget.
+pub(crate) async fn client(kubeconfig: &Path) -> Result<kube::Client> {
+    // Another part of the process may have installed it already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let what = || kubeconfig.display().to_string();
+    let read = Kubeconfig::read_from(kubeconfig).map_err(Error::document(what()))?;
+    let mut config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+        .await
+        .map_err(Error::document(what()))?;
+    config.default_retry = false;
+    kube::Client::try_from(config).map_err(Error::kube("build a Kubernetes client"))
+}
+
+async fn start_etcd(program: &Path) -> Result<(Server, String)> {
+    let dir = server_dir("etcd")?;
+    let client = format!("http://127.0.0.1:{}", free_port()?);
+    let peer = format!("http://127.0.0.1:{}", free_port()?);
+    let args = [
+        format!("--data-dir={}", dir.join("data").display()),
+        "--unsafe-no-fsync".to_owned(),
+        format!("--listen-client-urls={client}"),
+        format!("--advertise-client-urls={client}"),
+        format!("--listen-peer-urls={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+        format!("--initial-cluster=default={peer}"),
+        "--log-level=warn".to_owned(),
+    ];
+    let mut server = Server::spawn("etcd", program, args, dir)?;
+    let address = client
+        .trim_start_matches("http://")
+        .parse()
+        .map_err(Error::document(client.clone()))?;
+    server
+        .wait_ready(START_DEADLINE, async || {
+            match get(address, "/health").await {
+                Ok((200, _)) => Ok(()),
+                Ok((status, body)) => Err(format!("/health answered {status}: {body}")),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await?;
+    Ok((server, client))
+}
+
+async fn start_api_server(program: &Path, etcd: &str) -> Result<(Server, String)> {
+    let dir = server_dir("kube-apiserver")?;
+    let port = free_port()?;
+    let url = format!("https://127.0.0.1:{port}");
+    write_service_account_keys(&dir)?;
+    write(
+        &dir.join("tokens.csv"),
+        &format!("{ADMIN_TOKEN},harness,harness,system:masters\n"),
+    )?;
+    write(&dir.join("audit-policy.yaml"), AUDIT_POLICY)?;
+    write_kubeconfig(&admin_kubeconfig(&dir), &url, &dir, ADMIN_TOKEN, "default")?;
+    let file = |name: &str| dir.join(name).display().to_string();
+    let args = [
+        format!("--etcd-servers={etcd}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        // In the certificate that the server makes for itself.
+        "--advertise-address=127.0.0.1".to_owned(),
+        "--endpoint-reconciler-type=none".to_owned(),
+        format!("--secure-port={port}"),
+        format!("--cert-dir={}", file("certificates")),
+        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        format!(
+            "--service-account-key-file={}",
+            file(SERVICE_ACCOUNT_PUBLIC_KEY)
+        ),
+        format!(
+            "--service-account-signing-key-file={}",
+            file(SERVICE_ACCOUNT_KEY)
+        ),
+        format!("--token-auth-file={}", file("tokens.csv")),
+        "--authorization-mode=RBAC".to_owned(),
+        "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+        format!("--audit-policy-file={}", file("audit-policy.yaml")),
+        format!("--audit-log-path={}", file("audit.log")),
+        // An entry is in the file before the caller has its answer.
+        "--audit-log-mode=blocking".to_owned(),
+        "--audit-log-maxsize=10000".to_owned(),
+        "--max-requests-inflight=2000".to_owned(),
+        "--max-mutating-requests-inflight=1000".to_owned(),
+    ];
+    let mut server = Server::spawn("kube-apiserver", program, args, dir)?;
+    let kubeconfig = admin_kubeconfig(server.dir());
+    server
+        .wait_ready(START_DEADLINE, async || {
+            // The certificate does not exist at the first looks.
+            let client = client(&kubeconfig)
+                .await
+                .map_err(|error| error.to_string())?;
+            let request = ::http::Request::get("/readyz")
+                .body(Vec::new())
+                .map_err(|error| error.to_string())?;
+            client
+                .request_text(request)
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string())
+        })
+        .await?;
+    Ok((server, url))
+}
+
+async fn start_controller_manager(program: &Path, api_server: &Path) -> Result<Server> {
+    let dir = server_dir("kube-controller-manager")?;
+    let (health, health_port) = (Duration::from_secs(5), free_port()?);
+    let args = [
+        format!("--kubeconfig={}", admin_kubeconfig(api_server).display()),
+        "--leader-elect=false".to_owned(),
+        format!(
+            "--service-account-private-key-file={}",
+            api_server.join(SERVICE_ACCOUNT_KEY).display()
+        ),
+        format!("--controllers={CONTROLLERS}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        format!("--secure-port={health_port}"),
+        format!("--cert-dir={}", dir.join("certificates").display()),
+        // The default of 20 requests a second would need a minute for 1,000 pods.
+        "--kube-api-qps=2000".to_owned(),
+        "--kube-api-burst=4000".to_owned(),
+    ];
+    let mut server = Server::spawn("kube-controller-manager", program, args, dir)?;
+    let client = client(&admin_kubeconfig(api_server)).await?;
+    let accounts =
+        kube::Api::<k8s_openapi::api::core::v1::ServiceAccount>::namespaced(client, "default");
+    server
+        .wait_ready(START_DEADLINE, async || {
+            // Made by a controller, so that they run once it exists.
+            match tokio::time::timeout(health, accounts.get_opt("default")).await {
+                Ok(Ok(Some(_))) => Ok(()),
+                Ok(Ok(None)) => Err("no service account was made yet".to_owned()),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(elapsed) => Err(elapsed.to_string()),
+            }
+        })
+        .await?;
+    Ok(server)
+}
+
+fn admin_kubeconfig(dir: &Path) -> PathBuf {
+    dir.join("admin.kubeconfig")
+}
+
+fn write_kubeconfig(
+    path: &Path,
+    url: &str,
+    api_server: &Path,
+    token: &str,
+    namespace: &str,
+) -> Result<()> {
+    let config = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "harness", "cluster": {
+            "server": url,
+            "certificate-authority": api_server.join("certificates/apiserver.crt"),
+        }}],
+        "users": [{"name": "harness", "user": {"token": token}}],
+        "contexts": [{"name": "harness", "context": {
+            "cluster": "harness", "user": "harness", "namespace": namespace,
+        }}],
+        "current-context": "harness",
+    });
+    // JSON is YAML.
+    write(path, &format!("{config:#}\n"))
+}
+
+const SERVICE_ACCOUNT_KEY: &str = "service-account.key";
+const SERVICE_ACCOUNT_PUBLIC_KEY: &str = "service-account.pub";
+
+/// The key that signs service account tokens. A key in the repository would do,
+/// but would set off every scanner for secrets.
+fn write_service_account_keys(dir: &Path) -> Result<()> {
+    /// What stands before the point in the public key of a P-256 key (RFC 5480).
+    const SPKI_P256: [u8; 26] = [
+        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08,
+        0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    ];
+    let random = ring::rand::SystemRandom::new();
+    let failed = |error: &dyn std::fmt::Display| Error::Document {
+        what: "a new service account key".to_owned(),
+        message: error.to_string(),
+    };
+    let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+    let private =
+        EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|error| failed(&error))?;
+    let pair = EcdsaKeyPair::from_pkcs8(algorithm, private.as_ref(), &random)
+        .map_err(|error| failed(&error))?;
+    let public = [&SPKI_P256, pair.public_key().as_ref()].concat();
+    let pem = |tag: &str, der: &[u8]| pem::encode(&pem::Pem::new(tag, der));
+    write(
+        &dir.join(SERVICE_ACCOUNT_KEY),
+        &pem("PRIVATE KEY", private.as_ref()),
+    )?;
+    write(
+        &dir.join(SERVICE_ACCOUNT_PUBLIC_KEY),
+        &pem("PUBLIC KEY", &public),
+    )
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(Error::io(format!("write {}", path.display())))
+}

@@ -1,0 +1,176 @@
+//! cadvisor and kube-state-metrics, as one HTTP server.
+
+use std::{
+    fmt::Write as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, MetricSpec, MetricTarget};
+use kube::{Api, ResourceExt as _};
+
+use crate::{
+    Result,
+    http::{HttpServer, Reply},
+    meters::Meters,
+    quantity::cores,
+};
+
+/// How often the autoscalers are read again.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// Starts the server: cadvisor at `/metrics/cadvisor`, kube-state-metrics at `/metrics`.
+pub(crate) async fn start(client: kube::Client, meters: Arc<Meters>) -> Result<HttpServer> {
+    let autoscalers = Arc::new(Mutex::new(String::new()));
+    let known = Arc::clone(&autoscalers);
+    tokio::spawn(async move {
+        loop {
+            // A refused read shows as metrics that stand still.
+            if let Ok(list) = Api::<HorizontalPodAutoscaler>::all(client.clone())
+                .list(&Default::default())
+                .await
+            {
+                *known.lock().unwrap_or_else(PoisonError::into_inner) = lines(&list.items);
+            }
+            tokio::time::sleep(REFRESH).await;
+        }
+    });
+    HttpServer::start(move |request| {
+        let (status, body) = match request.path.as_str() {
+            "/metrics/cadvisor" => (200, meters.cadvisor()),
+            "/metrics" => {
+                let mut body = meters.requests();
+                body.push_str(&autoscalers.lock().unwrap_or_else(PoisonError::into_inner));
+                (200, body)
+            }
+            _ => (404, String::new()),
+        };
+        Reply::Answer {
+            status,
+            content_type: "text/plain; version=0.0.4".to_owned(),
+            body,
+        }
+    })
+    .await
+}
+
+/// Labels after those of the object, and a value.
+type Sample = (String, f64);
+
+/// A name, and the samples of one autoscaler.
+type Family = (&'static str, fn(&HorizontalPodAutoscaler) -> Vec<Sample>);
+
+/// The families of kube-state-metrics about autoscalers.
+fn lines(autoscalers: &[HorizontalPodAutoscaler]) -> String {
+    let families: [Family; 6] = [
+        ("kube_horizontalpodautoscaler_info", info),
+        ("kube_horizontalpodautoscaler_spec_min_replicas", |hpa| {
+            gauge(hpa.spec.min_replicas)
+        }),
+        ("kube_horizontalpodautoscaler_spec_max_replicas", |hpa| {
+            gauge(hpa.spec.max_replicas.into())
+        }),
+        ("kube_horizontalpodautoscaler_spec_target_metric", targets),
+        (
+            "kube_horizontalpodautoscaler_status_current_replicas",
+            |hpa| {
+                gauge(Some(
+                    hpa.status
+                        .as_ref()
+                        .and_then(|status| status.current_replicas)
+                        .unwrap_or(0),
+                ))
+            },
+        ),
+        (
+            "kube_horizontalpodautoscaler_status_desired_replicas",
+            |hpa| {
+                gauge(Some(
+                    hpa.status
+                        .as_ref()
+                        .map_or(0, |status| status.desired_replicas),
+                ))
+            },
+        ),
+    ];
+    let mut out = String::new();
+    for (family, samples) in families {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "# TYPE {family} gauge");
+        for hpa in autoscalers {
+            let (namespace, name) = (hpa.namespace().unwrap_or_default(), hpa.name_any());
+            for (labels, value) in samples(hpa) {
+                let _ = writeln!(
+                    out,
+                    "{family}{{namespace=\"{namespace}\",horizontalpodautoscaler=\"{name}\"{labels}}} {value}"
+                );
+            }
+        }
+    }
+    out
+}
+
+fn gauge(value: Option<i32>) -> Vec<Sample> {
+    value
+        .map(|value| (String::new(), f64::from(value)))
+        .into_iter()
+        .collect()
+}
+
+fn info(hpa: &HorizontalPodAutoscaler) -> Vec<Sample> {
+    let target = &hpa.spec.scale_target_ref;
+    let version = target
+        .api_version
+        .as_ref()
+        .map(|version| format!(",scaletargetref_api_version=\"{version}\""))
+        .unwrap_or_default();
+    let labels = format!(
+        "{version},scaletargetref_kind=\"{}\",scaletargetref_name=\"{}\"",
+        target.kind, target.name
+    );
+    vec![(labels, 1.0)]
+}
+
+fn targets(hpa: &HorizontalPodAutoscaler) -> Vec<Sample> {
+    let metrics = hpa.spec.metrics.as_deref().unwrap_or_default();
+    metrics
+        .iter()
+        .filter_map(resource)
+        .flat_map(|(name, target)| target_values(name, target))
+        .collect()
+}
+
+/// The metrics about resources; a container's is not told apart from the pod's, as
+/// in kube-state-metrics.
+fn resource(metric: &MetricSpec) -> Option<(&str, &MetricTarget)> {
+    let of_pod = metric
+        .resource
+        .as_ref()
+        .map(|source| (source.name.as_str(), &source.target));
+    of_pod.or_else(|| {
+        metric
+            .container_resource
+            .as_ref()
+            .map(|source| (source.name.as_str(), &source.target))
+    })
+}
+
+fn target_values(name: &str, target: &MetricTarget) -> Vec<Sample> {
+    let utilization = target
+        .average_utilization
+        .map(|value| ("utilization", f64::from(value)));
+    let average = target
+        .average_value
+        .as_ref()
+        .and_then(|value| Some(("average", cores(&value.0)?)));
+    [utilization, average]
+        .into_iter()
+        .flatten()
+        .map(|(kind, value)| {
+            (
+                format!(",metric_name=\"{name}\",metric_target_type=\"{kind}\""),
+                value,
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,95 @@
+//! Servers that misbehave in one chosen way, in the place of Prometheus.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::{
+    Result,
+    http::{HttpServer, Reply, Request},
+    process,
+};
+
+/// A server with one fault, and a memory of the requests it received.
+#[derive(Debug)]
+pub struct FaultServer {
+    server: HttpServer,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl FaultServer {
+    /// Does the same with every request.
+    ///
+    /// # Errors
+    /// If no port is free.
+    pub async fn start(reply: Reply) -> Result<Self> {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let memory = Arc::clone(&requests);
+        let server = HttpServer::start(move |request| {
+            memory
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(request);
+            reply.clone()
+        })
+        .await?;
+        Ok(Self { server, requests })
+    }
+
+    /// Answers every request with a status and a JSON body.
+    ///
+    /// # Errors
+    /// If no port is free.
+    pub async fn json(status: u16, body: impl Into<String>) -> Result<Self> {
+        let content_type = "application/json".to_owned();
+        Self::start(Reply::Answer {
+            status,
+            content_type,
+            body: body.into(),
+        })
+        .await
+    }
+
+    /// Answers every request with a status and a page of HTML, as a proxy or a login page does.
+    ///
+    /// # Errors
+    /// If no port is free.
+    pub async fn html(status: u16, body: impl Into<String>) -> Result<Self> {
+        let content_type = "text/html; charset=utf-8".to_owned();
+        Self::start(Reply::Answer {
+            status,
+            content_type,
+            body: body.into(),
+        })
+        .await
+    }
+
+    /// Accepts every request and never answers.
+    ///
+    /// # Errors
+    /// If no port is free.
+    pub async fn stall() -> Result<Self> {
+        Self::start(Reply::Stall).await
+    }
+
+    /// The address to give to the program under test.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    /// The requests received so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// An address at which nothing listens.
+///
+/// # Errors
+/// If no port is free.
+pub fn refused_url() -> Result<String> {
+    Ok(format!("http://127.0.0.1:{}", process::free_port()?))
+}

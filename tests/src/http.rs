@@ -1,0 +1,211 @@
+//! The least of HTTP/1: a client for plain answers and a server for scripted ones.
+//!
+//! Written out, since a library would hide what goes over the wire from the tests
+//! of faults, and would bring its own TLS and proxy settings.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+use crate::{Error, Result};
+
+/// How long a server of the harness may take for an answer.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Reads `path` (with its query) from a server on loopback; the status and body.
+///
+/// # Errors
+/// If the server cannot be reached or does not speak HTTP.
+pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await?;
+        // HTTP/1.0, so that the answer is neither chunked nor kept open.
+        let head = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    };
+    let action = || format!("GET http://{address}{path}");
+    let answer = tokio::time::timeout(ANSWER_DEADLINE, exchange)
+        .await
+        .map_err(|elapsed| Error::io(action())(elapsed.into()))?
+        .map_err(Error::io(action()))?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head
+        .split_ascii_whitespace()
+        .nth(1)
+        .and_then(|code| code.parse().ok());
+    let status = status.ok_or_else(|| Error::Document {
+        what: format!("the answer to {}", action()),
+        message: format!("no status line in {head:?}"),
+    })?;
+    Ok((status, body.to_owned()))
+}
+
+/// A value as it stands in the query of an address.
+#[must_use]
+pub fn percent_encode(value: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(value.len() * 2);
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// A request as a [`HttpServer`] received it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// GET, POST, …
+    pub method: String,
+    /// The path with its query, as sent.
+    pub path: String,
+    /// The headers in their order, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
+}
+
+impl Request {
+    /// The first value of a header, by its name in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// What a [`HttpServer`] does with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Answers with a status, a content type and a body.
+    Answer {
+        /// The HTTP status code.
+        status: u16,
+        /// The value of the header `Content-Type`.
+        content_type: String,
+        /// The body.
+        body: String,
+    },
+    /// Keeps the connection open and never says anything.
+    Stall,
+    /// Closes the connection without an answer.
+    HangUp,
+}
+
+/// A server on loopback that answers as a function says, until it is dropped.
+#[derive(Debug)]
+pub struct HttpServer {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl HttpServer {
+    /// Starts it on the current runtime.
+    ///
+    /// # Errors
+    /// If no port is free.
+    pub async fn start(answer: impl Fn(Request) -> Reply + Send + Sync + 'static) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .map_err(Error::io("listen on 127.0.0.1"))?;
+        let address = listener
+            .local_addr()
+            .map_err(Error::io("read the address listened on"))?;
+        let answer = Arc::new(answer);
+        let task = tokio::spawn(async move {
+            // Dropped with the task, which ends the stalled connections too.
+            let mut connections = tokio::task::JoinSet::new();
+            loop {
+                while connections.try_join_next().is_some() {}
+                if let Ok((stream, _)) = listener.accept().await {
+                    let answer = Arc::clone(&answer);
+                    // A peer that went away is no concern of the server.
+                    connections.spawn(async move { serve(stream, answer.as_ref()).await.ok() });
+                }
+            }
+        });
+        Ok(Self { address, task })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    answer: &(impl Fn(Request) -> Reply + Sync),
+) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let head = String::from_utf8_lossy(&head);
+    let mut lines = head.lines();
+    let mut first = lines.next().unwrap_or_default().split(' ');
+    let mut request = Request {
+        method: first.next().unwrap_or_default().to_owned(),
+        path: first.next().unwrap_or_default().to_owned(),
+        headers: lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+            .collect(),
+        body: String::new(),
+    };
+    let length = request
+        .header("content-length")
+        .and_then(|length| length.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).await?;
+    request.body = String::from_utf8_lossy(&body).into_owned();
+
+    match answer(request) {
+        Reply::Answer {
+            status,
+            content_type,
+            body,
+        } => {
+            let reason = ::http::StatusCode::from_u16(status)
+                .ok()
+                .and_then(|code| code.canonical_reason())
+                .unwrap_or("Unknown");
+            let head = format!(
+                "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\n\
+                 Content-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(body.as_bytes()).await?;
+            stream.shutdown().await
+        }
+        Reply::Stall => {
+            // Until the peer gives up.
+            stream.read_u8().await?;
+            Ok(())
+        }
+        Reply::HangUp => Ok(()),
+    }
+}

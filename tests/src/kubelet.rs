@@ -1,0 +1,346 @@
+//! Scheduler and kubelet of the imagined node.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{StreamExt as _, pin_mut};
+use k8s_openapi::{
+    api::core::v1::{Node, Pod},
+    jiff,
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, WatchEvent, WatchParams},
+};
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, watch};
+
+use crate::{Error, Result, annotation, meters::Meters};
+
+/// The name of the one node.
+const NODE: &str = "harness";
+
+/// Requests at a time. More would not be faster on a few cores, and would delay
+/// the program under test.
+const CONCURRENCY: usize = 24;
+
+/// How often a request is repeated that failed for a reason other than an answer
+/// that makes it pointless.
+const ATTEMPTS: u32 = 5;
+
+/// How long a pod takes to end, unless its annotation says otherwise.
+const TERMINATE_AFTER: Duration = Duration::from_millis(300);
+
+/// The node's agent, for all pods of the control plane.
+#[derive(Clone)]
+pub(crate) struct Kubelet {
+    client: kube::Client,
+    meters: Arc<Meters>,
+    requests: Arc<Semaphore>,
+    /// By UID, whether the end of the pod is under way.
+    pods: Arc<Mutex<HashMap<String, bool>>>,
+    /// Namespaces in which no further pod becomes ready.
+    held: watch::Sender<HashSet<String>>,
+    addresses: Arc<AtomicU32>,
+    failures: Arc<Mutex<Vec<String>>>,
+}
+
+impl Kubelet {
+    /// Registers the node and serves pods on the current runtime.
+    pub(crate) async fn start(client: kube::Client, meters: Arc<Meters>) -> Result<Self> {
+        let mut node = Node::default();
+        node.metadata.name = Some(NODE.to_owned());
+        Api::<Node>::all(client.clone())
+            .create(&PostParams::default(), &node)
+            .await
+            .map_err(Error::kube("create the node"))?;
+        let kubelet = Self {
+            client,
+            meters,
+            requests: Arc::new(Semaphore::new(CONCURRENCY)),
+            pods: Arc::default(),
+            held: watch::Sender::default(),
+            addresses: Arc::default(),
+            failures: Arc::default(),
+        };
+        tokio::spawn(kubelet.clone().serve());
+        Ok(kubelet)
+    }
+
+    /// Whether pods of a namespace that are not ready yet have to wait.
+    pub(crate) fn hold(&self, namespace: &str, hold: bool) {
+        self.held.send_modify(|held| {
+            if hold {
+                held.insert(namespace.to_owned());
+            } else {
+                held.remove(namespace);
+            }
+        });
+    }
+
+    /// What went wrong so far, to be shown when a wait for pods ends in vain.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    async fn serve(self) {
+        loop {
+            if let Err(error) = self.follow().await {
+                self.note(&error);
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+
+    /// Lists all pods, then follows their changes until the server loses the thread.
+    async fn follow(&self) -> Result<()> {
+        let api = Api::<Pod>::all(self.client.clone());
+        let list = api
+            .list(&Default::default())
+            .await
+            .map_err(Error::kube("list pods"))?;
+        let mut version = list.metadata.resource_version.unwrap_or_default();
+        for pod in list.items {
+            self.see(pod);
+        }
+        loop {
+            let events = api
+                .watch(&WatchParams::default(), &version)
+                .await
+                .map_err(Error::kube("watch pods"))?;
+            pin_mut!(events);
+            while let Some(event) = events.next().await {
+                match event.map_err(Error::kube("watch pods"))? {
+                    WatchEvent::Added(pod) | WatchEvent::Modified(pod) => {
+                        version = pod.resource_version().unwrap_or(version);
+                        self.see(pod);
+                    }
+                    WatchEvent::Deleted(pod) => {
+                        version = pod.resource_version().unwrap_or(version);
+                        let uid = pod.uid().unwrap_or_default();
+                        self.meters.stop(&uid);
+                        self.pods
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .remove(&uid);
+                    }
+                    WatchEvent::Bookmark(bookmark) => version = bookmark.metadata.resource_version,
+                    WatchEvent::Error(status) => {
+                        return Err(Error::kube("watch pods")(kube::Error::Api(status)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts what a pod needs, once.
+    fn see(&self, pod: Pod) {
+        let Some(uid) = pod.uid() else { return };
+        let ends = pod.metadata.deletion_timestamp.is_some();
+        {
+            let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+            let ending = pods.get(&uid).copied();
+            if ending == Some(true) || (ending == Some(false) && !ends) {
+                return;
+            }
+            pods.insert(uid, ends);
+        }
+        let kubelet = self.clone();
+        tokio::spawn(async move {
+            let result = if ends {
+                kubelet.finish(&pod).await
+            } else {
+                kubelet.run(&pod).await
+            };
+            if let Err(error) = result {
+                kubelet.note(&error);
+            }
+        });
+    }
+
+    /// Binds a pod, starts its containers and makes it ready.
+    async fn run(&self, pod: &Pod) -> Result<()> {
+        let flag = |key: &str| {
+            pod.annotations()
+                .get(key)
+                .is_some_and(|value| value == "true")
+        };
+        if flag(annotation::UNSCHEDULED) {
+            return Ok(());
+        }
+        let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+        let api = Api::<Pod>::namespaced(self.client.clone(), &namespace);
+        if pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.node_name.as_ref())
+            .is_none()
+        {
+            let binding = json!({
+                "apiVersion": "v1",
+                "kind": "Binding",
+                "metadata": {"name": name, "uid": pod.uid()},
+                "target": {"apiVersion": "v1", "kind": "Node", "name": NODE},
+            });
+            let params = PostParams::default();
+            self.request("bind", &name, || {
+                api.create_subresource::<_, Value>("binding", &name, &params, &binding)
+            })
+            .await?;
+        }
+        self.meters.start(pod, NODE, !flag(annotation::UNMEASURED));
+
+        let address = self.address();
+        let started = now();
+        let set_status = async |ready: bool| {
+            let patch = Patch::Merge(json!({"status": status(pod, &address, &started, ready)}));
+            let params = PatchParams::default();
+            self.request("set the status of", &name, || {
+                api.patch_status(&name, &params, &patch)
+            })
+            .await
+        };
+        let delay = seconds(pod, annotation::READY_AFTER).unwrap_or_default();
+        let never = flag(annotation::NEVER_READY);
+        let is_held = || self.held.borrow().contains(&namespace);
+        if never || !delay.is_zero() || is_held() {
+            set_status(false).await?;
+        }
+        if never {
+            return Ok(());
+        }
+        tokio::time::sleep(delay).await;
+        // The sender is part of this kubelet, so that it cannot be gone.
+        let _ = self
+            .held
+            .subscribe()
+            .wait_for(|held| !held.contains(&namespace))
+            .await;
+        set_status(true).await
+    }
+
+    /// Ends a pod whose deletion was asked for.
+    async fn finish(&self, pod: &Pod) -> Result<()> {
+        let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+        let api = Api::<Pod>::namespaced(self.client.clone(), &namespace);
+        tokio::time::sleep(seconds(pod, annotation::TERMINATE_AFTER).unwrap_or(TERMINATE_AFTER))
+            .await;
+        self.meters.stop(&pod.uid().unwrap_or_default());
+        // A successor may have the name by now.
+        let params = DeleteParams {
+            grace_period_seconds: Some(0),
+            preconditions: Some(Preconditions {
+                uid: pod.uid(),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        self.request("delete", &name, || api.delete(&name, &params))
+            .await
+    }
+
+    /// Makes a request until it succeeds or there is no point in it any more.
+    async fn request<T, F: Future<Output = kube::Result<T>>>(
+        &self,
+        action: &str,
+        name: &str,
+        request: impl Fn() -> F,
+    ) -> Result<()> {
+        let mut attempt = 1;
+        loop {
+            // Never closed.
+            let permit = self.requests.acquire().await;
+            let result = request().await;
+            drop(permit);
+            match result {
+                Ok(_) => return Ok(()),
+                // The pod is gone, or another one.
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
+                Err(_) if attempt < ATTEMPTS => {
+                    attempt += 1;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Err(error) => return Err(Error::kube(format!("{action} pod {name}"))(error)),
+            }
+        }
+    }
+
+    fn address(&self) -> String {
+        let number = self.addresses.fetch_add(1, Ordering::Relaxed);
+        let [_, high, middle, low] = number.to_be_bytes();
+        format!("10.{}.{middle}.{low}", 100 + high % 100)
+    }
+
+    fn note(&self, error: &Error) {
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(error.to_string());
+    }
+}
+
+/// The whole status of a running pod.
+fn status(pod: &Pod, address: &str, started: &str, ready: bool) -> Value {
+    let now = now();
+    let condition = |kind: &str, holds: bool, since: &str| {
+        json!({
+            "type": kind,
+            "status": if holds { "True" } else { "False" },
+            "lastTransitionTime": since,
+        })
+    };
+    let containers = pod
+        .spec
+        .as_ref()
+        .map(|spec| spec.containers.as_slice())
+        .unwrap_or_default();
+    let containers: Vec<Value> = containers
+        .iter()
+        .map(|container| {
+            json!({
+                "name": container.name,
+                "image": container.image,
+                "imageID": "",
+                "ready": ready,
+                "started": true,
+                "restartCount": 0,
+                "state": {"running": {"startedAt": started}},
+            })
+        })
+        .collect();
+    json!({
+        "phase": "Running",
+        "hostIP": "10.0.0.10",
+        "podIP": address,
+        "podIPs": [{"ip": address}],
+        "startTime": started,
+        "conditions": [
+            condition("PodScheduled", true, started),
+            condition("Initialized", true, started),
+            condition("ContainersReady", ready, &now),
+            condition("Ready", ready, &now),
+        ],
+        "containerStatuses": containers,
+    })
+}
+
+/// The time as the API writes it.
+fn now() -> String {
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
+}
+
+fn seconds(pod: &Pod, key: &str) -> Option<Duration> {
+    let value = pod.annotations().get(key)?.parse().ok()?;
+    Duration::try_from_secs_f64(value).ok()
+}

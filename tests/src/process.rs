@@ -1,0 +1,224 @@
+//! Servers as child processes that cannot outlive the process that started them.
+
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    fs::File,
+    net::TcpListener,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::{Error, Result};
+
+/// When set to anything, directories and logs of the servers are kept.
+pub const KEEP_VARIABLE: &str = "REBALANCER_TEST_KEEP";
+
+/// Runs the server in the background and waits for the end of standard input.
+///
+/// The other end of standard input is held by the harness alone, so that it is
+/// closed however the harness ends: by a return, a panic, a signal, or SIGKILL
+/// while the server sits in a static that is never dropped. A parent-death signal
+/// would follow the thread that forked, which in a test is gone early.
+///
+/// The mark `.stop` is written before the kill, so that the waiting shell can
+/// tell an end that was asked for, after which it removes the directory, from one
+/// that was not, after which the log is wanted.
+const GUARD: &str = r#"
+keep=$1 dir=$2
+shift 2
+exec 3<&0
+"$@" </dev/null 3<&- &
+server=$!
+{ cat <&3 >/dev/null; : >"$dir/.stop"; kill -9 "$server"; } &
+watcher=$!
+exec 3<&-
+wait "$server"
+status=$?
+if [ -e "$dir/.stop" ]; then
+    [ "$keep" = keep ] || rm -rf -- "$dir"
+else
+    kill "$watcher"
+fi
+exit "$status"
+"#;
+
+/// A running server.
+///
+/// Dropping it kills it and removes its directory.
+#[derive(Debug)]
+pub struct Server {
+    name: String,
+    guard: Child,
+    dir: PathBuf,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts a program, with its output in `log` of `dir`.
+    ///
+    /// The directory belongs to the server from here on.
+    ///
+    /// # Errors
+    /// If the log cannot be written or no shell can be started.
+    pub fn spawn(
+        name: &str,
+        program: &Path,
+        args: impl IntoIterator<Item = impl Into<OsString>>,
+        dir: PathBuf,
+    ) -> Result<Self> {
+        let log = dir.join("log");
+        let out = File::create(&log).map_err(Error::io(format!("write {}", log.display())))?;
+        let err = out
+            .try_clone()
+            .map_err(Error::io(format!("write {}", log.display())))?;
+        let keep = if keep() { "keep" } else { "remove" };
+        let guard = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(GUARD)
+            .arg(format!("{name}-guard"))
+            .arg(keep)
+            .arg(&dir)
+            .arg(program)
+            .args(args.into_iter().map(Into::into))
+            .current_dir(&dir)
+            .stdin(Stdio::piped())
+            .stdout(out)
+            .stderr(err)
+            // Ctrl-C at a terminal goes to the whole group; the end of the pipe is
+            // what ends the servers, in an orderly way.
+            .process_group(0)
+            .spawn()
+            .map_err(Error::io(format!("start /bin/sh for {name}")))?;
+        Ok(Self {
+            name: name.to_owned(),
+            guard,
+            dir,
+            log,
+        })
+    }
+
+    /// Asks `ready` until it agrees, the server ends, or the deadline has passed.
+    ///
+    /// # Errors
+    /// The end of the server's log, when it did not become ready.
+    pub async fn wait_ready(
+        &mut self,
+        deadline: Duration,
+        mut ready: impl AsyncFnMut() -> Result<(), String>,
+    ) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let reason = match ready().await {
+                Ok(()) => return Ok(()),
+                Err(reason) => reason,
+            };
+            let ended = self
+                .guard
+                .try_wait()
+                .map_err(Error::io(format!("watch {}", self.name)))?;
+            let reason = match ended {
+                Some(status) => format!("it ended with {status}"),
+                None if started.elapsed() >= deadline => {
+                    format!("after {} s: {reason}", deadline.as_secs())
+                }
+                None => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            return Err(Error::Start {
+                name: self.name.clone(),
+                reason,
+                log: self.log.clone(),
+                tail: tail(&self.log, 30),
+            });
+        }
+    }
+
+    /// The directory of the server's files.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The last lines of the server's log.
+    #[must_use]
+    pub fn log_tail(&self, lines: usize) -> String {
+        tail(&self.log, lines)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.guard.stdin.take());
+        // An error means that the guard is gone already.
+        let _ = self.guard.wait();
+        if !keep() {
+            // The guard has done it, unless the server had ended by itself.
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+fn keep() -> bool {
+    std::env::var_os(KEEP_VARIABLE).is_some()
+}
+
+/// A fresh directory for a server's files.
+///
+/// # Errors
+/// If the temporary directory is not writable.
+pub fn server_dir(name: &str) -> Result<PathBuf> {
+    tempfile::Builder::new()
+        .prefix(&format!("rebalancer-{name}-"))
+        .tempdir()
+        .map(tempfile::TempDir::keep)
+        .map_err(Error::io(format!("make a temporary directory for {name}")))
+}
+
+/// A loopback port that was free, and that this process was not given before.
+///
+/// # Errors
+/// If the system has no free port.
+pub fn free_port() -> Result<u16> {
+    static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let port = TcpListener::bind(("127.0.0.1", 0))
+            .and_then(|listener| listener.local_addr())
+            .map_err(Error::io("find a free port on 127.0.0.1"))?
+            .port();
+        if given.insert(port) {
+            return Ok(port);
+        }
+    }
+}
+
+/// Starts a server up to three times, as another process can take its port
+/// between the choice and the start.
+///
+/// # Errors
+/// The last attempt's.
+pub async fn with_ports<T>(mut start: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match start().await {
+            Err(Error::Start { tail, .. })
+                if attempts < 3 && tail.contains("address already in use") => {}
+            result => return result,
+        }
+    }
+}
+
+fn tail(log: &Path, lines: usize) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let all: Vec<&str> = text.lines().collect();
+    let from = all.len().saturating_sub(lines);
+    all.get(from..).unwrap_or_default().join("\n")
+}

@@ -1,0 +1,25 @@
+//! Kubernetes quantities of CPU.
+
+/// The cores that a quantity such as `500m` or `2` says, or `None` for nonsense.
+#[must_use]
+pub fn cores(quantity: &str) -> Option<f64> {
+    let (digits, scale) = [("n", 1e9), ("u", 1e6), ("m", 1e3)]
+        .into_iter()
+        .find_map(|(suffix, scale)| quantity.strip_suffix(suffix).map(|digits| (digits, scale)))
+        .unwrap_or((quantity, 1.0));
+    digits.parse::<f64>().ok().map(|value| value / scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cores;
+
+    #[test]
+    fn quantities_are_cores() {
+        assert_eq!(cores("500m"), Some(0.5));
+        assert_eq!(cores("2"), Some(2.0));
+        assert_eq!(cores("0.25"), Some(0.25));
+        assert_eq!(cores("1500000u"), Some(1.5));
+        assert_eq!(cores("much"), None);
+    }
+}

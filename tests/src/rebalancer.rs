@@ -1,0 +1,293 @@
+//! The program under test, as a child process.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    fmt,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde::de::DeserializeOwned;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt as _},
+    process::{Child, Command},
+    task::JoinHandle,
+};
+
+use crate::{Error, Result};
+
+/// The variable that names the binary to test.
+pub const BINARY_VARIABLE: &str = "REBALANCER_BIN";
+
+/// The binary: `REBALANCER_BIN`, else the one built beside the current executable.
+///
+/// # Errors
+/// If it has not been built.
+pub fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(BINARY_VARIABLE) {
+        return Ok(PathBuf::from(path));
+    }
+    let own = std::env::current_exe().map_err(Error::io("find the current executable"))?;
+    // A test lies in `deps` of the profile's folder, xtask in the folder itself.
+    let found = own
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|dir| dir.join("rebalancer"))
+        .find(|path| path.is_file());
+    found.ok_or_else(|| Error::Missing {
+        program: "rebalancer".to_owned(),
+        place: format!(" beside {}", own.display()),
+        hint: format!(
+            "run `cargo xtask test`, or `cargo build -p rebalancer-cli`, or set {BINARY_VARIABLE}"
+        ),
+    })
+}
+
+/// A call of the program with an environment that holds nothing but what it is given.
+#[derive(Debug, Clone)]
+pub struct Rebalancer {
+    args: Vec<OsString>,
+    env: BTreeMap<OsString, OsString>,
+    stdin: Option<String>,
+    timeout: Duration,
+}
+
+impl Default for Rebalancer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Rebalancer {
+    /// Without arguments and variables, with a timeout of a minute.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            stdin: None,
+            timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env
+            .insert(key.as_ref().to_owned(), value.as_ref().to_owned());
+        self
+    }
+
+    /// Sets variables.
+    #[must_use]
+    pub fn envs(
+        mut self,
+        variables: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+    ) -> Self {
+        for (key, value) in variables {
+            self = self.env(key, value);
+        }
+        self
+    }
+
+    /// Takes a variable away.
+    #[must_use]
+    pub fn without_env(mut self, key: impl AsRef<OsStr>) -> Self {
+        self.env.remove(key.as_ref());
+        self
+    }
+
+    /// The variables set, in the order of their names.
+    pub fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.env
+            .iter()
+            .map(|(key, value)| (key.as_os_str(), value.as_os_str()))
+    }
+
+    /// Text for standard input, which is empty otherwise.
+    #[must_use]
+    pub fn stdin(mut self, text: impl Into<String>) -> Self {
+        self.stdin = Some(text.into());
+        self
+    }
+
+    /// How long it may run before it is killed and the call fails.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// If the binary is missing, or runs longer than the timeout.
+    pub async fn run(self) -> Result<Run> {
+        self.spawn()?.wait().await
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If the binary is missing.
+    pub fn spawn(self) -> Result<Running> {
+        let binary = binary()?;
+        let mut child = Command::new(&binary)
+            .args(&self.args)
+            .env_clear()
+            .envs(&self.env)
+            .stdin(if self.stdin.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(Error::io(format!("start {}", binary.display())))?;
+        if let (Some(mut pipe), Some(text)) = (child.stdin.take(), self.stdin) {
+            // A program that does not read its input shows that by its behaviour.
+            tokio::spawn(async move { pipe.write_all(text.as_bytes()).await.ok() });
+        }
+        Ok(Running {
+            stdout: collect(child.stdout.take()),
+            stderr: collect(child.stderr.take()),
+            child,
+            started: Instant::now(),
+            timeout: self.timeout,
+        })
+    }
+}
+
+fn collect(pipe: Option<impl AsyncReadExt + Unpin + Send + 'static>) -> JoinHandle<String> {
+    tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What came before an error is still worth showing.
+            let _ = pipe.read_to_end(&mut bytes).await;
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// The program while it runs; dropping it kills it.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stdout: JoinHandle<String>,
+    stderr: JoinHandle<String>,
+    started: Instant,
+    timeout: Duration,
+}
+
+impl Running {
+    /// Sends SIGTERM, as a kubelet does.
+    ///
+    /// # Errors
+    /// If no signal can be sent.
+    pub async fn terminate(&self) -> Result<()> {
+        let Some(id) = self.child.id() else {
+            return Ok(());
+        };
+        let status = Command::new("kill")
+            .arg("-TERM")
+            .arg(id.to_string())
+            .status()
+            .await;
+        status
+            .map(drop)
+            .map_err(Error::io(format!("send SIGTERM to {id}")))
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// If it runs longer than the timeout; the error has what it printed.
+    pub async fn wait(mut self) -> Result<Run> {
+        let status = match tokio::time::timeout(self.timeout, self.child.wait()).await {
+            Ok(status) => Some(status.map_err(Error::io("wait for rebalancer"))?),
+            Err(_) => {
+                self.child
+                    .kill()
+                    .await
+                    .map_err(Error::io("kill rebalancer"))?;
+                None
+            }
+        };
+        let elapsed = self.started.elapsed();
+        // A task that only reads does not panic.
+        let run = Run {
+            code: status.as_ref().and_then(ExitStatus::code),
+            stdout: self.stdout.await.unwrap_or_default(),
+            stderr: self.stderr.await.unwrap_or_default(),
+            elapsed,
+        };
+        if status.is_none() {
+            let what = "the end of rebalancer".to_owned();
+            return Err(Error::Timeout {
+                what,
+                after: self.timeout,
+                last: run.to_string(),
+            });
+        }
+        Ok(run)
+    }
+}
+
+/// What a run of the program left. It displays as all of it, for the messages of assertions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The exit code; none after a signal.
+    pub code: Option<i32>,
+    /// The result.
+    pub stdout: String,
+    /// The logs.
+    pub stderr: String,
+    /// From start to end.
+    pub elapsed: Duration,
+}
+
+impl Run {
+    /// Standard output as a JSON document.
+    ///
+    /// # Errors
+    /// If it is not one of that form; the error has all that was printed.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_str(&self.stdout)
+            .map_err(|error| Error::document(format!("standard output ({error}) of a run"))(self))
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            Some(code) => write!(f, "exit code {code}")?,
+            None => f.write_str("killed")?,
+        }
+        let seconds = self.elapsed.as_secs_f64();
+        write!(
+            f,
+            " after {seconds:.2} s\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout.trim_end(),
+            self.stderr.trim_end()
+        )
+    }
+}

@@ -1,0 +1,77 @@
+//! Developer and CI tasks: `cargo xtask --help`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the terminal is what it is for"
+)]
+
+mod lab;
+mod setup;
+mod test;
+
+use std::{ffi::OsString, process::ExitCode};
+
+const HELP: &str = "\
+Developer tasks of the rebalancer.
+
+Usage: cargo xtask <TASK>
+
+Tasks:
+  setup               install or build what the tests need: Prometheus and
+                      VictoriaMetrics by apt-get, the Kubernetes control plane
+                      by go build (some minutes at the first time)
+  test [ARGS]...      setup, then build the binary and run all tests of the
+                      workspace; ARGS go to cargo test
+  lab [--pods N]      start the servers with a skewed workload, print the
+                      environment to run rebalancer against them, and stay
+                      until Ctrl-C
+  help                this text
+
+Environment:
+  KUBEBUILDER_ASSETS    folder of etcd, kube-apiserver and
+                        kube-controller-manager, instead of building them
+  PROMETHEUS_BIN        program to use instead of prometheus in PATH
+  VICTORIA_METRICS_BIN  program to use instead of victoria-metrics in PATH
+  REBALANCER_BIN        the binary under test, instead of the one just built
+  REBALANCER_TEST_KEEP  when set, keep the directories and logs of the servers
+";
+
+/// Any failure of a task; its message is all that matters here.
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let task = args.next().unwrap_or_default();
+    let rest: Vec<OsString> = args.collect();
+    let result = match task.to_str() {
+        Some("help" | "--help" | "-h") => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ if rest
+            .first()
+            .is_some_and(|arg| arg == "--help" || arg == "-h") =>
+        {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some("setup") if rest.is_empty() => setup::run().map(|()| ExitCode::SUCCESS),
+        Some("test") => test::run(&rest),
+        Some("lab") => match lab::Options::parse(&rest) {
+            Ok(options) => lab::run(&options).map(|()| ExitCode::SUCCESS),
+            Err(message) => return usage(&message),
+        },
+        Some("setup") => return usage("setup takes no arguments"),
+        Some("") => return usage("which task?"),
+        _ => return usage(&format!("there is no task {}", task.display())),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("xtask: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn usage(message: &str) -> ExitCode {
+    eprint!("xtask: {message}\n\n{HELP}");
+    ExitCode::from(2)
+}

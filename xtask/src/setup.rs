@@ -1,0 +1,98 @@
+//! Installing and building the servers of the tests.
+
+use std::process::Command;
+
+use harness::assets::{ControlPlanePrograms, find_in_path, metrics_program};
+
+use crate::Error;
+
+/// Debian package and program name, and the variable that replaces it.
+const METRICS_SERVERS: [(&str, &str); 2] = [
+    ("prometheus", "PROMETHEUS_BIN"),
+    ("victoria-metrics", "VICTORIA_METRICS_BIN"),
+];
+
+/// Brings everything that is missing.
+pub(crate) fn run() -> Result<(), Error> {
+    let missing: Vec<&str> = METRICS_SERVERS
+        .into_iter()
+        .filter(|(name, variable)| metrics_program(name, variable).is_err())
+        .map(|(name, _)| name)
+        .collect();
+    if !missing.is_empty() {
+        install(&missing)?;
+    }
+    for (name, variable) in METRICS_SERVERS {
+        metrics_program(name, variable)?;
+    }
+    if ControlPlanePrograms::have_to_be_built()? {
+        eprintln!(
+            "building etcd, kube-apiserver and kube-controller-manager, once; some minutes …"
+        );
+    }
+    ControlPlanePrograms::locate()?;
+    Ok(())
+}
+
+fn install(packages: &[&str]) -> Result<(), Error> {
+    let list = packages.join(" and ");
+    let by_hand = format!("install {list} by hand, or set PROMETHEUS_BIN and VICTORIA_METRICS_BIN");
+    if find_in_path("apt-get").is_none() {
+        return Err(
+            format!("this system lacks {list}, and apt-get to install it: {by_hand}").into(),
+        );
+    }
+    let prefix: &[&str] = if is_root()? {
+        &[]
+    } else if may_sudo() {
+        &["sudo", "-n"]
+    } else {
+        return Err(format!(
+            "this system lacks {list}, and installing it takes root or sudo without a password: run \
+             `apt-get install {}` as root, or {by_hand}",
+            packages.join(" ")
+        )
+        .into());
+    };
+    eprintln!("installing {list} …");
+    apt_get(prefix, &["update"])?;
+    apt_get(
+        prefix,
+        &[&["install", "--yes", "--no-install-recommends"], packages].concat(),
+    )
+}
+
+fn apt_get(prefix: &[&str], args: &[&str]) -> Result<(), Error> {
+    // Through env, since sudo drops variables that it is not given as arguments.
+    let line = [
+        prefix,
+        &[
+            "env",
+            "DEBIAN_FRONTEND=noninteractive",
+            "apt-get",
+            "--quiet",
+        ],
+        args,
+    ]
+    .concat();
+    let (program, args) = line.split_first().ok_or("an empty command line")?;
+    let status = Command::new(program).args(args).status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`{}` failed ({status})", line.join(" ")).into())
+    }
+}
+
+fn is_root() -> Result<bool, Error> {
+    let output = Command::new("id").arg("-u").output()?;
+    Ok(output.stdout.trim_ascii() == b"0")
+}
+
+fn may_sudo() -> bool {
+    find_in_path("sudo").is_some()
+        && Command::new("sudo")
+            .args(["-n", "true"])
+            .output()
+            .is_ok_and(|output| output.status.success())
+}
