@@ -284,3 +284,6 @@ pub(crate) fn kind_word(kind: PortErrorKind) -> &'static str {
         PortErrorKind::Setup => "setup",
     }
 }
+
+#[cfg(test)]
+mod tests;

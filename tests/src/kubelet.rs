@@ -37,7 +37,7 @@ const ATTEMPTS: u32 = 5;
 /// How long a pod takes to end, unless its annotation says otherwise.
 const TERMINATE_AFTER: Duration = Duration::from_millis(300);
 
-/// The node's agent, for all pods of the control plane.
+/// Scheduler and kubelet of all pods of the control plane.
 #[derive(Clone)]
 pub(crate) struct Kubelet {
     client: kube::Client,

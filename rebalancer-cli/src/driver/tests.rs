@@ -1,0 +1,353 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use mockall::mock;
+use rebalancer_core::HoldReason;
+use rebalancer_core::execution::{PodOutcome, StopReason};
+use rebalancer_core::model::{
+    Autoscaler, Cores, Load, MaxUnavailable, MinimumPods, Pod, PodRef, PodUid, WorkloadRef,
+    WorkloadState,
+};
+use rebalancer_core::ports::{LoadObservation, LoadSample, PodState, WorkloadObservation};
+use rebalancer_sim::{Budget, SimConfig, SimWorld};
+use rstest::rstest;
+
+use super::*;
+
+mock! {
+    Metrics {}
+    #[async_trait]
+    impl MetricsSource for Metrics {
+        async fn loads(&self) -> Result<LoadObservation, PortError>;
+        async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError>;
+    }
+}
+
+mock! {
+    Actuator {}
+    #[async_trait]
+    impl PodActuator for Actuator {
+        fn workload(&self) -> &WorkloadRef;
+        async fn observe(&self) -> Result<WorkloadObservation, PortError>;
+        async fn read_pod(&self, pod: &PodRef) -> Result<PodState, PortError>;
+        async fn count_ready(&self, enough: usize) -> Result<usize, PortError>;
+        async fn read_workload(&self) -> Result<WorkloadState, PortError>;
+        async fn evict(&self, pod: &PodRef, dry_run: bool) -> EvictionAnswer;
+    }
+}
+
+/// A clock that stands still and never wakes anybody.
+struct Still;
+
+#[async_trait]
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    async fn sleep(&self, _: Duration) {
+        std::future::pending().await
+    }
+}
+
+fn settings() -> AssembleSettings {
+    AssembleSettings {
+        workload: WorkloadRef::default(),
+        container: "consumer".into(),
+        target: Some(Cores::new(0.7).unwrap()),
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+fn refused(message: &str) -> PortError {
+    PortError::new(PortErrorKind::Unreachable, message)
+}
+
+fn loads(loads: &[(&str, f64)]) -> LoadObservation {
+    LoadObservation {
+        samples: loads
+            .iter()
+            .map(|(pod, load)| LoadSample {
+                pod: (*pod).into(),
+                load: Ok(Load::new(*load).unwrap()),
+                age: None,
+                series: 1,
+            })
+            .collect(),
+        ..LoadObservation::default()
+    }
+}
+
+fn pods(names: &[&str]) -> WorkloadObservation {
+    WorkloadObservation {
+        taken_at: Timestamp::UNIX_EPOCH,
+        rollout: None,
+        autoscalers: vec![],
+        pods: names.iter().map(|name| Pod::new(*name)).collect(),
+    }
+}
+
+/// What `observe` makes of the two ports' answers.
+fn observed(
+    metrics: Result<LoadObservation, PortError>,
+    workload: Result<WorkloadObservation, PortError>,
+) -> Result<Snapshot, ObserveError> {
+    let mut metrics_port = MockMetrics::new();
+    metrics_port.expect_loads().times(1).return_once(|| metrics);
+    metrics_port.expect_autoscalers().never();
+    let mut actuator = MockActuator::new();
+    actuator.expect_observe().times(1).return_once(|| workload);
+    let (_sender, mut stop) = watch::channel(false);
+    let ports = Ports {
+        metrics: &metrics_port,
+        actuator: &actuator,
+        clock: &Still,
+    };
+    block_on(observe(ports, &settings(), false, &mut stop))
+}
+
+#[test]
+fn both_observations_make_a_snapshot() {
+    let snapshot = observed(Ok(loads(&[("a", 1.5)])), Ok(pods(&["a", "b"]))).unwrap();
+    assert_eq!(snapshot.pods().len(), 2);
+    assert_eq!(snapshot.pods()[0].load.map(Load::get), Some(1.5));
+}
+
+#[rstest]
+#[case(Err(refused("no metrics")), Ok(pods(&[])), "no metrics")]
+#[case(Ok(loads(&[])), Err(refused("no cluster")), "no cluster")]
+#[case(
+    Err(refused("no metrics")),
+    Err(refused("no cluster")),
+    "no metrics; and no cluster"
+)]
+fn every_port_that_fails_is_named(
+    #[case] metrics: Result<LoadObservation, PortError>,
+    #[case] workload: Result<WorkloadObservation, PortError>,
+    #[case] expected: &str,
+) {
+    let error = observed(metrics, workload).unwrap_err();
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn a_stop_before_the_decision_ends_the_run() {
+    struct Silent;
+    #[async_trait]
+    impl MetricsSource for Silent {
+        async fn loads(&self) -> Result<LoadObservation, PortError> {
+            std::future::pending().await
+        }
+        async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError> {
+            std::future::pending().await
+        }
+    }
+    let mut actuator = MockActuator::new();
+    actuator.expect_observe().returning(|| Ok(pods(&[])));
+    let (sender, mut stop) = watch::channel(false);
+    sender.send_replace(true);
+    let ports = Ports {
+        metrics: &Silent,
+        actuator: &actuator,
+        clock: &Still,
+    };
+    let error = block_on(observe(ports, &settings(), true, &mut stop)).unwrap_err();
+    assert!(matches!(error, ObserveError::Stopped));
+}
+
+/// One tick of the driver over a simulated world.
+fn tick(
+    world: &SimWorld,
+    policy: &Policy,
+    execution: ExecutionPolicy,
+) -> (Decision, Option<ExecutionReport>) {
+    let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
+    let ports = Ports {
+        metrics: &metrics,
+        actuator: &actuator,
+        clock: &clock,
+    };
+    let workload = world.config().workload;
+    let settings = AssembleSettings {
+        container: workload.name.clone(),
+        workload,
+        target: None,
+    };
+    let (_sender, mut stop) = watch::channel(false);
+    block_on(async {
+        let snapshot = observe(ports, &settings, false, &mut stop).await.unwrap();
+        let decision = decide_and_log(&snapshot, policy);
+        let report = execute(&decision, &snapshot, execution, ports, &mut stop).await;
+        (decision, report)
+    })
+}
+
+fn effective(world: &SimWorld) -> usize {
+    world
+        .evictions()
+        .iter()
+        .filter(|eviction| eviction.took_effect)
+        .count()
+}
+
+#[test]
+fn a_skewed_group_is_rotated_and_then_left_alone_while_it_settles() {
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let policy = Policy::default();
+    let (decision, report) = tick(&world, &policy, ExecutionPolicy::default());
+    let plan = decision.plan().expect("the world starts skewed");
+    let report = report.unwrap();
+    assert_eq!(report.outcome, ExecutionOutcome::Completed);
+    let asked: Vec<PodUid> = world
+        .evictions()
+        .into_iter()
+        .map(|eviction| eviction.pod.uid)
+        .collect();
+    let planned: Vec<PodUid> = plan.victims().iter().map(|v| v.uid.clone()).collect();
+    assert_eq!(asked, planned);
+
+    world.advance(Duration::from_secs(120));
+    let (decision, report) = tick(&world, &policy, ExecutionPolicy::default());
+    assert_eq!(decision.hold_reason(), Some(HoldReason::GroupNotSettled));
+    assert!(report.is_none());
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let before = world.loads();
+    let execution = ExecutionPolicy {
+        dry_run: true,
+        ..ExecutionPolicy::default()
+    };
+    let (decision, report) = tick(&world, &Policy::default(), execution);
+    assert!(decision.plan().is_some());
+    assert!(report.unwrap().dry_run);
+    assert_eq!(world.loads(), before);
+    assert_eq!(effective(&world), 0);
+}
+
+#[test]
+fn waves_wait_until_the_replacements_are_ready() {
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let policy = Policy {
+        max_unavailable: "1".parse::<MaxUnavailable>().unwrap(),
+        ..Policy::default()
+    };
+    let (_, report) = tick(&world, &policy, ExecutionPolicy::default());
+    assert_eq!(report.unwrap().outcome, ExecutionOutcome::Completed);
+    let times: Vec<Timestamp> = world
+        .evictions()
+        .iter()
+        .map(|eviction| eviction.at)
+        .collect();
+    // A replacement of the simulated world needs over twenty seconds to be ready.
+    assert!(
+        times
+            .windows(2)
+            .all(|pair| (pair[1] - pair[0]).total(jiff::Unit::Second).unwrap() > 20.0),
+        "{times:?}"
+    );
+}
+
+#[test]
+fn a_budget_that_allows_none_blocks_until_the_timeout() {
+    let world = SimWorld::new(SimConfig {
+        budget: Some(Budget::max_unavailable("consumer-budget", 0)),
+        ..SimConfig::default()
+    })
+    .unwrap();
+    let started = world.now();
+    let (_, report) = tick(&world, &Policy::default(), ExecutionPolicy::default());
+    let report = report.unwrap();
+    assert_eq!(report.outcome, ExecutionOutcome::Incomplete);
+    assert!(
+        report
+            .pods
+            .iter()
+            .all(|pod| pod.outcome == PodOutcome::Blocked)
+    );
+    assert!(
+        report.pods[0]
+            .message
+            .as_ref()
+            .unwrap()
+            .contains("consumer-budget")
+    );
+    let waited = (world.now() - started).total(jiff::Unit::Second).unwrap();
+    assert!((110.0..=120.0).contains(&waited), "{waited}");
+    assert_eq!(effective(&world), 0);
+}
+
+#[test]
+fn a_budget_that_allows_one_lets_them_go_in_turn_the_hottest_first() {
+    let world = SimWorld::new(SimConfig {
+        budget: Some(Budget::max_unavailable("consumer-budget", 1)),
+        ..SimConfig::default()
+    })
+    .unwrap();
+    let execution = ExecutionPolicy {
+        eviction_timeout_seconds: Duration::from_secs(600).into(),
+        ..ExecutionPolicy::default()
+    };
+    let (decision, report) = tick(&world, &Policy::default(), execution);
+    assert_eq!(report.unwrap().outcome, ExecutionOutcome::Completed);
+    let gone: Vec<String> = world
+        .evictions()
+        .into_iter()
+        .filter(|eviction| eviction.took_effect)
+        .map(|eviction| eviction.pod.name)
+        .collect();
+    let planned: Vec<String> = decision
+        .plan()
+        .unwrap()
+        .victims()
+        .iter()
+        .map(|victim| victim.name.clone())
+        .collect();
+    assert_eq!(gone, planned);
+}
+
+#[test]
+fn a_stop_between_two_actions_evicts_nobody_further_and_still_reports() {
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
+    let ports = Ports {
+        metrics: &metrics,
+        actuator: &actuator,
+        clock: &clock,
+    };
+    let workload = world.config().workload;
+    let settings = AssembleSettings {
+        container: workload.name.clone(),
+        workload,
+        target: None,
+    };
+    let (sender, mut stop) = watch::channel(false);
+    let report = block_on(async {
+        let snapshot = observe(ports, &settings, false, &mut stop).await.unwrap();
+        let decision = decide_and_log(&snapshot, &Policy::default());
+        sender.send_replace(true);
+        let policy = ExecutionPolicy {
+            minimum_pods: MinimumPods::new(1).unwrap(),
+            ..ExecutionPolicy::default()
+        };
+        execute(&decision, &snapshot, policy, ports, &mut stop).await
+    });
+    let report = report.unwrap();
+    assert_eq!(report.stopped, Some(StopReason::Stopped));
+    assert!(
+        report
+            .pods
+            .iter()
+            .all(|pod| pod.outcome == PodOutcome::NotAttempted)
+    );
+    assert_eq!(effective(&world), 0);
+}
