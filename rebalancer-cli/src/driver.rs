@@ -73,12 +73,13 @@ pub async fn observe(
     let observations = async {
         tokio::join!(
             async {
-                let loads = tokio::join!(ports.metrics.loads(), autoscalers);
-                if loads.0.is_ok() && loads.1.is_ok() {
-                    info!("metrics answered");
+                let loads = ports.metrics.loads().await;
+                if let Ok(loads) = &loads {
+                    info!(samples = loads.samples.len(), "Prometheus answered");
                 }
                 loads
             },
+            autoscalers,
             async {
                 let workload = ports.actuator.observe().await;
                 if let Ok(workload) = &workload {
@@ -88,7 +89,7 @@ pub async fn observe(
             }
         )
     };
-    let ((loads, autoscalers), workload) = tokio::select! {
+    let (loads, autoscalers, workload) = tokio::select! {
         observations = observations => observations,
         () = stopped(stop) => return Err(ObserveError::Stopped),
     };

@@ -86,12 +86,17 @@ impl CliError {
     }
 }
 
-/// One line for an error, and at debug level one for each cause below it.
+/// One line for an error, and at debug level one for each cause below it that says more.
 pub(crate) fn log_with_causes(error: &dyn StdError) {
-    error!("{error}");
+    let mut said = error.to_string();
+    error!("{said}");
     let mut cause = error.source();
     while let Some(error) = cause {
-        debug!("caused by: {error}");
+        let text = error.to_string();
+        if !said.contains(&text) {
+            debug!("caused by: {text}");
+            said = text;
+        }
         cause = error.source();
     }
 }

@@ -5,6 +5,7 @@
     reason = "the terminal is what it is for"
 )]
 
+mod generate;
 mod lab;
 mod setup;
 mod test;
@@ -22,6 +23,8 @@ Tasks:
                       by go build (some minutes at the first time)
   test [ARGS]...      setup, then build the binary and run all tests of the
                       workspace; ARGS go to cargo test
+  generate [--check]  write what is made from the code: docs/schemas and the
+                      configuration table of the README; or say what is stale
   lab [--pods N]      start the servers with a skewed workload, print the
                       environment to run rebalancer against them, and stay
                       until Ctrl-C
@@ -57,6 +60,11 @@ fn main() -> ExitCode {
         }
         Some("setup") if rest.is_empty() => setup::run().map(|()| ExitCode::SUCCESS),
         Some("test") => test::run(&rest),
+        Some("generate") => match rest.as_slice() {
+            [] => generate::run(false).map(|()| ExitCode::SUCCESS),
+            [flag] if flag == "--check" => generate::run(true).map(|()| ExitCode::SUCCESS),
+            _ => return usage("generate takes --check or nothing"),
+        },
         Some("lab") => match lab::Options::parse(&rest) {
             Ok(options) => lab::run(&options).map(|()| ExitCode::SUCCESS),
             Err(message) => return usage(&message),

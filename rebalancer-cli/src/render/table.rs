@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use rebalancer_core::checks::{Check, Verdict};
-use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport};
+use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome};
 use rebalancer_core::plan::Role;
 use rebalancer_core::report::{Failed, WorkloadReport};
 use rebalancer_core::{Analysis, Decision, PodAssessment};
@@ -183,12 +183,11 @@ pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
         } else {
             ('✗', palette.bad)
         };
-        let _ = write!(
-            text,
-            "  {style}{mark}{style:#} {}: {}",
-            pod.name,
-            pod.outcome.as_str()
-        );
+        let outcome = match pod.outcome {
+            PodOutcome::Evicted if report.dry_run => "would be evicted",
+            outcome => outcome.as_str(),
+        };
+        let _ = write!(text, "  {style}{mark}{style:#} {}: {outcome}", pod.name);
         match &pod.message {
             Some(message) => {
                 let _ = writeln!(text, " ({message})");
@@ -202,4 +201,64 @@ pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
     };
     let _ = writeln!(text, "{style}{word}{style:#}: {}", report.message);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rebalancer_core::{Policy, Snapshot, decide};
+
+    fn table(json: &str) -> String {
+        let snapshot: Snapshot = serde_json::from_str(json).unwrap();
+        decision(&decide(&snapshot, &Policy::default()), &Palette::plain())
+    }
+
+    #[test]
+    fn each_pod_is_shown_with_its_load_its_role_and_why_it_is_not_eligible() {
+        let text = table(
+            r#"{"target": 0.7, "pods": [
+                {"name": "a", "load": 1.2}, {"name": "b", "load": 0.3},
+                {"name": "c", "load": 0.5, "age_seconds": 20}, {"name": "d", "terminating": true}
+            ]}"#,
+        );
+        let line = |pod: &str| {
+            text.lines()
+                .find(|line| line.starts_with(pod))
+                .unwrap()
+                .to_owned()
+        };
+        assert!(
+            line("a ").contains("1.200") && line("a ").ends_with("hottest  yes"),
+            "{text}"
+        );
+        assert!(line("b ").ends_with("coldest  yes"), "{text}");
+        assert!(
+            line("c ").ends_with("no: too young: 20 s of at least 300 s"),
+            "{text}"
+        );
+        assert!(
+            line("d ").ends_with("no: terminating; not measured"),
+            "{text}"
+        );
+        assert!(text.contains("✗ 1 pods are terminating"), "{text}");
+        assert!(
+            text.lines()
+                .last()
+                .unwrap()
+                .starts_with("HOLD (group_not_settled): "),
+            "{text}"
+        );
+        assert!(!text.contains('\u{1b}'), "no colour: {text}");
+    }
+
+    #[test]
+    fn of_thousands_of_pods_the_outer_ones_are_shown() {
+        let pods: Vec<String> = (0..5000)
+            .map(|index| format!(r#"{{"name": "pod-{index:04}", "load": {index}}}"#))
+            .collect();
+        let text = table(&format!(r#"{{"target": 1, "pods": [{}]}}"#, pods.join(",")));
+        assert!(text.contains("pod-4999") && text.contains("pod-0000"));
+        assert!(text.contains("… 4955 pods more, all in --output json"));
+        assert!(text.lines().count() < 60);
+    }
 }

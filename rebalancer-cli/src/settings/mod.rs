@@ -4,6 +4,8 @@ mod duration;
 mod layers;
 mod reader;
 mod registry;
+#[cfg(feature = "schema")]
+mod schema;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,6 +18,8 @@ use rebalancer_prom::PrometheusSettings;
 use layers::Layers;
 use reader::Reader;
 pub use registry::{Group, SETTINGS, Setting, by_env};
+#[cfg(feature = "schema")]
+pub use schema::schema;
 
 /// The whole configuration of a run.
 #[derive(Debug, Clone)]
