@@ -5,12 +5,16 @@
     reason = "the terminal is what it is for"
 )]
 
+mod bench;
 mod generate;
 mod lab;
 mod setup;
 mod test;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{
+    ffi::OsString,
+    process::{Command, ExitCode, ExitStatus},
+};
 
 const HELP: &str = "\
 Developer tasks of the rebalancer.
@@ -23,6 +27,8 @@ Tasks:
                       by go build (some minutes at the first time)
   test [ARGS]...      setup, then build the binary and run all tests of the
                       workspace; ARGS go to cargo test
+  bench               measure a dry run of the release binary on 1,000 and on
+                      5,000 pods: peak memory and CPU time
   generate [--check]  write what is made from the code: docs/schemas and the
                       configuration table of the README; or say what is stale
   lab [--pods N]      start the servers with a skewed workload, print the
@@ -60,6 +66,10 @@ fn main() -> ExitCode {
         }
         Some("setup") if rest.is_empty() => setup::run().map(|()| ExitCode::SUCCESS),
         Some("test") => test::run(&rest),
+        Some("bench") if rest.is_empty() => bench::run().map(|()| ExitCode::SUCCESS),
+        Some("bench") => return usage("bench takes no arguments"),
+        // Not in the help: `bench` starts it to have one child's account for itself.
+        Some("measure") => bench::measure(&rest).map(|()| ExitCode::SUCCESS),
         Some("generate") => match rest.as_slice() {
             [] => generate::run(false).map(|()| ExitCode::SUCCESS),
             [flag] if flag == "--check" => generate::run(true).map(|()| ExitCode::SUCCESS),
@@ -77,6 +87,13 @@ fn main() -> ExitCode {
         eprintln!("xtask: {error}");
         ExitCode::FAILURE
     })
+}
+
+/// Runs cargo.
+fn cargo<A: AsRef<std::ffi::OsStr>>(args: &[A]) -> std::io::Result<ExitStatus> {
+    // Set by the cargo that runs this program, so that the toolchain is the same.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    Command::new(cargo).args(args).status()
 }
 
 fn usage(message: &str) -> ExitCode {

@@ -2,10 +2,10 @@
 
 use std::{
     ffi::OsString,
-    process::{Command, ExitCode, ExitStatus},
+    process::{ExitCode, ExitStatus},
 };
 
-use crate::{Error, setup};
+use crate::{Error, cargo, setup};
 
 /// Runs them; the exit code is that of cargo.
 ///
@@ -13,17 +13,15 @@ use crate::{Error, setup};
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode, Error> {
     setup::run()?;
     // The cases run the binary itself, which `cargo test` alone would not build.
-    let built = cargo(&["build", "--package", "rebalancer-cli"], &[])?;
+    let built = cargo(&["build", "--package", "rebalancer-cli"])?;
     if !built.success() {
         return Ok(code(built));
     }
-    cargo(&["test", "--workspace", "--all-features"], args).map(code)
-}
-
-fn cargo(task: &[&str], args: &[OsString]) -> Result<ExitStatus, Error> {
-    // Set by the cargo that runs this program, so that the toolchain is the same.
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    Ok(Command::new(cargo).args(task).args(args).status()?)
+    let mut test: Vec<OsString> = ["test", "--workspace", "--all-features"]
+        .map(OsString::from)
+        .into();
+    test.extend_from_slice(args);
+    Ok(code(cargo(&test)?))
 }
 
 fn code(status: ExitStatus) -> ExitCode {
