@@ -208,19 +208,18 @@ pub struct PodAssessment {
 /// been; the action is then to hold with the reason of the first check that failed.
 #[must_use]
 pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
-    let pods = in_order(snapshot);
+    let pods = snapshot.pods();
     let freshness_known = snapshot.data().freshness_known;
     let reasons: Vec<Vec<Ineligible>> = pods
         .iter()
         .map(|pod| checks::ineligible(pod, policy, freshness_known))
         .collect();
-    let eligible: Vec<&Pod> = pods
+    let order = in_order(pods);
+    let (eligible, loads): (Vec<&Pod>, Vec<Load>) = order
         .iter()
-        .zip(&reasons)
-        .filter(|(_, reasons)| reasons.is_empty())
-        .map(|(pod, _)| *pod)
-        .collect();
-    let loads: Vec<Load> = eligible.iter().filter_map(|pod| pod.load).collect();
+        .filter(|(_, index)| reasons[*index].is_empty())
+        .filter_map(|(load, index)| Some((&pods[*index], load.0?)))
+        .unzip();
 
     let target = resolve(snapshot, &eligible);
     let threshold = target
@@ -270,7 +269,7 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         ..distribution(&loads)
     };
     let (action, message) = conclude(&checks, outliers.as_ref(), plan, &chosen, &analysis, policy);
-    let assessments = assess(&pods, reasons, &chosen);
+    let assessments = assess(pods, reasons, &order, &chosen);
     Decision {
         workload: snapshot.workload().clone(),
         action,
@@ -281,18 +280,15 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
     }
 }
 
-/// The pods most loaded first, ties by name, those without a load last.
-fn in_order(snapshot: &Snapshot) -> Vec<&Pod> {
-    // The loads are beside each other while sorting: looking each up in its pod is slower.
-    let mut pods: Vec<(Reverse<Option<Load>>, &Pod)> = snapshot
-        .pods()
-        .iter()
-        .map(|pod| (Reverse(pod.load), pod))
-        .collect();
-    pods.sort_unstable_by(|(load, pod), (other_load, other)| {
-        load.cmp(other_load).then_with(|| pod.name.cmp(&other.name))
+/// The places of the pods, most loaded first, ties by name, those without a load last. The loads
+/// go along, since to look each up in its pod while sorting is slow in a large workload.
+fn in_order(pods: &[Pod]) -> Vec<(Reverse<Option<Load>>, usize)> {
+    let mut order: Vec<_> = pods.iter().map(|pod| Reverse(pod.load)).zip(0..).collect();
+    order.sort_unstable_by(|(load, index), (other_load, other): &(_, usize)| {
+        load.cmp(other_load)
+            .then_with(|| pods[*index].name.cmp(&pods[*other].name))
     });
-    pods.into_iter().map(|(_, pod)| pod).collect()
+    order
 }
 
 /// Hottest by load descending, then coldest by load ascending; ties by name, ascending.
@@ -417,22 +413,50 @@ fn conclude(
     }
 }
 
-fn assess(pods: &[&Pod], reasons: Vec<Vec<Ineligible>>, chosen: &[Victim]) -> Vec<PodAssessment> {
+fn assess(
+    pods: &[Pod],
+    mut reasons: Vec<Vec<Ineligible>>,
+    order: &[(Reverse<Option<Load>>, usize)],
+    chosen: &[Victim],
+) -> Vec<PodAssessment> {
     let roles: HashMap<&PodUid, Role> = chosen
         .iter()
         .map(|victim| (&victim.uid, victim.role))
         .collect();
-    pods.iter()
-        .zip(reasons)
-        .map(|(pod, reasons)| PodAssessment {
-            name: pod.name.clone(),
-            uid: pod.uid.clone(),
-            load: pod.load,
-            sample_age_seconds: pod.sample_age_seconds,
-            age_seconds: pod.age_seconds,
-            eligible: reasons.is_empty(),
-            reasons,
-            role: roles.get(&pod.uid).copied(),
+    // Most pods are too far from both ends to be looked up.
+    let loads_of = |role| {
+        chosen
+            .iter()
+            .filter(move |v| v.role == role)
+            .map(|v| v.load)
+    };
+    let least_hot = loads_of(Role::Hottest).min();
+    let most_cold = loads_of(Role::Coldest).max();
+    let role_of = |pod: &Pod| {
+        let load = pod.load?;
+        let chosen = least_hot.is_some_and(|least| load >= least)
+            || most_cold.is_some_and(|most| load <= most);
+        if chosen {
+            roles.get(&pod.uid).copied()
+        } else {
+            None
+        }
+    };
+    order
+        .iter()
+        .map(|(load, index)| {
+            let pod = &pods[*index];
+            let reasons = std::mem::take(&mut reasons[*index]);
+            PodAssessment {
+                name: pod.name.clone(),
+                uid: pod.uid.clone(),
+                load: load.0,
+                sample_age_seconds: pod.sample_age_seconds,
+                age_seconds: pod.age_seconds,
+                eligible: reasons.is_empty(),
+                reasons,
+                role: role_of(pod),
+            }
         })
         .collect()
 }

@@ -91,7 +91,7 @@
 //! ```
 //!
 //! # Carry a plan out
-//! An [`Execution`](execution::Execution) is asked what to do, and told what came of it, until it
+//! An [`Execution`] is asked what to do, and told what came of it, until it
 //! is done. Here the world is a number of ready pods and a clock that jumps:
 //!
 //! ```

@@ -1,5 +1,6 @@
 //! Decisions told as cases: the worked example, every reason to hold, every way to a target, and
 //! the defects of the program before this one.
+#![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
 
 use rebalancer_core::checks::Finding;
 use rebalancer_core::snapshot::{TargetOrigin, TargetProblem};

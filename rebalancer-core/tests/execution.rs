@@ -1,4 +1,5 @@
 //! The execution: told as plain stories, and against a world that does what it likes.
+#![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
 
 mod world;
 

@@ -1,4 +1,5 @@
 //! What holds of every decision, whatever the snapshot and the policy.
+#![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
 
 mod reference;
 

@@ -105,8 +105,11 @@ impl Ineligible {
     }
 }
 
+/// One rule on one pod; the last argument is whether the ages of the samples are known.
+type PodCheck = fn(&Pod, &Policy, bool) -> Option<Ineligible>;
+
 /// Every check on one pod, in the order a person would ask.
-const CHECKS: [fn(&Pod, &Policy, bool) -> Option<Ineligible>; 8] = [
+const CHECKS: [PodCheck; 8] = [
     owned,
     running,
     terminating,

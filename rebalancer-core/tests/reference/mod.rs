@@ -2,16 +2,16 @@
 
 /// What the rule makes of the pods of a workload, by name.
 #[derive(Debug, PartialEq)]
-pub struct Outcome {
-    pub hottest: Vec<String>,
-    pub coldest: Vec<String>,
+pub(crate) struct Outcome {
+    pub(crate) hottest: Vec<String>,
+    pub(crate) coldest: Vec<String>,
     /// In percent; `None` when no pod is hot.
-    pub improvement: Option<f64>,
-    pub rotate: bool,
+    pub(crate) improvement: Option<f64>,
+    pub(crate) rotate: bool,
 }
 
 /// `pods` are the eligible pods with their loads, in any order.
-pub fn rotate_outliers(
+pub(crate) fn rotate_outliers(
     pods: &[(String, f64)],
     target: f64,
     tolerance: f64,

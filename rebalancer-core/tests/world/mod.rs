@@ -60,6 +60,13 @@ struct Turn {
     late: bool,
 }
 
+impl Turn {
+    fn is_broken(&self) -> bool {
+        matches!(self.answer, Answer::Broken)
+    }
+}
+
+/// What comes when nothing else was thought of.
 const PLAIN: Turn = Turn {
     changes: Vec::new(),
     answer: Answer::Plain,
@@ -361,9 +368,9 @@ fn drive(
             Step::ReadPod(victim) => {
                 let index = index_of(plan, &victim)?;
                 read_before_count = None;
-                match turn.answer {
-                    Answer::Broken => Event::PodRead(Err(broken())),
-                    _ => {
+                match turn.is_broken() {
+                    true => Event::PodRead(Err(broken())),
+                    false => {
                         let state = world.read(index);
                         if state == (PodState::Present { ready: true }) {
                             read_before_count = Some(index);
@@ -377,11 +384,11 @@ fn drive(
                 prop_assert!(enough > world.minimum);
                 let ready = world.ready();
                 counted_for = read_before_count.take().filter(|_| ready >= enough);
-                match turn.answer {
-                    Answer::Broken => Event::ReadyCounted(Err(broken())),
+                match turn.is_broken() {
+                    true => Event::ReadyCounted(Err(broken())),
                     // Any lower bound that is at least enough will do.
-                    _ if turn.late => Event::ReadyCounted(Ok(ready.min(enough))),
-                    _ => Event::ReadyCounted(Ok(ready)),
+                    false if turn.late => Event::ReadyCounted(Ok(ready.min(enough))),
+                    false => Event::ReadyCounted(Ok(ready)),
                 }
             }
             Step::Evict(victim) => {
@@ -429,9 +436,9 @@ fn drive(
             }
             Step::ReadWorkload => {
                 prop_assert!(!policy.dry_run);
-                match turn.answer {
-                    Answer::Broken => Event::WorkloadRead(Err(broken())),
-                    _ => {
+                match turn.is_broken() {
+                    true => Event::WorkloadRead(Err(broken())),
+                    false => {
                         let ready = world.ready();
                         if ready >= before {
                             log.since_ready.clear();
