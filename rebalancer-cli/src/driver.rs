@@ -2,9 +2,6 @@
 //!
 //! It is the same for a real cluster and for a simulated one; only the ports differ.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
 use rebalancer_core::execution::{Event, Execution, ExecutionOutcome, ExecutionReport, Step};
 use rebalancer_core::plan::Victim;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
@@ -120,7 +117,7 @@ pub fn decide_and_log(snapshot: &Snapshot, policy: &Policy) -> Decision {
         "CPU analysis completed"
     );
     for check in &decision.checks {
-        debug!(verdict = ?check.verdict, message = check.message, "check");
+        debug!(verdict = ?check.verdict, detail = check.message, "check");
     }
     for pod in &decision.pods {
         let reasons: Vec<String> = pod.reasons.iter().map(ToString::to_string).collect();
@@ -169,22 +166,19 @@ pub async fn execute(
     stop: &mut Stop,
 ) -> Option<ExecutionReport> {
     let plan = decision.plan()?;
-    let started = ports.clock.now();
-    let since_start = |now: Timestamp| Duration::try_from(now - started).unwrap_or_default();
     let mut execution = Execution::new(
         plan,
         policy,
         snapshot.ready(),
         snapshot.data().rollout,
-        Duration::ZERO,
+        ports.clock.elapsed(),
     );
     loop {
         // Between two actions, never in the middle of one.
         if *stop.borrow() {
-            execution.handle(since_start(ports.clock.now()), Event::Stop);
+            execution.handle(ports.clock.elapsed(), Event::Stop);
         }
-        let now = since_start(ports.clock.now());
-        let event = match execution.step(now) {
+        let event = match execution.step(ports.clock.elapsed()) {
             Step::Done => break,
             Step::ReadPod(victim) => {
                 Event::PodRead(words(ports.actuator.read_pod(&victim.reference()).await))
@@ -209,7 +203,7 @@ pub async fn execute(
                 }
             }
         };
-        execution.handle(since_start(ports.clock.now()), event);
+        execution.handle(ports.clock.elapsed(), event);
     }
     let report = execution.report();
     log_report(&report);
@@ -218,7 +212,7 @@ pub async fn execute(
 
 /// Logs an eviction as soon as it is answered, so that the log has it whatever comes next.
 fn log_answer(victim: &Victim, answer: &EvictionAnswer, dry_run: bool) {
-    let (outcome, message) = match answer {
+    let (outcome, detail) = match answer {
         EvictionAnswer::Evicted => ("evicted", None),
         EvictionAnswer::AlreadyGone => ("already_gone", None),
         EvictionAnswer::Blocked { message, .. } => ("blocked", Some(message)),
@@ -233,7 +227,8 @@ fn log_answer(victim: &Victim, answer: &EvictionAnswer, dry_run: bool) {
         load = victim.load.get(),
         outcome,
         dry_run,
-        message,
+        // Not `message`: that is the event's own text, which it would replace.
+        detail,
         "eviction answered"
     );
 }
@@ -245,7 +240,7 @@ fn log_report(report: &ExecutionReport) {
             pod = pod.name,
             uid = pod.uid.0,
             outcome = pod.outcome.as_str(),
-            message = pod.message,
+            detail = pod.message,
             "pod not evicted"
         );
     }

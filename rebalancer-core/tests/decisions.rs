@@ -179,7 +179,7 @@ fn the_message_says_which_max_unavailable_does(#[case] pods: usize, #[case] expe
 #[case::terminating(
     example_with_pod(2, json!({"terminating": true})),
     "group_not_settled",
-    "1 pods are terminating; no pod became ready lately"
+    "1 pod is terminating; no pod became ready lately"
 )]
 #[case::nobody(
     json!({"target": 1.0, "pods": []}),
@@ -199,7 +199,7 @@ fn the_message_says_which_max_unavailable_does(#[case] pods: usize, #[case] expe
 #[case::doubled(
     example_with_pod(3, json!({"series": 2})),
     "pods_measured_twice",
-    "1 pods are in the metrics more than once, d 2 times: is the same container scraped by two \
+    "1 pod is in the metrics more than once, d 2 times: is the same container scraped by two \
      jobs?"
 )]
 #[case::uncovered(

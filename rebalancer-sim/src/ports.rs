@@ -96,6 +96,11 @@ impl Clock for SimClock {
         self.world.now()
     }
 
+    fn elapsed(&self) -> Duration {
+        // Virtual time is never set back.
+        Duration::try_from(self.world.now() - self.world.config().start).unwrap_or_default()
+    }
+
     async fn sleep(&self, duration: Duration) {
         self.world.advance(duration);
     }

@@ -36,7 +36,7 @@ pub(crate) async fn run(
     exit_code: bool,
     mut stop: Stop,
 ) -> Result<Exit, CliError> {
-    let clock = SystemClock;
+    let clock = SystemClock::new();
     let started = clock.now();
     debug!(?settings, "settings");
     info!(

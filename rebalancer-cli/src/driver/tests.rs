@@ -46,6 +46,10 @@ impl Clock for Still {
         Timestamp::UNIX_EPOCH
     }
 
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
     async fn sleep(&self, _: Duration) {
         std::future::pending().await
     }

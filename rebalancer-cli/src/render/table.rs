@@ -240,7 +240,7 @@ mod tests {
             line("d ").ends_with("no: terminating; not measured"),
             "{text}"
         );
-        assert!(text.contains("✗ 1 pods are terminating"), "{text}");
+        assert!(text.contains("✗ 1 pod is terminating"), "{text}");
         assert!(
             text.lines()
                 .last()

@@ -68,7 +68,7 @@ pub enum Finding {
         /// Current and desired replicas of the autoscaler that is, or else of the first.
         scaling: Option<Scaling>,
     },
-    /// The group is settled: no pod became ready within the cooldown, none is terminating.
+    /// The group is settled: no pod joined within the cooldown, none is about to join or to leave.
     Settled {
         /// The pod that became ready last.
         newest: Option<String>,
@@ -76,8 +76,11 @@ pub enum Finding {
         ready_seconds: Option<Seconds>,
         /// Seconds that must have passed.
         cooldown_seconds: Seconds,
-        /// Pods of the workload that are terminating.
+        /// Pods of the workload that are terminating: they are about to leave the group.
         terminating: usize,
+        /// Pods of the workload that are younger than the cooldown and not ready yet: they are
+        /// about to join. Older ones that are not ready are broken rather than starting.
+        starting: usize,
     },
     /// The metrics' answer was complete.
     MetricsComplete {
@@ -188,9 +191,13 @@ impl fmt::Display for Finding {
                 ready_seconds,
                 cooldown_seconds,
                 terminating,
+                starting,
             } => {
                 if *terminating > 0 {
-                    write!(f, "{terminating} pods are terminating; ")?;
+                    write!(f, "{} terminating; ", pods_are(*terminating))?;
+                }
+                if *starting > 0 {
+                    write!(f, "{} starting; ", pods_are(*starting))?;
                 }
                 match (newest, ready_seconds) {
                     (Some(pod), Some(seconds)) => write!(
@@ -234,8 +241,9 @@ impl fmt::Display for Finding {
             } => match (example, series) {
                 (Some(pod), Some(series)) => write!(
                     f,
-                    "{pods} pods are in the metrics more than once, {pod} {series} times: is the \
-                     same container scraped by two jobs?"
+                    "{} in the metrics more than once, {pod} {series} times: is the same \
+                     container scraped by two jobs?",
+                    pods_are(*pods)
                 ),
                 (Some(_), None) | (None, Some(_) | None) => {
                     f.write_str("each pod is in the metrics once")
@@ -294,6 +302,13 @@ impl fmt::Display for Finding {
                 }
             },
         }
+    }
+}
+
+fn pods_are(pods: usize) -> String {
+    match pods {
+        1 => "1 pod is".into(),
+        pods => format!("{pods} pods are"),
     }
 }
 
@@ -384,19 +399,22 @@ pub(crate) fn settled(snapshot: &Snapshot, policy: &Policy) -> Check {
         .filter(|pod| pod.serves())
         .filter_map(|pod| Some((pod.ready_seconds?, &pod.name)))
         .min();
-    let terminating = snapshot
-        .pods()
-        .iter()
-        .filter(|pod| pod.owned && pod.terminating)
-        .count();
     let cooldown = policy.cooldown_seconds;
+    let owned = || snapshot.pods().iter().filter(|pod| pod.owned);
+    let terminating = owned().filter(|pod| pod.terminating).count();
+    let starting = owned()
+        .filter(|pod| !pod.terminating && !pod.ready && !pod.has_ended())
+        .filter(|pod| pod.age_seconds.is_some_and(|age| age < cooldown))
+        .count();
+    let joined_lately = newest.is_some_and(|(seconds, _)| seconds < cooldown);
     Check::new(
-        Verdict::pass_if(terminating == 0 && newest.is_none_or(|(seconds, _)| seconds >= cooldown)),
+        Verdict::pass_if(terminating == 0 && starting == 0 && !joined_lately),
         Finding::Settled {
             newest: newest.map(|(_, name)| name.clone()),
             ready_seconds: newest.map(|(seconds, _)| seconds),
             cooldown_seconds: cooldown,
             terminating,
+            starting,
         },
     )
 }
@@ -614,6 +632,21 @@ mod tests {
         None
     )]
     #[case::terminating(json!([{"name": "a", "terminating": true}]), Verdict::Fail, None)]
+    #[case::starting(
+        json!([{"name": "a", "ready": false, "phase": "Pending", "age_seconds": 299}]),
+        Verdict::Fail,
+        None
+    )]
+    #[case::broken_for_long(
+        json!([{"name": "a", "ready": false, "age_seconds": 300}, {"name": "b", "ready": false}]),
+        Verdict::Pass,
+        None
+    )]
+    #[case::ended(
+        json!([{"name": "a", "ready": false, "phase": "Failed", "age_seconds": 5}]),
+        Verdict::Pass,
+        None
+    )]
     #[case::strangers_terminating(
         json!([{"name": "a", "terminating": true, "owned": false}]),
         Verdict::Pass,

@@ -186,6 +186,15 @@ impl Pod {
         }
     }
 
+    /// All its containers have ended for good.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        match self.phase {
+            PodPhase::Succeeded | PodPhase::Failed => true,
+            PodPhase::Pending | PodPhase::Running | PodPhase::Unknown => false,
+        }
+    }
+
     /// The pod counts as one of the workload's ready pods: owned, Running, Ready and not
     /// terminating.
     #[must_use]
