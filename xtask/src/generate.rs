@@ -52,8 +52,14 @@ fn generated() -> Result<Vec<(PathBuf, String)>, Error> {
     let table = with_table(&text).ok_or("README.md has no place for the settings")?;
     Ok(vec![
         (schemas.join("config.json"), pretty(&schema())?),
-        (schemas.join("snapshot.json"), pretty(&schema_of::<Snapshot>()?)?),
-        (schemas.join("report.json"), pretty(&schema_of::<Report>()?)?),
+        (
+            schemas.join("snapshot.json"),
+            pretty(&schema_of::<Snapshot>()?)?,
+        ),
+        (
+            schemas.join("report.json"),
+            pretty(&schema_of::<Report>()?)?,
+        ),
         (readme, table),
     ])
 }
@@ -70,7 +76,10 @@ fn pretty(value: &Value) -> Result<String, Error> {
 fn with_table(text: &str) -> Option<String> {
     let (before, rest) = text.split_once(TABLE_BEGIN)?;
     let (_, after) = rest.split_once(TABLE_END)?;
-    Some(format!("{before}{TABLE_BEGIN}{}{TABLE_END}{after}", table()))
+    Some(format!(
+        "{before}{TABLE_BEGIN}{}{TABLE_END}{after}",
+        table()
+    ))
 }
 
 fn table() -> String {
