@@ -393,7 +393,12 @@ impl PromError {
             Unreachable(String),
             Interrupted(String),
         }
-        let found = if http.is_timeout() {
+        let found = if http.is_timeout() && http.is_connect() {
+            Found::Unreachable(
+                "not connected in time; the name may not resolve, or the network drops packets"
+                    .into(),
+            )
+        } else if http.is_timeout() {
             Found::Timeout
         } else if let Some(tls) = tls_error(http) {
             if matches!(tls, rustls::Error::InvalidCertificate(_)) {

@@ -53,6 +53,8 @@ impl Transport {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("rebalancer/", env!("CARGO_PKG_VERSION")))
             .timeout(settings.timeout)
+            // So much shorter that whoever waits learns that there was no connection at all.
+            .connect_timeout((settings.timeout / 2).min(Duration::from_secs(10)))
             .default_headers(headers(&settings.headers)?)
             .redirect(Policy::none())
             // A handful of requests gains nothing from HTTP/2.

@@ -1,7 +1,7 @@
 //! `decide`: snapshots from a file in, decisions out; no network.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, IsTerminal, Read};
 use std::path::Path;
 
 use rebalancer_core::policy::Policy;
@@ -70,7 +70,7 @@ pub(crate) fn run(
     Ok(Exit::of(outcome, exit_code))
 }
 
-/// A decision; one of several is a line of JSON, so that a stream gives a stream.
+/// A decision; in JSON a line, so that a stream gives a stream, unless a person looks at one.
 fn show(
     decision: &Decision,
     output: OutputFormat,
@@ -78,7 +78,7 @@ fn show(
     first: bool,
 ) -> Result<String, CliError> {
     Ok(match output {
-        OutputFormat::Json if alone => document::json(decision)?,
+        OutputFormat::Json if alone && std::io::stdout().is_terminal() => document::json(decision)?,
         OutputFormat::Json => document::json_line(decision)?,
         OutputFormat::Yaml => document::yaml(decision)?,
         OutputFormat::Table => {

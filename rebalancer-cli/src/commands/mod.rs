@@ -4,7 +4,7 @@ pub(crate) mod decide;
 pub(crate) mod demo;
 pub(crate) mod run;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use rebalancer_core::report::Report;
 
@@ -33,7 +33,9 @@ pub(crate) fn palette() -> Palette {
 /// Shows a report.
 pub(crate) fn show(report: &Report, format: OutputFormat) -> Result<(), CliError> {
     let text = match format {
-        OutputFormat::Json => document::json(report)?,
+        OutputFormat::Json if std::io::stdout().is_terminal() => document::json(report)?,
+        // Whatever collects logs takes a line for a record.
+        OutputFormat::Json => document::json_line(report)?,
         OutputFormat::Yaml => document::yaml(report)?,
         OutputFormat::Table => {
             let palette = palette();

@@ -7,7 +7,7 @@ use rebalancer_core::Snapshot;
 use rebalancer_core::ports::{Clock as _, PortError};
 use rebalancer_core::report::{Decided, Failed, Report, SCHEMA, WorkloadReport};
 use rebalancer_core::snapshot::AssembleSettings;
-use rebalancer_k8s::{ConnectSettings, Connection, KubernetesActuator};
+use rebalancer_k8s::{ConnectSettings, KubernetesActuator};
 use rebalancer_prom::PrometheusSource;
 use tracing::{debug, info};
 
@@ -39,11 +39,6 @@ pub(crate) async fn run(
     let clock = SystemClock::new();
     let started = clock.now();
     debug!(?settings, "settings");
-    info!(
-        workloads = settings.workloads.len(),
-        dry_run = settings.dry_run,
-        "configuration loaded"
-    );
     // Everything that can be wrong before the first request comes before the first request.
     let mut sources = Vec::new();
     for workload in &settings.workloads {
@@ -56,19 +51,27 @@ pub(crate) async fn run(
     })
     .await
     .map_err(PortError::from)?;
+    let mut ports = Vec::new();
+    for (workload, source) in sources {
+        let kubernetes = workload.kubernetes.clone();
+        let actuator = KubernetesActuator::new(connection.clone(), kubernetes);
+        ports.push((workload, source, actuator.map_err(PortError::from)?));
+    }
+    info!(
+        workloads = settings.workloads.len(),
+        dry_run = settings.dry_run,
+        "configuration loaded"
+    );
 
     let mut workloads = Vec::new();
     let mut snapshots = String::new();
-    for (workload, source) in sources {
-        let (report, snapshot) = one(
-            workload,
-            &source,
-            connection.clone(),
-            mode,
-            &clock,
-            &mut stop,
-        )
-        .await?;
+    for (workload, metrics, actuator) in &ports {
+        let ports = Ports {
+            metrics,
+            actuator,
+            clock: &clock,
+        };
+        let (report, snapshot) = one(workload, ports, mode, &mut stop).await;
         workloads.push(report);
         if let (Mode::Show { save: Some(_) }, Some(snapshot)) = (mode, snapshot) {
             snapshots.push_str(&document::json(&snapshot)?);
@@ -113,19 +116,10 @@ pub(crate) fn report(
 /// One workload of a run, and the snapshot it was decided on.
 async fn one(
     settings: &WorkloadSettings,
-    metrics: &PrometheusSource,
-    connection: Connection,
+    ports: Ports<'_>,
     mode: Mode<'_>,
-    clock: &SystemClock,
     stop: &mut Stop,
-) -> Result<(WorkloadReport, Option<Snapshot>), CliError> {
-    let actuator = KubernetesActuator::new(connection, settings.kubernetes.clone())
-        .map_err(PortError::from)?;
-    let ports = Ports {
-        metrics,
-        actuator: &actuator,
-        clock,
-    };
+) -> (WorkloadReport, Option<Snapshot>) {
     let assemble = AssembleSettings {
         workload: settings.workload().clone(),
         container: settings.kubernetes.container.clone(),
@@ -140,7 +134,7 @@ async fn one(
                 workload: settings.workload().clone(),
                 error: error.to_string(),
             };
-            return Ok((WorkloadReport::Failed(failed), None));
+            return (WorkloadReport::Failed(failed), None);
         }
     };
     let decision = driver::decide_and_log(&snapshot, &settings.policy);
@@ -152,5 +146,5 @@ async fn one(
         decision,
         execution,
     }));
-    Ok((report, Some(snapshot)))
+    (report, Some(snapshot))
 }

@@ -225,8 +225,8 @@ fn minimum_pods(reader: &mut Reader<'_>) -> MinimumPods {
 /// One workload. Placeholders stand where something required is missing, which is then among
 /// the errors.
 pub(super) fn workload(reader: &mut Reader<'_>, dry_run: bool) -> WorkloadSettings {
-    let namespace = reader.required("KUBE_NAMESPACE");
-    let name = reader.required("DEPLOYMENT_NAME");
+    let namespace = object_name(reader, "KUBE_NAMESPACE");
+    let name = object_name(reader, "DEPLOYMENT_NAME");
     let endpoint = endpoint(reader);
     let policy = policy(reader);
     let execution = ExecutionPolicy {
@@ -315,6 +315,20 @@ fn kind(reader: &mut Reader<'_>) -> String {
         ),
     );
     KNOWN[0].into()
+}
+
+/// A name that an object of Kubernetes can have.
+fn object_name(reader: &mut Reader<'_>, env: &'static str) -> Option<String> {
+    let name = reader.required(env)?;
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    if name.chars().all(allowed) {
+        return Some(name);
+    }
+    reader.invalid(
+        env,
+        format!("`{name}` is no name in Kubernetes: only a-z, 0-9, `-` and `.` are allowed"),
+    );
+    None
 }
 
 /// Kubernetes counts grace periods in whole seconds.
