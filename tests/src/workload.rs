@@ -74,6 +74,12 @@ impl WorkloadSpec {
         }
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The number of pods.
     #[must_use]
     pub fn pods(mut self, pods: usize) -> Self {
@@ -211,7 +217,7 @@ impl<'world> Workload<'world> {
     pub(crate) async fn create(world: &'world World, spec: WorkloadSpec) -> Result<Self> {
         let action = format!("create {} {}", spec.kind, spec.name);
         let manifest = spec.manifest();
-        let workload = Self { world, spec };
+        let workload = Self::existing(world, spec);
         let params = PostParams::default();
         if workload.is_stateful_set() {
             let object: StatefulSet = manifest::object(manifest)?;
@@ -240,6 +246,10 @@ impl<'world> Workload<'world> {
             workload.set_replacement_load(load);
         }
         Ok(workload)
+    }
+
+    pub(crate) fn existing(world: &'world World, spec: WorkloadSpec) -> Self {
+        Self { world, spec }
     }
 
     fn is_stateful_set(&self) -> bool {

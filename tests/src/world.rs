@@ -93,15 +93,9 @@ impl World {
             .create(&PostParams::default(), &object)
             .await
             .map_err(Error::kube(format!("create namespace {namespace}")))?;
-        // Among the API server's files, which are removed however the process ends.
-        let dir = cluster.control_plane.dir().join(namespace);
-        std::fs::create_dir(&dir).map_err(Error::io(format!("create {}", dir.display())))?;
-        let world = Self {
-            cluster,
-            client,
-            namespace: namespace.to_owned(),
-            dir,
-        };
+        let world = Self::in_namespace(cluster, client, namespace);
+        let dir = world.dir();
+        std::fs::create_dir(dir).map_err(Error::io(format!("create {}", dir.display())))?;
         // Pods are refused as long as the account that they run as does not exist.
         let accounts = world.api::<ServiceAccount>();
         until(
@@ -118,6 +112,27 @@ impl World {
         )
         .await?;
         Ok(world)
+    }
+
+    /// A world that another test has started. What is in it may be looked at by many
+    /// tests at once, each with a client of its own.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn reopen(namespace: &str) -> Result<Self> {
+        let cluster = cluster::shared().await?;
+        let client = cluster.control_plane.client().await?;
+        Ok(Self::in_namespace(cluster, client, namespace))
+    }
+
+    fn in_namespace(cluster: &'static Cluster, client: kube::Client, namespace: &str) -> Self {
+        Self {
+            // Among the API server's files, which are removed however the process ends.
+            dir: cluster.control_plane.dir().join(namespace),
+            cluster,
+            client,
+            namespace: namespace.to_owned(),
+        }
     }
 
     /// The namespace.
@@ -172,6 +187,12 @@ impl World {
     /// If the API refuses it or its pods do not become ready.
     pub async fn create(&self, spec: WorkloadSpec) -> Result<Workload<'_>> {
         Workload::create(self, spec).await
+    }
+
+    /// A workload that was created from that specification before.
+    #[must_use]
+    pub fn workload(&self, spec: WorkloadSpec) -> Workload<'_> {
+        Workload::existing(self, spec)
     }
 
     /// Creates an autoscaler with the workload's name.

@@ -183,9 +183,10 @@ pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
         } else {
             ('✗', palette.bad)
         };
-        let outcome = match pod.outcome {
-            PodOutcome::Evicted if report.dry_run => "would be evicted",
-            outcome => outcome.as_str(),
+        let outcome = if report.dry_run && pod.outcome == PodOutcome::Evicted {
+            "would be evicted"
+        } else {
+            pod.outcome.as_str()
         };
         let _ = write!(text, "  {style}{mark}{style:#} {}: {outcome}", pod.name);
         match &pod.message {

@@ -1,4 +1,8 @@
 //! The end-to-end suite: one binary, so that its tests share one cluster.
+//!
+//! Each case runs the real program against real servers and looks at its exit code, its report,
+//! its log and at what became of the pods. Cases that change nothing share one set of workloads
+//! ([`support::shared`]), since every workload needs a window of time to be measured.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,4 +11,21 @@
     reason = "clippy's leave for tests does not reach the helpers beside them"
 )]
 
+mod support;
+
+mod budget;
+mod cluster_faults;
+mod demo;
+mod dry_run;
 mod harness;
+mod hold;
+mod logs;
+mod neighbours;
+mod output;
+mod permissions;
+mod prometheus_faults;
+mod rotate;
+mod secrets;
+mod settings;
+mod target;
+mod waves;
