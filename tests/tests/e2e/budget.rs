@@ -1,0 +1,125 @@
+//! Disruption budgets hold back evictions, and are named.
+
+use std::time::{Duration, Instant};
+
+use ::harness::{Limit, Result, WorkloadSpec, World, annotation};
+
+use crate::support::{
+    Outcome, RunExt as _, VICTIMS, account, assert_untouched, evict_rules, skewed, uids,
+};
+
+#[tokio::test]
+async fn a_budget_that_allows_none_blocks_all_and_is_named() -> Result<()> {
+    let world = World::start().await?;
+    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let before = consumer.pods().await?;
+    world
+        .budget("keep-all", &consumer, Limit::MaxUnavailable("0".into()))
+        .await?;
+    let program = world.rebalancer(&consumer);
+    // A dry run learns it too, and does not wait for what is not going to happen.
+    let run = program.clone().arg("--dry-run").ends_with(3).await?;
+    assert_eq!(run.outcomes(), ["blocked"; 4]);
+    assert!(run.0.elapsed < Duration::from_secs(10), "{}", run.0);
+
+    let program = program.env("EVICTION_TIMEOUT", "3s");
+    let run = program.clone().ends_with(3).await?;
+    assert_eq!(run.victims(), uids(&before, &VICTIMS));
+    assert_eq!(run.outcomes(), ["blocked"; 4]);
+    for pod in run.workload()["execution"]["pods"].as_array().unwrap() {
+        run.assert_says(pod["message"].as_str().unwrap(), &["keep-all"]);
+    }
+    assert_eq!(run.events("pod not evicted").len(), 4, "{}", run.0);
+    for line in run.events("pod not evicted") {
+        run.assert_says(line["detail"].as_str().unwrap(), &["keep-all"]);
+    }
+    assert!(run.0.elapsed < Duration::from_secs(15), "{}", run.0);
+    assert_untouched(&consumer, &before).await?;
+
+    // A second one makes it worse, in other words.
+    world
+        .budget("keep-some", &consumer, Limit::MinAvailable("1".into()))
+        .await?;
+    let run = program.clone().ends_with(3).await?;
+    assert_eq!(run.outcomes(), ["failed"; 4]);
+    let message = run.workload()["execution"]["pods"][0]["message"].clone();
+    run.assert_says(
+        message.as_str().unwrap(),
+        &["two or more PodDisruptionBudgets select the pod"],
+    );
+    assert_untouched(&consumer, &before).await?;
+
+    // Whoever deletes asks no budget.
+    let run = program
+        .env("EVICTION_METHOD", "delete")
+        .ends_with(0)
+        .await?;
+    assert_eq!(run.outcomes(), ["evicted"; 4]);
+    let after = consumer.wait_ready().await?;
+    let left = |uid: &String| after.iter().any(|pod| pod.uid == *uid);
+    assert!(!uids(&before, &VICTIMS).iter().any(left));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_budget_that_allows_one_at_a_time_lets_them_go_in_turn() -> Result<()> {
+    let world = World::start().await?;
+    // The next turn comes before the replacement is ready.
+    let spec = WorkloadSpec::deployment("consumer").annotation(annotation::READY_AFTER, "2");
+    let consumer = skewed(&world, spec).await?;
+    let before = consumer.pods().await?;
+    world
+        .budget("one-by-one", &consumer, Limit::MaxUnavailable("1".into()))
+        .await?;
+    let run = world
+        .rebalancer(&consumer)
+        .env("EVICTION_TIMEOUT", "50s")
+        .ends_with(0)
+        .await?;
+    assert_eq!(run.outcomes(), ["evicted"; 4]);
+    let answers = run.events("eviction answered");
+    let blocked = answers.iter().filter(|line| line["outcome"] == "blocked");
+    assert!(blocked.count() > 0, "{}", run.0);
+    let after = consumer.wait_ready().await?;
+    let left = |uid: &String| after.iter().any(|pod| pod.uid == *uid);
+    assert!(!uids(&before, &VICTIMS).iter().any(left));
+    Ok(())
+}
+
+#[tokio::test]
+async fn sigterm_ends_the_waiting_for_a_budget() -> Result<()> {
+    let world = World::start().await?;
+    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let before = consumer.pods().await?;
+    world
+        .budget("keep-all", &consumer, Limit::MaxUnavailable("0".into()))
+        .await?;
+    let account = account(&world, "evictor", &evict_rules()).await?;
+    let evictions = || -> Result<usize> {
+        let calls = world.audit(&account)?;
+        let evictions = calls
+            .iter()
+            .filter(|call| call.action() == "create pods/eviction");
+        Ok(evictions.count())
+    };
+    let running = world
+        .rebalancer(&consumer)
+        .env("KUBECONFIG", &account.kubeconfig)
+        .env("OUTPUT", "json")
+        .env("EVICTION_TIMEOUT", "2m")
+        .spawn()?;
+    let started = Instant::now();
+    while evictions()? < VICTIMS.len() {
+        assert!(started.elapsed() < Duration::from_secs(30), "no evictions");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    running.terminate().await?;
+    let terminated = Instant::now();
+    let run = running.wait().await?;
+    assert!(terminated.elapsed() < Duration::from_secs(5), "{run}");
+    assert_eq!(run.code, Some(3), "{run}");
+    let run = Outcome(run);
+    assert_eq!(run.workload()["execution"]["stopped"], "stopped");
+    assert_eq!(run.outcomes(), ["blocked"; 4]);
+    assert_untouched(&consumer, &before).await
+}

@@ -1,0 +1,128 @@
+//! A Kubernetes API, a workload or a context that is not there.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ::harness::{Result, fault::refused_url};
+use rstest::rstest;
+
+use crate::support::{RunExt as _, shared::Shared};
+
+/// Writes a kubeconfig with the contexts `here` and `there` of a server; its path.
+pub(crate) fn kubeconfig(path: &Path, url: &str) -> PathBuf {
+    let config = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "one", "cluster": {"server": url}}],
+        "users": [{"name": "one", "user": {"token": "t0psecret"}}],
+        "contexts": [
+            {"name": "here", "context": {"cluster": "one", "user": "one"}},
+            {"name": "there", "context": {"cluster": "one", "user": "one"}},
+        ],
+        "current-context": "here",
+    });
+    std::fs::write(path, config.to_string()).unwrap();
+    path.to_owned()
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_down_is_named() -> Result<()> {
+    let shared = Shared::open().await?;
+    let url = refused_url()?;
+    let path = kubeconfig(&shared.world.dir().join("down.kubeconfig"), &url);
+    let program = shared.world.rebalancer_for("consumer");
+    let run = program.env("KUBECONFIG", path).ends_with(1).await?;
+    assert!(run.0.elapsed < Duration::from_secs(15), "{}", run.0);
+    run.assert_says(
+        &run.error(),
+        &[
+            "could not get deployments \"consumer\"",
+            &url,
+            "cannot be reached",
+        ],
+    );
+    assert!(!run.0.stderr.contains("t0psecret"), "{}", run.0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_accepted_is_said() -> Result<()> {
+    let shared = Shared::open().await?;
+    let path = shared.world.dir().join("refused.kubeconfig");
+    let control_plane = shared.world.control_plane();
+    control_plane.write_kubeconfig(&path, "not-a-token", "default")?;
+    let program = shared.world.rebalancer_for("consumer");
+    let run = program.env("KUBECONFIG", path).ends_with(1).await?;
+    run.assert_says(&run.error(), &["does not accept our credentials (401)"]);
+    assert!(!run.0.stderr.contains("not-a-token"), "{}", run.0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_context_that_is_not_there_is_a_wrong_configuration() -> Result<()> {
+    let shared = Shared::open().await?;
+    let path = shared.world.dir().join("contexts.kubeconfig");
+    let path = kubeconfig(&path, &refused_url()?);
+    let program = shared
+        .world
+        .rebalancer_for("consumer")
+        .env("KUBECONFIG", path);
+    let run = program.env("KUBE_CONTEXT", "nowhere").ends_with(2).await?;
+    run.assert_says(
+        &run.0.stderr,
+        &["no context \\\"nowhere\\\"", "KUBE_CONTEXT", "here, there"],
+    );
+    assert_eq!(run.0.stdout, "");
+    Ok(())
+}
+
+#[rstest]
+#[case("consumr", "close to it there is Deployment consumer")]
+#[case("zzz", "has a name or container close to it")]
+#[tokio::test]
+async fn a_workload_that_does_not_exist_is_named_with_what_is_close(
+    #[case] name: &str,
+    #[case] says: &str,
+) -> Result<()> {
+    let shared = Shared::open().await?;
+    let run = shared.world.rebalancer_for(name).ends_with(1).await?;
+    let there_is_no = format!("there is no Deployment \"{name}\"");
+    run.assert_says(&run.error(), &[&there_is_no, says]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_namespace_that_does_not_exist_is_named() -> Result<()> {
+    let shared = Shared::open().await?;
+    let program = shared.world.rebalancer_for("consumer");
+    let run = program
+        .env("KUBE_NAMESPACE", "nowhere")
+        .ends_with(1)
+        .await?;
+    run.assert_says(&run.error(), &["the namespace itself does not exist"]);
+    Ok(())
+}
+
+#[rstest]
+#[case("app in (", 1)]
+#[case("app=nobody", 0)]
+#[tokio::test]
+async fn a_label_selector_is_asked_for_as_well(
+    #[case] selector: &str,
+    #[case] code: i32,
+) -> Result<()> {
+    let shared = Shared::open().await?;
+    let program = shared.world.rebalancer_for("consumer");
+    let run = program
+        .env("KUBE_LABEL_SELECTOR", selector)
+        .ends_with(code)
+        .await?;
+    if code == 0 {
+        run.held("no_ready_pods");
+    } else {
+        run.assert_says(&run.error(), &["KUBE_LABEL_SELECTOR", selector]);
+    }
+    Ok(())
+}

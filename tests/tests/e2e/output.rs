@@ -1,0 +1,193 @@
+//! What is written to standard output.
+
+use ::harness::{Rebalancer, Result, Run};
+use rebalancer_cli::settings::SETTINGS;
+use serde_json::{Value, json};
+
+use crate::support::{RunExt as _, shared::Shared};
+
+/// Six pods around a target of 0.7: the worked example.
+const EXAMPLE: &str = r#"{"target":0.7,"pods":[{"name":"a","load":1.2},{"name":"b","load":1.1},{"name":"c","load":0.8},{"name":"d","load":0.6},{"name":"e","load":0.4},{"name":"f","load":0.3}]}"#;
+
+async fn decide(stdin: &str, output: &str, minimum: &str) -> Result<Run> {
+    Rebalancer::new()
+        .args(["decide", "--snapshot", "-", "--output", output])
+        .env("MINIMUM_PODS_REQUIRED", minimum)
+        .stdin(stdin)
+        .run()
+        .await
+}
+
+#[tokio::test]
+async fn the_worked_example_rotates_with_a_minimum_of_two() -> Result<()> {
+    let run = decide(EXAMPLE, "json", "2").await?;
+    assert_eq!(run.code, Some(0), "{run}");
+    let decision: Value = run.json()?;
+    assert_eq!(decision["decision"]["action"], "rotate", "{run}");
+    let victims = decision["victims"].as_array().unwrap();
+    let names: Vec<_> = victims
+        .iter()
+        .map(|victim| victim["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["a", "b", "f", "e"], "{run}");
+    let improvement = decision["analysis"]["improvement_percent"]
+        .as_f64()
+        .unwrap();
+    assert_eq!(format!("{improvement:.1}"), "34.8");
+    let message = decision["decision"]["message"].as_str().unwrap();
+    assert!(message.contains("34.8 %"), "{run}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_worked_example_holds_with_the_default_minimum() -> Result<()> {
+    let run = decide(EXAMPLE, "json", "").await?;
+    assert_eq!(run.code, Some(0), "{run}");
+    let decision: Value = run.json()?;
+    assert_eq!(decision["decision"]["reason"], "minimum_pods", "{run}");
+    let message = decision["decision"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("4 of 6 ready pods out at once would leave 2"),
+        "{run}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_of_snapshots_gives_a_stream_of_decisions() -> Result<()> {
+    let run = decide(&format!("{EXAMPLE}\n").repeat(3), "json", "2").await?;
+    assert_eq!(run.code, Some(0), "{run}");
+    let alone: Value = decide(EXAMPLE, "json", "2").await?.json()?;
+    let lines: Vec<Value> = run
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines, vec![alone; 3]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_snapshot_is_refused() -> Result<()> {
+    for (text, says) in [
+        ("", "there is none"),
+        ("[]", "snapshot number 1 of standard input"),
+        (r#"{"target":0.7,"podz":[]}"#, "podz"),
+        (r#"{"target":0.7,"pods":[{"name":"a","load":-1}]}"#, "-1"),
+    ] {
+        let run = decide(text, "json", "2").await?;
+        assert_eq!(run.code, Some(1), "{text}: {run}");
+        assert!(run.stderr.contains(says), "{text}: {run}");
+        assert_eq!(run.stdout, "", "{text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn json_and_yaml_are_the_same_document() -> Result<()> {
+    let json: Value = decide(EXAMPLE, "json", "2").await?.json()?;
+    let yaml = decide(EXAMPLE, "yaml", "2").await?.stdout;
+    assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), json);
+
+    let shared = Shared::open().await?;
+    let program = shared.world.rebalancer_for("consumer").arg("plan");
+    let json = program.clone().ends_with(0).await?.report();
+    let yaml = program.env("OUTPUT", "yaml").run().await?;
+    let mut yaml: Value = serde_saphyr::from_str(&yaml.stdout).unwrap();
+    assert_eq!(yaml["schema"], "rebalancer/report/v1");
+    assert_eq!(shape(&yaml), shape(&json));
+    assert_eq!(
+        yaml["workloads"][0]["victims"]
+            .take()
+            .as_array()
+            .unwrap()
+            .len(),
+        4
+    );
+    Ok(())
+}
+
+/// The document without what differs from one run to the next.
+fn shape(document: &Value) -> Value {
+    match document {
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| (key.clone(), shape(value)))
+            .collect(),
+        Value::Array(items) => items.iter().map(shape).collect(),
+        Value::Number(_) => json!("number"),
+        Value::String(_) => json!("text"),
+        Value::Null => json!("number"),
+        Value::Bool(value) => json!(value),
+    }
+}
+
+#[tokio::test]
+async fn the_table_shows_every_pod_and_ends_with_the_decision() -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, pods) = shared.skewed().await?;
+    let program = shared.world.rebalancer(&consumer).arg("plan");
+    for program in [program.clone(), program.env("NO_COLOR", "1")] {
+        let run = program.run().await?;
+        assert_eq!(run.code, Some(0), "{run}");
+        assert!(!run.stdout.contains('\x1b'), "{run}");
+        for pod in &pods {
+            let of_pod = |line: &&str| line.starts_with(&format!("{} ", pod.name));
+            let line = run.stdout.lines().find(of_pod).unwrap();
+            let load = pod.load.unwrap();
+            let role = match load {
+                load if load > 1.05 => "hottest",
+                load if load < 0.4 => "coldest",
+                _ => "",
+            };
+            assert!(line.contains(role) && line.contains('█'), "{line}");
+            assert!(line.ends_with("yes"), "{line}");
+        }
+        let last = run.stdout.lines().last().unwrap();
+        assert!(last.starts_with("ROTATE: evict 4 of 8 pods"), "{run}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_table_says_what_failed() -> Result<()> {
+    let shared = Shared::open().await?;
+    let program = shared.world.rebalancer_for("disagreed").arg("plan");
+    let run = program.run().await?;
+    assert_eq!(run.code, Some(1), "{run}");
+    assert!(
+        run.stdout.contains("✗ several CPU targets that disagree"),
+        "{run}"
+    );
+    assert!(run.stdout.contains("HOLD (target_unknown)"), "{run}");
+    let run = shared.world.rebalancer_for("nobody").run().await?;
+    assert_eq!(run.code, Some(1), "{run}");
+    assert!(
+        run.stdout
+            .contains("error: there is no Deployment \"nobody\""),
+        "{run}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn version_and_help_go_to_standard_output() -> Result<()> {
+    let version = Rebalancer::new().arg("--version").run().await?;
+    assert_eq!(version.code, Some(0), "{version}");
+    assert_eq!(
+        version.stdout,
+        format!("rebalancer {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    for args in [&["--help"][..], &["run", "--help"], &["plan", "--help"]] {
+        let help = Rebalancer::new().args(args).run().await?;
+        assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""), "{help}");
+        assert!(!help.stdout.contains('\x1b'), "{help}");
+        for setting in SETTINGS {
+            let flag = format!("--{}", setting.flag());
+            let variable = format!("[env: {}]", setting.env);
+            let both = help.stdout.contains(&flag) && help.stdout.contains(&variable);
+            assert!(both, "{args:?} lacks {}: {help}", setting.env);
+        }
+    }
+    Ok(())
+}

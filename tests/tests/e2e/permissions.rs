@@ -1,0 +1,291 @@
+//! The rights: those of `deploy/` are enough, and each that is missing is named.
+
+use std::{collections::BTreeSet, fmt, path::PathBuf};
+
+use ::harness::{Account, AuditEntry, Rebalancer, Result, Workload, WorkloadSpec, World};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
+use rebalancer_k8s::{Need, PERMISSIONS};
+use rstest::rstest;
+
+use crate::support::{RunExt as _, account, assert_untouched, shared::Shared, skewed};
+
+/// One verb on one resource.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Right {
+    verb: String,
+    group: String,
+    resource: String,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)
+    }
+}
+
+fn manifest() -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/kubernetes.yaml");
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The rights of a manifest's Role.
+fn granted(manifest: &str) -> BTreeSet<Right> {
+    let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(manifest).unwrap();
+    let role = documents
+        .into_iter()
+        .find(|document| document["kind"] == "Role");
+    let role: Role = serde_json::from_value(role.unwrap()).unwrap();
+    role.rules.unwrap().iter().flat_map(rights).collect()
+}
+
+fn rights(rule: &PolicyRule) -> Vec<Right> {
+    let groups = rule.api_groups.as_deref().unwrap_or_default();
+    let resources = rule.resources.as_deref().unwrap_or_default();
+    let mut rights = Vec::new();
+    for (group, resource, verb) in groups.iter().flat_map(|group| {
+        let of_resource =
+            move |resource| rule.verbs.iter().map(move |verb| (group, resource, verb));
+        resources.iter().flat_map(of_resource)
+    }) {
+        rights.push(Right {
+            verb: verb.clone(),
+            group: group.clone(),
+            resource: resource.clone(),
+        });
+    }
+    rights
+}
+
+/// What the adapter says it needs for that.
+fn needed(needs: &[Need]) -> BTreeSet<Right> {
+    let of = PERMISSIONS.iter().filter(|rule| needs.contains(&rule.need));
+    of.map(|rule| Right {
+        verb: rule.verb.to_owned(),
+        group: rule.group.to_owned(),
+        resource: rule.resource.to_owned(),
+    })
+    .collect()
+}
+
+const DEPLOYMENT: [Need; 4] = [
+    Need::Always,
+    Need::Deployment,
+    Need::Autoscalers,
+    Need::Evict,
+];
+
+/// The actions of an account, in the words of [`Right`]'s display.
+fn used(calls: &[AuditEntry]) -> BTreeSet<String> {
+    calls.iter().map(AuditEntry::action).collect()
+}
+
+/// An account with these rights and no other.
+async fn with_rights(world: &World, name: &str, rights: &BTreeSet<Right>) -> Result<Account> {
+    let rules: Vec<String> = rights
+        .iter()
+        .map(|right| {
+            let Right {
+                verb,
+                group,
+                resource,
+            } = right;
+            format!("{{apiGroups: ['{group}'], resources: [{resource}], verbs: [{verb}]}}")
+        })
+        .collect();
+    account(world, name, &format!("[{}]", rules.join(", "))).await
+}
+
+fn program(world: &World, workload: &Workload<'_>, account: &Account) -> Rebalancer {
+    let program = world.rebalancer(workload);
+    program.env("KUBECONFIG", &account.kubeconfig)
+}
+
+#[test]
+fn the_role_grants_what_the_adapter_needs_and_no_more() {
+    let mut needs = DEPLOYMENT.to_vec();
+    needs.push(Need::StatefulSet);
+    assert_eq!(granted(&manifest()), needed(&needs));
+}
+
+/// The rules that stand in comments, for those who want more.
+#[test]
+fn the_role_shows_every_optional_right() {
+    let uncommented: String = manifest()
+        .lines()
+        .map(|line| {
+            let rule = ["  # - apiGroups", "  #   resources", "  #   verbs"];
+            let is_rule = rule.iter().any(|start| line.starts_with(start));
+            let line = if is_rule {
+                line.replacen("# ", "", 1)
+            } else {
+                line.to_owned()
+            };
+            line + "\n"
+        })
+        .collect();
+    let mut all = granted(&uncommented);
+    all.retain(|right| right.group != "argoproj.io");
+    let mut needs = DEPLOYMENT.to_vec();
+    needs.extend([Need::StatefulSet, Need::Delete, Need::Suggestions]);
+    assert_eq!(all, needed(&needs));
+}
+
+/// As the CronJob would run, but for the address of the metrics and the workload.
+#[tokio::test]
+async fn the_rights_of_the_manifests_are_enough_and_all_used() -> Result<()> {
+    let world = World::start().await?;
+    world.apply(&manifest()).await?;
+    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let (account, environment) = world.cron_job("pod-rebalancer").await?;
+    let namespace = ("KUBE_NAMESPACE".to_owned(), world.namespace().to_owned());
+    assert!(environment.contains(&namespace), "{environment:?}");
+    let cron_job = Rebalancer::new()
+        .envs(environment)
+        .env("PROMETHEUS_ENDPOINT", world.prometheus().url())
+        .env("KUBECONFIG", &account.kubeconfig)
+        .env("DEPLOYMENT_NAME", consumer.name())
+        .env("METRICS_TIME_WINDOW", "10s");
+    // As it is delivered it only shows what it would do.
+    let before = consumer.pods().await?;
+    let run = cron_job.clone().ends_with(0).await?;
+    assert_eq!(run.report()["dry_run"], true);
+    assert_untouched(&consumer, &before).await?;
+
+    let run = cron_job.env("DRY_RUN", "false").ends_with(0).await?;
+    assert_eq!(run.outcomes(), ["evicted"; 4]);
+    consumer.wait_ready().await?;
+    let of_deployment = needed(&DEPLOYMENT).iter().map(Right::to_string).collect();
+    assert_eq!(used(&world.audit(&account)?), of_deployment);
+
+    let keeper = world
+        .create(WorkloadSpec::stateful_set("keeper").pods(2))
+        .await?;
+    let run = program(&world, &keeper, &account)
+        .env("COOLDOWN", "1h")
+        .ends_with(0)
+        .await?;
+    run.held("group_not_settled");
+    let calls = world.audit(&account)?;
+    assert!(calls.iter().all(|call| call.code < 300), "{calls:?}");
+    let all = granted(&manifest()).iter().map(Right::to_string).collect();
+    assert_eq!(used(&calls), all);
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_right_that_is_missing_is_named_and_nobody_is_evicted() -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, before) = shared.skewed().await?;
+    let all = needed(&DEPLOYMENT);
+    for (number, missing) in all.iter().enumerate() {
+        let mut rights = all.clone();
+        rights.remove(missing);
+        let name = format!("without-{number}");
+        let account = with_rights(&shared.world, &name, &rights).await?;
+        // Should it evict all the same, then only in a dry run: others need these pods.
+        let program = program(&shared.world, &consumer, &account).env("DRY_RUN", "true");
+        let run = match missing.to_string().as_str() {
+            // What is asked for after the decision cannot be known before.
+            "create pods/eviction" | "get pods" => program.ends_with(3).await?,
+            _ => program.ends_with(1).await?,
+        };
+        let Right {
+            verb,
+            group,
+            resource,
+        } = missing;
+        let grant = format!("grant verb `{verb}` on `{resource}` in API group `\"{group}\"`");
+        run.assert_says(&run.0.stdout.replace("\\\"", "\""), &[&grant]);
+        run.assert_says(&run.0.stderr.replace("\\\"", "\""), &[&grant]);
+        assert!(!run.outcomes().contains(&"evicted".to_owned()), "{}", run.0);
+    }
+    assert_untouched(&consumer, &before).await
+}
+
+#[tokio::test]
+async fn a_refused_eviction_ends_the_run_at_once() -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, before) = shared.skewed().await?;
+    let mut rights = needed(&DEPLOYMENT);
+    rights.retain(|right| right.verb != "create");
+    let account = with_rights(&shared.world, "reader", &rights).await?;
+    let run = program(&shared.world, &consumer, &account)
+        .ends_with(3)
+        .await?;
+    assert_eq!(run.workload()["execution"]["stopped"], "forbidden");
+    let left = "not_attempted";
+    assert_eq!(run.outcomes(), ["failed", left, left, left]);
+    let calls = shared.world.audit(&account)?;
+    let refused = calls.iter().filter(|call| call.code == 403);
+    assert_eq!(refused.count(), 1, "{calls:?}");
+    assert_untouched(&consumer, &before).await
+}
+
+/// What is not granted by default is named as well where it is asked for.
+#[rstest]
+#[case::delete(&[("EVICTION_METHOD", "delete")], 3, "grant verb `delete` on `pods`")]
+#[case::stateful_set(&[("WORKLOAD_KIND", "StatefulSet")], 1, "grant verb `get` on `statefulsets`")]
+#[case::another_kind(&[("WORKLOAD_KIND", "ReplicaSet.v1.apps")], 1, "grant verb `get` on `replicasets")]
+#[tokio::test]
+async fn a_right_that_a_setting_needs_is_named(
+    #[case] settings: &[(&str, &str)],
+    #[case] code: i32,
+    #[case] says: &str,
+) -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, before) = shared.skewed().await?;
+    let name = format!(
+        "kind-{code}-{}",
+        settings[0].1.to_lowercase().replace('.', "-")
+    );
+    let account = with_rights(&shared.world, &name, &needed(&DEPLOYMENT)).await?;
+    let program = program(&shared.world, &consumer, &account).env("DRY_RUN", "true");
+    let run = program
+        .envs(settings.iter().copied())
+        .ends_with(code)
+        .await?;
+    run.assert_says(&run.0.stderr, &[says]);
+    assert_untouched(&consumer, &before).await
+}
+
+#[tokio::test]
+async fn the_rights_to_the_autoscalers_are_not_needed_with_a_target_from_elsewhere() -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, _) = shared.skewed().await?;
+    let rights = needed(&[Need::Always, Need::Deployment]);
+    let account = with_rights(&shared.world, "without-autoscalers", &rights).await?;
+    let program = program(&shared.world, &consumer, &account).arg("plan");
+    let fixed = program
+        .clone()
+        .env("TARGET_CORES", "0.7")
+        .ends_with(0)
+        .await?;
+    let metrics = program
+        .env("TARGET_SOURCE", "prometheus")
+        .ends_with(0)
+        .await?;
+    assert_eq!(fixed.victims().len(), 4);
+    assert_eq!(metrics.victims(), fixed.victims());
+    Ok(())
+}
+
+/// Without the right to look around the message is only poorer.
+#[tokio::test]
+async fn a_workload_that_does_not_exist_is_named_without_the_right_to_list() -> Result<()> {
+    let shared = Shared::open().await?;
+    let account = with_rights(&shared.world, "short-sighted", &needed(&DEPLOYMENT)).await?;
+    let run = shared
+        .world
+        .rebalancer_for("consumr")
+        .env("KUBECONFIG", &account.kubeconfig)
+        .ends_with(1)
+        .await?;
+    run.assert_says(
+        &run.error(),
+        &[
+            "there is no Deployment \"consumr\"",
+            "this account may not list",
+        ],
+    );
+    Ok(())
+}

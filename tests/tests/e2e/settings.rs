@@ -1,0 +1,223 @@
+//! Settings that cannot be used: one line each that names the setting, and nothing is sent.
+
+use ::harness::{FaultServer, Rebalancer, Result, Run};
+use rebalancer_cli::settings::{SETTINGS, by_env};
+use rstest::rstest;
+use serde_json::Value;
+
+/// A setting and a text that it cannot be.
+const BAD: &[(&str, &str)] = &[
+    ("COOLDOWN", "-1s"),
+    ("COOLDOWN", "5"),
+    ("DRY_RUN", "maybe"),
+    ("EVICTION_METHOD", "kill"),
+    ("EVICTION_TIMEOUT", "soon"),
+    ("FRESHNESS_QUERY", "time()"),
+    ("GRACE_PERIOD", "1500ms"),
+    ("KUBE_NAMESPACE", "Not A Namespace"),
+    ("DEPLOYMENT_NAME", "a/b"),
+    ("LOG_FORMAT", "xml"),
+    ("LOG_LEVEL", "loud"),
+    ("MAXIMUM_SAMPLE_AGE", "0s"),
+    ("MAX_UNAVAILABLE", "0"),
+    ("MAX_UNAVAILABLE", "150%"),
+    ("METRICS_TIME_WINDOW", "0s"),
+    ("METRICS_TIME_WINDOW", "5 minutes"),
+    ("MINIMUM_COVERAGE_PERCENT", "200"),
+    ("MINIMUM_IMPROVEMENT_PERCENT", "-1"),
+    ("MINIMUM_IMPROVEMENT_PERCENT", "10%"),
+    ("MINIMUM_PODS_REQUIRED", "0"),
+    ("MINIMUM_PODS_REQUIRED", "2.5"),
+    ("MINIMUM_POD_AGE", "old"),
+    ("OUTPUT", "csv"),
+    ("PROMETHEUS_CA_FILE", "/nowhere/ca.pem"),
+    ("PROMETHEUS_ENDPOINT", "ftp://prometheus"),
+    ("PROMETHEUS_ENDPOINT", "prometheus:9090"),
+    ("PROMETHEUS_HEADERS", "X-Scope-OrgID"),
+    ("PROMETHEUS_HEADERS", "X Scope=a"),
+    ("PROMETHEUS_PASSWORD_FILE", "/nowhere/password"),
+    ("PROMETHEUS_TIMEOUT", "30"),
+    ("PROMETHEUS_USERNAME", "me"),
+    ("READY_TIMEOUT", "0s"),
+    ("REBALANCE_TOP_K_PODS", "0"),
+    ("REBALANCE_TOP_K_PODS", "two"),
+    ("STRATEGY", "random"),
+    ("TARGET_CORES", "0"),
+    ("TARGET_CORES", "700m"),
+    ("TARGET_SOURCE", "datadog"),
+    ("TOLERANCE_MULTIPLIER", "0.9"),
+    ("TOLERANCE_MULTIPLIER", "NaN"),
+    ("WORKLOAD_KIND", "DaemonSet"),
+];
+
+/// Settings of which every text is a possible one until a server has seen it.
+const FREE: [&str; 7] = [
+    "CONTAINER_NAME",
+    "HPA_PREFIX",
+    "KUBE_CONTEXT",
+    "KUBE_LABEL_SELECTOR",
+    "LOAD_QUERY",
+    "PROMETHEUS_BEARER_TOKEN_FILE",
+    "PROMETHEUS_CA_FILE",
+];
+
+/// The required ones; the kubeconfig leads nowhere.
+fn program(server: &FaultServer) -> Rebalancer {
+    Rebalancer::new()
+        .env("PROMETHEUS_ENDPOINT", server.url())
+        .env("KUBE_NAMESPACE", "default")
+        .env("DEPLOYMENT_NAME", "consumer")
+        .env("KUBECONFIG", "/nowhere/kubeconfig")
+}
+
+/// The messages of the log.
+fn messages(run: &Run) -> Vec<String> {
+    run.stderr
+        .lines()
+        .map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{run}"));
+            line["msg"].as_str().unwrap().to_owned()
+        })
+        .collect()
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Layer {
+    Environment,
+    Flag,
+    File,
+}
+
+#[rstest]
+#[case(Layer::Environment)]
+#[case(Layer::Flag)]
+#[case(Layer::File)]
+#[tokio::test]
+async fn every_bad_setting_is_one_line_that_names_it(#[case] layer: Layer) -> Result<()> {
+    let server = FaultServer::html(200, "").await?;
+    let mut wrong = Vec::new();
+    for (env, text) in BAD {
+        let setting = by_env(env).unwrap();
+        let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+        let program = program(&server);
+        let (program, name) = match layer {
+            Layer::Environment => (program.env(env, text), setting.env.to_owned()),
+            Layer::Flag => {
+                let flag = format!("--{}", setting.flag());
+                (program.arg(format!("{flag}={text}")), flag)
+            }
+            Layer::File => {
+                std::fs::write(file.path(), format!("{}: '{text}'\n", setting.key())).unwrap();
+                let program = program.without_env(env).arg("--config").arg(file.path());
+                (
+                    program,
+                    format!("`{}` in {}", setting.key(), file.path().display()),
+                )
+            }
+        };
+        let run = program.run().await?;
+        let messages = if run.stderr.starts_with('{') {
+            messages(&run)
+        } else {
+            vec![]
+        };
+        let says = [name.as_str(), setting.env].iter().any(|name| {
+            messages
+                .first()
+                .is_some_and(|message| message.contains(name))
+        });
+        if run.code != Some(2) || messages.len() != 1 || !says || !run.stdout.is_empty() {
+            wrong.push(format!("{env}={text} ({name}): {run}\n"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.concat()
+    );
+    assert_eq!(server.requests(), [], "something was sent");
+    Ok(())
+}
+
+#[test]
+fn the_table_has_every_setting() {
+    for setting in SETTINGS {
+        let bad = BAD.iter().any(|(env, _)| *env == setting.env);
+        assert!(bad || FREE.contains(&setting.env), "{}", setting.env);
+    }
+}
+
+#[tokio::test]
+async fn what_is_required_and_missing_is_named_all_at_once() -> Result<()> {
+    let run = Rebalancer::new().env("DRY_RUN", "maybe").run().await?;
+    assert_eq!(run.code, Some(2), "{run}");
+    let messages = messages(&run);
+    for name in [
+        "KUBE_NAMESPACE is required",
+        "DEPLOYMENT_NAME is required",
+        "PROMETHEUS_ENDPOINT is required",
+        "DRY_RUN: `maybe`",
+    ] {
+        let of = messages.iter().filter(|message| message.starts_with(name));
+        assert_eq!(of.count(), 1, "{name}: {run}");
+    }
+    assert_eq!(messages.len(), 4, "{run}");
+    Ok(())
+}
+
+#[rstest]
+#[case(
+    ".yaml",
+    "tolerence_multiplier: 2",
+    "did you mean `tolerance_multiplier`?"
+)]
+#[case(".toml", "dry_runn = true", "did you mean `dry_run`?")]
+#[case(
+    ".yaml",
+    "tolerance_multiplier: [2]",
+    "`tolerance_multiplier` must be a single value"
+)]
+#[case(".yaml", "a: b: c", "cannot use the configuration file")]
+#[tokio::test]
+async fn a_file_with_a_mistake_is_refused(
+    #[case] suffix: &str,
+    #[case] text: &str,
+    #[case] says: &str,
+) -> Result<()> {
+    let server = FaultServer::html(200, "").await?;
+    let file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
+    std::fs::write(file.path(), format!("{text}\n")).unwrap();
+    for program in [
+        program(&server).arg("--config").arg(file.path()),
+        program(&server).env("REBALANCER_CONFIG", file.path()),
+    ] {
+        let run = program.run().await?;
+        assert_eq!(run.code, Some(2), "{run}");
+        let messages = messages(&run);
+        assert_eq!(messages.len(), 1, "{run}");
+        assert!(messages[0].contains(says), "{run}");
+        let path = file.path().display().to_string();
+        assert!(messages[0].contains(&path), "{run}");
+    }
+    assert_eq!(server.requests(), []);
+    Ok(())
+}
+
+#[rstest]
+#[case(&["--tolerence-multiplier", "2"], "--tolerance-multiplier")]
+#[case(&["paln"], "plan")]
+#[case(&["decide"], "--snapshot")]
+#[case(&["demo", "--seed", "x"], "--seed")]
+#[case(&["demo", "--assignor", "random"], "sticky")]
+#[tokio::test]
+async fn a_mistake_on_the_command_line_is_explained(
+    #[case] args: &[&str],
+    #[case] says: &str,
+) -> Result<()> {
+    let run = Rebalancer::new().args(args).run().await?;
+    assert_eq!(run.code, Some(2), "{run}");
+    assert!(run.stderr.contains(says), "{run}");
+    assert_eq!(run.stdout, "");
+    Ok(())
+}

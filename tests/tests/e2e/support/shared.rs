@@ -1,0 +1,127 @@
+//! Workloads that cases share which change nothing: made and measured once.
+
+use ::harness::{PodView, Result, Target, Workload, WorkloadSpec, World, annotation};
+use futures::future::try_join_all;
+use tokio::sync::OnceCell;
+
+use super::SKEWED;
+
+const NAMESPACE: &str = "shared";
+
+/// The namespace of the shared workloads.
+pub(crate) struct Shared {
+    pub(crate) world: World,
+}
+
+impl Shared {
+    /// Opens it; the first one makes it.
+    pub(crate) async fn open() -> Result<Self> {
+        static MADE: OnceCell<Result<()>> = OnceCell::const_new();
+        if let Err(error) = MADE.get_or_init(make).await {
+            panic!("the shared workloads could not be made: {error}");
+        }
+        let world = World::reopen(NAMESPACE).await?;
+        Ok(Self { world })
+    }
+
+    /// Has the loads of [`SKEWED`], and an autoscaler that aims at 0.7 cores.
+    pub(crate) async fn skewed(&self) -> Result<(Workload<'_>, Vec<PodView>)> {
+        let workload = self.world.workload(skewed());
+        let pods = workload.pods().await?;
+        Ok((workload, pods))
+    }
+
+    /// One of the others.
+    pub(crate) fn workload(&self, name: &str) -> Workload<'_> {
+        let (spec, _) = others()
+            .into_iter()
+            .find(|(spec, _)| spec.name() == name)
+            .unwrap();
+        self.world.workload(spec)
+    }
+}
+
+fn skewed() -> WorkloadSpec {
+    WorkloadSpec::deployment("consumer").loads(SKEWED)
+}
+
+/// The other workloads, each with the autoscalers that aim at it.
+fn others() -> Vec<(WorkloadSpec, Vec<(&'static str, Target)>)> {
+    let of = |name: &str| {
+        WorkloadSpec::deployment(name)
+            .loads([0.5; 3])
+            .request("500m")
+    };
+    let of_container = |container: &str| Target::ContainerUtilization(container.into(), 80);
+    vec![
+        (
+            of("balanced")
+                .loads([0.72, 0.68, 0.7, 0.75, 0.65])
+                .request("1"),
+            vec![("balanced", Target::Utilization(70))],
+        ),
+        (
+            of("unmeasured").annotation(annotation::UNMEASURED, "true"),
+            vec![("unmeasured", Target::Utilization(70))],
+        ),
+        (of("without-autoscaler"), vec![]),
+        (
+            of("disagreed"),
+            vec![
+                ("of-the-team", Target::Utilization(70)),
+                ("of-the-platform", Target::Utilization(50)),
+            ],
+        ),
+        (
+            of("average"),
+            vec![("average", Target::AverageValue("600m".into()))],
+        ),
+        (
+            of("contained"),
+            vec![("contained", of_container("contained"))],
+        ),
+        (
+            of("beside").sidecar("proxy", Some("100m")),
+            vec![("beside", of_container("proxy"))],
+        ),
+        (
+            of("accompanied").sidecar("proxy", Some("100m")),
+            vec![("accompanied", Target::Utilization(70))],
+        ),
+        (
+            of("modest").without_request(),
+            vec![("modest", Target::Utilization(70))],
+        ),
+        (of("named-after"), vec![]),
+    ]
+}
+
+async fn make() -> Result<()> {
+    let world = World::named(NAMESPACE).await?;
+    let consumer = async {
+        let consumer = world.create(skewed()).await?;
+        world.autoscale(&consumer, Target::Utilization(70)).await?;
+        consumer.wait_measured().await
+    };
+    let others = try_join_all(others().into_iter().map(|(spec, autoscalers)| {
+        let world = &world;
+        async move {
+            let workload = world.create(spec).await?;
+            for (name, target) in autoscalers {
+                world.autoscale_named(name, &workload, target).await?;
+            }
+            workload.wait_measured().await
+        }
+    }));
+    // An autoscaler that says by its name alone whom it is for.
+    let elsewhere = world.workload(WorkloadSpec::deployment("elsewhere"));
+    let prefixed = world.autoscale_named(
+        "keda-hpa-named-after",
+        &elsewhere,
+        Target::AverageValue("900m".into()),
+    );
+    let (consumer, others, prefixed) = tokio::join!(consumer, others, prefixed);
+    consumer?;
+    others?;
+    prefixed
+}

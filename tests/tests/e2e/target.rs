@@ -1,0 +1,99 @@
+//! The target, from every kind of autoscaler.
+
+use ::harness::{Rebalancer, Result};
+use rstest::rstest;
+
+use crate::support::{Outcome, RunExt as _, shared::Shared};
+
+fn plan(shared: &Shared, workload: &str) -> Rebalancer {
+    let program = shared.world.rebalancer_for(workload);
+    program.arg("plan").env("MINIMUM_PODS_REQUIRED", "1")
+}
+
+fn target(run: &Outcome) -> f64 {
+    run.workload()["analysis"]["target"].as_f64().unwrap()
+}
+
+#[rstest]
+// 70 % of 1 core; of 500m without what the sidecar requests, which is said.
+#[case("consumer", 0.7, &["70 %", "mean request 1.000 cores"])]
+#[case("accompanied", 0.35, &["other containers of the pods request 0.100 cores more"])]
+#[case("average", 0.6, &["HorizontalPodAutoscaler average"])]
+#[case("contained", 0.4, &["80 %", "container contained"])]
+#[tokio::test]
+async fn it_comes_from_the_autoscaler(
+    #[case] workload: &str,
+    #[case] expected: f64,
+    #[case] says: &[&str],
+) -> Result<()> {
+    let shared = Shared::open().await?;
+    let run = plan(&shared, workload).ends_with(0).await?;
+    assert!((target(&run) - expected).abs() < 1e-9, "{}", run.0);
+    let check = run.check("target");
+    run.assert_says(check["message"].as_str().unwrap(), says);
+    Ok(())
+}
+
+#[rstest]
+#[case("consumer")]
+#[case("average")]
+#[case("contained")]
+#[tokio::test]
+async fn kube_state_metrics_give_the_same_one(
+    #[case] workload: &str,
+    #[values(false, true)] victoria_metrics: bool,
+) -> Result<()> {
+    let shared = Shared::open().await?;
+    let server = if victoria_metrics {
+        shared.world.victoria_metrics()
+    } else {
+        shared.world.prometheus()
+    };
+    let program = plan(&shared, workload).env("PROMETHEUS_ENDPOINT", server.url());
+    let kubernetes = program.clone().ends_with(0).await?;
+    let metrics = program
+        .env("TARGET_SOURCE", "prometheus")
+        .ends_with(0)
+        .await?;
+    assert_eq!(target(&metrics), target(&kubernetes));
+    assert_eq!(metrics.victims(), kubernetes.victims());
+    Ok(())
+}
+
+#[rstest]
+#[case("without-autoscaler", &["no HorizontalPodAutoscaler scales the workload", "HPA_PREFIX", "TARGET_CORES"])]
+#[case("disagreed", &["disagree", "of-the-team: ", "70 %", "of-the-platform: ", "50 %"])]
+#[case("beside", &["no autoscaler has a CPU metric for container beside", "container proxy"])]
+#[case("modest", &["container modest of pod modest-", "requests no CPU"])]
+#[tokio::test]
+async fn without_one_nobody_is_evicted_and_it_says_what_was_found(
+    #[case] workload: &str,
+    #[case] says: &[&str],
+) -> Result<()> {
+    let shared = Shared::open().await?;
+    let run = plan(&shared, workload).ends_with(1).await?;
+    let message = run.held("target_unknown");
+    run.assert_says(&message, says);
+    // The operator's own word ends the matter.
+    let run = plan(&shared, workload)
+        .env("TARGET_CORES", "0.45")
+        .ends_with(0)
+        .await?;
+    assert_eq!(target(&run), 0.45);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_autoscaler_is_found_by_its_name_where_none_refers_to_the_workload() -> Result<()> {
+    let shared = Shared::open().await?;
+    let program = plan(&shared, "named-after");
+    program.clone().ends_with(1).await?.held("target_unknown");
+    let run = program.env("HPA_PREFIX", "keda-hpa-").ends_with(0).await?;
+    assert_eq!(target(&run), 0.9);
+    let check = run.check("target");
+    run.assert_says(
+        check["message"].as_str().unwrap(),
+        &["keda-hpa-named-after"],
+    );
+    Ok(())
+}
