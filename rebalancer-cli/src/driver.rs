@@ -194,7 +194,9 @@ pub async fn execute(
                 log_answer(&victim, &answer, policy.dry_run);
                 Event::EvictionAnswered(answer)
             }
-            Step::ReadWorkload => Event::WorkloadRead(words(ports.actuator.read_workload().await)),
+            Step::ReadWorkload { enough } => {
+                Event::WorkloadRead(words(ports.actuator.read_workload(enough).await))
+            }
             Step::Wait(duration) => {
                 debug!(seconds = duration.as_secs_f64(), "waiting");
                 tokio::select! {

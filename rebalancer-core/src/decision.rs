@@ -9,7 +9,7 @@ use crate::checks::{self, Check, Finding, Ineligible, Verdict, list_some};
 use crate::model::{Load, Pod, PodUid, Seconds, WorkloadRef};
 use crate::plan::{InvalidPlan, Plan, Role, Victim};
 use crate::policy::{Policy, Strategy};
-use crate::snapshot::{Snapshot, mean, resolve};
+use crate::snapshot::{Snapshot, TargetProblem, mean, resolve};
 use crate::strategy::rotate_outliers::{self, RotateOutliers, rotate_outliers};
 
 /// What to do about a snapshot, and why.
@@ -39,6 +39,33 @@ impl Decision {
             Action::Rotate(plan) => Some(plan),
             Action::Hold(_) => None,
         }
+    }
+
+    /// Something needed is not known or not trusted: the reason to hold says so, or a check whose
+    /// failure does not pass by itself, however many others failed before it. So metrics that
+    /// vanished are seen even while the group never settles.
+    #[must_use]
+    pub fn lacks_knowledge(&self) -> bool {
+        let reason = self.hold_reason();
+        reason.is_some_and(HoldReason::lacks_knowledge)
+            || self
+                .checks
+                .iter()
+                .filter(|check| check.verdict == Verdict::Fail)
+                .any(|check| match &check.finding {
+                    Finding::MetricsComplete { .. } | Finding::MeasuredOnce { .. } => true,
+                    Finding::Target { problem, .. } => {
+                        !matches!(problem, Some(TargetProblem::NoEligiblePods))
+                    }
+                    // New pods are not measured yet, and that passes.
+                    Finding::Coverage { .. }
+                    | Finding::Rollout { .. }
+                    | Finding::Autoscaler { .. }
+                    | Finding::Settled { .. }
+                    | Finding::PodsFound { .. }
+                    | Finding::EligiblePods { .. }
+                    | Finding::MinimumReady { .. } => false,
+                })
     }
 
     /// The reason, when the decision is to hold.
@@ -71,6 +98,8 @@ pub enum HoldReason {
     AutoscalerScaling,
     /// A pod became ready within the cooldown, or is terminating.
     GroupNotSettled,
+    /// Pods are to be there, and none of the workload's was found.
+    NoPodsFound,
     /// The workload has no ready pod.
     NoReadyPods,
     /// The metrics may lack something.
@@ -99,6 +128,7 @@ impl HoldReason {
             Self::RolloutInProgress => "rollout_in_progress",
             Self::AutoscalerScaling => "autoscaler_scaling",
             Self::GroupNotSettled => "group_not_settled",
+            Self::NoPodsFound => "no_pods_found",
             Self::NoReadyPods => "no_ready_pods",
             Self::MetricsPartial => "metrics_partial",
             Self::PodsMeasuredTwice => "pods_measured_twice",
@@ -118,6 +148,7 @@ impl HoldReason {
         match self {
             Self::MetricsPartial
             | Self::PodsMeasuredTwice
+            | Self::NoPodsFound
             | Self::InsufficientCoverage
             | Self::TargetUnknown => true,
             Self::RolloutInProgress
@@ -137,6 +168,7 @@ impl HoldReason {
             Finding::Rollout { .. } => Self::RolloutInProgress,
             Finding::Autoscaler { .. } => Self::AutoscalerScaling,
             Finding::Settled { .. } => Self::GroupNotSettled,
+            Finding::PodsFound { .. } => Self::NoPodsFound,
             Finding::MetricsComplete { .. } => Self::MetricsPartial,
             Finding::MeasuredOnce { .. } => Self::PodsMeasuredTwice,
             Finding::Coverage { percent: None, .. } => Self::NoReadyPods,
@@ -248,6 +280,7 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         checks::rollout(snapshot),
         checks::autoscaler(snapshot),
         checks::settled(snapshot, policy),
+        checks::pods_found(snapshot),
         checks::metrics_complete(snapshot),
         checks::measured_once(snapshot),
         checks::coverage(snapshot, policy),
@@ -268,8 +301,21 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
             .and_then(|outliers| outliers.improvement_percent),
         ..distribution(&loads)
     };
-    let (action, message) = conclude(&checks, outliers.as_ref(), plan, &chosen, &analysis, policy);
     let assessments = assess(pods, reasons, &order, &chosen);
+    let (action, message) = match checks.iter().find(|check| check.verdict == Verdict::Fail) {
+        Some(check) => (
+            Action::Hold(HoldReason::of(&check.finding)),
+            check.message.clone(),
+        ),
+        None => conclude(
+            outliers.as_ref(),
+            plan,
+            &chosen,
+            &assessments,
+            &analysis,
+            policy,
+        ),
+    };
     Decision {
         workload: snapshot.workload().clone(),
         action,
@@ -337,22 +383,15 @@ fn distribution(loads: &[Load]) -> Analysis {
     }
 }
 
-/// The action, and the sentence that says why.
+/// The action when no check failed, and the sentence that says why.
 fn conclude(
-    checks: &[Check],
     outliers: Option<&RotateOutliers>,
     plan: Option<Plan>,
     chosen: &[Victim],
+    pods: &[PodAssessment],
     analysis: &Analysis,
     policy: &Policy,
 ) -> (Action, String) {
-    let failed = |check: &&Check| check.verdict == Verdict::Fail;
-    if let Some(check) = checks.iter().find(failed) {
-        return (
-            Action::Hold(HoldReason::of(&check.finding)),
-            check.message.clone(),
-        );
-    }
     let number = Option::unwrap_or_default;
     let threshold = format!(
         "{:.3} cores ({} × target {:.3})",
@@ -389,16 +428,24 @@ fn conclude(
             );
             (Action::Rotate(plan), message)
         }
-        (Some(rotate_outliers::Verdict::ImprovementTooSmall), _) => (
-            Action::Hold(HoldReason::ImprovementTooSmall),
-            format!(
-                "{} above the threshold of {threshold}, but the pods to rotate are too alike: {}, \
-                 more than {minimum} % is needed",
-                named(Role::Hottest),
-                change(),
-            ),
-        ),
-        // Without a target or without a plan a check has failed above.
+        (Some(rotate_outliers::Verdict::ImprovementTooSmall), _) => {
+            let why = if outliers.is_some_and(|outliers| outliers.coldest == 0) {
+                "but no other pod is eligible to rotate with".into()
+            } else {
+                format!(
+                    "but the pods to rotate are too alike: {}, more than {minimum} % is needed",
+                    change()
+                )
+            };
+            (
+                Action::Hold(HoldReason::ImprovementTooSmall),
+                format!(
+                    "{} above the threshold of {threshold}, {why}",
+                    named(Role::Hottest)
+                ),
+            )
+        }
+        // Without a target or without a plan a check has failed.
         (
             Some(rotate_outliers::Verdict::WithinTolerance | rotate_outliers::Verdict::Rotate)
             | None,
@@ -406,11 +453,30 @@ fn conclude(
         ) => (
             Action::Hold(HoldReason::WithinTolerance),
             format!(
-                "no pod is above the threshold of {threshold}; the most loaded spends {:.3}",
-                number(analysis.max)
+                "no eligible pod is above the threshold of {threshold}; the most loaded spends \
+                 {:.3}{}",
+                number(analysis.max),
+                hot_but_ineligible(pods, analysis.threshold),
             ),
         ),
     }
+}
+
+/// Names the pods above the threshold that may not be victims, with the reasons.
+fn hot_but_ineligible(pods: &[PodAssessment], threshold: Option<f64>) -> String {
+    let mut hot = pods
+        .iter()
+        .take_while(|pod| pod.load.map(Load::get) > threshold)
+        .filter(|pod| !pod.eligible)
+        .map(|pod| {
+            let reasons: Vec<String> = pod.reasons.iter().map(ToString::to_string).collect();
+            format!("{} ({})", pod.name, reasons.join("; "))
+        })
+        .peekable();
+    if hot.peek().is_none() {
+        return String::new();
+    }
+    format!("; above it but not eligible: {}", list_some(hot))
 }
 
 fn assess(
@@ -473,20 +539,41 @@ struct DecisionDocument {
     pods: Vec<PodAssessment>,
 }
 
+/// Why pods are evicted.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+enum RotateReason {
+    /// Pods are above the threshold, and the improvement is above the minimum.
+    AboveThreshold,
+}
+
 /// The action as documents have it.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "action", rename_all = "snake_case")]
 enum ActionDocument {
-    Rotate { message: String },
-    Hold { reason: HoldReason, message: String },
+    Rotate {
+        reason: RotateReason,
+        message: String,
+    },
+    Hold {
+        reason: HoldReason,
+        message: String,
+    },
 }
 
 impl From<Decision> for DecisionDocument {
     fn from(decision: Decision) -> Self {
         let message = decision.message;
         let (action, victims) = match decision.action {
-            Action::Rotate(plan) => (ActionDocument::Rotate { message }, plan.victims().to_vec()),
+            Action::Rotate(plan) => (
+                ActionDocument::Rotate {
+                    reason: RotateReason::AboveThreshold,
+                    message,
+                },
+                plan.victims().to_vec(),
+            ),
             Action::Hold(reason) => (ActionDocument::Hold { reason, message }, Vec::new()),
         };
         Self {
@@ -504,7 +591,7 @@ impl TryFrom<DecisionDocument> for Decision {
     type Error = InvalidPlan;
     fn try_from(document: DecisionDocument) -> Result<Self, Self::Error> {
         let (action, message) = match document.decision {
-            ActionDocument::Rotate { message } => {
+            ActionDocument::Rotate { message, .. } => {
                 let plan = Plan::try_from(document.victims)?;
                 (Action::Rotate(plan), message)
             }

@@ -52,7 +52,10 @@ pub enum Step {
     /// Evict this pod; answer with [`Event::EvictionAnswered`].
     Evict(Victim),
     /// Read the workload; answer with [`Event::WorkloadRead`].
-    ReadWorkload,
+    ReadWorkload {
+        /// A lower bound of the ready pods that is at least this much need not be exact.
+        enough: usize,
+    },
     /// Let this much time pass; answer with [`Event::Elapsed`].
     Wait(Duration),
     /// Nothing: the execution is over.
@@ -279,7 +282,9 @@ impl Execution {
             },
             State::Evicting(victim) => Step::Evict(self.victims[victim].clone()),
             State::Pausing => Step::Wait(self.next_round.saturating_sub(now)),
-            State::Looking { .. } => Step::ReadWorkload,
+            State::Looking { .. } => Step::ReadWorkload {
+                enough: self.ready_before,
+            },
             State::AwaitingReady { until, .. } => Step::Wait(until.saturating_sub(now)),
             State::Done => Step::Done,
         }
@@ -398,7 +403,9 @@ impl Execution {
 
     /// The ready pods there must be for one more eviction.
     fn ready_needed(&self) -> usize {
-        self.policy.minimum_pods.get() + self.pretended + self.in_doubt + 1
+        [self.pretended, self.in_doubt, 1]
+            .into_iter()
+            .fold(self.policy.minimum_pods.get(), usize::saturating_add)
     }
 
     fn stop(&mut self, reason: StopReason, why: String) {
@@ -462,6 +469,11 @@ impl Execution {
                 victim,
                 PodOutcome::Failed,
                 Some("it is no longer ready, so evicting it would move no load".into()),
+            ),
+            Ok(PodState::OptedOut) => self.record(
+                victim,
+                PodOutcome::Failed,
+                Some("an annotation now asks to leave it alone".into()),
             ),
             Ok(PodState::Terminating | PodState::Gone) => {
                 self.record(victim, PodOutcome::AlreadyGone, None);
@@ -546,7 +558,7 @@ impl Execution {
                 format!("the answer was lost, and the pod is gone: {lost}"),
             ),
             // The request may still be on its way, so this is no proof that it failed.
-            Ok(PodState::Present { .. }) => (
+            Ok(PodState::Present { .. } | PodState::OptedOut) => (
                 PodOutcome::Unknown,
                 format!("the answer was lost, and the pod is still there: {lost}"),
             ),

@@ -124,7 +124,7 @@
 //!             evicted.push(victim.name);
 //!             Event::EvictionAnswered(EvictionAnswer::Evicted)
 //!         }
-//!         Step::ReadWorkload => Event::WorkloadRead(Ok(WorkloadState { ready, rollout: None })),
+//!         Step::ReadWorkload { .. } => Event::WorkloadRead(Ok(WorkloadState { ready, rollout: None })),
 //!         Step::Wait(pause) => {
 //!             now += pause;
 //!             Event::Elapsed

@@ -119,6 +119,8 @@ pub enum PodState {
         /// Its Ready condition.
         ready: bool,
     },
+    /// The same pod, which an annotation now asks to leave alone.
+    OptedOut,
     /// The same pod, on its way out.
     Terminating,
     /// No pod of that name, or one with another UID: ours is gone.
@@ -202,11 +204,12 @@ pub trait PodActuator: Send + Sync {
     /// When they could not be counted.
     async fn count_ready(&self, enough: usize) -> Result<usize, PortError>;
 
-    /// The workload between two waves: its ready pods, exactly, and its rollout.
+    /// The workload between two waves: its rollout, and its ready pods as
+    /// [`count_ready`](Self::count_ready) counts them.
     ///
     /// # Errors
     /// When it could not be read.
-    async fn read_workload(&self) -> Result<WorkloadState, PortError>;
+    async fn read_workload(&self, enough: usize) -> Result<WorkloadState, PortError>;
 
     /// Evicts the pod, with its UID as a precondition; in a dry run the server only says what it
     /// would do.

@@ -24,7 +24,7 @@ pub struct Report {
     /// When it ended.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub finished: Timestamp,
-    /// Nothing was to be changed.
+    /// Nothing was to be changed: a dry run, or a plan that was only to be shown.
     pub dry_run: bool,
     /// Every workload of the run.
     pub workloads: Vec<WorkloadReport>,
@@ -85,7 +85,7 @@ impl WorkloadReport {
             Self::Decided(decided) => decided,
         };
         match (&decided.execution, decided.decision.hold_reason()) {
-            (_, Some(reason)) if reason.lacks_knowledge() => RunOutcome::Failed,
+            (_, Some(_)) if decided.decision.lacks_knowledge() => RunOutcome::Failed,
             (_, Some(_)) => RunOutcome::Fine,
             (None, None) => RunOutcome::Planned,
             (Some(execution), None) => match execution.outcome {

@@ -236,8 +236,30 @@ fn the_message_says_which_max_unavailable_does(#[case] pods: usize, #[case] expe
 #[case::balanced(
     example_with(json!({"target": 0.8})),
     "within_tolerance",
-    "no pod is above the threshold of 1.200 cores (1.5 × target 0.800); the most loaded spends \
-     1.200"
+    "no eligible pod is above the threshold of 1.200 cores (1.5 × target 0.800); the most loaded \
+     spends 1.200"
+)]
+#[case::hot_but_young(
+    json!({"target": 0.7, "pods": [
+        {"name": "a", "load": 2.0, "age_seconds": 20}, {"name": "b", "load": 0.6},
+        {"name": "c", "load": 0.5}
+    ]}),
+    "within_tolerance",
+    "no eligible pod is above the threshold of 1.050 cores (1.5 × target 0.700); the most loaded \
+     spends 0.600; above it but not eligible: a (too young: 20 s of at least 300 s)"
+)]
+#[case::nobody_to_rotate_with(
+    json!({"target": 0.7, "pods": [{"name": "a", "load": 2.0}]}),
+    "improvement_too_small",
+    "a above the threshold of 1.050 cores (1.5 × target 0.700), but no other pod is eligible to \
+     rotate with"
+)]
+#[case::strangers_only(
+    json!({"target": 0.7, "pods": [{"name": "a", "load": 2.0, "owned": false}],
+           "rollout": {"generation": 1, "observed_generation": 1, "desired": 2, "current": 2,
+                       "updated": 2}}),
+    "no_pods_found",
+    "0 of 1 selected pods are the workload's, which wants 2: does KUBE_LABEL_SELECTOR match them?"
 )]
 #[case::alike(
     json!({"target": 0.5, "pods": [

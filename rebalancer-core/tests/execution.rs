@@ -107,7 +107,7 @@ impl Story {
             Step::ReadPod(victim) => format!("read {}", victim.name),
             Step::CountReady { enough } => format!("count {enough}"),
             Step::Evict(victim) => format!("evict {}", victim.name),
-            Step::ReadWorkload => "look".into(),
+            Step::ReadWorkload { .. } => "look".into(),
             Step::Wait(pause) => format!("wait {}", pause.as_secs_f64()),
             Step::Done => "done".into(),
         }

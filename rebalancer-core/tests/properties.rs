@@ -327,6 +327,7 @@ proptest! {
                 Finding::Rollout { .. } => "rollout_in_progress",
                 Finding::Autoscaler { .. } => "autoscaler_scaling",
                 Finding::Settled { .. } => "group_not_settled",
+                Finding::PodsFound { .. } => "no_pods_found",
                 Finding::MetricsComplete { .. } => "metrics_partial",
                 Finding::Coverage { .. } if snapshot.ready() == 0 => "no_ready_pods",
                 Finding::Coverage { .. } => "insufficient_coverage",
@@ -455,6 +456,7 @@ fn compare_with_the_reference(
             HoldReason::RolloutInProgress
             | HoldReason::AutoscalerScaling
             | HoldReason::GroupNotSettled
+            | HoldReason::NoPodsFound
             | HoldReason::NoReadyPods
             | HoldReason::MetricsPartial
             | HoldReason::PodsMeasuredTwice

@@ -69,7 +69,7 @@ impl PodActuator for SimActuator {
         Ok(self.world.lock().answer_count_ready())
     }
 
-    async fn read_workload(&self) -> Result<WorkloadState, PortError> {
+    async fn read_workload(&self, _enough: usize) -> Result<WorkloadState, PortError> {
         Ok(self.world.lock().answer_read_workload())
     }
 

@@ -32,7 +32,7 @@ mock! {
         async fn observe(&self) -> Result<WorkloadObservation, PortError>;
         async fn read_pod(&self, pod: &PodRef) -> Result<PodState, PortError>;
         async fn count_ready(&self, enough: usize) -> Result<usize, PortError>;
-        async fn read_workload(&self) -> Result<WorkloadState, PortError>;
+        async fn read_workload(&self, enough: usize) -> Result<WorkloadState, PortError>;
         async fn evict(&self, pod: &PodRef, dry_run: bool) -> EvictionAnswer;
     }
 }

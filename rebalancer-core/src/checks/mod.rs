@@ -8,8 +8,8 @@ pub use pod::Ineligible;
 pub(crate) use pod::{eligibility, ineligible};
 pub use workload::{Check, Finding, Verdict};
 pub(crate) use workload::{
-    autoscaler, changed_since, coverage, measured_once, metrics_complete, minimum_ready, rollout,
-    settled, target,
+    autoscaler, changed_since, coverage, measured_once, metrics_complete, minimum_ready,
+    pods_found, rollout, settled, target,
 };
 
 /// How many things a message names before it stops.

@@ -50,7 +50,7 @@ pub enum Ineligible {
         series: u32,
     },
     /// It is younger than the rate window: its rate is not yet its load.
-    #[error("too young: {age_seconds:.0} s of at least {minimum_seconds:.0} s")]
+    #[error("too young: {} of at least {}", age_seconds.in_words(), minimum_seconds.in_words())]
     TooYoung {
         /// Its age, in seconds.
         age_seconds: Seconds,
@@ -77,7 +77,11 @@ pub enum Ineligible {
 fn stale(age: Option<Seconds>, maximum: Seconds) -> String {
     match age {
         Some(age) => {
-            format!("newest sample {age:.0} s old, at most {maximum:.0} s allowed")
+            format!(
+                "newest sample {} old, at most {} allowed",
+                age.in_words(),
+                maximum.in_words()
+            )
         }
         None => "no recent sample".into(),
     }

@@ -82,6 +82,15 @@ pub enum Finding {
         /// about to join. Older ones that are not ready are broken rather than starting.
         starting: usize,
     },
+    /// Where pods are to be, some were found.
+    PodsFound {
+        /// Pods that the selector matches.
+        selected: usize,
+        /// Those that the workload owns.
+        owned: usize,
+        /// The replicas that the workload wants; `None` when the snapshot does not say.
+        desired: Option<u32>,
+    },
     /// The metrics' answer was complete.
     MetricsComplete {
         /// Why it was not, in the server's words.
@@ -202,12 +211,27 @@ impl fmt::Display for Finding {
                 match (newest, ready_seconds) {
                     (Some(pod), Some(seconds)) => write!(
                         f,
-                        "the last pod to become ready, {pod}, did so {seconds:.0} s ago \
-                         (cooldown {cooldown_seconds:.0} s)"
+                        "the last pod to become ready, {pod}, did so {} ago (cooldown {})",
+                        seconds.in_words(),
+                        cooldown_seconds.in_words()
                     ),
                     (Some(_), None) | (None, Some(_) | None) => {
                         f.write_str("no pod became ready lately")
                     }
+                }
+            }
+            Self::PodsFound {
+                selected,
+                owned,
+                desired,
+            } => {
+                write!(f, "{owned} of {selected} selected pods are the workload's")?;
+                match desired {
+                    Some(desired) if *owned == 0 && *desired > 0 => write!(
+                        f,
+                        ", which wants {desired}: does KUBE_LABEL_SELECTOR match them?"
+                    ),
+                    Some(_) | None => Ok(()),
                 }
             }
             Self::MetricsComplete { partial: None } => f.write_str("the metrics are complete"),
@@ -415,6 +439,22 @@ pub(crate) fn settled(snapshot: &Snapshot, policy: &Policy) -> Check {
             cooldown_seconds: cooldown,
             terminating,
             starting,
+        },
+    )
+}
+
+pub(crate) fn pods_found(snapshot: &Snapshot) -> Check {
+    let selected = snapshot.pods().len();
+    let owned = snapshot.pods().iter().filter(|pod| pod.owned).count();
+    let desired = snapshot.data().rollout.map(|rollout| rollout.desired);
+    // No pods at all are as it should be in a workload that wants none.
+    let expected = selected > 0 || desired.is_some_and(|desired| desired > 0);
+    Check::new(
+        Verdict::pass_if(owned > 0 || !expected),
+        Finding::PodsFound {
+            selected,
+            owned,
+            desired,
         },
     )
 }

@@ -180,6 +180,20 @@ impl From<Duration> for Seconds {
 }
 
 impl Seconds {
+    /// For a person: in seconds, and from two hours or two days up in hours or days.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        const HOUR: f64 = 3600.0;
+        const DAY: f64 = 24.0 * HOUR;
+        if self.0 >= 2.0 * DAY {
+            format!("{:.0} d", self.0 / DAY)
+        } else if self.0 >= 2.0 * HOUR {
+            format!("{:.1} h", self.0 / HOUR)
+        } else {
+            format!("{:.0} s", self.0)
+        }
+    }
+
     /// The same length as a [`Duration`].
     #[must_use]
     pub fn to_duration(self) -> Duration {

@@ -255,7 +255,7 @@ fn answers(step: &Step, event: &Event) -> bool {
         (Step::ReadPod(_), Event::PodRead(_))
             | (Step::CountReady { .. }, Event::ReadyCounted(_))
             | (Step::Evict(_), Event::EvictionAnswered(_))
-            | (Step::ReadWorkload, Event::WorkloadRead(_))
+            | (Step::ReadWorkload { .. }, Event::WorkloadRead(_))
     )
 }
 
@@ -434,7 +434,7 @@ fn drive(
                 }
                 Event::EvictionAnswered(answer)
             }
-            Step::ReadWorkload => {
+            Step::ReadWorkload { .. } => {
                 prop_assert!(!policy.dry_run);
                 match turn.is_broken() {
                     true => Event::WorkloadRead(Err(broken())),
