@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use rebalancer_sim::Assignor;
@@ -137,12 +138,15 @@ pub(crate) fn command() -> Command {
     for group in Group::ALL {
         for setting in SETTINGS.iter().filter(|setting| setting.group == group) {
             let default = match setting.default {
-                "" => "required".to_owned(),
+                "" => "required by run and plan".to_owned(),
                 default => format!("default: {default}"),
             };
             let mut arg = Arg::new(setting.key())
                 .long(setting.flag())
                 .value_name(setting.value)
+                // An empty value is a variable of a script that was not set: to go on without the
+                // setting could turn a dry run into a real one.
+                .value_parser(NonEmptyStringValueParser::new())
                 .global(true)
                 .help_heading(group.heading())
                 .help(format!(
@@ -162,11 +166,8 @@ pub(crate) fn command() -> Command {
     command
 }
 
-/// What was asked for; `environment` for the path of the configuration file.
-pub(crate) fn invocation(
-    matches: &ArgMatches,
-    environment: &HashMap<String, String>,
-) -> Invocation {
+/// What was asked for.
+pub(crate) fn invocation(matches: &ArgMatches) -> Invocation {
     let (name, sub) = matches.subcommand().unwrap_or(("run", matches));
     let path = |id: &str| sub.get_one::<PathBuf>(id).cloned();
     let command = match name {
@@ -200,12 +201,7 @@ pub(crate) fn invocation(
     }
     Invocation {
         command,
-        config: path("config").or_else(|| {
-            environment
-                .get("REBALANCER_CONFIG")
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from)
-        }),
+        config: path("config"),
         flags,
         exit_code: sub.get_flag("exit-code"),
     }
@@ -217,10 +213,7 @@ mod tests {
 
     fn parse(args: &[&str]) -> Invocation {
         let args = std::iter::once("rebalancer").chain(args.iter().copied());
-        invocation(
-            &command().try_get_matches_from(args).unwrap(),
-            &HashMap::new(),
-        )
+        invocation(&command().try_get_matches_from(args).unwrap())
     }
 
     #[test]
@@ -242,6 +235,14 @@ mod tests {
             let invocation = parse(&args);
             assert!(matches!(invocation.command, Task::Plan { save: None }));
             assert_eq!(invocation.flags["output"], "json");
+        }
+    }
+
+    #[test]
+    fn an_empty_flag_is_refused() {
+        for flag in ["--dry-run=", "--minimum-pods-required="] {
+            let args = ["rebalancer", flag];
+            assert!(command().try_get_matches_from(args).is_err(), "{flag}");
         }
     }
 

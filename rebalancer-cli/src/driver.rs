@@ -2,6 +2,8 @@
 //!
 //! It is the same for a real cluster and for a simulated one; only the ports differ.
 
+use std::time::Duration;
+
 use rebalancer_core::execution::{Event, Execution, ExecutionOutcome, ExecutionReport, Step};
 use rebalancer_core::plan::Victim;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
@@ -11,7 +13,7 @@ use rebalancer_core::ports::{
 use rebalancer_core::snapshot::{AssembleSettings, assemble};
 use rebalancer_core::{Decision, Snapshot, decide};
 use tokio::sync::watch;
-use tracing::{debug, error, info, warn};
+use tracing::{Level, debug, enabled, error, info, warn};
 
 /// The ports of one workload, and time.
 #[derive(Clone, Copy)]
@@ -61,10 +63,16 @@ pub async fn observe(
     stop: &mut Stop,
 ) -> Result<Snapshot, ObserveError> {
     let autoscalers = async {
-        if autoscalers_from_metrics {
-            ports.metrics.autoscalers().await
-        } else {
-            Ok(Vec::new())
+        if !autoscalers_from_metrics {
+            return Ok(Vec::new());
+        }
+        match ports.metrics.autoscalers().await {
+            // The target is set: they would only tell whether the workload is being scaled.
+            Err(error) if settings.target.is_some() => {
+                warn!("autoscalers not read: {error}");
+                Ok(Vec::new())
+            }
+            autoscalers => autoscalers,
         }
     };
     let observations = async {
@@ -119,7 +127,7 @@ pub fn decide_and_log(snapshot: &Snapshot, policy: &Policy) -> Decision {
     for check in &decision.checks {
         debug!(verdict = ?check.verdict, detail = check.message, "check");
     }
-    for pod in &decision.pods {
+    for pod in decision.pods.iter().filter(|_| enabled!(Level::DEBUG)) {
         let reasons: Vec<String> = pod.reasons.iter().map(ToString::to_string).collect();
         debug!(
             pod = pod.name,
@@ -181,11 +189,15 @@ pub async fn execute(
         let event = match execution.step(ports.clock.elapsed()) {
             Step::Done => break,
             Step::ReadPod(victim) => {
-                Event::PodRead(words(ports.actuator.read_pod(&victim.reference()).await))
+                let pod = victim.reference();
+                let read = ports.actuator.read_pod(&pod);
+                Event::PodRead(answer(read, ports.clock, stop).await)
             }
             Step::CountReady { enough } => {
-                Event::ReadyCounted(words(ports.actuator.count_ready(enough).await))
+                let count = ports.actuator.count_ready(enough);
+                Event::ReadyCounted(answer(count, ports.clock, stop).await)
             }
+            // Once asked for, an eviction is waited for: it may take effect either way.
             Step::Evict(victim) => {
                 let answer = ports
                     .actuator
@@ -195,7 +207,8 @@ pub async fn execute(
                 Event::EvictionAnswered(answer)
             }
             Step::ReadWorkload { enough } => {
-                Event::WorkloadRead(words(ports.actuator.read_workload(enough).await))
+                let read = ports.actuator.read_workload(enough);
+                Event::WorkloadRead(answer(read, ports.clock, stop).await)
             }
             Step::Wait(duration) => {
                 debug!(seconds = duration.as_secs_f64(), "waiting");
@@ -259,12 +272,28 @@ async fn stopped(stop: &mut Stop) {
     }
 }
 
-/// The answer, or in words why there is none; a failed call is logged with its kind.
-fn words<T>(answer: Result<T, PortError>) -> Result<T, String> {
-    answer.map_err(|error| {
-        error!(kind = kind_word(error.kind), "{error}");
-        error.to_string()
-    })
+/// How long a question may go on after the run was asked to stop. Who stops us does not wait for
+/// ever, and the report is still to be written.
+const PATIENCE_AFTER_STOP: Duration = Duration::from_secs(5);
+
+/// The answer to a question that changes nothing, or in words why there is none.
+async fn answer<T>(
+    question: impl Future<Output = Result<T, PortError>>,
+    clock: &dyn Clock,
+    stop: &mut Stop,
+) -> Result<T, String> {
+    let cut_short = async {
+        stopped(stop).await;
+        clock.sleep(PATIENCE_AFTER_STOP).await;
+    };
+    tokio::select! {
+        biased;
+        answer = question => answer.map_err(|error| {
+            error!(kind = kind_word(error.kind), "{error}");
+            error.to_string()
+        }),
+        () = cut_short => Err("the run was asked to stop before there was an answer".into()),
+    }
 }
 
 /// The kind of a port's error, for the log.

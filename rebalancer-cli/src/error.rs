@@ -52,6 +52,12 @@ pub(crate) enum CliError {
     Runtime(std::io::Error),
 }
 
+impl From<SettingsError> for CliError {
+    fn from(error: SettingsError) -> Self {
+        Self::Settings(vec![error])
+    }
+}
+
 impl From<Vec<SettingsError>> for CliError {
     fn from(errors: Vec<SettingsError>) -> Self {
         Self::Settings(errors)
@@ -81,15 +87,15 @@ impl CliError {
                 error!("{error}");
             }
         } else {
-            log_with_causes(self);
+            error!("{self}");
+            log_causes(self);
         }
     }
 }
 
-/// One line for an error, and at debug level one for each cause below it that says more.
-pub(crate) fn log_with_causes(error: &dyn StdError) {
+/// At debug level a line for each cause of an error that says more than the one above it.
+pub(crate) fn log_causes(error: &dyn StdError) {
     let mut said = error.to_string();
-    error!("{said}");
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();

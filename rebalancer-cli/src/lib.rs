@@ -27,10 +27,7 @@ use settings::{Interface, LogLevel, Settings, Sources};
 /// The whole program: reads the arguments and the environment, and says how it went.
 #[must_use]
 pub fn main() -> ExitCode {
-    // A variable that is not Unicode is none of our settings.
-    let environment: HashMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let environment = environment();
     let matches = match args::command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
@@ -40,8 +37,8 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let invocation = args::invocation(&matches, &environment);
-    match task(&invocation, &environment) {
+    let invocation = args::invocation(&matches);
+    match environment.and_then(|environment| task(&invocation, &environment)) {
         Ok(exit) => exit.into(),
         Err(error) => {
             error.log();
@@ -50,21 +47,56 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The environment. A setting whose value is not Unicode is an error rather than absent: a dry run
+/// must not turn into a real one.
+fn environment() -> Result<HashMap<String, String>, CliError> {
+    let mut environment = HashMap::new();
+    let mut errors = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else {
+            continue;
+        };
+        match value.into_string() {
+            Ok(value) => {
+                environment.insert(name, value);
+            }
+            Err(_) if settings::by_env(&name).is_some() => {
+                errors.push(settings::SettingsError::Invalid {
+                    name,
+                    problem: "its value is not valid UTF-8".into(),
+                });
+            }
+            Err(_) => {}
+        }
+    }
+    if errors.is_empty() {
+        return Ok(environment);
+    }
+    logging::start(FALLBACK, LogLevel::Info);
+    Err(errors.into())
+}
+
+/// How the program speaks when it cannot be told.
+const FALLBACK: Interface = Interface {
+    output: settings::OutputFormat::Table,
+    log_level: None,
+    log_format: None,
+};
+
 fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Result<Exit, CliError> {
     let level = match invocation.command {
         Task::Run => LogLevel::Info,
         // Whoever asks by hand reads the result; what led to it is a flag away.
         Task::Plan { .. } | Task::Decide { .. } | Task::Demo(_) => LogLevel::Warn,
     };
-    let fallback = Interface {
-        output: settings::OutputFormat::default(),
-        log_level: None,
-        log_format: None,
-    };
-    let sources = Sources::read(invocation.config.as_deref(), environment, &invocation.flags)
-        .inspect_err(|_| logging::start(fallback, level))?;
+    let config = invocation.config.clone().or_else(|| {
+        let path = environment.get("REBALANCER_CONFIG")?;
+        (!path.is_empty()).then(|| path.into())
+    });
+    let sources = Sources::read(config.as_deref(), environment, &invocation.flags)
+        .inspect_err(|_| logging::start(FALLBACK, level))?;
     let interface = sources.interface();
-    logging::start(*interface.as_ref().unwrap_or(&fallback), level);
+    logging::start(*interface.as_ref().unwrap_or(&FALLBACK), level);
     let exit_code = invocation.exit_code;
     match &invocation.command {
         Task::Run => cluster(&sources.settings()?, Mode::Act, interface?, exit_code),
@@ -75,10 +107,11 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             cluster(&sources.settings()?, mode, interface?, exit_code)
         }
         Task::Decide { snapshot } => {
-            commands::decide::run(snapshot, &sources.policy()?, interface?.output, exit_code)
+            let (policy, target) = sources.policy()?;
+            commands::decide::run(snapshot, &policy, target, interface?.output, exit_code)
         }
         Task::Demo(options) => {
-            let (policy, output) = (sources.policy()?, interface?.output);
+            let ((policy, _), output) = (sources.policy()?, interface?.output);
             runtime()?.block_on(commands::demo::run(*options, &policy, output))
         }
     }
@@ -90,10 +123,16 @@ fn cluster(
     interface: Interface,
     exit_code: bool,
 ) -> Result<Exit, CliError> {
-    runtime()?.block_on(async {
-        let stop = signals::listen().map_err(CliError::Runtime)?;
-        commands::run::run(settings, mode, interface.output, exit_code, stop).await
-    })
+    let runtime = runtime()?;
+    let exit = runtime.block_on(commands::run::run(
+        settings,
+        mode,
+        interface.output,
+        exit_code,
+    ));
+    // A credential plugin that hangs must not hold the end of the process.
+    runtime.shutdown_background();
+    exit
 }
 
 /// One thread is enough for a handful of requests, and starts at once.

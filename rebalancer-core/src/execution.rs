@@ -518,9 +518,15 @@ impl Execution {
             EvictionAnswer::AlreadyGone => self.record(victim, PodOutcome::AlreadyGone, None),
             EvictionAnswer::Blocked {
                 message,
+                budget,
                 retry_after,
-                ..
             } => {
+                let message = match budget {
+                    Some(budget) if !message.contains(&budget) => {
+                        format!("PodDisruptionBudget {budget}: {message}")
+                    }
+                    Some(_) | None => message,
+                };
                 self.record(victim, PodOutcome::Blocked, Some(message));
                 // A server that says "at once" must not make us spin.
                 let pause = retry_after

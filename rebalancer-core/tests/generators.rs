@@ -40,6 +40,7 @@ fn every_reason_and_plans_occur() {
         "metrics_partial",
         "minimum_pods",
         "no_eligible_pods",
+        "no_pods_found",
         "no_ready_pods",
         "pods_measured_twice",
         "rollout_in_progress",

@@ -309,7 +309,7 @@ proptest! {
             prop_assert!(!failed.is_empty());
         }
         // Every check is there, whatever the outcome, and each says something.
-        prop_assert_eq!(decision.checks.len(), 9);
+        prop_assert_eq!(decision.checks.len(), 10);
         prop_assert!(decision.checks.iter().all(|check| !check.message.is_empty()));
         prop_assert!(!decision.message.is_empty());
     }

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{BufReader, IsTerminal, Read};
 use std::path::Path;
 
+use rebalancer_core::model::Cores;
 use rebalancer_core::policy::Policy;
 use rebalancer_core::report::{Decided, RunOutcome, WorkloadReport};
-use rebalancer_core::{Decision, Snapshot};
+use rebalancer_core::{Decision, Snapshot, SnapshotData};
 
 use crate::commands::{palette, print};
 use crate::driver;
@@ -15,10 +16,12 @@ use crate::exit::Exit;
 use crate::render::{document, table};
 use crate::settings::OutputFormat;
 
-/// Decides on every snapshot of `path`, or of standard input for `-`.
+/// Decides on every snapshot of `path`, or of standard input for `-`, as it comes. `target`
+/// overrides the snapshots' own.
 pub(crate) fn run(
     path: &Path,
     policy: &Policy,
+    target: Option<Cores>,
     output: OutputFormat,
     exit_code: bool,
 ) -> Result<Exit, CliError> {
@@ -36,49 +39,44 @@ pub(crate) fn run(
     } else {
         Box::new(File::open(path).map_err(unreadable)?)
     };
-    let mut snapshots = serde_json::Deserializer::from_reader(BufReader::new(reader))
-        .into_iter::<Snapshot>()
-        .enumerate()
-        .map(|(index, snapshot)| {
-            snapshot.map_err(|source| CliError::Snapshot {
-                number: index + 1,
+    let snapshots =
+        serde_json::Deserializer::from_reader(BufReader::new(reader)).into_iter::<SnapshotData>();
+    let mut outcome = RunOutcome::Fine;
+    let mut decided = 0;
+    for snapshot in snapshots {
+        let snapshot = snapshot
+            .and_then(|mut data| {
+                data.target = target.or(data.target);
+                Snapshot::new(data).map_err(serde::de::Error::custom)
+            })
+            .map_err(|source| CliError::Snapshot {
+                number: decided + 1,
                 from: from.clone(),
                 source,
-            })
-        })
-        .peekable();
-    if snapshots.peek().is_none() {
-        let empty = std::io::Error::new(
-            std::io::ErrorKind::UnexpectedEof,
-            "there is none: give at least {\"pods\": []}",
-        );
-        return Err(unreadable(empty));
-    }
-    let mut outcome = RunOutcome::Fine;
-    let mut first = true;
-    while let Some(snapshot) = snapshots.next() {
-        let decision = driver::decide_and_log(&snapshot?, policy);
-        let alone = first && snapshots.peek().is_none();
-        print(&show(&decision, output, alone, first)?)?;
-        first = false;
+            })?;
+        let decision = driver::decide_and_log(&snapshot, policy);
+        print(&show(&decision, output, decided == 0)?)?;
+        decided += 1;
         let report = WorkloadReport::Decided(Box::new(Decided {
             decision,
             execution: None,
         }));
         outcome = outcome.max(report.outcome());
     }
+    if decided == 0 {
+        let empty = std::io::Error::new(
+            std::io::ErrorKind::UnexpectedEof,
+            "there is none: give at least {\"pods\": []}",
+        );
+        return Err(unreadable(empty));
+    }
     Ok(Exit::of(outcome, exit_code))
 }
 
-/// A decision; in JSON a line, so that a stream gives a stream, unless a person looks at one.
-fn show(
-    decision: &Decision,
-    output: OutputFormat,
-    alone: bool,
-    first: bool,
-) -> Result<String, CliError> {
+/// A decision; in JSON a line, so that a stream gives a stream, unless a person looks on.
+fn show(decision: &Decision, output: OutputFormat, first: bool) -> Result<String, CliError> {
     Ok(match output {
-        OutputFormat::Json if alone && std::io::stdout().is_terminal() => document::json(decision)?,
+        OutputFormat::Json if std::io::stdout().is_terminal() => document::json(decision)?,
         OutputFormat::Json => document::json_line(decision)?,
         OutputFormat::Yaml => document::yaml(decision)?,
         OutputFormat::Table => {

@@ -9,15 +9,16 @@ use rebalancer_core::report::{Decided, Failed, Report, SCHEMA, WorkloadReport};
 use rebalancer_core::snapshot::AssembleSettings;
 use rebalancer_k8s::{ConnectSettings, KubernetesActuator};
 use rebalancer_prom::PrometheusSource;
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 use crate::clock::SystemClock;
 use crate::commands::show;
 use crate::driver::{self, Ports, Stop};
-use crate::error::{CliError, log_with_causes};
+use crate::error::{CliError, log_causes};
 use crate::exit::Exit;
 use crate::render::document;
 use crate::settings::{OutputFormat, Settings, TargetSource, WorkloadSettings};
+use crate::signals;
 
 /// Whether a plan is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,6 @@ pub(crate) async fn run(
     mode: Mode<'_>,
     output: OutputFormat,
     exit_code: bool,
-    mut stop: Stop,
 ) -> Result<Exit, CliError> {
     let clock = SystemClock::new();
     let started = clock.now();
@@ -51,6 +51,9 @@ pub(crate) async fn run(
     })
     .await
     .map_err(PortError::from)?;
+    // From here on a signal ends the run in order; until here it simply ends the process, also
+    // while a credential plugin of the kubeconfig hangs.
+    let mut stop = signals::listen().map_err(CliError::Runtime)?;
     let mut ports = Vec::new();
     for (workload, source) in sources {
         let kubernetes = workload.kubernetes.clone();
@@ -60,6 +63,7 @@ pub(crate) async fn run(
     info!(
         workloads = settings.workloads.len(),
         dry_run = settings.dry_run,
+        kubernetes = connection.server,
         "configuration loaded"
     );
 
@@ -77,6 +81,9 @@ pub(crate) async fn run(
             snapshots.push_str(&document::json(&snapshot)?);
         }
     }
+    let dry_run = settings.dry_run || mode != Mode::Act;
+    let report = report(started, clock.now(), dry_run, workloads);
+    show(&report, output)?;
     if let Mode::Show { save: Some(path) } = mode
         && !snapshots.is_empty()
     {
@@ -85,8 +92,6 @@ pub(crate) async fn run(
             source,
         })?;
     }
-    let report = report(started, clock.now(), settings.dry_run, workloads);
-    show(&report, output)?;
     let exit = Exit::of(report.outcome(), exit_code);
     info!(
         duration_seconds = (report.finished - started).total(jiff::Unit::Second).ok(),
@@ -129,7 +134,12 @@ async fn one(
     let snapshot = match driver::observe(ports, &assemble, from_metrics, stop).await {
         Ok(snapshot) => snapshot,
         Err(error) => {
-            log_with_causes(&error);
+            error!(
+                namespace = settings.workload().namespace,
+                deployment = settings.workload().name,
+                "{error}"
+            );
+            log_causes(&error);
             let failed = Failed {
                 workload: settings.workload().clone(),
                 error: error.to_string(),

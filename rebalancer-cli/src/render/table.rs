@@ -84,21 +84,29 @@ fn heading(decision: &Decision, palette: &Palette) -> String {
     )
 }
 
-/// The pods to show, and how many are left out before which of them.
-fn shown(pods: &[PodAssessment]) -> (Vec<&PodAssessment>, usize) {
-    if pods.len() <= MOST_LOADED + LEAST_LOADED {
-        return (pods.iter().collect(), 0);
-    }
-    let hidden = pods.len() - MOST_LOADED - LEAST_LOADED;
-    let (first, rest) = pods.split_at(MOST_LOADED);
-    (first.iter().chain(&rest[hidden..]).collect(), hidden)
+/// The places of the pods to show: in a large workload the most and the least loaded, and
+/// whoever has a role.
+fn shown(pods: &[PodAssessment]) -> Vec<usize> {
+    let measured = pods.iter().filter(|pod| pod.load.is_some()).count();
+    let few = pods.len() <= MOST_LOADED + LEAST_LOADED;
+    (0..pods.len())
+        .filter(|&place| {
+            let least_loaded = place < measured && place + LEAST_LOADED >= measured;
+            few || place < MOST_LOADED || least_loaded || pods[place].role.is_some()
+        })
+        .collect()
 }
 
 fn pods(decision: &Decision, palette: &Palette) -> String {
-    let (pods, hidden) = shown(&decision.pods);
-    let names = pods.iter().map(|pod| pod.name.chars().count()).max();
-    let width = names.unwrap_or(0).max("POD".len());
-    let highest = pods
+    let places = shown(&decision.pods);
+    let names: Vec<String> = places
+        .iter()
+        .map(|&place| printable(&decision.pods[place].name))
+        .collect();
+    let width = names.iter().map(|name| name.chars().count()).max();
+    let width = width.unwrap_or(0).max("POD".len());
+    let highest = decision
+        .pods
         .iter()
         .filter_map(|pod| pod.load)
         .max()
@@ -112,13 +120,20 @@ fn pods(decision: &Decision, palette: &Palette) -> String {
         "\n{dim}{:width$}  {:>8}  {:BAR$}  {:8} ELIGIBLE{dim:#}\n",
         "POD", "LOAD", "", "ROLE"
     );
-    for (index, pod) in pods.iter().enumerate() {
-        if index == MOST_LOADED && hidden > 0 {
+    let mut next = 0;
+    let mut left_out = |text: &mut String, place: usize| {
+        if place > next {
             let _ = writeln!(
                 text,
-                "{dim}… {hidden} pods more, all in --output json{dim:#}"
+                "{dim}… {} pods more, all in --output json{dim:#}",
+                place - next
             );
         }
+        next = place + 1;
+    };
+    for (&place, name) in places.iter().zip(&names) {
+        left_out(&mut text, place);
+        let pod = &decision.pods[place];
         let load = pod.load.map(f64::from);
         let hot = threshold.is_some_and(|threshold| load.is_some_and(|load| load > threshold));
         let bar = scale.bar(load, hot, pod.role == Some(Role::Coldest), palette);
@@ -126,13 +141,20 @@ fn pods(decision: &Decision, palette: &Palette) -> String {
         let role = pod.role.map_or("", Role::as_str);
         let _ = writeln!(
             text,
-            "{:width$}  {number:>8}  {bar}  {role:8} {}",
-            pod.name,
+            "{name:width$}  {number:>8}  {bar}  {role:8} {}",
             eligibility(pod, palette)
         );
     }
+    left_out(&mut text, decision.pods.len());
     text.push('\n');
     text
+}
+
+/// The name without what would move the cursor: a snapshot may come from anywhere.
+fn printable(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
 }
 
 fn eligibility(pod: &PodAssessment, palette: &Palette) -> String {
@@ -261,5 +283,25 @@ mod tests {
         assert!(text.contains("pod-4999") && text.contains("pod-0000"));
         assert!(text.contains("… 4955 pods more, all in --output json"));
         assert!(text.lines().count() < 60);
+    }
+
+    #[test]
+    fn whoever_has_a_role_is_shown_however_many_pods_there_are() {
+        let pods: Vec<String> = (0..240)
+            .map(|index| format!(r#"{{"name": "pod-{index:04}", "load": {}}}"#, index + 1))
+            .chain((0..20).map(|index| format!(r#"{{"name": "unmeasured-{index}"}}"#)))
+            .collect();
+        let text = table(&format!(
+            r#"{{"target": 100, "pods": [{}]}}"#,
+            pods.join(",")
+        ));
+        for victim in ["pod-0239", "pod-0238", "pod-0000", "pod-0001"] {
+            let line = text.lines().find(|line| line.starts_with(victim));
+            assert!(line.unwrap().contains("est "), "{text}");
+        }
+        assert!(
+            text.contains("… 195 pods more") && text.contains("… 20 pods more"),
+            "{text}"
+        );
     }
 }

@@ -71,59 +71,78 @@ impl Source for Flags {
 const FLAG: &str = "flag";
 const ENVIRONMENT: &str = "environment";
 
-/// YAML for the `config` crate, by the YAML crate that the Kubernetes client brings anyway.
-#[derive(Debug, Clone)]
-struct Yaml;
+/// A configuration file, as a format of the `config` crate.
+#[derive(Debug, Clone, Copy)]
+enum FileText {
+    Toml,
+    /// By the YAML crate that the Kubernetes client brings anyway.
+    Yaml,
+}
 
-impl Format for Yaml {
+impl Format for FileText {
     fn parse(
         &self,
         uri: Option<&String>,
         text: &str,
     ) -> Result<Map<String, Value>, Box<dyn std::error::Error + Send + Sync>> {
-        if text.trim().is_empty() {
-            return Ok(Map::new());
-        }
-        let root: Map<String, Value> =
-            serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
-        Ok(root
-            .into_iter()
-            .map(|(key, value)| (key, Value::new(uri, value.kind)))
-            .collect())
+        let root: Map<String, Value> = match self {
+            Self::Toml => FileFormat::Toml.parse(uri, text)?,
+            Self::Yaml if text.trim().is_empty() => Map::new(),
+            Self::Yaml => serde_saphyr::from_str(text).map_err(|error| error.to_string())?,
+        };
+        root.into_iter()
+            .map(|(key, value)| {
+                // The crate would take `a.b` and `a[1000000]` for paths.
+                if key
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+                {
+                    Ok((key, Value::new(uri, value.kind)))
+                } else {
+                    Err(format!("`{}` cannot be a key", key.escape_debug()).into())
+                }
+            })
+            .collect()
     }
 }
 
-impl FileStoredFormat for Yaml {
+impl FileStoredFormat for FileText {
     fn file_extensions(&self) -> &'static [&'static str] {
-        &["yaml", "yml"]
+        match self {
+            Self::Toml => &["toml"],
+            Self::Yaml => &["yaml", "yml"],
+        }
     }
 }
 
 /// Merges the layers. `environment` and `flags` are by variable and by key; `file` is the
-/// configuration file, if any. All errors of form come at once.
+/// configuration file, if any. What is wrong with single keys stands beside the layers, so that
+/// it can be said together with what is wrong with the values.
+///
+/// # Errors
+/// When the file cannot be read, or is no YAML or TOML.
 pub(super) fn merge(
     file: Option<&Path>,
     environment: &HashMap<String, String>,
     flags: &HashMap<String, String>,
-) -> Result<Layers, Vec<SettingsError>> {
+) -> Result<(Layers, Vec<SettingsError>), SettingsError> {
     let mut builder = Config::builder();
     let mut path = String::new();
     if let Some(file) = file {
         path = file.display().to_string();
-        let text = std::fs::read_to_string(file).map_err(|source| {
-            vec![SettingsError::Unreadable {
-                path: path.clone(),
-                source,
-            }]
+        let text = std::fs::read_to_string(file).map_err(|error| SettingsError::Unreadable {
+            path: path.clone(),
+            problem: error.to_string(),
         })?;
         let is_toml = file
             .extension()
             .is_some_and(|extension| extension == "toml");
-        builder = if is_toml {
-            builder.add_source(File::from_str(&text, FileFormat::Toml))
+        let format = if is_toml {
+            FileText::Toml
         } else {
-            builder.add_source(File::from_str(&text, Yaml))
+            FileText::Yaml
         };
+        builder = builder.add_source(File::from_str(&text, format));
     }
     // Only variables that are settings: the rest of the environment is not ours to read.
     let known = |name: &str| SETTINGS.iter().any(|setting| setting.env == name);
@@ -150,14 +169,12 @@ pub(super) fn merge(
         .add_source(Flags(flags))
         .build()
         .and_then(|config| config.collect())
-        .map_err(|error| {
-            vec![SettingsError::Malformed {
-                path: path.clone(),
-                message: one_line(&error.to_string()),
-            }]
+        .map_err(|error| SettingsError::Malformed {
+            path: path.clone(),
+            message: without_excerpt(&error.to_string()),
         })?;
-    let mut errors = Vec::new();
     let mut layers = Layers::default();
+    let mut errors = Vec::new();
     for (key, value) in merged {
         if key == WORKLOADS {
             layers.workloads = Some(entries(value, &path, &mut errors));
@@ -165,11 +182,7 @@ pub(super) fn merge(
             take(&mut layers.common, key, value, &path, false, &mut errors);
         }
     }
-    if errors.is_empty() {
-        Ok(layers)
-    } else {
-        Err(errors)
-    }
+    Ok((layers, errors))
 }
 
 /// The list of workloads.
@@ -237,7 +250,13 @@ fn take(
         return;
     }
     let text = match value.kind {
-        ValueKind::Nil => return,
+        ValueKind::Nil => {
+            errors.push(SettingsError::Malformed {
+                path: path.into(),
+                message: format!("`{key}` has no value: give it one, or leave it out"),
+            });
+            return;
+        }
         ValueKind::Boolean(value) => value.to_string(),
         ValueKind::I64(value) => value.to_string(),
         ValueKind::I128(value) => value.to_string(),
@@ -264,16 +283,23 @@ fn take(
 
 /// The known key that looks most like `key`, when one does.
 fn nearest(key: &str) -> Option<String> {
+    let key = key.to_ascii_lowercase().replace('-', "_");
     SETTINGS
         .iter()
         .map(super::Setting::key)
         .chain([WORKLOADS.to_owned()])
-        .map(|known| (strsim::jaro_winkler(key, &known), known))
+        .map(|known| (strsim::jaro_winkler(&key, &known), known))
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known)
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// The error of a parser without the lines of the file it shows, which may hold secrets.
+fn without_excerpt(text: &str) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.contains('|'))
+        .collect();
+    lines.join(": ")
 }

@@ -112,7 +112,7 @@ pub struct Interface {
 }
 
 /// What is wrong with the configuration. Each is one line that names what is at fault.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// A required setting is absent.
     #[error("{env} is required: {help}. Set the environment variable, or give --{flag}")]
@@ -151,18 +151,18 @@ pub enum SettingsError {
         message: String,
     },
     /// The file cannot be read.
-    #[error("cannot read the configuration file {path}: {source}")]
+    #[error("cannot read the configuration file {path}: {problem}")]
     Unreadable {
         /// The file.
         path: String,
         /// Why.
-        source: std::io::Error,
+        problem: String,
     },
 }
 
 fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or_else(
-        || "; README.md lists all keys".into(),
+        || "; `rebalancer --help` lists every setting".into(),
         |nearest| format!("; did you mean `{nearest}`?"),
     )
 }
@@ -171,19 +171,23 @@ fn suggestion(nearest: Option<&str>) -> String {
 #[derive(Debug, Default)]
 pub struct Sources {
     layers: Layers,
+    /// What is wrong with single keys of the file.
+    errors: Vec<SettingsError>,
 }
 
 impl Sources {
     /// Reads the layers: `file` < `environment` (by variable) < `flags` (by key).
     ///
     /// # Errors
-    /// Every unknown key and every error of form in the file, all at once.
+    /// When the file cannot be read, or is no YAML or TOML. What is wrong with single keys comes
+    /// with what is wrong with the values.
     pub fn read(
         file: Option<&Path>,
         environment: &HashMap<String, String>,
         flags: &HashMap<String, String>,
-    ) -> Result<Self, Vec<SettingsError>> {
-        layers::merge(file, environment, flags).map(|layers| Self { layers })
+    ) -> Result<Self, SettingsError> {
+        let (layers, errors) = layers::merge(file, environment, flags)?;
+        Ok(Self { layers, errors })
     }
 
     /// What the program says, and how; readable even where the rest is wrong.
@@ -196,14 +200,17 @@ impl Sources {
         reader.finish(interface)
     }
 
-    /// The rules of a decision alone, for commands that need no cluster.
+    /// The rules of a decision and `TARGET_CORES`, for commands that need no cluster.
     ///
     /// # Errors
-    /// Every setting of the policy that is wrong.
-    pub fn policy(&self) -> Result<Policy, Vec<SettingsError>> {
+    /// Everything that is wrong with the file, the policy and the interface, all at once.
+    pub fn policy(&self) -> Result<(Policy, Option<Cores>), Vec<SettingsError>> {
+        let mut errors = self.errors.clone();
+        collect(self.interface(), &mut errors);
         let mut reader = Reader::new(&self.layers.common, None);
-        let policy = reader::policy(&mut reader);
-        reader.finish(policy)
+        let policy = (reader::policy(&mut reader), reader::target(&mut reader));
+        let policy = collect(reader.finish(policy), &mut errors);
+        policy.filter(|_| errors.is_empty()).ok_or(errors)
     }
 
     /// The whole configuration.
@@ -211,7 +218,7 @@ impl Sources {
     /// # Errors
     /// Everything that is wrong or missing, all at once.
     pub fn settings(&self) -> Result<Settings, Vec<SettingsError>> {
-        let mut errors = Vec::new();
+        let mut errors = self.errors.clone();
         let mut common = Reader::new(&self.layers.common, None);
         let kube_context = common.text("KUBE_CONTEXT");
         let dry_run = common.boolean("DRY_RUN");

@@ -11,7 +11,7 @@ use rebalancer_core::model::{
 use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
 use rebalancer_k8s::{Autoscalers, EvictionMethod};
 
-use super::layers::{Given, Layer};
+use super::layers::{Given, Layer, Origin};
 use super::registry::by_env;
 use super::{
     Interface, KubernetesSettings, LogFormat, LogLevel, OutputFormat, PrometheusSettings,
@@ -45,9 +45,12 @@ impl<'a> Reader<'a> {
 
     fn given(&self, env: &str) -> Option<&'a Given> {
         debug_assert!(by_env(env).is_some(), "{env} is not a setting");
-        self.own
-            .and_then(|own| own.get(env))
-            .or_else(|| self.common.get(env))
+        let common = self.common.get(env);
+        // An entry of the file stands over the file, and like it under environment and flags.
+        match common.map(|given| &given.origin) {
+            Some(Origin::Flag | Origin::Environment) => common,
+            Some(Origin::File(_)) | None => self.own.and_then(|own| own.get(env)).or(common),
+        }
     }
 
     fn invalid(&mut self, env: &str, problem: impl Into<String>) {
@@ -222,6 +225,10 @@ fn minimum_pods(reader: &mut Reader<'_>) -> MinimumPods {
         .unwrap_or(MinimumPods::DEFAULT)
 }
 
+pub(super) fn target(reader: &mut Reader<'_>) -> Option<Cores> {
+    reader.parsed("TARGET_CORES")
+}
+
 /// One workload. Placeholders stand where something required is missing, which is then among
 /// the errors.
 pub(super) fn workload(reader: &mut Reader<'_>, dry_run: bool) -> WorkloadSettings {
@@ -241,7 +248,7 @@ pub(super) fn workload(reader: &mut Reader<'_>, dry_run: bool) -> WorkloadSettin
         ),
         dry_run,
     };
-    let target = reader.parsed::<Cores>("TARGET_CORES");
+    let target = target(reader);
     let target_source = reader
         .word(
             "TARGET_SOURCE",
@@ -332,8 +339,9 @@ fn object_name(reader: &mut Reader<'_>, env: &'static str) -> Option<String> {
 }
 
 /// Kubernetes counts grace periods in whole seconds.
+/// None at all would be a forced deletion: a StatefulSet could have two pods of one identity.
 fn grace_period(reader: &mut Reader<'_>) -> Option<u32> {
-    let period = reader.duration("GRACE_PERIOD")?;
+    let period = reader.positive_duration("GRACE_PERIOD")?;
     let seconds = u32::try_from(period.as_secs())
         .ok()
         .filter(|_| period.subsec_nanos() == 0);

@@ -171,7 +171,7 @@ settings! {
         "MAX_UNAVAILABLE" "N|PERCENT" = "all",
             "Pods of a wave: all, a number, or a percentage of the ready pods";
         "GRACE_PERIOD" "DURATION" = "the pod's own",
-            "Termination grace period, in whole seconds";
+            "Termination grace period, in whole seconds; at least 1s";
     }
     Interface {
         "LOG_LEVEL" "LEVEL" = "info",

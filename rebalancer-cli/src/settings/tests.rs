@@ -25,7 +25,7 @@ fn read(
     env: &[(&str, &str)],
     flags: &[(&str, &str)],
 ) -> Result<Settings, String> {
-    let lines = |errors: Vec<SettingsError>| {
+    let lines = |errors: &[SettingsError]| {
         errors
             .iter()
             .map(ToString::to_string)
@@ -33,9 +33,9 @@ fn read(
             .join("\n")
     };
     Sources::read(file, &map(env), &map(flags))
-        .map_err(lines)?
+        .map_err(|error| lines(&[error]))?
         .settings()
-        .map_err(lines)
+        .map_err(|errors| lines(&errors))
 }
 
 fn with(extra: &[(&str, &str)]) -> Result<Settings, String> {
@@ -119,6 +119,7 @@ fn an_empty_variable_is_as_good_as_none() {
 #[case("MAX_UNAVAILABLE", "0")]
 #[case("MAX_UNAVAILABLE", "150%")]
 #[case("GRACE_PERIOD", "1500ms")]
+#[case("GRACE_PERIOD", "0s")]
 #[case("MINIMUM_POD_AGE", "old")]
 #[case("COOLDOWN", "-1s")]
 #[case("MINIMUM_COVERAGE_PERCENT", "200")]
@@ -216,6 +217,12 @@ fn an_error_names_the_flag_or_the_key_at_fault() {
 #[case("workloads:\n  - dry_run: true\n", "`dry_run` is of the whole run")]
 #[case("dry_run: [true]\n", "`dry_run` must be a single value")]
 #[case("a: b: c\n", "cannot use the configuration file")]
+#[case("dry_run:\n", "`dry_run` has no value")]
+#[case("DRY_RUN: true\n", "did you mean `dry_run`?")]
+#[case(
+    "\"workloads[20000000]\": 1\n",
+    "`workloads[20000000]` cannot be a key"
+)]
 fn an_odd_file_is_refused_with_what_is_wrong(#[case] text: &str, #[case] expected: &str) {
     let file = file(".yaml", text);
     let errors = read(Some(file.path()), &REQUIRED, &[]).unwrap_err();
@@ -253,6 +260,50 @@ fn a_file_may_list_workloads_each_with_its_own_settings_over_the_common_ones() {
         settings.workloads[1].policy.max_unavailable,
         MaxUnavailable::All
     );
+}
+
+#[test]
+fn flags_and_environment_stand_over_the_entries_of_a_file() {
+    let file = file(".yaml", "workloads:\n  - tolerance_multiplier: 1.5\n");
+    let settings = read(
+        Some(file.path()),
+        &REQUIRED,
+        &[("tolerance_multiplier", "5")],
+    )
+    .unwrap();
+    assert_eq!(settings.workloads[0].policy.tolerance.get(), 5.0);
+}
+
+#[test]
+fn what_is_wrong_with_keys_and_with_values_comes_at_once() {
+    let file = file(".yaml", "colour: red\n");
+    let mut env = REQUIRED.to_vec();
+    env.extend([("OUTPUT", "xml"), ("TOLERANCE_MULTIPLIER", "0")]);
+    let errors = read(Some(file.path()), &env, &[]).unwrap_err();
+    for name in ["colour", "OUTPUT", "TOLERANCE_MULTIPLIER"] {
+        assert!(errors.contains(name), "{errors}");
+    }
+}
+
+#[rstest]
+#[case(
+    ".yaml",
+    "prometheus_headers: \"Authorization=Bearer TOPSECRET\"\nbroken: [\n"
+)]
+#[case(
+    ".toml",
+    "prometheus_headers = \"Authorization=Bearer TOPSECRET\"\nbroken = [\n"
+)]
+#[case(".toml", "prometheus_headers = \"Authorization=Bearer TOPSECRET\n")]
+#[case(".yaml", "prometheus_headers: \"Authorization=Bearer TOPSECRET\n")]
+fn a_file_that_does_not_parse_is_not_quoted(#[case] extension: &str, #[case] text: &str) {
+    let file = file(extension, text);
+    let errors = read(Some(file.path()), &REQUIRED, &[]).unwrap_err();
+    assert!(
+        errors.starts_with("cannot use the configuration file"),
+        "{errors}"
+    );
+    assert!(!errors.contains("TOPSECRET"), "{errors}");
 }
 
 #[test]
