@@ -162,6 +162,16 @@ pub fn decide_and_log(snapshot: &Snapshot, policy: &Policy) -> Decision {
             );
         }
     }
+    // What makes the run fail is said even where another reason came first.
+    for check in decision
+        .checks
+        .iter()
+        .filter(|check| check.lacks_knowledge())
+    {
+        if check.message != decision.message {
+            warn!(namespace, deployment, "not known either: {}", check.message);
+        }
+    }
     decision
 }
 

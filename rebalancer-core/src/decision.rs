@@ -9,7 +9,7 @@ use crate::checks::{self, Check, Finding, Ineligible, Verdict, list_some};
 use crate::model::{Load, Pod, PodUid, Seconds, WorkloadRef};
 use crate::plan::{InvalidPlan, Plan, Role, Victim};
 use crate::policy::{Policy, Strategy};
-use crate::snapshot::{Snapshot, TargetProblem, mean, resolve};
+use crate::snapshot::{Snapshot, mean, resolve};
 use crate::strategy::rotate_outliers::{self, RotateOutliers, rotate_outliers};
 
 /// What to do about a snapshot, and why.
@@ -48,24 +48,7 @@ impl Decision {
     pub fn lacks_knowledge(&self) -> bool {
         let reason = self.hold_reason();
         reason.is_some_and(HoldReason::lacks_knowledge)
-            || self
-                .checks
-                .iter()
-                .filter(|check| check.verdict == Verdict::Fail)
-                .any(|check| match &check.finding {
-                    Finding::MetricsComplete { .. } | Finding::MeasuredOnce { .. } => true,
-                    Finding::Target { problem, .. } => {
-                        !matches!(problem, Some(TargetProblem::NoEligiblePods))
-                    }
-                    // New pods are not measured yet, and that passes.
-                    Finding::Coverage { .. }
-                    | Finding::Rollout { .. }
-                    | Finding::Autoscaler { .. }
-                    | Finding::Settled { .. }
-                    | Finding::PodsFound { .. }
-                    | Finding::EligiblePods { .. }
-                    | Finding::MinimumReady { .. } => false,
-                })
+            || self.checks.iter().any(Check::lacks_knowledge)
     }
 
     /// The reason, when the decision is to hold.

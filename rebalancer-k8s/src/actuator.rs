@@ -211,6 +211,7 @@ impl KubernetesActuator {
         Ok((workload, selection))
     }
 
+    /// Counts ready pods up to `enough`, with the owners known from before as long as they do.
     async fn count_up_to(&self, enough: usize) -> Result<usize, K8sError> {
         if let Some(selection) = self.remembered() {
             // Owners known from before can only be too few, and the count too low.
@@ -223,10 +224,11 @@ impl KubernetesActuator {
         self.count(&selection, enough).await
     }
 
-    async fn read_state(&self) -> Result<WorkloadState, K8sError> {
+    /// The workload as it is, and its ready pods up to `enough`.
+    async fn read_state(&self, enough: usize) -> Result<WorkloadState, K8sError> {
         let (workload, selection) = self.select().await?;
         Ok(WorkloadState {
-            ready: self.count(&selection, usize::MAX).await?,
+            ready: self.count(&selection, enough).await?,
             rollout: workload.rollout,
         })
     }
@@ -244,6 +246,8 @@ impl KubernetesActuator {
             PodState::Gone
         } else if lean.terminating() {
             PodState::Terminating
+        } else if lean.opted_out().is_some() {
+            PodState::OptedOut
         } else {
             PodState::Present {
                 ready: lean.ready(),
@@ -280,8 +284,8 @@ impl PodActuator for KubernetesActuator {
         Ok(self.count_up_to(enough).await?)
     }
 
-    async fn read_workload(&self) -> Result<WorkloadState, PortError> {
-        Ok(self.read_state().await?)
+    async fn read_workload(&self, enough: usize) -> Result<WorkloadState, PortError> {
+        Ok(self.read_state(enough).await?)
     }
 
     async fn evict(&self, pod: &PodRef, dry_run: bool) -> EvictionAnswer {
@@ -293,15 +297,9 @@ impl PodActuator for KubernetesActuator {
         };
         let attempt = eviction.attempt(pod);
         let outcome = self.api.write(&attempt, eviction.request(pod)).await;
-        let conflict = matches!(&outcome, Ok(Some(refusal)) if refusal.code == 409);
-        let mut answer = eviction::answer(outcome, &attempt, self.api.server());
-        // The words of a UID conflict are no promise of the API; who the name belongs to now is.
-        if conflict
-            && answer != EvictionAnswer::AlreadyGone
-            && let Ok(PodState::Gone) = self.read_one(pod).await
-        {
-            answer = EvictionAnswer::AlreadyGone;
-        }
+        let answer = eviction::answer(outcome, &attempt, self.api.server())
+            .settle(self.read_one(pod))
+            .await;
         tracing::debug!(pod = pod.name, uid = %pod.uid, dry_run, ?answer, "eviction answered");
         answer
     }

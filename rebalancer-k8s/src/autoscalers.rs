@@ -86,7 +86,8 @@ struct Status {
 #[derive(Deserialize)]
 struct Condition {}
 
-/// Those of `hpas` that scale the workload, else the one with the conventional name.
+/// Those of `hpas` that scale the workload. Where none does and a prefix is set, the one of that
+/// name: whoever sets a prefix says that it is the workload's, whatever it refers to.
 pub(crate) fn of_workload(
     hpas: Vec<Hpa>,
     kind: &str,
@@ -100,27 +101,38 @@ pub(crate) fn of_workload(
     if !referring.is_empty() {
         return referring.iter().map(Hpa::reduce).collect();
     }
+    if prefix.is_empty() {
+        return Vec::new();
+    }
     let conventional = format!("{prefix}{name}");
     others
         .iter()
         .filter(|hpa| hpa.metadata.name == conventional)
-        .map(Hpa::reduce)
+        .map(|hpa| {
+            let scales = &hpa.spec.scale_target_ref;
+            tracing::warn!(
+                "HorizontalPodAutoscaler {conventional} is taken for its name (HPA_PREFIX): it \
+                 scales {} {}, and none scales the workload",
+                scales.kind,
+                scales.name
+            );
+            hpa.reduce()
+        })
         .collect()
 }
 
 impl ObjectReference {
+    /// Whether it is the object. The version does not matter: one object has several. Nor does a
+    /// reference without any tell it from the object.
     fn is(&self, kind: &str, group: &str, name: &str) -> bool {
-        let own_group = match self
-            .api_version
-            .as_deref()
-            .unwrap_or_default()
-            .split_once('/')
-        {
-            Some((group, _version)) => group,
-            // `v1`: the core API.
-            None => "",
+        let other_group = match self.api_version.as_deref() {
+            None | Some("") => false,
+            Some(api_version) => {
+                // `v1`: the core API.
+                api_version.split_once('/').map_or("", |(group, _)| group) != group
+            }
         };
-        self.kind == kind && self.name == name && own_group == group
+        self.kind == kind && self.name == name && !other_group
     }
 }
 
@@ -369,7 +381,10 @@ mod tests {
     #[case("", json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"}), false)]
     #[case("", json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "ingestion"}), false)]
     #[case("", json!({"apiVersion": "elsewhere.io/v1", "kind": "Deployment", "name": "ingestion"}), false)]
-    #[case("", json!({"kind": "Deployment", "name": "ingestion"}), false)]
+    #[case("", json!({"apiVersion": "v1", "kind": "Deployment", "name": "ingestion"}), false)]
+    #[case("", json!({"apiVersion": "apps/v1beta1", "kind": "Deployment", "name": "ingestion"}), true)]
+    #[case("", json!({"kind": "Deployment", "name": "ingestion"}), true)]
+    #[case("", json!({"apiVersion": "", "kind": "Deployment", "name": "ingestion"}), true)]
     fn the_workloads_autoscaler_is_found(
         #[case] prefix: &str,
         #[case] reference: Value,
@@ -398,15 +413,29 @@ mod tests {
         );
     }
 
+    #[rstest]
+    #[case("", &[])]
+    #[case("keda-hpa-", &["keda-hpa-ingestion"])]
+    #[case("other-", &[])]
+    fn a_name_counts_only_with_a_prefix(#[case] prefix: &str, #[case] expected: &[&str]) {
+        let other = || json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"});
+        let hpas = ["ingestion", "keda-hpa-ingestion"]
+            .map(|name| hpa(name, other(), json!([]), json!(null)))
+            .into();
+        let found = of_workload(hpas, "Deployment", "apps", "ingestion", prefix);
+        let names: Vec<_> = found.iter().map(|found| found.name.as_str()).collect();
+        assert_eq!(names, expected);
+    }
+
     #[test]
     fn one_that_refers_to_the_workload_goes_before_one_that_is_named_like_it() {
         let other = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"});
         let hpas = vec![
-            hpa("ingestion", other, json!([]), json!(null)),
+            hpa("keda-hpa-ingestion", other, json!([]), json!(null)),
             hpa("scaler", deployment(), json!([]), json!(null)),
             hpa("scaler-2", deployment(), json!([]), json!(null)),
         ];
-        let found = of_workload(hpas, "Deployment", "apps", "ingestion", "");
+        let found = of_workload(hpas, "Deployment", "apps", "ingestion", "keda-hpa-");
         assert_eq!(found.len(), 2);
         assert!(
             found

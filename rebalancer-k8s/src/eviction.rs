@@ -2,7 +2,7 @@
 
 use http::{Request, header};
 use rebalancer_core::model::PodRef;
-use rebalancer_core::ports::EvictionAnswer;
+use rebalancer_core::ports::{EvictionAnswer, PodState};
 use serde_json::json;
 
 use crate::error::{Attempt, K8sError};
@@ -63,29 +63,75 @@ impl Eviction<'_> {
     }
 }
 
+/// What an outcome says.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// All there is to know.
+    Certain(EvictionAnswer),
+    /// The pod was not evicted; whether that is because it is gone already, the pod itself tells.
+    Refused {
+        /// What happened, if the pod is still there.
+        message: String,
+    },
+}
+
+impl Told {
+    /// The answer, after a look at the pod that is only taken where it is needed.
+    pub(crate) async fn settle(
+        self,
+        look: impl Future<Output = Result<PodState, K8sError>>,
+    ) -> EvictionAnswer {
+        let message = match self {
+            Self::Certain(answer) => return answer,
+            Self::Refused { message } => message,
+        };
+        match look.await {
+            Ok(PodState::Gone | PodState::Terminating) => EvictionAnswer::AlreadyGone,
+            Ok(PodState::Present { .. } | PodState::OptedOut) => EvictionAnswer::Failed { message },
+            // The refusal stands: whatever became of the pod, it was not us.
+            Err(error) => EvictionAnswer::Failed {
+                message: format!("{message}; whether the pod is still there is not known: {error}"),
+            },
+        }
+    }
+}
+
 /// What came of it: `Ok(None)` is a success.
 pub(crate) fn answer(
     outcome: Result<Option<Refusal>, K8sError>,
     attempt: &Attempt,
     server: &str,
-) -> EvictionAnswer {
+) -> Told {
     match outcome {
-        Ok(None) => EvictionAnswer::Evicted,
-        Ok(Some(refusal)) => refused(refusal, attempt, server),
-        Err(error) if error.may_have_taken_effect() => EvictionAnswer::Unknown {
-            message: error.to_string(),
+        // Only the API itself can know that the pod is gone. It says the same of a subresource
+        // that it does not serve, though.
+        Ok(Some(refusal)) if refusal.code == 404 && refusal.from_api => Told::Refused {
+            message: format!(
+                "could not {attempt}: the API answered 404 for the eviction of a pod that exists \
+                 (is {} served?): {}",
+                attempt.resource, refusal.message
+            ),
         },
-        Err(error) => EvictionAnswer::Failed {
+        // The words of a UID conflict are no promise of the API; who the name belongs to now is.
+        Ok(Some(refusal)) if refusal.code == 409 && !is_uid_conflict(&refusal.message) => {
+            Told::Refused {
+                message: refusal.into_error(attempt, server).to_string(),
+            }
+        }
+        Ok(None) => Told::Certain(EvictionAnswer::Evicted),
+        Ok(Some(refusal)) => Told::Certain(refused(refusal, attempt, server)),
+        Err(error) if error.may_have_taken_effect() => Told::Certain(EvictionAnswer::Unknown {
             message: error.to_string(),
-        },
+        }),
+        Err(error) => Told::Certain(EvictionAnswer::Failed {
+            message: error.to_string(),
+        }),
     }
 }
 
 fn refused(refusal: Refusal, attempt: &Attempt, server: &str) -> EvictionAnswer {
     let failed = |message: String| EvictionAnswer::Failed { message };
     match refusal.code {
-        // Only the API itself can know that the pod is gone.
-        404 if refusal.from_api => EvictionAnswer::AlreadyGone,
         409 if is_uid_conflict(&refusal.message) => EvictionAnswer::AlreadyGone,
         429 => blocked(refusal),
         403 if is_admission(&refusal.message) => failed(format!(
@@ -197,6 +243,13 @@ mod tests {
     }
 
     fn told(code: u16, body: Value) -> EvictionAnswer {
+        match outcome(code, body) {
+            Told::Certain(answer) => answer,
+            Told::Refused { message } => panic!("not certain: {message}"),
+        }
+    }
+
+    fn outcome(code: u16, body: Value) -> Told {
         let refusal = Refusal::read(
             StatusCode::from_u16(code).unwrap(),
             None,
@@ -311,7 +364,6 @@ mod tests {
     }
 
     #[rstest]
-    #[case(404, json!({"kind": "Status", "reason": "NotFound", "message": "pods \"ingestion-0\" not found"}))]
     #[case(409, json!({"kind": "Status", "reason": "Conflict",
         "message": "Precondition failed: UID in precondition: u1, UID in object meta: u2"}))]
     #[case(409, json!({"kind": "Status", "reason": "Conflict", "details": {"name": "ingestion-0", "kind": "Pod"},
@@ -345,7 +397,6 @@ mod tests {
         "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."}),
         "two or more PodDisruptionBudgets")]
     #[case(500, json!({"kind": "Status", "reason": "InternalError", "message": "boom"}), "in trouble (500): boom")]
-    #[case(409, json!({"kind": "Status", "reason": "Conflict", "message": "the object has been modified"}), "modified")]
     #[case(422, json!({"kind": "Status", "message": "invalid"}), "refused the request (422)")]
     #[case(401, json!({"kind": "Status", "message": "Unauthorized"}), "(401)")]
     #[case(404, json!("404 page not found"), "(404)")]
@@ -359,6 +410,60 @@ mod tests {
             panic!("{answer:?}")
         };
         assert!(message.contains(words), "{message}");
+    }
+
+    #[rstest]
+    #[case(Ok(PodState::Gone), None)]
+    #[case(Ok(PodState::Terminating), None)]
+    #[case(Ok(PodState::Present { ready: false }), Some("exists (is pods/eviction served?): "))]
+    #[case(Ok(PodState::OptedOut), Some("served?): the server could not find"))]
+    #[case(Err(500), Some("is not known: could not get pods"))]
+    #[tokio::test]
+    async fn a_404_is_of_a_pod_that_is_gone_only_if_it_is(
+        #[case] now: Result<PodState, u16>,
+        #[case] words: Option<&str>,
+    ) {
+        let words_of_api = "the server could not find the requested resource";
+        let told = outcome(404, json!({"kind": "Status", "reason": "NotFound", "message": words_of_api}));
+        let answer = told.settle(looked(now)).await;
+        match words {
+            None => assert_eq!(answer, EvictionAnswer::AlreadyGone),
+            Some(words) => {
+                let EvictionAnswer::Failed { message } = answer else {
+                    panic!("{answer:?}")
+                };
+                assert!(message.contains(words), "{message}");
+            }
+        }
+    }
+
+    #[rstest]
+    #[case(PodState::Gone, true)]
+    #[case(PodState::Terminating, true)]
+    #[case(PodState::Present { ready: true }, false)]
+    #[tokio::test]
+    async fn a_conflict_in_words_not_known_is_looked_into(
+        #[case] now: PodState,
+        #[case] gone: bool,
+    ) {
+        let body = json!({"kind": "Status", "reason": "Conflict", "message": "the object has been modified"});
+        let answer = outcome(409, body).settle(looked(Ok(now))).await;
+        match answer {
+            EvictionAnswer::AlreadyGone => assert!(gone),
+            EvictionAnswer::Failed { message } => {
+                assert!(!gone && message.contains("modified"), "{message}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn looked(now: Result<PodState, u16>) -> Result<PodState, K8sError> {
+        now.map_err(|code| K8sError::Server {
+            attempt: Box::new(Attempt::on("get", "", "pods", "posthog", "ingestion-0")),
+            server: "https://k8s".into(),
+            code,
+            message: "boom".into(),
+        })
     }
 
     #[rstest]
@@ -384,8 +489,9 @@ mod tests {
             after: Duration::from_secs(30),
             sent,
         };
-        let answer = answer(Err(lost), &attempt, "https://k8s");
-        assert_eq!(matches!(answer, EvictionAnswer::Unknown { .. }), sent);
-        assert_eq!(matches!(answer, EvictionAnswer::Failed { .. }), !sent);
+        let told = answer(Err(lost), &attempt, "https://k8s");
+        let unknown = matches!(&told, Told::Certain(EvictionAnswer::Unknown { .. }));
+        let failed = matches!(&told, Told::Certain(EvictionAnswer::Failed { .. }));
+        assert_eq!((unknown, failed), (sent, !sent));
     }
 }

@@ -171,7 +171,8 @@ impl LeanPod<'_> {
         self.spec.containers.iter().chain(sidecars)
     }
 
-    fn opted_out(&self) -> Option<String> {
+    /// The annotation by which the pod asks to be left alone.
+    pub(crate) fn opted_out(&self) -> Option<String> {
         let annotations = self.metadata.annotations.as_ref()?;
         let says = |value: &Option<String>, word: &str| {
             value

@@ -14,7 +14,7 @@ pub struct Settings {
     /// When set, pods must match this label selector as well as the workload's own.
     pub label_selector: Option<String>,
     /// The autoscaler is looked for under this prefix and the workload's name when none refers to
-    /// the workload.
+    /// the workload. Empty: one that refers to something else is never taken.
     pub hpa_prefix: String,
     /// Whether the workload's autoscalers are read.
     pub autoscalers: Autoscalers,

@@ -484,8 +484,25 @@ async fn too_few_ready_pods_are_counted_exactly() {
     assert_eq!(actuator.count_ready(9).await.unwrap(), 3);
     assert_eq!(actuator.count_ready(9).await.unwrap(), 3);
     assert_eq!(api.seen("/deployments/web").len(), 2);
-    let state = actuator.read_workload().await.unwrap();
+    let state = actuator.read_workload(usize::MAX).await.unwrap();
     assert_eq!((state.ready, state.rollout.unwrap().updated), (3, 3));
+}
+
+#[rstest]
+// The first page has enough.
+#[case(2, 2, 1)]
+#[case(3, 4, 2)]
+#[case(9, 4, 2)]
+#[tokio::test]
+async fn the_workload_is_read_no_further_than_needed(
+    #[case] enough: usize,
+    #[case] ready: usize,
+    #[case] pages: usize,
+) {
+    let api = shop().on(PODS, [page(&["a", "b"], "next"), page(&["c", "d"], "")]);
+    let state = api.actuator(|_| {}).read_workload(enough).await.unwrap();
+    assert_eq!((state.ready, state.rollout.unwrap().desired), (ready, 3));
+    assert_eq!(api.seen("/pods?").len(), pages);
 }
 
 #[tokio::test]
@@ -493,6 +510,10 @@ async fn a_pod_is_read_again_by_its_uid() {
     let mut terminating = pod("a", "rs1", true);
     terminating["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:00:30Z");
     let other = json!({"metadata": {"name": "a", "uid": "newer"}, "spec": {"containers": []}});
+    let mut opted_out = pod("a", "rs1", true);
+    opted_out["metadata"]["annotations"] = json!({"rebalancer.io/skip": "true"});
+    let mut both = terminating.clone();
+    both["metadata"]["annotations"] = opted_out["metadata"]["annotations"].clone();
     for (reply, state) in [
         (
             Reply::Json(200, pod("a", "rs1", true)),
@@ -503,6 +524,8 @@ async fn a_pod_is_read_again_by_its_uid() {
             PodState::Present { ready: false },
         ),
         (Reply::Json(200, terminating), PodState::Terminating),
+        (Reply::Json(200, opted_out), PodState::OptedOut),
+        (Reply::Json(200, both), PodState::Terminating),
         (Reply::Json(200, other), PodState::Gone),
         (
             refusal(404, "NotFound", "pods \"a\" not found"),
@@ -567,6 +590,34 @@ async fn a_conflict_in_words_not_known_is_looked_into(
         message.clear();
     }
     assert_eq!(answer, expected);
+}
+
+#[rstest]
+#[case::gone(refusal(404, "NotFound", "pods \"a\" not found"), None)]
+#[case::there(
+    Reply::Json(200, pod("a", "rs1", true)),
+    Some("(is pods/eviction served?): not that")
+)]
+#[case::not_readable(
+    refusal(403, "Forbidden", "no"),
+    Some("is not known: may not get pods")
+)]
+#[tokio::test]
+async fn a_404_to_an_eviction_is_looked_into(#[case] now: Reply, #[case] words: Option<&str>) {
+    let api = shop()
+        .on("GET /api/v1/namespaces/shop/pods/a", [now])
+        .on(
+            "POST /api/v1/namespaces/shop/pods/a/eviction",
+            [refusal(404, "NotFound", "not that")],
+        );
+    let answer = api.actuator(|_| {}).evict(&web_a(), false).await;
+    match (answer, words) {
+        (EvictionAnswer::AlreadyGone, None) => {}
+        (EvictionAnswer::Failed { message }, Some(words)) => {
+            assert!(message.contains(words), "{message}");
+        }
+        (answer, _) => panic!("{answer:?}"),
+    }
 }
 
 #[tokio::test]

@@ -3,12 +3,13 @@
 //! What it cannot tell: before version 2.19 a `ContainerResource` metric looks like a `Resource`
 //! metric, and before 2.7 it is not reported at all; before 2.4.2 an average value that is no
 //! whole number of cores is missing. An `External` metric that is called `cpu` looks like the
-//! resource.
+//! resource. An old version without `kube_horizontalpodautoscaler_info` does not tell what an
+//! autoscaler scales: then its name has to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rebalancer_core::model::{Autoscaler, Cores, CpuMetric, WorkloadRef};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::envelope::{Labels, Sample};
 
@@ -34,8 +35,9 @@ struct Target {
     value: f64,
 }
 
-/// The autoscalers that scale the workload: those that refer to it, else the one with the
-/// expected name.
+/// The autoscalers that scale the workload: those that refer to it. Where none does, the one with
+/// the expected name, if a prefix says that it is the workload's whatever it refers to, or if the
+/// metrics do not tell what it refers to.
 pub(crate) fn of_workload(
     samples: &[Sample<'_>],
     workload: &WorkloadRef,
@@ -48,15 +50,34 @@ pub(crate) fn of_workload(
         .filter(|(_, found)| found.refers_to.iter().any(|to| is_workload(to, workload)))
         .map(|(name, _)| name.clone())
         .collect();
-    let names = if referring.is_empty() {
-        vec![format!("{hpa_prefix}{}", workload.name)]
-    } else {
-        referring
-    };
-    names
+    if referring.is_empty() {
+        let name = format!("{hpa_prefix}{}", workload.name);
+        return all
+            .remove(&name)
+            .filter(|found| is_by_name(found, &name, hpa_prefix))
+            .map(|found| found.into_autoscaler(name))
+            .into_iter()
+            .collect();
+    }
+    referring
         .into_iter()
         .filter_map(|name| all.remove(&name).map(|found| found.into_autoscaler(name)))
         .collect()
+}
+
+/// Whether an autoscaler of the expected name is the workload's, to which none refers.
+fn is_by_name(found: &Found, name: &str, hpa_prefix: &str) -> bool {
+    let Some((kind, target, _)) = found.refers_to.first() else {
+        return true;
+    };
+    if hpa_prefix.is_empty() {
+        return false;
+    }
+    warn!(
+        "HorizontalPodAutoscaler {name} is taken for its name (HPA_PREFIX): it scales {kind} \
+         {target}, and none scales the workload"
+    );
+    true
 }
 
 fn collect(samples: &[Sample<'_>], namespace: &str) -> BTreeMap<String, Found> {
@@ -113,14 +134,18 @@ fn scale_target(labels: &Labels<'_>) -> Option<(String, String, Option<String>)>
 }
 
 /// Whether a scale target is the workload, whose kind may be given as `Kind.version.group`. The
-/// version does not matter: one object has several.
+/// version does not matter: one object has several. Nor does a reference without any tell it from
+/// the workload.
 fn is_workload(
     (kind, name, api_version): &(String, String, Option<String>),
     workload: &WorkloadRef,
 ) -> bool {
     let mut parts = workload.kind.splitn(3, '.');
     let same_kind = parts.next() == Some(kind.as_str());
-    let group = parts.nth(1);
+    let group = parts.nth(1).or(match workload.kind.as_str() {
+        "Deployment" | "StatefulSet" => Some("apps"),
+        _ => None,
+    });
     let other_group = match (group, api_version) {
         (Some(group), Some(api_version)) => {
             api_version.split_once('/').map_or("", |(group, _)| group) != group
@@ -383,6 +408,49 @@ mod tests {
     #[case("Deployment.v1.example.com", 0)]
     fn the_kind_may_carry_version_and_group(#[case] kind: &str, #[case] count: usize) {
         assert_eq!(autoscalers(&[INFO], &workload(kind), "").len(), count);
+    }
+
+    #[rstest]
+    #[case("v1", 0)]
+    #[case("extensions/v1beta1", 0)]
+    #[case("apps/v1beta2", 1)]
+    // A label without a value is no label.
+    #[case("", 1)]
+    fn a_reference_to_another_group_is_to_another_object(
+        #[case] api_version: &str,
+        #[case] count: usize,
+    ) {
+        let info = INFO.replace("apps/v1", api_version);
+        let found = autoscalers(&[&info], &workload("Deployment"), "");
+        assert_eq!(found.len(), count);
+    }
+
+    #[rstest]
+    #[case("", &[])]
+    #[case("keda-hpa-", &["keda-hpa-w"])]
+    #[case("other-", &[])]
+    fn one_that_refers_to_another_object_counts_only_by_a_prefix(
+        #[case] prefix: &str,
+        #[case] expected: &[&str],
+    ) {
+        let of_other = |name: &str| {
+            let info = INFO.replace("=h,", &format!("={name},"));
+            info.replace("scaletargetref_name=w", "scaletargetref_name=other")
+        };
+        let found = autoscalers(
+            &[&of_other("w"), &of_other("keda-hpa-w")],
+            &workload("Deployment"),
+            prefix,
+        );
+        let names: Vec<_> = found.iter().map(|hpa| hpa.name.as_str()).collect();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn without_a_reference_the_name_counts_and_the_prefix_may_be_empty() {
+        let target = "spec_target_metric{horizontalpodautoscaler=w,metric_name=cpu,metric_target_type=utilization} 70";
+        let found = autoscalers(&[target], &workload("Deployment"), "");
+        assert_eq!(found.len(), 1);
     }
 
     #[rstest]

@@ -23,7 +23,7 @@ pub struct PrometheusSettings {
     /// The container that is measured.
     pub container: String,
     /// `HPA_PREFIX`: put before the workload's name to find its autoscaler by name when none
-    /// refers to the workload.
+    /// refers to the workload. Empty: one that refers to something else is never taken.
     pub hpa_prefix: String,
     /// `LOAD_QUERY`: PromQL that yields one sample per `pod`, in place of the container's CPU
     /// rate. Sent verbatim.

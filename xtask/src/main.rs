@@ -91,9 +91,16 @@ fn main() -> ExitCode {
 
 /// Runs cargo.
 fn cargo<A: AsRef<std::ffi::OsStr>>(args: &[A]) -> std::io::Result<ExitStatus> {
+    cargo_command(args).status()
+}
+
+/// A call of cargo.
+fn cargo_command<A: AsRef<std::ffi::OsStr>>(args: &[A]) -> Command {
     // Set by the cargo that runs this program, so that the toolchain is the same.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    Command::new(cargo).args(args).status()
+    let mut command = Command::new(cargo);
+    command.args(args);
+    command
 }
 
 fn usage(message: &str) -> ExitCode {

@@ -5,7 +5,7 @@ use std::{
     process::{ExitCode, ExitStatus},
 };
 
-use crate::{Error, cargo, setup};
+use crate::{Error, cargo, cargo_command, setup};
 
 /// Runs them; the exit code is that of cargo.
 ///
@@ -21,7 +21,12 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitCode, Error> {
         .map(OsString::from)
         .into();
     test.extend_from_slice(args);
-    Ok(code(cargo(&test)?))
+    let mut test = cargo_command(&test);
+    // The end-to-end cases wait for servers more than they compute.
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        test.env("RUST_TEST_THREADS", "6");
+    }
+    Ok(code(test.status()?))
 }
 
 fn code(status: ExitStatus) -> ExitCode {

@@ -51,6 +51,26 @@ impl Check {
             finding,
         }
     }
+
+    /// It failed for want of knowledge that does not come by itself with time.
+    #[must_use]
+    pub fn lacks_knowledge(&self) -> bool {
+        self.verdict == Verdict::Fail
+            && match &self.finding {
+                Finding::MetricsComplete { .. } | Finding::MeasuredOnce { .. } => true,
+                Finding::Target { problem, .. } => {
+                    !matches!(problem, Some(TargetProblem::NoEligiblePods))
+                }
+                // New pods are not measured yet, and that passes.
+                Finding::Coverage { .. }
+                | Finding::Rollout { .. }
+                | Finding::Autoscaler { .. }
+                | Finding::Settled { .. }
+                | Finding::PodsFound { .. }
+                | Finding::EligiblePods { .. }
+                | Finding::MinimumReady { .. } => false,
+            }
+    }
 }
 
 /// Which rule, and the numbers it was applied to.

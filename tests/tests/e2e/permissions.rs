@@ -162,6 +162,7 @@ async fn the_rights_of_the_manifests_are_enough_and_all_used() -> Result<()> {
         .await?;
     let run = program(&world, &keeper, &account)
         .env("COOLDOWN", "1h")
+        .env("TARGET_CORES", "0.7")
         .ends_with(0)
         .await?;
     run.held("group_not_settled");
