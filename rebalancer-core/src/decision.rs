@@ -1,7 +1,6 @@
 //! The decision: rotate or hold, always with the analysis and every check.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -230,13 +229,17 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         .map(|pod| checks::ineligible(pod, policy, freshness_known))
         .collect();
     let order = in_order(pods);
-    let (eligible, loads): (Vec<&Pod>, Vec<Load>) = order
+    let in_turn: Vec<&Pod> = order.iter().map(|(_, place)| &pods[*place]).collect();
+    // The ranks of the eligible pods in that order, and their loads.
+    let (eligible, loads): (Vec<usize>, Vec<Load>) = order
         .iter()
-        .filter(|(_, index)| reasons[*index].is_empty())
-        .filter_map(|(load, index)| Some((&pods[*index], load.0?)))
+        .enumerate()
+        .filter(|(_, (_, place))| reasons[*place].is_empty())
+        .filter_map(|(rank, (load, _))| Some((rank, load.0?)))
         .unzip();
 
-    let target = resolve(snapshot, &eligible);
+    let eligible_pods: Vec<&Pod> = eligible.iter().map(|rank| in_turn[*rank]).collect();
+    let target = resolve(snapshot, &eligible_pods);
     let threshold = target
         .as_ref()
         .ok()
@@ -249,10 +252,11 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
             policy.minimum_improvement_percent,
         ),
     });
-    let chosen = outliers
+    let roles = outliers
         .as_ref()
-        .map(|outliers| victims(&eligible, outliers))
+        .map(|outliers| roles(&in_turn, &eligible, outliers))
         .unwrap_or_default();
+    let chosen = victims(&in_turn, &roles);
     let ready = snapshot.ready();
     let plan = outliers
         .as_ref()
@@ -284,7 +288,7 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
             .and_then(|outliers| outliers.improvement_percent),
         ..distribution(&loads)
     };
-    let assessments = assess(pods, reasons, &order, &chosen);
+    let assessments = assess(pods, reasons, &order, &roles);
     let (action, message) = match checks.iter().find(|check| check.verdict == Verdict::Fail) {
         Some(check) => (
             Action::Hold(HoldReason::of(&check.finding)),
@@ -320,35 +324,40 @@ fn in_order(pods: &[Pod]) -> Vec<(Reverse<Option<Load>>, usize)> {
     order
 }
 
-/// Hottest by load descending, then coldest by load ascending; ties by name, ascending.
-fn victims(eligible: &[&Pod], outliers: &RotateOutliers) -> Vec<Victim> {
+/// The ranks of the hottest, by load descending, then of the coldest, by load ascending; ties by
+/// name, ascending.
+fn roles(in_turn: &[&Pod], eligible: &[usize], outliers: &RotateOutliers) -> Vec<(usize, Role)> {
     let (hottest, others) = eligible.split_at(outliers.hottest);
+    let load = |rank: &usize| in_turn[*rank].load;
     // Only the end of the list is put the other way round, from the first of the equals on.
     let warmest = others
         .len()
         .checked_sub(outliers.coldest)
         .and_then(|first| others.get(first))
-        .and_then(|pod| pod.load);
-    let first = others.partition_point(|pod| pod.load > warmest);
+        .and_then(load);
+    let first = others.partition_point(|rank| load(rank) > warmest);
     let mut coldest = others[first..].to_vec();
-    coldest.sort_unstable_by(|a, b| (a.load, a.name.as_str()).cmp(&(b.load, b.name.as_str())));
+    coldest.sort_unstable_by_key(|rank| (load(rank), in_turn[*rank].name.as_str()));
     coldest.truncate(outliers.coldest);
-    let with_role = |role: Role, pods: &[&Pod]| -> Vec<Victim> {
-        pods.iter()
-            .filter_map(|pod| {
-                Some(Victim {
-                    name: pod.name.clone(),
-                    uid: pod.uid.clone(),
-                    role,
-                    load: pod.load?,
-                    wave: 1,
-                })
+    let hottest = hottest.iter().map(|rank| (*rank, Role::Hottest));
+    let coldest = coldest.into_iter().map(|rank| (rank, Role::Coldest));
+    hottest.chain(coldest).collect()
+}
+
+fn victims(in_turn: &[&Pod], roles: &[(usize, Role)]) -> Vec<Victim> {
+    roles
+        .iter()
+        .filter_map(|(rank, role)| {
+            let pod = in_turn[*rank];
+            Some(Victim {
+                name: pod.name.clone(),
+                uid: pod.uid.clone(),
+                role: *role,
+                load: pod.load?,
+                wave: 1,
             })
-            .collect()
-    };
-    let mut victims = with_role(Role::Hottest, hottest);
-    victims.extend(with_role(Role::Coldest, &coldest));
-    victims
+        })
+        .collect()
 }
 
 /// Mean, variance and maximum.
@@ -462,40 +471,18 @@ fn hot_but_ineligible(pods: &[PodAssessment], threshold: Option<f64>) -> String 
     format!("; above it but not eligible: {}", list_some(hot))
 }
 
+/// What is made of each pod, in the given order; roles are by rank in it.
 fn assess(
     pods: &[Pod],
     mut reasons: Vec<Vec<Ineligible>>,
     order: &[(Reverse<Option<Load>>, usize)],
-    chosen: &[Victim],
+    roles: &[(usize, Role)],
 ) -> Vec<PodAssessment> {
-    let roles: HashMap<&PodUid, Role> = chosen
+    let mut assessments: Vec<PodAssessment> = order
         .iter()
-        .map(|victim| (&victim.uid, victim.role))
-        .collect();
-    // Most pods are too far from both ends to be looked up.
-    let loads_of = |role| {
-        chosen
-            .iter()
-            .filter(move |v| v.role == role)
-            .map(|v| v.load)
-    };
-    let least_hot = loads_of(Role::Hottest).min();
-    let most_cold = loads_of(Role::Coldest).max();
-    let role_of = |pod: &Pod| {
-        let load = pod.load?;
-        let chosen = least_hot.is_some_and(|least| load >= least)
-            || most_cold.is_some_and(|most| load <= most);
-        if chosen {
-            roles.get(&pod.uid).copied()
-        } else {
-            None
-        }
-    };
-    order
-        .iter()
-        .map(|(load, index)| {
-            let pod = &pods[*index];
-            let reasons = std::mem::take(&mut reasons[*index]);
+        .map(|(load, place)| {
+            let pod = &pods[*place];
+            let reasons = std::mem::take(&mut reasons[*place]);
             PodAssessment {
                 name: pod.name.clone(),
                 uid: pod.uid.clone(),
@@ -504,10 +491,14 @@ fn assess(
                 age_seconds: pod.age_seconds,
                 eligible: reasons.is_empty(),
                 reasons,
-                role: role_of(pod),
+                role: None,
             }
         })
-        .collect()
+        .collect();
+    for (rank, role) in roles {
+        assessments[*rank].role = Some(*role);
+    }
+    assessments
 }
 
 /// A decision as documents have it.

@@ -119,7 +119,7 @@ settings! {
         "METRICS_TIME_WINDOW" "DURATION" = "5m",
             "The window that the CPU rate is taken over";
         "LOAD_QUERY" "PROMQL" = "CPU rate of the container",
-            "Any PromQL that yields one sample per `pod` label; its unit becomes the unit of loads";
+            "Any PromQL that yields one sample per `pod` label, in place of the CPU rate; set METRICS_TIME_WINDOW to its window";
         "FRESHNESS_QUERY" "PROMQL" = "from the CPU series",
             "PromQL that yields the age in seconds of each `pod`'s newest sample; only with LOAD_QUERY";
         "PROMETHEUS_BEARER_TOKEN_FILE" "FILE" = "none",
@@ -145,7 +145,7 @@ settings! {
         "MINIMUM_PODS_REQUIRED" "N" = "3",
             "Ready pods that must be left at any time; at least 1";
         "HPA_PREFIX" "PREFIX" = "empty",
-            "Where no HorizontalPodAutoscaler names the workload, the one named HPA_PREFIX + DEPLOYMENT_NAME is used";
+            "When set, and no HorizontalPodAutoscaler refers to the workload, the one named HPA_PREFIX + DEPLOYMENT_NAME is used";
         "TARGET_CORES" "CORES" = "from the autoscaler",
             "Target load per pod, in cores (or the unit of LOAD_QUERY)";
         "TARGET_SOURCE" "SOURCE" = "kubernetes",

@@ -437,24 +437,26 @@ pub(crate) fn autoscaler(snapshot: &Snapshot) -> Check {
 }
 
 pub(crate) fn settled(snapshot: &Snapshot, policy: &Policy) -> Check {
-    let newest = snapshot
-        .pods()
-        .iter()
-        .filter(|pod| pod.serves())
-        .filter_map(|pod| Some((pod.ready_seconds?, &pod.name)))
-        .min();
     let cooldown = policy.cooldown_seconds;
-    let owned = || snapshot.pods().iter().filter(|pod| pod.owned);
-    let terminating = owned().filter(|pod| pod.terminating).count();
-    let starting = owned()
-        .filter(|pod| !pod.terminating && !pod.ready && !pod.has_ended())
-        .filter(|pod| pod.age_seconds.is_some_and(|age| age < cooldown))
-        .count();
+    let mut newest: Option<(Seconds, &str)> = None;
+    let (mut terminating, mut starting) = (0, 0);
+    for pod in snapshot.pods().iter().filter(|pod| pod.owned) {
+        if pod.terminating {
+            terminating += 1;
+        } else if pod.serves() {
+            let joined = pod
+                .ready_seconds
+                .map(|seconds| (seconds, pod.name.as_str()));
+            newest = newest.into_iter().chain(joined).min();
+        } else if !pod.has_ended() && pod.age_seconds.is_some_and(|age| age < cooldown) {
+            starting += 1;
+        }
+    }
     let joined_lately = newest.is_some_and(|(seconds, _)| seconds < cooldown);
     Check::new(
         Verdict::pass_if(terminating == 0 && starting == 0 && !joined_lately),
         Finding::Settled {
-            newest: newest.map(|(_, name)| name.clone()),
+            newest: newest.map(|(_, name)| name.to_owned()),
             ready_seconds: newest.map(|(seconds, _)| seconds),
             cooldown_seconds: cooldown,
             terminating,
@@ -488,13 +490,15 @@ pub(crate) fn metrics_complete(snapshot: &Snapshot) -> Check {
 }
 
 pub(crate) fn coverage(snapshot: &Snapshot, policy: &Policy) -> Check {
-    let serving = || snapshot.pods().iter().filter(|pod| pod.serves());
-    let mut without: Vec<(&Pod, pod::Ineligible)> = serving()
-        .filter_map(|pod| {
-            pod::measured(pod, policy, snapshot.data().freshness_known).map(|why| (pod, why))
-        })
-        .collect();
-    let ready = serving().count();
+    let freshness_known = snapshot.data().freshness_known;
+    let mut ready = 0;
+    let mut without: Vec<(&Pod, pod::Ineligible)> = Vec::new();
+    for pod in snapshot.pods().iter().filter(|pod| pod.serves()) {
+        ready += 1;
+        if let Some(why) = pod::measured(pod, policy, freshness_known) {
+            without.push((pod, why));
+        }
+    }
     let measured = ready - without.len();
     without.sort_unstable_by_key(|(pod, _)| pod.name.as_str());
     let minimum = policy.minimum_coverage_percent.get();
@@ -520,17 +524,16 @@ pub(crate) fn coverage(snapshot: &Snapshot, policy: &Policy) -> Check {
 }
 
 pub(crate) fn measured_once(snapshot: &Snapshot) -> Check {
-    let doubled = || {
-        snapshot
-            .pods()
-            .iter()
-            .filter(|pod| pod.owned && pod.series > 1)
-    };
-    let example = doubled().min_by_key(|pod| pod.name.as_str());
+    let doubled: Vec<&Pod> = snapshot
+        .pods()
+        .iter()
+        .filter(|pod| pod.owned && pod.series > 1)
+        .collect();
+    let example = doubled.iter().min_by_key(|pod| pod.name.as_str());
     Check::new(
         Verdict::pass_if(example.is_none()),
         Finding::MeasuredOnce {
-            pods: doubled().count(),
+            pods: doubled.len(),
             example: example.map(|pod| pod.name.clone()),
             series: example.map(|pod| pod.series),
         },
