@@ -10,13 +10,14 @@ use rebalancer_core::ports::{
     EvictionAnswer, PodActuator, PodState, PortError, WorkloadObservation,
 };
 
-use crate::api::Api;
+use crate::api::{Api, read_json};
 use crate::autoscalers::{self, Hpa};
 use crate::connect::Connection;
 use crate::error::{Attempt, K8sError};
 use crate::eviction::{self, Eviction};
 use crate::kind::{WorkloadKind, is_path_safe};
 use crate::pods::{LeanPod, ReadyCount, Reduced, Reduction};
+use crate::protobuf::PREFERRED;
 use crate::selector;
 use crate::settings::{Autoscalers, Settings};
 use crate::suggestions;
@@ -143,7 +144,7 @@ impl KubernetesActuator {
             .limit(page_size.max(1));
         let listed = self
             .api
-            .list_pages(&attempt, &self.pods_path(), &params, None, pages)
+            .list_pages(&attempt, &self.pods_path(), &params, Some(PREFERRED), pages)
             .await;
         match listed {
             // Nothing else of the request can be wrong.
@@ -241,7 +242,7 @@ impl KubernetesActuator {
             body => body?,
         };
         let lean: LeanPod<'_> =
-            serde_json::from_slice(&body).map_err(|error| self.api.bad_answer(&attempt, &error))?;
+            read_json(&body).map_err(|error| self.api.bad_answer(&attempt, &error))?;
         Ok(if lean.uid() != pod.uid.0 {
             PodState::Gone
         } else if lean.terminating() {

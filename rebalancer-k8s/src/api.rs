@@ -1,6 +1,7 @@
 //! Requests to the API server: sent, timed, bounded in time, their answers told apart.
 
 use std::error::Error as StdError;
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use http::{Request, StatusCode, header};
@@ -8,10 +9,11 @@ use http_body_util::BodyExt as _;
 use kube::client::Body;
 use kube::core::params::ListParams;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 
 use crate::connect::Connection;
 use crate::error::{Attempt, K8sError, Source};
+use crate::protobuf::Malformed;
 use crate::refusal::Refusal;
 
 /// How often a request that only reads is sent again when the server is too busy.
@@ -48,10 +50,24 @@ pub(crate) trait Pages {
     fn restart(&mut self);
 
     /// Takes in one page.
-    fn page(&mut self, body: &[u8]) -> Result<PageEnd, serde_json::Error>;
+    fn page(&mut self, body: &[u8]) -> Result<PageEnd, BadPage>;
+}
+
+/// A page that is not of the expected form.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadPage {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Protobuf(#[from] Malformed),
+    #[error("`{0}` is not a quantity of CPU such as `100m`")]
+    Quantity(String),
+    #[error("an object without name or UID")]
+    Nameless,
 }
 
 /// What a page says of itself.
+#[derive(Debug)]
 pub(crate) struct PageEnd {
     /// Objects on this page.
     pub(crate) items: usize,
@@ -97,11 +113,17 @@ impl<T: DeserializeOwned> Pages for Collect<T> {
         self.0.clear();
     }
 
-    fn page(&mut self, body: &[u8]) -> Result<PageEnd, serde_json::Error> {
-        let (items, end) = serde_json::from_slice::<Page<T>>(body)?.split();
+    fn page(&mut self, body: &[u8]) -> Result<PageEnd, BadPage> {
+        let (items, end) = read_json::<Page<T>>(body)?.split();
         self.0.extend(items);
         Ok(end)
     }
+}
+
+/// Reads an answer. That it is UTF-8 is seen once and not string by string, which takes a good
+/// part of the time.
+pub(crate) fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_str(std::str::from_utf8(body).map_err(serde_json::Error::custom)?)
 }
 
 impl Api {
@@ -123,7 +145,7 @@ impl Api {
     ) -> Result<T, K8sError> {
         let mut body = Vec::new();
         self.read(attempt, 1, path, accept, &mut body).await?;
-        serde_json::from_slice(&body).map_err(|error| self.bad_answer(attempt, &error))
+        read_json(&body).map_err(|error| self.bad_answer(attempt, &error))
     }
 
     /// Gets one object as it comes, to be borrowed from.
@@ -315,7 +337,7 @@ impl Api {
     }
 
     /// What an answer that is not of the expected form means.
-    pub(crate) fn bad_answer(&self, attempt: &Attempt, error: &serde_json::Error) -> K8sError {
+    pub(crate) fn bad_answer(&self, attempt: &Attempt, error: &impl Display) -> K8sError {
         K8sError::BadAnswer {
             attempt: Box::new(attempt.clone()),
             server: self.server().to_owned(),

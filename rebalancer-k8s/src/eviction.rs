@@ -70,8 +70,10 @@ pub(crate) enum Told {
     Certain(EvictionAnswer),
     /// The pod was not evicted; whether that is because it is gone already, the pod itself tells.
     Refused {
-        /// What happened, if the pod is still there.
+        /// What happened.
         message: String,
+        /// What to add to it when the pod is still there.
+        of_one_there: String,
     },
 }
 
@@ -81,13 +83,18 @@ impl Told {
         self,
         look: impl Future<Output = Result<PodState, K8sError>>,
     ) -> EvictionAnswer {
-        let message = match self {
+        let (message, of_one_there) = match self {
             Self::Certain(answer) => return answer,
-            Self::Refused { message } => message,
+            Self::Refused {
+                message,
+                of_one_there,
+            } => (message, of_one_there),
         };
         match look.await {
             Ok(PodState::Gone | PodState::Terminating) => EvictionAnswer::AlreadyGone,
-            Ok(PodState::Present { .. } | PodState::OptedOut) => EvictionAnswer::Failed { message },
+            Ok(PodState::Present { .. } | PodState::OptedOut) => EvictionAnswer::Failed {
+                message: message + &of_one_there,
+            },
             // The refusal stands: whatever became of the pod, it was not us.
             Err(error) => EvictionAnswer::Failed {
                 message: format!("{message}; whether the pod is still there is not known: {error}"),
@@ -107,15 +114,19 @@ pub(crate) fn answer(
         // that it does not serve, though.
         Ok(Some(refusal)) if refusal.code == 404 && refusal.from_api => Told::Refused {
             message: format!(
-                "could not {attempt}: the API answered 404 for the eviction of a pod that exists \
-                 (is {} served?): {}",
-                attempt.resource, refusal.message
+                "could not {attempt}: the API answered 404 ({})",
+                refusal.message
+            ),
+            of_one_there: format!(
+                " for the eviction of a pod that exists: is {} served?",
+                attempt.resource
             ),
         },
         // The words of a UID conflict are no promise of the API; who the name belongs to now is.
         Ok(Some(refusal)) if refusal.code == 409 && !is_uid_conflict(&refusal.message) => {
             Told::Refused {
                 message: refusal.into_error(attempt, server).to_string(),
+                of_one_there: String::new(),
             }
         }
         Ok(None) => Told::Certain(EvictionAnswer::Evicted),
@@ -245,7 +256,7 @@ mod tests {
     fn told(code: u16, body: Value) -> EvictionAnswer {
         match outcome(code, body) {
             Told::Certain(answer) => answer,
-            Told::Refused { message } => panic!("not certain: {message}"),
+            Told::Refused { message, .. } => panic!("not certain: {message}"),
         }
     }
 
@@ -415,8 +426,11 @@ mod tests {
     #[rstest]
     #[case(Ok(PodState::Gone), None)]
     #[case(Ok(PodState::Terminating), None)]
-    #[case(Ok(PodState::Present { ready: false }), Some("exists (is pods/eviction served?): "))]
-    #[case(Ok(PodState::OptedOut), Some("served?): the server could not find"))]
+    #[case(Ok(PodState::Present { ready: false }), Some("404 (the server could not find the"))]
+    #[case(
+        Ok(PodState::OptedOut),
+        Some("a pod that exists: is pods/eviction served?")
+    )]
     #[case(Err(500), Some("is not known: could not get pods"))]
     #[tokio::test]
     async fn a_404_is_of_a_pod_that_is_gone_only_if_it_is(
@@ -424,7 +438,10 @@ mod tests {
         #[case] words: Option<&str>,
     ) {
         let words_of_api = "the server could not find the requested resource";
-        let told = outcome(404, json!({"kind": "Status", "reason": "NotFound", "message": words_of_api}));
+        let told = outcome(
+            404,
+            json!({"kind": "Status", "reason": "NotFound", "message": words_of_api}),
+        );
         let answer = told.settle(looked(now)).await;
         match words {
             None => assert_eq!(answer, EvictionAnswer::AlreadyGone),
@@ -448,12 +465,13 @@ mod tests {
     ) {
         let body = json!({"kind": "Status", "reason": "Conflict", "message": "the object has been modified"});
         let answer = outcome(409, body).settle(looked(Ok(now))).await;
-        match answer {
-            EvictionAnswer::AlreadyGone => assert!(gone),
-            EvictionAnswer::Failed { message } => {
-                assert!(!gone && message.contains("modified"), "{message}");
-            }
-            other => panic!("{other:?}"),
+        if gone {
+            assert_eq!(answer, EvictionAnswer::AlreadyGone);
+        } else {
+            let EvictionAnswer::Failed { message } = answer else {
+                panic!("{answer:?}")
+            };
+            assert!(message.ends_with("modified"), "{message}");
         }
     }
 

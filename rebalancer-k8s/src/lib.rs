@@ -40,6 +40,7 @@ mod eviction;
 mod kind;
 mod permissions;
 mod pods;
+mod protobuf;
 mod refusal;
 mod selector;
 mod settings;

@@ -1,7 +1,10 @@
 //! Pods as the API lists them, reduced page by page to what a snapshot needs.
 //!
-//! A pod is several kilobytes of JSON, most of which (managed fields, volumes, environment) is
-//! skipped without being kept: a page is parsed in place, and only the reduced pods outlive it.
+//! A pod is several kilobytes, most of which (managed fields, volumes, environment) is skipped
+//! without being kept: a page is parsed in place, and only the reduced pods outlive it. It comes in
+//! protobuf where the server has that, else in JSON; both yield the same.
+
+mod protobuf;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -10,8 +13,9 @@ use jiff::Timestamp;
 use rebalancer_core::model::{Cores, Evictability, Load, Pod, PodPhase, PodUid, Seconds};
 use serde::Deserialize;
 
-use crate::api::{Page, PageEnd, Pages};
+use crate::api::{BadPage, Page, PageEnd, Pages, read_json};
 use crate::cpu_quantity::CpuQuantity;
+use crate::protobuf::object;
 
 /// The annotation by which a pod, or a workload for all its pods, asks to be left alone.
 pub(crate) const SKIP: &str = "rebalancer.io/skip";
@@ -29,7 +33,7 @@ pub(crate) struct LeanPod<'a> {
     status: PodStatus<'a>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 struct PodMetadata<'a> {
     #[serde(borrow)]
@@ -43,7 +47,7 @@ struct PodMetadata<'a> {
     owner_references: Option<Vec<OwnerReference<'a>>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Annotations {
     #[serde(rename = "kubernetes.io/config.mirror")]
     mirror: Option<String>,
@@ -66,7 +70,7 @@ pub(crate) struct OwnerReference<'a> {
     controller: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 struct PodSpec<'a> {
     #[serde(borrow)]
@@ -255,7 +259,7 @@ impl<'s> Reduction<'s> {
         }
     }
 
-    fn take(&mut self, lean: &LeanPod<'_>) {
+    fn reduce(&mut self, lean: &LeanPod<'_>) {
         let mut request = None;
         let mut other_requests = 0.0;
         let mut measurable = false;
@@ -346,18 +350,57 @@ impl<'s> Reduction<'s> {
     }
 }
 
+/// Takes in the pods of a page, one by one.
+trait Sink {
+    /// So many come.
+    fn expect(&mut self, _pods: usize) {}
+
+    /// Takes one in.
+    fn take(&mut self, pod: &LeanPod<'_>);
+}
+
+/// Reads a page in whichever format it came.
+fn read_page(body: &[u8], sink: &mut impl Sink) -> Result<PageEnd, BadPage> {
+    if let Some(list) = object(body)? {
+        return protobuf::read_list(list, sink);
+    }
+    let (pods, end) = read_json::<Page<LeanPod<'_>>>(body)?.split();
+    sink.expect(pods.len());
+    for pod in &pods {
+        sink.take(pod);
+    }
+    Ok(end)
+}
+
+impl Sink for Reduction<'_> {
+    fn expect(&mut self, pods: usize) {
+        self.pods.reserve_exact(pods);
+    }
+
+    fn take(&mut self, lean: &LeanPod<'_>) {
+        self.reduce(lean);
+    }
+}
+
+impl Sink for ReadyCount<'_> {
+    fn take(&mut self, pod: &LeanPod<'_>) {
+        let ours = || {
+            pod.controller()
+                .is_some_and(|owner| self.owners.iter().any(|uid| *uid == owner.uid))
+        };
+        if pod.serves() && ours() {
+            self.ready += 1;
+        }
+    }
+}
+
 impl Pages for Reduction<'_> {
     fn restart(&mut self) {
         *self = Self::new(self.taken_at, self.container);
     }
 
-    fn page(&mut self, body: &[u8]) -> Result<PageEnd, serde_json::Error> {
-        let (pods, end) = serde_json::from_slice::<Page<LeanPod<'_>>>(body)?.split();
-        self.pods.reserve_exact(pods.len());
-        for pod in &pods {
-            self.take(pod);
-        }
-        Ok(end)
+    fn page(&mut self, body: &[u8]) -> Result<PageEnd, BadPage> {
+        read_page(body, self)
     }
 }
 
@@ -383,17 +426,8 @@ impl Pages for ReadyCount<'_> {
         self.ready = 0;
     }
 
-    fn page(&mut self, body: &[u8]) -> Result<PageEnd, serde_json::Error> {
-        let (pods, mut end) = serde_json::from_slice::<Page<LeanPod<'_>>>(body)?.split();
-        self.ready += pods
-            .iter()
-            .filter(|pod| {
-                pod.serves()
-                    && pod
-                        .controller()
-                        .is_some_and(|owner| self.owners.iter().any(|uid| *uid == owner.uid))
-            })
-            .count();
+    fn page(&mut self, body: &[u8]) -> Result<PageEnd, BadPage> {
+        let mut end = read_page(body, self)?;
         end.enough = self.ready >= self.enough;
         Ok(end)
     }
@@ -453,12 +487,26 @@ mod tests {
         pod
     }
 
+    /// Reduces pods, and makes sure that both formats yield the same.
     fn reduce_all(pods: &[Value], owners: &[&str], workload: Option<&str>) -> Reduced {
+        let list = json!({"kind": "PodList", "metadata": {}, "items": pods});
+        let in_json = reduce_body(list.to_string().as_bytes(), pods.len(), owners, workload);
+        let in_protobuf = reduce_body(
+            &protobuf::testing::list(&list),
+            pods.len(),
+            owners,
+            workload,
+        );
+        assert_eq!(in_json.pods, in_protobuf.pods);
+        assert_eq!(in_json.instead, in_protobuf.instead);
+        in_json
+    }
+
+    fn reduce_body(body: &[u8], items: usize, owners: &[&str], workload: Option<&str>) -> Reduced {
         let taken_at = "2026-01-02T03:10:00Z".parse().unwrap();
         let mut reduction = Reduction::new(taken_at, "ingestion");
-        let body = json!({"kind": "PodList", "metadata": {}, "items": pods}).to_string();
-        let end = reduction.page(body.as_bytes()).unwrap();
-        assert_eq!((end.items, end.next, end.enough), (pods.len(), None, false));
+        let end = reduction.page(body).unwrap();
+        assert_eq!((end.items, end.next, end.enough), (items, None, false));
         let owners: Vec<String> = owners.iter().map(ToString::to_string).collect();
         reduction.finish(&owners, workload)
     }
@@ -646,6 +694,8 @@ mod tests {
             json!({"items": [with("/spec/containers/0/resources/requests/cpu", json!("lots"))]});
         let mut reduction = Reduction::new(Timestamp::UNIX_EPOCH, "ingestion");
         assert!(reduction.page(body.to_string().as_bytes()).is_err());
+        let error = reduction.page(&protobuf::testing::list(&body)).unwrap_err();
+        assert!(error.to_string().contains("`lots`"), "{error}");
     }
 
     #[test]
@@ -659,13 +709,27 @@ mod tests {
                 with("/metadata/deletionTimestamp", json!("2026-01-02T03:10:30Z")),
                 with("/metadata/ownerReferences", json!([])),
             ]
-        })
-        .to_string();
+        });
+        let bodies = [
+            body.to_string().into_bytes(),
+            protobuf::testing::list(&body),
+        ];
         let owners = ["rs1".to_owned()];
         for (enough, stops) in [(2, true), (3, false)] {
-            let mut count = ReadyCount::new(&owners, enough);
-            let end = count.page(body.as_bytes()).unwrap();
-            assert_eq!((count.ready, end.enough), (2, stops));
+            for body in &bodies {
+                let mut count = ReadyCount::new(&owners, enough);
+                let end = count.page(body).unwrap();
+                assert_eq!((count.ready, end.enough), (2, stops));
+                assert_eq!(end.next.as_deref(), Some("more"));
+            }
         }
+    }
+
+    #[test]
+    fn a_pod_without_a_name_is_an_error_in_both_formats() {
+        let body = json!({"items": [{"metadata": {"uid": "u"}, "spec": {"containers": []}}]});
+        let mut count = ReadyCount::new(&[], 1);
+        assert!(count.page(body.to_string().as_bytes()).is_err());
+        assert!(count.page(&protobuf::testing::list(&body)).is_err());
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Deserialize;
 
+use crate::api::read_json;
 use crate::error::{Attempt, K8sError};
+use crate::protobuf::{self, Fields, Value};
 
 /// The reason of a cause by which a PodDisruptionBudget is told from throttling.
 const BUDGET: &str = "DisruptionBudget";
@@ -47,12 +49,47 @@ pub(crate) struct Refusal {
     pub(crate) budget: Option<String>,
 }
 
+impl Status {
+    /// The same in the API's other format, in which lists of pods are asked for; what cannot be
+    /// read is left out.
+    fn from_protobuf(status: Option<&[u8]>) -> Self {
+        let mut read = Self::default();
+        for field in Fields::of(status.unwrap_or_default()).flatten() {
+            match field {
+                (3, Value::Bytes(message)) => read.message = words(message),
+                (4, Value::Bytes(reason)) => read.reason = words(reason),
+                (5, Value::Bytes(details)) => {
+                    let retry_after_seconds =
+                        Fields::of(details).flatten().find_map(|field| match field {
+                            (5, Value::Number(seconds)) => u32::try_from(seconds).ok(),
+                            _ => None,
+                        });
+                    read.details = Some(Details {
+                        causes: None,
+                        retry_after_seconds: retry_after_seconds.filter(|&seconds| seconds > 0),
+                    });
+                }
+                _ => {}
+            }
+        }
+        read
+    }
+}
+
+fn words(text: &[u8]) -> Option<String> {
+    Some(String::from_utf8_lossy(text).into_owned()).filter(|text| !text.is_empty())
+}
+
 impl Refusal {
     /// Reads the answer; whatever it holds, something comes of it.
     pub(crate) fn read(code: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Self {
-        let status = serde_json::from_slice::<Status>(body)
-            .ok()
-            .filter(|status| status.kind == "Status");
+        let status = match protobuf::object(body) {
+            Ok(None) => read_json::<Status>(body)
+                .ok()
+                .filter(|status| status.kind == "Status"),
+            // Whoever speaks this format is the API.
+            found => Some(found.map_or_else(|_| Status::default(), Status::from_protobuf)),
+        };
         let from_api = status.is_some();
         let status = status.unwrap_or_default();
         let details = status.details.unwrap_or_default();
@@ -134,6 +171,7 @@ fn excerpt(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protobuf::testing::Message;
     use rebalancer_core::ports::PortErrorKind;
     use rstest::rstest;
 
@@ -154,6 +192,26 @@ mod tests {
         let error = refusal.into_error(&Attempt::list("", "pods", "a"), "https://k8s");
         assert_eq!(error.kind(), kind);
         assert!(error.to_string().contains("the words"), "{error}");
+    }
+
+    #[test]
+    fn a_status_in_protobuf_is_read() {
+        let details = Message::default().bytes(1, "a").number(5, 7);
+        let body = Message::default()
+            .bytes(1, "")
+            .bytes(2, "Failure")
+            .bytes(3, "pods \"a\" not found")
+            .bytes(4, "NotFound")
+            .bytes(5, details.0)
+            .number(6, 404)
+            .answer();
+        let refusal = Refusal::read(StatusCode::NOT_FOUND, None, &body);
+        assert!(refusal.from_api);
+        assert_eq!(refusal.message, "pods \"a\" not found");
+        assert_eq!(refusal.reason, "NotFound");
+        assert_eq!(refusal.retry_after, Some(Duration::from_secs(7)));
+        let cut = Refusal::read(StatusCode::NOT_FOUND, None, &body[..20]);
+        assert_eq!(cut.message, "404 Not Found");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Pods asked for in one answer unless set otherwise: one or two megabytes.
+    /// Pods asked for in one answer unless set otherwise: about a megabyte, or two in JSON.
     pub const DEFAULT_PAGE_SIZE: u32 = 250;
 
     /// The defaults for a workload: its container has the workload's name, autoscalers are

@@ -4,7 +4,7 @@ use kube::core::params::ListParams;
 use rebalancer_core::model::{Rollout, WorkloadRef};
 use serde::Deserialize;
 
-use crate::api::{Api, METADATA, METADATA_LIST, Page, PageEnd, Pages};
+use crate::api::{Api, BadPage, METADATA, METADATA_LIST, Page, PageEnd, Pages, read_json};
 use crate::error::{Attempt, K8sError};
 use crate::kind::{GroupVersionKind, WorkloadKind};
 use crate::pods::{OwnerReference, SKIP, controller};
@@ -115,8 +115,8 @@ impl Pages for OwnedBy<'_> {
         self.owned.clear();
     }
 
-    fn page(&mut self, body: &[u8]) -> Result<PageEnd, serde_json::Error> {
-        let (objects, end) = serde_json::from_slice::<Page<Intermediate<'_>>>(body)?.split();
+    fn page(&mut self, body: &[u8]) -> Result<PageEnd, BadPage> {
+        let (objects, end) = read_json::<Page<Intermediate<'_>>>(body)?.split();
         self.owned.extend(objects.into_iter().filter_map(|object| {
             let owner = controller(object.metadata.owner_references.as_deref())?;
             (owner.uid() == self.uid).then_some(object.metadata.uid)

@@ -596,7 +596,7 @@ async fn a_conflict_in_words_not_known_is_looked_into(
 #[case::gone(refusal(404, "NotFound", "pods \"a\" not found"), None)]
 #[case::there(
     Reply::Json(200, pod("a", "rs1", true)),
-    Some("(is pods/eviction served?): not that")
+    Some("404 (not that) for the eviction of a pod that exists: is pods/eviction served?")
 )]
 #[case::not_readable(
     refusal(403, "Forbidden", "no"),
@@ -604,12 +604,10 @@ async fn a_conflict_in_words_not_known_is_looked_into(
 )]
 #[tokio::test]
 async fn a_404_to_an_eviction_is_looked_into(#[case] now: Reply, #[case] words: Option<&str>) {
-    let api = shop()
-        .on("GET /api/v1/namespaces/shop/pods/a", [now])
-        .on(
-            "POST /api/v1/namespaces/shop/pods/a/eviction",
-            [refusal(404, "NotFound", "not that")],
-        );
+    let api = shop().on("GET /api/v1/namespaces/shop/pods/a", [now]).on(
+        "POST /api/v1/namespaces/shop/pods/a/eviction",
+        [refusal(404, "NotFound", "not that")],
+    );
     let answer = api.actuator(|_| {}).evict(&web_a(), false).await;
     match (answer, words) {
         (EvictionAnswer::AlreadyGone, None) => {}

@@ -14,14 +14,16 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 #[serde(transparent)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
-/// Everything but the samples: read first, because only it says how the samples look.
+/// The envelope, around whatever of its `data` is of interest: the samples of a vector, or only
+/// what else it holds.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Head<'a> {
+#[serde(bound(deserialize = "D: Deserialize<'de>"))]
+pub(crate) struct Head<'a, D = ResultType<'a>> {
     #[serde(borrow)]
     pub(crate) status: Text<'a>,
     /// What the query yields; absent when it failed.
-    #[serde(default, borrow)]
-    pub(crate) data: Option<ResultType<'a>>,
+    #[serde(default = "none")]
+    pub(crate) data: Option<D>,
     /// Prometheus' word for the kind of failure; VictoriaMetrics gives the HTTP status.
     #[serde(rename = "errorType", default, borrow)]
     pub(crate) error_type: Option<Text<'a>>,
@@ -39,6 +41,11 @@ pub(crate) struct Head<'a> {
     pub(crate) is_partial: Option<bool>,
 }
 
+/// The default that serde would otherwise want of `D`.
+fn none<D>() -> Option<D> {
+    None
+}
+
 /// The part of `data` that says what the rest is.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ResultType<'a> {
@@ -46,18 +53,19 @@ pub(crate) struct ResultType<'a> {
     pub(crate) result_type: Text<'a>,
 }
 
-/// An answer that is known to hold a vector.
-#[derive(Debug, Deserialize)]
-pub(crate) struct VectorAnswer<'a> {
-    #[serde(borrow)]
-    pub(crate) data: Vector<'a>,
-}
-
-/// The samples of an answer.
+/// `data` with the samples, if they are those of an instant vector.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Vector<'a> {
+    #[serde(rename = "resultType", borrow)]
+    pub(crate) result_type: Text<'a>,
     #[serde(borrow)]
     pub(crate) result: Vec<Sample<'a>>,
+}
+
+/// Reads an answer. That it is UTF-8 is seen once and not string by string, which takes a good
+/// part of the time.
+pub(crate) fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_str(std::str::from_utf8(body).map_err(serde_json::Error::custom)?)
 }
 
 /// One sample of an instant vector.

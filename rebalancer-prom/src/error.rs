@@ -11,6 +11,8 @@ use prometheus_http_query::Error as SendError;
 use rebalancer_core::ports::{PortError, PortErrorKind};
 use reqwest::StatusCode;
 
+use crate::secrets::Secrets;
+
 /// What a query is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
@@ -109,10 +111,11 @@ pub enum PromError {
         setting: &'static str,
     },
     /// An extra header cannot be sent.
-    #[error("PROMETHEUS_HEADERS: header `{name}` cannot be sent: {reason}")]
+    #[error("PROMETHEUS_HEADERS: {header} cannot be sent: {reason}")]
     BadHeader {
-        /// The header's name.
-        name: String,
+        /// Which header: its name where it can be one, else its place among the pairs. What is no
+        /// name may be a secret: `Authorization: Basic …` is taken apart at the first `=`.
+        header: String,
         /// What is wrong with its name or value; the value is not shown.
         reason: &'static str,
     },
@@ -506,24 +509,24 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    excerpt(innermost.to_string().as_bytes())
+    excerpt(innermost.to_string().as_bytes(), &Secrets::default())
 }
 
 /// How much of a server's words goes into a message.
 const EXCERPT_CHARS: usize = 200;
 
-/// The beginning of an answer, on one line.
-pub(crate) fn excerpt(text: &[u8]) -> String {
-    excerpt_of(text, EXCERPT_CHARS)
+/// The beginning of a server's words, on one line and without our secrets.
+pub(crate) fn excerpt(text: &[u8], secrets: &Secrets) -> String {
+    excerpt_of(text, EXCERPT_CHARS, secrets)
 }
 
 /// The first `max` characters of a text, on one line: runs of white space and control characters
 /// become one space, so that a server's words can neither break a log line nor colour it.
-pub(crate) fn excerpt_of(text: &[u8], max: usize) -> String {
+pub(crate) fn excerpt_of(text: &[u8], max: usize, secrets: &Secrets) -> String {
     // A character has at most four bytes; white space that is squeezed out may make the excerpt
     // shorter than it could be.
-    let head = text.get(..max * 4).unwrap_or(text);
-    let head = String::from_utf8_lossy(head);
+    let head = secrets.hide_in(text, max * 4);
+    let head = String::from_utf8_lossy(&head);
     let mut line = String::new();
     let mut chars = 0;
     let mut gap = false;
@@ -560,12 +563,21 @@ mod tests {
     #[case("", "")]
     #[case("\u{1b}[31mred", "[31mred")]
     fn an_excerpt_is_one_plain_line(#[case] text: &str, #[case] line: &str) {
-        assert_eq!(excerpt(text.as_bytes()), line);
+        assert_eq!(excerpt(text.as_bytes(), &Secrets::default()), line);
+    }
+
+    #[test]
+    fn an_excerpt_shows_no_part_of_a_secret_where_it_ends() {
+        let mut secrets = Secrets::default();
+        secrets.add_header(b"hunter2");
+        let text = format!("{}hunter2", "x".repeat(EXCERPT_CHARS - 3));
+        let line = excerpt(text.as_bytes(), &secrets);
+        assert!(line.ends_with("x[hi…"), "{line}");
     }
 
     #[test]
     fn an_excerpt_is_short() {
-        let line = excerpt("é".repeat(5000).as_bytes());
+        let line = excerpt("é".repeat(5000).as_bytes(), &Secrets::default());
         assert_eq!(line.chars().count(), EXCERPT_CHARS + 1);
         assert!(line.ends_with('…'));
     }

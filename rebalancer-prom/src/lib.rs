@@ -44,6 +44,7 @@ mod envelope;
 mod error;
 mod loads;
 mod query;
+mod secrets;
 mod settings;
 mod source;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use rebalancer_core::model::{Load, SampleFault, Seconds};
 use rebalancer_core::ports::{LoadObservation, LoadSample};
 
 use crate::error::PromError;
-use crate::transport::{Answer, PartialAnswer};
+use crate::transport::{Answer, PartialAnswer, Samples};
 
 /// How many names of pods a message lists.
 const NAMES: usize = 5;
@@ -19,13 +19,13 @@ pub(crate) struct PodValues {
 impl PodValues {
     /// Reduces an answer to one number a pod; the body is dropped with the answer.
     pub(crate) fn from_answer(answer: Answer) -> Result<Self, PromError> {
-        let samples = answer.samples()?;
+        let Samples { samples, partial } = answer.samples()?;
         let mut values = Vec::with_capacity(samples.len());
         for sample in samples {
             let Some(pod) = sample.labels.get("pod") else {
                 return Err(PromError::SampleWithoutPod {
-                    labels: sample.labels.to_string(),
-                    asked: answer.asked,
+                    labels: answer.words(&sample.labels.to_string()),
+                    asked: answer.asked.clone(),
                 });
             };
             let Some(value) = sample.value else {
@@ -54,14 +54,11 @@ impl PodValues {
             }
             return Err(PromError::DuplicatePods {
                 count: doubled.len(),
-                pods,
+                pods: answer.words(&pods),
                 asked: answer.asked,
             });
         }
-        Ok(Self {
-            values,
-            partial: answer.partial,
-        })
+        Ok(Self { values, partial })
     }
 
     fn get(&self, pod: &str) -> Option<f64> {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rebalancer_core::model::WorkloadRef;
+use reqwest::Url;
+use reqwest::header::HeaderName;
 
 /// Everything a [`PrometheusSource`](crate::PrometheusSource) must be told. Its `Debug` shows
 /// neither the values of headers nor a password in the URL.
@@ -85,9 +87,13 @@ impl fmt::Debug for PrometheusSettings {
             ca_file,
             headers,
         } = self;
-        let headers: Vec<_> = headers.iter().map(|(name, _)| (name, "…")).collect();
+        let headers: Vec<_> = headers
+            .iter()
+            .enumerate()
+            .map(|(index, (name, _))| (header_words(index, name), "…"))
+            .collect();
         f.debug_struct("PrometheusSettings")
-            .field("endpoint", &without_userinfo(endpoint))
+            .field("endpoint", &without_secrets(endpoint))
             .field("timeout", timeout)
             .field("window", window)
             .field("workload", workload)
@@ -104,17 +110,50 @@ impl fmt::Debug for PrometheusSettings {
     }
 }
 
-/// The text of a URL without what stands before an `@` and without its query. Works on text, so
-/// that a URL that does not parse loses its password as well.
-pub(crate) fn without_userinfo(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    match url.rsplit_once('@') {
-        Some((before, after)) => match before.split_once("://") {
-            Some((scheme, _)) => format!("{scheme}://{after}"),
-            None => after.to_owned(),
-        },
-        None => url.to_owned(),
+/// How an extra header is called in a message: what cannot be a name may be a secret.
+pub(crate) fn header_words(index: usize, name: &str) -> String {
+    match name.trim().parse::<HeaderName>() {
+        Ok(_) => format!("header `{}`", name.trim()),
+        Err(_) => format!("pair number {}", index + 1),
     }
+}
+
+/// The text of a URL without user name, password, query and fragment. Of one that does not parse
+/// only the scheme is left, and so it is where an `@` stands in another place than before the
+/// host: a password with a `/`, `?` or `#` in it makes what comes before it look like the host.
+pub(crate) fn without_secrets(url: &str) -> String {
+    let url = url.trim();
+    let scheme = ["https", "http"]
+        .into_iter()
+        .find(|scheme| {
+            url.split_once(':')
+                .is_some_and(|(found, _)| found.eq_ignore_ascii_case(scheme))
+        })
+        .map_or_else(|| "…".to_owned(), |scheme| format!("{scheme}://…"));
+    let Ok(parsed) = Url::parse(url) else {
+        return scheme;
+    };
+    let after_host = [Some(parsed.path()), parsed.query(), parsed.fragment()];
+    let shown = match url.rsplit_once('@') {
+        None => url.to_owned(),
+        Some(_)
+            if after_host
+                .into_iter()
+                .flatten()
+                .any(|part| part.contains('@')) =>
+        {
+            return scheme;
+        }
+        Some((before, host)) => match before.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://{host}"),
+            None => return scheme,
+        },
+    };
+    shown
+        .split(['?', '#'])
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -124,23 +163,41 @@ mod tests {
 
     #[rstest]
     #[case("http://prom:9090/x", "http://prom:9090/x")]
+    #[case("prometheus:9090", "prometheus:9090")]
     #[case("http://me:secret@prom:9090", "http://prom:9090")]
+    #[case("http://me@prom:9090/x?token=secret#secret", "http://prom:9090/x")]
     #[case("http://me:sec@ret@prom", "http://prom")]
-    #[case("me:secret@prom", "prom")]
     #[case("http://prom/?token=secret", "http://prom/")]
+    // What follows the `#`, `?` or `/` of a password is no longer before the host.
+    #[case("http://admin:hunter2#x@prom:9090", "http://…")]
+    #[case("http://admin:hunter2?x@prom:9090", "http://…")]
+    #[case("http://admin:hunter2/x@prom:9090", "http://…")]
+    #[case("http://admin:8080#x@prom:9090", "http://…")]
+    #[case("https://admin:8080/x@prom:9090", "https://…")]
+    #[case("http://prom/x?mail=me@example.com&token=secret", "http://…")]
+    // No URLs.
+    #[case("http://me:hunter2@[prom", "http://…")]
+    #[case("http:me:secret@prom", "http://…")]
+    #[case("HTTP:\\\\me:secret@prom", "http://…")]
+    #[case("me:secret@prom", "…")]
+    #[case("secret", "…")]
     fn a_url_is_shown_without_secrets(#[case] url: &str, #[case] shown: &str) {
-        assert_eq!(without_userinfo(url), shown);
+        assert_eq!(without_secrets(url), shown);
     }
 
     #[test]
     fn debug_shows_no_secret() {
         let settings = PrometheusSettings {
-            headers: vec![("X-Api-Key".into(), "hunter2".into())],
+            headers: vec![
+                ("X-Api-Key".into(), "hunter2".into()),
+                ("Authorization: Basic hunter2".into(), "=".into()),
+            ],
             ..PrometheusSettings::new("http://me:hunter2@prom", WorkloadRef::default())
         };
         let shown = format!("{settings:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains("X-Api-Key"), "{shown}");
+        assert!(shown.contains("pair number 2"), "{shown}");
         assert!(shown.contains("http://prom"), "{shown}");
     }
 }

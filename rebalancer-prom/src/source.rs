@@ -9,7 +9,7 @@ use crate::error::{PromError, Purpose};
 use crate::loads::{PodValues, observation};
 use crate::query;
 use crate::settings::PrometheusSettings;
-use crate::transport::Transport;
+use crate::transport::{Samples, Transport};
 
 /// The loads and, on request, the autoscalers of one workload, over the Prometheus HTTP API.
 ///
@@ -104,14 +104,15 @@ impl PrometheusSource {
         let workload = &self.settings.workload;
         let query = query::autoscalers(&workload.namespace);
         let answer = self.transport.ask(Purpose::Autoscalers, &query).await?;
-        if let Some(partial) = &answer.partial {
+        let Samples { samples, partial } = answer.samples()?;
+        if let Some(partial) = partial {
             return Err(PromError::PartialAutoscalers {
                 asked: answer.asked.clone(),
                 partial: partial.to_string(),
             });
         }
         Ok(autoscalers::of_workload(
-            &answer.samples()?,
+            &samples,
             workload,
             &self.settings.hpa_prefix,
         ))

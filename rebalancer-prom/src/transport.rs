@@ -11,9 +11,10 @@ use reqwest::{Response, StatusCode, Url};
 use tracing::{Level, debug, enabled};
 
 use crate::credentials::Credentials;
-use crate::envelope::{Head, Sample, VectorAnswer};
+use crate::envelope::{Head, Sample, Text, Vector, read_json};
 use crate::error::{Asked, PromError, Purpose, excerpt, excerpt_of};
-use crate::settings::{PrometheusSettings, without_userinfo};
+use crate::secrets::Secrets;
+use crate::settings::{PrometheusSettings, header_words, without_secrets};
 use crate::trust;
 
 /// The largest answer that is read: over 100 times that of 5,000 pods.
@@ -31,6 +32,8 @@ pub(crate) struct Transport {
     /// Where queries go, for messages.
     url: String,
     credentials: Credentials,
+    /// Those of the extra headers; those of the credentials are known when they are sent.
+    secrets: Secrets,
     timeout: Duration,
     body_limit: usize,
 }
@@ -50,12 +53,17 @@ impl Transport {
     pub(crate) fn new(settings: &PrometheusSettings) -> Result<Self, PromError> {
         let base = base_url(&settings.endpoint)?;
         let credentials = Credentials::from_settings(settings)?;
+        let headers = headers(&settings.headers)?;
+        let mut secrets = Secrets::default();
+        for value in headers.values() {
+            secrets.add_header(value.as_bytes());
+        }
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("rebalancer/", env!("CARGO_PKG_VERSION")))
             .timeout(settings.timeout)
             // So much shorter that whoever waits learns that there was no connection at all.
             .connect_timeout((settings.timeout / 2).min(Duration::from_secs(10)))
-            .default_headers(headers(&settings.headers)?)
+            .default_headers(headers)
             .redirect(Policy::none())
             // A handful of requests gains nothing from HTTP/2.
             .http1_only();
@@ -75,6 +83,7 @@ impl Transport {
             client,
             url: format!("{base}/api/v1/query"),
             credentials,
+            secrets,
             timeout: settings.timeout,
             body_limit: BODY_LIMIT,
         })
@@ -87,7 +96,7 @@ impl Transport {
         self
     }
 
-    /// Asks one query and gives an answer that holds an instant vector.
+    /// Asks one query and gives its answer, whatever that is.
     pub(crate) async fn ask(&self, purpose: Purpose, query: &str) -> Result<Answer, PromError> {
         let asked = Asked {
             purpose,
@@ -95,7 +104,9 @@ impl Transport {
         };
         debug!(%purpose, url = self.url, query, "asking Prometheus");
         let mut request = self.client.query(query);
+        let mut secrets = self.secrets.clone();
         if let Some(authorization) = self.credentials.authorization()? {
+            secrets.add_header(authorization.as_bytes());
             request = request.header(AUTHORIZATION, authorization);
         }
         // POST, so that no proxy cuts a long query off.
@@ -108,15 +119,21 @@ impl Transport {
             return Err(PromError::Redirect {
                 asked,
                 status: status.as_u16(),
-                location: location(&response),
+                location: location(&response, &secrets),
             });
         }
         let body = self.read(&asked, response).await?;
         if enabled!(Level::DEBUG) {
-            let answer = excerpt_of(&body, LOGGED_ANSWER);
+            let answer = excerpt_of(&body, LOGGED_ANSWER, &secrets);
             debug!(%purpose, %status, bytes = body.len(), answer, "Prometheus answered");
         }
-        judge(asked, query, status, body)
+        Ok(Answer {
+            asked,
+            query: query.to_owned(),
+            status,
+            body,
+            secrets,
+        })
     }
 
     async fn read(&self, asked: &Asked, mut response: Response) -> Result<Vec<u8>, PromError> {
@@ -146,29 +163,144 @@ impl Transport {
     }
 }
 
-/// A successful answer that holds an instant vector.
+/// An answer as it came.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) asked: Asked,
-    /// Why it may lack something.
-    pub(crate) partial: Option<PartialAnswer>,
     query: String,
+    status: StatusCode,
     body: Vec<u8>,
+    secrets: Secrets,
+}
+
+/// An instant vector, borrowed from its answer.
+#[derive(Debug)]
+pub(crate) struct Samples<'a> {
+    pub(crate) samples: Vec<Sample<'a>>,
+    /// Why the answer may lack something.
+    pub(crate) partial: Option<PartialAnswer>,
 }
 
 impl Answer {
-    /// The samples, borrowed from the body.
-    pub(crate) fn samples(&self) -> Result<Vec<Sample<'_>>, PromError> {
-        let answer: VectorAnswer<'_> = serde_json::from_slice(&self.body)
-            .map_err(|error| not_prometheus(&self.asked, error.to_string(), &self.body))?;
-        let samples = answer.data.result;
-        debug!(purpose = %self.asked.purpose, samples = samples.len(), "samples received");
-        Ok(samples)
+    /// The instant vector that it holds, told from everything else that may have come.
+    pub(crate) fn samples(&self) -> Result<Samples<'_>, PromError> {
+        let mut head: Head<'_, Vector<'_>> =
+            read_json(&self.body).map_err(|error| self.fault(&error.to_string()))?;
+        // Only what is not as expected is read a second time, to tell what it is instead.
+        let expected = self.status.is_success() && head.status.0 == "success";
+        let samples = head
+            .data
+            .take()
+            .filter(|data| expected && data.result_type.0 == "vector")
+            .ok_or_else(|| self.fault("its parts contradict each other"))?
+            .result;
+        let purpose = self.asked.purpose;
+        for info in head.infos.iter().flatten() {
+            debug!(%purpose, info = self.excerpt(info.0.as_bytes()), "the server remarks");
+        }
+        debug!(%purpose, samples = samples.len(), "samples received");
+        Ok(Samples {
+            samples,
+            partial: self.partial(&head),
+        })
     }
 
     /// The error that the samples are not plain numbers.
     pub(crate) fn wrong_type(&self, found: &str) -> PromError {
-        wrong_type(&self.asked, &self.query, found)
+        PromError::WrongResultType {
+            asked: self.asked.clone(),
+            found: found.to_owned(),
+            query: self.query_excerpt(),
+        }
+    }
+
+    /// A text of the server's as it is, but for our secrets.
+    pub(crate) fn words(&self, text: &str) -> String {
+        self.secrets.hide(text)
+    }
+
+    fn excerpt(&self, text: &[u8]) -> String {
+        excerpt(text, &self.secrets)
+    }
+
+    fn query_excerpt(&self) -> String {
+        excerpt_of(self.query.as_bytes(), QUERY_CHARS, &Secrets::default())
+    }
+
+    /// What is wrong with an answer that holds no instant vector; `otherwise` is what is wrong
+    /// with the samples.
+    fn fault(&self, otherwise: &str) -> PromError {
+        match read_json::<Head<'_>>(&self.body) {
+            Ok(head) if head.status.0 == "error" => self.refusal(&head),
+            _ if !self.status.is_success() => self.bad_status(self.excerpt(&self.body)),
+            Ok(head) if head.status.0 == "success" => match &head.data {
+                Some(data) if data.result_type.0 == "vector" => self.not_prometheus(otherwise),
+                Some(data) => self.wrong_type(&self.excerpt(data.result_type.0.as_bytes())),
+                None => self.not_prometheus("it has no data"),
+            },
+            Ok(_) => self.not_prometheus("its status is neither success nor error"),
+            Err(error) => self.not_prometheus(&error.to_string()),
+        }
+    }
+
+    /// An error that the API itself reports: about the query, or about anything else.
+    fn refusal(&self, head: &Head<'_>) -> PromError {
+        let text = |text: &Option<Text<'_>>| {
+            text.as_ref().map_or_else(
+                || "no words given".to_owned(),
+                |text| self.excerpt(text.0.as_bytes()),
+            )
+        };
+        let message = text(&head.error);
+        let about_the_query = self.status.is_success()
+            || self.status == StatusCode::BAD_REQUEST
+            || self.status == StatusCode::UNPROCESSABLE_ENTITY;
+        if about_the_query {
+            PromError::Promql {
+                asked: self.asked.clone(),
+                error_type: text(&head.error_type),
+                message,
+                query: self.query_excerpt(),
+            }
+        } else {
+            self.bad_status(message)
+        }
+    }
+
+    fn bad_status(&self, message: String) -> PromError {
+        PromError::Status {
+            asked: self.asked.clone(),
+            status: self.status.as_u16(),
+            message,
+        }
+    }
+
+    fn not_prometheus(&self, reason: &str) -> PromError {
+        PromError::NotPrometheus {
+            asked: self.asked.clone(),
+            // It may quote the answer.
+            reason: self.words(reason),
+            excerpt: self.excerpt(&self.body),
+        }
+    }
+
+    fn partial<D>(&self, head: &Head<'_, D>) -> Option<PartialAnswer> {
+        let warnings = head.warnings.as_deref().unwrap_or_default();
+        let mut gaps = Vec::new();
+        if head.is_partial == Some(true) {
+            gaps.push(Gap::Flag);
+        }
+        gaps.extend(
+            warnings
+                .iter()
+                .take(WARNINGS)
+                .map(|words| Gap::Warning(self.excerpt(words.0.as_bytes()))),
+        );
+        if warnings.len() > WARNINGS {
+            gaps.push(Gap::More(warnings.len() - WARNINGS));
+        }
+        let purpose = self.asked.purpose;
+        (!gaps.is_empty()).then_some(PartialAnswer { purpose, gaps })
     }
 }
 
@@ -209,120 +341,9 @@ impl fmt::Display for PartialAnswer {
     }
 }
 
-impl PartialAnswer {
-    fn of(purpose: Purpose, head: &Head<'_>) -> Option<Self> {
-        let warnings = head.warnings.as_deref().unwrap_or_default();
-        let mut gaps = Vec::new();
-        if head.is_partial == Some(true) {
-            gaps.push(Gap::Flag);
-        }
-        gaps.extend(
-            warnings
-                .iter()
-                .take(WARNINGS)
-                .map(|words| Gap::Warning(excerpt(words.0.as_bytes()))),
-        );
-        if warnings.len() > WARNINGS {
-            gaps.push(Gap::More(warnings.len() - WARNINGS));
-        }
-        (!gaps.is_empty()).then_some(Self { purpose, gaps })
-    }
-}
-
-/// Tells an instant vector from everything else that may have come.
-fn judge(
-    asked: Asked,
-    query: &str,
-    status: StatusCode,
-    body: Vec<u8>,
-) -> Result<Answer, PromError> {
-    let head: Result<Head<'_>, _> = serde_json::from_slice(&body);
-    let partial = match head {
-        Ok(head) if head.status.0 == "error" => return Err(refused(asked, query, status, &head)),
-        _ if !status.is_success() => {
-            return Err(PromError::Status {
-                asked,
-                status: status.as_u16(),
-                message: excerpt(&body),
-            });
-        }
-        Ok(head) if head.status.0 == "success" => {
-            for info in head.infos.iter().flatten() {
-                debug!(purpose = %asked.purpose, info = %info.0, "the server remarks");
-            }
-            match &head.data {
-                Some(data) if data.result_type.0 == "vector" => {
-                    PartialAnswer::of(asked.purpose, &head)
-                }
-                Some(data) => {
-                    let found = excerpt(data.result_type.0.as_bytes());
-                    return Err(wrong_type(&asked, query, &found));
-                }
-                None => {
-                    let reason = "it has no data".to_owned();
-                    return Err(not_prometheus(&asked, reason, &body));
-                }
-            }
-        }
-        Ok(_) => {
-            let reason = "its status is neither success nor error".to_owned();
-            return Err(not_prometheus(&asked, reason, &body));
-        }
-        Err(error) => return Err(not_prometheus(&asked, error.to_string(), &body)),
-    };
-    Ok(Answer {
-        asked,
-        partial,
-        query: query.to_owned(),
-        body,
-    })
-}
-
-/// An error that the API itself reports: about the query, or about anything else.
-fn refused(asked: Asked, query: &str, status: StatusCode, head: &Head<'_>) -> PromError {
-    let text = |text: &Option<crate::envelope::Text<'_>>| {
-        text.as_ref()
-            .map_or_else(|| "no words given".to_owned(), |t| excerpt(t.0.as_bytes()))
-    };
-    let message = text(&head.error);
-    let about_the_query = status.is_success()
-        || status == StatusCode::BAD_REQUEST
-        || status == StatusCode::UNPROCESSABLE_ENTITY;
-    if about_the_query {
-        PromError::Promql {
-            asked,
-            error_type: text(&head.error_type),
-            message,
-            query: excerpt_of(query.as_bytes(), QUERY_CHARS),
-        }
-    } else {
-        PromError::Status {
-            asked,
-            status: status.as_u16(),
-            message,
-        }
-    }
-}
-
-fn wrong_type(asked: &Asked, query: &str, found: &str) -> PromError {
-    PromError::WrongResultType {
-        asked: asked.clone(),
-        found: found.to_owned(),
-        query: excerpt_of(query.as_bytes(), QUERY_CHARS),
-    }
-}
-
-fn not_prometheus(asked: &Asked, reason: String, body: &[u8]) -> PromError {
-    PromError::NotPrometheus {
-        asked: asked.clone(),
-        reason,
-        excerpt: excerpt(body),
-    }
-}
-
 fn bad_url(url: &str, reason: impl Into<String>) -> PromError {
     PromError::BadUrl {
-        url: without_userinfo(url),
+        url: without_secrets(url),
         reason: reason.into(),
     }
 }
@@ -365,9 +386,9 @@ fn is_loopback(url: &Url) -> bool {
 
 fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, PromError> {
     let mut headers = HeaderMap::with_capacity(pairs.len());
-    for (name, value) in pairs {
+    for (index, (name, value)) in pairs.iter().enumerate() {
         let bad = |reason| PromError::BadHeader {
-            name: excerpt(name.as_bytes()),
+            header: header_words(index, name),
             reason,
         };
         let header: HeaderName = name
@@ -383,11 +404,19 @@ fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, PromError> {
 }
 
 /// Where a redirect leads; login pages put secrets into the parameters.
-fn location(response: &Response) -> String {
-    response.headers().get(LOCATION).map_or_else(
-        || "nowhere".to_owned(),
-        |location| {
-            excerpt(without_userinfo(&String::from_utf8_lossy(location.as_bytes())).as_bytes())
-        },
-    )
+fn location(response: &Response, secrets: &Secrets) -> String {
+    let Some(location) = response.headers().get(LOCATION) else {
+        return "nowhere".to_owned();
+    };
+    let location = String::from_utf8_lossy(location.as_bytes());
+    // It may be relative to the address that was asked.
+    let Ok(mut url) = response.url().join(&location) else {
+        return "no valid address".to_owned();
+    };
+    url.set_query(None);
+    url.set_fragment(None);
+    // An address that can have no user name has none.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    excerpt(url.as_str().as_bytes(), secrets)
 }

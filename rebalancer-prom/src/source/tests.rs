@@ -201,6 +201,52 @@ async fn token_and_headers_are_sent_and_never_shown() {
     assert!(!shown.contains("tenant-a"), "{shown}");
 }
 
+#[rstest]
+#[case(
+    "401 Unauthorized",
+    "you sent: Bearer t0ken-t0ken and X-Api-Key: s3cret-key"
+)]
+#[case(
+    "400 Bad Request",
+    r#"{"status":"error","errorType":"s3cret-key","error":"what is t0ken-t0ken?"}"#
+)]
+#[case("200 OK", "<html> t0ken-t0ken")]
+#[case("200 OK", r#"{"status":"success","data":"t0ken-t0ken"}"#)]
+#[case(
+    "200 OK",
+    r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"s3cret-key"},"value":[1,"1"]}]}}"#
+)]
+#[tokio::test]
+async fn secrets_that_a_server_sends_back_are_not_shown(#[case] status: &str, #[case] body: &str) {
+    let server = Server::always(Reply::status(status, body)).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "t0ken-t0ken\n").unwrap();
+    let error = failure(PrometheusSettings {
+        bearer_token_file: Some(file.path().into()),
+        headers: vec![("X-Api-Key".into(), "s3cret-key".into())],
+        ..settings(&server.url)
+    })
+    .await;
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains("t0ken"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+    assert!(shown.contains("[hidden]"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_redirect_may_be_relative() {
+    let server = Server::always(Reply::Full(
+        "302 Found".into(),
+        "location: /login?next=secret\r\n".into(),
+        String::new(),
+    ))
+    .await;
+    let message = failure(settings(&server.url)).await.to_string();
+    let login = format!("`{}/login`", server.url);
+    assert!(message.contains(&login), "{message}");
+    assert!(!message.contains("secret"), "{message}");
+}
+
 #[tokio::test]
 async fn user_name_and_password_are_sent() {
     let server = Server::always(Reply::vector("")).await;
@@ -578,6 +624,10 @@ async fn tls_to_a_plain_port_is_a_failed_handshake() {
 #[case("ftp://prom", "must begin with http")]
 #[case("http://", "empty host")]
 #[case("prom", "relative URL without a base")]
+#[case(
+    "http://admin:hunter2#x@prom:9090",
+    "`http://…` cannot be used: invalid port"
+)]
 #[case("http://prom/?token=hunter2", "no `?`")]
 #[case("http://me:hunter2@prom", "PROMETHEUS_PASSWORD_FILE")]
 #[case("http://me:hunter2@[prom", "invalid IPv6")]
@@ -592,7 +642,12 @@ fn a_bad_url_is_refused(#[case] url: &str, #[case] expected: &str) {
 }
 
 #[rstest]
-#[case("a b", "x", "`a b` cannot be sent: its name")]
+#[case("hunter2 b", "x", "pair number 1 cannot be sent: its name")]
+#[case(
+    "Authorization: Basic hunter2",
+    "=",
+    "pair number 1 cannot be sent: its name"
+)]
 #[case("", "x", "its name")]
 #[case("X-Key", "hun\nter2", "`X-Key` cannot be sent: its value")]
 fn a_bad_header_is_refused(#[case] name: &str, #[case] value: &str, #[case] expected: &str) {
