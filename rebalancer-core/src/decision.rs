@@ -230,14 +230,15 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         .collect();
     let order = in_order(pods);
     let in_turn: Vec<&Pod> = order.iter().map(|(_, place)| &pods[*place]).collect();
-    // The ranks of the eligible pods in that order, and their loads.
-    let (eligible, loads): (Vec<usize>, Vec<Load>) = order
-        .iter()
-        .enumerate()
-        .filter(|(_, (_, place))| reasons[*place].is_empty())
-        .filter_map(|(rank, (load, _))| Some((rank, load.0?)))
-        .unzip();
-
+    // The eligible pods in that order: their ranks, and their loads.
+    let mut eligible = Vec::with_capacity(order.len());
+    let mut loads = Vec::with_capacity(order.len());
+    for (rank, (load, place)) in order.iter().enumerate() {
+        if let (Reverse(Some(load)), true) = (load, reasons[*place].is_empty()) {
+            eligible.push(rank);
+            loads.push(*load);
+        }
+    }
     let eligible_pods: Vec<&Pod> = eligible.iter().map(|rank| in_turn[*rank]).collect();
     let target = resolve(snapshot, &eligible_pods);
     let threshold = target
@@ -478,9 +479,17 @@ fn assess(
     order: &[(Reverse<Option<Load>>, usize)],
     roles: &[(usize, Role)],
 ) -> Vec<PodAssessment> {
-    let mut assessments: Vec<PodAssessment> = order
-        .iter()
-        .map(|(load, place)| {
+    let mut assessments = Vec::with_capacity(order.len());
+    for batch in order.chunks(64) {
+        // Pods and their names lie all over the memory: a look at some of them, each on its own,
+        // before any is copied lets the processor fetch them together. A third of the time of a
+        // large decision would be waiting otherwise.
+        let first = |text: &str| text.as_bytes().first().copied().unwrap_or_default();
+        let seen = batch.iter().fold(0, |seen, (_, place)| {
+            seen ^ first(&pods[*place].name) ^ first(&pods[*place].uid.0)
+        });
+        std::hint::black_box(seen);
+        assessments.extend(batch.iter().map(|(load, place)| {
             let pod = &pods[*place];
             let reasons = std::mem::take(&mut reasons[*place]);
             PodAssessment {
@@ -493,8 +502,8 @@ fn assess(
                 reasons,
                 role: None,
             }
-        })
-        .collect();
+        }));
+    }
     for (rank, role) in roles {
         assessments[*rank].role = Some(*role);
     }
