@@ -60,7 +60,7 @@ fn environment() -> Result<HashMap<String, String>, CliError> {
             Ok(value) => {
                 environment.insert(name, value);
             }
-            Err(_) if settings::by_env(&name).is_some() => {
+            Err(_) if settings::by_env(&name).is_some() || name == CONFIG => {
                 errors.push(settings::SettingsError::Invalid {
                     name,
                     problem: "its value is not valid UTF-8".into(),
@@ -76,6 +76,9 @@ fn environment() -> Result<HashMap<String, String>, CliError> {
     Err(errors.into())
 }
 
+/// The variable that names the configuration file.
+const CONFIG: &str = "REBALANCER_CONFIG";
+
 /// How the program speaks when it cannot be told.
 const FALLBACK: Interface = Interface {
     output: settings::OutputFormat::Table,
@@ -90,7 +93,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         Task::Plan { .. } | Task::Decide { .. } | Task::Demo(_) => LogLevel::Warn,
     };
     let config = invocation.config.clone().or_else(|| {
-        let path = environment.get("REBALANCER_CONFIG")?;
+        let path = environment.get(CONFIG)?;
         (!path.is_empty()).then(|| path.into())
     });
     let sources = Sources::read(config.as_deref(), environment, &invocation.flags)

@@ -1,5 +1,7 @@
 //! Settings that cannot be used: one line each that names the setting, and nothing is sent.
 
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+
 use ::harness::{FaultServer, Rebalancer, Result, Run};
 use rebalancer_cli::settings::{SETTINGS, by_env};
 use rstest::rstest;
@@ -79,6 +81,23 @@ fn messages(run: &Run) -> Vec<String> {
             line["msg"].as_str().unwrap().to_owned()
         })
         .collect()
+}
+
+/// A dry run must not turn into a real one because its setting cannot be read.
+#[rstest]
+#[case::variable("DRY_RUN", b"true\xff")]
+#[case::number("MINIMUM_PODS_REQUIRED", b"\xff")]
+#[case::file("REBALANCER_CONFIG", b"/etc/\xff.yaml")]
+#[tokio::test]
+async fn a_value_that_is_not_text_is_named(#[case] env: &str, #[case] value: &[u8]) -> Result<()> {
+    let server = FaultServer::html(200, "").await?;
+    let program = program(&server).env(env, OsStr::from_bytes(value));
+    let run = program.run().await?;
+    assert_eq!(run.code, Some(2), "{run}");
+    let messages = messages(&run);
+    assert!(messages[0].starts_with(&format!("{env}: ")), "{run}");
+    assert_eq!(messages.len(), 1, "{run}");
+    Ok(())
 }
 
 #[derive(Debug, Clone, Copy)]

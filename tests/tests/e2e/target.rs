@@ -1,6 +1,6 @@
 //! The target, from every kind of autoscaler.
 
-use ::harness::{Rebalancer, Result};
+use ::harness::{Rebalancer, Result, Target, WorkloadSpec};
 use rstest::rstest;
 
 use crate::support::{Outcome, RunExt as _, shared::Shared};
@@ -80,6 +80,20 @@ async fn without_one_nobody_is_evicted_and_it_says_what_was_found(
         .ends_with(0)
         .await?;
     assert_eq!(target(&run), 0.45);
+    Ok(())
+}
+
+/// An autoscaler of the workload's name that scales something else is none of the workload's.
+#[tokio::test]
+async fn an_autoscaler_of_another_object_is_not_taken_for_its_name() -> Result<()> {
+    let shared = Shared::open().await?;
+    let world = &shared.world;
+    let elsewhere = world.workload(WorkloadSpec::deployment("elsewhere"));
+    world
+        .autoscale_named("without-autoscaler", &elsewhere, Target::Utilization(10))
+        .await?;
+    let run = plan(&shared, "without-autoscaler").ends_with(1).await?;
+    run.held("target_unknown");
     Ok(())
 }
 
