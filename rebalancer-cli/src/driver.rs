@@ -307,7 +307,7 @@ async fn answer<T>(
 }
 
 /// The kind of a port's error, for the log.
-pub(crate) fn kind_word(kind: PortErrorKind) -> &'static str {
+fn kind_word(kind: PortErrorKind) -> &'static str {
     match kind {
         PortErrorKind::Unreachable => "unreachable",
         PortErrorKind::Tls => "tls",

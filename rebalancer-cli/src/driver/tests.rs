@@ -166,6 +166,15 @@ fn a_stop_before_the_decision_ends_the_run() {
     assert!(matches!(error, ObserveError::Stopped));
 }
 
+fn of_world(world: &SimWorld) -> AssembleSettings {
+    let workload = world.config().workload;
+    AssembleSettings {
+        container: workload.name.clone(),
+        workload,
+        target: None,
+    }
+}
+
 /// One tick of the driver over a simulated world.
 fn tick(
     world: &SimWorld,
@@ -178,12 +187,7 @@ fn tick(
         actuator: &actuator,
         clock: &clock,
     };
-    let workload = world.config().workload;
-    let settings = AssembleSettings {
-        container: workload.name.clone(),
-        workload,
-        target: None,
-    };
+    let settings = of_world(world);
     let (_sender, mut stop) = watch::channel(false);
     block_on(async {
         let snapshot = observe(ports, &settings, false, &mut stop).await.unwrap();
@@ -328,12 +332,7 @@ fn a_stop_between_two_actions_evicts_nobody_further_and_still_reports() {
         actuator: &actuator,
         clock: &clock,
     };
-    let workload = world.config().workload;
-    let settings = AssembleSettings {
-        container: workload.name.clone(),
-        workload,
-        target: None,
-    };
+    let settings = of_world(&world);
     let (sender, mut stop) = watch::channel(false);
     let report = block_on(async {
         let snapshot = observe(ports, &settings, false, &mut stop).await.unwrap();
