@@ -10,10 +10,13 @@ use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{
     Clock, EvictionAnswer, MetricsSource, PodActuator, PortError, PortErrorKind,
 };
+use rebalancer_core::report::{Failed, WorkloadReport};
 use rebalancer_core::snapshot::{AssembleSettings, assemble};
 use rebalancer_core::{Decision, Snapshot, decide};
 use tokio::sync::watch;
 use tracing::{Level, debug, enabled, error, info, warn};
+
+use crate::error::log_causes;
 
 /// The ports of one workload, and time.
 #[derive(Clone, Copy)]
@@ -50,6 +53,38 @@ pub enum ObserveError {
     /// The run was asked to stop first.
     #[error("asked to stop before a decision was made; nothing was evicted")]
     Stopped,
+}
+
+/// One workload of a run: observed, decided on, and acted on where an `execution` policy is given.
+/// Beside the report comes the snapshot that was decided on; there is none when observing failed.
+pub async fn run_workload(
+    ports: Ports<'_>,
+    settings: &AssembleSettings,
+    autoscalers_from_metrics: bool,
+    policy: &Policy,
+    execution: Option<ExecutionPolicy>,
+    stop: &mut Stop,
+) -> (WorkloadReport, Option<Snapshot>) {
+    let snapshot = match observe(ports, settings, autoscalers_from_metrics, stop).await {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            let workload = settings.workload.clone();
+            error!(
+                namespace = workload.namespace,
+                deployment = workload.name,
+                "{error}"
+            );
+            log_causes(&error);
+            let error = error.to_string();
+            return (WorkloadReport::Failed(Failed { workload, error }), None);
+        }
+    };
+    let decision = decide_and_log(&snapshot, policy);
+    let execution = match execution {
+        Some(policy) => execute(&decision, &snapshot, policy, ports, stop).await,
+        None => None,
+    };
+    (WorkloadReport::decided(decision, execution), Some(snapshot))
 }
 
 /// Observes one workload through both ports at once.

@@ -77,6 +77,15 @@ pub enum RunOutcome {
 }
 
 impl WorkloadReport {
+    /// A workload that was decided on.
+    #[must_use]
+    pub fn decided(decision: Decision, execution: Option<ExecutionReport>) -> Self {
+        Self::Decided(Box::new(Decided {
+            decision,
+            execution,
+        }))
+    }
+
     /// What it came to.
     #[must_use]
     pub fn outcome(&self) -> RunOutcome {

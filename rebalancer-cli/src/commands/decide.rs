@@ -1,15 +1,15 @@
 //! `decide`: snapshots from a file in, decisions out; no network.
 
 use std::fs::File;
-use std::io::{BufReader, IsTerminal, Read};
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use rebalancer_core::model::Cores;
 use rebalancer_core::policy::Policy;
-use rebalancer_core::report::{Decided, RunOutcome, WorkloadReport};
+use rebalancer_core::report::{RunOutcome, WorkloadReport};
 use rebalancer_core::{Decision, Snapshot, SnapshotData};
 
-use crate::commands::{palette, print};
+use crate::commands::{json, palette, print};
 use crate::driver;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -57,11 +57,7 @@ pub(crate) fn run(
         let decision = driver::decide_and_log(&snapshot, policy);
         print(&show(&decision, output, decided == 0)?)?;
         decided += 1;
-        let report = WorkloadReport::Decided(Box::new(Decided {
-            decision,
-            execution: None,
-        }));
-        outcome = outcome.max(report.outcome());
+        outcome = outcome.max(WorkloadReport::decided(decision, None).outcome());
     }
     if decided == 0 {
         let empty = std::io::Error::new(
@@ -73,11 +69,10 @@ pub(crate) fn run(
     Ok(Exit::of(outcome, exit_code))
 }
 
-/// A decision; in JSON a line, so that a stream gives a stream, unless a person looks on.
+/// A decision; every form of it can stand in a stream.
 fn show(decision: &Decision, output: OutputFormat, first: bool) -> Result<String, CliError> {
     Ok(match output {
-        OutputFormat::Json if std::io::stdout().is_terminal() => document::json(decision)?,
-        OutputFormat::Json => document::json_line(decision)?,
+        OutputFormat::Json => json(decision)?,
         OutputFormat::Yaml => document::yaml(decision)?,
         OutputFormat::Table => {
             let separator = if first { "" } else { "\n" };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::Clock as _;
-use rebalancer_core::report::{Decided, Failed, Report, RunOutcome, WorkloadReport};
+use rebalancer_core::report::{Report, RunOutcome};
 use rebalancer_core::snapshot::AssembleSettings;
 use rebalancer_sim::{Assignor, SimConfig, SimWorld};
 use tokio::sync::watch;
@@ -38,16 +38,10 @@ pub(crate) async fn run(
     if output == OutputFormat::Table {
         print(&introduction(&world, options, &palette))?;
     }
-    let mut evictions = 0;
     let first = peak(&world);
     for tick in 1..=options.ticks {
         let before = distribution(&world);
         let report = one(&world, policy, &mut stop).await;
-        evictions = world
-            .evictions()
-            .iter()
-            .filter(|eviction| eviction.took_effect)
-            .count();
         world.advance(TICK);
         match output {
             OutputFormat::Json => print(&document::json_line(&report)?)?,
@@ -56,7 +50,7 @@ pub(crate) async fn run(
         }
     }
     if output == OutputFormat::Table {
-        print(&conclusion(&world, options, first, evictions))?;
+        print(&conclusion(&world, options, first))?;
     }
     Ok(Exit::of(RunOutcome::Fine, false))
 }
@@ -73,27 +67,15 @@ async fn one(world: &SimWorld, policy: &Policy, stop: &mut Stop) -> Report {
     let workload = world.config().workload;
     let settings = AssembleSettings {
         container: workload.name.clone(),
-        workload: workload.clone(),
+        workload,
         target: None,
     };
-    let workload = match driver::observe(ports, &settings, false, stop).await {
-        Err(error) => WorkloadReport::Failed(Failed {
-            workload,
-            error: error.to_string(),
-        }),
-        Ok(snapshot) => {
-            let decision = driver::decide_and_log(&snapshot, policy);
-            let execution = ExecutionPolicy {
-                minimum_pods: policy.minimum_pods,
-                ..ExecutionPolicy::default()
-            };
-            let execution = driver::execute(&decision, &snapshot, execution, ports, stop).await;
-            WorkloadReport::Decided(Box::new(Decided {
-                decision,
-                execution,
-            }))
-        }
+    let execution = ExecutionPolicy {
+        minimum_pods: policy.minimum_pods,
+        ..ExecutionPolicy::default()
     };
+    let (workload, _) =
+        driver::run_workload(ports, &settings, false, policy, Some(execution), stop).await;
     report(started, clock.now(), false, vec![workload])
 }
 
@@ -179,8 +161,13 @@ fn distribution(world: &SimWorld) -> String {
     )
 }
 
-fn conclusion(world: &SimWorld, options: DemoOptions, first: f64, evictions: usize) -> String {
+fn conclusion(world: &SimWorld, options: DemoOptions, first: f64) -> String {
     let last = peak(world);
+    let evictions = world.evictions();
+    let evictions = evictions
+        .iter()
+        .filter(|eviction| eviction.took_effect)
+        .count();
     let mut text = format!(
         "\nThe most loaded pod spent {first:.2} cores at first and {last:.2} in the end; \
          {evictions} pods were evicted.\n"

@@ -7,8 +7,10 @@ pub(crate) mod run;
 use std::io::{IsTerminal, Write};
 
 use rebalancer_core::report::Report;
+use serde::Serialize;
 
 use crate::error::CliError;
+use crate::render::document::DocumentError;
 use crate::render::style::Palette;
 use crate::render::{document, table};
 use crate::settings::OutputFormat;
@@ -30,12 +32,20 @@ pub(crate) fn palette() -> Palette {
     Palette::for_stream(&std::io::stdout())
 }
 
+/// JSON over several lines for a person, else on one: whatever collects logs takes a line for a
+/// record, and a stream of snapshots gives a stream of decisions.
+pub(crate) fn json(document: &impl Serialize) -> Result<String, DocumentError> {
+    if std::io::stdout().is_terminal() {
+        document::json(document)
+    } else {
+        document::json_line(document)
+    }
+}
+
 /// Shows a report.
 pub(crate) fn show(report: &Report, format: OutputFormat) -> Result<(), CliError> {
     let text = match format {
-        OutputFormat::Json if std::io::stdout().is_terminal() => document::json(report)?,
-        // Whatever collects logs takes a line for a record.
-        OutputFormat::Json => document::json_line(report)?,
+        OutputFormat::Json => json(report)?,
         OutputFormat::Yaml => document::yaml(report)?,
         OutputFormat::Table => {
             let palette = palette();

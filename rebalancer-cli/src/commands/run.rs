@@ -3,21 +3,20 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use rebalancer_core::Snapshot;
 use rebalancer_core::ports::{Clock as _, PortError};
-use rebalancer_core::report::{Decided, Failed, Report, SCHEMA, WorkloadReport};
+use rebalancer_core::report::{Report, SCHEMA, WorkloadReport};
 use rebalancer_core::snapshot::AssembleSettings;
 use rebalancer_k8s::{ConnectSettings, KubernetesActuator};
 use rebalancer_prom::PrometheusSource;
-use tracing::{debug, error, info};
+use tracing::{debug, info};
 
 use crate::clock::SystemClock;
 use crate::commands::show;
-use crate::driver::{self, Ports, Stop};
-use crate::error::{CliError, log_causes};
+use crate::driver::{self, Ports};
+use crate::error::CliError;
 use crate::exit::Exit;
 use crate::render::document;
-use crate::settings::{OutputFormat, Settings, TargetSource, WorkloadSettings};
+use crate::settings::{OutputFormat, Settings, TargetSource};
 use crate::signals;
 
 /// Whether a plan is carried out.
@@ -75,7 +74,20 @@ pub(crate) async fn run(
             actuator,
             clock: &clock,
         };
-        let (report, snapshot) = one(workload, ports, mode, &mut stop).await;
+        let assemble = AssembleSettings {
+            workload: workload.workload().clone(),
+            container: workload.kubernetes.container.clone(),
+            target: workload.target,
+        };
+        let (report, snapshot) = driver::run_workload(
+            ports,
+            &assemble,
+            workload.target_source == TargetSource::Prometheus,
+            &workload.policy,
+            (mode == Mode::Act).then_some(workload.execution),
+            &mut stop,
+        )
+        .await;
         workloads.push(report);
         if let (Mode::Show { save: Some(_) }, Some(snapshot)) = (mode, snapshot) {
             snapshots.push_str(&document::json(&snapshot)?);
@@ -116,45 +128,4 @@ pub(crate) fn report(
         dry_run,
         workloads,
     }
-}
-
-/// One workload of a run, and the snapshot it was decided on.
-async fn one(
-    settings: &WorkloadSettings,
-    ports: Ports<'_>,
-    mode: Mode<'_>,
-    stop: &mut Stop,
-) -> (WorkloadReport, Option<Snapshot>) {
-    let assemble = AssembleSettings {
-        workload: settings.workload().clone(),
-        container: settings.kubernetes.container.clone(),
-        target: settings.target,
-    };
-    let from_metrics = settings.target_source == TargetSource::Prometheus;
-    let snapshot = match driver::observe(ports, &assemble, from_metrics, stop).await {
-        Ok(snapshot) => snapshot,
-        Err(error) => {
-            error!(
-                namespace = settings.workload().namespace,
-                deployment = settings.workload().name,
-                "{error}"
-            );
-            log_causes(&error);
-            let failed = Failed {
-                workload: settings.workload().clone(),
-                error: error.to_string(),
-            };
-            return (WorkloadReport::Failed(failed), None);
-        }
-    };
-    let decision = driver::decide_and_log(&snapshot, &settings.policy);
-    let execution = match mode {
-        Mode::Act => driver::execute(&decision, &snapshot, settings.execution, ports, stop).await,
-        Mode::Show { .. } => None,
-    };
-    let report = WorkloadReport::Decided(Box::new(Decided {
-        decision,
-        execution,
-    }));
-    (report, Some(snapshot))
 }

@@ -10,6 +10,15 @@ pub struct DocumentError {
     message: String,
 }
 
+impl DocumentError {
+    fn new(format: &'static str, error: &dyn std::error::Error) -> Self {
+        Self {
+            format,
+            message: error.to_string(),
+        }
+    }
+}
+
 /// JSON over several lines, with a newline at the end.
 ///
 /// # Errors
@@ -17,10 +26,7 @@ pub struct DocumentError {
 pub fn json(document: &impl Serialize) -> Result<String, DocumentError> {
     serde_json::to_string_pretty(document)
         .map(|text| text + "\n")
-        .map_err(|error| DocumentError {
-            format: "JSON",
-            message: error.to_string(),
-        })
+        .map_err(|error| DocumentError::new("JSON", &error))
 }
 
 /// JSON on one line, with a newline at the end.
@@ -30,10 +36,7 @@ pub fn json(document: &impl Serialize) -> Result<String, DocumentError> {
 pub fn json_line(document: &impl Serialize) -> Result<String, DocumentError> {
     serde_json::to_string(document)
         .map(|text| text + "\n")
-        .map_err(|error| DocumentError {
-            format: "JSON",
-            message: error.to_string(),
-        })
+        .map_err(|error| DocumentError::new("JSON", &error))
 }
 
 /// YAML, with `---` before it, so that several make a stream.
@@ -43,8 +46,5 @@ pub fn json_line(document: &impl Serialize) -> Result<String, DocumentError> {
 pub fn yaml(document: &impl Serialize) -> Result<String, DocumentError> {
     serde_saphyr::to_string(document)
         .map(|text| format!("---\n{}\n", text.trim_end()))
-        .map_err(|error| DocumentError {
-            format: "YAML",
-            message: error.to_string(),
-        })
+        .map_err(|error| DocumentError::new("YAML", &error))
 }
