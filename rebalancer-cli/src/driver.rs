@@ -4,11 +4,13 @@
 
 use std::time::Duration;
 
-use rebalancer_core::execution::{Event, Execution, ExecutionOutcome, ExecutionReport, Step};
+use rebalancer_core::execution::{
+    Event, Execution, ExecutionOutcome, ExecutionReport, Step, StopCause,
+};
 use rebalancer_core::plan::Victim;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{
-    Clock, EvictionAnswer, MetricsSource, PodActuator, PortError, PortErrorKind,
+    Clock, EvictionAnswer, Journal, MetricsSource, PodActuator, PortError, PortErrorKind, RunLease,
 };
 use rebalancer_core::report::{Failed, WorkloadReport};
 use rebalancer_core::snapshot::{AssembleSettings, assemble};
@@ -27,10 +29,29 @@ pub struct Ports<'a> {
     pub actuator: &'a dyn PodActuator,
     /// Time.
     pub clock: &'a dyn Clock,
+    /// Keeps other runs out; `None` does without.
+    pub lease: Option<&'a dyn RunLease>,
+    /// Where to tell and remember what was done; `None` does neither.
+    pub journal: Option<&'a dyn Journal>,
 }
 
-/// Tells a run that it is to stop: true once it is.
-pub type Stop = watch::Receiver<bool>;
+/// What is to be done about one workload.
+#[derive(Debug, Clone)]
+pub struct Order<'a> {
+    /// What the operator said about the workload.
+    pub assemble: &'a AssembleSettings,
+    /// The metrics source is asked for the autoscalers.
+    pub autoscalers_from_metrics: bool,
+    /// The freeze window that the run is in, as the operator wrote it.
+    pub frozen: Option<String>,
+    /// The rules of the decision.
+    pub policy: &'a Policy,
+    /// The rules of its execution; `None` only decides.
+    pub execution: Option<ExecutionPolicy>,
+}
+
+/// Tells a run that it is to stop, and why.
+pub type Stop = watch::Receiver<Option<StopCause>>;
 
 /// Everything about one workload that a decision needs could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -51,24 +72,21 @@ pub enum ObserveError {
     #[error("the pods of Kubernetes are no snapshot: {0}")]
     Snapshot(#[from] rebalancer_core::snapshot::InvalidSnapshot),
     /// The run was asked to stop first.
-    #[error("asked to stop before a decision was made; nothing was evicted")]
-    Stopped,
+    #[error("{} before a decision was made; nothing was evicted", .0.as_words())]
+    Stopped(StopCause),
 }
 
 /// One workload of a run: observed, decided on, and acted on where an `execution` policy is given.
 /// Beside the report comes the snapshot that was decided on; there is none when observing failed.
 pub async fn run_workload(
     ports: Ports<'_>,
-    settings: &AssembleSettings,
-    autoscalers_from_metrics: bool,
-    policy: &Policy,
-    execution: Option<ExecutionPolicy>,
+    order: &Order<'_>,
     stop: &mut Stop,
 ) -> (WorkloadReport, Option<Snapshot>) {
-    let snapshot = match observe(ports, settings, autoscalers_from_metrics, stop).await {
+    let snapshot = match observe(ports, order, stop).await {
         Ok(snapshot) => snapshot,
         Err(error) => {
-            let workload = settings.workload.clone();
+            let workload = order.assemble.workload.clone();
             error!(
                 namespace = workload.namespace,
                 deployment = workload.name,
@@ -79,8 +97,8 @@ pub async fn run_workload(
             return (WorkloadReport::Failed(Failed { workload, error }), None);
         }
     };
-    let decision = decide_and_log(&snapshot, policy);
-    let execution = match execution {
+    let decision = decide_and_log(&snapshot, order.policy);
+    let execution = match order.execution {
         Some(policy) => execute(&decision, &snapshot, policy, ports, stop).await,
         None => None,
     };
@@ -93,12 +111,12 @@ pub async fn run_workload(
 /// When a port does not answer, or the run is asked to stop meanwhile.
 pub async fn observe(
     ports: Ports<'_>,
-    settings: &AssembleSettings,
-    autoscalers_from_metrics: bool,
+    order: &Order<'_>,
     stop: &mut Stop,
 ) -> Result<Snapshot, ObserveError> {
+    let settings = order.assemble;
     let autoscalers = async {
-        if !autoscalers_from_metrics {
+        if !order.autoscalers_from_metrics {
             return Ok(Vec::new());
         }
         match ports.metrics.autoscalers().await {
@@ -131,7 +149,7 @@ pub async fn observe(
     };
     let (loads, autoscalers, workload) = tokio::select! {
         observations = observations => observations,
-        () = stopped(stop) => return Err(ObserveError::Stopped),
+        cause = stopped(stop) => return Err(ObserveError::Stopped(cause)),
     };
     let metrics = loads.and_then(|loads| autoscalers.map(|autoscalers| (loads, autoscalers)));
     let ((loads, autoscalers), workload) = match (metrics, workload) {
@@ -228,8 +246,8 @@ pub async fn execute(
     );
     loop {
         // Between two actions, never in the middle of one.
-        if *stop.borrow() {
-            execution.handle(ports.clock.elapsed(), Event::Stop);
+        if let Some(cause) = asked_to_stop(stop) {
+            execution.handle(ports.clock.elapsed(), Event::Stop(cause));
         }
         let event = match execution.step(ports.clock.elapsed()) {
             Step::Done => break,
@@ -259,7 +277,7 @@ pub async fn execute(
                 debug!(seconds = duration.as_secs_f64(), "waiting");
                 tokio::select! {
                     () = ports.clock.sleep(duration) => Event::Elapsed,
-                    () = stopped(stop) => Event::Stop,
+                    cause = stopped(stop) => Event::Stop(cause),
                 }
             }
         };
@@ -311,10 +329,20 @@ fn log_report(report: &ExecutionReport) {
 }
 
 /// Waits until the run is to stop; for ever when nobody can say so any more.
-async fn stopped(stop: &mut Stop) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
-        std::future::pending::<()>().await;
+async fn stopped(stop: &mut Stop) -> StopCause {
+    let cause = stop
+        .wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|cause| *cause);
+    match cause {
+        Some(cause) => cause,
+        None => std::future::pending().await,
     }
+}
+
+fn asked_to_stop(stop: &Stop) -> Option<StopCause> {
+    *stop.borrow()
 }
 
 /// How long a question may go on after the run was asked to stop. Who stops us does not wait for

@@ -1,5 +1,6 @@
 //! SIGTERM and SIGINT end a run between two actions.
 
+use rebalancer_core::execution::StopCause;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::warn;
@@ -11,7 +12,7 @@ use crate::driver::Stop;
 pub(crate) fn listen() -> std::io::Result<Stop> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let (sender, stop) = watch::channel(false);
+    let (sender, stop) = watch::channel(None);
     tokio::spawn(async move {
         for first in [true, false] {
             let name = tokio::select! {
@@ -20,7 +21,7 @@ pub(crate) fn listen() -> std::io::Result<Stop> {
             };
             if first {
                 warn!("{name}: no further action is begun; once more ends at once");
-                sender.send_replace(true);
+                sender.send_replace(Some(StopCause::Signal));
             }
         }
         std::process::exit(130);

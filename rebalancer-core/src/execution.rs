@@ -75,9 +75,29 @@ pub enum Event {
     WorkloadRead(Result<WorkloadState, String>),
     /// Time passed.
     Elapsed,
-    /// Whoever runs us wants us to end (SIGTERM, a run-wide timeout). To be told between two
-    /// actions: an eviction on its way is answered first, so that its outcome is known.
-    Stop,
+    /// Whoever runs us wants us to end. To be told between two actions: an eviction on its way is
+    /// answered first, so that its outcome is known.
+    Stop(StopCause),
+}
+
+/// Why whoever runs us wants us to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopCause {
+    /// A signal.
+    Signal,
+    /// The run has taken as long as it may (`RUN_TIMEOUT`).
+    RunTimeout,
+}
+
+impl StopCause {
+    /// What happened, to follow a semicolon.
+    #[must_use]
+    pub fn as_words(self) -> &'static str {
+        match self {
+            Self::Signal => "it was asked to stop",
+            Self::RunTimeout => "RUN_TIMEOUT had passed",
+        }
+    }
 }
 
 /// What became of one victim. The words never change their meaning.
@@ -130,6 +150,8 @@ impl PodOutcome {
 pub enum StopReason {
     /// It was asked to stop.
     Stopped,
+    /// The run had taken as long as it may.
+    RunTimeout,
     /// Too few ready pods would have been left.
     MinimumPods,
     /// The ready pods could not be counted.
@@ -295,8 +317,12 @@ impl Execution {
     pub fn handle(&mut self, now: Duration, event: Event) {
         self.state = match (self.state, event) {
             (State::Done, _) => State::Done,
-            (state, Event::Stop) => {
-                self.stop(StopReason::Stopped, "it was asked to stop".into());
+            (state, Event::Stop(cause)) => {
+                let reason = match cause {
+                    StopCause::Signal => StopReason::Stopped,
+                    StopCause::RunTimeout => StopReason::RunTimeout,
+                };
+                self.stop(reason, cause.as_words().into());
                 match state {
                     // What was asked for may have taken effect: a look costs nothing.
                     State::Confirming(_) => state,

@@ -412,6 +412,7 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
                     metrics_partial,
                     freshness_known,
                     pods,
+                    ..SnapshotData::default()
                 })
             },
         )
@@ -462,6 +463,7 @@ pub fn policy() -> impl Strategy<Value = Policy> {
                     cooldown_seconds: ages.1,
                     maximum_sample_age_seconds: ages.2,
                     minimum_coverage_percent: coverage,
+                    ..Policy::default()
                 }
             },
         )

@@ -124,7 +124,7 @@
 //!             evicted.push(victim.name);
 //!             Event::EvictionAnswered(EvictionAnswer::Evicted)
 //!         }
-//!         Step::ReadWorkload { .. } => Event::WorkloadRead(Ok(WorkloadState { ready, rollout: None })),
+//!         Step::ReadWorkload { .. } => Event::WorkloadRead(Ok(WorkloadState { ready, ..WorkloadState::default() })),
 //!         Step::Wait(pause) => {
 //!             now += pause;
 //!             Event::Elapsed
@@ -148,6 +148,8 @@ pub mod decision;
 pub mod execution;
 #[cfg(feature = "proptest")]
 pub mod generate;
+pub mod history;
+pub mod lease;
 pub mod model;
 pub mod plan;
 pub mod policy;

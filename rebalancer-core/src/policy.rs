@@ -34,6 +34,9 @@ pub struct Policy {
     pub minimum_pods: MinimumPods,
     /// How many victims may be out at the same time (default: the whole plan).
     pub max_unavailable: MaxUnavailable,
+    /// How many pods a plan may evict at most (default: no limit).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_evictions: Option<usize>,
     /// A younger pod's rate is not yet its load (default 300 s, the rate window).
     pub minimum_pod_age_seconds: Seconds,
     /// The group is settled when no pod became ready for this long (default 300 s).
@@ -42,6 +45,8 @@ pub struct Policy {
     pub maximum_sample_age_seconds: Seconds,
     /// Share of the ready pods that must have a fresh load, in percent (default 90).
     pub minimum_coverage_percent: Percent,
+    /// Do not hold for what is remembered of the last rotation (default false).
+    pub ignore_history: bool,
 }
 
 impl Default for Policy {
@@ -53,10 +58,12 @@ impl Default for Policy {
             minimum_improvement_percent: Percent::DEFAULT_MINIMUM_IMPROVEMENT,
             minimum_pods: MinimumPods::DEFAULT,
             max_unavailable: MaxUnavailable::All,
+            max_evictions: None,
             minimum_pod_age_seconds: Seconds::whole(300),
             cooldown_seconds: Seconds::whole(300),
             maximum_sample_age_seconds: Seconds::whole(150),
             minimum_coverage_percent: Percent::DEFAULT_MINIMUM_COVERAGE,
+            ignore_history: false,
         }
     }
 }
@@ -108,6 +115,7 @@ mod tests {
                 "cooldown_seconds": 300.0,
                 "maximum_sample_age_seconds": 150.0,
                 "minimum_coverage_percent": 90.0,
+                "ignore_history": false,
             })
         );
         assert_eq!(serde_json::from_value::<Policy>(json).unwrap(), policy);

@@ -10,6 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::history::Rotation;
+use crate::lease::LeaseHolder;
 use crate::model::{
     Autoscaler, Load, Pod, PodRef, Rollout, SampleFault, Seconds, WorkloadRef, WorkloadState,
 };
@@ -83,6 +85,8 @@ pub struct LoadSample {
     pub age: Option<Seconds>,
     /// How often the same container was found; above 1 means that its load is counted twice.
     pub series: u32,
+    /// There are samples from the first half of the rate window too; true when not known.
+    pub window_covered: bool,
 }
 
 /// The loads of all pods at one instant.
@@ -95,12 +99,17 @@ pub struct LoadObservation {
     /// The ages of the samples are known; false with a custom load query that has no freshness
     /// query beside it.
     pub freshness_known: bool,
+    /// The loads come from a custom query, so that their unit is not known to be cores.
+    pub custom: bool,
+    /// When the queries were evaluated, by the clock of the metrics server; `None` when it did
+    /// not say.
+    pub evaluated_at: Option<Timestamp>,
 }
 
 /// The workload, its pods and its autoscalers at one instant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkloadObservation {
-    /// The instant, by the clock of whoever observed it.
+    /// The instant, by the clock of the cluster where it can be known.
     pub taken_at: Timestamp,
     /// How far its controller is; `None` for kinds that do not report it.
     pub rollout: Option<Rollout>,
@@ -109,6 +118,8 @@ pub struct WorkloadObservation {
     /// The pods its selector matches, without loads. Pods that it does not own are among them
     /// and marked so.
     pub pods: Vec<Pod>,
+    /// What is remembered of the last rotation, where somebody could write it down.
+    pub last_rotation: Option<Rotation>,
 }
 
 /// What a pod is when it is read again right before its eviction.
@@ -214,6 +225,72 @@ pub trait PodActuator: Send + Sync {
     /// Evicts the pod, with its UID as a precondition; in a dry run the server only says what it
     /// would do.
     async fn evict(&self, pod: &PodRef, dry_run: bool) -> EvictionAnswer;
+}
+
+/// Sees to it that only one run at a time acts on a workload.
+///
+/// A lease is taken before the workload is observed and given back after the last action. It
+/// ends by itself [`lease::DURATION`](crate::lease::DURATION) after it was last renewed, so that
+/// a run that died holds nobody up for long.
+#[async_trait]
+pub trait RunLease: Send + Sync {
+    /// Takes the lease, unless another run holds it.
+    ///
+    /// # Errors
+    /// When that could not be told; the lease must then be taken as not held.
+    async fn acquire(&self) -> Result<LeaseState, PortError>;
+
+    /// Renews the lease.
+    ///
+    /// # Errors
+    /// When that could not be told; the lease may have been renewed or not.
+    async fn renew(&self) -> Result<LeaseState, PortError>;
+
+    /// Gives the lease back, if it is still held.
+    ///
+    /// # Errors
+    /// When it could not be given back; it ends by itself.
+    async fn release(&self) -> Result<(), PortError>;
+}
+
+/// Who holds a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeaseState {
+    /// This run does.
+    Held,
+    /// Another run does.
+    HeldBy(LeaseHolder),
+}
+
+/// Tells the world, and later runs, what was done.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Publishes what was done, for people and their alerts.
+    ///
+    /// # Errors
+    /// When it could not be published.
+    async fn publish(&self, entry: &JournalEntry) -> Result<(), PortError>;
+
+    /// Keeps `rotation` for the next run, in the place of the one before.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    async fn remember(&self, rotation: &Rotation) -> Result<(), PortError>;
+}
+
+/// Something that was done, or not done although it was planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// The pod it was done to; `None` when it is about the workload as a whole.
+    pub pod: Option<PodRef>,
+    /// A word for machines, such as `Rotated`.
+    pub reason: &'static str,
+    /// One sentence for people, with the numbers.
+    pub message: String,
+    /// It is not as it should be.
+    pub warning: bool,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Time, for whoever drives an execution: the real one, or a simulated one.

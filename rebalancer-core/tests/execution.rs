@@ -5,7 +5,7 @@ mod world;
 
 use std::time::Duration;
 
-use rebalancer_core::execution::{Event, Execution, ExecutionReport, Step};
+use rebalancer_core::execution::{Event, Execution, ExecutionReport, Step, StopCause};
 use rebalancer_core::model::{Load, MinimumPods, PodUid, Rollout, Seconds, WorkloadState};
 use rebalancer_core::plan::{Role, Victim};
 use rebalancer_core::ports::{EvictionAnswer, PodState};
@@ -83,6 +83,7 @@ fn lost() -> Event {
 
 fn workload(ready: usize) -> Event {
     Event::WorkloadRead(Ok(WorkloadState {
+        troubles: Vec::new(),
         ready,
         rollout: Some(rollout(1, 6)),
     }))
@@ -459,6 +460,7 @@ fn a_change_of_the_workload_between_waves_ends_it(#[case] now: Rollout, #[case] 
     story.ask("a", 6, evicted()).ask("b", 5, evicted()).tell(
         "look",
         Event::WorkloadRead(Ok(WorkloadState {
+            troubles: Vec::new(),
             ready: 6,
             rollout: Some(now),
         })),
@@ -533,7 +535,9 @@ fn a_stop_between_two_actions_ends_it(#[case] events: Vec<Event>, #[case] outcom
     for event in events {
         story.execution.handle(story.now, event);
     }
-    story.execution.handle(story.now, Event::Stop);
+    story
+        .execution
+        .handle(story.now, Event::Stop(StopCause::Signal));
     let report = story.ends(outcomes, Some("stopped"));
     assert!(
         report
@@ -546,7 +550,9 @@ fn a_stop_between_two_actions_ends_it(#[case] events: Vec<Event>, #[case] outcom
 fn a_stop_still_lets_us_look_after_a_lost_answer() {
     let mut story = Story::new(4, policy());
     story.ask("a", 6, lost());
-    story.execution.handle(story.now, Event::Stop);
+    story
+        .execution
+        .handle(story.now, Event::Stop(StopCause::Signal));
     story.tell("read a", read(PodState::Gone));
     story.ends(
         ["evicted", "not_attempted", "not_attempted", "not_attempted"],
@@ -560,7 +566,9 @@ fn a_stop_while_waiting_for_a_budget_leaves_the_blocked_blocked() {
     for name in ["a", "b", "c", "d"] {
         story.ask(name, 6, blocked(None));
     }
-    story.execution.handle(story.now, Event::Stop);
+    story
+        .execution
+        .handle(story.now, Event::Stop(StopCause::Signal));
     story.ends(["blocked"; 4], Some("stopped"));
 }
 

@@ -231,6 +231,7 @@ impl KubernetesActuator {
         Ok(WorkloadState {
             ready: self.count(&selection, enough).await?,
             rollout: workload.rollout,
+            troubles: Vec::new(),
         })
     }
 
@@ -274,6 +275,7 @@ impl PodActuator for KubernetesActuator {
             rollout: workload.rollout,
             autoscalers: autoscalers?,
             pods,
+            last_rotation: None,
         })
     }
 

@@ -317,6 +317,8 @@ impl<'s> Reduction<'s> {
                     condition.last_transition_time.unwrap_or(created),
                 )
             }),
+            restarted_seconds: None,
+            window_covered: true,
             request,
             other_requests: Load::new(other_requests).unwrap_or(Load::ZERO),
         });
@@ -534,6 +536,8 @@ mod tests {
                 opted_out: None,
                 age_seconds: Some(Seconds::new(600.0).unwrap()),
                 ready_seconds: Some(Seconds::new(540.0).unwrap()),
+                restarted_seconds: None,
+                window_covered: true,
                 request: Some(Cores::new(0.5).unwrap()),
                 other_requests: Load::new(0.25).unwrap(),
             }

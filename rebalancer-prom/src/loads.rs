@@ -97,6 +97,7 @@ pub(crate) fn observation(
                 .as_ref()
                 .and_then(|copies| copies.get(&pod))
                 .map_or(1, series),
+            window_covered: true,
             pod,
         })
         .collect();
@@ -104,6 +105,8 @@ pub(crate) fn observation(
         samples,
         partial: (!partial.is_empty()).then(|| partial.join("; ")),
         freshness_known,
+        custom: false,
+        evaluated_at: None,
     }
 }
 

@@ -18,6 +18,8 @@ impl State {
                 .collect(),
             partial: None,
             freshness_known: true,
+            custom: false,
+            evaluated_at: Some(self.timestamp()),
         }
     }
 
@@ -42,6 +44,7 @@ impl State {
                 .listed()
                 .map(|(_, pod)| pod.as_listed(self.now, &self.config))
                 .collect(),
+            last_rotation: None,
         }
     }
 
@@ -58,6 +61,7 @@ impl State {
         WorkloadState {
             ready: self.ready_pods(),
             rollout: Some(self.rollout()),
+            troubles: Vec::new(),
         }
     }
 

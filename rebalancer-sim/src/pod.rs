@@ -72,6 +72,8 @@ impl SimPod {
             opted_out: None,
             age_seconds: Some(now.saturating_sub(self.created).into()),
             ready_seconds: self.ready.map(|ready| now.saturating_sub(ready).into()),
+            restarted_seconds: None,
+            window_covered: true,
             request: Cores::new(config.request).ok(),
             other_requests: Load::ZERO,
         }
@@ -95,6 +97,7 @@ impl SimPod {
             load: Load::new(average).map_err(|_| SampleFault::NotFinite),
             age: Some(age.into()),
             series: 1,
+            window_covered: true,
         })
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::args::DemoOptions;
 use crate::commands::run::report;
 use crate::commands::{palette, print};
-use crate::driver::{self, Ports, Stop};
+use crate::driver::{self, Order, Ports, Stop};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::render::style::Palette;
@@ -33,7 +33,7 @@ pub(crate) async fn run(
         ..SimConfig::seeded(options.seed)
     })?;
     // Nobody can stop a demo but by ending it.
-    let (_never, mut stop) = watch::channel(false);
+    let (_never, mut stop) = watch::channel(None);
     let palette = palette();
     if output == OutputFormat::Table {
         print(&introduction(&world, options, &palette))?;
@@ -62,6 +62,8 @@ async fn one(world: &SimWorld, policy: &Policy, stop: &mut Stop) -> Report {
         metrics: &metrics,
         actuator: &actuator,
         clock: &clock,
+        lease: None,
+        journal: None,
     };
     let started = clock.now();
     let workload = world.config().workload;
@@ -74,8 +76,14 @@ async fn one(world: &SimWorld, policy: &Policy, stop: &mut Stop) -> Report {
         minimum_pods: policy.minimum_pods,
         ..ExecutionPolicy::default()
     };
-    let (workload, _) =
-        driver::run_workload(ports, &settings, false, policy, Some(execution), stop).await;
+    let order = Order {
+        assemble: &settings,
+        autoscalers_from_metrics: false,
+        frozen: None,
+        policy,
+        execution: Some(execution),
+    };
+    let (workload, _) = driver::run_workload(ports, &order, stop).await;
     report(started, clock.now(), false, vec![workload])
 }
 

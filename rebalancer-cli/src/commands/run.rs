@@ -12,7 +12,7 @@ use tracing::{debug, info};
 
 use crate::clock::SystemClock;
 use crate::commands::show;
-use crate::driver::{self, Ports};
+use crate::driver::{self, Order, Ports};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::render::document;
@@ -73,21 +73,22 @@ pub(crate) async fn run(
             metrics,
             actuator,
             clock: &clock,
+            lease: None,
+            journal: None,
         };
         let assemble = AssembleSettings {
             workload: workload.workload().clone(),
             container: workload.kubernetes.container.clone(),
             target: workload.target,
         };
-        let (report, snapshot) = driver::run_workload(
-            ports,
-            &assemble,
-            workload.target_source == TargetSource::Prometheus,
-            &workload.policy,
-            (mode == Mode::Act).then_some(workload.execution),
-            &mut stop,
-        )
-        .await;
+        let order = Order {
+            assemble: &assemble,
+            autoscalers_from_metrics: workload.target_source == TargetSource::Prometheus,
+            frozen: None,
+            policy: &workload.policy,
+            execution: (mode == Mode::Act).then_some(workload.execution),
+        };
+        let (report, snapshot) = driver::run_workload(ports, &order, &mut stop).await;
         workloads.push(report);
         if let (Mode::Show { save: Some(_) }, Some(snapshot)) = (mode, snapshot) {
             snapshots.push_str(&document::json(&snapshot)?);

@@ -1,3 +1,4 @@
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -83,6 +84,7 @@ fn loads(loads: &[(&str, f64)]) -> LoadObservation {
                 load: Ok(Load::new(*load).unwrap()),
                 age: None,
                 series: 1,
+                window_covered: true,
             })
             .collect(),
         ..LoadObservation::default()
@@ -94,7 +96,19 @@ fn pods(names: &[&str]) -> WorkloadObservation {
         taken_at: Timestamp::UNIX_EPOCH,
         rollout: None,
         autoscalers: vec![],
+        last_rotation: None,
         pods: names.iter().map(|name| Pod::new(*name)).collect(),
+    }
+}
+
+fn order(assemble: &AssembleSettings, autoscalers_from_metrics: bool) -> Order<'_> {
+    static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);
+    Order {
+        assemble,
+        autoscalers_from_metrics,
+        frozen: None,
+        policy: &POLICY,
+        execution: None,
     }
 }
 
@@ -108,13 +122,15 @@ fn observed(
     metrics_port.expect_autoscalers().never();
     let mut actuator = MockActuator::new();
     actuator.expect_observe().times(1).return_once(|| workload);
-    let (_sender, mut stop) = watch::channel(false);
+    let (_sender, mut stop) = watch::channel(None);
     let ports = Ports {
         metrics: &metrics_port,
         actuator: &actuator,
         clock: &Still,
+        lease: None,
+        journal: None,
     };
-    block_on(observe(ports, &settings(), false, &mut stop))
+    block_on(observe(ports, &order(&settings(), false), &mut stop))
 }
 
 #[test]
@@ -155,15 +171,17 @@ fn a_stop_before_the_decision_ends_the_run() {
     }
     let mut actuator = MockActuator::new();
     actuator.expect_observe().returning(|| Ok(pods(&[])));
-    let (sender, mut stop) = watch::channel(false);
-    sender.send_replace(true);
+    let (sender, mut stop) = watch::channel(None);
+    sender.send_replace(Some(StopCause::Signal));
     let ports = Ports {
         metrics: &Silent,
         actuator: &actuator,
         clock: &Still,
+        lease: None,
+        journal: None,
     };
-    let error = block_on(observe(ports, &settings(), true, &mut stop)).unwrap_err();
-    assert!(matches!(error, ObserveError::Stopped));
+    let error = block_on(observe(ports, &order(&settings(), true), &mut stop)).unwrap_err();
+    assert!(matches!(error, ObserveError::Stopped(_)));
 }
 
 fn of_world(world: &SimWorld) -> AssembleSettings {
@@ -186,11 +204,15 @@ fn tick(
         metrics: &metrics,
         actuator: &actuator,
         clock: &clock,
+        lease: None,
+        journal: None,
     };
     let settings = of_world(world);
-    let (_sender, mut stop) = watch::channel(false);
+    let (_sender, mut stop) = watch::channel(None);
     block_on(async {
-        let snapshot = observe(ports, &settings, false, &mut stop).await.unwrap();
+        let snapshot = observe(ports, &order(&settings, false), &mut stop)
+            .await
+            .unwrap();
         let decision = decide_and_log(&snapshot, policy);
         let report = execute(&decision, &snapshot, execution, ports, &mut stop).await;
         (decision, report)
@@ -331,13 +353,17 @@ fn a_stop_between_two_actions_evicts_nobody_further_and_still_reports() {
         metrics: &metrics,
         actuator: &actuator,
         clock: &clock,
+        lease: None,
+        journal: None,
     };
     let settings = of_world(&world);
-    let (sender, mut stop) = watch::channel(false);
+    let (sender, mut stop) = watch::channel(None);
     let report = block_on(async {
-        let snapshot = observe(ports, &settings, false, &mut stop).await.unwrap();
+        let snapshot = observe(ports, &order(&settings, false), &mut stop)
+            .await
+            .unwrap();
         let decision = decide_and_log(&snapshot, &Policy::default());
-        sender.send_replace(true);
+        sender.send_replace(Some(StopCause::Signal));
         let policy = ExecutionPolicy {
             minimum_pods: MinimumPods::new(1).unwrap(),
             ..ExecutionPolicy::default()

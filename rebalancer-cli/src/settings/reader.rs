@@ -207,6 +207,8 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Policy {
         max_unavailable: reader
             .parsed::<MaxUnavailable>("MAX_UNAVAILABLE")
             .unwrap_or(defaults.max_unavailable),
+        max_evictions: defaults.max_evictions,
+        ignore_history: defaults.ignore_history,
         minimum_pod_age_seconds: reader.duration("MINIMUM_POD_AGE").unwrap_or(window).into(),
         cooldown_seconds: reader.duration("COOLDOWN").unwrap_or(window).into(),
         maximum_sample_age_seconds: reader

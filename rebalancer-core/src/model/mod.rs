@@ -8,4 +8,4 @@ pub use pod::{Evictability, Pod, PodPhase, PodRef, PodUid, SampleFault};
 pub use quantity::{
     Cores, InvalidQuantity, Load, MaxUnavailable, MinimumPods, Percent, Seconds, Tolerance, TopK,
 };
-pub use workload::{Autoscaler, CpuMetric, Rollout, WorkloadRef, WorkloadState};
+pub use workload::{Autoscaler, CpuMetric, PodTrouble, Rollout, WorkloadRef, WorkloadState};

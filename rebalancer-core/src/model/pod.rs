@@ -137,6 +137,13 @@ pub struct Pod {
     /// Seconds since the pod became Ready; absent means long ago.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_seconds: Option<Seconds>,
+    /// Seconds since the measured container was last restarted; absent when it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarted_seconds: Option<Seconds>,
+    /// The metrics have samples from the first half of the rate window; false when the load is
+    /// made of less, say after the metrics server was down.
+    #[serde(default = "yes")]
+    pub window_covered: bool,
     /// CPU request of the measured container, in cores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Cores>,
@@ -165,6 +172,8 @@ impl Pod {
             opted_out: None,
             age_seconds: None,
             ready_seconds: None,
+            restarted_seconds: None,
+            window_covered: yes(),
             request: None,
             other_requests: Load::ZERO,
         }

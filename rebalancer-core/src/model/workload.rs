@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::pod::PodRef;
 use super::quantity::Cores;
 
 /// What names a workload.
@@ -123,11 +124,27 @@ pub struct Autoscaler {
     pub desired_replicas: Option<u32>,
 }
 
-/// The workload read again between two waves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The workload read again while a plan is carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WorkloadState {
     /// Its ready pods now: owned, Running, Ready and not terminating.
     pub ready: usize,
     /// Its rollout now; `None` when the source does not know rollouts.
     pub rollout: Option<Rollout>,
+    /// Its pods that cannot start; need not be complete when enough pods are ready.
+    pub troubles: Vec<PodTrouble>,
+}
+
+/// A pod that is not coming up, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodTrouble {
+    /// The pod.
+    pub pod: PodRef,
+    /// The word of Kubernetes for it: `CrashLoopBackOff`, `ImagePullBackOff`, `Unschedulable`, …
+    pub reason: String,
+    /// Its further words.
+    pub message: String,
+    /// It will not pass by waiting: a container crashes or cannot be created. That no node has
+    /// room may pass.
+    pub lasting: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{InvalidSnapshot, Snapshot, SnapshotData};
+use super::{InvalidSnapshot, Snapshot, SnapshotData, Strangers};
 use crate::model::{Autoscaler, Cores, WorkloadRef};
 use crate::ports::{LoadObservation, LoadSample, WorkloadObservation};
 
@@ -46,8 +46,16 @@ pub fn assemble(
             }
             pod.sample_age_seconds = sample.age;
             pod.series = sample.series;
+            pod.window_covered = sample.window_covered;
         }
     }
+    let strangers = Strangers {
+        pods: samples.len(),
+        example: samples.into_keys().min(),
+    };
+    let clock_difference_seconds = loads
+        .evaluated_at
+        .map(|at| at.duration_since(workload.taken_at).as_secs_f64());
     let mut all_autoscalers = workload.autoscalers;
     all_autoscalers.extend(autoscalers);
     Snapshot::new(SnapshotData {
@@ -59,6 +67,12 @@ pub fn assemble(
         rollout: workload.rollout,
         metrics_partial: loads.partial,
         freshness_known: loads.freshness_known,
+        custom_load: loads.custom,
+        clock_difference_seconds,
+        strangers,
+        other_run: None,
+        frozen: None,
+        last_rotation: workload.last_rotation,
         pods,
     })
 }
@@ -75,6 +89,7 @@ mod tests {
             load: load.map(|load| Load::new(load).unwrap()),
             age: Some(Seconds::new(2.0).unwrap()),
             series: 1,
+            window_covered: true,
         }
     }
 
@@ -94,12 +109,15 @@ mod tests {
                 ],
                 partial: None,
                 freshness_known: true,
+                custom: false,
+                evaluated_at: None,
             },
             WorkloadObservation {
                 taken_at: Timestamp::UNIX_EPOCH,
                 rollout: None,
                 autoscalers: vec![],
                 pods: vec![Pod::new("a"), Pod::new("b"), Pod::new("c")],
+                last_rotation: None,
             },
             vec![],
         )

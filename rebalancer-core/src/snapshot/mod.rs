@@ -12,6 +12,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::history::Rotation;
+use crate::lease::LeaseHolder;
 use crate::model::{Autoscaler, Cores, Pod, PodUid, Rollout, WorkloadRef};
 
 /// Everything known about one workload at one instant, validated: no pod twice.
@@ -64,8 +66,45 @@ pub struct SnapshotData {
     /// The ages of the samples are known, so that a missing one is stale.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub freshness_known: bool,
+    /// The loads come from a custom query, so that their unit is not known to be cores.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub custom_load: bool,
+    /// How far the metrics server's clock is ahead of the cluster's, in seconds; below 0 when it
+    /// is behind, absent when not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_difference_seconds: Option<f64>,
+    /// Pods with a load that Kubernetes does not list, some by name.
+    #[serde(default, skip_serializing_if = "Strangers::is_empty")]
+    pub strangers: Strangers,
+    /// Another run that is acting on this workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_run: Option<LeaseHolder>,
+    /// The freeze window that it is in, as the operator wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<String>,
+    /// What is remembered of the last rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_rotation: Option<Rotation>,
     /// The pods the workload's selector matches.
     pub pods: Vec<Pod>,
+}
+
+/// Pods that the metrics measure and Kubernetes does not list.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Strangers {
+    /// How many.
+    pub pods: usize,
+    /// One of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub example: Option<String>,
+}
+
+impl Strangers {
+    fn is_empty(&self) -> bool {
+        self.pods == 0
+    }
 }
 
 /// A snapshot that contradicts itself.
@@ -77,6 +116,9 @@ pub enum InvalidSnapshot {
         /// Its place in the list, from 1.
         position: usize,
     },
+    /// A difference between clocks that is no number.
+    #[error("the difference between the clocks is not a finite number of seconds")]
+    ClockDifference,
     /// Two pods of one name. (A pod and its successor of the same name are never there at once.)
     #[error("pod `{name}` is in the snapshot twice: each pod must be there once")]
     DuplicateName {
@@ -101,6 +143,12 @@ impl Snapshot {
     /// # Errors
     /// [`InvalidSnapshot`] when a pod has no name, or a name or UID is there twice.
     pub fn new(mut data: SnapshotData) -> Result<Self, InvalidSnapshot> {
+        if data
+            .clock_difference_seconds
+            .is_some_and(|seconds| !seconds.is_finite())
+        {
+            return Err(InvalidSnapshot::ClockDifference);
+        }
         for (index, pod) in data.pods.iter_mut().enumerate() {
             if pod.name.is_empty() {
                 return Err(InvalidSnapshot::PodWithoutName {

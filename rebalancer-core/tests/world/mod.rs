@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rebalancer_core::execution::{Event, Execution, Step, StopReason};
+use rebalancer_core::execution::{Event, Execution, Step, StopCause, StopReason};
 use rebalancer_core::model::{Load, PodUid, Rollout, WorkloadState};
 use rebalancer_core::plan::{Role, Victim};
 use rebalancer_core::ports::{EvictionAnswer, PodState};
@@ -241,6 +241,7 @@ fn noise(number: u8) -> Event {
             message: "noise".into(),
         }),
         6 => Event::WorkloadRead(Ok(WorkloadState {
+            troubles: Vec::new(),
             ready: 1000,
             rollout: None,
         })),
@@ -345,7 +346,7 @@ fn drive(
             }
         }
         if turn.stop {
-            execution.handle(now, Event::Stop);
+            execution.handle(now, Event::Stop(StopCause::Signal));
             stopped = true;
         }
         let step = execution.step(now);
@@ -444,6 +445,7 @@ fn drive(
                             log.since_ready.clear();
                         }
                         Event::WorkloadRead(Ok(WorkloadState {
+                            troubles: Vec::new(),
                             ready,
                             rollout: Some(world.rollout),
                         }))
@@ -504,7 +506,7 @@ fn drive(
     for number in 0..8 {
         execution.handle(now, noise(number));
     }
-    execution.handle(now, Event::Stop);
+    execution.handle(now, Event::Stop(StopCause::Signal));
     prop_assert_eq!(execution.report(), report);
     prop_assert_eq!(execution.step(now), Step::Done);
     Ok(())

@@ -1,0 +1,115 @@
+//! What is remembered from one run to the next, and what follows from it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::Seconds;
+use crate::policy::Strategy;
+
+/// Who does not write it down for a day has nothing to learn from it any more.
+const LONGEST_BACK_OFF: f64 = 24.0 * 3600.0;
+
+/// The last rotation of a workload, as it is kept on the workload itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Rotation {
+    /// When it was done, by the clock of the cluster.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub time: Timestamp,
+    /// The pods that were evicted, by name.
+    pub victims: Vec<String>,
+    /// The highest load as a multiple of the mean, before it.
+    pub imbalance_before: f64,
+    /// The same as it was hoped for after it.
+    pub imbalance_hoped: f64,
+    /// The rule that chose the victims.
+    pub strategy: Strategy,
+    /// How many rotations in a row before this one had not helped.
+    #[serde(default)]
+    pub futile: u32,
+}
+
+/// What became of the hopes of a rotation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Judgement {
+    /// It lowered the imbalance by at least a tenth of what was hoped for.
+    pub(crate) helped: bool,
+    /// How many rotations in a row have not helped, this one included.
+    pub(crate) futile: u32,
+}
+
+impl Rotation {
+    /// How long ago it was; never less than nothing, since clocks differ a little.
+    pub(crate) fn age(&self, now: Timestamp) -> Seconds {
+        Seconds::new(now.duration_since(self.time).as_secs_f64().max(0.0)).unwrap_or(Seconds::ZERO)
+    }
+
+    /// What an imbalance of `now` says about it.
+    pub(crate) fn judge(&self, now: f64) -> Judgement {
+        let needed = self.imbalance_before - (self.imbalance_before - self.imbalance_hoped) / 10.0;
+        let helped = now <= needed;
+        Judgement {
+            helped,
+            futile: if helped {
+                0
+            } else {
+                self.futile.saturating_add(1)
+            },
+        }
+    }
+}
+
+/// How long to wait after `futile` rotations in a row that did not help: 2, 4, 8, … cooldowns, a
+/// day at most.
+pub(crate) fn back_off(cooldown: Seconds, futile: u32) -> Seconds {
+    let exponent = i32::try_from(futile).unwrap_or(i32::MAX);
+    let seconds = (cooldown.get() * 2.0_f64.powi(exponent)).min(LONGEST_BACK_OFF);
+    // Never less than the cooldown that holds anyway.
+    Seconds::new(seconds.max(cooldown.get())).unwrap_or(cooldown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn rotation(futile: u32) -> Rotation {
+        Rotation {
+            time: Timestamp::UNIX_EPOCH,
+            victims: vec!["a".into()],
+            imbalance_before: 2.0,
+            imbalance_hoped: 1.5,
+            strategy: Strategy::RotateOutliers,
+            futile,
+        }
+    }
+
+    #[rstest]
+    #[case::as_hoped(1.5, true)]
+    #[case::a_tenth_of_it(1.95, true)]
+    #[case::less(1.96, false)]
+    #[case::worse(3.0, false)]
+    fn a_tenth_of_what_was_hoped_for_is_a_help(#[case] now: f64, #[case] helped: bool) {
+        let judgement = rotation(1).judge(now);
+        assert_eq!(judgement.helped, helped);
+        assert_eq!(judgement.futile, if helped { 0 } else { 2 });
+    }
+
+    #[rstest]
+    #[case(300, 0, 300.0)]
+    #[case(300, 1, 600.0)]
+    #[case(300, 2, 1200.0)]
+    #[case(300, 8, 76_800.0)]
+    #[case(300, 9, 86_400.0)]
+    #[case(300, u32::MAX, 86_400.0)]
+    #[case::of_a_cooldown_of_two_days(172_800, 3, 172_800.0)]
+    #[case::without_a_cooldown(0, 5, 0.0)]
+    fn waits_double_up_to_a_day(#[case] cooldown: u32, #[case] futile: u32, #[case] wait: f64) {
+        assert_eq!(back_off(Seconds::whole(cooldown), futile).get(), wait);
+    }
+
+    #[test]
+    fn a_rotation_in_the_future_is_of_now() {
+        assert_eq!(rotation(0).age(Timestamp::MIN), Seconds::ZERO);
+    }
+}
