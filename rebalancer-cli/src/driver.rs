@@ -5,20 +5,26 @@
 use std::time::Duration;
 
 use rebalancer_core::execution::{
-    Event, Execution, ExecutionOutcome, ExecutionReport, Step, StopCause,
+    Before, Event, Execution, ExecutionOutcome, ExecutionReport, Step, StopCause,
 };
+use rebalancer_core::lease::{self, LeaseHolder};
 use rebalancer_core::plan::Victim;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{
-    Clock, EvictionAnswer, Journal, MetricsSource, PodActuator, PortError, PortErrorKind, RunLease,
+    Clock, EvictionAnswer, Journal, LeaseState, MetricsSource, PodActuator, PortError,
+    PortErrorKind, RunLease,
 };
 use rebalancer_core::report::{Failed, WorkloadReport};
-use rebalancer_core::snapshot::{AssembleSettings, assemble};
+use rebalancer_core::snapshot::{AssembleSettings, SnapshotData, assemble};
 use rebalancer_core::{Decision, Snapshot, decide};
 use tokio::sync::watch;
 use tracing::{Level, debug, enabled, error, info, warn};
 
 use crate::error::log_causes;
+
+mod records;
+
+use records::Records;
 
 /// The ports of one workload, and time.
 #[derive(Clone, Copy)]
@@ -71,6 +77,9 @@ pub enum ObserveError {
     /// The observations contradict each other.
     #[error("the pods of Kubernetes are no snapshot: {0}")]
     Snapshot(#[from] rebalancer_core::snapshot::InvalidSnapshot),
+    /// Whether another run is acting could not be told.
+    #[error("{0}; nothing was evicted. ONE_AT_A_TIME=false does without the lease")]
+    Lease(#[source] PortError),
     /// The run was asked to stop first.
     #[error("{} before a decision was made; nothing was evicted", .0.as_words())]
     Stopped(StopCause),
@@ -78,31 +87,90 @@ pub enum ObserveError {
 
 /// One workload of a run: observed, decided on, and acted on where an `execution` policy is given.
 /// Beside the report comes the snapshot that was decided on; there is none when observing failed.
+///
+/// Where it is to act, the lease is held from before the first look until after the last action,
+/// so that no other run changes the workload in between.
 pub async fn run_workload(
     ports: Ports<'_>,
     order: &Order<'_>,
     stop: &mut Stop,
 ) -> (WorkloadReport, Option<Snapshot>) {
-    let snapshot = match observe(ports, order, stop).await {
-        Ok(snapshot) => snapshot,
-        Err(error) => {
-            let workload = order.assemble.workload.clone();
-            error!(
-                namespace = workload.namespace,
-                deployment = workload.name,
-                "{error}"
-            );
-            log_causes(&error);
-            let error = error.to_string();
-            return (WorkloadReport::Failed(Failed { workload, error }), None);
+    let acts = order.execution.is_some_and(|policy| !policy.dry_run);
+    let Some(lease) = ports.lease.filter(|_| acts) else {
+        return observe_decide_act(ports, order, Lease::None, stop).await;
+    };
+    let asked = ports.clock.elapsed();
+    let state = tokio::select! {
+        biased;
+        state = lease.acquire() => state.map_err(ObserveError::Lease),
+        cause = stopped(stop) => Err(ObserveError::Stopped(cause)),
+    };
+    let outcome = match state {
+        Ok(LeaseState::Held) => {
+            debug!("lease taken");
+            observe_decide_act(ports, order, Lease::Held { asked }, stop).await
         }
+        // It is still looked at, so that the report says what there is to see.
+        Ok(LeaseState::HeldBy(other)) => {
+            return observe_decide_act(ports, order, Lease::Other(other), stop).await;
+        }
+        Err(error) => (failed(order, &error), None),
+    };
+    let released = tokio::select! {
+        biased;
+        released = lease.release() => released,
+        () = patience(ports.clock, stop) => Ok(()),
+    };
+    if let Err(error) = released {
+        warn!(
+            "the lease was not given back and ends by itself within {} s: {error}",
+            lease::DURATION.as_secs()
+        );
+    }
+    outcome
+}
+
+/// What a run knows of the lease.
+enum Lease {
+    /// It does without.
+    None,
+    /// It holds the lease, which was asked for then.
+    Held { asked: Duration },
+    /// Another run does.
+    Other(LeaseHolder),
+}
+
+async fn observe_decide_act(
+    ports: Ports<'_>,
+    order: &Order<'_>,
+    lease: Lease,
+    stop: &mut Stop,
+) -> (WorkloadReport, Option<Snapshot>) {
+    let (held_since, other_run) = match lease {
+        Lease::None => (None, None),
+        Lease::Held { asked } => (Some(asked), None),
+        Lease::Other(other) => (None, Some(other)),
+    };
+    let snapshot = match observe(ports, order, other_run, stop).await {
+        Ok(snapshot) => snapshot,
+        Err(error) => return (failed(order, &error), None),
     };
     let decision = decide_and_log(&snapshot, order.policy);
-    let execution = match order.execution {
-        Some(policy) => execute(&decision, &snapshot, policy, ports, stop).await,
-        None => None,
-    };
+    let execution = execute(&decision, &snapshot, order, ports, held_since, stop).await;
     (WorkloadReport::decided(decision, execution), Some(snapshot))
+}
+
+/// A workload that could not be decided on, logged and reported.
+fn failed(order: &Order<'_>, error: &ObserveError) -> WorkloadReport {
+    let workload = order.assemble.workload.clone();
+    error!(
+        namespace = workload.namespace,
+        deployment = workload.name,
+        "{error}"
+    );
+    log_causes(error);
+    let error = error.to_string();
+    WorkloadReport::Failed(Failed { workload, error })
 }
 
 /// Observes one workload through both ports at once.
@@ -112,6 +180,7 @@ pub async fn run_workload(
 pub async fn observe(
     ports: Ports<'_>,
     order: &Order<'_>,
+    other_run: Option<LeaseHolder>,
     stop: &mut Stop,
 ) -> Result<Snapshot, ObserveError> {
     let settings = order.assemble;
@@ -157,7 +226,12 @@ pub async fn observe(
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error.into()),
         (Err(metrics), Err(workload)) => return Err(ObserveError::Both { metrics, workload }),
     };
-    Ok(assemble(settings, loads, workload, autoscalers)?)
+    let snapshot = assemble(settings, loads, workload, autoscalers)?;
+    Ok(Snapshot::new(SnapshotData {
+        other_run,
+        frozen: order.frozen.clone(),
+        ..snapshot.into()
+    })?)
 }
 
 /// Decides, and logs what was decided and why.
@@ -228,22 +302,27 @@ pub fn decide_and_log(snapshot: &Snapshot, policy: &Policy) -> Decision {
     decision
 }
 
-/// Carries out the decision's plan; `None` when it has none.
+/// Carries out the decision's plan; `None` when it has none, or is not to be carried out.
+/// `lease_held_since` is when the lease was asked for that the run holds, where it does.
 pub async fn execute(
     decision: &Decision,
     snapshot: &Snapshot,
-    policy: ExecutionPolicy,
+    order: &Order<'_>,
     ports: Ports<'_>,
+    lease_held_since: Option<Duration>,
     stop: &mut Stop,
 ) -> Option<ExecutionReport> {
+    let policy = order.execution?;
     let plan = decision.plan()?;
-    let mut execution = Execution::new(
-        plan,
-        policy,
-        snapshot.ready(),
-        snapshot.data().rollout,
-        ports.clock.elapsed(),
-    );
+    let before = Before::of(snapshot);
+    let mut execution = Execution::new(plan, policy, before, ports.clock.elapsed());
+    if let Some(since) = lease_held_since {
+        execution = execution.with_lease(since);
+    }
+    let journal = ports.journal.filter(|_| !policy.dry_run);
+    let strategy = order.policy.strategy;
+    let mut records = Records::new(journal, ports.clock, decision, snapshot, strategy);
+    let mut progress = Progress::new(snapshot.ready());
     loop {
         // Between two actions, never in the middle of one.
         if let Some(cause) = asked_to_stop(stop) {
@@ -267,11 +346,26 @@ pub async fn execute(
                     .evict(&victim.reference(), policy.dry_run)
                     .await;
                 log_answer(&victim, &answer, policy.dry_run);
+                if answer == EvictionAnswer::Evicted {
+                    records.evicted(&victim, stop).await;
+                }
                 Event::EvictionAnswered(answer)
             }
             Step::ReadWorkload { enough } => {
                 let read = ports.actuator.read_workload(enough);
-                Event::WorkloadRead(answer(read, ports.clock, stop).await)
+                let read = answer(read, ports.clock, stop).await;
+                if let (Ok(workload), true) = (&read, enough > 0) {
+                    progress.ready(workload.ready);
+                }
+                Event::WorkloadRead(read)
+            }
+            Step::RenewLease => {
+                let asked = ports.clock.elapsed();
+                let state = match ports.lease {
+                    Some(lease) => answer(lease.renew(), ports.clock, stop).await,
+                    None => Err("there is no lease to renew".into()),
+                };
+                Event::LeaseRenewed { asked, state }
             }
             Step::Wait(duration) => {
                 debug!(seconds = duration.as_secs_f64(), "waiting");
@@ -285,6 +379,7 @@ pub async fn execute(
     }
     let report = execution.report();
     log_report(&report);
+    records.finished(&report, stop).await;
     Some(report)
 }
 
@@ -294,6 +389,7 @@ fn log_answer(victim: &Victim, answer: &EvictionAnswer, dry_run: bool) {
         EvictionAnswer::Evicted => ("evicted", None),
         EvictionAnswer::AlreadyGone => ("already_gone", None),
         EvictionAnswer::Blocked { message, .. } => ("blocked", Some(message)),
+        EvictionAnswer::Throttled { message, .. } => ("throttled", Some(message)),
         EvictionAnswer::Forbidden { message } => ("forbidden", Some(message)),
         EvictionAnswer::Failed { message } => ("failed", Some(message)),
         EvictionAnswer::Unknown { message } => ("unknown", Some(message)),
@@ -349,23 +445,48 @@ fn asked_to_stop(stop: &Stop) -> Option<StopCause> {
 /// ever, and the report is still to be written.
 const PATIENCE_AFTER_STOP: Duration = Duration::from_secs(5);
 
+/// Over some time after the run was asked to stop; never before.
+async fn patience(clock: &dyn Clock, stop: &mut Stop) {
+    stopped(stop).await;
+    clock.sleep(PATIENCE_AFTER_STOP).await;
+}
+
+/// What is said while replacements start.
+struct Progress {
+    wanted: usize,
+    said: Option<usize>,
+}
+
+impl Progress {
+    fn new(wanted: usize) -> Self {
+        Self { wanted, said: None }
+    }
+
+    /// Says how many pods are ready, when that has changed.
+    fn ready(&mut self, ready: usize) {
+        if self.said.replace(ready) != Some(ready) && ready < self.wanted {
+            let wanted = self.wanted;
+            info!(
+                ready,
+                wanted, "waiting for replacements: {ready} of {wanted} pods are ready"
+            );
+        }
+    }
+}
+
 /// The answer to a question that changes nothing, or in words why there is none.
 async fn answer<T>(
     question: impl Future<Output = Result<T, PortError>>,
     clock: &dyn Clock,
     stop: &mut Stop,
 ) -> Result<T, String> {
-    let cut_short = async {
-        stopped(stop).await;
-        clock.sleep(PATIENCE_AFTER_STOP).await;
-    };
     tokio::select! {
         biased;
         answer = question => answer.map_err(|error| {
             error!(kind = kind_word(error.kind), "{error}");
             error.to_string()
         }),
-        () = cut_short => Err("the run was asked to stop before there was an answer".into()),
+        () = patience(clock, stop) => Err("the run was asked to stop before there was an answer".into()),
     }
 }
 

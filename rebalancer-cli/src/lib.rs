@@ -10,6 +10,7 @@ mod commands;
 pub mod driver;
 mod error;
 mod exit;
+pub mod freeze;
 pub mod logging;
 pub mod render;
 pub mod settings;

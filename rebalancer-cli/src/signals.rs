@@ -1,4 +1,6 @@
-//! SIGTERM and SIGINT end a run between two actions.
+//! SIGTERM, SIGINT and `RUN_TIMEOUT` end a run between two actions.
+
+use std::time::Duration;
 
 use rebalancer_core::execution::StopCause;
 use tokio::signal::unix::{SignalKind, signal};
@@ -9,10 +11,18 @@ use crate::driver::Stop;
 
 /// Starts listening; must be called within the async runtime. A second signal ends the process
 /// at once.
-pub(crate) fn listen() -> std::io::Result<Stop> {
+pub(crate) fn listen(run_timeout: Option<Duration>) -> std::io::Result<Stop> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (sender, stop) = watch::channel(None);
+    if let Some(timeout) = run_timeout {
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(timeout).await;
+            warn!("RUN_TIMEOUT: no further action is begun");
+            stop_once(&sender, StopCause::RunTimeout);
+        });
+    }
     tokio::spawn(async move {
         for first in [true, false] {
             let name = tokio::select! {
@@ -21,10 +31,19 @@ pub(crate) fn listen() -> std::io::Result<Stop> {
             };
             if first {
                 warn!("{name}: no further action is begun; once more ends at once");
-                sender.send_replace(Some(StopCause::Signal));
+                stop_once(&sender, StopCause::Signal);
             }
         }
         std::process::exit(130);
     });
     Ok(stop)
+}
+
+/// The first cause stays.
+fn stop_once(sender: &watch::Sender<Option<StopCause>>, cause: StopCause) {
+    sender.send_if_modified(|stop| {
+        let first = stop.is_none();
+        stop.get_or_insert(cause);
+        first
+    });
 }

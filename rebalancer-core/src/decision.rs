@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::{self, Check, Finding, Ineligible, Verdict, list_some};
-use crate::model::{Load, Pod, PodUid, Seconds, WorkloadRef};
+use crate::model::{Load, Pod, PodUid, Seconds, TopK, WorkloadRef};
 use crate::plan::{InvalidPlan, Plan, Role, Victim};
 use crate::policy::{Policy, Strategy};
 use crate::snapshot::{Snapshot, mean, resolve};
@@ -74,6 +74,16 @@ pub enum Action {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
+    /// Another run is acting on the workload.
+    AnotherRun,
+    /// The operator said that nothing may be done at this time.
+    Frozen,
+    /// The last rotation was too short a time ago.
+    Cooldown,
+    /// The last rotation did not help, and it is too early to try again.
+    RotationDidNotHelp,
+    /// The run has evicted as many pods as it may.
+    EvictionLimit,
     /// The workload's controller is rolling out or scaling.
     RolloutInProgress,
     /// An autoscaler is scaling.
@@ -107,6 +117,11 @@ impl HoldReason {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::AnotherRun => "another_run",
+            Self::Frozen => "frozen",
+            Self::Cooldown => "cooldown",
+            Self::RotationDidNotHelp => "rotation_did_not_help",
+            Self::EvictionLimit => "eviction_limit",
             Self::RolloutInProgress => "rollout_in_progress",
             Self::AutoscalerScaling => "autoscaler_scaling",
             Self::GroupNotSettled => "group_not_settled",
@@ -133,7 +148,12 @@ impl HoldReason {
             | Self::NoPodsFound
             | Self::InsufficientCoverage
             | Self::TargetUnknown => true,
-            Self::RolloutInProgress
+            Self::AnotherRun
+            | Self::Frozen
+            | Self::Cooldown
+            | Self::RotationDidNotHelp
+            | Self::EvictionLimit
+            | Self::RolloutInProgress
             | Self::AutoscalerScaling
             | Self::GroupNotSettled
             | Self::NoReadyPods
@@ -147,6 +167,11 @@ impl HoldReason {
     /// The reason that goes with a failed check.
     fn of(finding: &Finding) -> Self {
         match finding {
+            Finding::OneAtATime { .. } => Self::AnotherRun,
+            Finding::Freeze { .. } => Self::Frozen,
+            Finding::Cooldown { .. } => Self::Cooldown,
+            Finding::LastRotation { .. } => Self::RotationDidNotHelp,
+            Finding::EvictionLimit { .. } => Self::EvictionLimit,
             Finding::Rollout { .. } => Self::RolloutInProgress,
             Finding::Autoscaler { .. } => Self::AutoscalerScaling,
             Finding::Settled { .. } => Self::GroupNotSettled,
@@ -181,6 +206,8 @@ pub struct Analysis {
     pub variance: Option<f64>,
     /// The highest load.
     pub max: Option<f64>,
+    /// The highest load as a multiple of the mean; absent when the mean is 0.
+    pub imbalance: Option<f64>,
     /// The target.
     pub target: Option<f64>,
     /// Tolerance × target: a pod above it is hot.
@@ -249,31 +276,40 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         Strategy::RotateOutliers => rotate_outliers(
             &loads,
             threshold,
-            policy.top_k,
+            top_k(policy),
             policy.minimum_improvement_percent,
         ),
     });
-    let roles = outliers
+    let mut roles = outliers
         .as_ref()
         .map(|outliers| roles(&in_turn, &eligible, outliers))
         .unwrap_or_default();
+    roles.truncate(policy.max_evictions.unwrap_or(usize::MAX).max(1));
     let chosen = victims(&in_turn, &roles);
     let ready = snapshot.ready();
-    let plan = outliers
+    let distribution = distribution(&loads);
+    let would_rotate = outliers
         .as_ref()
-        .filter(|outliers| outliers.verdict == rotate_outliers::Verdict::Rotate)
-        .and_then(|_| Plan::new(chosen.clone(), policy.max_unavailable.wave_size(ready)));
+        .is_some_and(|outliers| outliers.verdict == rotate_outliers::Verdict::Rotate);
+    let plan = would_rotate
+        .then(|| Plan::new(chosen.clone(), policy.max_unavailable.wave_size(ready)))
+        .flatten();
 
     let checks = vec![
+        checks::one_at_a_time(snapshot),
+        checks::freeze(snapshot),
         checks::rollout(snapshot),
         checks::autoscaler(snapshot),
         checks::settled(snapshot, policy),
+        checks::cooldown(snapshot, policy),
         checks::pods_found(snapshot),
         checks::metrics_complete(snapshot),
         checks::measured_once(snapshot),
         checks::coverage(snapshot, policy),
         checks::eligibility(reasons.iter().map(Vec::as_slice)),
         checks::target(&target),
+        checks::last_rotation(snapshot, distribution.imbalance, would_rotate, policy),
+        checks::eviction_limit(would_rotate, policy),
         checks::minimum_ready(ready, plan.as_ref(), policy),
     ];
     let analysis = Analysis {
@@ -287,7 +323,7 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         improvement_percent: outliers
             .as_ref()
             .and_then(|outliers| outliers.improvement_percent),
-        ..distribution(&loads)
+        ..distribution
     };
     let assessments = assess(pods, reasons, &order, &roles);
     let (action, message) = match checks.iter().find(|check| check.verdict == Verdict::Fail) {
@@ -312,6 +348,14 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         checks,
         pods: assessments,
     }
+}
+
+/// How many of each kind a plan may hold: half of what may be evicted at all, so that hottest and
+/// coldest go together as long as there is room for two.
+fn top_k(policy: &Policy) -> TopK {
+    let limit = policy.max_evictions.unwrap_or(usize::MAX);
+    let most = policy.top_k.get().min((limit / 2).max(1));
+    TopK::new(most).unwrap_or(policy.top_k)
 }
 
 /// The places of the pods, most loaded first, ties by name, those without a load last. The loads
@@ -372,6 +416,10 @@ fn distribution(loads: &[Load]) -> Analysis {
         mean: Some(average),
         variance: Some(mean(values().map(|value| (value - average).powi(2)))),
         max: loads.first().map(|load| load.get()),
+        imbalance: loads
+            .first()
+            .filter(|_| average > 0.0)
+            .map(|load| load.get() / average),
         ..Analysis::default()
     }
 }

@@ -4,29 +4,35 @@
 //! tells [`Execution::handle`] what came of it and when, until the step is [`Step::Done`]:
 //!
 //! ```text
-//! wave ─► read pod ─► count ready ─► evict ─► next victim … ─► wait until ready ─► next wave
+//! wave ─► read pod ─► count ready ─► evict ─► next victim … ─► wait until ready ─► next wave, or done
 //!            │             │           ├─ blocked: try again until the eviction timeout
 //!            └─ gone       └─ too few  └─ answer lost: read again, never evict again
 //! ```
+//!
+//! Between any two of them the lease is renewed, where there is one.
 //!
 //! Rules it keeps, whatever the events:
 //! - a pod is evicted only right after it was read (same UID, ready, not terminating) and the
 //!   ready pods were counted, and only when the minimum is left without it;
 //! - no eviction is repeated unless the server said for certain that the last one had no effect;
-//! - a wave that did not work out entirely is the last one;
-//! - after a stop nothing is evicted;
+//! - the coldest wait for the hottest, and none goes when no hottest could go: alone it is no gain;
+//! - a wave that did not work out entirely is the last one, and so is one after which the workload
+//!   was changed or its replacements fail;
+//! - after a stop nothing is evicted, nor when the lease is lost or not known to be ours;
 //! - every victim ends with an outcome.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::checks::changed_since;
-use crate::model::{PodUid, Rollout, WorkloadState};
-use crate::plan::{Plan, Victim};
+use crate::lease;
+use crate::model::{PodTrouble, PodUid, Rollout, WorkloadState};
+use crate::plan::{Plan, Role, Victim};
 use crate::policy::ExecutionPolicy;
-use crate::ports::{EvictionAnswer, PodState};
+use crate::ports::{EvictionAnswer, LeaseState, PodState};
+use crate::snapshot::Snapshot;
 
 /// Between two tries of a blocked eviction, unless the server asks for another time; budgets are
 /// recomputed by a controller, so trying faster gains nothing.
@@ -37,6 +43,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Between two looks at the workload while replacements start.
 const READY_PAUSE: Duration = Duration::from_secs(2);
+/// Between two tries to renew a lease when it could not be told whether it was renewed.
+const RENEW_PAUSE: Duration = Duration::from_secs(5);
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +64,8 @@ pub enum Step {
         /// A lower bound of the ready pods that is at least this much need not be exact.
         enough: usize,
     },
+    /// Renew the lease; answer with [`Event::LeaseRenewed`].
+    RenewLease,
     /// Let this much time pass; answer with [`Event::Elapsed`].
     Wait(Duration),
     /// Nothing: the execution is over.
@@ -73,6 +83,13 @@ pub enum Event {
     EvictionAnswered(EvictionAnswer),
     /// The workload was read, or could not be.
     WorkloadRead(Result<WorkloadState, String>),
+    /// The lease was renewed or not, or that could not be told.
+    LeaseRenewed {
+        /// When that was asked for: the lease lasts from then on at least.
+        asked: Duration,
+        /// Who holds it now.
+        state: Result<LeaseState, String>,
+    },
     /// Time passed.
     Elapsed,
     /// Whoever runs us wants us to end. To be told between two actions: an eviction on its way is
@@ -160,6 +177,10 @@ pub enum StopReason {
     Forbidden,
     /// A wave did not work out entirely, so that the next was not begun.
     WaveIncomplete,
+    /// Another run may be acting.
+    LeaseLost,
+    /// A replacement cannot start.
+    ReplacementFailed,
     /// The replacements were not ready in time.
     ReadyTimeout,
     /// The workload was changed meanwhile.
@@ -171,9 +192,10 @@ pub enum StopReason {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutionOutcome {
-    /// Every victim is out.
+    /// Every victim is out; unless the run was stopped meanwhile, the workload has its ready pods
+    /// back.
     Completed,
-    /// Some victim is not.
+    /// Some victim is not, or the replacements did not become ready.
     Incomplete,
 }
 
@@ -204,9 +226,35 @@ pub struct PodReport {
     pub uid: PodUid,
     /// What became of it.
     pub outcome: PodOutcome,
-    /// More about it: the budget that blocked it, the error.
+    /// More about it: the numbers of the budget that blocked it, the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The PodDisruptionBudget that blocked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<String>,
+}
+
+/// What an execution must know of the workload that its plan was made on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Before {
+    /// The ready pods.
+    pub ready: usize,
+    /// The rollout; `None` when it was not known.
+    pub rollout: Option<Rollout>,
+    /// Every pod there was: any other is a replacement.
+    pub pods: HashSet<PodUid>,
+}
+
+impl Before {
+    /// What `snapshot` says.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            ready: snapshot.ready(),
+            rollout: snapshot.data().rollout,
+            pods: snapshot.pods().iter().map(|pod| pod.uid.clone()).collect(),
+        }
+    }
 }
 
 /// A plan on its way. See the [module](self) for its rules.
@@ -216,9 +264,9 @@ pub struct Execution {
     victims: Vec<Victim>,
     /// What became of each victim so far, in the same order.
     reports: Vec<PodReport>,
-    ready_before: usize,
-    rollout_before: Option<Rollout>,
+    before: Before,
     state: State,
+    lease: Option<Lease>,
     /// The first victim of the next wave.
     next_wave: usize,
     /// Victims of the wave, still to be asked for in this round.
@@ -238,6 +286,15 @@ pub struct Execution {
     stopped: Option<(StopReason, String)>,
 }
 
+/// The lease of the run, on the clock of the execution.
+#[derive(Debug, Clone, Copy)]
+struct Lease {
+    /// When its last renewal was asked for.
+    renewed: Duration,
+    /// When it may be asked for again.
+    next_try: Duration,
+}
+
 /// What the execution waits for; the number is the victim's.
 #[derive(Debug, Clone, Copy)]
 enum State {
@@ -248,6 +305,8 @@ enum State {
     Confirming(usize),
     /// Everybody left in the wave is blocked.
     Pausing,
+    /// The pause is over: look whether the workload is still the one of the plan.
+    Resuming,
     /// The wave is out: look whether its replacements are ready.
     Looking {
         deadline: Duration,
@@ -261,24 +320,18 @@ enum State {
 }
 
 impl Execution {
-    /// Starts on `plan` at `now` (time since any fixed instant; later events must use the same).
-    /// `ready` is the number of ready pods, and `rollout` the rollout, that the plan was made on.
+    /// Starts on `plan`, made on the workload as it was `before`, at `now` (time since any fixed
+    /// instant; later events must use the same).
     #[must_use]
-    pub fn new(
-        plan: &Plan,
-        policy: ExecutionPolicy,
-        ready: usize,
-        rollout: Option<Rollout>,
-        now: Duration,
-    ) -> Self {
+    pub fn new(plan: &Plan, policy: ExecutionPolicy, before: Before, now: Duration) -> Self {
         let victims = plan.victims().to_vec();
         let mut execution = Self {
             policy,
             reports: victims.iter().map(not_attempted).collect(),
             victims,
-            ready_before: ready,
-            rollout_before: rollout,
+            before,
             state: State::Done,
+            lease: None,
             next_wave: 0,
             round: VecDeque::new(),
             blocked: Vec::new(),
@@ -292,9 +345,23 @@ impl Execution {
         execution
     }
 
+    /// The run holds a lease, which was asked for, or last renewed, at `renewed`. It is kept as
+    /// [`lease`] says.
+    #[must_use]
+    pub fn with_lease(mut self, renewed: Duration) -> Self {
+        self.lease = Some(Lease {
+            renewed,
+            next_try: renewed,
+        });
+        self
+    }
+
     /// What to do next. Asking changes nothing.
     #[must_use]
     pub fn step(&self, now: Duration) -> Step {
+        if self.must_renew(now) {
+            return Step::RenewLease;
+        }
         match self.state {
             State::Reading(victim) | State::Confirming(victim) => {
                 Step::ReadPod(self.victims[victim].clone())
@@ -304,8 +371,10 @@ impl Execution {
             },
             State::Evicting(victim) => Step::Evict(self.victims[victim].clone()),
             State::Pausing => Step::Wait(self.next_round.saturating_sub(now)),
+            // How many are ready does not matter here.
+            State::Resuming => Step::ReadWorkload { enough: 0 },
             State::Looking { .. } => Step::ReadWorkload {
-                enough: self.ready_before,
+                enough: self.before.ready,
             },
             State::AwaitingReady { until, .. } => Step::Wait(until.saturating_sub(now)),
             State::Done => Step::Done,
@@ -330,9 +399,38 @@ impl Execution {
                     | State::Counting(_)
                     | State::Evicting(_)
                     | State::Pausing
+                    | State::Resuming
                     | State::Looking { .. }
                     | State::AwaitingReady { .. }
                     | State::Done => State::Done,
+                }
+            }
+            (state, Event::LeaseRenewed { asked, state: held }) => {
+                self.lease_renewed(now, asked, held);
+                match (self.stopped.is_some(), state) {
+                    (true, State::Confirming(_)) => state,
+                    (true, _) => State::Done,
+                    // Renewing took its time: what was seen before may be out of date.
+                    (false, State::Counting(victim) | State::Evicting(victim))
+                        if now <= self.wave_deadline =>
+                    {
+                        State::Reading(victim)
+                    }
+                    (false, State::Counting(victim) | State::Evicting(victim)) => {
+                        let why = "the API server is so slow that what it says is out of date";
+                        self.record(victim, PodOutcome::Failed, Some(why.into()));
+                        self.next_turn(now)
+                    }
+                    (
+                        false,
+                        State::Reading(_)
+                        | State::Confirming(_)
+                        | State::Pausing
+                        | State::Resuming
+                        | State::Looking { .. }
+                        | State::AwaitingReady { .. }
+                        | State::Done,
+                    ) => state,
                 }
             }
             (State::Reading(victim), Event::PodRead(read)) => self.pod_read(now, victim, read),
@@ -343,10 +441,8 @@ impl Execution {
                 self.answered(now, victim, answer)
             }
             (State::Confirming(victim), Event::PodRead(read)) => self.confirmed(now, victim, read),
-            (State::Pausing, Event::Elapsed) if now >= self.next_round => {
-                self.round = std::mem::take(&mut self.blocked).into();
-                self.next_turn(now)
-            }
+            (State::Pausing, Event::Elapsed) if now >= self.next_round => State::Resuming,
+            (State::Resuming, Event::WorkloadRead(read)) => self.resumed(now, read),
             (State::AwaitingReady { deadline, until }, Event::Elapsed) if now >= until => {
                 State::Looking { deadline }
             }
@@ -359,6 +455,7 @@ impl Execution {
                 | State::Evicting(_)
                 | State::Confirming(_)
                 | State::Pausing
+                | State::Resuming
                 | State::Looking { .. }
                 | State::AwaitingReady { .. }),
                 Event::PodRead(_)
@@ -385,7 +482,11 @@ impl Execution {
             pods[victim].outcome = PodOutcome::Unknown;
             pods[victim].message = Some("asked, and not answered yet".into());
         }
-        let completed = pods.iter().all(|pod| pod.outcome.is_success());
+        let back = match self.stopped {
+            Some((StopReason::ReplacementFailed | StopReason::ReadyTimeout, _)) => false,
+            Some(_) | None => true,
+        };
+        let completed = back && pods.iter().all(|pod| pod.outcome.is_success());
         ExecutionReport {
             outcome: if completed {
                 ExecutionOutcome::Completed
@@ -420,6 +521,15 @@ impl Execution {
                 pods => message.push_str(&format!(", {pods} {words}")),
             }
         }
+        let budgets: BTreeSet<&str> = pods
+            .iter()
+            .filter(|pod| pod.outcome == PodOutcome::Blocked)
+            .filter_map(|pod| pod.budget.as_deref())
+            .collect();
+        if !budgets.is_empty() {
+            let names: Vec<&str> = budgets.into_iter().collect();
+            message.push_str(&format!(" (PodDisruptionBudget {})", names.join(", ")));
+        }
         if let Some((_, why)) = &self.stopped {
             message.push_str("; ended early: ");
             message.push_str(why);
@@ -434,6 +544,41 @@ impl Execution {
             .fold(self.policy.minimum_pods.get(), usize::saturating_add)
     }
 
+    fn must_renew(&self, now: Duration) -> bool {
+        // Who only looks what became of a lost answer needs no lease.
+        if self.is_done() || self.stopped.is_some() {
+            return false;
+        }
+        self.lease.is_some_and(|lease| {
+            let age = now.saturating_sub(lease.renewed);
+            // A pod that was looked at is best evicted at once.
+            let in_between = matches!(self.state, State::Counting(_) | State::Evicting(_));
+            age > lease::SAFE_FOR
+                || age > lease::RENEW_AFTER && now >= lease.next_try && !in_between
+        })
+    }
+
+    fn lease_renewed(&mut self, now: Duration, asked: Duration, state: Result<LeaseState, String>) {
+        let Some(lease) = &mut self.lease else { return };
+        let why = match state {
+            Ok(LeaseState::Held) => {
+                lease.renewed = lease.renewed.max(asked);
+                return;
+            }
+            Ok(LeaseState::HeldBy(holder)) => {
+                format!("{} holds the lease now", holder.identity)
+            }
+            Err(why) => {
+                lease.next_try = now + RENEW_PAUSE;
+                if now.saturating_sub(lease.renewed) <= lease::SAFE_FOR {
+                    return;
+                }
+                format!("the lease could not be renewed in time: {why}")
+            }
+        };
+        self.stop(StopReason::LeaseLost, why);
+    }
+
     fn stop(&mut self, reason: StopReason, why: String) {
         self.stopped.get_or_insert((reason, why));
     }
@@ -442,6 +587,7 @@ impl Execution {
         let report = &mut self.reports[victim];
         report.outcome = outcome;
         report.message = message;
+        report.budget = None;
     }
 
     fn begin_wave(&mut self, now: Duration) -> State {
@@ -463,29 +609,88 @@ impl Execution {
         if self.stopped.is_some() {
             return State::Done;
         }
-        if let Some(victim) = self.round.pop_front() {
+        while let Some(victim) = self.round.pop_front() {
+            if self.victims[victim].role == Role::Coldest {
+                let hottest = |victim: &&usize| self.victims[**victim].role == Role::Hottest;
+                if self.blocked.iter().any(|victim| hottest(&victim)) {
+                    self.blocked.push(victim);
+                    continue;
+                }
+                if !self.some_hottest_is_out() {
+                    let why = "no hot pod could be evicted, so evicting a cold one is no gain";
+                    self.record(victim, PodOutcome::NotAttempted, Some(why.into()));
+                    continue;
+                }
+            }
             return State::Reading(victim);
         }
         if !self.blocked.is_empty() {
             return State::Pausing;
         }
-        if self.next_wave == self.victims.len() {
-            return State::Done;
-        }
-        if !self.reports[..self.next_wave]
-            .iter()
-            .all(|pod| pod.outcome.is_success())
+        let last = self.is_last_wave();
+        if !last
+            && !self.reports[..self.next_wave]
+                .iter()
+                .all(|pod| pod.outcome.is_success())
         {
             let why = "a wave did not work out entirely, so the next was not begun";
             self.stop(StopReason::WaveIncomplete, why.into());
             return State::Done;
         }
-        if self.policy.dry_run {
-            return self.begin_wave(now);
+        let evicted = self
+            .reports
+            .iter()
+            .any(|pod| pod.outcome == PodOutcome::Evicted);
+        match (self.policy.dry_run, last) {
+            (true, false) => return self.begin_wave(now),
+            (true, true) => return State::Done,
+            (false, true) if !evicted => return State::Done,
+            (false, _) => {}
         }
         State::Looking {
             deadline: now + self.policy.ready_timeout_seconds.to_duration(),
         }
+    }
+
+    fn is_last_wave(&self) -> bool {
+        self.next_wave == self.victims.len()
+    }
+
+    /// Some hottest pod of the plan is out; so it is in a plan that has none.
+    fn some_hottest_is_out(&self) -> bool {
+        let mut hottest = self
+            .victims
+            .iter()
+            .zip(&self.reports)
+            .filter(|(victim, _)| victim.role == Role::Hottest)
+            .peekable();
+        hottest.peek().is_none() || hottest.any(|(_, report)| report.outcome.is_success())
+    }
+
+    /// After a pause for budgets: goes on unless the workload was changed meanwhile.
+    fn resumed(&mut self, now: Duration, read: Result<WorkloadState, String>) -> State {
+        match read {
+            Ok(workload) => {
+                if let Some(why) = changed_since(self.before.rollout, workload.rollout) {
+                    self.stop(StopReason::WorkloadChanged, why);
+                    return State::Done;
+                }
+            }
+            // Nothing is evicted on what is not known.
+            Err(_) if now + BLOCKED_PAUSE <= self.wave_deadline => {
+                self.next_round = now + BLOCKED_PAUSE;
+                return State::Pausing;
+            }
+            Err(why) => {
+                self.stop(
+                    StopReason::ReadyUnknown,
+                    format!("the workload could not be read: {why}"),
+                );
+                return State::Done;
+            }
+        }
+        self.round = std::mem::take(&mut self.blocked).into();
+        self.next_turn(now)
     }
 
     fn pod_read(&mut self, now: Duration, victim: usize, read: Result<PodState, String>) -> State {
@@ -547,22 +752,16 @@ impl Execution {
                 budget,
                 retry_after,
             } => {
-                let message = match budget {
-                    Some(budget) if !message.contains(&budget) => {
-                        format!("PodDisruptionBudget {budget}: {message}")
-                    }
-                    Some(_) | None => message,
-                };
                 self.record(victim, PodOutcome::Blocked, Some(message));
-                // A server that says "at once" must not make us spin.
-                let pause = retry_after
-                    .unwrap_or(BLOCKED_PAUSE)
-                    .clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-                // A dry run asks once: nothing it could wait for is going to happen.
-                if !self.policy.dry_run && now + pause <= self.wave_deadline {
-                    self.next_round = self.next_round.max(now + pause);
-                    self.blocked.push(victim);
-                }
+                self.reports[victim].budget = budget;
+                self.wait_and_retry(now, victim, retry_after);
+            }
+            EvictionAnswer::Throttled {
+                message,
+                retry_after,
+            } => {
+                self.record(victim, PodOutcome::Failed, Some(message));
+                self.wait_and_retry(now, victim, retry_after);
             }
             EvictionAnswer::Forbidden { message } => {
                 self.record(victim, PodOutcome::Failed, Some(message.clone()));
@@ -580,6 +779,19 @@ impl Execution {
             }
         }
         self.next_turn(now)
+    }
+
+    /// Lets the victim try again in a later round, as long as the wave's time allows.
+    fn wait_and_retry(&mut self, now: Duration, victim: usize, retry_after: Option<Duration>) {
+        // A server that says "at once" must not make us spin.
+        let pause = retry_after
+            .unwrap_or(BLOCKED_PAUSE)
+            .clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        // A dry run asks once: nothing it could wait for is going to happen.
+        if !self.policy.dry_run && now + pause <= self.wave_deadline {
+            self.next_round = self.next_round.max(now + pause);
+            self.blocked.push(victim);
+        }
     }
 
     fn confirmed(&mut self, now: Duration, victim: usize, read: Result<PodState, String>) -> State {
@@ -612,14 +824,39 @@ impl Execution {
     ) -> State {
         let progress = match read {
             Ok(workload) => {
-                if let Some(why) = changed_since(self.rollout_before, workload.rollout) {
-                    self.stop(StopReason::WorkloadChanged, why);
+                let last = self.is_last_wave();
+                if let Some(why) = changed_since(self.before.rollout, workload.rollout) {
+                    // After the last wave there is nothing left that it could stop.
+                    if !last {
+                        self.stop(StopReason::WorkloadChanged, why);
+                    }
                     return State::Done;
                 }
-                if workload.ready >= self.ready_before {
-                    return self.begin_wave(now);
+                if workload.ready >= self.before.ready {
+                    return if last {
+                        State::Done
+                    } else {
+                        self.begin_wave(now)
+                    };
                 }
-                format!("{} of {} pods are ready", workload.ready, self.ready_before)
+                let troubles: Vec<&PodTrouble> = workload
+                    .troubles
+                    .iter()
+                    .filter(|trouble| !self.before.pods.contains(&trouble.pod.uid))
+                    .collect();
+                if let Some(trouble) = troubles.iter().find(|trouble| trouble.lasting) {
+                    self.stop(
+                        StopReason::ReplacementFailed,
+                        format!("the replacement {}", in_words(trouble)),
+                    );
+                    return State::Done;
+                }
+                let mut progress =
+                    format!("{} of {} pods are ready", workload.ready, self.before.ready);
+                if let Some(trouble) = troubles.first() {
+                    progress.push_str(&format!("; {}", in_words(trouble)));
+                }
+                progress
             }
             Err(why) => format!("the workload could not be read: {why}"),
         };
@@ -640,11 +877,27 @@ impl Execution {
     }
 }
 
+/// `consumer-1 cannot start: CrashLoopBackOff (back-off 10s restarting …)`.
+fn in_words(trouble: &PodTrouble) -> String {
+    let PodTrouble {
+        pod,
+        reason,
+        message,
+        ..
+    } = trouble;
+    let mut words = format!("{} does not start: {reason}", pod.name);
+    if !message.is_empty() {
+        words.push_str(&format!(" ({message})"));
+    }
+    words
+}
+
 fn not_attempted(victim: &Victim) -> PodReport {
     PodReport {
         name: victim.name.clone(),
         uid: victim.uid.clone(),
         outcome: PodOutcome::NotAttempted,
         message: None,
+        budget: None,
     }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::decision::Decision;
 use crate::model::Seconds;
 use crate::policy::Strategy;
 
@@ -39,6 +40,30 @@ pub(crate) struct Judgement {
 }
 
 impl Rotation {
+    /// What to remember of `decision`, of whose plan `victims` were evicted at `time`; `last` is
+    /// what was remembered until now. `None` when the decision has no numbers to hope for.
+    #[must_use]
+    pub fn of(
+        decision: &Decision,
+        strategy: Strategy,
+        last: Option<&Self>,
+        time: Timestamp,
+        victims: Vec<String>,
+    ) -> Option<Self> {
+        let analysis = &decision.analysis;
+        let before = analysis.imbalance?;
+        // The hottest are hoped to come down to the mean of all that go.
+        let fall = (analysis.top_mean? - analysis.both_mean?) / analysis.mean?;
+        Some(Self {
+            time,
+            victims,
+            imbalance_before: before,
+            imbalance_hoped: (before - fall).max(1.0),
+            strategy,
+            futile: last.map_or(0, |last| last.judge(before).futile),
+        })
+    }
+
     /// How long ago it was; never less than nothing, since clocks differ a little.
     pub(crate) fn age(&self, now: Timestamp) -> Seconds {
         Seconds::new(now.duration_since(self.time).as_secs_f64().max(0.0)).unwrap_or(Seconds::ZERO)

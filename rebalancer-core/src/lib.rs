@@ -97,7 +97,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use rebalancer_core::execution::{Event, Execution, Step};
+//! use rebalancer_core::execution::{Before, Event, Execution, Step};
 //! use rebalancer_core::model::WorkloadState;
 //! use rebalancer_core::ports::{EvictionAnswer, PodState};
 //! use rebalancer_core::{ExecutionPolicy, Policy, Snapshot, decide};
@@ -113,7 +113,8 @@
 //!
 //! let mut now = Duration::ZERO;
 //! let mut ready = snapshot.ready();
-//! let mut execution = Execution::new(plan, ExecutionPolicy::default(), ready, None, now);
+//! let before = Before::of(&snapshot);
+//! let mut execution = Execution::new(plan, ExecutionPolicy::default(), before, now);
 //! let mut evicted = Vec::new();
 //! loop {
 //!     let event = match execution.step(now) {
@@ -124,7 +125,11 @@
 //!             evicted.push(victim.name);
 //!             Event::EvictionAnswered(EvictionAnswer::Evicted)
 //!         }
-//!         Step::ReadWorkload { .. } => Event::WorkloadRead(Ok(WorkloadState { ready, ..WorkloadState::default() })),
+//!         Step::ReadWorkload { .. } => {
+//!             ready = snapshot.ready(); // The replacements are quick.
+//!             Event::WorkloadRead(Ok(WorkloadState { ready, ..WorkloadState::default() }))
+//!         }
+//!         Step::RenewLease => unreachable!("there is none"),
 //!         Step::Wait(pause) => {
 //!             now += pause;
 //!             Event::Elapsed

@@ -154,6 +154,13 @@ pub enum EvictionAnswer {
         /// How long the server asks to wait, when it does.
         retry_after: Option<Duration>,
     },
+    /// 429 without a budget: the server is too busy, and did nothing.
+    Throttled {
+        /// What the server said.
+        message: String,
+        /// How long the server asks to wait, when it does.
+        retry_after: Option<Duration>,
+    },
     /// 403: this and every other eviction is forbidden to us.
     Forbidden {
         /// The permission that is missing: verb and resource.

@@ -5,10 +5,15 @@ mod world;
 
 use std::time::Duration;
 
-use rebalancer_core::execution::{Event, Execution, ExecutionReport, Step, StopCause};
-use rebalancer_core::model::{Load, MinimumPods, PodUid, Rollout, Seconds, WorkloadState};
+use rebalancer_core::execution::{
+    Before, Event, Execution, ExecutionOutcome, ExecutionReport, Step, StopCause, StopReason,
+};
+use rebalancer_core::lease::LeaseHolder;
+use rebalancer_core::model::{
+    Load, MinimumPods, PodRef, PodTrouble, PodUid, Rollout, Seconds, WorkloadState,
+};
 use rebalancer_core::plan::{Role, Victim};
-use rebalancer_core::ports::{EvictionAnswer, PodState};
+use rebalancer_core::ports::{EvictionAnswer, LeaseState, PodState};
 use rebalancer_core::{ExecutionPolicy, Plan};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -89,6 +94,16 @@ fn workload(ready: usize) -> Event {
     }))
 }
 
+fn before() -> Before {
+    Before {
+        ready: 6,
+        rollout: Some(rollout(1, 6)),
+        pods: ["a", "b", "c", "d", "e", "f"]
+            .map(|uid| PodUid(uid.into()))
+            .into(),
+    }
+}
+
 /// A story under way: each line says which step is expected, and what comes of it.
 struct Story {
     execution: Execution,
@@ -98,7 +113,7 @@ struct Story {
 impl Story {
     fn new(wave: usize, policy: ExecutionPolicy) -> Self {
         let now = Duration::from_secs(1000);
-        let execution = Execution::new(&plan(wave), policy, 6, Some(rollout(1, 6)), now);
+        let execution = Execution::new(&plan(wave), policy, before(), now);
         Self { execution, now }
     }
 
@@ -110,6 +125,7 @@ impl Story {
             Step::Evict(victim) => format!("evict {}", victim.name),
             Step::ReadWorkload { .. } => "look".into(),
             Step::Wait(pause) => format!("wait {}", pause.as_secs_f64()),
+            Step::RenewLease => "renew".into(),
             Step::Done => "done".into(),
         }
     }
@@ -148,7 +164,11 @@ impl Story {
 
     /// The outcomes in plan order and the reason it ended early, as documents have them.
     #[track_caller]
-    fn ends(&self, outcomes: [&str; 4], stopped: Option<&str>) -> ExecutionReport {
+    fn ends(&mut self, outcomes: [&str; 4], stopped: Option<&str>) -> ExecutionReport {
+        // The replacements are back at once, unless the story says otherwise.
+        if self.step() == "look" {
+            self.execution.handle(self.now, workload(6));
+        }
         let report = self.done();
         let json = serde_json::to_value(&report).unwrap();
         let got: Vec<&Value> = json["pods"]
@@ -201,10 +221,14 @@ fn the_blocked_try_again_in_the_next_round_the_hottest_first() {
     story
         .ask("a", 6, blocked(None))
         .ask("b", 6, evicted())
+        // The coldest wait for the hottest.
+        .tell("wait 5", Event::Elapsed)
+        .tell("look", workload(5))
+        .ask("a", 6, evicted())
         .ask("c", 5, blocked(None))
         .ask("d", 5, evicted())
         .tell("wait 5", Event::Elapsed)
-        .ask("a", 6, evicted())
+        .tell("look", workload(5))
         .ask("c", 5, evicted());
     let report = story.ends(["evicted"; 4], None);
     assert_eq!(
@@ -220,7 +244,7 @@ fn the_blocked_try_again_in_the_next_round_the_hottest_first() {
 #[case::long(Some(3600), "wait 30")]
 fn the_server_may_say_when_to_try_again(#[case] retry_after: Option<u64>, #[case] step: &str) {
     let mut story = Story::new(4, policy());
-    for name in ["a", "b", "c", "d"] {
+    for name in ["a", "b"] {
         story.ask(name, 6, blocked(retry_after));
     }
     assert_eq!(story.step(), step);
@@ -242,8 +266,10 @@ fn the_blocked_stay_blocked_when_the_eviction_timeout_is_over() {
         .ask("a", 6, blocked(None))
         .ask("b", 6, evicted())
         .tell("wait 5", Event::Elapsed)
+        .tell("look", workload(5))
         .ask("a", 6, blocked(None))
         .tell("wait 5", Event::Elapsed)
+        .tell("look", workload(5))
         .ask("a", 6, blocked(None));
     let report = story.ends(
         ["blocked", "evicted", "not_attempted", "not_attempted"],
@@ -255,7 +281,7 @@ fn the_blocked_stay_blocked_when_the_eviction_timeout_is_over() {
     );
     assert_eq!(
         report.message,
-        "1 of 4 pods evicted, 1 blocked, 2 not attempted; ended early: a wave did not work out \
+        "1 of 4 pods evicted, 1 blocked, 2 not attempted (PodDisruptionBudget consumer-pdb); ended early: a wave did not work out \
          entirely, so the next was not begun"
     );
 }
@@ -499,7 +525,7 @@ fn a_dry_run_asks_for_everybody_once_and_waits_for_nobody() {
     assert!(report.dry_run);
     assert_eq!(
         report.message,
-        "dry run: 3 of 4 pods would be evicted, 1 blocked"
+        "dry run: 3 of 4 pods would be evicted, 1 blocked (PodDisruptionBudget consumer-pdb)"
     );
 }
 
@@ -563,13 +589,16 @@ fn a_stop_still_lets_us_look_after_a_lost_answer() {
 #[test]
 fn a_stop_while_waiting_for_a_budget_leaves_the_blocked_blocked() {
     let mut story = Story::new(4, policy());
-    for name in ["a", "b", "c", "d"] {
+    for name in ["a", "b"] {
         story.ask(name, 6, blocked(None));
     }
     story
         .execution
         .handle(story.now, Event::Stop(StopCause::Signal));
-    story.ends(["blocked"; 4], Some("stopped"));
+    story.ends(
+        ["blocked", "blocked", "not_attempted", "not_attempted"],
+        Some("stopped"),
+    );
 }
 
 #[test]
@@ -582,5 +611,233 @@ fn whoever_is_cut_off_while_asking_reports_that_it_is_not_known() {
     assert_eq!(
         report["message"],
         "0 of 4 pods evicted, 1 unknown, 3 not attempted"
+    );
+}
+
+#[test]
+fn without_a_hot_pod_no_cold_one_goes() {
+    let mut story = Story::new(4, policy());
+    let failed = || {
+        answered(EvictionAnswer::Failed {
+            message: "500".into(),
+        })
+    };
+    story.ask("a", 6, failed()).ask("b", 6, failed());
+    let report = story.ends(["failed", "failed", "not_attempted", "not_attempted"], None);
+    assert_eq!(
+        report.pods[2].message.as_deref(),
+        Some("no hot pod could be evicted, so evicting a cold one is no gain")
+    );
+}
+
+#[test]
+fn a_server_that_is_too_busy_is_asked_again_later_and_is_no_budget() {
+    let mut story = Story::new(
+        2,
+        ExecutionPolicy {
+            eviction_timeout_seconds: Seconds::whole(8),
+            ..policy()
+        },
+    );
+    let busy = || {
+        answered(EvictionAnswer::Throttled {
+            message: "too many requests".into(),
+            retry_after: Some(Duration::from_secs(7)),
+        })
+    };
+    story
+        .ask("a", 6, busy())
+        .ask("b", 6, evicted())
+        .tell("wait 7", Event::Elapsed)
+        .tell("look", workload(5))
+        .ask("a", 6, busy());
+    let report = story.ends(
+        ["failed", "evicted", "not_attempted", "not_attempted"],
+        Some("wave_incomplete"),
+    );
+    assert_eq!(report.pods[0].message.as_deref(), Some("too many requests"));
+}
+
+#[rstest]
+#[case::scaled(Ok(WorkloadState { ready: 6, rollout: Some(rollout(2, 7)), troubles: vec![] }), Some("workload_changed"))]
+#[case::unreadable(Err("no connection".into()), Some("ready_unknown"))]
+fn a_pause_for_a_budget_ends_with_a_look_at_the_workload(
+    #[case] read: Result<WorkloadState, String>,
+    #[case] stopped: Option<&str>,
+) {
+    let mut story = Story::new(
+        4,
+        ExecutionPolicy {
+            eviction_timeout_seconds: Seconds::whole(8),
+            ..policy()
+        },
+    );
+    story
+        .ask("a", 6, blocked(None))
+        .ask("b", 6, evicted())
+        .tell("wait 5", Event::Elapsed)
+        .tell("look", Event::WorkloadRead(read));
+    story.ends(
+        ["blocked", "evicted", "not_attempted", "not_attempted"],
+        stopped,
+    );
+}
+
+fn trouble(uid: &str, lasting: bool) -> Event {
+    let reason = if lasting {
+        "CrashLoopBackOff"
+    } else {
+        "Unschedulable"
+    };
+    Event::WorkloadRead(Ok(WorkloadState {
+        ready: 5,
+        rollout: Some(rollout(1, 6)),
+        troubles: vec![PodTrouble {
+            pod: PodRef {
+                name: "new".into(),
+                uid: PodUid(uid.into()),
+            },
+            reason: reason.into(),
+            message: "in the server's words".into(),
+            lasting,
+        }],
+    }))
+}
+
+#[test]
+fn a_replacement_that_crashes_ends_it_also_after_the_last_wave() {
+    for wave in [2, 4] {
+        let mut story = Story::new(wave, policy());
+        story.ask("a", 6, evicted()).ask("b", 5, evicted());
+        if wave == 4 {
+            story.ask("c", 4, evicted()).ask("d", 3, evicted());
+        }
+        story
+            // A pod that was broken before is not of our making.
+            .tell("look", trouble("a", true))
+            .tell("wait 2", Event::Elapsed)
+            // Room for it may be found yet.
+            .tell("look", trouble("new", false))
+            .tell("wait 2", Event::Elapsed)
+            .tell("look", trouble("new", true));
+        let report = story.done();
+        assert_eq!(report.stopped, Some(StopReason::ReplacementFailed));
+        assert_eq!(report.outcome, ExecutionOutcome::Incomplete);
+        assert!(
+            report.message.ends_with(
+                "the replacement new does not start: CrashLoopBackOff (in the server's words)"
+            ),
+            "{}",
+            report.message
+        );
+    }
+}
+
+#[test]
+fn what_keeps_replacements_away_is_told_when_their_time_is_over() {
+    let mut story = Story::new(
+        4,
+        ExecutionPolicy {
+            ready_timeout_seconds: Seconds::whole(1),
+            ..policy()
+        },
+    );
+    for (name, ready) in [("a", 6), ("b", 5), ("c", 4), ("d", 3)] {
+        story.ask(name, ready, evicted());
+    }
+    story
+        .tell("look", trouble("new", false))
+        .tell("wait 2", Event::Elapsed)
+        .tell("look", trouble("new", false));
+    let report = story.done();
+    assert_eq!(report.stopped, Some(StopReason::ReadyTimeout));
+    assert_eq!(report.outcome, ExecutionOutcome::Incomplete);
+    assert!(
+        report.message.ends_with(
+            "5 of 6 pods are ready; new does not start: Unschedulable (in the server's words)"
+        ),
+        "{}",
+        report.message
+    );
+}
+
+#[test]
+fn a_stop_while_the_last_replacements_start_leaves_a_plan_that_is_done() {
+    let mut story = Story::new(4, policy());
+    for (name, ready) in [("a", 6), ("b", 5), ("c", 4), ("d", 3)] {
+        story.ask(name, ready, evicted());
+    }
+    story
+        .execution
+        .handle(story.now, Event::Stop(StopCause::RunTimeout));
+    let report = story.ends(["evicted"; 4], Some("run_timeout"));
+    assert_eq!(report.outcome, ExecutionOutcome::Completed);
+}
+
+fn leased() -> Story {
+    let mut story = Story::new(4, policy());
+    story.execution = story.execution.clone().with_lease(story.now);
+    story
+}
+
+fn renewed(story: &Story, state: Result<LeaseState, String>) -> Event {
+    Event::LeaseRenewed {
+        asked: story.now,
+        state,
+    }
+}
+
+#[test]
+fn a_lease_is_renewed_between_actions_and_what_was_seen_before_is_seen_again() {
+    let mut story = leased();
+    story.now += Duration::from_secs(21);
+    let event = renewed(&story, Ok(LeaseState::Held));
+    story
+        .tell("renew", event)
+        .tell("read a", present())
+        .tell("count 3", counted(6));
+    story.now += Duration::from_secs(51);
+    let event = renewed(&story, Ok(LeaseState::Held));
+    story
+        .tell("renew", event)
+        .ask("a", 6, evicted())
+        .ask("b", 5, evicted());
+}
+
+#[test]
+fn nothing_is_evicted_once_another_run_holds_the_lease() {
+    let mut story = leased();
+    story.ask("a", 6, evicted());
+    story.now += Duration::from_secs(21);
+    let holder = LeaseHolder {
+        identity: "pod-7".into(),
+        expires_seconds: Seconds::whole(80),
+    };
+    let event = renewed(&story, Ok(LeaseState::HeldBy(holder)));
+    story.tell("renew", event);
+    let report = story.ends(
+        ["evicted", "not_attempted", "not_attempted", "not_attempted"],
+        Some("lease_lost"),
+    );
+    assert!(report.message.ends_with("pod-7 holds the lease now"));
+}
+
+#[test]
+fn a_lease_that_cannot_be_renewed_is_relied_on_only_so_long() {
+    let mut story = leased();
+    story.now += Duration::from_secs(21);
+    let event = renewed(&story, Err("no connection".into()));
+    story.tell("renew", event).ask("a", 6, evicted());
+    story.now += Duration::from_secs(30);
+    let event = renewed(&story, Err("no connection".into()));
+    story.tell("renew", event);
+    let report = story.ends(
+        ["evicted", "not_attempted", "not_attempted", "not_attempted"],
+        Some("lease_lost"),
+    );
+    assert!(
+        report
+            .message
+            .ends_with("the lease could not be renewed in time: no connection")
     );
 }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use rebalancer_core::checks::{Finding, Verdict};
-use rebalancer_core::execution::{Execution, StopReason};
+use rebalancer_core::execution::{Before, Execution, StopReason};
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome, PodReport};
 use rebalancer_core::model::{Cores, Load, Pod, Tolerance};
 use rebalancer_core::plan::Role;
@@ -122,6 +122,7 @@ fn execution_report() -> impl Strategy<Value = ExecutionReport> {
                     uid: rebalancer_core::model::PodUid(format!("uid-{index}")),
                     outcome,
                     message,
+                    budget: None,
                 })
                 .collect(),
         })
@@ -309,7 +310,7 @@ proptest! {
             prop_assert!(!failed.is_empty());
         }
         // Every check is there, whatever the outcome, and each says something.
-        prop_assert_eq!(decision.checks.len(), 10);
+        prop_assert_eq!(decision.checks.len(), 15);
         prop_assert!(decision.checks.iter().all(|check| !check.message.is_empty()));
         prop_assert!(!decision.message.is_empty());
     }
@@ -324,6 +325,11 @@ proptest! {
         if let Some(check) = first {
             prop_assert_eq!(&decision.message, &check.message);
             let expected = match &check.finding {
+                Finding::OneAtATime { .. } => "another_run",
+                Finding::Freeze { .. } => "frozen",
+                Finding::Cooldown { .. } => "cooldown",
+                Finding::LastRotation { .. } => "rotation_did_not_help",
+                Finding::EvictionLimit { .. } => "eviction_limit",
                 Finding::Rollout { .. } => "rollout_in_progress",
                 Finding::Autoscaler { .. } => "autoscaler_scaling",
                 Finding::Settled { .. } => "group_not_settled",
@@ -383,7 +389,7 @@ proptest! {
             let decision = decide(&snapshot.clone(), &policy);
             let execution = decision.plan().map(|plan| {
                 let now = std::time::Duration::ZERO;
-                Execution::new(plan, execution_policy, snapshot.ready(), None, now).report()
+                Execution::new(plan, execution_policy, Before::of(&snapshot), now).report()
             });
             serde_json::to_vec(&(decision, execution)).unwrap()
         };
@@ -451,9 +457,14 @@ fn compare_with_the_reference(
             prop_assert!(!expected.rotate && !expected.hottest.is_empty());
         }
         // It would rotate, were there pods enough.
-        Action::Hold(HoldReason::MinimumPods) => prop_assert!(expected.rotate),
         Action::Hold(
-            HoldReason::RolloutInProgress
+            HoldReason::MinimumPods | HoldReason::RotationDidNotHelp | HoldReason::EvictionLimit,
+        ) => prop_assert!(expected.rotate),
+        Action::Hold(
+            HoldReason::AnotherRun
+            | HoldReason::Frozen
+            | HoldReason::Cooldown
+            | HoldReason::RolloutInProgress
             | HoldReason::AutoscalerScaling
             | HoldReason::GroupNotSettled
             | HoldReason::NoPodsFound

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use jiff::Timestamp;
+use rebalancer_core::execution::PodOutcome;
+use rebalancer_core::policy::Policy;
 use rebalancer_core::ports::{Clock as _, PortError};
 use rebalancer_core::report::{Report, SCHEMA, WorkloadReport};
 use rebalancer_core::snapshot::AssembleSettings;
@@ -46,13 +48,13 @@ pub(crate) async fn run(
     }
     let connection = rebalancer_k8s::connect(&ConnectSettings {
         context: settings.kube_context.clone(),
-        ..ConnectSettings::default()
+        request_timeout: settings.kube_timeout,
     })
     .await
     .map_err(PortError::from)?;
     // From here on a signal ends the run in order; until here it simply ends the process, also
     // while a credential plugin of the kubeconfig hangs.
-    let mut stop = signals::listen().map_err(CliError::Runtime)?;
+    let mut stop = signals::listen(settings.run_timeout).map_err(CliError::Runtime)?;
     let mut ports = Vec::new();
     for (workload, source) in sources {
         let kubernetes = workload.kubernetes.clone();
@@ -81,11 +83,15 @@ pub(crate) async fn run(
             container: workload.kubernetes.container.clone(),
             target: workload.target,
         };
+        let policy = Policy {
+            max_evictions: evictions_left(workload.policy.max_evictions, &workloads),
+            ..workload.policy
+        };
         let order = Order {
             assemble: &assemble,
             autoscalers_from_metrics: workload.target_source == TargetSource::Prometheus,
-            frozen: None,
-            policy: &workload.policy,
+            frozen: workload.freeze.at(clock.now()).map(str::to_owned),
+            policy: &policy,
             execution: (mode == Mode::Act).then_some(workload.execution),
         };
         let (report, snapshot) = driver::run_workload(ports, &order, &mut stop).await;
@@ -112,6 +118,20 @@ pub(crate) async fn run(
         "run finished"
     );
     Ok(exit)
+}
+
+/// How many pods may still be evicted. What may have been evicted counts as well.
+fn evictions_left(limit: Option<usize>, done: &[WorkloadReport]) -> Option<usize> {
+    let evicted = done
+        .iter()
+        .filter_map(|report| match report {
+            WorkloadReport::Decided(decided) => decided.execution.as_ref(),
+            WorkloadReport::Failed(_) => None,
+        })
+        .flat_map(|execution| &execution.pods)
+        .filter(|pod| matches!(pod.outcome, PodOutcome::Evicted | PodOutcome::Unknown))
+        .count();
+    limit.map(|limit| limit.saturating_sub(evicted))
 }
 
 /// The report of a run.

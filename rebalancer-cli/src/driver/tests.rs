@@ -6,15 +6,18 @@ use jiff::Timestamp;
 use mockall::mock;
 use rebalancer_core::HoldReason;
 use rebalancer_core::execution::{PodOutcome, StopReason};
+use rebalancer_core::history::Rotation;
 use rebalancer_core::model::{
     Autoscaler, Cores, Load, MaxUnavailable, MinimumPods, Pod, PodRef, PodUid, WorkloadRef,
     WorkloadState,
 };
+use rebalancer_core::ports::JournalEntry;
 use rebalancer_core::ports::{LoadObservation, LoadSample, PodState, WorkloadObservation};
 use rebalancer_sim::{Budget, SimConfig, SimWorld};
 use rstest::rstest;
 
 use super::*;
+use rebalancer_core::report::RunOutcome;
 
 mock! {
     Metrics {}
@@ -22,6 +25,25 @@ mock! {
     impl MetricsSource for Metrics {
         async fn loads(&self) -> Result<LoadObservation, PortError>;
         async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError>;
+    }
+}
+
+mock! {
+    Lease {}
+    #[async_trait]
+    impl RunLease for Lease {
+        async fn acquire(&self) -> Result<LeaseState, PortError>;
+        async fn renew(&self) -> Result<LeaseState, PortError>;
+        async fn release(&self) -> Result<(), PortError>;
+    }
+}
+
+mock! {
+    Events {}
+    #[async_trait]
+    impl Journal for Events {
+        async fn publish(&self, entry: &JournalEntry) -> Result<(), PortError>;
+        async fn remember(&self, rotation: &Rotation) -> Result<(), PortError>;
     }
 }
 
@@ -112,6 +134,13 @@ fn order(assemble: &AssembleSettings, autoscalers_from_metrics: bool) -> Order<'
     }
 }
 
+fn acting(assemble: &AssembleSettings, execution: ExecutionPolicy) -> Order<'_> {
+    Order {
+        execution: Some(execution),
+        ..order(assemble, false)
+    }
+}
+
 /// What `observe` makes of the two ports' answers.
 fn observed(
     metrics: Result<LoadObservation, PortError>,
@@ -130,7 +159,7 @@ fn observed(
         lease: None,
         journal: None,
     };
-    block_on(observe(ports, &order(&settings(), false), &mut stop))
+    block_on(observe(ports, &order(&settings(), false), None, &mut stop))
 }
 
 #[test]
@@ -180,7 +209,7 @@ fn a_stop_before_the_decision_ends_the_run() {
         lease: None,
         journal: None,
     };
-    let error = block_on(observe(ports, &order(&settings(), true), &mut stop)).unwrap_err();
+    let error = block_on(observe(ports, &order(&settings(), true), None, &mut stop)).unwrap_err();
     assert!(matches!(error, ObserveError::Stopped(_)));
 }
 
@@ -210,11 +239,12 @@ fn tick(
     let settings = of_world(world);
     let (_sender, mut stop) = watch::channel(None);
     block_on(async {
-        let snapshot = observe(ports, &order(&settings, false), &mut stop)
+        let snapshot = observe(ports, &order(&settings, false), None, &mut stop)
             .await
             .unwrap();
         let decision = decide_and_log(&snapshot, policy);
-        let report = execute(&decision, &snapshot, execution, ports, &mut stop).await;
+        let order = acting(&settings, execution);
+        let report = execute(&decision, &snapshot, &order, ports, None, &mut stop).await;
         (decision, report)
     })
 }
@@ -298,12 +328,10 @@ fn a_budget_that_allows_none_blocks_until_the_timeout() {
     let (_, report) = tick(&world, &Policy::default(), ExecutionPolicy::default());
     let report = report.unwrap();
     assert_eq!(report.outcome, ExecutionOutcome::Incomplete);
-    assert!(
-        report
-            .pods
-            .iter()
-            .all(|pod| pod.outcome == PodOutcome::Blocked)
-    );
+    // The coldest are not even asked for as long as no hottest is out.
+    let hottest = &report.pods[0];
+    assert_eq!(hottest.outcome, PodOutcome::Blocked);
+    assert_eq!(hottest.budget.as_deref(), Some("consumer-budget"));
     assert!(
         report.pods[0]
             .message
@@ -359,7 +387,7 @@ fn a_stop_between_two_actions_evicts_nobody_further_and_still_reports() {
     let settings = of_world(&world);
     let (sender, mut stop) = watch::channel(None);
     let report = block_on(async {
-        let snapshot = observe(ports, &order(&settings, false), &mut stop)
+        let snapshot = observe(ports, &order(&settings, false), None, &mut stop)
             .await
             .unwrap();
         let decision = decide_and_log(&snapshot, &Policy::default());
@@ -368,7 +396,8 @@ fn a_stop_between_two_actions_evicts_nobody_further_and_still_reports() {
             minimum_pods: MinimumPods::new(1).unwrap(),
             ..ExecutionPolicy::default()
         };
-        execute(&decision, &snapshot, policy, ports, &mut stop).await
+        let order = acting(&settings, policy);
+        execute(&decision, &snapshot, &order, ports, None, &mut stop).await
     });
     let report = report.unwrap();
     assert_eq!(report.stopped, Some(StopReason::Stopped));
@@ -379,4 +408,171 @@ fn a_stop_between_two_actions_evicts_nobody_further_and_still_reports() {
             .all(|pod| pod.outcome == PodOutcome::NotAttempted)
     );
     assert_eq!(effective(&world), 0);
+}
+
+/// A whole run over the world, with a lease and a journal.
+fn whole_run(
+    world: &SimWorld,
+    lease: &dyn RunLease,
+    journal: &dyn Journal,
+    execution: ExecutionPolicy,
+) -> (WorkloadReport, Option<Snapshot>) {
+    let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
+    let ports = Ports {
+        metrics: &metrics,
+        actuator: &actuator,
+        clock: &clock,
+        lease: Some(lease),
+        journal: Some(journal),
+    };
+    let settings = of_world(world);
+    let (_sender, mut stop) = watch::channel(None);
+    block_on(run_workload(
+        ports,
+        &acting(&settings, execution),
+        &mut stop,
+    ))
+}
+
+fn silent() -> MockEvents {
+    let mut journal = MockEvents::new();
+    journal.expect_publish().never();
+    journal.expect_remember().never();
+    journal
+}
+
+fn decision_of(report: &WorkloadReport) -> &Decision {
+    match report {
+        WorkloadReport::Decided(decided) => &decided.decision,
+        WorkloadReport::Failed(failed) => panic!("{}", failed.error),
+    }
+}
+
+#[test]
+fn another_run_holds_this_one_and_is_named() {
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let mut lease = MockLease::new();
+    lease.expect_acquire().times(1).returning(|| {
+        Ok(LeaseState::HeldBy(LeaseHolder {
+            identity: "pod-7".into(),
+            expires_seconds: Duration::from_secs(30).into(),
+        }))
+    });
+    // It is not ours to give back.
+    lease.expect_release().never();
+    let (report, _) = whole_run(&world, &lease, &silent(), ExecutionPolicy::default());
+    let decision = decision_of(&report);
+    assert_eq!(decision.hold_reason(), Some(HoldReason::AnotherRun));
+    assert!(decision.message.contains("pod-7"), "{}", decision.message);
+    assert_eq!(report.outcome(), RunOutcome::Fine);
+    assert_eq!(effective(&world), 0);
+}
+
+#[test]
+fn without_knowing_about_other_runs_nothing_is_done() {
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let mut lease = MockLease::new();
+    lease
+        .expect_acquire()
+        .returning(|| Err(refused("no connection")));
+    lease.expect_release().returning(|| Ok(()));
+    let (report, snapshot) = whole_run(&world, &lease, &silent(), ExecutionPolicy::default());
+    assert_eq!(report.outcome(), RunOutcome::Failed);
+    assert!(snapshot.is_none());
+    let WorkloadReport::Failed(failed) = report else {
+        panic!("decided");
+    };
+    assert_eq!(
+        failed.error,
+        "no connection; nothing was evicted. ONE_AT_A_TIME=false does without the lease"
+    );
+}
+
+#[test]
+fn a_dry_run_takes_no_lease_and_leaves_no_trace() {
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let execution = ExecutionPolicy {
+        dry_run: true,
+        ..ExecutionPolicy::default()
+    };
+    let (report, _) = whole_run(&world, &MockLease::new(), &silent(), execution);
+    assert_eq!(report.outcome(), RunOutcome::Planned);
+}
+
+#[test]
+fn a_rotation_is_told_and_remembered_and_the_lease_given_back() {
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let mut lease = MockLease::new();
+    lease
+        .expect_acquire()
+        .times(1)
+        .returning(|| Ok(LeaseState::Held));
+    lease.expect_renew().returning(|| Ok(LeaseState::Held));
+    lease.expect_release().times(1).returning(|| Ok(()));
+    let told = std::sync::Arc::new(std::sync::Mutex::new((Vec::new(), Vec::new())));
+    let mut journal = MockEvents::new();
+    let (entries, rotations) = (told.clone(), told.clone());
+    journal.expect_publish().returning(move |entry| {
+        entries.lock().unwrap().0.push(entry.clone());
+        Ok(())
+    });
+    journal.expect_remember().returning(move |rotation| {
+        rotations.lock().unwrap().1.push(rotation.clone());
+        Ok(())
+    });
+    let (report, _) = whole_run(&world, &lease, &journal, ExecutionPolicy::default());
+    let decision = decision_of(&report);
+    let names: Vec<String> = decision
+        .plan()
+        .unwrap()
+        .victims()
+        .iter()
+        .map(|victim| victim.name.clone())
+        .collect();
+    let (entries, rotations) = std::mem::take(&mut *told.lock().unwrap());
+    // One event a pod, and one for the whole.
+    assert_eq!(entries.len(), names.len() + 1);
+    assert!(
+        entries[0]
+            .message
+            .contains("evicted as one of the hottest pods of Deployment")
+    );
+    let whole = entries.last().unwrap();
+    assert_eq!(
+        (whole.reason, whole.warning, &whole.pod),
+        ("Rotated", false, &None)
+    );
+    assert!(
+        whole.message.contains("pods evicted: evict"),
+        "{}",
+        whole.message
+    );
+    // After the first eviction, and at the end.
+    let remembered: Vec<&[String]> = rotations.iter().map(|r| r.victims.as_slice()).collect();
+    assert_eq!(remembered, [&names[..1], &names[..]]);
+    let rotation = &rotations[1];
+    assert_eq!(Some(rotation.imbalance_before), decision.analysis.imbalance);
+    assert!(rotation.imbalance_hoped < rotation.imbalance_before);
+}
+
+#[test]
+fn who_may_not_tell_does_not_try_twice_and_evicts_all_the_same() {
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let mut lease = MockLease::new();
+    lease.expect_acquire().returning(|| Ok(LeaseState::Held));
+    lease.expect_renew().returning(|| Ok(LeaseState::Held));
+    lease.expect_release().returning(|| Ok(()));
+    let forbidden = || Err(PortError::new(PortErrorKind::Forbidden, "may not"));
+    let mut journal = MockEvents::new();
+    journal
+        .expect_publish()
+        .times(1)
+        .returning(move |_| forbidden());
+    journal
+        .expect_remember()
+        .times(1)
+        .returning(move |_| forbidden());
+    let (report, _) = whole_run(&world, &lease, &journal, ExecutionPolicy::default());
+    assert_eq!(report.outcome(), RunOutcome::Fine);
+    assert!(effective(&world) > 0);
 }

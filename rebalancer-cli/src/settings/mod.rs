@@ -9,11 +9,14 @@ mod schema;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use rebalancer_core::model::{Cores, WorkloadRef};
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_k8s::Settings as KubernetesSettings;
 use rebalancer_prom::PrometheusSettings;
+
+use crate::freeze::Freeze;
 
 use layers::Layers;
 use reader::Reader;
@@ -28,6 +31,10 @@ pub struct Settings {
     pub kube_context: Option<String>,
     /// Ask the API server what it would do, and change nothing.
     pub dry_run: bool,
+    /// How long a request to the Kubernetes API may take.
+    pub kube_timeout: Duration,
+    /// How long the whole run may take.
+    pub run_timeout: Option<Duration>,
     /// Every workload of the run, at least one.
     pub workloads: Vec<WorkloadSettings>,
 }
@@ -47,6 +54,10 @@ pub struct WorkloadSettings {
     pub policy: Policy,
     /// The rules of its execution.
     pub execution: ExecutionPolicy,
+    /// When nothing may be done.
+    pub freeze: Freeze,
+    /// Hold while another run acts on the workload.
+    pub one_at_a_time: bool,
 }
 
 impl WorkloadSettings {
@@ -221,7 +232,9 @@ impl Sources {
         let mut errors = self.errors.clone();
         let mut common = Reader::new(&self.layers.common, None);
         let kube_context = common.text("KUBE_CONTEXT");
-        let dry_run = common.boolean("DRY_RUN");
+        let kube_timeout = reader::kube_timeout(&mut common);
+        let run_timeout = common.positive_duration("RUN_TIMEOUT");
+        let dry_run = common.boolean("DRY_RUN", false);
         collect(common.finish(()), &mut errors);
         collect(self.interface(), &mut errors);
         let entries = match &self.layers.workloads {
@@ -252,6 +265,8 @@ impl Sources {
             Ok(Settings {
                 kube_context,
                 dry_run,
+                kube_timeout,
+                run_timeout,
                 workloads,
             })
         } else {

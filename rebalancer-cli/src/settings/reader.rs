@@ -11,6 +11,8 @@ use rebalancer_core::model::{
 use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
 use rebalancer_k8s::{Autoscalers, EvictionMethod};
 
+use crate::freeze::Freeze;
+
 use super::layers::{Given, Layer, Origin};
 use super::registry::by_env;
 use super::{
@@ -116,9 +118,9 @@ impl<'a> Reader<'a> {
     }
 
     /// The forms that Go's `strconv.ParseBool` takes, in any case.
-    pub(super) fn boolean(&mut self, env: &str) -> bool {
+    pub(super) fn boolean(&mut self, env: &str, default: bool) -> bool {
         let Some(text) = self.text(env) else {
-            return false;
+            return default;
         };
         match text.trim().to_ascii_lowercase().as_str() {
             "true" | "t" | "1" => true,
@@ -142,7 +144,7 @@ impl<'a> Reader<'a> {
         parsed
     }
 
-    fn positive_duration(&mut self, env: &str) -> Option<Duration> {
+    pub(super) fn positive_duration(&mut self, env: &str) -> Option<Duration> {
         let parsed = self.duration(env)?;
         if parsed.is_zero() {
             self.invalid(env, "it must be longer than zero");
@@ -207,8 +209,8 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Policy {
         max_unavailable: reader
             .parsed::<MaxUnavailable>("MAX_UNAVAILABLE")
             .unwrap_or(defaults.max_unavailable),
-        max_evictions: defaults.max_evictions,
-        ignore_history: defaults.ignore_history,
+        max_evictions: reader.parsed::<TopK>("MAX_EVICTIONS").map(TopK::get),
+        ignore_history: reader.boolean("IGNORE_HISTORY", defaults.ignore_history),
         minimum_pod_age_seconds: reader.duration("MINIMUM_POD_AGE").unwrap_or(window).into(),
         cooldown_seconds: reader.duration("COOLDOWN").unwrap_or(window).into(),
         maximum_sample_age_seconds: reader
@@ -296,7 +298,22 @@ pub(super) fn workload(reader: &mut Reader<'_>, dry_run: bool) -> WorkloadSettin
         target_source,
         policy,
         execution,
+        freeze: reader.parsed::<Freeze>("FREEZE").unwrap_or_default(),
+        one_at_a_time: reader.boolean("ONE_AT_A_TIME", true),
     }
+}
+
+/// The longest that `KUBE_TIMEOUT` may be: a lease lasts longer than the requests of an eviction.
+const LONGEST_KUBE_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(super) fn kube_timeout(reader: &mut Reader<'_>) -> Duration {
+    let timeout = reader
+        .positive_duration("KUBE_TIMEOUT")
+        .unwrap_or(LONGEST_KUBE_TIMEOUT);
+    if timeout > LONGEST_KUBE_TIMEOUT {
+        reader.invalid("KUBE_TIMEOUT", "it must be 30s at most");
+    }
+    timeout
 }
 
 fn or_default(given: Option<Duration>, default: Seconds) -> Seconds {

@@ -75,7 +75,13 @@ impl Setting {
 }
 
 /// Settings outside the interface group that are of the whole run all the same.
-const GLOBAL: [&str; 2] = ["KUBE_CONTEXT", "DRY_RUN"];
+const GLOBAL: [&str; 5] = [
+    "KUBE_CONTEXT",
+    "KUBE_TIMEOUT",
+    "DRY_RUN",
+    "RUN_TIMEOUT",
+    "MAX_EVICTIONS",
+];
 
 /// The setting that goes with an environment variable's name.
 #[must_use]
@@ -110,6 +116,8 @@ settings! {
             "Pods must match this label selector as well as the workload's own";
         "KUBE_CONTEXT" "CONTEXT" = "the current one",
             "Context of the kubeconfig; inside a cluster the pod's service account is used";
+        "KUBE_TIMEOUT" "DURATION" = "30s",
+            "How long a request to the Kubernetes API may take; 30s at most";
     }
     Metrics {
         "PROMETHEUS_ENDPOINT" "URL" = "",
@@ -158,6 +166,12 @@ settings! {
             "Share of the ready pods that must have a load; 0 to 100";
         "MAXIMUM_SAMPLE_AGE" "DURATION" = "half of METRICS_TIME_WINDOW",
             "A load whose newest sample is older is not trusted";
+        "MAX_EVICTIONS" "N" = "none",
+            "How many pods a run may evict at most, over all workloads";
+        "FREEZE" "CRON TIMEZONE;…" = "none",
+            "Hold in every minute that matches, such as `* 8-17 * * MON-FRI Europe/Berlin`";
+        "IGNORE_HISTORY" "BOOL" = "false",
+            "Do not hold for what is remembered of the last rotation: neither its time nor that it did not help";
     }
     Acting {
         "DRY_RUN" "BOOL" = "false",
@@ -167,7 +181,11 @@ settings! {
         "EVICTION_TIMEOUT" "DURATION" = "2m",
             "How long a wave may wait for PodDisruptionBudgets to allow it";
         "READY_TIMEOUT" "DURATION" = "5m",
-            "How long to wait for a wave's replacements before the next wave";
+            "How long to wait for a wave's replacements to be ready";
+        "RUN_TIMEOUT" "DURATION" = "none",
+            "How long a run may take: then no further action is begun, and the report is written";
+        "ONE_AT_A_TIME" "BOOL" = "true",
+            "Hold while another run acts on the same workload, told by a Lease";
         "MAX_UNAVAILABLE" "N|PERCENT" = "all",
             "Pods of a wave: all, a number, or a percentage of the ready pods";
         "GRACE_PERIOD" "DURATION" = "the pod's own",

@@ -1,9 +1,11 @@
 //! Checks: rules applied to a snapshot or to a pod, each a small function of its own, each
 //! recorded with its verdict and its numbers even when it passes.
 
+mod history;
 mod pod;
 mod workload;
 
+pub(crate) use history::{cooldown, eviction_limit, freeze, last_rotation, one_at_a_time};
 pub use pod::Ineligible;
 pub(crate) use pod::{eligibility, ineligible};
 pub use workload::{Check, Finding, Verdict};

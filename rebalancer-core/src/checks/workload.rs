@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{list_some, pod};
+use crate::lease::LeaseHolder;
 use crate::model::{Pod, Rollout, Seconds};
 use crate::plan::Plan;
 use crate::policy::Policy;
@@ -68,6 +69,11 @@ impl Check {
                 | Finding::Settled { .. }
                 | Finding::PodsFound { .. }
                 | Finding::EligiblePods { .. }
+                | Finding::OneAtATime { .. }
+                | Finding::Freeze { .. }
+                | Finding::Cooldown { .. }
+                | Finding::LastRotation { .. }
+                | Finding::EvictionLimit { .. }
                 | Finding::MinimumReady { .. } => false,
             }
     }
@@ -78,6 +84,44 @@ impl Check {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "name", rename_all = "snake_case")]
 pub enum Finding {
+    /// No other run is acting on the workload.
+    OneAtATime {
+        /// The run that is.
+        other_run: Option<LeaseHolder>,
+    },
+    /// It is not a time at which nothing may be done.
+    Freeze {
+        /// The freeze window that it is in, as the operator wrote it.
+        window: Option<String>,
+    },
+    /// The last rotation was longer ago than the cooldown.
+    Cooldown {
+        /// Seconds since it was; `None` when there was none or nobody remembers.
+        since_seconds: Option<Seconds>,
+        /// Seconds that must have passed.
+        cooldown_seconds: Seconds,
+    },
+    /// The last rotation helped, or was long enough ago to try again. Imbalances are the highest
+    /// load as a multiple of the mean.
+    LastRotation {
+        /// The imbalance now.
+        imbalance: Option<f64>,
+        /// The imbalance before it.
+        before: Option<f64>,
+        /// What was hoped for.
+        hoped: Option<f64>,
+        /// How many rotations in a row have not helped.
+        futile: u32,
+        /// Seconds since it was.
+        since_seconds: Option<Seconds>,
+        /// Seconds that must have passed when it did not help.
+        wait_seconds: Seconds,
+    },
+    /// The run may still evict pods.
+    EvictionLimit {
+        /// How many; `None` when there is no limit.
+        left: Option<usize>,
+    },
     /// The workload is not rolling out: generation observed, all pods updated, no surge.
     Rollout {
         /// How far the controller is; `None` when the snapshot does not say.
@@ -184,6 +228,70 @@ pub struct Scaling {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::OneAtATime { other_run: None } => {
+                f.write_str("no other run is acting on this workload")
+            }
+            Self::OneAtATime {
+                other_run: Some(other),
+            } => write!(
+                f,
+                "another run is acting on this workload: {} (its lease ends in {} unless renewed)",
+                other.identity,
+                other.expires_seconds.in_words()
+            ),
+            Self::Freeze { window: None } => f.write_str("no freeze window"),
+            Self::Freeze {
+                window: Some(window),
+            } => write!(f, "frozen by FREEZE={window}"),
+            Self::Cooldown {
+                since_seconds: None,
+                ..
+            } => f.write_str("no rotation is remembered"),
+            Self::Cooldown {
+                since_seconds: Some(since),
+                cooldown_seconds,
+            } => write!(
+                f,
+                "the last rotation was {} ago (cooldown {})",
+                since.in_words(),
+                cooldown_seconds.in_words()
+            ),
+            Self::LastRotation {
+                imbalance: Some(now),
+                before: Some(before),
+                hoped: Some(hoped),
+                futile,
+                since_seconds: Some(since),
+                wait_seconds,
+            } => {
+                let helped = if *futile == 0 {
+                    "helped"
+                } else {
+                    "did not help"
+                };
+                write!(
+                    f,
+                    "the last rotation, {} ago, {helped}: the most loaded pod had {before:.2} × the \
+                     mean before it, {hoped:.2} × was hoped for, and it has {now:.2} × now",
+                    since.in_words()
+                )?;
+                if *futile > 0 {
+                    write!(
+                        f,
+                        "; the next is tried {} after it",
+                        wait_seconds.in_words()
+                    )?;
+                }
+                Ok(())
+            }
+            Self::LastRotation { .. } => f.write_str("no rotation to judge by what came of it"),
+            Self::EvictionLimit { left: None } => f.write_str("no limit on evictions"),
+            Self::EvictionLimit { left: Some(0) } => {
+                f.write_str("this run may evict no further pod (MAX_EVICTIONS)")
+            }
+            Self::EvictionLimit { left: Some(left) } => {
+                write!(f, "this run may evict {left} pods at most (MAX_EVICTIONS)")
+            }
             Self::Rollout { rollout: None } => {
                 f.write_str("the rollout state is not known; assumed settled")
             }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::Rotation;
 use crate::lease::LeaseHolder;
-use crate::model::{Autoscaler, Cores, Pod, PodUid, Rollout, WorkloadRef};
+use crate::model::{Autoscaler, Cores, Pod, PodUid, Rollout, Seconds, WorkloadRef};
 
 /// Everything known about one workload at one instant, validated: no pod twice.
 ///
@@ -204,6 +204,13 @@ impl Snapshot {
     #[must_use]
     pub fn ready(&self) -> usize {
         self.pods().iter().filter(|pod| pod.serves()).count()
+    }
+
+    /// Seconds since the last rotation that is remembered; `None` also when the snapshot does not
+    /// say of which instant it is.
+    #[must_use]
+    pub fn since_last_rotation(&self) -> Option<Seconds> {
+        Some(self.data.last_rotation.as_ref()?.age(self.data.taken_at?))
     }
 
     /// All fields.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rebalancer_core::execution::{Event, Execution, Step, StopCause, StopReason};
+use rebalancer_core::execution::{Before, Event, Execution, Step, StopCause, StopReason};
+use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::{Load, PodUid, Rollout, WorkloadState};
 use rebalancer_core::plan::{Role, Victim};
-use rebalancer_core::ports::{EvictionAnswer, PodState};
+use rebalancer_core::ports::{EvictionAnswer, LeaseState, PodState};
 use rebalancer_core::{ExecutionPolicy, Plan, generate};
 
 /// What the world does by itself.
@@ -26,6 +27,8 @@ enum Change {
     LateEffect,
     Scale,
     Template,
+    /// Another run takes the lease.
+    LeaseTaken,
 }
 
 /// How the server takes a request.
@@ -34,6 +37,7 @@ enum Answer {
     /// As it should.
     Plain,
     Blocked(Option<u8>),
+    Throttled,
     Forbidden,
     Failed,
     /// Lost after it took effect.
@@ -88,6 +92,7 @@ fn change() -> impl Strategy<Value = Change> {
         1 => Just(Change::LateEffect),
         1 => Just(Change::Scale),
         1 => Just(Change::Template),
+        1 => Just(Change::LeaseTaken),
     ]
 }
 
@@ -95,6 +100,7 @@ fn turn() -> impl Strategy<Value = Turn> {
     let answer = prop_oneof![
         6 => Just(Answer::Plain),
         3 => proptest::option::of(0..60u8).prop_map(Answer::Blocked),
+        1 => Just(Answer::Throttled),
         1 => Just(Answer::Failed),
         1 => Just(Answer::LostAfter),
         1 => Just(Answer::LostBefore),
@@ -146,6 +152,7 @@ struct World {
     minimum: usize,
     /// It was touched by us.
     touched: bool,
+    lease_taken: bool,
 }
 
 impl World {
@@ -217,6 +224,7 @@ impl World {
             }
             Change::Scale => self.rollout.desired += 1,
             Change::Template => self.rollout.generation += 1,
+            Change::LeaseTaken => self.lease_taken = true,
         }
     }
 
@@ -264,7 +272,11 @@ fn plan(victims: usize, wave: usize) -> Plan {
     let victims = (0..victims).map(|index| Victim {
         name: format!("consumer-{index}"),
         uid: PodUid(index.to_string()),
-        role: Role::Hottest,
+        role: if index < victims.div_ceil(2) {
+            Role::Hottest
+        } else {
+            Role::Coldest
+        },
         load: Load::ZERO,
         wave: index / wave + 1,
     });
@@ -287,7 +299,7 @@ fn drive(
     policy: ExecutionPolicy,
     others: usize,
     turns: &[Turn],
-    for_ever: bool,
+    (for_ever, leased): (bool, bool),
 ) -> Result<(), TestCaseError> {
     let victims = plan.victims().len();
     let rollout = Rollout {
@@ -305,20 +317,36 @@ fn drive(
         rollout,
         minimum: policy.minimum_pods.get(),
         touched: false,
+        lease_taken: false,
     };
     let before = world.ready();
     let mut now = Duration::from_secs(77);
-    let mut execution = Execution::new(plan, policy, before, Some(rollout), now);
+    let known = Before {
+        ready: before,
+        rollout: Some(rollout),
+        pods: plan
+            .victims()
+            .iter()
+            .map(|victim| victim.uid.clone())
+            .collect(),
+    };
+    let mut execution = Execution::new(plan, policy, known, now);
+    let mut renewed = now;
+    if leased {
+        execution = execution.with_lease(now);
+    }
     let mut log = Log::default();
     let mut stopped = false;
     let mut read_before_count = None;
     let mut counted_for = None;
     let mut last_wait_was_zero = false;
+    // Victims that were looked at, whatever came of it.
+    let mut skipped = HashSet::new();
 
     let timeouts = policy.eviction_timeout_seconds.get() + policy.ready_timeout_seconds.get();
     let waves = plan.waves().count();
     // A round takes at least a second, a look two; a round is at most four steps a victim.
-    let most_steps = (waves * (timeouts as usize + 4) + 4) * (4 * victims + 4);
+    let most_steps = (waves * (timeouts as usize + 4) + 4) * (5 * victims + 8);
     let most_waited = Duration::from_secs_f64(waves as f64 * (timeouts + 2.0));
 
     loop {
@@ -338,7 +366,7 @@ fn drive(
         if let Some(number) = turn.noise {
             let event = noise(number);
             let step = execution.step(now);
-            if !answers(&step, &event) {
+            if !answers(&step, &event) && step != Step::RenewLease {
                 execution.handle(now, event);
                 if !matches!(step, Step::Wait(pause) if pause.is_zero()) {
                     prop_assert_eq!(execution.step(now), step, "noise changed the step");
@@ -369,6 +397,7 @@ fn drive(
             Step::ReadPod(victim) => {
                 let index = index_of(plan, &victim)?;
                 read_before_count = None;
+                skipped.insert(index);
                 match turn.is_broken() {
                     true => Event::PodRead(Err(broken())),
                     false => {
@@ -395,6 +424,25 @@ fn drive(
             Step::Evict(victim) => {
                 let index = index_of(plan, &victim)?;
                 prop_assert!(!stopped, "an eviction after a stop");
+                prop_assert!(
+                    !leased || now - renewed <= rebalancer_core::lease::SAFE_FOR,
+                    "an eviction on an old lease"
+                );
+                let hottest_waits =
+                    plan.victims()[..index]
+                        .iter()
+                        .zip(0..)
+                        .any(|(other, place)| {
+                            other.role == Role::Hottest
+                                && other.wave == victim.wave
+                                && !log.asked.contains_key(&place)
+                                && world.victims[place] == Pod::Ready
+                                && !skipped.contains(&place)
+                        });
+                prop_assert!(
+                    victim.role == Role::Hottest || !hottest_waits,
+                    "a coldest pod before a hottest"
+                );
                 prop_assert_eq!(
                     counted_for.take(),
                     Some(index),
@@ -425,8 +473,13 @@ fn drive(
                 } else {
                     answer(&mut world, index, turn.answer, replacement)?
                 };
-                log.asked
-                    .insert(index, matches!(answer, EvictionAnswer::Blocked { .. }));
+                log.asked.insert(
+                    index,
+                    matches!(
+                        answer,
+                        EvictionAnswer::Blocked { .. } | EvictionAnswer::Throttled { .. }
+                    ),
+                );
                 if turn.late && !policy.dry_run {
                     // The worst moment for lost evictions to take effect.
                     for index in std::mem::take(&mut world.pending) {
@@ -451,6 +504,22 @@ fn drive(
                         }))
                     }
                 }
+            }
+            Step::RenewLease => {
+                prop_assert!(leased && !stopped);
+                let state = match (turn.is_broken(), world.lease_taken) {
+                    (true, _) => Err(broken()),
+                    (false, true) => Ok(LeaseState::HeldBy(LeaseHolder {
+                        identity: "other".into(),
+                        expires_seconds: rebalancer_core::model::Seconds::ZERO,
+                    })),
+                    (false, false) => Ok(LeaseState::Held),
+                };
+                if state == Ok(LeaseState::Held) {
+                    renewed = now;
+                }
+                let asked = now;
+                Event::LeaseRenewed { asked, state }
             }
             Step::Wait(pause) => {
                 prop_assert!(!policy.dry_run, "a dry run waits for nothing");
@@ -492,12 +561,13 @@ fn drive(
     }
     if stopped && report.stopped.is_none() {
         // The stop came when all was over.
-        prop_assert!(
-            report
-                .pods
-                .iter()
-                .all(|pod| pod.outcome != rebalancer_core::execution::PodOutcome::NotAttempted)
-        );
+        use rebalancer_core::execution::PodOutcome;
+        // A coldest that no hottest went with has its own reason.
+        let all_had_their_turn = report
+            .pods
+            .iter()
+            .all(|pod| pod.message.is_some() || pod.outcome != PodOutcome::NotAttempted);
+        prop_assert!(all_had_their_turn);
     }
     if report.stopped == Some(StopReason::Stopped) {
         prop_assert!(stopped);
@@ -527,6 +597,13 @@ fn blocked(retry_after: Option<u8>) -> EvictionAnswer {
     }
 }
 
+fn throttled() -> EvictionAnswer {
+    EvictionAnswer::Throttled {
+        message: "too busy".into(),
+        retry_after: None,
+    }
+}
+
 /// The server's answer, and what it does to the world.
 fn answer(
     world: &mut World,
@@ -544,6 +621,7 @@ fn answer(
             EvictionAnswer::Evicted
         }
         Answer::Blocked(retry_after) => blocked(retry_after),
+        Answer::Throttled => throttled(),
         Answer::Forbidden => EvictionAnswer::Forbidden { message },
         Answer::Failed => EvictionAnswer::Failed { message },
         Answer::LostAfter => {
@@ -562,6 +640,7 @@ fn dry_answer(answer: Answer) -> EvictionAnswer {
     match answer {
         Answer::Plain => EvictionAnswer::Evicted,
         Answer::Blocked(retry_after) => blocked(retry_after),
+        Answer::Throttled => throttled(),
         Answer::Forbidden => EvictionAnswer::Forbidden { message },
         Answer::Failed => EvictionAnswer::Failed { message },
         Answer::LostAfter | Answer::LostBefore | Answer::Broken => {
@@ -583,8 +662,8 @@ proptest! {
         policy in generate::execution_policy(),
         others in 0..=5usize,
         turns in vec(turn(), 0..60),
-        for_ever in any::<bool>(),
+        loops in any::<(bool, bool)>(),
     ) {
-        drive(&plan(victims, wave), policy, others, &turns, for_ever)?;
+        drive(&plan(victims, wave), policy, others, &turns, loops)?;
     }
 }

@@ -1,0 +1,109 @@
+//! Freeze windows: times at which nothing may be done.
+
+use std::str::FromStr;
+
+use cronexpr::Crontab;
+use jiff::Timestamp;
+
+/// `FREEZE`: crontab expressions, each with its time zone, with `;` between them. Every minute that
+/// one of them matches is frozen.
+#[derive(Debug, Clone, Default)]
+pub struct Freeze {
+    windows: Vec<(String, Crontab)>,
+}
+
+/// A text that is no list of freeze windows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{window}` is not a crontab expression with a time zone, such as `* 8-17 * * MON-FRI \
+     Europe/Berlin`: {problem}"
+)]
+pub struct InvalidFreeze {
+    window: String,
+    problem: String,
+}
+
+impl Freeze {
+    /// The window that `instant` is in, as it was written.
+    #[must_use]
+    pub fn at(&self, instant: Timestamp) -> Option<&str> {
+        // A crontab knows whole minutes.
+        let second = instant.as_second();
+        let minute = Timestamp::from_second(second - second.rem_euclid(60)).ok()?;
+        let minute = minute.to_string();
+        self.windows
+            .iter()
+            .find(|(_, crontab)| crontab.matches(minute.as_str()).unwrap_or(true))
+            .map(|(text, _)| text.as_str())
+    }
+}
+
+impl FromStr for Freeze {
+    type Err = InvalidFreeze;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let windows = text
+            .split(';')
+            .map(str::trim)
+            .filter(|window| !window.is_empty())
+            .map(|window| {
+                let crontab = cronexpr::parse_crontab(window).map_err(|error| InvalidFreeze {
+                    window: window.to_owned(),
+                    problem: last_line(&error.to_string()),
+                })?;
+                Ok((window.to_owned(), crontab))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { windows })
+    }
+}
+
+/// The parser draws the expression with a mark below it; what is wrong comes after the mark.
+fn last_line(text: &str) -> String {
+    let line = text.lines().last().unwrap_or_default();
+    line.trim_start_matches([' ', '^']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    // 2026-11-23 is a Monday; Berlin is one hour ahead of UTC in winter.
+    #[case::in_hours("2026-11-23T07:00:30Z", Some("* 8-17 * * MON-FRI Europe/Berlin"))]
+    #[case::before("2026-11-23T06:59:59Z", None)]
+    #[case::last_minute("2026-11-23T16:59:59.999Z", Some("* 8-17 * * MON-FRI Europe/Berlin"))]
+    #[case::after("2026-11-23T17:00:00Z", None)]
+    #[case::sunday("2026-11-22T10:00:00Z", None)]
+    #[case::christmas("2026-12-25T03:00:00Z", Some("* * 24-26 12 * UTC"))]
+    fn every_minute_that_matches_is_frozen(#[case] at: &str, #[case] window: Option<&str>) {
+        let freeze: Freeze = "* 8-17 * * MON-FRI Europe/Berlin; * * 24-26 12 * UTC;"
+            .parse()
+            .unwrap();
+        assert_eq!(freeze.at(at.parse().unwrap()), window);
+    }
+
+    #[rstest]
+    #[case("* 8-17 * * MON-FRI", "timezone")]
+    #[case("* 8-17 * * MON-FRI Europe/Bonn", "Europe/Bonn")]
+    #[case("* 25 * * * UTC", "")]
+    #[case("weekends", "")]
+    fn what_is_no_window_is_told_with_an_example(#[case] text: &str, #[case] problem: &str) {
+        let error = text.parse::<Freeze>().unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("`{text}` is not a crontab")),
+            "{error}"
+        );
+        assert!(error.contains(problem) && !error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_frozen_unless_said() {
+        assert_eq!(Freeze::default().at(Timestamp::UNIX_EPOCH), None);
+        assert_eq!(
+            "".parse::<Freeze>().unwrap().at(Timestamp::UNIX_EPOCH),
+            None
+        );
+    }
+}
