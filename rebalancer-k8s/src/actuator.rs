@@ -15,7 +15,9 @@ use crate::autoscalers::{self, Hpa};
 use crate::connect::Connection;
 use crate::error::{Attempt, K8sError};
 use crate::eviction::{self, Eviction};
+use crate::journal::{KubernetesJournal, Subject};
 use crate::kind::{WorkloadKind, is_path_safe};
+use crate::lease::KubernetesLease;
 use crate::pods::{LeanPod, ReadyCount, Reduced, Reduction};
 use crate::protobuf::PREFERRED;
 use crate::selector;
@@ -30,6 +32,8 @@ pub struct KubernetesActuator {
     kind: WorkloadKind,
     /// Whose pods are the workload's, as last read.
     known: Mutex<Option<Arc<Selection>>>,
+    /// The workload's own object, for the journal.
+    subject: Arc<Subject>,
 }
 
 /// What tells the workload's pods from others.
@@ -64,7 +68,32 @@ impl KubernetesActuator {
             settings,
             kind,
             known: Mutex::new(None),
+            subject: Arc::default(),
         })
+    }
+
+    /// The lease by which one run at a time acts on this workload. `identity` names this run to
+    /// others: no two runs may have the same. Sends nothing.
+    #[must_use]
+    pub fn lease(&self, identity: impl Into<String>) -> KubernetesLease {
+        KubernetesLease::new(
+            self.api.clone(),
+            self.settings.workload.clone(),
+            &self.kind,
+            identity.into(),
+        )
+    }
+
+    /// The journal of this workload, in which `identity` is who writes. Sends nothing.
+    #[must_use]
+    pub fn journal(&self, identity: impl Into<String>) -> KubernetesJournal {
+        KubernetesJournal::new(
+            self.api.clone(),
+            self.settings.workload.clone(),
+            self.kind.clone(),
+            identity.into(),
+            Arc::clone(&self.subject),
+        )
     }
 
     fn namespace(&self) -> &str {
@@ -87,7 +116,7 @@ impl KubernetesActuator {
                     surroundings,
                 })
             }
-            read => read,
+            read => read.inspect(|workload| self.subject.learn(workload)),
         }
     }
 
@@ -108,9 +137,11 @@ impl KubernetesActuator {
             .clone()
     }
 
-    /// The workload and its pods, reduced.
-    async fn read_pods(&self, taken_at: Timestamp) -> Result<(Workload, Vec<Pod>), K8sError> {
+    /// The workload and its pods, reduced, and the instant at which their ages are.
+    async fn read_pods(&self) -> Result<(Timestamp, Workload, Vec<Pod>), K8sError> {
         let workload = self.read_object().await?;
+        // By the API server's clock, which the first answer told.
+        let taken_at = self.api.now();
         let selector = self.selector(&workload);
         let mut reduction = Reduction::new(taken_at, &self.settings.container);
         let (owners, listed) = tokio::join!(
@@ -129,7 +160,7 @@ impl KubernetesActuator {
             });
         }
         self.remember(selector, owners);
-        Ok((workload, pods))
+        Ok((taken_at, workload, pods))
     }
 
     async fn list_pods(
@@ -193,7 +224,11 @@ impl KubernetesActuator {
     /// consistent: every pod that an eviction accepted before is terminating in it. Pods that
     /// stop being ready between this count and the eviction are not seen by either; holding those
     /// is what a PodDisruptionBudget is for.
-    async fn count(&self, selection: &Selection, enough: usize) -> Result<usize, K8sError> {
+    async fn count<'s>(
+        &self,
+        selection: &'s Selection,
+        enough: usize,
+    ) -> Result<ReadyCount<'s>, K8sError> {
         // Some room for pods on the list that do not count.
         let wanted = enough.saturating_add(enough / 4).saturating_add(8);
         let page_size = u32::try_from(wanted)
@@ -202,7 +237,7 @@ impl KubernetesActuator {
         let mut count = ReadyCount::new(&selection.owners, enough);
         self.list_pods(&selection.selector, page_size, &mut count)
             .await?;
-        Ok(count.ready)
+        Ok(count)
     }
 
     async fn select(&self) -> Result<(Workload, Arc<Selection>), K8sError> {
@@ -216,22 +251,25 @@ impl KubernetesActuator {
     async fn count_up_to(&self, enough: usize) -> Result<usize, K8sError> {
         if let Some(selection) = self.remembered() {
             // Owners known from before can only be too few, and the count too low.
-            let ready = self.count(&selection, enough).await?;
+            let ready = self.count(&selection, enough).await?.ready;
             if ready >= enough {
                 return Ok(ready);
             }
         }
         let (_, selection) = self.select().await?;
-        self.count(&selection, enough).await
+        Ok(self.count(&selection, enough).await?.ready)
     }
 
     /// The workload as it is, and its ready pods up to `enough`.
     async fn read_state(&self, enough: usize) -> Result<WorkloadState, K8sError> {
         let (workload, selection) = self.select().await?;
+        let ReadyCount {
+            ready, troubles, ..
+        } = self.count(&selection, enough).await?;
         Ok(WorkloadState {
-            ready: self.count(&selection, enough).await?,
+            ready,
             rollout: workload.rollout,
-            troubles: Vec::new(),
+            troubles,
         })
     }
 
@@ -265,17 +303,16 @@ impl PodActuator for KubernetesActuator {
     }
 
     async fn observe(&self) -> Result<WorkloadObservation, PortError> {
-        let taken_at = Timestamp::now();
         // Both are waited for: that the workload does not exist says more than that its
         // autoscalers may not be read.
-        let (pods, autoscalers) = tokio::join!(self.read_pods(taken_at), self.read_autoscalers());
-        let (workload, pods) = pods?;
+        let (pods, autoscalers) = tokio::join!(self.read_pods(), self.read_autoscalers());
+        let (taken_at, workload, pods) = pods?;
         Ok(WorkloadObservation {
             taken_at,
             rollout: workload.rollout,
             autoscalers: autoscalers?,
             pods,
-            last_rotation: None,
+            last_rotation: workload.rotation(&self.settings.workload),
         })
     }
 

@@ -4,8 +4,9 @@ use std::error::Error as StdError;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use http::{Request, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
+use jiff::Timestamp;
 use kube::client::Body;
 use kube::core::params::ListParams;
 use serde::Deserialize;
@@ -134,6 +135,16 @@ impl Api {
     /// The API server's address, for messages.
     pub(crate) fn server(&self) -> &str {
         &self.connection.server
+    }
+
+    /// The present instant by the API server's clock, see [`Connection::now`].
+    pub(crate) fn now(&self) -> Timestamp {
+        self.connection.now()
+    }
+
+    /// The API server's instant for one of the local clock.
+    pub(crate) fn of_local(&self, local: Timestamp) -> Timestamp {
+        self.connection.clock().of_local(local)
     }
 
     /// Gets one object.
@@ -277,6 +288,26 @@ impl Api {
         Ok(Some(Refusal::read(answer.code, answer.retry_after, &body)))
     }
 
+    /// The same, and reads what is there afterwards. A success whose object was lost on the way is
+    /// an error, although it took effect.
+    pub(crate) async fn write_for<T: DeserializeOwned>(
+        &self,
+        attempt: &Attempt,
+        request: Result<Request<Vec<u8>>, http::Error>,
+    ) -> Result<Result<T, Refusal>, K8sError> {
+        let mut body = Vec::new();
+        let answer = self.exchange(attempt, 1, request, &mut body).await?;
+        if !answer.code.is_success() {
+            return Ok(Err(Refusal::read(answer.code, answer.retry_after, &body)));
+        }
+        if let Some(lost) = answer.lost {
+            return Err(lost);
+        }
+        read_json(&body)
+            .map(Ok)
+            .map_err(|error| self.bad_answer(attempt, &error))
+    }
+
     async fn exchange(
         &self,
         attempt: &Attempt,
@@ -291,15 +322,12 @@ impl Api {
         })?;
         let started = Instant::now();
         let deadline = tokio::time::Instant::now() + self.connection.request_timeout;
-        let sent = tokio::time::timeout_at(
-            deadline,
-            self.connection.client.send(request.map(Body::from)),
-        );
-        let response = match sent.await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(self.lost(attempt, Box::new(error))),
-            Err(_elapsed) => return Err(self.timeout(attempt)),
-        };
+        let mut response = self.send(attempt, request.clone(), deadline).await?;
+        // Such a request went no further: certainly nothing was done, and it may be sent again.
+        if response.status() == StatusCode::UNAUTHORIZED && self.connection.renew_credentials() {
+            tracing::debug!(%attempt, "not authorized (401), credentials read again");
+            response = self.send(attempt, request, deadline).await?;
+        }
         let (head, mut stream) = response.into_parts();
         body.clear();
         let received = tokio::time::timeout_at(deadline, async {
@@ -334,6 +362,23 @@ impl Api {
                 .map(Duration::from_secs),
             lost,
         })
+    }
+
+    async fn send(
+        &self,
+        attempt: &Attempt,
+        request: Request<Vec<u8>>,
+        deadline: tokio::time::Instant,
+    ) -> Result<Response<Body>, K8sError> {
+        let client = self.connection.client();
+        match tokio::time::timeout_at(deadline, client.send(request.map(Body::from))).await {
+            Ok(Ok(response)) => {
+                self.connection.clock().learn(response.headers());
+                Ok(response)
+            }
+            Ok(Err(error)) => Err(self.lost(attempt, Box::new(error))),
+            Err(_elapsed) => Err(self.timeout(attempt)),
+        }
     }
 
     /// What an answer that is not of the expected form means.

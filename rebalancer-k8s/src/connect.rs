@@ -1,11 +1,14 @@
 //! How the API server is found, and the client that talks to it.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use crate::api::auth_detail;
+use crate::clock::ServerClock;
 use crate::error::K8sError;
 
 /// Where the API server is, and how long it may take.
@@ -29,22 +32,104 @@ impl Default for ConnectSettings {
 }
 
 /// A client and what to know of it. Nothing was sent yet.
+///
+/// Its clones share the client and what was learnt of the server's clock.
 #[derive(Clone)]
 pub struct Connection {
-    /// The client.
-    pub client: kube::Client,
     /// The API server's address, for messages.
     pub server: String,
     /// How long any one request may take.
     pub request_timeout: Duration,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    client: Mutex<kube::Client>,
+    /// What the client was made of, where making it again reads the credentials again.
+    renewable: Option<Config>,
+    clock: ServerClock,
 }
 
 impl Connection {
+    /// A connection through a client of one's own. Its credentials are as good as the client
+    /// keeps them; its answers to 429 and 503 must reach us, see
+    /// [`Config::default_retry`](kube::Config::default_retry).
+    #[must_use]
+    pub fn new(client: kube::Client, server: impl Into<String>, request_timeout: Duration) -> Self {
+        Self::of(client, server.into(), request_timeout, None)
+    }
+
+    fn of(
+        client: kube::Client,
+        server: String,
+        request_timeout: Duration,
+        renewable: Option<Config>,
+    ) -> Self {
+        Self {
+            server,
+            request_timeout,
+            shared: Arc::new(Shared {
+                client: Mutex::new(client),
+                renewable,
+                clock: ServerClock::default(),
+            }),
+        }
+    }
+
+    /// The present instant by the clock of the API server, as far as its answers told it; by the
+    /// local one before the first answer.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    pub(crate) fn clock(&self) -> &ServerClock {
+        &self.shared.clock
+    }
+
+    pub(crate) fn client(&self) -> kube::Client {
+        self.lock().clone()
+    }
+
+    /// After a 401: reads credentials that come from files again, and says whether there are such.
+    ///
+    /// The client itself reads a token again once a minute only, and a certificate never.
+    pub(crate) fn renew_credentials(&self) -> bool {
+        let Some(config) = self.shared.renewable.clone() else {
+            return false;
+        };
+        match client(config, &self.server) {
+            Ok(renewed) => {
+                *self.lock() = renewed;
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, "credentials not read again");
+                false
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, kube::Client> {
+        self.shared
+            .client
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The longest wait for a connection: so much shorter than the whole request that whoever
     /// waits always learns that nothing was sent.
     pub(crate) fn connect_timeout(&self) -> Duration {
         connect_timeout(self.request_timeout)
     }
+}
+
+/// Somebody else may replace these credentials while we use them. Not those of a plugin: it may
+/// ask a person, and kube runs it again when its token ends.
+fn come_from_files(auth: &AuthInfo) -> bool {
+    let token = auth.token_file.is_some() && auth.token.is_none();
+    let certificate = auth.client_certificate.is_some() && auth.client_certificate_data.is_none();
+    (token || certificate) && auth.exec.is_none()
 }
 
 fn connect_timeout(request_timeout: Duration) -> Duration {
@@ -64,29 +149,34 @@ pub async fn connect(settings: &ConnectSettings) -> Result<Connection, K8sError>
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         let _lost_a_race = rustls::crypto::ring::default_provider().install_default();
     }
-    let mut config = find_config(settings.context.as_deref()).await?;
-    config.connect_timeout = Some(connect_timeout(settings.request_timeout));
-    config.read_timeout = Some(settings.request_timeout);
-    config.write_timeout = Some(settings.request_timeout);
+    let config = find_config(settings.context.as_deref()).await?;
+    connect_to(config, settings.request_timeout)
+}
+
+fn connect_to(mut config: Config, request_timeout: Duration) -> Result<Connection, K8sError> {
+    config.connect_timeout = Some(connect_timeout(request_timeout));
+    config.read_timeout = Some(request_timeout);
+    config.write_timeout = Some(request_timeout);
     // Otherwise the time that a kept connection was idle counts as waiting for an answer.
     config.reset_reader_on_write = true;
     // kube would send 429, 503 and 504 again by itself: a budget's 429 must reach us, and nothing
     // may be sent again that could evict twice.
     config.default_retry = false;
     let server = address(&config.cluster_url);
-    let client = kube::Client::try_from(config).map_err(|error| K8sError::Client {
-        server: server.clone(),
+    let renewable = come_from_files(&config.auth_info).then(|| config.clone());
+    let client = client(config, &server)?;
+    tracing::debug!(server, "Kubernetes client ready");
+    Ok(Connection::of(client, server, request_timeout, renewable))
+}
+
+fn client(config: Config, server: &str) -> Result<kube::Client, K8sError> {
+    kube::Client::try_from(config).map_err(|error| K8sError::Client {
+        server: server.to_owned(),
         detail: if let kube::Error::Auth(auth) = &error {
             auth_detail(auth)
         } else {
             error.to_string()
         },
-    })?;
-    tracing::debug!(server, "Kubernetes client ready");
-    Ok(Connection {
-        client,
-        server,
-        request_timeout: settings.request_timeout,
     })
 }
 
@@ -179,8 +269,112 @@ fn address(url: &http::Uri) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::api::Api;
+    use crate::error::Attempt;
+    use http::Request;
     use rstest::rstest;
+
+    /// A server that takes one token only; it answers as many requests as are expected, and tells
+    /// which tokens came.
+    fn server(
+        good: &'static str,
+        requests: usize,
+    ) -> (Config, std::thread::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answers = std::thread::spawn(move || {
+            let mut tokens = Vec::new();
+            for _ in 0..requests {
+                let (mut stream, _) = listener.accept().unwrap();
+                let head: Vec<String> = BufReader::new(&stream)
+                    .lines()
+                    .map(Result::unwrap)
+                    .take_while(|line| !line.is_empty())
+                    .collect();
+                let token = head
+                    .iter()
+                    .find_map(|line| line.strip_prefix("authorization: Bearer "))
+                    .unwrap_or_default();
+                let status = if token == good {
+                    "200 OK"
+                } else {
+                    "401 Unauthorized"
+                };
+                write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{{}}"
+                )
+                .unwrap();
+                tokens.push(token.to_owned());
+            }
+            tokens
+        });
+        // kube sets up TLS even where the address needs none.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        (Config::new(url.parse().unwrap()), answers)
+    }
+
+    /// A file of its own for a test.
+    fn token_file(test: &str, token: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("rebalancer-{test}-{}", std::process::id()));
+        std::fs::write(&path, token).unwrap();
+        path
+    }
+
+    fn api(config: Config) -> Api {
+        Api::new(connect_to(config, Duration::from_secs(20)).unwrap())
+    }
+
+    #[rstest]
+    #[case::read(false)]
+    #[case::eviction(true)]
+    #[tokio::test]
+    async fn a_token_that_was_replaced_is_read_again(#[case] write: bool) {
+        let (mut config, answers) = server("new", 3);
+        let path = token_file(if write { "replaced-w" } else { "replaced-r" }, "old");
+        config.auth_info.token_file = Some(path.display().to_string());
+        let api = api(config);
+        std::fs::write(&path, "new").unwrap();
+        let attempt = Attempt::on("get", "", "pods", "a", "b");
+        for _ in 0..2 {
+            if write {
+                let request = Request::post("/evict").body(b"{}".to_vec());
+                assert!(api.write(&attempt, request).await.unwrap().is_none());
+            } else {
+                let _: serde_json::Value = api.get(&attempt, "/pod", None).await.unwrap();
+            }
+        }
+        // From then on it is the new one at once.
+        assert_eq!(answers.join().unwrap(), ["old", "new", "new"]);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_token_that_stays_bad_is_tried_once_more_and_no_further() {
+        let (mut config, answers) = server("good", 2);
+        let path = token_file("bad", "bad");
+        config.auth_info.token_file = Some(path.display().to_string());
+        let attempt = Attempt::on("get", "", "pods", "a", "b");
+        let error = api(config).get_bytes(&attempt, "/pod").await.unwrap_err();
+        assert!(matches!(error, K8sError::Unauthorized { .. }), "{error}");
+        assert_eq!(answers.join().unwrap(), ["bad", "bad"]);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_token_from_no_file_is_as_it_is() {
+        let (mut config, answers) = server("good", 1);
+        config.auth_info.token = Some("bad".to_owned().into());
+        let attempt = Attempt::on("get", "", "pods", "a", "b");
+        let error = api(config).get_bytes(&attempt, "/pod").await.unwrap_err();
+        assert!(matches!(error, K8sError::Unauthorized { .. }), "{error}");
+        assert_eq!(answers.join().unwrap(), ["bad"]);
+    }
 
     #[test]
     fn a_broken_kubeconfig_is_not_quoted() {

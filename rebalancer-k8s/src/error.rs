@@ -11,7 +11,7 @@ use rebalancer_core::ports::{PortError, PortErrorKind};
 /// One request, in the words of an RBAC rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// The verb: `get`, `list`, `create`, `delete`.
+    /// The verb: `get`, `list`, `create`, `update`, `patch`, `delete`.
     pub verb: &'static str,
     /// The API group; empty for the core API.
     pub group: Cow<'static, str>,
@@ -50,11 +50,24 @@ impl Attempt {
         }
     }
 
+    /// One that makes an object whose name the server chooses.
+    pub(crate) fn create(group: &'static str, resource: &'static str, namespace: &str) -> Self {
+        Self {
+            verb: "create",
+            ..Self::list(group, resource, namespace)
+        }
+    }
+
     /// The permission that is missing when this was forbidden.
     pub(crate) fn missing_permission(&self) -> String {
+        let otherwise = if self.group == "coordination.k8s.io" {
+            ", or set ONE_AT_A_TIME=false, which does without"
+        } else {
+            ""
+        };
         format!(
             "may not {self}: grant verb `{}` on `{}` in API group `\"{}\"` to this account \
-             (the Role in deploy/ has every rule)",
+             (the Role in deploy/ has every rule){otherwise}",
             self.verb, self.resource, self.group
         )
     }
@@ -291,6 +304,14 @@ pub enum K8sError {
         /// The text given.
         name: String,
     },
+    /// The lease is no longer ours, and it is not known whose it is.
+    #[error("this run does not hold the lease \"{lease}\" in namespace \"{namespace}\" any more")]
+    LeaseNotHeld {
+        /// The name of the Lease.
+        lease: String,
+        /// Where it is.
+        namespace: String,
+    },
     /// The label selector was refused.
     #[error("the label selector \"{selector}\" is not valid (KUBE_LABEL_SELECTOR): {message}")]
     InvalidSelector {
@@ -418,9 +439,10 @@ impl K8sError {
             | Self::WorkloadNotFound { .. }
             | Self::ContainerNotFound { .. }
             | Self::KindNotServed { .. } => PortErrorKind::NotFound,
-            Self::InvalidSelector { .. } | Self::NoSelector { .. } | Self::Rejected { .. } => {
-                PortErrorKind::Rejected
-            }
+            Self::InvalidSelector { .. }
+            | Self::NoSelector { .. }
+            | Self::LeaseNotHeld { .. }
+            | Self::Rejected { .. } => PortErrorKind::Rejected,
             Self::Throttled { .. } | Self::Server { .. } => PortErrorKind::Server,
             Self::BadAnswer { .. } => PortErrorKind::BadAnswer,
             Self::Credentials { .. }

@@ -208,7 +208,8 @@ fn blocked(refusal: Refusal) -> EvictionAnswer {
         },
         None => EvictionAnswer::Blocked {
             message: format!(
-                "the API server is throttling us (no budget forbids it): {}",
+                "the API server is overloaded and is throttling us (API priority and fairness, not a \
+                 budget): {}",
                 refusal.message
             ),
             budget: None,

@@ -87,6 +87,15 @@ impl WorkloadKind {
         }
     }
 
+    /// `apiVersion` as an object says it.
+    pub(crate) fn api_version(&self) -> String {
+        match self {
+            Self::Deployment | Self::StatefulSet => "apps/v1".to_owned(),
+            Self::Scalable(gvk) if gvk.group.is_empty() => gvk.version.clone(),
+            Self::Scalable(gvk) => format!("{}/{}", gvk.group, gvk.version),
+        }
+    }
+
     /// The API group.
     pub(crate) fn group(&self) -> &str {
         match self {

@@ -5,7 +5,11 @@
 //! page by page to what a snapshot needs, reads the HorizontalPodAutoscalers that scale it, and
 //! evicts. What it may be asked to do needs the rules in [`PERMISSIONS`].
 //!
-//! Nothing that changes the cluster is ever sent twice; what only reads is sent again when the
+//! [`KubernetesLease`] sees to it that one run at a time acts on the workload, and
+//! [`KubernetesJournal`] tells people and the next run what was done; the actuator makes both.
+//!
+//! Nothing that changes the cluster is ever sent twice, unless the first time was refused for
+//! credentials that have been replaced meanwhile (401); what only reads is sent again when the
 //! server is too busy. Every request is bounded in time.
 //!
 //! ```no_run
@@ -33,11 +37,14 @@
 mod actuator;
 mod api;
 mod autoscalers;
+mod clock;
 mod connect;
 mod cpu_quantity;
 mod error;
 mod eviction;
+mod journal;
 mod kind;
+mod lease;
 mod permissions;
 mod pods;
 mod protobuf;
@@ -50,5 +57,7 @@ mod workload;
 pub use actuator::KubernetesActuator;
 pub use connect::{ConnectSettings, Connection, connect};
 pub use error::{Attempt, Candidate, K8sError, Source, Surroundings};
+pub use journal::KubernetesJournal;
+pub use lease::KubernetesLease;
 pub use permissions::{Need, PERMISSIONS, Permission};
 pub use settings::{Autoscalers, EvictionMethod, Settings};

@@ -30,6 +30,15 @@ pub enum Need {
     Evict,
     /// To delete instead of evicting (`EVICTION_METHOD=delete`).
     Delete,
+    /// So that one run at a time acts (`ONE_AT_A_TIME`, on unless set otherwise).
+    Lease,
+    /// To tell people what was done; refusing it breaks nothing.
+    Events,
+    /// To write the last rotation on a Deployment; where it is refused, the cooldown follows from
+    /// the ages of the pods.
+    DeploymentMemory,
+    /// The same on a StatefulSet.
+    StatefulSetMemory,
     /// Only for better error messages; refusing it breaks nothing.
     Suggestions,
 }
@@ -37,7 +46,7 @@ pub enum Need {
 /// Every permission that the adapter may use within the workload's namespace.
 ///
 /// Kinds given as `Kind.version.group` need `get` on the resource and on its `/scale` as well, and
-/// `list` on `replicasets` in `apps`.
+/// `list` on `replicasets` in `apps`, and `patch` on the resource to write down the last rotation.
 ///
 /// ```
 /// use rebalancer_k8s::{Need, PERMISSIONS};
@@ -94,6 +103,48 @@ pub const PERMISSIONS: &[Permission] = &[
         "pods",
         Need::Delete,
         "deletes that no budget holds back",
+    ),
+    rule(
+        "get",
+        "coordination.k8s.io",
+        "leases",
+        Need::Lease,
+        "whether another run acts on the workload",
+    ),
+    rule(
+        "create",
+        "coordination.k8s.io",
+        "leases",
+        Need::Lease,
+        "the lease of the first run",
+    ),
+    rule(
+        "update",
+        "coordination.k8s.io",
+        "leases",
+        Need::Lease,
+        "taking the lease, renewing it and giving it back",
+    ),
+    rule(
+        "create",
+        "events.k8s.io",
+        "events",
+        Need::Events,
+        "what was done, as Events",
+    ),
+    rule(
+        "patch",
+        "apps",
+        "deployments",
+        Need::DeploymentMemory,
+        "the last rotation, as an annotation",
+    ),
+    rule(
+        "patch",
+        "apps",
+        "statefulsets",
+        Need::StatefulSetMemory,
+        "the last rotation, as an annotation",
     ),
     rule(
         "list",

@@ -10,7 +10,9 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use rebalancer_core::model::{Cores, Evictability, Load, Pod, PodPhase, PodUid, Seconds};
+use rebalancer_core::model::{
+    Cores, Evictability, Load, Pod, PodPhase, PodRef, PodTrouble, PodUid, Seconds,
+};
 use serde::Deserialize;
 
 use crate::api::{BadPage, Page, PageEnd, Pages, read_json};
@@ -99,11 +101,20 @@ struct Requests {
 }
 
 #[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
 struct PodStatus<'a> {
     #[serde(borrow, default)]
     phase: Cow<'a, str>,
+    #[serde(borrow, default)]
+    reason: Cow<'a, str>,
+    #[serde(borrow, default)]
+    message: Cow<'a, str>,
     #[serde(borrow)]
     conditions: Option<Vec<Condition<'a>>>,
+    #[serde(borrow)]
+    container_statuses: Option<Vec<ContainerStatus<'a>>>,
+    #[serde(borrow)]
+    init_container_statuses: Option<Vec<ContainerStatus<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +125,123 @@ struct Condition<'a> {
     #[serde(borrow)]
     status: Cow<'a, str>,
     last_transition_time: Option<Timestamp>,
+    #[serde(borrow, default)]
+    reason: Cow<'a, str>,
+    #[serde(borrow, default)]
+    message: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ContainerStatus<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(default)]
+    restart_count: u64,
+    #[serde(borrow)]
+    state: Option<ContainerState<'a>>,
+    #[serde(borrow)]
+    last_state: Option<ContainerState<'a>>,
+}
+
+/// At most one of them is set.
+#[derive(Deserialize, Default)]
+struct ContainerState<'a> {
+    #[serde(borrow)]
+    waiting: Option<Waiting<'a>>,
+    running: Option<Running>,
+    #[serde(borrow)]
+    terminated: Option<Terminated<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+struct Waiting<'a> {
+    #[serde(borrow, default)]
+    reason: Cow<'a, str>,
+    #[serde(borrow, default)]
+    message: Cow<'a, str>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Running {
+    started_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Terminated<'a> {
+    #[serde(borrow, default)]
+    reason: Cow<'a, str>,
+    #[serde(borrow, default)]
+    message: Cow<'a, str>,
+    finished_at: Option<Timestamp>,
+}
+
+/// Why a container waits that will not start by waiting longer.
+const STUCK: [&str; 8] = [
+    "CrashLoopBackOff",
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+];
+
+impl ContainerStatus<'_> {
+    /// When the container was last started again; `None` when it never was, and `Some(None)` when
+    /// nothing tells since when it runs.
+    fn restarted(&self) -> Option<Option<Timestamp>> {
+        if self.restart_count == 0 {
+            return None;
+        }
+        let started = self.state.as_ref().and_then(|state| state.running.as_ref());
+        if let Some(running) = started {
+            return Some(running.started_at);
+        }
+        Some(self.last_end().and_then(|ended| ended.finished_at))
+    }
+
+    /// How it ended the last time but this.
+    fn last_end(&self) -> Option<&Terminated<'_>> {
+        self.last_state.as_ref()?.terminated.as_ref()
+    }
+
+    /// Why the container does not start, if that will not pass by waiting: reason and message.
+    fn stuck(&self) -> Option<(&str, String)> {
+        let state = self.state.as_ref()?;
+        if let Some(waiting) = &state.waiting
+            && STUCK.contains(&waiting.reason.as_ref())
+        {
+            let mut message = self.words(&waiting.message);
+            if let Some(ended) = self.last_end().filter(|ended| !ended.reason.is_empty()) {
+                message.push_str("; it last ended with ");
+                message.push_str(&ended.reason);
+            }
+            return Some((&waiting.reason, message));
+        }
+        let ended = state.terminated.as_ref()?;
+        // An init container that was started again and then did its work is in this state, too.
+        if self.restart_count == 0 || ended.reason == "Completed" {
+            return None;
+        }
+        let reason = match ended.reason.as_ref() {
+            "" => "Error",
+            reason => reason,
+        };
+        Some((reason, self.words(&ended.message)))
+    }
+
+    fn words(&self, message: &str) -> String {
+        let name = &self.name;
+        if message.is_empty() {
+            format!("container {name}")
+        } else {
+            format!("container {name}: {message}")
+        }
+    }
 }
 
 /// The owner that controls an object; the API allows one at most.
@@ -157,6 +285,48 @@ impl LeanPod<'_> {
             .iter()
             .flatten()
             .find(|condition| condition.kind == "Ready" && condition.status == "True")
+    }
+
+    fn container_statuses(&self) -> impl Iterator<Item = &ContainerStatus<'_>> {
+        let status = &self.status;
+        let regular = status.container_statuses.iter().flatten();
+        regular.chain(status.init_container_statuses.iter().flatten())
+    }
+
+    /// Why the pod does not come up, if anything says so.
+    fn trouble(&self) -> Option<PodTrouble> {
+        if self.ready() || self.terminating() {
+            return None;
+        }
+        let trouble = |reason: &str, message: String, lasting| PodTrouble {
+            pod: PodRef {
+                name: self.metadata.name.clone().into_owned(),
+                uid: PodUid(self.metadata.uid.clone().into_owned()),
+            },
+            reason: reason.to_owned(),
+            message,
+            lasting,
+        };
+        let status = &self.status;
+        // Such a pod is replaced, whatever became of its containers: the kubelet evicted it, say.
+        if status.phase == "Failed" {
+            let reason = match status.reason.as_ref() {
+                "" => "Failed",
+                reason => reason,
+            };
+            return Some(trouble(reason, status.message.clone().into_owned(), false));
+        }
+        if let Some((reason, message)) = self.container_statuses().find_map(ContainerStatus::stuck)
+        {
+            return Some(trouble(reason, message, true));
+        }
+        let unscheduled = status.conditions.iter().flatten().find(|condition| {
+            condition.kind == "PodScheduled"
+                && condition.status == "False"
+                && condition.reason == "Unschedulable"
+        })?;
+        let message = unscheduled.message.clone().into_owned();
+        Some(trouble(&unscheduled.reason, message, false))
     }
 
     fn controller(&self) -> Option<&OwnerReference<'_>> {
@@ -277,6 +447,14 @@ impl<'s> Reduction<'s> {
                 other_requests += cpu;
             }
         }
+        let restarted = if measurable {
+            let mut statuses = lean.container_statuses();
+            statuses
+                .find(|status| status.name == self.container)
+                .and_then(ContainerStatus::restarted)
+        } else {
+            None
+        };
         if !measurable {
             for container in lean.running_containers() {
                 if !self.others.contains(container.name.as_ref()) {
@@ -317,7 +495,8 @@ impl<'s> Reduction<'s> {
                     condition.last_transition_time.unwrap_or(created),
                 )
             }),
-            restarted_seconds: None,
+            restarted_seconds: restarted
+                .map(|since| since.map_or(Seconds::ZERO, |since| age(self.taken_at, since))),
             window_covered: true,
             request,
             other_requests: Load::new(other_requests).unwrap_or(Load::ZERO),
@@ -390,8 +569,12 @@ impl Sink for ReadyCount<'_> {
             pod.controller()
                 .is_some_and(|owner| self.owners.iter().any(|uid| *uid == owner.uid))
         };
-        if pod.serves() && ours() {
-            self.ready += 1;
+        if pod.serves() {
+            self.ready += usize::from(ours());
+        } else if let Some(trouble) = pod.trouble()
+            && ours()
+        {
+            self.troubles.push(trouble);
         }
     }
 }
@@ -411,6 +594,8 @@ pub(crate) struct ReadyCount<'s> {
     owners: &'s [String],
     enough: usize,
     pub(crate) ready: usize,
+    /// The workload's pods that do not come up, among those seen.
+    pub(crate) troubles: Vec<PodTrouble>,
 }
 
 impl<'s> ReadyCount<'s> {
@@ -419,6 +604,7 @@ impl<'s> ReadyCount<'s> {
             owners,
             enough,
             ready: 0,
+            troubles: Vec::new(),
         }
     }
 }
@@ -426,6 +612,7 @@ impl<'s> ReadyCount<'s> {
 impl Pages for ReadyCount<'_> {
     fn restart(&mut self) {
         self.ready = 0;
+        self.troubles.clear();
     }
 
     fn page(&mut self, body: &[u8]) -> Result<PageEnd, BadPage> {
@@ -672,6 +859,167 @@ mod tests {
         let mut sidecar = with("/spec/containers/0/name", json!("other"));
         sidecar["spec"]["initContainers"][1]["name"] = json!("ingestion");
         assert_eq!(reduce(sidecar).request.map(Cores::get), Some(0.15));
+    }
+
+    /// The pod with the status of a container, the measured one unless it says otherwise.
+    fn with_status(list: &str, mut status: Value) -> Value {
+        let names = status.as_object_mut().unwrap();
+        names.entry("name").or_insert(json!("ingestion"));
+        let other = json!({"name": "proxy", "restartCount": 9,
+            "state": {"running": {"startedAt": "2026-01-02T03:09:59Z"}}});
+        with(list, json!([other, status]))
+    }
+
+    #[rstest]
+    #[case::never(json!({"restartCount": 0, "state": {"running": {"startedAt": "2026-01-02T03:00:05Z"}}}), None)]
+    #[case::running(json!({"restartCount": 1, "state": {"running": {"startedAt": "2026-01-02T03:08:00Z"}},
+        "lastState": {"terminated": {"finishedAt": "2026-01-02T03:07:00Z"}}}), Some(120.0))]
+    #[case::running_since_nobody_knows_when(json!({"restartCount": 1, "state": {"running": {}}}), Some(0.0))]
+    #[case::waiting(json!({"restartCount": 300, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"reason": "Error", "startedAt": "2026-01-02T03:06:00Z",
+            "finishedAt": "2026-01-02T03:07:00Z"}}}), Some(180.0))]
+    #[case::waiting_since_nobody_knows_when(json!({"restartCount": 1, "state": {"waiting": {}},
+        "lastState": null}), Some(0.0))]
+    #[case::without_a_state(json!({"restartCount": 1}), Some(0.0))]
+    #[case::another_container(json!({"restartCount": 3, "name": "idle", "state": {"running": {}}}), None)]
+    fn a_restart_of_the_measured_container_has_an_age(
+        #[case] status: Value,
+        #[case] expected: Option<f64>,
+    ) {
+        let pod = reduce(with_status("/status/containerStatuses", status));
+        assert_eq!(pod.restarted_seconds.map(Seconds::get), expected);
+    }
+
+    #[test]
+    fn a_restart_of_a_measured_sidecar_counts_and_of_an_init_container_does_not() {
+        let status =
+            json!({"restartCount": 1, "state": {"running": {"startedAt": "2026-01-02T03:08:00Z"}}});
+        let mut sidecar = with_status("/status/initContainerStatuses", status);
+        sidecar["spec"]["containers"][0]["name"] = json!("other");
+        sidecar["spec"]["initContainers"][1]["name"] = json!("ingestion");
+        let seconds = reduce(sidecar.clone()).restarted_seconds;
+        assert_eq!(seconds.map(Seconds::get), Some(120.0));
+        sidecar["spec"]["initContainers"][1]["restartPolicy"] = json!(null);
+        assert_eq!(reduce(sidecar).restarted_seconds, None);
+    }
+
+    /// The troubles of a pod of the workload, the same in both formats.
+    fn troubles(pod: &Value) -> Vec<PodTrouble> {
+        let body = json!({"metadata": {}, "items": [pod]});
+        let owners = ["rs1".to_owned()];
+        let bodies = [
+            body.to_string().into_bytes(),
+            protobuf::testing::list(&body),
+        ];
+        let [in_json, in_protobuf] = bodies.map(|body| {
+            let mut count = ReadyCount::new(&owners, 1);
+            count.page(&body).unwrap();
+            let troubles = count.troubles.clone();
+            count.restart();
+            assert!(count.troubles.is_empty());
+            troubles
+        });
+        assert_eq!(in_json, in_protobuf);
+        in_json
+    }
+
+    /// The same pod, not ready.
+    fn unready(mut pod: Value) -> Value {
+        pod["status"]["conditions"] = json!([{"type": "Ready", "status": "False"}]);
+        pod
+    }
+
+    #[rstest]
+    #[case(json!({"restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff",
+        "message": "Back-off pulling image"}}}),
+        "ImagePullBackOff", "container ingestion: Back-off pulling image")]
+    #[case(json!({"restartCount": 0, "state": {"waiting": {"reason": "ErrImagePull"}}}),
+        "ErrImagePull", "container ingestion")]
+    #[case(json!({"restartCount": 0, "state": {"waiting": {"reason": "InvalidImageName"}}}),
+        "InvalidImageName", "container ingestion")]
+    #[case(json!({"restartCount": 0, "state": {"waiting": {"reason": "ErrImageNeverPull"}}}),
+        "ErrImageNeverPull", "container ingestion")]
+    #[case(json!({"restartCount": 0, "state": {"waiting": {"reason": "CreateContainerConfigError",
+        "message": "secret \"x\" not found"}}}),
+        "CreateContainerConfigError", "container ingestion: secret \"x\" not found")]
+    #[case(json!({"restartCount": 0, "state": {"waiting": {"reason": "CreateContainerError"}}}),
+        "CreateContainerError", "container ingestion")]
+    #[case(json!({"restartCount": 1, "state": {"waiting": {"reason": "RunContainerError"}}}),
+        "RunContainerError", "container ingestion")]
+    #[case(json!({"restartCount": 7, "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m"}},
+        "lastState": {"terminated": {"reason": "OOMKilled"}}}),
+        "CrashLoopBackOff", "container ingestion: back-off 5m; it last ended with OOMKilled")]
+    #[case(json!({"restartCount": 1, "state": {"terminated": {"reason": "OOMKilled"}}}),
+        "OOMKilled", "container ingestion")]
+    #[case(json!({"restartCount": 1, "state": {"terminated": {"message": "no database"}}}),
+        "Error", "container ingestion: no database")]
+    fn a_container_that_does_not_start_is_a_lasting_trouble(
+        #[case] status: Value,
+        #[case] reason: &str,
+        #[case] message: &str,
+        #[values("/status/containerStatuses", "/status/initContainerStatuses")] list: &str,
+    ) {
+        let pod = unready(with_status(list, status));
+        let expected = PodTrouble {
+            pod: PodRef {
+                name: "ingestion-7d4-abcde".into(),
+                uid: PodUid("u1".into()),
+            },
+            reason: reason.into(),
+            message: message.into(),
+            lasting: true,
+        };
+        assert_eq!(troubles(&pod), [expected]);
+    }
+
+    #[rstest]
+    #[case(json!({"restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}}))]
+    #[case(json!({"restartCount": 0, "state": {"terminated": {"reason": "Error"}}}))]
+    #[case(json!({"restartCount": 1, "state": {"terminated": {"reason": "Completed"}}}))]
+    #[case(json!({"restartCount": 1, "state": {"running": {}}}))]
+    #[case(json!({"restartCount": 1, "state": null}))]
+    fn a_container_that_may_still_start_is_no_trouble(#[case] status: Value) {
+        let pod = unready(with_status("/status/containerStatuses", status));
+        assert_eq!(troubles(&pod), []);
+    }
+
+    #[test]
+    fn what_is_ready_or_ends_or_is_anothers_is_no_trouble_of_the_workload() {
+        let crash =
+            json!({"restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}}});
+        let crashing = with_status("/status/containerStatuses", crash);
+        assert_eq!(troubles(&crashing), []);
+        let mut ending = unready(crashing.clone());
+        ending["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:10:30Z");
+        assert_eq!(troubles(&ending), []);
+        let mut foreign = unready(crashing);
+        assert_eq!(troubles(&foreign).len(), 1);
+        foreign["metadata"]["ownerReferences"] = json!([]);
+        assert_eq!(troubles(&foreign), []);
+    }
+
+    #[rstest]
+    #[case(json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+        "reason": "Unschedulable", "message": "0/3 nodes are available"}]}),
+        Some(("Unschedulable", "0/3 nodes are available")))]
+    #[case(json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+        "reason": "SchedulingGated"}]}), None)]
+    #[case(json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}]}), None)]
+    #[case(json!({"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory",
+        "containerStatuses": [{"name": "ingestion", "restartCount": 2, "state": {"terminated": {"reason": "Error"}}}]}),
+        Some(("Evicted", "The node was low on memory")))]
+    #[case(json!({"phase": "Failed"}), Some(("Failed", "")))]
+    #[case(json!({"phase": "Succeeded"}), None)]
+    fn what_may_pass_is_no_lasting_trouble(
+        #[case] status: Value,
+        #[case] expected: Option<(&str, &str)>,
+    ) {
+        let found = troubles(&with("/status", status));
+        assert!(found.iter().all(|trouble| !trouble.lasting));
+        let words = found
+            .first()
+            .map(|trouble| (trouble.reason.as_str(), trouble.message.as_str()));
+        assert_eq!(words, expected);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The workload itself: its selector, its rollout, and who owns its pods on its behalf.
 
 use kube::core::params::ListParams;
+use rebalancer_core::history::Rotation;
 use rebalancer_core::model::{Rollout, WorkloadRef};
 use serde::Deserialize;
 
@@ -19,6 +20,38 @@ pub(crate) struct Workload {
     pub(crate) rollout: Option<Rollout>,
     /// Its wish that its pods be left alone.
     pub(crate) opted_out: Option<String>,
+    /// What is written on it of its last rotation, as it stands there.
+    pub(crate) last_rotation: Option<String>,
+    /// Where it was read.
+    pub(crate) place: Place,
+}
+
+/// Under which name the API serves a workload.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The resource, in plural.
+    pub(crate) resource: String,
+    pub(crate) path: String,
+}
+
+/// The annotation of a workload that keeps its last rotation for the next run.
+pub(crate) const LAST_ROTATION: &str = "rebalancer.io/last-rotation";
+
+impl Workload {
+    /// Its last rotation. What cannot be read is as good as none: the ages of its pods say as well
+    /// that something was done to them.
+    pub(crate) fn rotation(&self, workload: &WorkloadRef) -> Option<Rotation> {
+        let text = self.last_rotation.as_deref()?;
+        serde_json::from_str(text)
+            .inspect_err(|error| {
+                tracing::warn!(
+                    %workload,
+                    %error,
+                    "the annotation {LAST_ROTATION} is not one of ours and is not used"
+                );
+            })
+            .ok()
+    }
 }
 
 #[derive(Deserialize)]
@@ -40,6 +73,8 @@ struct Metadata {
 struct Annotations {
     #[serde(rename = "rebalancer.io/skip")]
     skip: Option<String>,
+    #[serde(rename = "rebalancer.io/last-rotation")]
+    last_rotation: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -132,6 +167,10 @@ impl Metadata {
             .eq_ignore_ascii_case("true")
             .then(|| format!("{SKIP}: {value} (on the workload)"))
     }
+
+    fn last_rotation(&self) -> Option<String> {
+        self.annotations.as_ref()?.last_rotation.clone()
+    }
 }
 
 impl Object {
@@ -183,7 +222,12 @@ pub(crate) async fn read(
         selector: selector.ok_or_else(|| no_selector(workload))?,
         rollout: Some(object.rollout()),
         opted_out: object.metadata.opted_out(),
+        last_rotation: object.metadata.last_rotation(),
         uid: object.metadata.uid,
+        place: Place {
+            resource: resource.to_owned(),
+            path,
+        },
     })
 }
 
@@ -218,7 +262,9 @@ async fn read_scalable(
         selector: selector.ok_or_else(|| no_selector(workload))?,
         rollout: None,
         opted_out: object.metadata.opted_out(),
+        last_rotation: object.metadata.last_rotation(),
         uid: object.metadata.uid,
+        place: Place { resource, path },
     })
 }
 

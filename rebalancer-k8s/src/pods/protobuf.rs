@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use super::{
-    Annotations, Condition, Container, LeanPod, OwnerReference, PodMetadata, PodSpec, PodStatus,
-    Requests, Resources, Sink,
+    Annotations, Condition, Container, ContainerState, ContainerStatus, LeanPod, OwnerReference,
+    PodMetadata, PodSpec, PodStatus, Requests, Resources, Running, Sink, Terminated, Waiting,
 };
 use crate::api::{BadPage, PageEnd};
 use crate::cpu_quantity::CpuQuantity;
@@ -187,10 +187,107 @@ impl<'a> PodStatus<'a> {
                     .conditions
                     .get_or_insert_default()
                     .push(Condition::from_protobuf(condition)?),
+                (3, Value::Bytes(message)) => status.message = text(message)?,
+                (4, Value::Bytes(reason)) => status.reason = text(reason)?,
+                (8, Value::Bytes(container)) => status
+                    .container_statuses
+                    .get_or_insert_default()
+                    .push(ContainerStatus::from_protobuf(container)?),
+                (10, Value::Bytes(container)) => status
+                    .init_container_statuses
+                    .get_or_insert_default()
+                    .push(ContainerStatus::from_protobuf(container)?),
                 _ => {}
             }
         }
         Ok(status)
+    }
+}
+
+impl<'a> ContainerStatus<'a> {
+    fn from_protobuf(message: &'a [u8]) -> Result<Self, Malformed> {
+        let mut status = Self {
+            name: Cow::Borrowed(""),
+            restart_count: 0,
+            state: None,
+            last_state: None,
+        };
+        for field in Fields::of(message) {
+            match field? {
+                (1, Value::Bytes(name)) => status.name = text(name)?,
+                (2, Value::Bytes(state)) => {
+                    status.state = Some(ContainerState::from_protobuf(state)?);
+                }
+                (3, Value::Bytes(state)) => {
+                    status.last_state = Some(ContainerState::from_protobuf(state)?);
+                }
+                (5, Value::Number(count)) => status.restart_count = count,
+                _ => {}
+            }
+        }
+        Ok(status)
+    }
+}
+
+impl<'a> ContainerState<'a> {
+    fn from_protobuf(message: &'a [u8]) -> Result<Self, Malformed> {
+        let mut state = Self::default();
+        for field in Fields::of(message) {
+            match field? {
+                (1, Value::Bytes(waiting)) => {
+                    state.waiting = Some(Waiting::from_protobuf(waiting)?)
+                }
+                (2, Value::Bytes(running)) => {
+                    state.running = Some(Running::from_protobuf(running)?)
+                }
+                (3, Value::Bytes(terminated)) => {
+                    state.terminated = Some(Terminated::from_protobuf(terminated)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(state)
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn from_protobuf(message: &'a [u8]) -> Result<Self, Malformed> {
+        let mut waiting = Self::default();
+        for field in Fields::of(message) {
+            match field? {
+                (1, Value::Bytes(reason)) => waiting.reason = text(reason)?,
+                (2, Value::Bytes(message)) => waiting.message = text(message)?,
+                _ => {}
+            }
+        }
+        Ok(waiting)
+    }
+}
+
+impl Running {
+    fn from_protobuf(message: &[u8]) -> Result<Self, Malformed> {
+        let mut running = Self::default();
+        for field in Fields::of(message) {
+            if let (1, Value::Bytes(time)) = field? {
+                running.started_at = timestamp(time)?;
+            }
+        }
+        Ok(running)
+    }
+}
+
+impl<'a> Terminated<'a> {
+    fn from_protobuf(message: &'a [u8]) -> Result<Self, Malformed> {
+        let mut terminated = Self::default();
+        for field in Fields::of(message) {
+            match field? {
+                (3, Value::Bytes(reason)) => terminated.reason = text(reason)?,
+                (4, Value::Bytes(message)) => terminated.message = text(message)?,
+                (6, Value::Bytes(time)) => terminated.finished_at = timestamp(time)?,
+                _ => {}
+            }
+        }
+        Ok(terminated)
     }
 }
 
@@ -200,12 +297,16 @@ impl<'a> Condition<'a> {
             kind: Cow::Borrowed(""),
             status: Cow::Borrowed(""),
             last_transition_time: None,
+            reason: Cow::Borrowed(""),
+            message: Cow::Borrowed(""),
         };
         for field in Fields::of(message) {
             match field? {
                 (1, Value::Bytes(kind)) => condition.kind = text(kind)?,
                 (2, Value::Bytes(status)) => condition.status = text(status)?,
                 (4, Value::Bytes(time)) => condition.last_transition_time = timestamp(time)?,
+                (5, Value::Bytes(reason)) => condition.reason = text(reason)?,
+                (6, Value::Bytes(message)) => condition.message = text(message)?,
                 _ => {}
             }
         }
@@ -286,10 +387,55 @@ pub(super) mod testing {
         let spec = all(spec, 20, &pod["spec"]["initContainers"], container);
         let status = text(Message::default(), 1, &pod["status"]["phase"]);
         let status = all(status, 2, &pod["status"]["conditions"], condition);
+        let status = text(status, 3, &pod["status"]["message"]);
+        let status = text(status, 4, &pod["status"]["reason"]);
+        let containers = &pod["status"]["containerStatuses"];
+        let status = all(status.bytes(5, "10.0.0.1"), 8, containers, container_status);
+        let containers = &pod["status"]["initContainerStatuses"];
+        let status = all(
+            status.bytes(9, "Burstable"),
+            10,
+            containers,
+            container_status,
+        );
         Message::default()
             .bytes(1, metadata(&pod["metadata"]).0)
             .bytes(2, spec.bytes(3, "Always").number(4, 30).0)
-            .bytes(3, status.bytes(3, "").bytes(4, "").0)
+            .bytes(3, status.0)
+    }
+
+    fn container_status(status: &Value) -> Message {
+        let mut message = text(Message::default(), 1, &status["name"]);
+        // The API writes both, set or not.
+        for (field, state) in [(2, &status["state"]), (3, &status["lastState"])] {
+            message = message.bytes(field, container_state(state).0);
+        }
+        message
+            .number(4, status["ready"].as_bool().unwrap_or(false).into())
+            .number(5, status["restartCount"].as_u64().unwrap_or(0))
+            .bytes(6, "image")
+    }
+
+    fn container_state(state: &Value) -> Message {
+        let mut message = Message::default();
+        let waiting = &state["waiting"];
+        if waiting.is_object() {
+            let waiting_message = text(Message::default(), 1, &waiting["reason"]);
+            message = message.bytes(1, text(waiting_message, 2, &waiting["message"]).0);
+        }
+        let running = &state["running"];
+        if running.is_object() {
+            message = message.bytes(2, time(Message::default(), 1, &running["startedAt"]).0);
+        }
+        let ended = &state["terminated"];
+        if ended.is_object() {
+            let ended_message = Message::default().number(1, 137).number(2, 0);
+            let ended_message = text(ended_message, 3, &ended["reason"]);
+            let ended_message = text(ended_message, 4, &ended["message"]);
+            let ended_message = time(ended_message, 5, &ended["startedAt"]);
+            message = message.bytes(3, time(ended_message, 6, &ended["finishedAt"]).0);
+        }
+        message
     }
 
     fn metadata(metadata: &Value) -> Message {
@@ -326,7 +472,9 @@ pub(super) mod testing {
     fn condition(condition: &Value) -> Message {
         let message = text(Message::default(), 1, &condition["type"]);
         let message = text(message, 2, &condition["status"]).bytes(3, "");
-        time(message, 4, &condition["lastTransitionTime"])
+        let message = time(message, 4, &condition["lastTransitionTime"]);
+        let message = text(message, 5, &condition["reason"]);
+        text(message, 6, &condition["message"])
     }
 
     fn all(mut to: Message, field: u64, list: &Value, each: fn(&Value) -> Message) -> Message {

@@ -6,6 +6,10 @@
     reason = "helpers of tests may fail a test as tests may"
 )]
 
+mod journal;
+mod lease;
+mod troubles;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
@@ -14,6 +18,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
+use jiff::Timestamp;
 use kube::client::Body;
 use rebalancer_core::model::{PodRef, PodUid, WorkloadRef};
 use rebalancer_core::ports::{
@@ -28,6 +33,8 @@ use tower::{BoxError, service_fn};
 #[derive(Clone)]
 enum Reply {
     Json(u16, Value),
+    /// With a header of that name and value.
+    With(&'static str, &'static str, u16, Value),
     Text(u16, &'static str),
     Never,
     Broken,
@@ -86,8 +93,13 @@ impl FakeApi {
                     head.uri,
                     String::from_utf8_lossy(&body)
                 );
+                let mut response = Response::builder();
                 let (code, body) = match api.reply(line.trim_end()) {
                     Reply::Json(code, body) => (code, body.to_string()),
+                    Reply::With(name, value, code, body) => {
+                        response = response.header(name, value);
+                        (code, body.to_string())
+                    }
                     Reply::Text(code, body) => (code, body.to_owned()),
                     Reply::Never => std::future::pending().await,
                     Reply::Broken => {
@@ -95,14 +107,11 @@ impl FakeApi {
                     }
                 };
                 let body = Full::from(body).map_err(|never: Infallible| match never {});
-                Ok::<_, BoxError>(Response::builder().status(code).body(body)?)
+                Ok::<_, BoxError>(response.status(code).body(body)?)
             }
         });
-        Connection {
-            client: kube::Client::new(service, "default"),
-            server: "https://fake".into(),
-            request_timeout: Duration::from_millis(300),
-        }
+        let client = kube::Client::new(service, "default");
+        Connection::new(client, "https://fake", Duration::from_millis(300))
     }
 
     fn actuator(&self, adjust: impl FnOnce(&mut Settings)) -> KubernetesActuator {
@@ -150,13 +159,21 @@ fn page(names: &[&str], next: &str) -> Reply {
     )
 }
 
-/// A Deployment with a ReplicaSet of its own, one of another's, and no autoscaler.
-fn shop() -> FakeApi {
-    let deployment = json!({
+fn deployment() -> Value {
+    json!({
         "metadata": {"name": "web", "uid": "d1", "generation": 2},
         "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}},
         "status": {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3},
-    });
+    })
+}
+
+/// A success at some instant of the server.
+fn at(date: &'static str, body: Value) -> Reply {
+    Reply::With("date", date, 200, body)
+}
+
+/// A Deployment with a ReplicaSet of its own, one of another's, and no autoscaler.
+fn shop() -> FakeApi {
     let set = |uid: &str, owner: &str| {
         json!({"metadata": {"uid": uid,
             "ownerReferences": [{"kind": "Deployment", "uid": owner, "controller": true}]}})
@@ -167,7 +184,7 @@ fn shop() -> FakeApi {
             "GET /apis/apps/v1/namespaces/shop/replicasets?",
             [Reply::Json(200, sets)],
         )
-        .on(DEPLOYMENT, [Reply::Json(200, deployment)])
+        .on(DEPLOYMENT, [Reply::Json(200, deployment())])
         .on(
             HPAS,
             [Reply::Json(200, json!({"metadata": {}, "items": null}))],
@@ -221,6 +238,100 @@ async fn a_workload_is_observed() {
         "{listing}"
     );
     assert!(listing.contains("limit=250"), "{listing}");
+}
+
+/// Whether two instants are the same but for the time that a test takes.
+fn about(one: Timestamp, other: Timestamp) -> bool {
+    one.duration_since(other).abs() < jiff::SignedDuration::from_secs(5)
+}
+
+#[tokio::test]
+async fn ages_are_by_the_clock_of_the_api_server() {
+    let api = shop().on(
+        DEPLOYMENT,
+        [at("Fri, 02 Jan 2026 03:10:00 GMT", deployment())],
+    );
+    let actuator = api.actuator(|_| {});
+    let seen = actuator.observe().await.unwrap();
+    assert!(about(
+        seen.taken_at,
+        "2026-01-02T03:10:00Z".parse().unwrap()
+    ));
+    let age = seen.pods[0].age_seconds.unwrap().get();
+    assert!((600.0..605.0).contains(&age), "{age}");
+}
+
+#[tokio::test]
+async fn without_a_date_the_local_clock_has_to_do() {
+    let seen = observe(&shop()).await.unwrap();
+    assert!(about(seen.taken_at, Timestamp::now()));
+}
+
+#[tokio::test]
+async fn a_restart_of_the_measured_container_is_seen() {
+    let mut restarted = pod("a", "rs1", true);
+    restarted["status"]["containerStatuses"] = json!([{"name": "web", "restartCount": 2,
+        "state": {"running": {"startedAt": "2026-01-02T03:09:00Z"}}}]);
+    let pods = json!({"metadata": {}, "items": [restarted, pod("b", "rs1", true)]});
+    let api = shop()
+        .on(
+            DEPLOYMENT,
+            [at("Fri, 02 Jan 2026 03:10:00 GMT", deployment())],
+        )
+        .on(PODS, [Reply::Json(200, pods)]);
+    let seen = observe(&api).await.unwrap();
+    let seconds = seen.pods[0].restarted_seconds.unwrap().get();
+    assert!((60.0..65.0).contains(&seconds), "{seconds}");
+    assert_eq!(seen.pods[1].restarted_seconds, None);
+}
+
+#[tokio::test]
+async fn the_last_rotation_is_read_from_the_workload() {
+    let rotation = json!({"time": "2026-01-02T03:00:00Z", "victims": ["a"], "imbalance_before": 2.0,
+        "imbalance_hoped": 1.25, "strategy": "rotate-outliers", "futile": 1});
+    let annotated = |text: &str| {
+        let mut deployment = deployment();
+        deployment["metadata"]["annotations"] = json!({"rebalancer.io/last-rotation": text});
+        shop().on(DEPLOYMENT, [Reply::Json(200, deployment)])
+    };
+    let seen = observe(&annotated(&rotation.to_string())).await.unwrap();
+    let read = seen.last_rotation.unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap(), rotation);
+    for text in ["", "yesterday", r#"{"time": "2026-01-02T03:00:00Z"}"#] {
+        let seen = observe(&annotated(text)).await.unwrap();
+        assert_eq!(seen.last_rotation, None);
+        assert_eq!(seen.pods.len(), 3);
+    }
+    assert_eq!(observe(&shop()).await.unwrap().last_rotation, None);
+}
+
+#[rstest]
+#[case::by_the_header(Reply::With("retry-after", "7", 429, json!({"kind": "Status", "message": "busy"})), 7)]
+#[case::by_the_details(
+    Reply::With("retry-after", "7", 429, json!({"kind": "Status", "message": "busy",
+        "details": {"retryAfterSeconds": 9}})),
+    9
+)]
+#[case::by_a_proxy(Reply::With("retry-after", "7", 429, json!("slow down")), 7)]
+#[tokio::test]
+async fn an_overloaded_server_is_no_budget(#[case] reply: Reply, #[case] seconds: u64) {
+    let api = shop().on("POST /api/v1/namespaces/shop/pods/a/eviction", [reply]);
+    let answer = api.actuator(|_| {}).evict(&web_a(), false).await;
+    let EvictionAnswer::Blocked {
+        message,
+        budget,
+        retry_after,
+    } = answer
+    else {
+        panic!("{answer:?}")
+    };
+    assert!(
+        message.contains("overloaded")
+            && message.contains("API priority and fairness, not a budget"),
+        "{message}"
+    );
+    assert_eq!(budget, None);
+    assert_eq!(retry_after, Some(Duration::from_secs(seconds)));
 }
 
 #[tokio::test]
@@ -630,11 +741,11 @@ async fn nobody_listening_means_that_nothing_was_sent() {
     config.default_retry = false;
     // kube sets up TLS even where the address needs none.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let connection = Connection {
-        client: kube::Client::try_from(config).unwrap(),
-        server: format!("http://127.0.0.1:{port}"),
-        request_timeout: Duration::from_secs(5),
-    };
+    let connection = Connection::new(
+        kube::Client::try_from(config).unwrap(),
+        format!("http://127.0.0.1:{port}"),
+        Duration::from_secs(5),
+    );
     let settings = Settings::new(WorkloadRef::default());
     let actuator = KubernetesActuator::new(connection, settings).unwrap();
     let answer = actuator.evict(&web_a(), false).await;

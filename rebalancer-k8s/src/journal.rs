@@ -1,0 +1,209 @@
+//! What was done, as Events for people and as an annotation for the next run.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use http::{Request, header};
+use rebalancer_core::history::Rotation;
+use rebalancer_core::model::WorkloadRef;
+use rebalancer_core::ports::{Journal, JournalEntry, PortError};
+use serde_json::{Value, json};
+
+use crate::api::{Api, METADATA};
+use crate::clock::MicroTime;
+use crate::error::{Attempt, K8sError};
+use crate::kind::WorkloadKind;
+use crate::workload::{self, LAST_ROTATION, Place, Workload};
+
+/// Who reports, by which alerts find our Events.
+const CONTROLLER: &str = "rebalancer.io/rebalancer";
+/// The longest note that the API takes, in bytes.
+const LONGEST_NOTE: usize = 1024;
+/// The longest name of a reporting instance, in bytes.
+const LONGEST_INSTANCE: usize = 128;
+
+/// The [`Journal`] of one workload, made by
+/// [`KubernetesActuator::journal`](crate::KubernetesActuator::journal).
+pub struct KubernetesJournal {
+    api: Api,
+    workload: WorkloadRef,
+    kind: WorkloadKind,
+    identity: String,
+    subject: Arc<Subject>,
+}
+
+/// The workload's object, as it was last read.
+#[derive(Default)]
+pub(crate) struct Subject(Mutex<Option<Known>>);
+
+#[derive(Clone)]
+struct Known {
+    uid: String,
+    place: Place,
+}
+
+impl Subject {
+    pub(crate) fn learn(&self, workload: &Workload) {
+        *self.lock() = Some(Known {
+            uid: workload.uid.clone(),
+            place: workload.place.clone(),
+        });
+    }
+
+    fn known(&self) -> Option<Known> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KubernetesJournal {
+    pub(crate) fn new(
+        api: Api,
+        workload: WorkloadRef,
+        kind: WorkloadKind,
+        identity: String,
+        subject: Arc<Subject>,
+    ) -> Self {
+        Self {
+            api,
+            workload,
+            kind,
+            identity,
+            subject,
+        }
+    }
+
+    /// The workload's object, read unless an observation has read it before.
+    async fn known(&self) -> Result<Known, K8sError> {
+        if let Some(known) = self.subject.known() {
+            return Ok(known);
+        }
+        let read = workload::read(&self.api, &self.workload, &self.kind).await?;
+        self.subject.learn(&read);
+        Ok(Known {
+            uid: read.uid,
+            place: read.place,
+        })
+    }
+
+    fn event(&self, entry: &JournalEntry, uid: &str) -> Value {
+        let WorkloadRef {
+            namespace, name, ..
+        } = &self.workload;
+        let workload = json!({
+            "apiVersion": self.kind.api_version(),
+            "kind": self.kind.kind(),
+            "namespace": namespace,
+            "name": name,
+            "uid": uid,
+        });
+        let mut event = json!({
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            // The server cuts it where it is too long.
+            "metadata": {"generateName": format!("{name}-"), "namespace": namespace},
+            "eventTime": MicroTime(self.api.of_local(entry.at)),
+            "type": if entry.warning { "Warning" } else { "Normal" },
+            "reason": entry.reason,
+            "action": "Rotate",
+            "note": cut(&entry.message, LONGEST_NOTE),
+            "reportingController": CONTROLLER,
+            "reportingInstance": cut(&self.identity, LONGEST_INSTANCE),
+        });
+        if let Some(pod) = &entry.pod {
+            event["metadata"]["generateName"] = json!(format!("{}-", pod.name));
+            event["action"] = json!("Evict");
+            event["regarding"] = json!({
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "namespace": namespace,
+                "name": pod.name,
+                "uid": pod.uid.0,
+            });
+            event["related"] = workload;
+        } else {
+            event["regarding"] = workload;
+        }
+        event
+    }
+
+    async fn send(
+        &self,
+        attempt: &Attempt,
+        request: Result<Request<Vec<u8>>, http::Error>,
+    ) -> Result<(), K8sError> {
+        match self.api.write(attempt, request).await? {
+            None => Ok(()),
+            Some(refusal) => Err(refusal.into_error(attempt, self.api.server())),
+        }
+    }
+
+    async fn post(&self, entry: &JournalEntry) -> Result<(), K8sError> {
+        let known = self.known().await?;
+        let namespace = &self.workload.namespace;
+        let attempt = Attempt::create("events.k8s.io", "events", namespace);
+        let path =
+            format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events?fieldManager=rebalancer");
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json")
+            .body(self.event(entry, &known.uid).to_string().into_bytes());
+        self.send(&attempt, request).await
+    }
+
+    async fn annotate(&self, rotation: &Rotation) -> Result<(), K8sError> {
+        let Place { resource, path } = self.known().await?.place;
+        let WorkloadRef {
+            namespace, name, ..
+        } = &self.workload;
+        let group = self.kind.group().to_owned();
+        let attempt = Attempt::on("patch", group, resource, namespace, name);
+        let text = serde_json::to_string(rotation)
+            .map_err(|error| self.api.bad_answer(&attempt, &error))?;
+        let patch = json!({"metadata": {"annotations": {LAST_ROTATION: text}}});
+        let request = Request::patch(format!("{path}?fieldManager=rebalancer"))
+            .header(header::CONTENT_TYPE, "application/merge-patch+json")
+            .header(header::ACCEPT, METADATA)
+            .body(patch.to_string().into_bytes());
+        self.send(&attempt, request).await
+    }
+}
+
+#[async_trait]
+impl Journal for KubernetesJournal {
+    async fn publish(&self, entry: &JournalEntry) -> Result<(), PortError> {
+        Ok(self.post(entry).await?)
+    }
+
+    async fn remember(&self, rotation: &Rotation) -> Result<(), PortError> {
+        Ok(self.annotate(rotation).await?)
+    }
+}
+
+/// The text in so many bytes at most, with a sign where something was cut off.
+fn cut(text: &str, longest: usize) -> String {
+    const SIGN: &str = "…";
+    if text.len() <= longest {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(longest - SIGN.len());
+    format!("{}{SIGN}", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("short", "short")]
+    #[case("eight by", "eight by")]
+    #[case("nine byte", "nine …")]
+    #[case("four é more", "four …")]
+    fn a_text_is_cut_between_letters(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(cut(text, 8), expected);
+    }
+}

@@ -1,0 +1,189 @@
+//! What the journal writes.
+
+use jiff::Timestamp;
+use rebalancer_core::Strategy;
+use rebalancer_core::history::Rotation;
+use rebalancer_core::ports::{Journal as _, JournalEntry, PodActuator as _, PortErrorKind};
+use rebalancer_k8s::KubernetesJournal;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{DEPLOYMENT, FakeApi, Reply, at, deployment, refusal, shop, web_a};
+
+const EVENTS: &str = "POST /apis/events.k8s.io/v1/namespaces/shop/events";
+const PATCH: &str = "PATCH /apis/apps/v1/namespaces/shop/deployments/web?";
+
+fn created() -> Reply {
+    Reply::Json(201, json!({"kind": "Event"}))
+}
+
+fn journal(api: &FakeApi) -> KubernetesJournal {
+    api.actuator(|_| {}).journal("host-1")
+}
+
+fn entry() -> JournalEntry {
+    JournalEntry {
+        pod: None,
+        reason: "Rotated",
+        message: "4 of 12 pods".into(),
+        warning: false,
+        at: Timestamp::now(),
+    }
+}
+
+fn rotation() -> Rotation {
+    Rotation {
+        time: "2026-01-02T03:00:00Z".parse().unwrap(),
+        victims: vec!["a".into()],
+        imbalance_before: 2.0,
+        imbalance_hoped: 1.25,
+        strategy: Strategy::RotateOutliers,
+        futile: 0,
+    }
+}
+
+fn body(api: &FakeApi, request: &str) -> Value {
+    let sent = api.seen(request);
+    assert_eq!(sent.len(), 1);
+    let (_, body) = sent[0].split_once('{').unwrap();
+    serde_json::from_str(&format!("{{{body}")).unwrap()
+}
+
+fn the_workload() -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "shop", "name": "web",
+        "uid": "d1"})
+}
+
+#[tokio::test]
+async fn an_event_is_about_the_workload() {
+    let api = shop()
+        .on(
+            DEPLOYMENT,
+            [at("Fri, 02 Jan 2026 03:10:00 GMT", deployment())],
+        )
+        .on(EVENTS, [created()]);
+    journal(&api).publish(&entry()).await.unwrap();
+    let mut event = body(&api, EVENTS);
+    let time = event["eventTime"].take();
+    let time = time.as_str().unwrap();
+    // The local clock's instant in that of the server, with the digits that the API wants.
+    assert!(
+        time.starts_with("2026-01-02T03:10:0") || time.starts_with("2026-01-02T03:09:5"),
+        "{time}"
+    );
+    assert_eq!(time.len(), 27);
+    assert_eq!(
+        event,
+        json!({
+            "apiVersion": "events.k8s.io/v1", "kind": "Event",
+            "metadata": {"generateName": "web-", "namespace": "shop"},
+            "eventTime": null, "type": "Normal", "reason": "Rotated", "action": "Rotate",
+            "note": "4 of 12 pods", "reportingController": "rebalancer.io/rebalancer",
+            "reportingInstance": "host-1", "regarding": the_workload(),
+        })
+    );
+}
+
+#[tokio::test]
+async fn an_event_is_about_a_pod() {
+    let api = shop().on(EVENTS, [created()]);
+    let entry = JournalEntry {
+        pod: Some(web_a()),
+        reason: "EvictionFailed",
+        message: "é".repeat(1000),
+        warning: true,
+        ..entry()
+    };
+    let actuator = api.actuator(|_| {});
+    actuator.observe().await.unwrap();
+    actuator
+        .journal("x".repeat(200))
+        .publish(&entry)
+        .await
+        .unwrap();
+    let event = body(&api, EVENTS);
+    assert_eq!(
+        event["regarding"],
+        json!({"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "a", "uid": "uid-a"})
+    );
+    assert_eq!(event["related"], the_workload());
+    assert_eq!(event["metadata"]["generateName"], "a-");
+    assert_eq!(
+        (&event["type"], &event["action"]),
+        (&json!("Warning"), &json!("Evict"))
+    );
+    let note = event["note"].as_str().unwrap();
+    assert!(note.len() <= 1024 && note.ends_with("é…"), "{}", note.len());
+    assert!(event["reportingInstance"].as_str().unwrap().len() <= 128);
+    // The observation has read the workload.
+    assert_eq!(api.seen(DEPLOYMENT).len(), 1);
+}
+
+#[tokio::test]
+async fn a_rotation_is_kept_on_the_workload() {
+    let api = shop().on(PATCH, [Reply::Json(200, deployment())]);
+    journal(&api).remember(&rotation()).await.unwrap();
+    let patch = body(&api, PATCH);
+    let text = patch["metadata"]["annotations"]["rebalancer.io/last-rotation"]
+        .as_str()
+        .unwrap();
+    assert_eq!(serde_json::from_str::<Rotation>(text).unwrap(), rotation());
+    // Nothing else of it is touched.
+    assert_eq!(
+        patch,
+        json!({"metadata": {"annotations": {"rebalancer.io/last-rotation": text}}})
+    );
+
+    let mut annotated = deployment();
+    annotated["metadata"]["annotations"] = patch["metadata"]["annotations"].clone();
+    let api = shop().on(DEPLOYMENT, [Reply::Json(200, annotated)]);
+    let seen = api.actuator(|_| {}).observe().await.unwrap();
+    assert_eq!(seen.last_rotation, Some(rotation()));
+}
+
+#[tokio::test]
+async fn something_else_is_written_about_under_its_own_name() {
+    let resources = json!({"kind": "APIResourceList", "resources": [
+        {"name": "rollouts", "kind": "Rollout"}, {"name": "rollouts/scale", "kind": "Scale"}]});
+    let rollout = json!({"metadata": {"uid": "r1"}});
+    let scale = json!({"kind": "Scale", "status": {"selector": "app=web"}});
+    let base = "/apis/argoproj.io/v1alpha1";
+    let of = format!("{base}/namespaces/shop/rollouts/web");
+    let api = shop()
+        .on(&format!("GET {base}"), [Reply::Json(200, resources)])
+        .on(&format!("GET {of}"), [Reply::Json(200, rollout)])
+        .on(&format!("GET {of}/scale"), [Reply::Json(200, scale)])
+        .on(&format!("PATCH {of}?"), [Reply::Json(200, json!({}))])
+        .on(EVENTS, [created()]);
+    let journal = api
+        .actuator(|settings| settings.workload.kind = "Rollout.v1alpha1.argoproj.io".into())
+        .journal("host-1");
+    journal.remember(&rotation()).await.unwrap();
+    journal.publish(&entry()).await.unwrap();
+    assert_eq!(
+        body(&api, EVENTS)["regarding"],
+        json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "namespace": "shop",
+            "name": "web", "uid": "r1"})
+    );
+}
+
+#[rstest]
+#[case(refusal(403, "Forbidden", "no"), PortErrorKind::Forbidden)]
+#[case(refusal(422, "Invalid", "note: too long"), PortErrorKind::Rejected)]
+#[case(Reply::Broken, PortErrorKind::Unreachable)]
+#[tokio::test]
+async fn what_could_not_be_written_is_told(#[case] reply: Reply, #[case] kind: PortErrorKind) {
+    let api = shop().on(EVENTS, [reply.clone()]).on(PATCH, [reply]);
+    let journal = journal(&api);
+    let event = journal.publish(&entry()).await.unwrap_err();
+    let memory = journal.remember(&rotation()).await.unwrap_err();
+    assert_eq!((event.kind, memory.kind), (kind, kind));
+    if kind == PortErrorKind::Forbidden {
+        let grant = "grant verb `create` on `events` in API group `\"events.k8s.io\"`";
+        assert!(event.message.contains(grant), "{}", event.message);
+        let grant = "grant verb `patch` on `deployments` in API group `\"apps\"`";
+        assert!(memory.message.contains(grant), "{}", memory.message);
+    }
+    // Each was sent once.
+    assert_eq!((api.seen(EVENTS).len(), api.seen(PATCH).len()), (1, 1));
+}

@@ -1,0 +1,359 @@
+//! The lease, whoever else wants it.
+
+use rebalancer_core::lease::LeaseHolder;
+use rebalancer_core::ports::{LeaseState, PortErrorKind, RunLease as _};
+use rebalancer_k8s::KubernetesLease;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{FakeApi, Reply, refusal, shop};
+
+const GET: &str =
+    "GET /apis/coordination.k8s.io/v1/namespaces/shop/leases/rebalancer-deployment-web";
+const POST: &str = "POST /apis/coordination.k8s.io/v1/namespaces/shop/leases?";
+const PUT: &str =
+    "PUT /apis/coordination.k8s.io/v1/namespaces/shop/leases/rebalancer-deployment-web?";
+const NOW: &str = "Fri, 02 Jan 2026 03:10:00 GMT";
+
+/// A Lease of which somebody set a label, last renewed at that time of the day.
+fn lease(holder: &str, renewed: &str, version: &str) -> Value {
+    json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "rebalancer-deployment-web", "namespace": "shop", "uid": "l1",
+            "resourceVersion": version, "labels": {"team": "ours"}},
+        "spec": {"holderIdentity": holder, "leaseDurationSeconds": 90, "leaseTransitions": 3,
+            "acquireTime": "2026-01-02T03:00:00.000000Z",
+            "renewTime": format!("2026-01-02T{renewed}.000000Z")},
+    })
+}
+
+fn found(holder: &str, renewed: &str, version: &str) -> Reply {
+    Reply::With("date", NOW, 200, lease(holder, renewed, version))
+}
+
+fn absent() -> Reply {
+    let status =
+        json!({"kind": "Status", "message": "leases \"rebalancer-deployment-web\" not found"});
+    Reply::With("date", NOW, 404, status)
+}
+
+fn conflict(reason: &str) -> Reply {
+    refusal(409, reason, "somebody was faster")
+}
+
+fn written(version: &str) -> Reply {
+    Reply::Json(201, lease("me", "03:10:00", version))
+}
+
+fn mine(api: &FakeApi) -> KubernetesLease {
+    api.actuator(|_| {}).lease("me")
+}
+
+fn held_by(identity: &str, seconds: std::ops::Range<f64>, state: &LeaseState) {
+    let LeaseState::HeldBy(LeaseHolder {
+        identity: found,
+        expires_seconds,
+    }) = state
+    else {
+        panic!("{state:?}")
+    };
+    assert_eq!(found, identity);
+    assert!(seconds.contains(&expires_seconds.get()), "{state:?}");
+}
+
+/// The body of the request that was sent as the `index`th of its kind.
+fn body(api: &FakeApi, request: &str, index: usize) -> Value {
+    let sent = api.seen(request);
+    let (_, body) = sent[index].split_once('{').unwrap();
+    serde_json::from_str(&format!("{{{body}")).unwrap()
+}
+
+/// A lease that was taken where there was none, as version 1.
+async fn held(api: &FakeApi) -> KubernetesLease {
+    let lease = mine(api);
+    assert_eq!(lease.acquire().await.unwrap(), LeaseState::Held);
+    lease
+}
+
+#[tokio::test]
+async fn the_first_run_makes_the_lease() {
+    let api = shop().on(GET, [absent()]).on(POST, [written("1")]);
+    let lease = held(&api).await;
+    assert_eq!(lease.name(), "rebalancer-deployment-web");
+    let made = body(&api, "POST", 0);
+    let renewed = made["spec"]["renewTime"].as_str().unwrap().to_owned();
+    // By the server's clock, in the form that the API wants.
+    assert!(
+        renewed.starts_with("2026-01-02T03:10:0") && renewed.len() == 27,
+        "{renewed}"
+    );
+    assert_eq!(
+        made,
+        json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": "rebalancer-deployment-web", "namespace": "shop",
+                "labels": {"app.kubernetes.io/managed-by": "rebalancer"},
+                "annotations": {"rebalancer.io/workload": "Deployment shop/web"}},
+            "spec": {"holderIdentity": "me", "leaseDurationSeconds": 90, "leaseTransitions": 0,
+                "acquireTime": renewed, "renewTime": renewed},
+        })
+    );
+}
+
+#[tokio::test]
+async fn whoever_makes_it_second_learns_of_the_first() {
+    let api = shop()
+        .on(GET, [absent(), found("you", "03:09:59", "1")])
+        .on(POST, [conflict("AlreadyExists")]);
+    let state = mine(&api).acquire().await.unwrap();
+    held_by("you", 80.0..90.0, &state);
+    assert_eq!(api.seen(POST).len(), 1);
+    assert!(api.seen("PUT").is_empty());
+}
+
+#[tokio::test]
+async fn a_lease_of_another_run_is_left_alone() {
+    let api = shop().on(GET, [found("you", "03:09:30", "7")]);
+    let state = mine(&api).acquire().await.unwrap();
+    held_by("you", 55.0..60.1, &state);
+    assert_eq!(api.seen("leases").len(), 1);
+}
+
+#[rstest]
+#[case::that_ended("you", "03:08:29")]
+#[case::that_was_given_back("", "03:09:59")]
+#[tokio::test]
+async fn a_lease_is_taken_over(#[case] holder: &str, #[case] renewed: &str) {
+    let api = shop()
+        .on(GET, [found(holder, renewed, "7")])
+        .on(PUT, [written("8")]);
+    held(&api).await;
+    let put = body(&api, "PUT", 0);
+    assert_eq!(put["metadata"], lease("", "00:00:00", "7")["metadata"]);
+    assert_eq!(put["spec"]["holderIdentity"], "me");
+    assert_eq!(put["spec"]["leaseTransitions"], 4);
+    assert_eq!(put["spec"]["leaseDurationSeconds"], 90);
+    assert_eq!(put["spec"]["acquireTime"], put["spec"]["renewTime"]);
+}
+
+#[tokio::test]
+async fn of_two_who_take_it_over_one_does() {
+    let api = shop()
+        .on(
+            GET,
+            [
+                found("dead", "03:00:00", "7"),
+                found("you", "03:10:00", "8"),
+            ],
+        )
+        .on(PUT, [conflict("Conflict")]);
+    let state = mine(&api).acquire().await.unwrap();
+    held_by("you", 85.0..90.1, &state);
+    assert_eq!(api.seen("PUT").len(), 1);
+}
+
+#[tokio::test]
+async fn a_race_that_nobody_wins_ends() {
+    let api = shop()
+        .on(GET, [found("dead", "03:00:00", "7")])
+        .on(PUT, [conflict("Conflict")]);
+    let error = mine(&api).acquire().await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::Rejected);
+    assert_eq!(api.seen("PUT").len(), 3);
+}
+
+#[rstest]
+#[case::lost(Reply::Broken, PortErrorKind::Unreachable)]
+#[case::never(Reply::Never, PortErrorKind::Timeout)]
+#[tokio::test]
+async fn a_lost_answer_is_no_lease_until_it_is_asked_for_again(
+    #[case] lost: Reply,
+    #[case] kind: PortErrorKind,
+) {
+    let api = shop()
+        .on(GET, [absent(), found("me", "03:10:00", "1")])
+        .on(POST, [lost])
+        .on(PUT, [written("2")]);
+    let lease = mine(&api);
+    assert_eq!(lease.acquire().await.unwrap_err().kind, kind);
+    assert_eq!(lease.acquire().await.unwrap(), LeaseState::Held);
+    assert_eq!(body(&api, "PUT", 0)["spec"]["leaseTransitions"], 3);
+}
+
+#[tokio::test]
+async fn it_is_renewed_from_one_version_to_the_next() {
+    let api = shop()
+        .on(GET, [absent()])
+        .on(POST, [written("1")])
+        .on(PUT, [written("2"), written("3")]);
+    let lease = held(&api).await;
+    assert_eq!(lease.renew().await.unwrap(), LeaseState::Held);
+    assert_eq!(lease.renew().await.unwrap(), LeaseState::Held);
+    assert_eq!(body(&api, "PUT", 0)["metadata"]["resourceVersion"], "1");
+    assert_eq!(body(&api, "PUT", 1)["metadata"]["resourceVersion"], "2");
+    assert_eq!(body(&api, "PUT", 1)["spec"]["leaseTransitions"], 3);
+    assert_eq!(api.seen(GET).len(), 1);
+}
+
+#[tokio::test]
+async fn a_renewal_whose_answer_was_lost_is_made_good() {
+    let api = shop()
+        .on(GET, [absent(), found("me", "03:10:00", "2")])
+        .on(POST, [written("1")])
+        .on(PUT, [Reply::Broken, conflict("Conflict"), written("3")]);
+    let lease = held(&api).await;
+    let error = lease.renew().await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::Unreachable);
+    assert_eq!(lease.renew().await.unwrap(), LeaseState::Held);
+    let versions: Vec<Value> = (0..3)
+        .map(|index| body(&api, "PUT", index)["metadata"]["resourceVersion"].clone())
+        .collect();
+    assert_eq!(versions, ["1", "1", "2"]);
+}
+
+#[rstest]
+#[case::by_one_who_holds_it(found("you", "03:10:00", "5"), "you", 85.0)]
+#[case::by_one_who_held_it_too_long(found("you", "03:00:00", "5"), "you", 0.0)]
+#[case::by_one_who_is_done(found("", "03:10:00", "5"), "another run, which has ended since", 0.0)]
+#[tokio::test]
+async fn a_lease_that_was_taken_over_is_lost(
+    #[case] now: Reply,
+    #[case] holder: &str,
+    #[case] at_least: f64,
+) {
+    let api = shop()
+        .on(GET, [absent(), now])
+        .on(POST, [written("1")])
+        .on(PUT, [conflict("Conflict")]);
+    let lease = held(&api).await;
+    let state = lease.renew().await.unwrap();
+    held_by(holder, at_least..at_least + 5.1, &state);
+    // It stays lost.
+    let error = lease.renew().await.unwrap_err();
+    assert!(
+        error.message.contains("does not hold the lease"),
+        "{}",
+        error.message
+    );
+    lease.release().await.unwrap();
+    assert_eq!(api.seen("PUT").len(), 1);
+}
+
+#[tokio::test]
+async fn a_lease_that_was_removed_is_made_again_unless_another_run_did() {
+    let gone = || {
+        refusal(
+            404,
+            "NotFound",
+            "leases \"rebalancer-deployment-web\" not found",
+        )
+    };
+    let api = shop()
+        .on(GET, [absent()])
+        .on(POST, [written("1"), written("9")])
+        .on(PUT, [gone(), written("10")]);
+    let lease = held(&api).await;
+    assert_eq!(lease.renew().await.unwrap(), LeaseState::Held);
+    assert_eq!(lease.renew().await.unwrap(), LeaseState::Held);
+    assert_eq!(body(&api, "PUT", 1)["metadata"]["resourceVersion"], "9");
+
+    let api = shop()
+        .on(GET, [absent(), absent(), found("you", "03:10:00", "9")])
+        .on(POST, [written("1"), conflict("AlreadyExists")])
+        .on(PUT, [gone()]);
+    let state = held(&api).await.renew().await.unwrap();
+    held_by("you", 85.0..90.1, &state);
+}
+
+#[tokio::test]
+async fn it_is_given_back() {
+    let api = shop()
+        .on(GET, [absent()])
+        .on(POST, [written("1")])
+        .on(PUT, [written("2")]);
+    let lease = held(&api).await;
+    lease.release().await.unwrap();
+    let put = body(&api, "PUT", 0);
+    assert_eq!(put["spec"]["holderIdentity"], "");
+    assert_eq!(put["spec"]["leaseDurationSeconds"], 1);
+    assert_eq!(put["metadata"]["resourceVersion"], "1");
+    // Once is enough.
+    lease.release().await.unwrap();
+    assert_eq!(api.seen("PUT").len(), 1);
+    assert!(lease.renew().await.is_err());
+}
+
+#[rstest]
+#[case::taken_over(conflict("Conflict"), found("you", "03:10:00", "5"), 1)]
+#[case::removed(absent(), absent(), 1)]
+// A renewal whose answer was lost.
+#[case::ours_still(conflict("Conflict"), found("me", "03:10:00", "5"), 2)]
+#[tokio::test]
+async fn only_what_is_ours_is_given_back(
+    #[case] refused: Reply,
+    #[case] now: Reply,
+    #[case] writes: usize,
+) {
+    let api = shop()
+        .on(GET, [absent(), now])
+        .on(POST, [written("1")])
+        .on(PUT, [refused, written("6")]);
+    held(&api).await.release().await.unwrap();
+    assert_eq!(api.seen("PUT").len(), writes);
+}
+
+#[tokio::test]
+async fn what_was_never_held_is_not_given_back() {
+    let api = shop();
+    mine(&api).release().await.unwrap();
+    assert!(api.seen("leases").is_empty());
+}
+
+#[rstest]
+#[case("get", refusal(403, "Forbidden", "no"), written("1"), written("2"))]
+#[case("create", absent(), refusal(403, "Forbidden", "no"), written("2"))]
+#[case(
+    "update",
+    found("", "03:00:00", "1"),
+    written("1"),
+    refusal(403, "Forbidden", "no")
+)]
+#[tokio::test]
+async fn a_missing_right_is_named_and_how_to_do_without(
+    #[case] verb: &str,
+    #[case] get: Reply,
+    #[case] post: Reply,
+    #[case] put: Reply,
+) {
+    let api = shop().on(GET, [get]).on(POST, [post]).on(PUT, [put]);
+    let error = mine(&api).acquire().await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::Forbidden);
+    let words = format!(
+        "grant verb `{verb}` on `leases` in API group `\"coordination.k8s.io\"` to this account (the \
+         Role in deploy/ has every rule), or set ONE_AT_A_TIME=false, which does without"
+    );
+    assert!(error.message.contains(&words), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_namespace_that_does_not_exist_is_named() {
+    let api = shop().on(GET, [absent()]).on(
+        POST,
+        [refusal(404, "NotFound", "namespaces \"shop\" not found")],
+    );
+    let error = mine(&api).acquire().await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::NotFound);
+    let words = "the namespace itself does not exist; check KUBE_NAMESPACE";
+    assert!(error.message.contains(words), "{}", error.message);
+}
+
+#[rstest]
+#[case(refusal(500, "InternalError", "boom"), PortErrorKind::Server)]
+#[case(Reply::Text(200, "<html>"), PortErrorKind::BadAnswer)]
+#[case(Reply::Json(200, json!({"kind": "Lease"})), PortErrorKind::BadAnswer)]
+#[tokio::test]
+async fn trouble_is_no_lease(#[case] reply: Reply, #[case] kind: PortErrorKind) {
+    let api = shop().on(GET, [reply]);
+    assert_eq!(mine(&api).acquire().await.unwrap_err().kind, kind);
+    assert!(api.seen("POST").is_empty());
+}

@@ -1,0 +1,57 @@
+//! Pods that do not come up.
+
+use rebalancer_core::ports::PodActuator as _;
+use serde_json::{Value, json};
+
+use super::{PODS, Reply, pod, shop};
+
+fn broken(name: &str, owner: &str, status: Value) -> Value {
+    let mut pod = pod(name, owner, false);
+    pod["status"] = status;
+    pod
+}
+
+#[tokio::test]
+async fn the_pods_of_a_workload_that_do_not_come_up_are_named() {
+    let crash = || {
+        json!({"phase": "Running", "containerStatuses": [{"name": "web", "restartCount": 4,
+            "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
+            "lastState": {"terminated": {"reason": "OOMKilled"}}}]})
+    };
+    let items = json!({"metadata": {}, "items": [
+        pod("a", "rs1", true),
+        broken("b", "rs1", crash()),
+        // Another workload's, and one that is only not ready yet.
+        broken("c", "rs2", crash()),
+        pod("d", "rs1", false),
+        broken("e", "rs1", json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"})),
+    ]});
+    let api = shop().on(PODS, [Reply::Json(200, items)]);
+    let state = api.actuator(|_| {}).read_workload(9).await.unwrap();
+    let troubles: Vec<_> = state
+        .troubles
+        .iter()
+        .map(|trouble| {
+            let name = trouble.pod.name.as_str();
+            (
+                name,
+                trouble.reason.as_str(),
+                trouble.message.as_str(),
+                trouble.lasting,
+            )
+        })
+        .collect();
+    assert_eq!(
+        troubles,
+        [
+            (
+                "b",
+                "CrashLoopBackOff",
+                "container web: back-off 40s; it last ended with OOMKilled",
+                true
+            ),
+            ("e", "Evicted", "low on memory", false),
+        ]
+    );
+    assert_eq!(state.ready, 1);
+}
