@@ -296,7 +296,7 @@ pub struct JournalEntry {
     pub message: String,
     /// It is not as it should be.
     pub warning: bool,
-    /// When.
+    /// When, by the clock of the cluster.
     pub at: Timestamp,
 }
 

@@ -142,11 +142,6 @@ impl Api {
         self.connection.now()
     }
 
-    /// The API server's instant for one of the local clock.
-    pub(crate) fn of_local(&self, local: Timestamp) -> Timestamp {
-        self.connection.clock().of_local(local)
-    }
-
     /// Gets one object.
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,

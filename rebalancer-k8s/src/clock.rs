@@ -85,16 +85,6 @@ impl ServerClock {
         let newest = *self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         newest.map_or_else(Timestamp::now, |reading| reading.after(Instant::now()))
     }
-
-    /// The server's instant for one of the local clock, of a moment ago.
-    pub(crate) fn of_local(&self, local: Timestamp) -> Timestamp {
-        let ahead = self.now().duration_since(Timestamp::now());
-        // Within a second, which is as much as a `Date` tells, they are the same.
-        if ahead.abs() <= SignedDuration::from_secs(1) {
-            return local;
-        }
-        local.checked_add(ahead).unwrap_or(local)
-    }
 }
 
 /// An instant in the form of the API's `MicroTime`, which wants exactly six digits.
@@ -132,11 +122,6 @@ mod tests {
         let date: Timestamp = "2026-01-02T03:10:00Z".parse().unwrap();
         assert!(apart(clock.now(), date) < 5.0, "{}", clock.now());
         assert!(clock.now() >= date);
-        let then = Timestamp::now()
-            .checked_sub(SignedDuration::from_secs(60))
-            .unwrap();
-        let minute_ago = date.checked_sub(SignedDuration::from_secs(60)).unwrap();
-        assert!(apart(clock.of_local(then), minute_ago) < 5.0);
     }
 
     #[rstest]
@@ -146,8 +131,6 @@ mod tests {
     fn without_a_date_it_is_the_local_time(#[case] date: &'static str) {
         let clock = learnt(date);
         assert!(apart(clock.now(), Timestamp::now()) < 5.0);
-        let now = Timestamp::now();
-        assert_eq!(clock.of_local(now), now);
     }
 
     #[test]

@@ -206,13 +206,12 @@ fn blocked(refusal: Refusal) -> EvictionAnswer {
             },
             retry_after,
         },
-        None => EvictionAnswer::Blocked {
+        None => EvictionAnswer::Throttled {
             message: format!(
                 "the API server is overloaded and is throttling us (API priority and fairness, not a \
                  budget): {}",
                 refusal.message
             ),
-            budget: None,
             retry_after,
         },
     }
@@ -365,13 +364,14 @@ mod tests {
             json!({"kind": "Status", "message": "too many requests, please try again later",
                    "reason": "TooManyRequests", "details": {"retryAfterSeconds": 1}}),
         );
-        let EvictionAnswer::Blocked {
-            budget, message, ..
+        let EvictionAnswer::Throttled {
+            message,
+            retry_after,
         } = answer
         else {
             panic!("{answer:?}")
         };
-        assert_eq!(budget, None);
+        assert_eq!(retry_after, Some(Duration::from_secs(1)));
         assert!(message.contains("throttling"), "{message}");
     }
 

@@ -105,7 +105,7 @@ impl KubernetesJournal {
             "kind": "Event",
             // The server cuts it where it is too long.
             "metadata": {"generateName": format!("{name}-"), "namespace": namespace},
-            "eventTime": MicroTime(self.api.of_local(entry.at)),
+            "eventTime": MicroTime(entry.at),
             "type": if entry.warning { "Warning" } else { "Normal" },
             "reason": entry.reason,
             "action": "Rotate",

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use rebalancer_core::execution::PodOutcome;
 use rebalancer_core::policy::Policy;
-use rebalancer_core::ports::{Clock as _, PortError};
+use rebalancer_core::ports::{Clock as _, PortError, RunLease};
 use rebalancer_core::report::{Report, SCHEMA, WorkloadReport};
 use rebalancer_core::snapshot::AssembleSettings;
 use rebalancer_k8s::{ConnectSettings, KubernetesActuator};
@@ -55,11 +55,17 @@ pub(crate) async fn run(
     // From here on a signal ends the run in order; until here it simply ends the process, also
     // while a credential plugin of the kubeconfig hangs.
     let mut stop = signals::listen(settings.run_timeout).map_err(CliError::Runtime)?;
+    let identity = identity(started);
     let mut ports = Vec::new();
     for (workload, source) in sources {
         let kubernetes = workload.kubernetes.clone();
         let actuator = KubernetesActuator::new(connection.clone(), kubernetes);
-        ports.push((workload, source, actuator.map_err(PortError::from)?));
+        let actuator = actuator.map_err(PortError::from)?;
+        let lease = workload
+            .one_at_a_time
+            .then(|| actuator.lease(identity.clone()));
+        let journal = actuator.journal(identity.clone());
+        ports.push((workload, source, actuator, lease, journal));
     }
     info!(
         workloads = settings.workloads.len(),
@@ -70,13 +76,13 @@ pub(crate) async fn run(
 
     let mut workloads = Vec::new();
     let mut snapshots = String::new();
-    for (workload, metrics, actuator) in &ports {
+    for (workload, metrics, actuator, lease, journal) in &ports {
         let ports = Ports {
             metrics,
             actuator,
             clock: &clock,
-            lease: None,
-            journal: None,
+            lease: lease.as_ref().map(|lease| lease as &dyn RunLease),
+            journal: Some(journal),
         };
         let assemble = AssembleSettings {
             workload: workload.workload().clone(),
@@ -118,6 +124,20 @@ pub(crate) async fn run(
         "run finished"
     );
     Ok(exit)
+}
+
+/// Who this run is, for others who want to act: the host, which in a pod is the pod's name, and what
+/// tells it from any other run there.
+fn identity(started: Timestamp) -> String {
+    let host = std::env::var("HOSTNAME")
+        .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"))
+        .unwrap_or_default();
+    let host = match host.trim() {
+        "" => "unknown-host",
+        host => host,
+    };
+    let (process, instant) = (std::process::id(), started.as_millisecond());
+    format!("{host}_{process}_{instant}")
 }
 
 /// How many pods may still be evicted. What may have been evicted counts as well.

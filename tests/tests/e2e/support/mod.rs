@@ -59,10 +59,13 @@ pub(crate) const READ_RULES: &str = "[{apiGroups: [''], resources: [pods], verbs
      {apiGroups: [apps], resources: [replicasets], verbs: [list]}, \
      {apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [list]}]";
 
-/// The same, and to evict.
+/// The same, and to evict one run at a time; not to tell or remember what was done.
 pub(crate) fn evict_rules() -> String {
     let read = READ_RULES.trim_end_matches(']');
-    format!("{read}, {{apiGroups: [''], resources: [pods/eviction], verbs: [create]}}]")
+    format!(
+        "{read}, {{apiGroups: [''], resources: [pods/eviction], verbs: [create]}}, \
+         {{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}}]"
+    )
 }
 
 /// Runs the program, with its report as JSON, and reads what it left.
