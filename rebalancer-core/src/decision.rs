@@ -98,8 +98,16 @@ pub enum HoldReason {
     MetricsPartial,
     /// The metrics count pods more than once.
     PodsMeasuredTwice,
+    /// The clocks of the metrics server and of the cluster are apart.
+    ClocksApart,
+    /// The metrics measure pods, and none of them is the workload's.
+    MetricsOfOtherPods,
     /// Too few of the ready pods have a load to trust.
     InsufficientCoverage,
+    /// Every load is exactly zero.
+    LoadsAllZero,
+    /// A load is beyond what a pod can spend.
+    ImplausibleLoad,
     /// No pod may be a victim.
     NoEligiblePods,
     /// There is no target, or several.
@@ -129,7 +137,11 @@ impl HoldReason {
             Self::NoReadyPods => "no_ready_pods",
             Self::MetricsPartial => "metrics_partial",
             Self::PodsMeasuredTwice => "pods_measured_twice",
+            Self::ClocksApart => "clocks_apart",
+            Self::MetricsOfOtherPods => "metrics_of_other_pods",
             Self::InsufficientCoverage => "insufficient_coverage",
+            Self::LoadsAllZero => "loads_all_zero",
+            Self::ImplausibleLoad => "implausible_load",
             Self::NoEligiblePods => "no_eligible_pods",
             Self::TargetUnknown => "target_unknown",
             Self::WithinTolerance => "within_tolerance",
@@ -146,7 +158,11 @@ impl HoldReason {
             Self::MetricsPartial
             | Self::PodsMeasuredTwice
             | Self::NoPodsFound
+            | Self::ClocksApart
+            | Self::MetricsOfOtherPods
             | Self::InsufficientCoverage
+            | Self::LoadsAllZero
+            | Self::ImplausibleLoad
             | Self::TargetUnknown => true,
             Self::AnotherRun
             | Self::Frozen
@@ -182,6 +198,10 @@ impl HoldReason {
             Finding::Coverage {
                 percent: Some(_), ..
             } => Self::InsufficientCoverage,
+            Finding::ClocksAgree(_) => Self::ClocksApart,
+            Finding::MeasuredPodsExist(_) => Self::MetricsOfOtherPods,
+            Finding::LoadsNotAllZero(_) => Self::LoadsAllZero,
+            Finding::LoadPlausible(_) => Self::ImplausibleLoad,
             Finding::EligiblePods { .. } => Self::NoEligiblePods,
             Finding::Target { .. } => Self::TargetUnknown,
             Finding::MinimumReady { .. } => Self::MinimumPods,
@@ -304,8 +324,14 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         checks::cooldown(snapshot, policy),
         checks::pods_found(snapshot),
         checks::metrics_complete(snapshot),
+        // Clocks that are apart make fresh samples look stale, and double pods look hot: what
+        // explains more comes first.
+        checks::clocks_agree(snapshot),
         checks::measured_once(snapshot),
+        checks::measured_pods_exist(snapshot, policy),
         checks::coverage(snapshot, policy),
+        checks::loads_not_all_zero(snapshot, policy),
+        checks::load_plausible(snapshot),
         checks::eligibility(reasons.iter().map(Vec::as_slice)),
         checks::target(&target),
         checks::last_rotation(snapshot, distribution.imbalance, would_rotate, policy),

@@ -43,7 +43,7 @@ use crate::model::{
     PodPhase, PodUid, Rollout, SampleFault, Seconds, Tolerance, TopK, WorkloadRef,
 };
 use crate::policy::{ExecutionPolicy, Policy, Strategy as Rule};
-use crate::snapshot::{Snapshot, SnapshotData};
+use crate::snapshot::{Snapshot, SnapshotData, Strangers};
 
 /// The most pods in a generated workload.
 const MOST_PODS: usize = 14;
@@ -103,6 +103,8 @@ enum Trait {
     OptedOut,
     Age(Seconds),
     ReadySince(Seconds),
+    RestartedSince(Seconds),
+    WindowNotCovered,
     NoRequest,
     OtherRequests(Load),
 }
@@ -122,6 +124,8 @@ impl Trait {
             Self::OptedOut => pod.opted_out = Some("rebalancer.io/skip: true".into()),
             Self::Age(age) => pod.age_seconds = Some(age),
             Self::ReadySince(since) => pod.ready_seconds = Some(since),
+            Self::RestartedSince(since) => pod.restarted_seconds = Some(since),
+            Self::WindowNotCovered => pod.window_covered = false,
             Self::NoRequest => pod.request = None,
             Self::OtherRequests(requests) => pod.other_requests = requests,
         }
@@ -154,6 +158,8 @@ fn traits() -> impl Strategy<Value = Trait> {
         1 => Just(Trait::OptedOut),
         2 => seconds().prop_map(Trait::Age),
         2 => seconds().prop_map(Trait::ReadySince),
+        1 => seconds().prop_map(Trait::RestartedSince),
+        1 => Just(Trait::WindowNotCovered),
         1 => Just(Trait::NoRequest),
         1 => loads().prop_map(Trait::OtherRequests),
     ]
@@ -183,7 +189,8 @@ fn healthy_pods(
 }
 
 /// Pods of every kind: most are healthy and measured; others are not measured, stale, young, not
-/// ready, terminating, somebody else's, opted out, not evictable or measured twice.
+/// ready, terminating, somebody else's, opted out, not evictable, measured twice, restarted or not
+/// measured for all of the window.
 pub fn pods() -> impl Strategy<Value = Vec<Pod>> {
     (
         healthy_pods(0..=MOST_PODS, loads()),
@@ -202,6 +209,65 @@ pub fn pods() -> impl Strategy<Value = Vec<Pod>> {
             }
             pods
         })
+}
+
+/// A way in which the metrics of all pods lie at once.
+#[derive(Debug, Clone, Copy)]
+enum Lie {
+    None,
+    /// No pod is measured.
+    Nothing,
+    /// The counters stand still.
+    Zero,
+    /// The metrics server was down.
+    Hole,
+}
+
+impl Lie {
+    fn tell(self, pods: &mut [Pod]) {
+        for pod in pods {
+            match self {
+                Self::None => {}
+                Self::Nothing => pod.load = None,
+                Self::Zero => pod.load = pod.load.map(|_| Load::ZERO),
+                Self::Hole => pod.window_covered = false,
+            }
+        }
+    }
+}
+
+fn lies() -> impl Strategy<Value = Lie> {
+    prop_oneof![
+        24 => Just(Lie::None),
+        1 => Just(Lie::Nothing),
+        1 => Just(Lie::Zero),
+        1 => Just(Lie::Hole),
+    ]
+}
+
+/// What the metrics say beside the loads: whether those are of a custom query, how far the clocks
+/// are apart, and other pods.
+fn metrics() -> impl Strategy<Value = SnapshotData> {
+    let difference = prop_oneof![
+        12 => Just(None),
+        12 => (-60.0..=60.0f64).prop_map(Some),
+        1 => (-1e6..=1e6f64).prop_map(Some),
+    ];
+    let strangers = prop_oneof![
+        2 => Just(Strangers::default()),
+        1 => (1..=20usize).prop_map(|pods| Strangers {
+            pods,
+            example: Some(format!("{CONTAINER}-of-others")),
+        }),
+    ];
+    (any::<bool>(), difference, strangers).prop_map(
+        |(custom_load, clock_difference_seconds, strangers)| SnapshotData {
+            custom_load,
+            clock_difference_seconds,
+            strangers,
+            ..SnapshotData::default()
+        },
+    )
 }
 
 fn cpu_metrics() -> impl Strategy<Value = CpuMetric> {
@@ -351,8 +417,15 @@ fn settled(
         .prop_filter_map(
             "a snapshot",
             |(mut pods, target, workload, rollout, taken_at, freshness_known)| {
+                // Zero everywhere is not believed.
+                if pods.len() > 1 && pods.iter().all(|pod| pod.load == Some(Load::ZERO)) {
+                    return None;
+                }
+                let mut custom_load = false;
                 for pod in &mut pods {
                     pod.sample_age_seconds = freshness_known.then_some(Seconds::ZERO);
+                    // Of cores no pod spends as many.
+                    custom_load |= pod.load.is_some_and(|load| load.get() > 16.0);
                 }
                 validated(SnapshotData {
                     workload,
@@ -361,6 +434,7 @@ fn settled(
                     target: Some(target),
                     rollout,
                     freshness_known,
+                    custom_load,
                     pods,
                     ..SnapshotData::default()
                 })
@@ -369,7 +443,7 @@ fn settled(
 }
 
 /// Snapshots of every kind: pods of [`pods`], targets fixed, from autoscalers of every kind or
-/// missing, rollouts and scalings under way, partial metrics. Every reason to hold occurs, and so
+/// missing, rollouts and scalings under way, metrics that are partial or lie. Every reason to hold occurs, and so
 /// do plans.
 pub fn snapshot() -> impl Strategy<Value = Snapshot> {
     (
@@ -385,6 +459,7 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
         option::weighted(0.05, Just("one of two stores did not answer".to_owned())),
         any::<bool>(),
         option::weighted(0.8, Just(Seconds::whole(15))),
+        (lies(), metrics()),
     )
         .prop_filter_map(
             "a snapshot",
@@ -398,7 +473,9 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
                 metrics_partial,
                 freshness_known,
                 sample_age,
+                (lie, metrics),
             )| {
+                lie.tell(&mut pods);
                 for pod in &mut pods {
                     pod.sample_age_seconds = pod.sample_age_seconds.or(sample_age);
                 }
@@ -412,7 +489,7 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
                     metrics_partial,
                     freshness_known,
                     pods,
-                    ..SnapshotData::default()
+                    ..metrics
                 })
             },
         )

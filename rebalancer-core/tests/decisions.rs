@@ -219,6 +219,55 @@ fn the_message_says_which_max_unavailable_does(#[case] pods: usize, #[case] expe
     "5 of 6 ready pods have a load (83 %, at least 90 % needed); without: e (stale: newest \
      sample 151 s old, at most 150 s allowed)"
 )]
+#[case::clocks(
+    example_with(json!({"clock_difference_seconds": 180.0})),
+    "clocks_apart",
+    "the metrics server's clock is 180 s ahead of the cluster's (at most 60 s allowed): is the time \
+     of both synchronized (NTP)?"
+)]
+#[case::clocks_explain_staleness(
+    merged(
+        example_with_pod(4, json!({"sample_age_seconds": 400.0})),
+        json!({"clock_difference_seconds": 400.0})
+    ),
+    "clocks_apart",
+    "the metrics server's clock is 400 s ahead of the cluster's (at most 60 s allowed): is the time \
+     of both synchronized (NTP)?"
+)]
+#[case::other_pods(
+    json!({"target": 0.7, "strangers": {"pods": 6, "example": "z"},
+           "pods": [{"name": "a"}, {"name": "b"}]}),
+    "metrics_of_other_pods",
+    "the metrics know 0 of 2 ready pods, but 6 pods are measured that the workload does not have, \
+     such as z: are the metrics those of this cluster and of this namespace?"
+)]
+#[case::hole(
+    example_with_pod(4, json!({"window_covered": false})),
+    "insufficient_coverage",
+    "5 of 6 ready pods have a load (83 %, at least 90 % needed); without: e (no sample in the first \
+     half of the window: the load is made of the last few samples only)"
+)]
+#[case::zero(
+    json!({"target": 0.7, "pods": [{"name": "a", "load": 0}, {"name": "b", "load": 0}]}),
+    "loads_all_zero",
+    "all 2 measured pods have a load of exactly 0, which is a counter that stands still rather than \
+     an idle group"
+)]
+#[case::implausible(
+    example_with_pod(0, json!({"load": 60.0, "request": 1.0})),
+    "implausible_load",
+    "1 load is not plausible: a spends 60.000 cores with a request of 1.000, at most 20 would be \
+     plausible: is a counter in another unit, or added up over series of others?"
+)]
+#[case::hot_but_restarted(
+    json!({"target": 0.7, "pods": [
+        {"name": "a", "load": 2.0, "restarted_seconds": 20}, {"name": "b", "load": 0.6},
+        {"name": "c", "load": 0.5}
+    ]}),
+    "within_tolerance",
+    "no eligible pod is above the threshold of 1.050 cores (1.5 × target 0.700); the most loaded \
+     spends 0.600; above it but not eligible: a (restarted 20 s ago, at least 300 s needed)"
+)]
 #[case::nobody_eligible(
     json!({"target": 1.0, "pods": [
         {"name": "a", "load": 9.0, "opted_out": "skip: true"},
@@ -514,6 +563,53 @@ fn defect_3_a_young_pod_is_not_among_the_coldest() {
         young.reasons[0].to_string(),
         "too young: 60 s of at least 300 s"
     );
+}
+
+/// A rate over two lives of a container is neither's load, but the metrics are as they should be.
+#[test]
+fn a_restarted_pod_is_no_victim_and_covered() {
+    let value = example_with_pod(5, json!({"load": 0.01, "restarted_seconds": 60.0}));
+    let decision = decide(&snapshot(value), &two_left());
+    assert_eq!(names(&decision), ["a", "b", "e", "d"]);
+}
+
+/// What other workloads of the namespace spend is of no concern, however much it is.
+#[test]
+fn measured_pods_of_others_are_no_reason_to_hold() {
+    let value = example_with(json!({"strangers": {"pods": 60, "example": "x"}}));
+    let decision = decide(&snapshot(value), &two_left());
+    assert_eq!(word(&decision), "rotate", "{}", decision.message);
+}
+
+/// A CronJob that cannot know better is seen to fail, whatever else holds it.
+#[rstest]
+#[case::clocks(json!({"clock_difference_seconds": -90.0}))]
+#[case::implausible(json!({"pods": [{"name": "a", "load": 60.0, "request": 1.0}]}))]
+#[case::zero(json!({"pods": [{"name": "a", "load": 0.0}, {"name": "b", "load": 0.0}]}))]
+#[case::other_pods(json!({"pods": [{"name": "a"}], "strangers": {"pods": 1, "example": "x"}}))]
+fn metrics_that_lie_lack_knowledge(#[case] fields: Value) {
+    let decision = decide(&snapshot(example_with(fields.clone())), &two_left());
+    assert!(decision.hold_reason().unwrap().lacks_knowledge());
+    let unsettled = json!({"rollout": {"generation": 2, "observed_generation": 1, "desired": 1,
+        "current": 1, "updated": 1}});
+    let decision = decide(
+        &snapshot(merged(example_with(fields), unsettled)),
+        &two_left(),
+    );
+    assert_eq!(word(&decision), "rollout_in_progress");
+    assert!(decision.lacks_knowledge());
+}
+
+/// In another unit than cores no load is beyond belief.
+#[test]
+fn a_custom_load_may_be_of_any_size() {
+    let mut value = example_with(json!({"custom_load": true, "target": 70_000.0}));
+    for pod in value["pods"].as_array_mut().unwrap() {
+        pod["load"] = json!(pod["load"].as_f64().unwrap() * 100_000.0);
+        pod["request"] = json!(1.0);
+    }
+    let decision = decide(&snapshot(value), &two_left());
+    assert_eq!(names(&decision), ["a", "b", "f", "e"]);
 }
 
 /// Defect 4: with fewer than 2K pods one was deleted twice.

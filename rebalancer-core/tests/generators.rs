@@ -34,9 +34,13 @@ fn every_reason_and_plans_occur() {
     let words: Vec<&str> = actions.keys().copied().collect();
     let expected = [
         "autoscaler_scaling",
+        "clocks_apart",
         "group_not_settled",
+        "implausible_load",
         "improvement_too_small",
         "insufficient_coverage",
+        "loads_all_zero",
+        "metrics_of_other_pods",
         "metrics_partial",
         "minimum_pods",
         "no_eligible_pods",
@@ -52,5 +56,5 @@ fn every_reason_and_plans_occur() {
     // Enough of each for a property to be worth something.
     assert!(actions["rotate"] > 75, "{actions:?}");
     assert!(actions["within_tolerance"] > 75, "{actions:?}");
-    assert_eq!(reasons.len(), 13, "{reasons:?}");
+    assert_eq!(reasons.len(), 15, "{reasons:?}");
 }

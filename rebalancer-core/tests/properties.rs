@@ -223,6 +223,12 @@ proptest! {
         policy in generate::policy(),
         exponent in -8..=8i32,
     ) {
+        // As it is with loads of any unit; in cores some become implausible.
+        let snapshot = Snapshot::new(SnapshotData {
+            custom_load: true,
+            ..snapshot.data().clone()
+        })
+        .unwrap();
         let Some(scaled) = scaled(&snapshot, f64::from(exponent).exp2()) else {
             return Ok(());
         };
@@ -310,7 +316,7 @@ proptest! {
             prop_assert!(!failed.is_empty());
         }
         // Every check is there, whatever the outcome, and each says something.
-        prop_assert_eq!(decision.checks.len(), 15);
+        prop_assert_eq!(decision.checks.len(), 19);
         prop_assert!(decision.checks.iter().all(|check| !check.message.is_empty()));
         prop_assert!(!decision.message.is_empty());
     }
@@ -338,6 +344,10 @@ proptest! {
                 Finding::Coverage { .. } if snapshot.ready() == 0 => "no_ready_pods",
                 Finding::Coverage { .. } => "insufficient_coverage",
                 Finding::MeasuredOnce { .. } => "pods_measured_twice",
+                Finding::ClocksAgree(_) => "clocks_apart",
+                Finding::MeasuredPodsExist(_) => "metrics_of_other_pods",
+                Finding::LoadsNotAllZero(_) => "loads_all_zero",
+                Finding::LoadPlausible(_) => "implausible_load",
                 Finding::EligiblePods { .. } => "no_eligible_pods",
                 Finding::Target { .. } => "target_unknown",
                 Finding::MinimumReady { .. } => "minimum_pods",
@@ -471,7 +481,11 @@ fn compare_with_the_reference(
             | HoldReason::NoReadyPods
             | HoldReason::MetricsPartial
             | HoldReason::PodsMeasuredTwice
+            | HoldReason::ClocksApart
+            | HoldReason::MetricsOfOtherPods
             | HoldReason::InsufficientCoverage
+            | HoldReason::LoadsAllZero
+            | HoldReason::ImplausibleLoad
             | HoldReason::NoEligiblePods
             | HoldReason::TargetUnknown,
         ) => {}

@@ -102,17 +102,19 @@ fn collect(samples: &[Sample<'_>], namespace: &str) -> BTreeMap<String, Found> {
         let found = all.entry(name.to_owned()).or_default();
         match series.strip_prefix("kube_horizontalpodautoscaler_") {
             Some("spec_target_metric") => {
-                found.targets.extend(Target::from_sample(labels, value.0));
+                found
+                    .targets
+                    .extend(Target::from_sample(labels, value.number));
                 continue;
             }
             Some("info") => found.refers_to.extend(scale_target(labels)),
             // Two instances of kube-state-metrics may be a moment apart. Then the autoscaler is
             // at work, which is what different numbers of current and desired replicas say.
             Some("status_current_replicas") => {
-                found.current = merge(found.current, replicas(value.0), u32::min);
+                found.current = merge(found.current, replicas(value.number), u32::min);
             }
             Some("status_desired_replicas") => {
-                found.desired = merge(found.desired, replicas(value.0), u32::max);
+                found.desired = merge(found.desired, replicas(value.number), u32::max);
             }
             _ => continue,
         }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 /// A string of the body, borrowed unless it holds escapes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -146,17 +146,21 @@ impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
 }
 
 /// The number of a sample, which JSON carries as a string so that NaN and the infinities get
-/// through.
+/// through, and its instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct SampleValue(pub(crate) f64);
+pub(crate) struct SampleValue {
+    /// Seconds since 1970. In an instant vector that is when the query was evaluated, and not when
+    /// the sample was taken.
+    pub(crate) at: f64,
+    pub(crate) number: f64,
+}
 
 impl<'de> Deserialize<'de> for SampleValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (_timestamp, Text(number)): (IgnoredAny, Text<'de>) =
-            Deserialize::deserialize(deserializer)?;
+        let (at, Text(number)): (f64, Text<'de>) = Deserialize::deserialize(deserializer)?;
         number
             .parse()
-            .map(Self)
+            .map(|number| Self { at, number })
             .map_err(|_| D::Error::custom(format_args!("`{number}` is not a number")))
     }
 }
@@ -175,14 +179,21 @@ mod tests {
     #[case(r#"[1,"x"]"#, None)]
     #[case(r#"[1,2]"#, None)]
     #[case(r#"[1]"#, None)]
+    #[case(r#"["1","2"]"#, None)]
     fn a_value_is_a_number_in_a_string(#[case] json: &str, #[case] expected: Option<f64>) {
         let value = serde_json::from_str::<SampleValue>(json).ok();
         match (value, expected) {
-            (Some(SampleValue(got)), Some(expected)) => {
+            (Some(SampleValue { number: got, .. }), Some(expected)) => {
                 assert!(got == expected || (got.is_nan() && expected.is_nan()));
             }
-            (got, expected) => assert_eq!(got.map(|value| value.0), expected),
+            (got, expected) => assert_eq!(got.map(|value| value.number), expected),
         }
+    }
+
+    #[test]
+    fn a_value_has_its_instant() {
+        let value: SampleValue = serde_json::from_str(r#"[1795471462.279,"2"]"#).unwrap();
+        assert_eq!((value.at, value.number), (1_795_471_462.279, 2.0));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub enum Purpose {
     CustomFreshness,
     /// How often each container is found.
     Copies,
+    /// Which pods have samples from the first half of the rate window.
+    Window,
     /// What kube-state-metrics says about autoscalers.
     Autoscalers,
 }
@@ -38,6 +40,7 @@ impl fmt::Display for Purpose {
             Self::Freshness => "the freshness query",
             Self::CustomFreshness => "the freshness query (FRESHNESS_QUERY)",
             Self::Copies => "the query for doubled series",
+            Self::Window => "the query for the first half of the window",
             Self::Autoscalers => "the autoscaler query (TARGET_SOURCE=prometheus)",
         })
     }
@@ -51,7 +54,7 @@ impl Purpose {
             Self::CustomFreshness => {
                 "aggregate FRESHNESS_QUERY `by (pod)`, e.g. `time() - max by (pod) (timestamp(…))`"
             }
-            Self::Load | Self::Freshness | Self::Copies | Self::Autoscalers => {
+            Self::Load | Self::Freshness | Self::Copies | Self::Window | Self::Autoscalers => {
                 "the series of container_cpu_usage_seconds_total must carry the label `pod`; with \
                  other labels set LOAD_QUERY"
             }

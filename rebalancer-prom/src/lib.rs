@@ -1,9 +1,9 @@
 //! Per-pod load over the Prometheus HTTP API: a [`MetricsSource`] for Prometheus,
 //! VictoriaMetrics, Thanos, Mimir and whatever else speaks that API.
 //!
-//! [`PrometheusSource`] is made for one workload. It asks three questions at once (how much each
-//! pod spends, how old the newest sample behind that is, and whether a container is counted more
-//! than once) and hands the numbers over as they are: PromQL adds up, it never decides. There is
+//! [`PrometheusSource`] is made for one workload. It asks four questions at once (how much each
+//! pod spends, how old the newest sample behind that is, whether a container is counted more than
+//! once, and whether there are samples from the first half of the window) and hands the numbers over as they are: PromQL adds up, it never decides. There is
 //! no `topk`, no comparison and no `scalar()` in any query, because an empty answer of such a
 //! query cannot be told from missing data.
 //!

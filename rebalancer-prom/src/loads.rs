@@ -1,5 +1,6 @@
-//! From the answers of the three queries to one observation.
+//! From the answers of the four queries to one observation.
 
+use jiff::{SignedDuration, Timestamp};
 use rebalancer_core::model::{Load, SampleFault, Seconds};
 use rebalancer_core::ports::{LoadObservation, LoadSample};
 
@@ -13,6 +14,7 @@ const NAMES: usize = 5;
 #[derive(Debug, Default)]
 pub(crate) struct PodValues {
     values: Vec<(String, f64)>,
+    evaluated_at: Option<Timestamp>,
     partial: Option<PartialAnswer>,
 }
 
@@ -21,6 +23,7 @@ impl PodValues {
     pub(crate) fn from_answer(answer: Answer) -> Result<Self, PromError> {
         let Samples { samples, partial } = answer.samples()?;
         let mut values = Vec::with_capacity(samples.len());
+        let mut evaluated_at = None;
         for sample in samples {
             let Some(pod) = sample.labels.get("pod") else {
                 return Err(PromError::SampleWithoutPod {
@@ -31,7 +34,8 @@ impl PodValues {
             let Some(value) = sample.value else {
                 return Err(answer.wrong_type("vector of native histograms"));
             };
-            values.push((pod.to_owned(), value.0));
+            evaluated_at = evaluated_at.or_else(|| instant(value.at));
+            values.push((pod.to_owned(), value.number));
         }
         values.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let mut doubled: Vec<&str> = values
@@ -58,7 +62,11 @@ impl PodValues {
                 asked: answer.asked,
             });
         }
-        Ok(Self { values, partial })
+        Ok(Self {
+            values,
+            evaluated_at,
+            partial,
+        })
     }
 
     fn get(&self, pod: &str) -> Option<f64> {
@@ -70,22 +78,24 @@ impl PodValues {
     }
 }
 
-/// Puts the answers together. A pod that only the freshness or the copies know has no load (it
-/// is too young for a rate, say) and does not appear.
+/// Puts the answers together; `custom` is whether the loads are those of a custom query. A pod that
+/// only the other answers know has no load (it is too young for a rate, say) and does not appear.
 pub(crate) fn observation(
+    custom: bool,
     loads: PodValues,
     ages: Option<PodValues>,
     copies: Option<PodValues>,
+    first_half: Option<PodValues>,
 ) -> LoadObservation {
-    let partial: Vec<_> = [
-        loads.partial.as_ref(),
-        ages.as_ref().and_then(|ages| ages.partial.as_ref()),
-        copies.as_ref().and_then(|copies| copies.partial.as_ref()),
-    ]
-    .into_iter()
-    .flatten()
-    .map(ToString::to_string)
-    .collect();
+    let answers = || {
+        let beside = [&ages, &copies, &first_half].into_iter().flatten();
+        std::iter::once(&loads).chain(beside)
+    };
+    let partial: Vec<_> = answers()
+        .filter_map(|answer| answer.partial.as_ref().map(ToString::to_string))
+        .collect();
+    // Without a load there may still be ages; only an answer without samples has no time.
+    let evaluated_at = answers().find_map(|answer| answer.evaluated_at);
     let freshness_known = ages.is_some();
     let samples = loads
         .values
@@ -97,7 +107,9 @@ pub(crate) fn observation(
                 .as_ref()
                 .and_then(|copies| copies.get(&pod))
                 .map_or(1, series),
-            window_covered: true,
+            window_covered: first_half
+                .as_ref()
+                .is_none_or(|first_half| first_half.get(&pod).is_some()),
             pod,
         })
         .collect();
@@ -105,9 +117,15 @@ pub(crate) fn observation(
         samples,
         partial: (!partial.is_empty()).then(|| partial.join("; ")),
         freshness_known,
-        custom: false,
-        evaluated_at: None,
+        custom,
+        evaluated_at,
     }
+}
+
+/// What is no time is not known.
+fn instant(seconds: f64) -> Option<Timestamp> {
+    let since_1970 = SignedDuration::try_from_secs_f64(seconds).ok()?;
+    Timestamp::from_duration(since_1970).ok()
 }
 
 fn load(value: f64) -> Result<Load, SampleFault> {
@@ -146,7 +164,15 @@ mod tests {
     fn values(pairs: &[(&str, f64)]) -> PodValues {
         PodValues {
             values: pairs.iter().map(|(p, v)| ((*p).to_owned(), *v)).collect(),
+            evaluated_at: None,
             partial: None,
+        }
+    }
+
+    fn evaluated(seconds: f64) -> PodValues {
+        PodValues {
+            evaluated_at: instant(seconds),
+            ..PodValues::default()
         }
     }
 
@@ -185,19 +211,55 @@ mod tests {
     }
 
     #[test]
-    fn the_three_answers_meet_by_pod() {
+    fn the_four_answers_meet_by_pod() {
         let observation = observation(
+            false,
             values(&[("a", 1.0), ("b", 2.0)]),
             Some(values(&[("b", 3.0), ("c", 4.0)])),
             Some(values(&[("a", 2.0)])),
+            Some(values(&[("b", 1.0)])),
         );
         let summary: Vec<_> = observation
             .samples
             .iter()
-            .map(|s| (s.pod.as_str(), s.age.map(Seconds::get), s.series))
+            .map(|s| {
+                let age = s.age.map(Seconds::get);
+                (s.pod.as_str(), age, s.series, s.window_covered)
+            })
             .collect();
-        assert_eq!(summary, [("a", None, 2), ("b", Some(3.0), 1)]);
-        assert!(observation.freshness_known);
+        assert_eq!(summary, [("a", None, 2, false), ("b", Some(3.0), 1, true)]);
+        assert!(observation.freshness_known && !observation.custom);
         assert_eq!(observation.partial, None);
+        assert_eq!(observation.evaluated_at, None);
+    }
+
+    #[test]
+    fn of_a_custom_query_the_window_is_not_known() {
+        let observation = observation(true, values(&[("a", 1.0)]), None, None, None);
+        assert!(observation.custom && !observation.freshness_known);
+        assert!(observation.samples.iter().all(|s| s.window_covered));
+    }
+
+    #[rstest]
+    #[case(1.5, Some(1_500))]
+    #[case(0.0, Some(0))]
+    #[case(-1.0, Some(-1_000))]
+    #[case(1e30, None)]
+    #[case(1e15, None)]
+    #[case(f64::NAN, None)]
+    fn what_is_no_time_is_not_known(#[case] seconds: f64, #[case] millisecond: Option<i64>) {
+        assert_eq!(instant(seconds).map(Timestamp::as_millisecond), millisecond);
+    }
+
+    #[test]
+    fn the_time_is_that_of_the_first_answer_with_samples() {
+        let observation = observation(
+            false,
+            PodValues::default(),
+            Some(PodValues::default()),
+            Some(evaluated(2.0)),
+            Some(evaluated(3.0)),
+        );
+        assert_eq!(observation.evaluated_at, instant(2.0));
     }
 }

@@ -31,6 +31,17 @@ pub(crate) fn copies(namespace: &str, container: &str) -> String {
     )
 }
 
+/// How many series have samples from the first half of the window, per pod. Where the server was
+/// down for that long, the rate is of the last few samples only.
+pub(crate) fn first_half(namespace: &str, container: &str, window: Duration) -> String {
+    // Of an odd number of milliseconds the larger half, since no duration may be zero.
+    let half = duration(window.saturating_add(Duration::from_millis(1)) / 2);
+    format!(
+        "count by (pod) (count_over_time({}[{half}] offset {half}))",
+        cpu_series(namespace, container)
+    )
+}
+
 /// What kube-state-metrics says about the autoscalers of a namespace. One request for all of it,
 /// so that the parts belong to the same instant.
 pub(crate) fn autoscalers(namespace: &str) -> String {
@@ -122,13 +133,29 @@ mod tests {
             r#"max by (pod) (count by (pod, id, cpu) (container_cpu_usage_seconds_total{namespace="ns",container="app"}))"#
         );
         assert_eq!(
+            first_half("ns", "app", Duration::from_secs(300)),
+            r#"count by (pod) (count_over_time(container_cpu_usage_seconds_total{namespace="ns",container="app"}[150s] offset 150s))"#
+        );
+        assert_eq!(
             autoscalers("n\"s"),
             r#"{__name__=~"kube_horizontalpodautoscaler_(info|spec_target_metric|status_current_replicas|status_desired_replicas)",namespace="n\"s"}"#
         );
     }
 
     #[rstest]
+    #[case(Duration::from_secs(5), "2500ms")]
+    #[case(Duration::from_millis(7), "4ms")]
+    #[case(Duration::from_millis(1), "1ms")]
+    #[case(Duration::from_secs(7200), "1h")]
+    fn half_a_window_is_never_nothing(#[case] window: Duration, #[case] half: &str) {
+        let query = first_half("ns", "app", window);
+        let expected = format!("[{half}] offset {half}))");
+        assert!(query.ends_with(&expected), "{query}");
+    }
+
+    #[rstest]
     #[case(load("n", "c", Duration::from_secs(1)))]
+    #[case(first_half("n", "c", Duration::from_secs(1)))]
     #[case(freshness("n", "c"))]
     #[case(copies("n", "c"))]
     #[case(autoscalers("n"))]

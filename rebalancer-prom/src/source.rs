@@ -84,15 +84,28 @@ impl PrometheusSource {
             None => built_in.then(|| (Purpose::Freshness, query::freshness(namespace, container))),
         };
         let copies = built_in.then(|| (Purpose::Copies, query::copies(namespace, container)));
+        let first_half = built_in.then(|| {
+            (
+                Purpose::Window,
+                query::first_half(namespace, container, *window),
+            )
+        });
         // All are awaited, so that the same trouble is always told of the same query: a server
-        // that is down fails all three, in any order.
-        let (load, ages, copies) = tokio::join!(
+        // that is down fails all four, in any order.
+        let (load, ages, copies, first_half) = tokio::join!(
             self.pod_values(Some(load)),
             self.pod_values(freshness),
             self.pod_values(copies),
+            self.pod_values(first_half),
         );
-        let (load, ages, copies) = (load?, ages?, copies?);
-        Ok(observation(load.unwrap_or_default(), ages, copies))
+        let (load, ages, copies, first_half) = (load?, ages?, copies?, first_half?);
+        Ok(observation(
+            !built_in,
+            load.unwrap_or_default(),
+            ages,
+            copies,
+            first_half,
+        ))
     }
 
     /// The workload's autoscalers, with this crate's typed error.

@@ -423,6 +423,33 @@ impl<'world> Workload<'world> {
         })
     }
 
+    /// Whether cadvisor knows its running pods from now on. The counters go on all the same.
+    ///
+    /// # Errors
+    /// If a pod is not running.
+    pub async fn set_measured(&self, measured: bool) -> Result<()> {
+        for pod in self.pods().await? {
+            let meters = &self.world.cluster.meters;
+            self.metered(&pod, meters.set_measured(&pod.uid, measured))?;
+        }
+        Ok(())
+    }
+
+    /// Shows the containers of a running pod to a second scrape job as well.
+    ///
+    /// # Errors
+    /// If the pod is not running.
+    pub fn double(&self, pod: &PodView) -> Result<()> {
+        self.metered(pod, self.world.cluster.meters.double(&pod.uid))
+    }
+
+    fn metered(&self, pod: &PodView, found: bool) -> Result<()> {
+        found.then_some(()).ok_or_else(|| Error::Document {
+            what: format!("the meters of {}", pod.name),
+            message: "it does not run".to_owned(),
+        })
+    }
+
     /// Waits until both metrics servers have a full window of every ready pod at the
     /// load that it has now.
     ///

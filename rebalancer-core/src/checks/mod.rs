@@ -2,12 +2,16 @@
 //! recorded with its verdict and its numbers even when it passes.
 
 mod history;
+mod metrics;
 mod pod;
 mod workload;
 
 pub(crate) use history::{cooldown, eviction_limit, freeze, last_rotation, one_at_a_time};
+pub use metrics::{ClocksAgree, LoadPlausible, LoadsNotAllZero, MeasuredPodsExist};
+pub(crate) use metrics::{clocks_agree, load_plausible, loads_not_all_zero, measured_pods_exist};
 pub use pod::Ineligible;
 pub(crate) use pod::{eligibility, ineligible};
+use workload::pods_are;
 pub use workload::{Check, Finding, Verdict};
 pub(crate) use workload::{
     autoscaler, changed_since, coverage, measured_once, metrics_complete, minimum_ready,

@@ -57,6 +57,24 @@ pub enum Ineligible {
         /// The age that is needed, in seconds.
         minimum_seconds: Seconds,
     },
+    /// Its measured container restarted within the rate window: the counter began anew, and the
+    /// rate mixes what the container spent before with what it spends since.
+    #[error(
+        "restarted {} ago, at least {} needed",
+        restarted_seconds.in_words(),
+        minimum_seconds.in_words()
+    )]
+    Restarted {
+        /// Seconds since the restart.
+        restarted_seconds: Seconds,
+        /// Seconds that are needed.
+        minimum_seconds: Seconds,
+    },
+    /// The metrics know nothing of it in the first half of the rate window, although it ran.
+    #[error(
+        "no sample in the first half of the window: the load is made of the last few samples only"
+    )]
+    WindowNotCovered,
     /// An annotation asks to leave it alone.
     #[error("opted out by {annotation}")]
     OptedOut {
@@ -101,6 +119,8 @@ impl Ineligible {
             Self::Stale { .. } => "stale",
             Self::MeasuredTwice { .. } => "measured_twice",
             Self::TooYoung { .. } => "too_young",
+            Self::Restarted { .. } => "restarted",
+            Self::WindowNotCovered => "window_not_covered",
             Self::OptedOut { .. } => "opted_out",
             Self::Bare => "bare",
             Self::Mirror => "mirror",
@@ -113,13 +133,14 @@ impl Ineligible {
 type PodCheck = fn(&Pod, &Policy, bool) -> Option<Ineligible>;
 
 /// Every check on one pod, in the order a person would ask.
-const CHECKS: [PodCheck; 8] = [
+const CHECKS: [PodCheck; 9] = [
     owned,
     running,
     terminating,
     ready,
     measured,
     old_enough,
+    not_restarted,
     not_opted_out,
     evictable,
 ];
@@ -148,7 +169,10 @@ fn ready(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
     (!pod.ready).then_some(Ineligible::NotReady)
 }
 
-/// The pod has a load that can be trusted: finite, fresh, counted once.
+/// The pod has a load that can be trusted: finite, fresh, counted once, and taken over the window.
+///
+/// That a young or restarted pod has no samples from before is no fault of the metrics, and has
+/// its own reason.
 pub(crate) fn measured(pod: &Pod, policy: &Policy, freshness_known: bool) -> Option<Ineligible> {
     if let Some(fault) = pod.fault {
         return Some(Ineligible::Unusable { fault });
@@ -164,18 +188,45 @@ pub(crate) fn measured(pod: &Pod, policy: &Policy, freshness_known: bool) -> Opt
         Some(age) => age <= maximum,
         None => !freshness_known,
     };
-    (!fresh).then_some(Ineligible::Stale {
-        age_seconds: pod.sample_age_seconds,
-        maximum_seconds: maximum,
-    })
+    if !fresh {
+        return Some(Ineligible::Stale {
+            age_seconds: pod.sample_age_seconds,
+            maximum_seconds: maximum,
+        });
+    }
+    // A hole in the middle of the window does no harm: the counters went on, and the rate is taken
+    // from the first sample to the last.
+    let began_anew = too_young(pod, policy).is_some() || restarted(pod, policy).is_some();
+    (!pod.window_covered && !began_anew).then_some(Ineligible::WindowNotCovered)
 }
 
 fn old_enough(pod: &Pod, policy: &Policy, _: bool) -> Option<Ineligible> {
+    too_young(pod, policy)
+}
+
+fn not_restarted(pod: &Pod, policy: &Policy, _: bool) -> Option<Ineligible> {
+    restarted(pod, policy)
+}
+
+/// The pod is younger than the rate window.
+pub(crate) fn too_young(pod: &Pod, policy: &Policy) -> Option<Ineligible> {
     let minimum = policy.minimum_pod_age_seconds;
     pod.age_seconds
         .filter(|age| *age < minimum)
         .map(|age| Ineligible::TooYoung {
             age_seconds: age,
+            minimum_seconds: minimum,
+        })
+}
+
+/// The measured container is younger than the rate window, although the pod need not be. What is
+/// long enough for a new pod is long enough for a new container.
+fn restarted(pod: &Pod, policy: &Policy) -> Option<Ineligible> {
+    let minimum = policy.minimum_pod_age_seconds;
+    pod.restarted_seconds
+        .filter(|since| *since < minimum)
+        .map(|since| Ineligible::Restarted {
+            restarted_seconds: since,
             minimum_seconds: minimum,
         })
 }
@@ -245,6 +296,25 @@ mod tests {
     #[case::doubled(Pod { series: 2, ..healthy() }, &["measured_twice"])]
     #[case::old(Pod { age_seconds: seconds(300.0), ..healthy() }, &[])]
     #[case::young(Pod { age_seconds: seconds(299.9), ..healthy() }, &["too_young"])]
+    #[case::restarted_long_ago(Pod { restarted_seconds: seconds(300.0), ..healthy() }, &[])]
+    #[case::restarted(Pod { restarted_seconds: seconds(299.9), ..healthy() }, &["restarted"])]
+    #[case::hole(Pod { window_covered: false, ..healthy() }, &["window_not_covered"])]
+    #[case::hole_and_old(
+        Pod { window_covered: false, age_seconds: seconds(300.0), ..healthy() },
+        &["window_not_covered"]
+    )]
+    #[case::no_sample_before_its_birth(
+        Pod { window_covered: false, age_seconds: seconds(299.9), ..healthy() },
+        &["too_young"]
+    )]
+    #[case::no_sample_while_it_was_down(
+        Pod { window_covered: false, restarted_seconds: seconds(20.0), ..healthy() },
+        &["restarted"]
+    )]
+    #[case::stale_above_all(
+        Pod { window_covered: false, sample_age_seconds: seconds(150.1), ..healthy() },
+        &["stale"]
+    )]
     #[case::annotation(Pod { opted_out: Some("rebalancer.io/skip: true".into()), ..healthy() }, &["opted_out"])]
     #[case::bare(Pod { evictability: Evictability::Bare, ..healthy() }, &["bare"])]
     #[case::mirror(Pod { evictability: Evictability::Mirror, ..healthy() }, &["mirror"])]
@@ -267,5 +337,20 @@ mod tests {
         let reasons = ineligible(&healthy(), &Policy::default(), true);
         assert_eq!(reasons.len(), 1);
         assert_eq!(reasons[0].to_string(), "stale: no recent sample");
+    }
+
+    #[rstest]
+    #[case(
+        Pod { restarted_seconds: seconds(42.0), ..healthy() },
+        "restarted 42 s ago, at least 300 s needed"
+    )]
+    #[case(
+        Pod { window_covered: false, ..healthy() },
+        "no sample in the first half of the window: the load is made of the last few samples only"
+    )]
+    fn what_is_wrong_with_the_window_is_said(#[case] pod: Pod, #[case] message: &str) {
+        let reasons = ineligible(&pod, &Policy::default(), false);
+        let said: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        assert_eq!(said, [message]);
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::metrics::{ClocksAgree, LoadPlausible, LoadsNotAllZero, MeasuredPodsExist};
 use super::{list_some, pod};
 use crate::lease::LeaseHolder;
 use crate::model::{Pod, Rollout, Seconds};
@@ -58,7 +59,12 @@ impl Check {
     pub fn lacks_knowledge(&self) -> bool {
         self.verdict == Verdict::Fail
             && match &self.finding {
-                Finding::MetricsComplete { .. } | Finding::MeasuredOnce { .. } => true,
+                Finding::MetricsComplete { .. }
+                | Finding::MeasuredOnce { .. }
+                | Finding::ClocksAgree(_)
+                | Finding::MeasuredPodsExist(_)
+                | Finding::LoadsNotAllZero(_)
+                | Finding::LoadPlausible(_) => true,
                 Finding::Target { problem, .. } => {
                     !matches!(problem, Some(TargetProblem::NoEligiblePods))
                 }
@@ -182,6 +188,14 @@ pub enum Finding {
         /// How often its container was found.
         series: Option<u32>,
     },
+    /// The clocks of the metrics server and of the cluster agree.
+    ClocksAgree(ClocksAgree),
+    /// The metrics are about the workload's pods, and not only about others.
+    MeasuredPodsExist(MeasuredPodsExist),
+    /// Somebody spends something.
+    LoadsNotAllZero(LoadsNotAllZero),
+    /// No pod spends what no pod can spend.
+    LoadPlausible(LoadPlausible),
     /// Some pod is eligible.
     EligiblePods {
         /// Pods in the snapshot.
@@ -401,6 +415,10 @@ impl fmt::Display for Finding {
                     f.write_str("each pod is in the metrics once")
                 }
             },
+            Self::ClocksAgree(finding) => finding.fmt(f),
+            Self::MeasuredPodsExist(finding) => finding.fmt(f),
+            Self::LoadsNotAllZero(finding) => finding.fmt(f),
+            Self::LoadPlausible(finding) => finding.fmt(f),
             Self::EligiblePods {
                 pods,
                 eligible,
@@ -457,7 +475,7 @@ impl fmt::Display for Finding {
     }
 }
 
-fn pods_are(pods: usize) -> String {
+pub(crate) fn pods_are(pods: usize) -> String {
     match pods {
         1 => "1 pod is".into(),
         pods => format!("{pods} pods are"),

@@ -3,8 +3,13 @@
 use std::collections::HashMap;
 
 use super::{InvalidSnapshot, Snapshot, SnapshotData, Strangers};
-use crate::model::{Autoscaler, Cores, WorkloadRef};
+use crate::model::{Autoscaler, Cores, Seconds, WorkloadRef};
 use crate::ports::{LoadObservation, LoadSample, WorkloadObservation};
+
+/// Up to this age of its newest sample a pod that Kubernetes does not list counts as one that is
+/// there, in seconds. Metrics remember pods that are gone for minutes; this is a scrape interval of
+/// the longer kind.
+const STRANGER_SEEN_SECONDS: f64 = 60.0;
 
 /// What the operator said, as far as it goes into a snapshot.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +25,9 @@ pub struct AssembleSettings {
 /// Joins what the metrics and what Kubernetes said about the same workload, by pod name.
 ///
 /// `autoscalers` are those of the metrics source where it was asked for them
-/// (`TARGET_SOURCE=prometheus`); they stand beside the ones Kubernetes gave. A sample of a pod
-/// that Kubernetes does not list is left out: the pod is gone, or belongs to somebody else.
+/// (`TARGET_SOURCE=prometheus`); they stand beside the ones Kubernetes gave. Samples of pods that
+/// Kubernetes does not list are only counted, the fresh ones: the pod belongs to somebody else.
+/// Those of pods that are gone are left out.
 ///
 /// # Errors
 /// [`InvalidSnapshot`] when Kubernetes gave a pod twice.
@@ -49,6 +55,7 @@ pub fn assemble(
             pod.window_covered = sample.window_covered;
         }
     }
+    samples.retain(|_, sample| seen_lately(sample.age, loads.freshness_known));
     let strangers = Strangers {
         pods: samples.len(),
         example: samples.into_keys().min(),
@@ -77,11 +84,18 @@ pub fn assemble(
     })
 }
 
+/// There is a pod behind the sample now, as far as one can tell. Where ages are known a missing one
+/// is old.
+fn seen_lately(age: Option<Seconds>, freshness_known: bool) -> bool {
+    age.map_or(!freshness_known, |age| age.get() <= STRANGER_SEEN_SECONDS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{Load, Pod, SampleFault, Seconds};
     use jiff::Timestamp;
+    use rstest::rstest;
 
     fn sample(pod: &str, load: Result<f64, SampleFault>) -> LoadSample {
         LoadSample {
@@ -130,5 +144,84 @@ mod tests {
         );
         assert_eq!((pods[2].load, pods[2].fault), (None, None));
         assert_eq!(pods.len(), 3);
+    }
+
+    fn observed(loads: LoadObservation, taken_at: Timestamp) -> Result<Snapshot, InvalidSnapshot> {
+        assemble(
+            &AssembleSettings {
+                workload: WorkloadRef::default(),
+                container: "consumer".into(),
+                target: None,
+            },
+            loads,
+            WorkloadObservation {
+                taken_at,
+                rollout: None,
+                autoscalers: vec![],
+                pods: vec![Pod::new("a")],
+                last_rotation: None,
+            },
+            vec![],
+        )
+    }
+
+    #[rstest]
+    #[case::fresh(true, Some(60.0), 1)]
+    #[case::gone(true, Some(60.5), 0)]
+    #[case::no_recent_sample(true, None, 0)]
+    #[case::unknown(false, None, 1)]
+    #[case::fresh_by_its_own_query(false, Some(1.0), 1)]
+    fn strangers_are_counted_while_they_are_there(
+        #[case] freshness_known: bool,
+        #[case] age: Option<f64>,
+        #[case] pods: usize,
+    ) {
+        let mut ours = sample("a", Ok(1.0));
+        ours.window_covered = false;
+        let age = age.map(|age| Seconds::new(age).unwrap());
+        let snapshot = observed(
+            LoadObservation {
+                samples: vec![
+                    ours,
+                    LoadSample {
+                        age,
+                        ..sample("y", Ok(1.0))
+                    },
+                    LoadSample {
+                        age,
+                        ..sample("x", Err(SampleFault::NotFinite))
+                    },
+                ],
+                freshness_known,
+                custom: true,
+                ..LoadObservation::default()
+            },
+            Timestamp::UNIX_EPOCH,
+        )
+        .unwrap();
+        let strangers = &snapshot.data().strangers;
+        assert_eq!(strangers.pods, 2 * pods);
+        assert_eq!(strangers.example.as_deref(), (pods > 0).then_some("x"));
+        assert!(!snapshot.pods()[0].window_covered);
+        assert!(snapshot.data().custom_load);
+    }
+
+    #[rstest]
+    #[case::ahead(Some("2026-01-01T00:01:30.5Z"), Some(90.5))]
+    #[case::behind(Some("2025-12-31T23:59:30Z"), Some(-30.0))]
+    #[case::not_said(None, None)]
+    fn the_clocks_are_compared(
+        #[case] evaluated_at: Option<&str>,
+        #[case] difference: Option<f64>,
+    ) {
+        let snapshot = observed(
+            LoadObservation {
+                evaluated_at: evaluated_at.map(|at| at.parse().unwrap()),
+                ..LoadObservation::default()
+            },
+            "2026-01-01T00:00:00Z".parse().unwrap(),
+        )
+        .unwrap();
+        assert_eq!(snapshot.data().clock_difference_seconds, difference);
     }
 }

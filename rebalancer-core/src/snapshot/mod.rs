@@ -73,7 +73,7 @@ pub struct SnapshotData {
     /// is behind, absent when not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_difference_seconds: Option<f64>,
-    /// Pods with a load that Kubernetes does not list, some by name.
+    /// Pods with a fresh load that Kubernetes does not list, one by name.
     #[serde(default, skip_serializing_if = "Strangers::is_empty")]
     pub strangers: Strangers,
     /// Another run that is acting on this workload.

@@ -27,8 +27,11 @@ fn sample(pod: &str, value: &str) -> String {
     format!(r#"{{"metric":{{"pod":"{pod}"}},"value":[1795471462.279,"{value}"]}}"#)
 }
 
-/// Answers the three queries about two pods.
+/// Answers the four queries about two pods; only one of them was there for all of the window.
 fn two_pods(request: &str) -> Reply {
+    if request.contains("count_over_time") {
+        return Reply::vector(&sample("a", "1"));
+    }
     let (a, b) = if request.contains("timestamp") {
         ("3.5", "-0.1")
     } else if request.contains("count by") {
@@ -62,10 +65,14 @@ async fn loads_ages_and_copies_come_together() {
     assert_eq!(samples[1].load, Err(SampleFault::NotFinite));
     assert_eq!(samples[1].age, Some(Seconds::ZERO));
     assert_eq!(samples[1].series, 2);
+    assert_eq!([true, false], [0, 1].map(|at| samples[at].window_covered));
+    assert!(!observation.custom);
+    let evaluated_at = observation.evaluated_at.unwrap();
+    assert_eq!(evaluated_at.as_millisecond(), 1_795_471_462_279);
     assert!(observation.freshness_known);
     assert_eq!(observation.partial, None);
     let requests = server.requests();
-    assert_eq!(requests.len(), 3);
+    assert_eq!(requests.len(), 4);
     assert!(
         requests
             .iter()
@@ -82,6 +89,7 @@ async fn no_samples_are_no_error() {
     let observation = source.loads().await.unwrap();
     assert!(observation.samples.is_empty());
     assert!(observation.freshness_known);
+    assert_eq!(observation.evaluated_at, None);
 }
 
 #[tokio::test]
@@ -96,6 +104,8 @@ async fn a_custom_load_query_goes_alone_and_verbatim() {
     assert!(!observation.freshness_known);
     assert_eq!(observation.samples[0].age, None);
     assert_eq!(observation.samples[1].series, 1);
+    assert!(observation.custom && observation.samples[1].window_covered);
+    assert!(observation.evaluated_at.is_some());
     let requests = server.requests();
     assert_eq!(requests.len(), 1);
     assert!(requests[0].ends_with("query=sum by (pod) (lag{a=\"%+& b\"})"));
@@ -140,7 +150,12 @@ async fn what_may_lack_something_is_said(#[case] field: &str, #[case] expected: 
         Some(words) => {
             let partial = partial.unwrap();
             assert!(partial.contains(words), "{partial}");
-            for purpose in ["the load query", "the freshness query", "doubled series"] {
+            for purpose in [
+                "the load query",
+                "the freshness query",
+                "doubled series",
+                "first half",
+            ] {
                 assert!(partial.contains(purpose), "{partial}");
             }
             let error = source.observe_autoscalers().await.unwrap_err();

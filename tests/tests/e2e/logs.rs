@@ -58,7 +58,7 @@ async fn debug_shows_queries_answers_checks_and_the_reason_for_each_pod() -> Res
         .ends_with(0)
         .await?;
     let queries = run.events("asking Prometheus");
-    assert_eq!(queries.len(), 3, "{}", run.0);
+    assert_eq!(queries.len(), 4, "{}", run.0);
     for line in &queries {
         let query = line["query"].as_str().unwrap();
         run.assert_says(
@@ -71,7 +71,7 @@ async fn debug_shows_queries_answers_checks_and_the_reason_for_each_pod() -> Res
     }
     let mut answers = run.log();
     answers.retain(|line| line.get("answer").is_some());
-    assert_eq!(answers.len(), 3, "{}", run.0);
+    assert_eq!(answers.len(), 4, "{}", run.0);
     for line in &answers {
         run.assert_says(line["answer"].as_str().unwrap(), &[&before[0].name]);
     }

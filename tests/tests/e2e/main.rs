@@ -20,6 +20,7 @@ mod dry_run;
 mod harness;
 mod hold;
 mod logs;
+mod metrics_that_lie;
 mod neighbours;
 mod output;
 mod permissions;

@@ -1,0 +1,332 @@
+//! Metrics that are there and wrong: each lie has its own reason, and nobody is evicted.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ::harness::{
+    FaultServer, MetricsServer, Rebalancer, Result, Target, Workload, WorkloadSpec, World,
+    annotation,
+};
+
+use crate::support::{Outcome, RunExt as _, assert_untouched, skewed};
+
+/// Both kinds of metrics server.
+fn servers(world: &World) -> [&MetricsServer; 2] {
+    [world.prometheus(), world.victoria_metrics()]
+}
+
+/// Runs against both servers, and looks at each outcome; none evicts anybody.
+async fn with_both(
+    world: &World,
+    workload: &Workload<'_>,
+    code: i32,
+    change: impl Fn(Rebalancer) -> Rebalancer,
+    look: impl Fn(&Outcome),
+) -> Result<()> {
+    let before = workload.pods().await?;
+    for server in servers(world) {
+        let program = change(world.rebalancer(workload));
+        let run = program
+            .env("PROMETHEUS_ENDPOINT", server.url())
+            .ends_with(code)
+            .await?;
+        look(&run);
+        assert_untouched(workload, &before).await?;
+    }
+    Ok(())
+}
+
+async fn seconds(count: u64) {
+    tokio::time::sleep(Duration::from_secs(count)).await;
+}
+
+/// Pods that run for ten seconds, known to cadvisor for the last four.
+async fn measured_late(world: &World) -> Result<Workload<'_>> {
+    let spec = WorkloadSpec::deployment("consumer").loads([1.3, 0.6, 0.4, 0.2]);
+    let spec = spec.annotation(annotation::UNMEASURED, "true");
+    let consumer = world.create(spec).await?;
+    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    seconds(6).await;
+    consumer.set_measured(true).await?;
+    seconds(4).await;
+    Ok(consumer)
+}
+
+/// The rate is there, finite and plausible, and of some time ago.
+#[tokio::test]
+async fn series_that_ended_within_the_window() -> Result<()> {
+    let world = World::start().await?;
+    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    consumer.set_measured(false).await?;
+    seconds(3).await;
+    let window = |program: Rebalancer| {
+        let program = program.env("METRICS_TIME_WINDOW", "60s");
+        let program = program.env("MINIMUM_POD_AGE", "5s").env("COOLDOWN", "1s");
+        program.env("MAXIMUM_SAMPLE_AGE", "2s")
+    };
+    with_both(&world, &consumer, 1, window, |run| {
+        let message = run.held("insufficient_coverage");
+        run.assert_says(
+            &message,
+            &[
+                "0 of 8 ready pods have a load",
+                "(stale: newest sample ",
+                "at most 2 s allowed",
+            ],
+        );
+        let pods = run.workload();
+        let pods = pods["pods"].as_array().unwrap();
+        assert!(pods.iter().all(|pod| pod["load"].is_number()), "{}", run.0);
+    })
+    .await
+}
+
+/// Waits until both servers know the second series; VictoriaMetrics needs some seconds to find new
+/// ones by labels that it was asked for before.
+async fn wait_doubled(world: &World, pod: &str) -> Result<()> {
+    let namespace = world.namespace();
+    let series = format!(
+        "container_cpu_usage_seconds_total{{namespace=\"{namespace}\",container=\"consumer\"}}"
+    );
+    let started = Instant::now();
+    for server in servers(world) {
+        let query = format!("count by (pod) ({series})");
+        while server.by_pod(&query).await?.get(pod) != Some(&2.0) {
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "{}",
+                server.name()
+            );
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pod_that_two_scrape_jobs_see() -> Result<()> {
+    let world = World::start().await?;
+    let consumer = world
+        .create(WorkloadSpec::deployment("consumer").loads([0.9, 0.6, 0.4, 0.2]))
+        .await?;
+    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    consumer.wait_measured().await?;
+    let pods = consumer.pods().await?;
+    consumer.double(&pods[0])?;
+    wait_doubled(&world, &pods[0].name).await?;
+    with_both(
+        &world,
+        &consumer,
+        1,
+        |program| program,
+        |run| {
+            let message = run.held("pods_measured_twice");
+            run.assert_says(
+                &message,
+                &["1 pod is in the metrics more than once", &pods[0].name],
+            );
+        },
+    )
+    .await
+}
+
+/// As with the metrics of another cluster: the same names, and none of our pods.
+#[tokio::test]
+async fn pods_that_are_none_of_the_workloads() -> Result<()> {
+    let world = World::start().await?;
+    let spec = WorkloadSpec::deployment("consumer").pods(3);
+    let others = WorkloadSpec::deployment("others").container("consumer");
+    let (consumer, others) = tokio::try_join!(
+        world.create(spec.annotation(annotation::UNMEASURED, "true")),
+        world.create(others.loads([1.3, 0.2])),
+    )?;
+    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    others.wait_measured().await?;
+    let example = others.pods().await?[0].name.clone();
+    with_both(
+        &world,
+        &consumer,
+        1,
+        |program| program,
+        |run| {
+            let message = run.held("metrics_of_other_pods");
+            run.assert_says(
+                &message,
+                &[
+                    "the metrics know 0 of 3 ready pods",
+                    "2 pods are measured",
+                    &example,
+                ],
+            );
+        },
+    )
+    .await?;
+
+    // Beside pods of our own they are the neighbours that they are.
+    consumer.set_measured(true).await?;
+    consumer.wait_measured().await?;
+    with_both(
+        &world,
+        &consumer,
+        0,
+        |program| program,
+        |run| {
+            let check = run.check("measured_pods_exist");
+            assert_eq!(check["verdict"], "pass", "{}", run.0);
+            assert_eq!(
+                (&check["measured"], &check["strangers"]),
+                (&3.into(), &2.into())
+            );
+        },
+    )
+    .await
+}
+
+/// As after the metrics server was down for long: the rate is of a few samples.
+#[tokio::test]
+async fn a_window_without_samples_but_for_its_end() -> Result<()> {
+    let world = World::start().await?;
+    let consumer = measured_late(&world).await?;
+    // The pods are younger than this window, but so old that the operator lets them count.
+    let window = |program: Rebalancer| {
+        let program = program.env("METRICS_TIME_WINDOW", "60s");
+        program.env("MINIMUM_POD_AGE", "5s").env("COOLDOWN", "1s")
+    };
+    with_both(&world, &consumer, 1, window, |run| {
+        let message = run.held("insufficient_coverage");
+        run.assert_says(
+            &message,
+            &[
+                "0 of 4 ready pods have a load",
+                "(no sample in the first half of the window",
+            ],
+        );
+    })
+    .await?;
+
+    // That of a new pod is no fault of the metrics.
+    let young = |program: Rebalancer| {
+        let program = program.env("METRICS_TIME_WINDOW", "60s");
+        program.env("MINIMUM_POD_AGE", "24h").env("COOLDOWN", "1s")
+    };
+    with_both(&world, &consumer, 0, young, |run| {
+        let message = run.held("no_eligible_pods");
+        run.assert_says(&message, &["0 of 4 pods are eligible: 4 too_young"]);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn loads_of_zero_everywhere() -> Result<()> {
+    let world = World::start().await?;
+    let spec = WorkloadSpec::deployment("consumer").loads([0.0; 4]);
+    let consumer = world.create(spec).await?;
+    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    consumer.wait_measured().await?;
+    // VictoriaMetrics takes the sample before the window into account.
+    seconds(2).await;
+    with_both(
+        &world,
+        &consumer,
+        1,
+        |program| program,
+        |run| {
+            let message = run.held("loads_all_zero");
+            run.assert_says(&message, &["all 4 measured pods have a load of exactly 0"]);
+        },
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_load_that_no_pod_can_have() -> Result<()> {
+    let world = World::start().await?;
+    let spec = WorkloadSpec::deployment("consumer").loads([60.0, 0.6, 0.5, 0.4, 0.3, 0.2]);
+    let consumer = world.create(spec).await?;
+    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    consumer.wait_measured().await?;
+    let hot = consumer.pods().await?[0].name.clone();
+    with_both(
+        &world,
+        &consumer,
+        1,
+        |program| program,
+        |run| {
+            let message = run.held("implausible_load");
+            let spends = format!("{hot} spends ");
+            run.assert_says(
+                &message,
+                &[&spends, "with a request of 1.000", "at most 20"],
+            );
+        },
+    )
+    .await
+}
+
+/// No real server can be made to tell another time, so that this one answers from a script.
+#[tokio::test]
+async fn a_metrics_server_of_another_time() -> Result<()> {
+    let world = World::start().await?;
+    let spec = WorkloadSpec::deployment("consumer").pods(3);
+    let consumer = world.create(spec).await?;
+    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    let before = consumer.pods().await?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let then = now + Duration::from_secs(600);
+    // One of everything: a core, a second of age, a copy, a series in the first half.
+    let samples: Vec<String> = before
+        .iter()
+        .map(|pod| {
+            let (pod, at) = (&pod.name, then.as_secs_f64());
+            format!(r#"{{"metric":{{"pod":"{pod}"}},"value":[{at},"1"]}}"#)
+        })
+        .collect();
+    let server = FaultServer::json(
+        200,
+        format!(
+            r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}}}}"#,
+            samples.join(",")
+        ),
+    )
+    .await?;
+    let run = world
+        .rebalancer(&consumer)
+        .env("PROMETHEUS_ENDPOINT", server.url())
+        .env("COOLDOWN", "0s")
+        .env("MINIMUM_POD_AGE", "0s")
+        .ends_with(1)
+        .await?;
+    let message = run.held("clocks_apart");
+    run.assert_says(
+        &message,
+        &["s ahead of the cluster's", "at most 60 s allowed"],
+    );
+    let difference = run.check("clocks_agree")["difference_seconds"]
+        .as_f64()
+        .unwrap();
+    assert!((540.0..=601.0).contains(&difference), "{}", run.0);
+    assert_untouched(&consumer, &before).await
+}
+
+/// Nothing of this is seen in a healthy workload, and all of it is in the report.
+#[tokio::test]
+async fn metrics_that_do_not_lie() -> Result<()> {
+    let shared = crate::support::shared::Shared::open().await?;
+    let (consumer, _) = shared.skewed().await?;
+    for server in servers(&shared.world) {
+        let program = shared.world.rebalancer(&consumer).arg("plan");
+        let run = program
+            .env("PROMETHEUS_ENDPOINT", server.url())
+            .ends_with(0)
+            .await?;
+        for check in [
+            "clocks_agree",
+            "measured_pods_exist",
+            "loads_not_all_zero",
+            "load_plausible",
+        ] {
+            assert_eq!(run.check(check)["verdict"], "pass", "{}", run.0);
+        }
+        assert_eq!(run.victims().len(), 4, "{}", run.0);
+    }
+    Ok(())
+}
