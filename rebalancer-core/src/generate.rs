@@ -32,12 +32,15 @@
 //! [proptest]: https://docs.rs/proptest
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::history::Rotation;
+use crate::lease::LeaseHolder;
 use crate::model::{
     Autoscaler, Cores, CpuMetric, Evictability, Load, MaxUnavailable, MinimumPods, Percent, Pod,
     PodPhase, PodUid, Rollout, SampleFault, Seconds, Tolerance, TopK, WorkloadRef,
@@ -442,6 +445,32 @@ fn settled(
         )
 }
 
+/// Now and then another run, a freeze window, and how many seconds ago the last rotation was.
+fn outside() -> impl Strategy<Value = (Option<LeaseHolder>, Option<String>, Option<(u64, Rotation)>)>
+{
+    let other_run = seconds().prop_map(|expires_seconds| LeaseHolder {
+        identity: "another-run".into(),
+        expires_seconds,
+    });
+    let rotation =
+        (0..4_000u64, 1.0..3.0f64, 0.0..1.0f64, 0..4u32).prop_map(|(ago, before, fall, futile)| {
+            let rotation = Rotation {
+                time: Timestamp::UNIX_EPOCH,
+                victims: vec![format!("{CONTAINER}-0")],
+                imbalance_before: before,
+                imbalance_hoped: (before - fall).max(1.0),
+                strategy: Rule::RotateOutliers,
+                futile,
+            };
+            (ago, rotation)
+        });
+    (
+        option::weighted(0.02, other_run),
+        option::weighted(0.02, Just("* 8-17 * * MON-FRI UTC".to_owned())),
+        option::weighted(0.3, rotation),
+    )
+}
+
 /// Snapshots of every kind: pods of [`pods`], targets fixed, from autoscalers of every kind or
 /// missing, rollouts and scalings under way, metrics that are partial or lie. Every reason to hold occurs, and so
 /// do plans.
@@ -459,7 +488,7 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
         option::weighted(0.05, Just("one of two stores did not answer".to_owned())),
         any::<bool>(),
         option::weighted(0.8, Just(Seconds::whole(15))),
-        (lies(), metrics()),
+        (lies(), metrics(), outside()),
     )
         .prop_filter_map(
             "a snapshot",
@@ -473,16 +502,23 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
                 metrics_partial,
                 freshness_known,
                 sample_age,
-                (lie, metrics),
+                (lie, metrics, (other_run, frozen, rotation)),
             )| {
                 lie.tell(&mut pods);
                 for pod in &mut pods {
                     pod.sample_age_seconds = pod.sample_age_seconds.or(sample_age);
                 }
+                let last_rotation = rotation.and_then(|(ago, rotation)| {
+                    let time = taken_at?.checked_sub(Duration::from_secs(ago)).ok()?;
+                    Some(Rotation { time, ..rotation })
+                });
                 validated(SnapshotData {
                     workload,
                     container,
                     taken_at,
+                    other_run,
+                    frozen,
+                    last_rotation,
                     target,
                     autoscalers,
                     rollout,

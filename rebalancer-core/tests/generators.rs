@@ -17,7 +17,7 @@ fn every_reason_and_plans_occur() {
         generate::policy()
     ];
     let inputs = (generate::snapshot(), policies);
-    for _ in 0..1_500 {
+    for _ in 0..2_500 {
         let (snapshot, policy) = inputs.new_tree(&mut runner).unwrap().current();
         let decision = decide(&snapshot, &policy);
         let word = match &decision.action {
@@ -33,8 +33,11 @@ fn every_reason_and_plans_occur() {
     }
     let words: Vec<&str> = actions.keys().copied().collect();
     let expected = [
+        "another_run",
         "autoscaler_scaling",
         "clocks_apart",
+        "cooldown",
+        "frozen",
         "group_not_settled",
         "implausible_load",
         "improvement_too_small",
@@ -49,6 +52,7 @@ fn every_reason_and_plans_occur() {
         "pods_measured_twice",
         "rollout_in_progress",
         "rotate",
+        "rotation_did_not_help",
         "target_unknown",
         "within_tolerance",
     ];

@@ -357,6 +357,26 @@ proptest! {
     }
 
     #[test]
+    fn a_limit_on_evictions_is_kept_and_changes_nothing_else(
+        snapshot in generate::healthy_snapshot(),
+        policy in generate::policy(),
+        limit in 0..6usize,
+    ) {
+        let free = decide(&snapshot, &policy);
+        let limited = decide(&snapshot, &Policy { max_evictions: Some(limit), ..policy });
+        if let Some(plan) = limited.plan() {
+            prop_assert!(plan.victims().len() <= limit);
+            prop_assert_eq!(plan.victims()[0].role, Role::Hottest);
+        }
+        if limit == 0 {
+            prop_assert!(limited.plan().is_none());
+        }
+        if free.plan().is_some_and(|plan| plan.victims().len() <= limit && limit >= 2 * policy.top_k.get()) {
+            prop_assert_eq!(free.plan(), limited.plan());
+        }
+    }
+
+    #[test]
     fn documents_survive_a_round_trip(
         snapshot in generate::snapshot(),
         policy in generate::policy(),
