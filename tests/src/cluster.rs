@@ -20,33 +20,39 @@ pub(crate) struct Cluster {
     _exporter: HttpServer,
 }
 
-/// The process's cluster, started by the first call.
-///
-/// Kubelet and exporter live on a runtime of their own, since that of a test ends
-/// with the test. A failed start is remembered, so that not every test waits for it.
+/// The process's cluster, started by the first call. A failed start is remembered, so that not
+/// every test waits for it.
 pub(crate) async fn shared() -> Result<&'static Cluster> {
-    static RUNTIME: OnceCell<Runtime> = OnceCell::const_new();
     static CLUSTER: OnceCell<std::result::Result<Cluster, Arc<Error>>> = OnceCell::const_new();
-    let cluster = CLUSTER
-        .get_or_init(async || {
-            let runtime = RUNTIME
-                .get_or_try_init(async || {
-                    tokio::runtime::Builder::new_multi_thread()
-                        .worker_threads(2)
-                        .enable_all()
-                        .build()
-                        .map_err(Error::io("start a runtime for the servers"))
-                })
-                .await?;
-            let handle = runtime.handle().clone();
-            let start =
-                tokio::task::spawn_blocking(move || handle.block_on(Cluster::start())).await;
-            Ok(start.map_err(Error::document("the end of the servers' start"))??)
-        })
-        .await;
+    let cluster = CLUSTER.get_or_init(async || Ok(start().await?)).await;
     cluster
         .as_ref()
         .map_err(|error| Error::Shared(Arc::clone(error)))
+}
+
+/// A further cluster, for one that stops its servers. It runs until the process ends, as the
+/// shared one does.
+pub(crate) async fn own() -> Result<&'static Cluster> {
+    Ok(Box::leak(Box::new(start().await?)))
+}
+
+/// Starts a cluster. Kubelet and exporter live on a runtime of their own, since that of a test
+/// ends with the test.
+async fn start() -> Result<Cluster> {
+    static RUNTIME: OnceCell<Runtime> = OnceCell::const_new();
+    let runtime = RUNTIME
+        .get_or_try_init(async || {
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .map_err(Error::io("start a runtime for the servers"))
+        })
+        .await?;
+    let handle = runtime.handle().clone();
+    tokio::task::spawn_blocking(move || handle.block_on(Cluster::start()))
+        .await
+        .map_err(Error::document("the end of the servers' start"))?
 }
 
 impl Cluster {

@@ -3,12 +3,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     Error, Result,
@@ -22,7 +23,7 @@ const START_DEADLINE: Duration = Duration::from_secs(120);
 
 /// The token of the harness itself, good for everything. The servers listen on
 /// loopback and hold nothing, so that it need not be secret.
-const ADMIN_TOKEN: &str = "harness-admin";
+pub(crate) const ADMIN_TOKEN: &str = "harness-admin";
 
 /// The controllers that make objects act. Without the one of the autoscaler, since
 /// the number of pods is a test's own decision, as is the autoscaler's status.
@@ -42,8 +43,18 @@ const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStage
 pub struct ControlPlane {
     // In the order of their end.
     _controller_manager: Server,
-    api_server: Server,
-    _etcd: Server,
+    /// None while it is stopped.
+    api_server: Mutex<Option<Server>>,
+    etcd: Server,
+    program: PathBuf,
+    addresses: Addresses,
+}
+
+/// Where the servers listen; the API server keeps its place when it is started again.
+#[derive(Debug, Clone)]
+struct Addresses {
+    etcd: String,
+    port: u16,
     url: String,
 }
 
@@ -59,36 +70,76 @@ impl ControlPlane {
                 "the search for the control plane's programs",
             ))??;
         let (etcd, etcd_url) = with_ports(async || start_etcd(&programs.etcd).await).await?;
-        let (api_server, url) =
-            with_ports(async || start_api_server(&programs.kube_apiserver, &etcd_url).await)
-                .await?;
+        let files = files(&etcd);
+        let program = programs.kube_apiserver;
+        let (api_server, addresses) = with_ports(async || {
+            let port = free_port()?;
+            let addresses = Addresses {
+                etcd: etcd_url.clone(),
+                port,
+                url: format!("https://127.0.0.1:{port}"),
+            };
+            write_files(&files, &addresses.url)?;
+            let server = start_api_server(&program, &files, &addresses).await?;
+            Ok((server, addresses))
+        })
+        .await?;
         let controller_manager = with_ports(async || {
-            start_controller_manager(&programs.kube_controller_manager, api_server.dir()).await
+            start_controller_manager(&programs.kube_controller_manager, &files).await
         })
         .await?;
         Ok(Self {
             _controller_manager: controller_manager,
-            api_server,
-            _etcd: etcd,
-            url,
+            api_server: Mutex::new(Some(api_server)),
+            etcd,
+            program,
+            addresses,
         })
+    }
+
+    /// Kills the API server. What it knows stays in etcd.
+    pub fn stop_api_server(&self) {
+        let server = self
+            .api_server
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(server);
+    }
+
+    /// Starts the API server again, at its old address.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub async fn start_api_server(&self) -> Result<()> {
+        let server = start_api_server(&self.program, &self.dir(), &self.addresses).await?;
+        *self
+            .api_server
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(server);
+        Ok(())
     }
 
     /// The address of the API server.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.url
+        &self.addresses.url
     }
 
     /// The folder of the files about the cluster, gone with the process.
-    pub(crate) fn dir(&self) -> &Path {
-        self.api_server.dir()
+    pub(crate) fn dir(&self) -> PathBuf {
+        files(&self.etcd)
+    }
+
+    /// The certificate that the API server made for itself, and those who ask it trust.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        certificate(&self.dir())
     }
 
     /// A kubeconfig that may do everything.
     #[must_use]
     pub fn admin_kubeconfig(&self) -> PathBuf {
-        admin_kubeconfig(self.api_server.dir())
+        admin_kubeconfig(&self.dir())
     }
 
     /// A client that may do everything, for use on the current runtime.
@@ -102,7 +153,7 @@ impl ControlPlane {
     /// The audit log: every call of anyone but the harness and the control plane.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {
-        self.api_server.dir().join("audit.log")
+        self.dir().join("audit.log")
     }
 
     /// Writes a kubeconfig for a token.
@@ -110,7 +161,8 @@ impl ControlPlane {
     /// # Errors
     /// If the file cannot be written.
     pub fn write_kubeconfig(&self, path: &Path, token: &str, namespace: &str) -> Result<()> {
-        write_kubeconfig(path, &self.url, self.api_server.dir(), token, namespace)
+        let user = json!({"token": token});
+        write_kubeconfig(path, self.url(), &self.certificate(), user, namespace)
     }
 }
 
@@ -159,18 +211,32 @@ async fn start_etcd(program: &Path) -> Result<(Server, String)> {
     Ok((server, client))
 }
 
-async fn start_api_server(program: &Path, etcd: &str) -> Result<(Server, String)> {
-    let dir = server_dir("kube-apiserver")?;
-    let port = free_port()?;
-    let url = format!("https://127.0.0.1:{port}");
-    write_service_account_keys(&dir)?;
+/// The files about the cluster: in the folder of etcd, which is there before the API server and
+/// after it, and is removed however the process ends.
+fn files(etcd: &Server) -> PathBuf {
+    etcd.dir().join("cluster")
+}
+
+fn certificate(files: &Path) -> PathBuf {
+    files.join("certificates/apiserver.crt")
+}
+
+fn write_files(files: &Path, url: &str) -> Result<()> {
+    fs::create_dir_all(files).map_err(Error::io(format!("create {}", files.display())))?;
+    write_service_account_keys(files)?;
     write(
-        &dir.join("tokens.csv"),
+        &files.join("tokens.csv"),
         &format!("{ADMIN_TOKEN},harness,harness,system:masters\n"),
     )?;
-    write(&dir.join("audit-policy.yaml"), AUDIT_POLICY)?;
-    write_kubeconfig(&admin_kubeconfig(&dir), &url, &dir, ADMIN_TOKEN, "default")?;
-    let file = |name: &str| dir.join(name).display().to_string();
+    write(&files.join("audit-policy.yaml"), AUDIT_POLICY)?;
+    let user = json!({"token": ADMIN_TOKEN});
+    let kubeconfig = admin_kubeconfig(files);
+    write_kubeconfig(&kubeconfig, url, &certificate(files), user, "default")
+}
+
+async fn start_api_server(program: &Path, files: &Path, addresses: &Addresses) -> Result<Server> {
+    let Addresses { etcd, port, .. } = addresses;
+    let file = |name: &str| files.join(name).display().to_string();
     let args = [
         format!("--etcd-servers={etcd}"),
         "--bind-address=127.0.0.1".to_owned(),
@@ -199,8 +265,9 @@ async fn start_api_server(program: &Path, etcd: &str) -> Result<(Server, String)
         "--max-requests-inflight=2000".to_owned(),
         "--max-mutating-requests-inflight=1000".to_owned(),
     ];
+    let dir = server_dir("kube-apiserver")?;
     let mut server = Server::spawn("kube-apiserver", program, args, dir)?;
-    let kubeconfig = admin_kubeconfig(server.dir());
+    let kubeconfig = admin_kubeconfig(files);
     server
         .wait_ready(START_DEADLINE, async || {
             // The certificate does not exist at the first looks.
@@ -217,7 +284,7 @@ async fn start_api_server(program: &Path, etcd: &str) -> Result<(Server, String)
                 .map_err(|error| error.to_string())
         })
         .await?;
-    Ok((server, url))
+    Ok(server)
 }
 
 async fn start_controller_manager(program: &Path, api_server: &Path) -> Result<Server> {
@@ -260,11 +327,12 @@ fn admin_kubeconfig(dir: &Path) -> PathBuf {
     dir.join("admin.kubeconfig")
 }
 
-fn write_kubeconfig(
+/// Writes a kubeconfig for one server and one user.
+pub(crate) fn write_kubeconfig(
     path: &Path,
     url: &str,
-    api_server: &Path,
-    token: &str,
+    authority: &Path,
+    user: Value,
     namespace: &str,
 ) -> Result<()> {
     let config = json!({
@@ -272,9 +340,9 @@ fn write_kubeconfig(
         "kind": "Config",
         "clusters": [{"name": "harness", "cluster": {
             "server": url,
-            "certificate-authority": api_server.join("certificates/apiserver.crt"),
+            "certificate-authority": authority,
         }}],
-        "users": [{"name": "harness", "user": {"token": token}}],
+        "users": [{"name": "harness", "user": user}],
         "contexts": [{"name": "harness", "context": {
             "cluster": "harness", "user": "harness", "namespace": namespace,
         }}],

@@ -6,7 +6,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
@@ -154,11 +154,10 @@ impl Drop for HttpServer {
     }
 }
 
-async fn serve(
-    stream: TcpStream,
-    answer: &(impl Fn(Request) -> Reply + Sync),
-) -> std::io::Result<()> {
-    let mut stream = BufReader::new(stream);
+/// Reads one request from a connection; an error at its end.
+pub(crate) async fn read_request(
+    stream: &mut BufReader<impl AsyncRead + Unpin>,
+) -> std::io::Result<Request> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
@@ -181,7 +180,15 @@ async fn serve(
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).await?;
     request.body = String::from_utf8_lossy(&body).into_owned();
+    Ok(request)
+}
 
+async fn serve(
+    stream: TcpStream,
+    answer: &(impl Fn(Request) -> Reply + Sync),
+) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let request = read_request(&mut stream).await?;
     match answer(request) {
         Reply::Answer {
             status,

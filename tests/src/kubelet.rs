@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt as _, pin_mut};
@@ -30,9 +30,9 @@ const NODE: &str = "harness";
 /// the program under test.
 const CONCURRENCY: usize = 24;
 
-/// How often a request is repeated that failed for a reason other than an answer
-/// that makes it pointless.
-const ATTEMPTS: u32 = 5;
+/// For how long a request is repeated that failed for a reason other than an answer
+/// that makes it pointless: a test may stop the API server for some seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a pod takes to end, unless its annotation says otherwise.
 const TERMINATE_AFTER: Duration = Duration::from_millis(300);
@@ -255,7 +255,7 @@ impl Kubelet {
         name: &str,
         request: impl Fn() -> F,
     ) -> Result<()> {
-        let mut attempt = 1;
+        let started = Instant::now();
         loop {
             // Never closed.
             let permit = self.requests.acquire().await;
@@ -265,8 +265,7 @@ impl Kubelet {
                 Ok(_) => return Ok(()),
                 // The pod is gone, or another one.
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
-                Err(_) if attempt < ATTEMPTS => {
-                    attempt += 1;
+                Err(_) if started.elapsed() < PATIENCE => {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
                 Err(error) => return Err(Error::kube(format!("{action} pod {name}"))(error)),

@@ -106,6 +106,11 @@ impl MetricsServer {
         format!("http://{}", self.address)
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The instant vector that a query yields now, by the label `pod`.
     ///
     /// # Errors

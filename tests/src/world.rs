@@ -84,7 +84,18 @@ impl World {
     /// # Errors
     /// As [`Self::start`].
     pub async fn named(namespace: &str) -> Result<Self> {
-        let cluster = cluster::shared().await?;
+        Self::new(cluster::shared().await?, namespace).await
+    }
+
+    /// A world in servers that no other test uses, so that they may be stopped.
+    ///
+    /// # Errors
+    /// If the servers do not start.
+    pub async fn with_own_servers(namespace: &str) -> Result<Self> {
+        Self::new(cluster::own().await?, namespace).await
+    }
+
+    async fn new(cluster: &'static Cluster, namespace: &str) -> Result<Self> {
         // A client of its own: connections live on the runtime that made them.
         let client = cluster.control_plane.client().await?;
         let mut object = Namespace::default();

@@ -17,6 +17,7 @@ mod budget;
 mod cluster_faults;
 mod demo;
 mod dry_run;
+mod faults;
 mod harness;
 mod hold;
 mod logs;

@@ -1,0 +1,170 @@
+//! What a request asks for, in the words of the audit log and of the program's queries.
+
+use crate::http::Request;
+
+/// A connection, before anything is asked on it.
+pub const CONNECT: &str = "connect";
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Call {
+    /// `get deployments`, `list pods`, `create pods/eviction`, …; a page after the first is
+    /// `list pods, continued`. The queries to Prometheus are `query load`, `query freshness`, …
+    pub(super) name: String,
+    /// The object's name, or empty.
+    pub(super) object: String,
+}
+
+impl Call {
+    pub(super) fn of(request: &Request) -> Self {
+        let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+        if path.ends_with("/api/v1/query") {
+            let text = form_decode(query) + &form_decode(&request.body);
+            return Self {
+                name: format!("query {}", promql(&text)),
+                object: String::new(),
+            };
+        }
+        let segments: Vec<&str> = path.split('/').collect();
+        let in_namespace = segments
+            .iter()
+            .position(|segment| *segment == "namespaces")
+            .and_then(|at| segments.get(at + 2..));
+        let Some([resource, rest @ ..]) = in_namespace else {
+            return Self {
+                name: format!("{} {path}", request.method),
+                object: String::new(),
+            };
+        };
+        let object = rest.first().copied().unwrap_or_default();
+        let verb = match request.method.as_str() {
+            "GET" if object.is_empty() => "list",
+            "GET" => "get",
+            "POST" => "create",
+            "DELETE" => "delete",
+            other => other,
+        };
+        let sub = rest.get(1).map(|sub| format!("/{sub}")).unwrap_or_default();
+        let continued = if verb == "list" && query.contains("continue=") {
+            ", continued"
+        } else {
+            ""
+        };
+        Self {
+            name: format!("{verb} {resource}{sub}{continued}"),
+            object: object.to_owned(),
+        }
+    }
+}
+
+/// The purpose of a query, told by the functions that only it uses.
+fn promql(text: &str) -> &'static str {
+    [
+        ("kube_horizontalpodautoscaler", "autoscalers"),
+        ("timestamp(", "freshness"),
+        ("count by", "copies"),
+        ("rate(", "load"),
+    ]
+    .into_iter()
+    .find(|(words, _)| text.contains(words))
+    .map_or("of another kind", |(_, purpose)| purpose)
+}
+
+/// The text of a form: `+` is a space, `%28` a parenthesis.
+fn form_decode(form: &str) -> String {
+    let mut out = Vec::with_capacity(form.len());
+    let mut bytes = form.bytes();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || {
+                    bytes
+                        .next()
+                        .and_then(|digit| char::from(digit).to_digit(16))
+                        .and_then(|digit| u8::try_from(digit).ok())
+                        .unwrap_or(0)
+                };
+                digit() * 16 + digit()
+            }
+            other => other,
+        });
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(
+        "GET",
+        "/apis/apps/v1/namespaces/a/deployments/web",
+        "get deployments",
+        "web"
+    )]
+    #[case(
+        "GET",
+        "/apis/apps/v1/namespaces/a/replicasets?&limit=500",
+        "list replicasets",
+        ""
+    )]
+    #[case("GET", "/api/v1/namespaces/a/pods?&limit=2", "list pods", "")]
+    #[case(
+        "GET",
+        "/api/v1/namespaces/a/pods?limit=2&continue=x",
+        "list pods, continued",
+        ""
+    )]
+    #[case("GET", "/api/v1/namespaces/a/pods/web-1", "get pods", "web-1")]
+    #[case(
+        "POST",
+        "/api/v1/namespaces/a/pods/web-1/eviction?dryRun=All",
+        "create pods/eviction",
+        "web-1"
+    )]
+    #[case("DELETE", "/api/v1/namespaces/a/pods/web-1", "delete pods", "web-1")]
+    #[case("GET", "/api/v1/namespaces/a", "GET /api/v1/namespaces/a", "")]
+    #[case("GET", "/apis/apps/v1", "GET /apis/apps/v1", "")]
+    fn a_call_is_told_by_its_address(
+        #[case] method: &str,
+        #[case] path: &str,
+        #[case] name: &str,
+        #[case] object: &str,
+    ) {
+        let call = Call::of(&Request {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            ..Request::default()
+        });
+        assert_eq!((call.name.as_str(), call.object.as_str()), (name, object));
+    }
+
+    #[rstest]
+    #[case("query=sum+by+%28pod%29+%28rate%28x%5B5m%5D%29%29", "query load")]
+    #[case(
+        "query=time%28%29+-+max+by+%28pod%29+%28timestamp%28x%29%29",
+        "query freshness"
+    )]
+    #[case(
+        "query=max+by+%28pod%29+%28count+by+%28pod%2C+id%29+%28x%29%29",
+        "query copies"
+    )]
+    #[case(
+        "query=%7B__name__%3D~%22kube_horizontalpodautoscaler_info%22%7D",
+        "query autoscalers"
+    )]
+    #[case("query=up", "query of another kind")]
+    fn a_query_is_told_by_its_functions(#[case] body: &str, #[case] name: &str) {
+        let call = Call::of(&Request {
+            method: "POST".to_owned(),
+            path: "/api/v1/query".to_owned(),
+            body: body.to_owned(),
+            ..Request::default()
+        });
+        assert_eq!(call.name, name);
+    }
+}

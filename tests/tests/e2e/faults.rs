@@ -1,0 +1,122 @@
+//! Every call that the program makes × every fault, on real servers behind a proxy.
+//!
+//! Whatever breaks, the run ends in time, with the right exit code and words; no pod is evicted
+//! that was not planned, none twice, and the report says of each what became of it.
+
+mod acting;
+mod api_server;
+mod lifecycle;
+mod reading;
+mod table;
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use ::harness::{Result, proxy::Seen};
+use futures::{FutureExt as _, future::join_all};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::support::Outcome;
+use table::Kind;
+
+/// The calls that observe, those that act, and the queries to Prometheus; each meets every fault.
+const CALLS: [&str; 16] = [
+    "observing: get deployments",
+    "observing: list replicasets",
+    "observing: list pods",
+    "observing: list horizontalpodautoscalers",
+    "before an eviction: get pods",
+    "before an eviction: list pods",
+    "create pods/eviction",
+    "delete pods",
+    "after a lost answer: get pods",
+    "between waves: get deployments",
+    "between waves: list replicasets",
+    "between waves: list pods",
+    "query load",
+    "query freshness",
+    "query copies",
+    "query autoscalers",
+];
+
+/// The number that docs/safety.md names.
+#[test]
+fn how_many_are_tried() {
+    let (calls, faults) = (CALLS.len(), Kind::ALL.len());
+    eprintln!(
+        "{calls} calls × {faults} faults: {} cases, and {} of connections",
+        calls * faults,
+        2 * reading::CONNECTION_FAULTS.len()
+    );
+    assert_eq!(calls * faults, 320);
+}
+
+/// Runs a case for each fault, all at once; panics with the names of those that went wrong.
+async fn each(
+    call: &str,
+    kinds: impl IntoIterator<Item = Kind>,
+    case: impl AsyncFn(Kind) -> Result<()>,
+) {
+    assert!(CALLS.contains(&call), "{call} is not counted");
+    let cases = kinds.into_iter().map(async |kind| {
+        let ended = AssertUnwindSafe(case(kind)).catch_unwind().await;
+        let trouble = match ended {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+                text.unwrap_or_default().to_owned()
+            }
+        };
+        Some(format!("=== {call} × {kind:?}: {trouble}"))
+    });
+    let wrong: Vec<_> = join_all(cases).await.into_iter().flatten().collect();
+    assert!(
+        wrong.is_empty(),
+        "{} cases went wrong\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+/// A turn to run the program: on few cores many at once would only be slow. Those that wait for an
+/// answer that does not come take none.
+async fn turn(kind: Kind) -> Option<SemaphorePermit<'static>> {
+    static TURNS: Semaphore = Semaphore::const_new(10);
+    if kind.stalls() {
+        return None;
+    }
+    TURNS.acquire().await.ok()
+}
+
+/// How the program is told to wait for the API server; only where it has to, since a short wait
+/// would not be kept to on a busy machine: half of it is for the connection.
+fn patience(kind: Kind) -> Vec<(&'static str, &'static str)> {
+    if kind.stalls() {
+        vec![("KUBE_TIMEOUT", "4s")]
+    } else {
+        vec![]
+    }
+}
+
+/// Panics unless the run ended within a bound that has room for one timeout of 30 s.
+fn assert_in_time(run: &Outcome, kind: Kind) {
+    let seconds = if kind.stalls() { 45 } else { 25 };
+    assert!(
+        run.0.elapsed < Duration::from_secs(seconds),
+        "not within {seconds} s: {}",
+        run.0
+    );
+}
+
+/// Panics unless so many calls were broken.
+fn assert_broken(seen: &[Seen], calls: usize) {
+    let broken = seen.iter().filter(|seen| seen.fault.is_some()).count();
+    assert_eq!(broken, calls, "{}", listed(seen));
+}
+
+/// The calls, one a line.
+fn listed(seen: &[Seen]) -> String {
+    let lines: Vec<_> = seen.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}

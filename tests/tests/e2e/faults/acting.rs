@@ -1,0 +1,373 @@
+//! Faults while a plan is carried out: no pod is evicted twice, and none is left out of the report.
+//!
+//! Each case has a workload of its own, all of one call in one namespace.
+
+use std::collections::BTreeMap;
+
+use ::harness::{
+    FaultProxy, PodView, Rebalancer, Result, Workload, WorkloadSpec, World,
+    proxy::{Fault, Seen, Turn},
+};
+use rstest::rstest;
+
+use super::{Kind, assert_in_time, each, listed, patience, turn};
+use crate::support::Outcome;
+
+/// The first pod is the only hot one, and the last one the coldest; those two go.
+pub(super) const LOADS: [f64; 4] = [1.2, 0.8, 0.6, 0.3];
+
+/// The places of the victims in [`LOADS`], in the order of their turn.
+pub(super) const PAIR: [usize; 2] = [0, 3];
+
+const EVICTED: &str = "evicted";
+const FAILED: &str = "failed";
+const UNKNOWN: &str = "unknown";
+const LEFT: &str = "not_attempted";
+/// Either is true of a pod that is still there after the server was in trouble.
+const FAILED_OR_UNKNOWN: &str = "failed or unknown";
+
+/// Workloads with [`LOADS`], of those names, measured.
+pub(super) async fn workloads<'w>(
+    world: &'w World,
+    names: impl IntoIterator<Item = String>,
+) -> Result<BTreeMap<String, Workload<'w>>> {
+    let mut made = BTreeMap::new();
+    for name in names {
+        let spec = WorkloadSpec::deployment(&name)
+            .pods(LOADS.len())
+            .without_waiting();
+        made.insert(name, world.create(spec).await?);
+    }
+    for workload in made.values() {
+        workload.wait_ready().await?;
+        workload.set_loads(&LOADS).await?;
+    }
+    for workload in made.values() {
+        workload.wait_measured().await?;
+    }
+    Ok(made)
+}
+
+/// Makes a workload for each fault.
+async fn for_each_fault(world: &World) -> Result<BTreeMap<String, Workload<'_>>> {
+    workloads(world, Kind::ALL.map(name)).await
+}
+
+fn name(kind: Kind) -> String {
+    format!("{kind:?}").to_ascii_lowercase()
+}
+
+/// The program, as it is to rotate the pair.
+pub(super) fn program(world: &World, workload: &Workload<'_>, proxy: &FaultProxy) -> Rebalancer {
+    world
+        .rebalancer(workload)
+        .env("KUBECONFIG", proxy.kubeconfig())
+        .env("OUTPUT", "json")
+        .env("TARGET_CORES", "0.7")
+        .env("REBALANCE_TOP_K_PODS", "1")
+        .env("MINIMUM_PODS_REQUIRED", "1")
+}
+
+/// What a case expects.
+struct Expected {
+    outcomes: [&'static str; 2],
+    /// In the message about the first victim.
+    says: Vec<&'static str>,
+}
+
+impl Expected {
+    fn code(&self) -> i32 {
+        if self.outcomes == [EVICTED; 2] { 0 } else { 3 }
+    }
+}
+
+fn expect(first: &'static str, second: &'static str, says: &[&'static str]) -> Expected {
+    Expected {
+        outcomes: [first, second],
+        says: says.to_vec(),
+    }
+}
+
+/// One run, with faults told to the proxy, and all that is true of every such run.
+async fn carry_out(
+    world: &World,
+    workload: &Workload<'_>,
+    kind: Kind,
+    expected: Expected,
+    faults: &[(&str, Turn, Fault)],
+    settings: &[(&str, &str)],
+) -> Result<()> {
+    let before = workload.pods().await?;
+    let turn = turn(kind).await;
+    let proxy = FaultProxy::kubernetes(world).await?;
+    for (call, turn, fault) in faults {
+        proxy.fault(call, *turn, fault.clone());
+    }
+    let run = program(world, workload, &proxy)
+        .envs(patience(kind))
+        .envs(settings.iter().copied())
+        .run()
+        .await?;
+    drop(turn);
+    let run = Outcome(run);
+    assert_in_time(&run, kind);
+    let seen = proxy.seen();
+    let calls = listed(&seen);
+    assert_eq!(run.0.code, Some(expected.code()), "{}\n{calls}", run.0);
+    for (outcome, expected) in run.outcomes().iter().zip(expected.outcomes) {
+        let is = expected.split(" or ").any(|word| word == outcome);
+        assert!(is, "{outcome}, not {expected}: {}\n{calls}", run.0);
+    }
+    let report = run.workload();
+    let message = report["execution"]["pods"][0]["message"].as_str();
+    run.assert_says(message.unwrap_or_default(), &expected.says);
+    super::assert_broken(&seen, faults.len());
+    assert_accounted(&run, &seen, &before, &workload.pods().await?);
+    Ok(())
+}
+
+/// The calls that take a pod away.
+fn takes_away(seen: &Seen) -> bool {
+    ["create pods/eviction", "delete pods"].contains(&seen.call.as_str())
+}
+
+/// The program cannot know what became of the call.
+fn is_lost(seen: &Seen) -> bool {
+    match &seen.fault {
+        Some(
+            Fault::Reset
+            | Fault::ResetAfter
+            | Fault::Stall
+            | Fault::StallAfter
+            | Fault::HalfOpen
+            | Fault::AnswerAfter(_),
+        ) => true,
+        // Not the API's own words.
+        Some(Fault::Answer(canned)) => {
+            canned.is_page() && matches!(canned.status(), 200..300 | 500..)
+        }
+        Some(Fault::Truncate | Fault::CloseAfter | Fault::Latency(_)) | None => false,
+    }
+}
+
+/// Panics unless only planned pods were evicted, each at most once, the report says of each what
+/// became of it, and every pod whose answer was lost was looked up at once.
+pub(super) fn assert_accounted(
+    run: &Outcome,
+    seen: &[Seen],
+    before: &[PodView],
+    after: &[PodView],
+) {
+    let context = format!("{}\n{}", run.0, listed(seen));
+    let victims: Vec<_> = PAIR.iter().map(|place| &before[*place]).collect();
+    let report = run.workload();
+    let reported: Vec<_> = report["execution"]["pods"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pod| pod["uid"].as_str().unwrap().to_owned())
+        .collect();
+    let planned: Vec<_> = victims.iter().map(|pod| pod.uid.clone()).collect();
+    assert_eq!(reported, planned, "{context}");
+
+    let stays = |pod: &PodView| {
+        let now = after.iter().find(|now| now.uid == pod.uid);
+        now.is_some_and(|now| !now.terminating)
+    };
+    for pod in before {
+        let sent = seen
+            .iter()
+            .filter(|seen| takes_away(seen) && seen.forwarded && seen.object == pod.name)
+            .count();
+        let at_most = usize::from(planned.contains(&pod.uid));
+        assert!(
+            sent <= at_most,
+            "{} was sent {sent} evictions: {context}",
+            pod.name
+        );
+        assert_eq!(stays(pod), sent == 0, "{}: {context}", pod.name);
+    }
+    for (victim, outcome) in victims.iter().zip(run.outcomes()) {
+        match outcome.as_str() {
+            EVICTED => assert!(!stays(victim), "{}: {context}", victim.name),
+            FAILED | LEFT => assert!(stays(victim), "{}: {context}", victim.name),
+            other => assert_eq!(other, UNKNOWN, "{context}"),
+        }
+    }
+    for (index, lost) in seen.iter().enumerate() {
+        if takes_away(lost) && is_lost(lost) {
+            let next = seen.get(index + 1);
+            let looked =
+                next.is_some_and(|next| next.call == "get pods" && next.object == lost.object);
+            assert!(looked, "{} was not looked up: {context}", lost.object);
+        }
+    }
+}
+
+#[tokio::test]
+async fn reading_a_victim_again() -> Result<()> {
+    let world = World::start().await?;
+    let workloads = for_each_fault(&world).await?;
+    each("before an eviction: get pods", Kind::ALL, async |kind| {
+        let expected = if kind.is_survived_by_reads() {
+            expect(EVICTED, EVICTED, &[])
+        } else {
+            // That a page is not there says nothing about the pod.
+            expect(FAILED, EVICTED, &["get pods", kind.words_of_kubernetes()])
+        };
+        let faults = [("get pods", Turn::Only(1), kind.fault())];
+        carry_out(
+            &world,
+            &workloads[&name(kind)],
+            kind,
+            expected,
+            &faults,
+            &[],
+        )
+        .await
+    })
+    .await;
+    Ok(())
+}
+
+/// What is to come of a fault of the first eviction.
+fn of_an_eviction(kind: Kind) -> Expected {
+    const STILL_THERE: &str = "the answer was lost, and the pod is still there";
+    match kind {
+        Kind::Reset | Kind::Stall | Kind::HalfOpen | Kind::Gateway => {
+            let words = kind.words_of_kubernetes();
+            expect(UNKNOWN, EVICTED, &[STILL_THERE, words])
+        }
+        // Not the API's: nobody knows what became of the call.
+        Kind::LoginPage => expect(UNKNOWN, EVICTED, &[STILL_THERE]),
+        Kind::ResetAfter | Kind::StallAfter | Kind::GatewayAfter | Kind::BrokenAfter => expect(
+            EVICTED,
+            EVICTED,
+            &["the answer was lost, and the pod is gone"],
+        ),
+        // The head alone says that it was evicted.
+        Kind::Truncate | Kind::CloseAfter | Kind::Latency => expect(EVICTED, EVICTED, &[]),
+        // Nothing was done, and it may be tried again.
+        Kind::Throttled => expect(EVICTED, EVICTED, &[]),
+        Kind::Forbidden => expect(FAILED, LEFT, &["grant verb"]),
+        Kind::NoSuchPage => expect(FAILED, EVICTED, &["(404)"]),
+        Kind::Broken | Kind::Busy => {
+            let words = kind.words_of_kubernetes();
+            expect(FAILED_OR_UNKNOWN, EVICTED, &[words])
+        }
+        Kind::Unauthorized | Kind::Conflict | Kind::Expired => {
+            expect(FAILED, EVICTED, &[kind.words_of_kubernetes()])
+        }
+    }
+}
+
+#[rstest]
+#[case("create pods/eviction", "evict")]
+#[case("delete pods", "delete")]
+#[tokio::test]
+async fn evicting(#[case] call: &str, #[case] method: &str) -> Result<()> {
+    let world = World::start().await?;
+    let workloads = for_each_fault(&world).await?;
+    each(call, Kind::ALL, async |kind| {
+        carry_out(
+            &world,
+            &workloads[&name(kind)],
+            kind,
+            of_an_eviction(kind),
+            &[(call, Turn::Only(1), kind.fault())],
+            &[("EVICTION_METHOD", method)],
+        )
+        .await
+    })
+    .await;
+    Ok(())
+}
+
+/// The pod was evicted, the answer was lost, and the look at the pod meets a fault as well.
+#[tokio::test]
+async fn looking_after_a_lost_answer() -> Result<()> {
+    let world = World::start().await?;
+    let workloads = for_each_fault(&world).await?;
+    each("after a lost answer: get pods", Kind::ALL, async |kind| {
+        let expected = if kind.is_survived_by_reads() {
+            expect(EVICTED, EVICTED, &["the pod is gone"])
+        } else {
+            let words = kind.words_of_kubernetes();
+            expect(
+                UNKNOWN,
+                EVICTED,
+                &["the answer was lost", "could not be read", words],
+            )
+        };
+        let faults = [
+            ("create pods/eviction", Turn::Only(1), Fault::ResetAfter),
+            ("get pods", Turn::Only(2), kind.fault()),
+        ];
+        carry_out(
+            &world,
+            &workloads[&name(kind)],
+            kind,
+            expected,
+            &faults,
+            &[],
+        )
+        .await
+    })
+    .await;
+    Ok(())
+}
+
+/// The calls of a look at the workload between two waves, each with its number in the whole run
+/// when the calls before it have met the fault once.
+const LOOK: [(&str, usize); 3] = [
+    ("get deployments", 2),
+    ("list replicasets", 2),
+    ("list pods", 3),
+];
+
+/// A look that fails is taken again: the one at the Deployment, then the one at its ReplicaSets,
+/// then the one at its pods.
+#[tokio::test]
+async fn looking_between_waves() -> Result<()> {
+    let world = World::start().await?;
+    let (stalling, others): (Vec<_>, Vec<_>) =
+        Kind::ALL.into_iter().partition(|kind| kind.stalls());
+    // Three timeouts would take long: one workload for each call.
+    let of_call =
+        |kind, (call, _): (&str, usize)| format!("{}-{}", name(kind), call.replace(' ', "-"));
+    let names = others.iter().map(|kind| name(*kind)).chain(
+        stalling
+            .iter()
+            .flat_map(|kind| LOOK.map(|call| of_call(*kind, call))),
+    );
+    let workloads = workloads(&world, names).await?;
+    let settings = [("MAX_UNAVAILABLE", "1"), ("READY_TIMEOUT", "2m")];
+    let look = async |kind: Kind, workload: &str, calls: &[(&str, usize)]| {
+        let faults: Vec<_> = calls
+            .iter()
+            .map(|(call, number)| (*call, Turn::Only(*number), kind.fault()))
+            .collect();
+        let expected = expect(EVICTED, EVICTED, &[]);
+        let workload = &workloads[workload];
+        carry_out(&world, workload, kind, expected, &faults, &settings).await
+    };
+    // All three calls of the look, one after the other.
+    let at_once = each(
+        "between waves: list pods",
+        others.iter().copied(),
+        async |kind| look(kind, &name(kind), &LOOK).await,
+    );
+    let apart = futures::future::join_all(LOOK.map(|call| {
+        let (look, of_call) = (&look, &of_call);
+        let stalling = stalling.iter().copied();
+        async move {
+            let label = format!("between waves: {}", call.0);
+            each(&label, stalling, async |kind| {
+                look(kind, &of_call(kind, call), &[call]).await
+            })
+            .await;
+        }
+    }));
+    tokio::join!(at_once, apart);
+    Ok(())
+}

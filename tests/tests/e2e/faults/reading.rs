@@ -1,0 +1,234 @@
+//! Faults of what is read: nothing is evicted on what is not known.
+//!
+//! All on one workload, since nothing becomes of it. Where the program is to go on in spite of the
+//! fault, it only asks whether it might evict.
+
+use std::time::Duration;
+
+use ::harness::{
+    FaultProxy, Rebalancer, Result,
+    proxy::{CONNECT, Fault, Turn},
+};
+use rstest::rstest;
+
+use super::{Kind, assert_broken, assert_in_time, each, listed, patience, turn};
+use crate::support::{Outcome, VICTIMS, assert_untouched, shared::Shared, uids};
+
+/// What can befall a connection before anything is asked on it.
+pub(super) const CONNECTION_FAULTS: [Fault; 3] = [Fault::Reset, Fault::Stall, Fault::HalfOpen];
+
+/// Runs against the skewed workload, as it would be rotated, or only asks where `asks`.
+async fn run(
+    shared: &Shared,
+    asks: bool,
+    change: impl FnOnce(Rebalancer) -> Rebalancer,
+) -> Result<Outcome> {
+    let program = change(shared.world.rebalancer_for("consumer"));
+    let program = program
+        .env("OUTPUT", "json")
+        .env("DRY_RUN", asks.to_string());
+    Ok(Outcome(program.run().await?))
+}
+
+/// Panics unless the plan is the one that it would have been without a fault.
+async fn assert_asked_for_all(shared: &Shared, run: &Outcome) -> Result<()> {
+    assert_eq!(run.0.code, Some(0), "{}", run.0);
+    let (_, before) = shared.skewed().await?;
+    assert_eq!(run.victims(), uids(&before, &VICTIMS), "{}", run.0);
+    assert_eq!(run.outcomes(), ["evicted"; 4], "{}", run.0);
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn observing_kubernetes(
+    #[values(
+        "get deployments",
+        "list replicasets",
+        "list pods",
+        "list horizontalpodautoscalers"
+    )]
+    call: &str,
+) -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, before) = shared.skewed().await?;
+    let label = format!("observing: {call}");
+    each(&label, Kind::ALL, async |kind| {
+        let _turn = turn(kind).await;
+        let proxy = FaultProxy::kubernetes(&shared.world).await?;
+        proxy.fault(call, Turn::Only(1), kind.fault());
+        let survived = kind.is_survived_by_reads();
+        let run = run(&shared, survived, |program| {
+            program
+                .env("KUBECONFIG", proxy.kubeconfig())
+                .envs(patience(kind))
+        })
+        .await?;
+        assert_in_time(&run, kind);
+        let seen = proxy.seen();
+        assert_broken(&seen, 1);
+        if survived {
+            return assert_asked_for_all(&shared, &run).await;
+        }
+        assert_eq!(run.0.code, Some(1), "{}", run.0);
+        let error = run.error();
+        if kind == Kind::NoSuchPage && call == "get deployments" {
+            run.assert_says(&error, &["there is no Deployment \"consumer\""]);
+        } else {
+            run.assert_says(&error, &[call, kind.words_of_kubernetes()]);
+        }
+        let acted = seen.iter().any(|seen| seen.call.starts_with("create"));
+        assert!(!acted, "{}", listed(&seen));
+        Ok(())
+    })
+    .await;
+    assert_untouched(&consumer, &before).await
+}
+
+/// What is asked again is not asked for ever.
+#[rstest]
+#[tokio::test]
+async fn a_server_that_stays_busy_is_given_up(
+    #[values("get deployments", "list pods")] call: &str,
+) -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, before) = shared.skewed().await?;
+    let label = format!("observing: {call}");
+    each(&label, [Kind::Busy, Kind::Throttled], async |kind| {
+        let proxy = FaultProxy::kubernetes(&shared.world).await?;
+        proxy.fault(call, Turn::From(1), kind.fault());
+        let run = run(&shared, false, |program| {
+            program.env("KUBECONFIG", proxy.kubeconfig())
+        })
+        .await?;
+        assert_in_time(&run, kind);
+        assert_eq!(run.0.code, Some(1), "{}", run.0);
+        run.assert_says(&run.error(), &[call, kind.words_of_kubernetes()]);
+        assert_broken(&proxy.seen(), 3);
+        Ok(())
+    })
+    .await;
+    assert_untouched(&consumer, &before).await
+}
+
+/// Right before the first eviction, when the plan is made already.
+#[tokio::test]
+async fn counting_the_ready_pods() -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, before) = shared.skewed().await?;
+    each("before an eviction: list pods", Kind::ALL, async |kind| {
+        let _turn = turn(kind).await;
+        let proxy = FaultProxy::kubernetes(&shared.world).await?;
+        proxy.fault("list pods", Turn::Only(2), kind.fault());
+        let survived = kind.is_survived_by_reads();
+        let run = run(&shared, survived, |program| {
+            program
+                .env("KUBECONFIG", proxy.kubeconfig())
+                .envs(patience(kind))
+        })
+        .await?;
+        assert_in_time(&run, kind);
+        assert_broken(&proxy.seen(), 1);
+        if survived {
+            return assert_asked_for_all(&shared, &run).await;
+        }
+        assert_eq!(run.0.code, Some(3), "{}", run.0);
+        assert_eq!(run.victims(), uids(&before, &VICTIMS), "{}", run.0);
+        assert_eq!(run.outcomes(), ["not_attempted"; 4], "{}", run.0);
+        let execution = &run.workload()["execution"];
+        assert_eq!(execution["stopped"], "ready_unknown", "{}", run.0);
+        let message = execution["message"].as_str().unwrap();
+        run.assert_says(message, &["list pods", kind.words_of_kubernetes()]);
+        let seen = proxy.seen();
+        let acted = seen.iter().any(|seen| seen.call.starts_with("create"));
+        assert!(!acted, "{}", listed(&seen));
+        Ok(())
+    })
+    .await;
+    assert_untouched(&consumer, &before).await
+}
+
+#[rstest]
+#[tokio::test]
+async fn querying_prometheus(
+    #[values("load", "freshness", "copies", "autoscalers")] purpose: &str,
+) -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, before) = shared.skewed().await?;
+    let query = format!("query {purpose}");
+    each(&query, Kind::ALL, async |kind| {
+        let _turn = turn(kind).await;
+        let proxy = FaultProxy::prometheus(shared.world.prometheus()).await?;
+        proxy.fault(&query, Turn::Only(1), kind.fault());
+        let survived = kind.is_harmless();
+        let run = run(&shared, survived, |mut program| {
+            program = program.env("PROMETHEUS_ENDPOINT", proxy.url());
+            if purpose == "autoscalers" {
+                program = program.env("TARGET_SOURCE", "prometheus");
+            }
+            if kind.stalls() {
+                program = program.env("PROMETHEUS_TIMEOUT", "1s");
+            }
+            program
+        })
+        .await?;
+        assert_in_time(&run, kind);
+        assert_broken(&proxy.seen(), 1);
+        if survived {
+            return assert_asked_for_all(&shared, &run).await;
+        }
+        assert_eq!(run.0.code, Some(1), "{}", run.0);
+        let words = match purpose {
+            "copies" => "the query for doubled series",
+            "autoscalers" => "the autoscaler query",
+            other => &format!("the {other} query"),
+        };
+        let error = run.error();
+        run.assert_says(&error, &[words, &proxy.url(), kind.words_of_prometheus()]);
+        Ok(())
+    })
+    .await;
+    assert_untouched(&consumer, &before).await
+}
+
+/// Nothing can be asked at all.
+#[tokio::test]
+async fn connections() -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, before) = shared.skewed().await?;
+    let cases = CONNECTION_FAULTS
+        .into_iter()
+        .flat_map(|fault| [(true, fault.clone()), (false, fault)]);
+    let cases = cases.map(async |(kubernetes, fault)| {
+        let proxy = if kubernetes {
+            FaultProxy::kubernetes(&shared.world).await?
+        } else {
+            FaultProxy::prometheus(shared.world.prometheus()).await?
+        };
+        proxy.fault(CONNECT, Turn::From(1), fault.clone());
+        let run = run(&shared, false, |program| {
+            let program = program.env("KUBE_TIMEOUT", "4s");
+            if kubernetes {
+                program.env("KUBECONFIG", proxy.kubeconfig())
+            } else {
+                program
+                    .env("PROMETHEUS_ENDPOINT", proxy.url())
+                    .env("PROMETHEUS_TIMEOUT", "2s")
+            }
+        })
+        .await?;
+        assert!(run.0.elapsed < Duration::from_secs(25), "{}", run.0);
+        assert_eq!(run.0.code, Some(1), "{fault:?}: {}", run.0);
+        let says = match (kubernetes, &fault) {
+            (true, Fault::Stall) => "did not accept a connection within",
+            (true, _) => "cannot be reached",
+            (false, Fault::Stall) => "no answer within 2s",
+            (false, _) => "connection",
+        };
+        run.assert_says(&run.error(), &[&proxy.url(), says]);
+        assert!(proxy.seen().is_empty());
+        Ok::<(), ::harness::Error>(())
+    });
+    futures::future::try_join_all(cases).await?;
+    assert_untouched(&consumer, &before).await
+}

@@ -1,0 +1,177 @@
+//! The faults, and what the program says about them.
+
+use std::time::Duration;
+
+use ::harness::proxy::{Canned, Fault};
+
+/// A way in which a call goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Connection reset; the server knows nothing of the call.
+    Reset,
+    /// Connection reset in place of the answer.
+    ResetAfter,
+    /// No answer; the server knows nothing of the call.
+    Stall,
+    /// No answer, although the server gave one.
+    StallAfter,
+    /// The other side has closed its half of the connection.
+    HalfOpen,
+    /// The answer ends in its middle.
+    Truncate,
+    /// 200 with a page of something else than the server.
+    LoginPage,
+    /// 404 with such a page.
+    NoSuchPage,
+    /// 502 with such a page.
+    Gateway,
+    /// 504 with such a page, although the server carried the call out.
+    GatewayAfter,
+    /// 500 of the server itself.
+    Broken,
+    /// 500 of the server itself, which lost its store right after that had carried the call out.
+    BrokenAfter,
+    /// 503 of the server itself, to be asked again in a second.
+    Busy,
+    /// 429 of the server itself, to be asked again in a second.
+    Throttled,
+    /// 401.
+    Unauthorized,
+    /// 403.
+    Forbidden,
+    /// 409.
+    Conflict,
+    /// 410.
+    Expired,
+    /// The connection is closed after the answer, without a word before.
+    CloseAfter,
+    /// Slow, but not too slow.
+    Latency,
+}
+
+impl Kind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 20] = [
+        Self::Reset,
+        Self::ResetAfter,
+        Self::Stall,
+        Self::StallAfter,
+        Self::HalfOpen,
+        Self::Truncate,
+        Self::LoginPage,
+        Self::NoSuchPage,
+        Self::Gateway,
+        Self::GatewayAfter,
+        Self::Broken,
+        Self::BrokenAfter,
+        Self::Busy,
+        Self::Throttled,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::Conflict,
+        Self::Expired,
+        Self::CloseAfter,
+        Self::Latency,
+    ];
+
+    /// What the proxy is to do.
+    pub(crate) fn fault(self) -> Fault {
+        let api = |code, reason, message| Fault::Answer(Canned::api(code, reason, message));
+        match self {
+            Self::Reset => Fault::Reset,
+            Self::ResetAfter => Fault::ResetAfter,
+            Self::Stall => Fault::Stall,
+            Self::StallAfter => Fault::StallAfter,
+            Self::HalfOpen => Fault::HalfOpen,
+            Self::Truncate => Fault::Truncate,
+            Self::LoginPage => Fault::Answer(Canned::page(200, "please log in")),
+            Self::NoSuchPage => Fault::Answer(Canned::page(404, "no such page")),
+            Self::Gateway => Fault::Answer(Canned::page(502, "bad gateway")),
+            Self::GatewayAfter => Fault::AnswerAfter(Canned::page(504, "gateway timeout")),
+            Self::BrokenAfter => Fault::AnswerAfter(Canned::api(
+                500,
+                "InternalError",
+                "etcdserver: leader changed",
+            )),
+            Self::CloseAfter => Fault::CloseAfter,
+            Self::Broken => api(500, "InternalError", "out of cheese"),
+            Self::Busy => {
+                Fault::Answer(Canned::api(503, "ServiceUnavailable", "starting up").retry_after(1))
+            }
+            Self::Throttled => Fault::Answer(
+                Canned::api(429, "TooManyRequests", "too many requests").retry_after(1),
+            ),
+            Self::Unauthorized => api(401, "Unauthorized", "Unauthorized"),
+            Self::Forbidden => api(
+                403,
+                "Forbidden",
+                "User \"x\" cannot do this to resource \"y\"",
+            ),
+            Self::Conflict => api(
+                409,
+                "Conflict",
+                "the object has been modified; please apply your changes to the latest version",
+            ),
+            Self::Expired => api(410, "Expired", "too old resource version"),
+            Self::Latency => Fault::Latency(Duration::from_millis(300)),
+        }
+    }
+
+    /// Nothing comes until the program's own timeout.
+    pub(crate) fn stalls(self) -> bool {
+        matches!(self, Self::Stall | Self::StallAfter)
+    }
+
+    /// Every call is answered nevertheless.
+    pub(crate) fn is_harmless(self) -> bool {
+        matches!(self, Self::CloseAfter | Self::Latency)
+    }
+
+    /// A read of the Kubernetes API that meets it once has its answer nevertheless.
+    pub(crate) fn is_survived_by_reads(self) -> bool {
+        self.is_harmless() || matches!(self, Self::Busy | Self::Throttled)
+    }
+
+    /// What is said of a read of the Kubernetes API that meets it.
+    pub(crate) fn words_of_kubernetes(self) -> &'static str {
+        match self {
+            Self::Reset | Self::ResetAfter | Self::HalfOpen | Self::Truncate => "cannot be reached",
+            Self::Stall | Self::StallAfter => "did not answer within",
+            Self::LoginPage => "is not of the expected form",
+            Self::NoSuchPage => "(404)",
+            Self::Gateway => "is in trouble (502): <html>bad gateway</html>",
+            Self::GatewayAfter => "is in trouble (504): <html>gateway timeout</html>",
+            Self::BrokenAfter => "is in trouble (500): etcdserver: leader changed",
+            Self::Broken => "is in trouble (500): out of cheese",
+            Self::Busy => "is in trouble (503): starting up",
+            Self::Throttled => "is throttling us (429): too many requests",
+            Self::Unauthorized => "does not accept our credentials (401)",
+            Self::Forbidden => "grant verb",
+            Self::Conflict => "refused the request (409)",
+            Self::Expired => "refused the request (410)",
+            Self::CloseAfter | Self::Latency => "",
+        }
+    }
+
+    /// What is said of a query that meets it.
+    pub(crate) fn words_of_prometheus(self) -> &'static str {
+        match self {
+            Self::Reset | Self::ResetAfter | Self::HalfOpen | Self::Truncate => {
+                "the connection broke before the whole answer was received"
+            }
+            Self::Stall | Self::StallAfter => "no answer within 1s; raise PROMETHEUS_TIMEOUT",
+            Self::LoginPage => "not one of the Prometheus API",
+            Self::NoSuchPage => "HTTP 404",
+            Self::Gateway => "HTTP 502",
+            Self::GatewayAfter => "HTTP 504",
+            Self::Broken | Self::BrokenAfter => "HTTP 500",
+            Self::Busy => "HTTP 503",
+            Self::Throttled => "HTTP 429",
+            Self::Unauthorized => "HTTP 401",
+            Self::Forbidden => "HTTP 403",
+            Self::Conflict => "HTTP 409",
+            Self::Expired => "HTTP 410",
+            Self::CloseAfter | Self::Latency => "",
+        }
+    }
+}
