@@ -107,7 +107,7 @@ impl KubernetesActuator {
     /// Reads the workload; when it does not exist, says what is there instead.
     async fn read_object(&self) -> Result<Workload, K8sError> {
         match workload::read(&self.api, &self.settings.workload, &self.kind).await {
-            Err(K8sError::NotFound { .. }) => {
+            Err(K8sError::NotFound { from_api: true, .. }) => {
                 let workload = Box::new(self.settings.workload.clone());
                 let surroundings =
                     suggestions::look_around(&self.api, &workload.namespace, &workload.name).await;
@@ -277,7 +277,8 @@ impl KubernetesActuator {
         let attempt = Attempt::on("get", "", "pods", self.namespace(), &pod.name);
         let path = format!("{}/{}", self.pods_path(), pod.name);
         let body = match self.api.get_bytes(&attempt, &path).await {
-            Err(K8sError::NotFound { .. }) => return Ok(PodState::Gone),
+            // A page of something before the API says nothing about the pod.
+            Err(K8sError::NotFound { from_api: true, .. }) => return Ok(PodState::Gone),
             body => body?,
         };
         let lean: LeanPod<'_> =

@@ -87,6 +87,13 @@ pub(crate) struct Page<T> {
     items: Option<Vec<T>>,
 }
 
+/// What every answer of the API is.
+#[derive(Deserialize)]
+struct AnyObject {
+    #[serde(rename = "kind")]
+    _kind: serde::de::IgnoredAny,
+}
+
 #[derive(Deserialize, Default)]
 struct ListMetadata {
     #[serde(rename = "continue")]
@@ -276,8 +283,12 @@ impl Api {
     ) -> Result<Option<Refusal>, K8sError> {
         let mut body = Vec::new();
         let answer = self.exchange(attempt, 1, request, &mut body).await?;
-        // The head alone says that it succeeded.
         if answer.code.is_success() {
+            // Where the rest was lost the head alone says that it succeeded. A page that came in
+            // full (of a login, say) says nothing: the API answers with an object.
+            if answer.lost.is_none() {
+                read_json::<AnyObject>(&body).map_err(|error| self.bad_answer(attempt, &error))?;
+            }
             return Ok(None);
         }
         Ok(Some(Refusal::read(answer.code, answer.retry_after, &body)))

@@ -169,7 +169,16 @@ fn connect_to(mut config: Config, request_timeout: Duration) -> Result<Connectio
     Ok(Connection::of(client, server, request_timeout, renewable))
 }
 
-fn client(config: Config, server: &str) -> Result<kube::Client, K8sError> {
+fn client(mut config: Config, server: &str) -> Result<kube::Client, K8sError> {
+    // kube would take a line break at the end of the file for a part of the token. Where the file
+    // cannot be read, kube says so.
+    let auth = &mut config.auth_info;
+    if let (Some(path), None) = (&auth.token_file, &auth.token)
+        && let Ok(token) = std::fs::read_to_string(path)
+    {
+        auth.token = Some(token.trim().to_owned().into());
+        auth.token_file = None;
+    }
     kube::Client::try_from(config).map_err(|error| K8sError::Client {
         server: server.to_owned(),
         detail: if let kube::Error::Auth(auth) = &error {
@@ -307,7 +316,7 @@ mod tests {
                 };
                 write!(
                     stream,
-                    "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{{}}"
+                    "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 14\r\n\r\n{{\"kind\":\"Pod\"}}"
                 )
                 .unwrap();
                 tokens.push(token.to_owned());

@@ -243,6 +243,8 @@ pub enum K8sError {
     /// 404 of anything but the workload itself.
     #[error("could not {attempt}: it does not exist (404): {message}")]
     NotFound {
+        /// The API itself said so, and not something before it.
+        from_api: bool,
         /// What was attempted.
         attempt: Box<Attempt>,
         /// The server's message.

@@ -131,6 +131,10 @@ pub(crate) fn answer(
         }
         Ok(None) => Told::Certain(EvictionAnswer::Evicted),
         Ok(Some(refusal)) => Told::Certain(refused(refusal, attempt, server)),
+        // Whoever answered with something else than the API does may have passed the request on.
+        Err(error @ K8sError::BadAnswer { .. }) => Told::Certain(EvictionAnswer::Unknown {
+            message: error.to_string(),
+        }),
         Err(error) if error.may_have_taken_effect() => Told::Certain(EvictionAnswer::Unknown {
             message: error.to_string(),
         }),
@@ -162,8 +166,12 @@ fn refused(refusal: Refusal, attempt: &Attempt, server: &str) -> EvictionAnswer 
                 refusal.message
             ))
         }
-        // A gateway gave up waiting, or the server gave up on its store: either may have gone on.
-        500.. if !refusal.from_api || timed_out(&refusal) => EvictionAnswer::Unknown {
+        500 if is_webhook(&refusal.message) => {
+            failed(refusal.into_error(attempt, server).to_string())
+        }
+        // A gateway gave up waiting, or the server lost its store in the middle: either may have
+        // gone on.
+        500.. => EvictionAnswer::Unknown {
             message: refusal.into_error(attempt, server).to_string(),
         },
         _ => failed(refusal.into_error(attempt, server).to_string()),
@@ -185,13 +193,9 @@ fn is_admission(message: &str) -> bool {
     !by_role && (message.contains("admission") || message.contains("denied"))
 }
 
-fn timed_out(refusal: &Refusal) -> bool {
-    let message = refusal.message.to_ascii_lowercase();
-    refusal.code == 504
-        || matches!(refusal.reason.as_str(), "Timeout" | "ServerTimeout")
-        || ["timed out", "timeout", "deadline exceeded"]
-            .iter()
-            .any(|words| message.contains(words))
+/// An admission webhook could not be asked, which comes before anything is changed.
+fn is_webhook(message: &str) -> bool {
+    message.contains("failed calling webhook")
 }
 
 fn blocked(refusal: Refusal) -> EvictionAnswer {
@@ -408,7 +412,8 @@ mod tests {
     #[case(500, json!({"kind": "Status", "reason": "InternalError", "message":
         "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."}),
         "two or more PodDisruptionBudgets")]
-    #[case(500, json!({"kind": "Status", "reason": "InternalError", "message": "boom"}), "in trouble (500): boom")]
+    #[case(500, json!({"kind": "Status", "reason": "InternalError", "message":
+        "Internal error occurred: failed calling webhook \"x.io\": no route"}), "failed calling webhook")]
     #[case(422, json!({"kind": "Status", "message": "invalid"}), "refused the request (422)")]
     #[case(401, json!({"kind": "Status", "message": "Unauthorized"}), "(401)")]
     #[case(404, json!("404 page not found"), "(404)")]

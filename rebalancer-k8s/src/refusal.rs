@@ -17,7 +17,6 @@ const BUDGET: &str = "DisruptionBudget";
 struct Status {
     kind: String,
     message: Option<String>,
-    reason: Option<String>,
     details: Option<Details>,
 }
 
@@ -40,8 +39,6 @@ pub(crate) struct Refusal {
     pub(crate) code: u16,
     /// The server's words.
     pub(crate) message: String,
-    /// `reason` of the API's `Status`.
-    pub(crate) reason: String,
     /// The answer is the API's own and not, say, a proxy's page.
     pub(crate) from_api: bool,
     pub(crate) retry_after: Option<Duration>,
@@ -57,7 +54,6 @@ impl Status {
         for field in Fields::of(status.unwrap_or_default()).flatten() {
             match field {
                 (3, Value::Bytes(message)) => read.message = words(message),
-                (4, Value::Bytes(reason)) => read.reason = words(reason),
                 (5, Value::Bytes(details)) => {
                     let retry_after_seconds =
                         Fields::of(details).flatten().find_map(|field| match field {
@@ -100,7 +96,6 @@ impl Refusal {
                 None if from_api => code.to_string(),
                 None => excerpt(body),
             },
-            reason: status.reason.unwrap_or_default(),
             from_api,
             retry_after: details
                 .retry_after_seconds
@@ -119,7 +114,12 @@ impl Refusal {
     pub(crate) fn into_error(self, attempt: &Attempt, server: &str) -> K8sError {
         let attempt = Box::new(attempt.clone());
         let server = server.to_owned();
-        let Self { code, message, .. } = self;
+        let Self {
+            code,
+            message,
+            from_api,
+            ..
+        } = self;
         match code {
             401 => K8sError::Unauthorized {
                 attempt,
@@ -127,7 +127,11 @@ impl Refusal {
                 message,
             },
             403 => K8sError::Forbidden { attempt, message },
-            404 => K8sError::NotFound { attempt, message },
+            404 => K8sError::NotFound {
+                from_api,
+                attempt,
+                message,
+            },
             429 => K8sError::Throttled {
                 attempt,
                 server,
@@ -208,7 +212,6 @@ mod tests {
         let refusal = Refusal::read(StatusCode::NOT_FOUND, None, &body);
         assert!(refusal.from_api);
         assert_eq!(refusal.message, "pods \"a\" not found");
-        assert_eq!(refusal.reason, "NotFound");
         assert_eq!(refusal.retry_after, Some(Duration::from_secs(7)));
         let cut = Refusal::read(StatusCode::NOT_FOUND, None, &body[..20]);
         assert_eq!(cut.message, "404 Not Found");
