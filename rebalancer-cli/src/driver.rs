@@ -346,8 +346,10 @@ pub async fn execute(
                     .evict(&victim.reference(), policy.dry_run)
                     .await;
                 log_answer(&victim, &answer, policy.dry_run);
-                if answer == EvictionAnswer::Evicted {
-                    records.evicted(&victim, stop).await;
+                if answer == EvictionAnswer::Evicted
+                    && let Some(generation) = records.evicted(&victim, stop).await
+                {
+                    execution.changed_by_us(generation);
                 }
                 Event::EvictionAnswered(answer)
             }

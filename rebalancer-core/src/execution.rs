@@ -356,6 +356,16 @@ impl Execution {
         self
     }
 
+    /// Whoever drives us has changed the workload, which has this generation by it: that is no
+    /// change by anybody else. Where it is more than one further, somebody else changed it too.
+    pub fn changed_by_us(&mut self, generation: i64) {
+        if let Some(rollout) = &mut self.before.rollout
+            && rollout.generation.checked_add(1) == Some(generation)
+        {
+            rollout.generation = generation;
+        }
+    }
+
     /// What to do next. Asking changes nothing.
     #[must_use]
     pub fn step(&self, now: Duration) -> Step {

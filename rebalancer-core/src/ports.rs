@@ -278,11 +278,13 @@ pub trait Journal: Send + Sync {
     /// When it could not be published.
     async fn publish(&self, entry: &JournalEntry) -> Result<(), PortError>;
 
-    /// Keeps `rotation` for the next run, in the place of the one before.
+    /// Keeps `rotation` for the next run, in the place of the one before. The answer is the
+    /// generation that the workload has by it, where it is kept on the workload itself: a
+    /// Deployment gets a new one also by an annotation.
     ///
     /// # Errors
     /// When it could not be kept.
-    async fn remember(&self, rotation: &Rotation) -> Result<(), PortError>;
+    async fn remember(&self, rotation: &Rotation) -> Result<Option<i64>, PortError>;
 }
 
 /// Something that was done, or not done although it was planned.

@@ -841,3 +841,34 @@ fn a_lease_that_cannot_be_renewed_is_relied_on_only_so_long() {
             .ends_with("the lease could not be renewed in time: no connection")
     );
 }
+
+#[rstest]
+#[case::by_us(2, 2, None)]
+#[case::by_us_and_somebody_else(3, 3, Some("workload_changed"))]
+#[case::by_somebody_else_after_us(2, 3, Some("workload_changed"))]
+fn a_change_of_our_own_does_not_end_it(
+    #[case] told: i64,
+    #[case] seen: i64,
+    #[case] stopped: Option<&str>,
+) {
+    let mut story = Story::new(2, policy());
+    story.ask("a", 6, evicted());
+    story.execution.changed_by_us(told);
+    story.ask("b", 5, evicted()).tell(
+        "look",
+        Event::WorkloadRead(Ok(WorkloadState {
+            ready: 6,
+            rollout: Some(rollout(seen, 6)),
+            troubles: Vec::new(),
+        })),
+    );
+    if stopped.is_none() {
+        story.ask("c", 6, evicted()).ask("d", 5, evicted());
+        story.ends(["evicted"; 4], None);
+    } else {
+        story.ends(
+            ["evicted", "evicted", "not_attempted", "not_attempted"],
+            stopped,
+        );
+    }
+}

@@ -7,6 +7,7 @@ use http::{Request, header};
 use rebalancer_core::history::Rotation;
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::ports::{Journal, JournalEntry, PortError};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::{Api, METADATA};
@@ -57,6 +58,17 @@ impl Subject {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is read of an object that was written.
+#[derive(Deserialize)]
+struct Written {
+    metadata: WrittenMetadata,
+}
+
+#[derive(Deserialize)]
+struct WrittenMetadata {
+    generation: Option<i64>,
 }
 
 impl KubernetesJournal {
@@ -134,11 +146,9 @@ impl KubernetesJournal {
         &self,
         attempt: &Attempt,
         request: Result<Request<Vec<u8>>, http::Error>,
-    ) -> Result<(), K8sError> {
-        match self.api.write(attempt, request).await? {
-            None => Ok(()),
-            Some(refusal) => Err(refusal.into_error(attempt, self.api.server())),
-        }
+    ) -> Result<Written, K8sError> {
+        let answer = self.api.write_for(attempt, request).await?;
+        answer.map_err(|refusal| refusal.into_error(attempt, self.api.server()))
     }
 
     async fn post(&self, entry: &JournalEntry) -> Result<(), K8sError> {
@@ -151,10 +161,11 @@ impl KubernetesJournal {
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
             .body(self.event(entry, &known.uid).to_string().into_bytes());
-        self.send(&attempt, request).await
+        self.send(&attempt, request).await.map(drop)
     }
 
-    async fn annotate(&self, rotation: &Rotation) -> Result<(), K8sError> {
+    /// The generation that the workload has by it.
+    async fn annotate(&self, rotation: &Rotation) -> Result<Option<i64>, K8sError> {
         let Place { resource, path } = self.known().await?.place;
         let WorkloadRef {
             namespace, name, ..
@@ -168,7 +179,8 @@ impl KubernetesJournal {
             .header(header::CONTENT_TYPE, "application/merge-patch+json")
             .header(header::ACCEPT, METADATA)
             .body(patch.to_string().into_bytes());
-        self.send(&attempt, request).await
+        let written = self.send(&attempt, request).await?;
+        Ok(written.metadata.generation)
     }
 }
 
@@ -178,7 +190,7 @@ impl Journal for KubernetesJournal {
         Ok(self.post(entry).await?)
     }
 
-    async fn remember(&self, rotation: &Rotation) -> Result<(), PortError> {
+    async fn remember(&self, rotation: &Rotation) -> Result<Option<i64>, PortError> {
         Ok(self.annotate(rotation).await?)
     }
 }

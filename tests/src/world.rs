@@ -58,6 +58,8 @@ pub struct World {
     pub(crate) client: kube::Client,
     namespace: String,
     dir: PathBuf,
+    /// Many tests look at what is in it at once.
+    reopened: bool,
 }
 
 impl World {
@@ -133,7 +135,10 @@ impl World {
     pub async fn reopen(namespace: &str) -> Result<Self> {
         let cluster = cluster::shared().await?;
         let client = cluster.control_plane.client().await?;
-        Ok(Self::in_namespace(cluster, client, namespace))
+        Ok(Self {
+            reopened: true,
+            ..Self::in_namespace(cluster, client, namespace)
+        })
     }
 
     fn in_namespace(cluster: &'static Cluster, client: kube::Client, namespace: &str) -> Self {
@@ -143,6 +148,7 @@ impl World {
             cluster,
             client,
             namespace: namespace.to_owned(),
+            reopened: false,
         }
     }
 
@@ -449,7 +455,13 @@ impl World {
     /// As [`Self::rebalancer`], for a workload that need not exist.
     #[must_use]
     pub fn rebalancer_for(&self, workload: &str) -> Rebalancer {
-        Rebalancer::new()
+        let program = if self.reopened {
+            // Its tests run at once and would hold for each other.
+            Rebalancer::new().env("ONE_AT_A_TIME", "false")
+        } else {
+            Rebalancer::new()
+        };
+        program
             .env("PROMETHEUS_ENDPOINT", self.prometheus().url())
             .env("KUBECONFIG", self.control_plane().admin_kubeconfig())
             .env("KUBE_NAMESPACE", &self.namespace)

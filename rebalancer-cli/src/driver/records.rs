@@ -55,7 +55,9 @@ impl<'a> Records<'a> {
 
     /// A pod was evicted. The first is remembered at once: should the run be killed now, the next
     /// one still knows.
-    pub(super) async fn evicted(&mut self, victim: &Victim, stop: &mut Stop) {
+    ///
+    /// The answer is the generation of the workload, where it changed by that.
+    pub(super) async fn evicted(&mut self, victim: &Victim, stop: &mut Stop) -> Option<i64> {
         self.evicted.push(victim.name.clone());
         let message = format!(
             "evicted as one of the {} pods of {}, load {:.3}: {}",
@@ -73,8 +75,9 @@ impl<'a> Records<'a> {
         };
         self.publish(entry, stop).await;
         if self.evicted.len() == 1 {
-            self.remember(stop).await;
+            return self.remember(stop).await;
         }
+        None
     }
 
     /// The execution is over.
@@ -123,31 +126,26 @@ impl<'a> Records<'a> {
         self.may_publish = told("publish an event", published);
     }
 
-    async fn remember(&mut self, stop: &mut Stop) {
-        let Some(journal) = self.journal.filter(|_| self.may_remember) else {
-            return;
-        };
+    async fn remember(&mut self, stop: &mut Stop) -> Option<i64> {
+        let journal = self.journal.filter(|_| self.may_remember)?;
         let last = self.snapshot.data().last_rotation.as_ref();
         let victims = self.evicted.clone();
-        let Some(rotation) = Rotation::of(self.decision, self.strategy, last, self.now(), victims)
-        else {
-            return;
-        };
+        let rotation = Rotation::of(self.decision, self.strategy, last, self.now(), victims)?;
         let remembered = patiently(journal.remember(&rotation), self.clock, stop).await;
         if remembered.is_ok() {
             self.remembered = self.evicted.len();
         }
-        self.may_remember = told(
-            "keep the rotation in the annotation rebalancer.io/last-rotation (the cooldown is \
-             taken from the ages of the pods instead, and a rotation that does not help is not \
-             noticed)",
-            remembered,
-        );
+        let what = "keep the rotation in the annotation rebalancer.io/last-rotation (the cooldown \
+                    is taken from the ages of the pods instead, and a rotation that does not help \
+                    is not noticed)";
+        let generation = remembered.as_ref().ok().copied().flatten();
+        self.may_remember = told(what, remembered);
+        generation
     }
 }
 
 /// Whether it is worth another try.
-fn told(what: &str, outcome: Result<(), PortError>) -> bool {
+fn told<T>(what: &str, outcome: Result<T, PortError>) -> bool {
     let Err(error) = outcome else { return true };
     match error.kind {
         PortErrorKind::Forbidden => {
@@ -170,11 +168,11 @@ fn told(what: &str, outcome: Result<(), PortError>) -> bool {
 }
 
 /// The outcome of telling something, unless the run was asked to stop and it takes too long.
-async fn patiently(
-    telling: impl Future<Output = Result<(), PortError>>,
+async fn patiently<T>(
+    telling: impl Future<Output = Result<T, PortError>>,
     clock: &dyn Clock,
     stop: &mut Stop,
-) -> Result<(), PortError> {
+) -> Result<T, PortError> {
     tokio::select! {
         biased;
         outcome = telling => outcome,

@@ -43,7 +43,7 @@ mock! {
     #[async_trait]
     impl Journal for Events {
         async fn publish(&self, entry: &JournalEntry) -> Result<(), PortError>;
-        async fn remember(&self, rotation: &Rotation) -> Result<(), PortError>;
+        async fn remember(&self, rotation: &Rotation) -> Result<Option<i64>, PortError>;
     }
 }
 
@@ -518,7 +518,7 @@ fn a_rotation_is_told_and_remembered_and_the_lease_given_back() {
     });
     journal.expect_remember().returning(move |rotation| {
         rotations.lock().unwrap().1.push(rotation.clone());
-        Ok(())
+        Ok(None)
     });
     let (report, _) = whole_run(&world, &lease, &journal, ExecutionPolicy::default());
     let decision = decision_of(&report);
@@ -562,16 +562,16 @@ fn who_may_not_tell_does_not_try_twice_and_evicts_all_the_same() {
     lease.expect_acquire().returning(|| Ok(LeaseState::Held));
     lease.expect_renew().returning(|| Ok(LeaseState::Held));
     lease.expect_release().returning(|| Ok(()));
-    let forbidden = || Err(PortError::new(PortErrorKind::Forbidden, "may not"));
+    let forbidden = || PortError::new(PortErrorKind::Forbidden, "may not");
     let mut journal = MockEvents::new();
     journal
         .expect_publish()
         .times(1)
-        .returning(move |_| forbidden());
+        .returning(move |_| Err(forbidden()));
     journal
         .expect_remember()
         .times(1)
-        .returning(move |_| forbidden());
+        .returning(move |_| Err(forbidden()));
     let (report, _) = whole_run(&world, &lease, &journal, ExecutionPolicy::default());
     assert_eq!(report.outcome(), RunOutcome::Fine);
     assert!(effective(&world) > 0);

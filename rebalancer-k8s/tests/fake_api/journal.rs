@@ -14,7 +14,7 @@ const EVENTS: &str = "POST /apis/events.k8s.io/v1/namespaces/shop/events";
 const PATCH: &str = "PATCH /apis/apps/v1/namespaces/shop/deployments/web?";
 
 fn created() -> Reply {
-    Reply::Json(201, json!({"kind": "Event"}))
+    Reply::Json(201, json!({"kind": "Event", "metadata": {}}))
 }
 
 fn journal(api: &FakeApi) -> KubernetesJournal {
@@ -122,7 +122,8 @@ async fn an_event_is_about_a_pod() {
 #[tokio::test]
 async fn a_rotation_is_kept_on_the_workload() {
     let api = shop().on(PATCH, [Reply::Json(200, deployment())]);
-    journal(&api).remember(&rotation()).await.unwrap();
+    let generation = journal(&api).remember(&rotation()).await.unwrap();
+    assert_eq!(generation, deployment()["metadata"]["generation"].as_i64());
     let patch = body(&api, PATCH);
     let text = patch["metadata"]["annotations"]["rebalancer.io/last-rotation"]
         .as_str()
@@ -153,7 +154,10 @@ async fn something_else_is_written_about_under_its_own_name() {
         .on(&format!("GET {base}"), [Reply::Json(200, resources)])
         .on(&format!("GET {of}"), [Reply::Json(200, rollout)])
         .on(&format!("GET {of}/scale"), [Reply::Json(200, scale)])
-        .on(&format!("PATCH {of}?"), [Reply::Json(200, json!({}))])
+        .on(
+            &format!("PATCH {of}?"),
+            [Reply::Json(200, json!({"kind": "Rollout", "metadata": {}}))],
+        )
         .on(EVENTS, [created()]);
     let journal = api
         .actuator(|settings| settings.workload.kind = "Rollout.v1alpha1.argoproj.io".into())

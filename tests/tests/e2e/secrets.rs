@@ -50,7 +50,7 @@ async fn a_secret_is_sent_and_never_shown(
     let run = program.ends_with(1).await?;
 
     let requests = server.requests();
-    assert_eq!(requests.len(), 4, "{requests:?}");
+    assert_eq!(requests.len(), 5, "{requests:?}");
     for request in &requests {
         assert_eq!(request.method, "POST");
         let value = request.headers.iter().find(|(name, _)| name == header);

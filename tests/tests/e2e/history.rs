@@ -1,0 +1,169 @@
+//! What a run leaves for people and for the next run, and what the operator forbids it.
+
+use ::harness::{Result, Workload, WorkloadSpec, World};
+use k8s_openapi::{
+    api::{apps::v1::Deployment, events::v1::Event},
+    jiff::Timestamp,
+};
+use serde_json::{Value, json};
+
+use crate::support::{RunExt as _, VICTIMS, assert_untouched, skewed};
+
+const ANNOTATION: &str = "rebalancer.io/last-rotation";
+
+/// The workload remembers a rotation of `seconds` from now that did not help, after ten that had
+/// not either.
+async fn remember(consumer: &Workload<'_>, seconds: i64) -> Result<()> {
+    let time = Timestamp::from_second(Timestamp::now().as_second() + seconds).unwrap();
+    let rotation = json!({
+        "time": time.to_string(), "victims": ["gone"], "imbalance_before": 1.1,
+        "imbalance_hoped": 1.0, "strategy": "rotate-outliers", "futile": 10,
+    });
+    consumer
+        .patch(json!({"metadata": {"annotations": {ANNOTATION: rotation.to_string()}}}))
+        .await
+}
+
+#[tokio::test]
+async fn a_rotation_leaves_events_and_is_remembered() -> Result<()> {
+    let world = World::start().await?;
+    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let before = consumer.pods().await?;
+    let run = world.rebalancer(&consumer).ends_with(0).await?;
+    let names: Vec<&str> = VICTIMS
+        .iter()
+        .map(|place| before[*place].name.as_str())
+        .collect();
+
+    let object = world.api::<Deployment>().get("consumer").await.unwrap();
+    let text = &object.metadata.annotations.unwrap()[ANNOTATION];
+    let kept: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(kept["victims"], json!(names), "{kept}");
+    assert_eq!(
+        kept["imbalance_before"],
+        run.workload()["analysis"]["imbalance"]
+    );
+    assert!(kept["imbalance_hoped"].as_f64() < kept["imbalance_before"].as_f64());
+
+    let events = world
+        .api::<Event>()
+        .list(&Default::default())
+        .await
+        .unwrap();
+    let ours: Vec<Event> = events
+        .items
+        .into_iter()
+        .filter(|event| event.reporting_controller.as_deref() == Some("rebalancer.io/rebalancer"))
+        .collect();
+    for name in &names {
+        let event = ours.iter().find(|event| {
+            let about = event.regarding.as_ref().unwrap();
+            about.kind.as_deref() == Some("Pod") && about.name.as_deref() == Some(*name)
+        });
+        let note = event.unwrap().note.clone().unwrap_or_default();
+        run.assert_says(&note, &["evicted as one of the", "more than 10 %"]);
+    }
+    let whole = ours
+        .iter()
+        .find(|event| event.regarding.as_ref().unwrap().kind.as_deref() == Some("Deployment"))
+        .unwrap();
+    run.assert_says(
+        whole.note.as_deref().unwrap(),
+        &["4 of 4 pods evicted", "more than 10 %"],
+    );
+    assert_eq!(ours.len(), 5);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_remembered_holds_until_it_is_told_to_be_ignored() -> Result<()> {
+    let world = World::start().await?;
+    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let before = consumer.pods().await?;
+    // Pods that became ready a moment ago would hold first.
+    let program = world.rebalancer(&consumer).env("COOLDOWN", "1s");
+
+    remember(&consumer, 3600).await?;
+    let run = program.clone().ends_with(0).await?;
+    let message = run.held("cooldown");
+    run.assert_says(&message, &["the last rotation was 0 s ago (cooldown 1 s)"]);
+
+    remember(&consumer, -10).await?;
+    let run = program.clone().ends_with(0).await?;
+    let message = run.held("rotation_did_not_help");
+    run.assert_says(
+        &message,
+        &[
+            "1.10 × the mean before it",
+            "1.00 × was hoped for",
+            "the next is tried 2048 s after",
+        ],
+    );
+    assert_untouched(&consumer, &before).await?;
+
+    // What cannot be read is no history.
+    consumer
+        .patch(json!({"metadata": {"annotations": {ANNOTATION: "yesterday"}}}))
+        .await?;
+    let run = program.clone().arg("plan").ends_with(0).await?;
+    assert!(run.0.stderr.contains("last-rotation"), "{}", run.0);
+    assert_eq!(run.workload()["decision"]["action"], "rotate");
+
+    remember(&consumer, -10).await?;
+    let run = program.env("IGNORE_HISTORY", "true").ends_with(0).await?;
+    assert_eq!(run.outcomes(), ["evicted"; 4]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_freeze_window_and_a_limit_are_kept() -> Result<()> {
+    let world = World::start().await?;
+    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let before = consumer.pods().await?;
+    let run = world
+        .rebalancer(&consumer)
+        .env("FREEZE", "* * * * * Europe/Berlin")
+        .ends_with(0)
+        .await?;
+    let message = run.held("frozen");
+    run.assert_says(&message, &["FREEZE=* * * * * Europe/Berlin"]);
+    assert_untouched(&consumer, &before).await?;
+
+    let run = world
+        .rebalancer(&consumer)
+        .env("MAX_EVICTIONS", "3")
+        .ends_with(0)
+        .await?;
+    // The hottest and the coldest: a third would be of no use by itself.
+    let roles: Vec<Value> = run.workload()["victims"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|victim| victim["role"].clone())
+        .collect();
+    assert_eq!(roles, ["hottest", "coldest"]);
+    assert_eq!(run.outcomes(), ["evicted"; 2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_takes_no_longer_than_it_may() -> Result<()> {
+    let world = World::start().await?;
+    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    world.hold_new_pods(true);
+    let run = world
+        .rebalancer(&consumer)
+        .env("MAX_UNAVAILABLE", "1")
+        .env("RUN_TIMEOUT", "4s")
+        .ends_with(3)
+        .await?;
+    let execution = run.workload()["execution"].clone();
+    assert_eq!(execution["stopped"], "run_timeout");
+    run.assert_says(
+        execution["message"].as_str().unwrap(),
+        &["RUN_TIMEOUT had passed"],
+    );
+    assert_eq!(run.outcomes()[1..], ["not_attempted"; 3]);
+    assert!(run.0.elapsed.as_secs() < 15, "{}", run.0);
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Two runs never act at once.
+
+use ::harness::{Result, WorkloadSpec, World};
+use k8s_openapi::{api::coordination::v1::Lease, jiff::Timestamp};
+
+use crate::support::{RunExt as _, VICTIMS, assert_untouched, skewed, uids};
+
+/// A lease of somebody else on the workload `consumer`, renewed so many seconds ago.
+async fn lease_of_another(world: &World, seconds_ago: i64) -> Result<()> {
+    let renewed = Timestamp::from_second(Timestamp::now().as_second() - seconds_ago)
+        .unwrap()
+        .strftime("%Y-%m-%dT%H:%M:%S.000000Z");
+    world
+        .apply(&format!(
+            "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {{name: rebalancer-deployment-consumer}}\n\
+             spec: {{holderIdentity: the-other-one, leaseDurationSeconds: 90, leaseTransitions: 0, \
+             acquireTime: '{renewed}', renewTime: '{renewed}'}}\n"
+        ))
+        .await
+        .map(drop)
+}
+
+#[tokio::test]
+async fn a_run_holds_while_another_acts_and_takes_over_from_one_that_died() -> Result<()> {
+    let world = World::start().await?;
+    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let before = consumer.pods().await?;
+    lease_of_another(&world, 0).await?;
+    let run = world.rebalancer(&consumer).ends_with(0).await?;
+    let message = run.held("another_run");
+    run.assert_says(&message, &["the-other-one", "its lease ends in"]);
+    assert_untouched(&consumer, &before).await?;
+    // A dry run changes nothing, so it need not wait for anybody.
+    let program = world.rebalancer(&consumer).arg("--dry-run");
+    assert_eq!(program.ends_with(0).await?.outcomes(), ["evicted"; 4]);
+
+    lease_of_another(&world, 91).await?;
+    let run = world.rebalancer(&consumer).ends_with(0).await?;
+    assert_eq!(run.victims(), uids(&before, &VICTIMS));
+    let lease = world
+        .api::<Lease>()
+        .get("rebalancer-deployment-consumer")
+        .await
+        .unwrap();
+    let spec = lease.spec.unwrap();
+    assert_eq!(spec.holder_identity.unwrap_or_default(), "", "given back");
+    assert_eq!(spec.lease_transitions, Some(1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_two_runs_at_once_one_acts() -> Result<()> {
+    let world = World::start().await?;
+    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let before = consumer.pods().await?;
+    let program = world.rebalancer(&consumer).env("OUTPUT", "json");
+    let (one, other) = tokio::join!(program.clone().run(), program.clone().run());
+    let reasons: Vec<String> = [one?, other?]
+        .into_iter()
+        .map(|run| {
+            assert_eq!(run.code, Some(0), "{run}");
+            let report: serde_json::Value = run.json().unwrap();
+            let decision = &report["workloads"][0]["decision"];
+            decision["reason"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let acted = reasons.iter().filter(|reason| *reason == "above_threshold");
+    assert_eq!(acted.count(), 1, "{reasons:?}");
+    // The other came while it acted, or after it.
+    assert!(
+        reasons
+            .iter()
+            .any(|reason| ["another_run", "group_not_settled"].contains(&reason.as_str())),
+        "{reasons:?}"
+    );
+    let left = consumer.pods().await?;
+    let gone = before.iter().filter(|pod| {
+        left.iter()
+            .all(|other| other.uid != pod.uid || other.terminating)
+    });
+    assert_eq!(gone.count(), VICTIMS.len());
+    Ok(())
+}
