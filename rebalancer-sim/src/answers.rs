@@ -44,7 +44,7 @@ impl State {
                 .listed()
                 .map(|(_, pod)| pod.as_listed(self.now, &self.config))
                 .collect(),
-            last_rotation: None,
+            last_rotation: self.last_rotation.clone(),
         }
     }
 
@@ -61,7 +61,7 @@ impl State {
         WorkloadState {
             ready: self.ready_pods(),
             rollout: Some(self.rollout()),
-            troubles: Vec::new(),
+            troubles: self.troubles(),
         }
     }
 
@@ -118,13 +118,20 @@ impl State {
 
     /// The Deployment's status: terminating pods no longer count, and their replacements do from
     /// their creation on, so an eviction never looks like a rollout.
-    fn rollout(&self) -> Rollout {
+    pub(crate) fn rollout(&self) -> Rollout {
+        let count = |counts: &dyn Fn(&SimPod) -> bool| {
+            let pods = self
+                .listed()
+                .filter(|(_, pod)| !pod.terminating && counts(pod))
+                .count();
+            u32::try_from(pods).unwrap_or(u32::MAX)
+        };
         Rollout {
-            generation: 1,
-            observed_generation: 1,
+            generation: self.generation,
+            observed_generation: self.observed_generation,
             desired: self.config.pods,
-            current: self.config.pods,
-            updated: self.config.pods,
+            current: count(&|_| true),
+            updated: count(&|pod| pod.template == self.template),
         }
     }
 }

@@ -7,6 +7,7 @@ use rebalancer_core::model::WorkloadRef;
 
 use crate::assignor::Assignor;
 use crate::budget::Budget;
+use crate::faults::FaultPlan;
 
 /// The make-up of a world. Start from [`SimConfig::default`] or [`SimConfig::seeded`] and change
 /// what matters:
@@ -78,6 +79,8 @@ pub struct SimConfig {
     pub metrics_window: Duration,
     /// How often pods are scraped; above 0. Default 15 s.
     pub scrape_interval: Duration,
+    /// What goes wrong. Default nothing.
+    pub faults: Option<FaultPlan>,
 }
 
 impl Default for SimConfig {
@@ -111,6 +114,7 @@ impl Default for SimConfig {
             exit_delay: Duration::from_secs(2),
             metrics_window: Duration::from_secs(300),
             scrape_interval: Duration::from_secs(15),
+            faults: None,
         }
     }
 }
@@ -149,6 +153,7 @@ impl SimConfig {
         let amount = |value: f64| (0.0..=1e9).contains(&value);
         let whole = "a whole number, 1 or more";
         let length = "longer than nothing";
+        let no_share = self.faults.as_ref().and_then(FaultPlan::invalid);
         let rules = [
             ("pods", self.pods.to_string(), self.pods > 0, whole),
             (
@@ -219,6 +224,13 @@ impl SimConfig {
                 length,
             ),
         ];
+        if let Some((field, value)) = no_share {
+            return Err(InvalidConfig {
+                field,
+                value: value.to_string(),
+                expected: "a number from 0 to 1",
+            });
+        }
         rules.into_iter().find(|(_, _, valid, _)| !valid).map_or(
             Ok(()),
             |(field, value, _, expected)| {

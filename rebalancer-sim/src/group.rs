@@ -35,6 +35,11 @@ impl ConsumerGroup {
         self.rebalance();
     }
 
+    /// The pod has a member.
+    pub(crate) fn has(&self, pod: PodKey) -> bool {
+        self.members.values().any(|of| *of == pod)
+    }
+
     /// The pod's member leaves; a pod that never joined changes nothing.
     pub(crate) fn leave(&mut self, pod: PodKey) {
         let before = self.members.len();

@@ -7,6 +7,8 @@
 //! smoothed. [`SimWorld`] hands out the ports of [`rebalancer_core::ports`] to it, so whatever
 //! runs on a real cluster runs on a simulated one, hours in no time, and the same way each time.
 //!
+//! Nothing goes wrong in it unless it is asked for: see [`faults`].
+//!
 //! There is no I/O, no real clock and no randomness but that of the seed.
 //!
 //! ```
@@ -52,8 +54,10 @@ mod answers;
 mod assignor;
 mod budget;
 mod config;
+pub mod faults;
 mod group;
 mod history;
+mod lease;
 mod pod;
 mod ports;
 mod seeded;
@@ -65,5 +69,6 @@ mod world;
 pub use assignor::{Assignor, MemberId};
 pub use budget::{Budget, BudgetLimit};
 pub use config::{InvalidConfig, SimConfig};
+pub use lease::{SimJournal, SimLease};
 pub use ports::{SimActuator, SimClock, SimMetrics};
 pub use world::{Eviction, Owner, PartitionView, PodLoad, SimWorld};

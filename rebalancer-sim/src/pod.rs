@@ -6,6 +6,7 @@ use rebalancer_core::model::{Cores, Evictability, Load, Pod, PodPhase, PodUid, S
 use rebalancer_core::ports::{LoadSample, PodState};
 
 use crate::config::SimConfig;
+use crate::faults::Defect;
 use crate::history::LoadHistory;
 
 /// Names a pod within a world: the number in the order of creation.
@@ -23,6 +24,12 @@ pub(crate) struct SimPod {
     pub(crate) ready: Option<Duration>,
     pub(crate) terminating: bool,
     pub(crate) gone: Option<Duration>,
+    /// The number of the template it was made of.
+    pub(crate) template: u64,
+    /// An annotation asks to leave it alone.
+    pub(crate) opted_out: bool,
+    /// Why it does not come up.
+    pub(crate) defect: Option<Defect>,
     /// Scrapes happen at this offset and every interval after.
     pub(crate) scrape_offset: Duration,
     pub(crate) history: LoadHistory,
@@ -44,6 +51,8 @@ impl SimPod {
             PodState::Gone
         } else if self.terminating {
             PodState::Terminating
+        } else if self.opted_out {
+            PodState::OptedOut
         } else {
             PodState::Present {
                 ready: self.ready.is_some(),
@@ -69,7 +78,9 @@ impl SimPod {
             terminating: self.terminating,
             owned: true,
             evictability: Evictability::Evictable,
-            opted_out: None,
+            opted_out: self
+                .opted_out
+                .then(|| "rebalancer.io/skip: true".to_owned()),
             age_seconds: Some(now.saturating_sub(self.created).into()),
             ready_seconds: self.ready.map(|ready| now.saturating_sub(ready).into()),
             restarted_seconds: None,
@@ -142,6 +153,9 @@ mod tests {
             ready: None,
             terminating: false,
             gone: None,
+            template: 0,
+            opted_out: false,
+            defect: None,
             scrape_offset: Duration::from_secs(4),
             history,
         }

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rebalancer_core::history::Rotation;
 use rebalancer_core::model::{PodRef, PodUid};
+use rebalancer_core::ports::JournalEntry;
 
 use crate::assignor::MemberId;
 use crate::config::SimConfig;
+use crate::faults::{Defect, EvictionRequest, FaultPlan, Faults, Requests, Traced};
 use crate::group::ConsumerGroup;
 use crate::history::LoadHistory;
+use crate::lease::Lease;
 use crate::pod::{PodKey, SimPod};
 use crate::seeded::Seeded;
 use crate::timeline::{Event, Timeline};
@@ -26,6 +30,19 @@ pub(crate) struct State {
     pub(crate) group: ConsumerGroup,
     pub(crate) traffic: Traffic,
     pub(crate) evictions: Vec<Eviction>,
+    pub(crate) faults: Faults,
+    pub(crate) requests: Requests,
+    pub(crate) asked: Vec<EvictionRequest>,
+    pub(crate) trace: Vec<Traced>,
+    /// Ready pods that others than the runs took away so far.
+    pub(crate) taken: u64,
+    pub(crate) generation: i64,
+    pub(crate) observed_generation: i64,
+    /// The number of the present template.
+    pub(crate) template: u64,
+    pub(crate) lease: Option<Lease>,
+    pub(crate) published: Vec<JournalEntry>,
+    pub(crate) last_rotation: Option<Rotation>,
     timeline: Timeline,
     seeded: Seeded,
     /// Workload name and hash of the pod template: the first part of every pod's name.
@@ -55,6 +72,22 @@ impl State {
             group,
             traffic,
             evictions: Vec::new(),
+            faults: Faults::new(
+                config
+                    .faults
+                    .clone()
+                    .unwrap_or_else(|| FaultPlan::none(config.seed)),
+            ),
+            requests: Requests::default(),
+            asked: Vec::new(),
+            trace: Vec::new(),
+            taken: 0,
+            generation: 1,
+            observed_generation: 1,
+            template: 0,
+            lease: None,
+            published: Vec::new(),
+            last_rotation: None,
             timeline: Timeline::default(),
             seeded,
             replica_set,
@@ -81,6 +114,7 @@ impl State {
         self.record_loads();
         self.now = self.config.initial_age;
         self.plan_drift();
+        self.plan_disturbance();
     }
 
     /// Lets time pass; what is to happen in between happens in order. Ends at the end of the
@@ -103,6 +137,11 @@ impl State {
             .unwrap_or(Timestamp::MAX)
     }
 
+    /// The time that has passed since the world was handed over.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.now.saturating_sub(self.config.initial_age)
+    }
+
     fn horizon(&self) -> Duration {
         let left = Timestamp::MAX
             .duration_since(self.config.start)
@@ -114,10 +153,16 @@ impl State {
         let now = self.now;
         match event {
             Event::Started(key) => {
+                if self.held_up(key) {
+                    return;
+                }
                 let startup = self.seeded.jittered(self.config.startup_delay);
                 // A pod that is already on its way out is not started any more.
                 if let Some(pod) = self.alive(key) {
                     pod.started = Some(now);
+                    if pod.defect == Some(Defect::Crashes) {
+                        return;
+                    }
                     self.plan(startup, Event::Ready(key));
                     self.record_loads();
                 }
@@ -129,7 +174,9 @@ impl State {
                 }
             }
             Event::Joined(key) => {
-                if self.alive(key).is_some() {
+                let ready = self.alive(key).is_some_and(|pod| pod.ready.is_some());
+                // A pod that crashed and came back is told to join twice.
+                if ready && !self.group.has(key) {
                     let member = member_id(&self.config, &mut self.seeded);
                     self.group.join(member, key);
                     self.record_loads();
@@ -155,6 +202,13 @@ impl State {
                 self.record_loads();
                 self.plan_drift();
             }
+            Event::Disturbed => {
+                self.disturb();
+                self.plan_disturbance();
+            }
+            Event::Observed => self.observed_generation = self.generation,
+            Event::RollOn => self.roll_on(),
+            Event::Arrived(request) => self.arrive(request),
         }
     }
 
@@ -163,8 +217,17 @@ impl State {
         if let Some(pod) = self.alive(key) {
             pod.terminating = true;
             self.plan(self.config.leave_delay, Event::Left(key));
-            let replacement = self.new_pod();
-            self.plan(self.config.pending_delay, Event::Started(replacement));
+            self.replenish();
+        }
+    }
+
+    /// Creates pods until there are as many as there are to be.
+    pub(crate) fn replenish(&mut self) {
+        let wanted = self.config.pods as usize;
+        let there = self.listed().filter(|(_, pod)| !pod.terminating).count();
+        for _ in there..wanted {
+            let created = self.new_pod();
+            self.plan(self.config.pending_delay, Event::Started(created));
         }
     }
 
@@ -186,7 +249,7 @@ impl State {
         self.listed().filter(|(_, pod)| pod.serves()).count()
     }
 
-    fn alive(&mut self, key: PodKey) -> Option<&mut SimPod> {
+    pub(crate) fn alive(&mut self, key: PodKey) -> Option<&mut SimPod> {
         self.pods
             .get_mut(&key)
             .filter(|pod| !pod.terminating && pod.gone.is_none())
@@ -203,6 +266,9 @@ impl State {
             ready: None,
             terminating: false,
             gone: None,
+            template: self.template,
+            opted_out: false,
+            defect: None,
             scrape_offset: self.seeded.within(self.config.scrape_interval),
             history: LoadHistory::default(),
         };
@@ -211,7 +277,7 @@ impl State {
     }
 
     /// Writes down what every running pod spends from now on.
-    fn record_loads(&mut self) {
+    pub(crate) fn record_loads(&mut self) {
         let rates = self.group.rate_by_pod(self.traffic.rates());
         for (key, pod) in &mut self.pods {
             if pod.runs() {
@@ -223,7 +289,7 @@ impl State {
         }
     }
 
-    fn plan(&mut self, delay: Duration, event: Event) {
+    pub(crate) fn plan(&mut self, delay: Duration, event: Event) {
         self.timeline.plan(self.now.saturating_add(delay), event);
     }
 

@@ -22,6 +22,14 @@ pub(crate) enum Event {
     Forgotten(PodKey),
     /// The rates of the partitions drift.
     Drifted,
+    /// Something happens that is none of the workload's own doing.
+    Disturbed,
+    /// The controller sees the present specification.
+    Observed,
+    /// The controller goes on with a rollout.
+    RollOn,
+    /// The request of this number reaches the server.
+    Arrived(usize),
 }
 
 /// Events to come. Those of the same instant happen in the order in which they were planned.

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_core::model::PodRef;
-use rebalancer_core::ports::EvictionAnswer;
+use rebalancer_core::ports::{EvictionAnswer, JournalEntry, PodState};
 
 use crate::assignor::MemberId;
 use crate::config::{InvalidConfig, SimConfig};
+use crate::faults::{EvictionRequest, Traced};
+use crate::lease::{SimJournal, SimLease};
 use crate::ports::{SimActuator, SimClock, SimMetrics};
 use crate::state::State;
 
@@ -101,7 +103,25 @@ impl SimWorld {
         SimClock::new(self.clone())
     }
 
-    /// What it was made of.
+    /// Its lease, for a run of this identity.
+    #[must_use]
+    pub fn lease(&self, identity: impl Into<String>) -> SimLease {
+        SimLease::new(self.clone(), identity.into())
+    }
+
+    /// Its journal.
+    #[must_use]
+    pub fn journal(&self) -> SimJournal {
+        SimJournal::new(self.clone())
+    }
+
+    /// Everything that was published in its journal, in order.
+    #[must_use]
+    pub fn published(&self) -> Vec<JournalEntry> {
+        self.lock().published.clone()
+    }
+
+    /// What it was made of, with the replicas and the budget as they are now.
     #[must_use]
     pub fn config(&self) -> SimConfig {
         self.lock().config.clone()
@@ -165,6 +185,31 @@ impl SimWorld {
     #[must_use]
     pub fn evictions(&self) -> Vec<Eviction> {
         self.lock().evictions.clone()
+    }
+
+    /// The time that has passed since the world was handed over.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.lock().elapsed()
+    }
+
+    /// What this pod is now, as only its maker can know it for certain.
+    #[must_use]
+    pub fn pod(&self, pod: &PodRef) -> PodState {
+        self.lock().answer_read_pod(pod)
+    }
+
+    /// Every request for an eviction that was made through
+    /// [`FaultyPorts`](crate::faults::FaultyPorts), in order, whether or not it arrived.
+    #[must_use]
+    pub fn requests(&self) -> Vec<EvictionRequest> {
+        self.lock().asked.clone()
+    }
+
+    /// What went through [`FaultyPorts`](crate::faults::FaultyPorts) so far, in order.
+    #[must_use]
+    pub fn trace(&self) -> Vec<Traced> {
+        self.lock().trace.clone()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

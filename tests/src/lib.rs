@@ -46,6 +46,7 @@ pub mod process;
 pub mod proxy;
 pub mod quantity;
 pub mod rebalancer;
+pub mod soak;
 mod wait;
 pub mod workload;
 pub mod world;

@@ -9,6 +9,7 @@ mod bench;
 mod generate;
 mod lab;
 mod setup;
+mod soak;
 mod test;
 
 use std::{
@@ -34,6 +35,12 @@ Tasks:
   lab [--pods N]      start the servers with a skewed workload, print the
                       environment to run rebalancer against them, and stay
                       until Ctrl-C
+  soak [--worlds N] [--seed S]
+                      run N simulated worlds (default 1,000,000) in which
+                      anything may go wrong, of the seeds from S on (default
+                      1), against the rules that none may break; says how many
+                      a second, and the seed of a world that breaks one. In a
+                      hurry: cargo run --release --package xtask -- soak
   help                this text
 
 Environment:
@@ -77,6 +84,10 @@ fn main() -> ExitCode {
         },
         Some("lab") => match lab::Options::parse(&rest) {
             Ok(options) => lab::run(&options).map(|()| ExitCode::SUCCESS),
+            Err(message) => return usage(&message),
+        },
+        Some("soak") => match soak::Options::parse(&rest) {
+            Ok(options) => Ok(soak::run(options)),
             Err(message) => return usage(&message),
         },
         Some("setup") => return usage("setup takes no arguments"),
