@@ -11,6 +11,9 @@ pub mod driver;
 mod error;
 mod exit;
 pub mod freeze;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod logging;
 pub mod render;
 pub mod settings;

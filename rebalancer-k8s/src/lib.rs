@@ -42,6 +42,9 @@ mod connect;
 mod cpu_quantity;
 mod error;
 mod eviction;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod kind;
 mod lease;

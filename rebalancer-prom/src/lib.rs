@@ -42,6 +42,9 @@ mod autoscalers;
 mod credentials;
 mod envelope;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod loads;
 mod query;
 mod secrets;

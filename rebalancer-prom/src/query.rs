@@ -64,7 +64,7 @@ fn cpu_series(namespace: &str, container: &str) -> String {
 }
 
 /// A PromQL string literal.
-fn string(value: &str) -> String {
+pub(crate) fn string(value: &str) -> String {
     let mut literal = String::with_capacity(value.len() + 2);
     literal.push('"');
     for c in value.chars() {

@@ -182,6 +182,21 @@ pub(crate) struct Samples<'a> {
 }
 
 impl Answer {
+    /// An answer that nobody gave.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn made_up(status: StatusCode, body: &[u8], secrets: Secrets) -> Self {
+        Self {
+            asked: Asked {
+                purpose: Purpose::Load,
+                url: "http://prometheus:9090/api/v1/query".to_owned(),
+            },
+            query: "up".to_owned(),
+            status,
+            body: body.to_owned(),
+            secrets,
+        }
+    }
+
     /// The instant vector that it holds, told from everything else that may have come.
     pub(crate) fn samples(&self) -> Result<Samples<'_>, PromError> {
         let mut head: Head<'_, Vector<'_>> =

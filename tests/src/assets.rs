@@ -162,7 +162,10 @@ fn build(module: &Path, dir: &Path) -> Result<()> {
 }
 
 /// The folder of everything that outlives a checkout.
-fn cache_dir() -> Result<PathBuf> {
+///
+/// # Errors
+/// If there is no home directory to have it in.
+pub fn cache_dir() -> Result<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .filter(|dir| dir.is_absolute());

@@ -3,14 +3,14 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rebalancer_cli::settings::{Group, SETTINGS, schema};
 use rebalancer_core::Snapshot;
 use rebalancer_core::report::Report;
 use serde_json::Value;
 
-use crate::Error;
+use crate::{Error, root};
 
 const TABLE_BEGIN: &str = "<!-- settings: cargo xtask generate -->\n";
 const TABLE_END: &str = "<!-- end of settings -->";
@@ -43,9 +43,7 @@ pub(crate) fn run(check: bool) -> Result<(), Error> {
 }
 
 fn generated() -> Result<Vec<(PathBuf, String)>, Error> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .ok_or("the package has no parent folder")?;
+    let root = root()?;
     let schemas = root.join("docs/schemas");
     let readme = root.join("README.md");
     let text = fs::read_to_string(&readme)?;

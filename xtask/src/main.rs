@@ -6,14 +6,18 @@
 )]
 
 mod bench;
+mod deny;
+mod fuzz;
 mod generate;
 mod lab;
 mod setup;
 mod soak;
 mod test;
+mod tools;
 
 use std::{
     ffi::OsString,
+    path::Path,
     process::{Command, ExitCode, ExitStatus},
 };
 
@@ -30,6 +34,11 @@ Tasks:
                       workspace; ARGS go to cargo test
   bench               measure a dry run of the release binary on 1,000 and on
                       5,000 pods: peak memory and CPU time
+  fuzz [--seconds N] [TARGET]...
+                      run the fuzz targets, or those named, for 10 seconds each;
+                      takes a nightly toolchain, and says so where there is none
+  deny                check licenses, banned crates and sources of the
+                      dependencies by deny.toml
   generate [--check]  write what is made from the code: docs/schemas and the
                       configuration table of the README; or say what is stale
   lab [--pods N]      start the servers with a skewed workload, print the
@@ -82,6 +91,12 @@ fn main() -> ExitCode {
             [flag] if flag == "--check" => generate::run(true).map(|()| ExitCode::SUCCESS),
             _ => return usage("generate takes --check or nothing"),
         },
+        Some("fuzz") => match fuzz::Options::parse(&rest) {
+            Ok(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
+            Err(message) => return usage(&message),
+        },
+        Some("deny") if rest.is_empty() => deny::run().map(|()| ExitCode::SUCCESS),
+        Some("deny") => return usage("deny takes no arguments"),
         Some("lab") => match lab::Options::parse(&rest) {
             Ok(options) => lab::run(&options).map(|()| ExitCode::SUCCESS),
             Err(message) => return usage(&message),
@@ -112,6 +127,13 @@ fn cargo_command<A: AsRef<std::ffi::OsStr>>(args: &[A]) -> Command {
     let mut command = Command::new(cargo);
     command.args(args);
     command
+}
+
+/// The top of the repository.
+fn root() -> Result<&'static Path, Error> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .ok_or_else(|| "the package has no parent folder".into())
 }
 
 fn usage(message: &str) -> ExitCode {

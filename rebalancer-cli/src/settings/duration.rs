@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Parses a Go duration that is not negative: numbers, each with a unit, one after the other.
 /// `None` for anything else, and for more than ten years.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest == "0" {
         return Some(Duration::ZERO);

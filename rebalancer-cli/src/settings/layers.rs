@@ -73,7 +73,7 @@ const ENVIRONMENT: &str = "environment";
 
 /// A configuration file, as a format of the `config` crate.
 #[derive(Debug, Clone, Copy)]
-enum FileText {
+pub(crate) enum FileText {
     Toml,
     /// By the YAML crate that the Kubernetes client brings anyway.
     Yaml,
@@ -115,21 +115,24 @@ impl FileStoredFormat for FileText {
     }
 }
 
-/// Merges the layers. `environment` and `flags` are by variable and by key; `file` is the
-/// configuration file, if any. What is wrong with single keys stands beside the layers, so that
-/// it can be said together with what is wrong with the values.
-///
-/// # Errors
-/// When the file cannot be read, or is no YAML or TOML.
-pub(super) fn merge(
-    file: Option<&Path>,
-    environment: &HashMap<String, String>,
-    flags: &HashMap<String, String>,
-) -> Result<(Layers, Vec<SettingsError>), SettingsError> {
-    let mut builder = Config::builder();
-    let mut path = String::new();
-    if let Some(file) = file {
-        path = file.display().to_string();
+/// A configuration file that was read, and not yet looked into.
+#[derive(Debug)]
+pub(crate) struct GivenFile {
+    /// What it is called in messages.
+    pub(crate) path: String,
+    /// What is in it.
+    pub(crate) text: String,
+    /// How to read that.
+    pub(crate) format: FileText,
+}
+
+impl GivenFile {
+    /// Reads a file; what is not TOML by its name is YAML.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn read(file: &Path) -> Result<Self, SettingsError> {
+        let path = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|error| SettingsError::Unreadable {
             path: path.clone(),
             problem: error.to_string(),
@@ -142,7 +145,26 @@ pub(super) fn merge(
         } else {
             FileText::Yaml
         };
-        builder = builder.add_source(File::from_str(&text, format));
+        Ok(Self { path, text, format })
+    }
+}
+
+/// Merges the layers. `environment` and `flags` are by variable and by key; `file` is the
+/// configuration file, if any. What is wrong with single keys stands beside the layers, so that
+/// it can be said together with what is wrong with the values.
+///
+/// # Errors
+/// When the file is no YAML or TOML.
+pub(super) fn merge(
+    file: Option<GivenFile>,
+    environment: &HashMap<String, String>,
+    flags: &HashMap<String, String>,
+) -> Result<(Layers, Vec<SettingsError>), SettingsError> {
+    let mut builder = Config::builder();
+    let mut path = String::new();
+    if let Some(file) = file {
+        builder = builder.add_source(File::from_str(&file.text, file.format));
+        path = file.path;
     }
     // Only variables that are settings: the rest of the environment is not ours to read.
     let known = |name: &str| SETTINGS.iter().any(|setting| setting.env == name);
@@ -265,11 +287,21 @@ fn take(
         ValueKind::Float(value) => value.to_string(),
         ValueKind::String(value) => value,
         // PROMETHEUS_HEADERS reads better as a table in a file.
-        ValueKind::Table(table) if setting.env == "PROMETHEUS_HEADERS" => table
-            .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name}={}", value.into_string().ok()?)))
-            .collect::<Vec<_>>()
-            .join(","),
+        ValueKind::Table(table) if setting.env == "PROMETHEUS_HEADERS" => {
+            let pairs: Result<Vec<String>, ConfigError> = table
+                .into_iter()
+                .map(|(name, value)| Ok(format!("{name}={}", value.into_string()?)))
+                .collect();
+            // Without one of its headers a question may be answered for another tenant.
+            let Ok(pairs) = pairs else {
+                errors.push(SettingsError::Malformed {
+                    path: path.into(),
+                    message: format!("each header of `{key}` must have a single value"),
+                });
+                return;
+            };
+            pairs.join(",")
+        }
         ValueKind::Table(_) | ValueKind::Array(_) => {
             errors.push(SettingsError::Malformed {
                 path: path.into(),

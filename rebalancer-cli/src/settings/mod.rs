@@ -1,6 +1,6 @@
 //! The configuration: read in layers, checked as a whole, typed.
 
-mod duration;
+pub(crate) mod duration;
 mod layers;
 mod reader;
 mod registry;
@@ -18,6 +18,9 @@ use rebalancer_prom::PrometheusSettings;
 
 use crate::freeze::Freeze;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use layers::FileText;
+pub(crate) use layers::GivenFile;
 use layers::Layers;
 use reader::Reader;
 pub use registry::{Group, SETTINGS, Setting, by_env};
@@ -194,6 +197,19 @@ impl Sources {
     /// with what is wrong with the values.
     pub fn read(
         file: Option<&Path>,
+        environment: &HashMap<String, String>,
+        flags: &HashMap<String, String>,
+    ) -> Result<Self, SettingsError> {
+        let file = file.map(GivenFile::read).transpose()?;
+        Self::of(file, environment, flags)
+    }
+
+    /// The same of a file that was read before.
+    ///
+    /// # Errors
+    /// When the file is no YAML or TOML.
+    pub(crate) fn of(
+        file: Option<GivenFile>,
         environment: &HashMap<String, String>,
         flags: &HashMap<String, String>,
     ) -> Result<Self, SettingsError> {

@@ -216,6 +216,14 @@ fn an_error_names_the_flag_or_the_key_at_fault() {
 #[case("workloads: [1]\n", "not a table of settings")]
 #[case("workloads:\n  - dry_run: true\n", "`dry_run` is of the whole run")]
 #[case("dry_run: [true]\n", "`dry_run` must be a single value")]
+#[case(
+    "prometheus_headers: {A: b, C: [d]}\n",
+    "each header of `prometheus_headers` must have a single value"
+)]
+#[case(
+    "prometheus_headers:\n  X-Scope-OrgID:\n",
+    "each header of `prometheus_headers` must have a single value"
+)]
 #[case("a: b: c\n", "cannot use the configuration file")]
 #[case("dry_run:\n", "`dry_run` has no value")]
 #[case("DRY_RUN: true\n", "did you mean `dry_run`?")]

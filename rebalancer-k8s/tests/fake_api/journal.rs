@@ -68,7 +68,10 @@ async fn an_event_is_about_the_workload() {
     let time = time.as_str().unwrap();
     // The instant of the entry, with the digits that the API wants.
     let told: jiff::Timestamp = time.parse().unwrap();
-    assert!((told.as_second() - entry().at.as_second()).abs() <= 60, "{time}");
+    assert!(
+        (told.as_second() - entry().at.as_second()).abs() <= 60,
+        "{time}"
+    );
     assert_eq!(time.len(), 27);
     assert_eq!(
         event,

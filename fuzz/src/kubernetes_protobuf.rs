@@ -1,0 +1,56 @@
+//! An answer of the Kubernetes API in protobuf (or JSON): reading it as a page of pods and as a
+//! refusal never panics, and every pod that comes of it has a name, a UID and numbers that are
+//! some.
+
+use jiff::Timestamp;
+use rebalancer_k8s::fuzzing::{pods, refusal};
+
+/// Reads the input as it is, and as the object within an answer.
+pub fn check(data: &[u8]) -> bool {
+    let accepted = read(data);
+    // So that the fuzzer need not find the envelope around each object by itself.
+    let within = read(&answer(data));
+    accepted || within
+}
+
+/// The envelope that the API puts around an object.
+fn answer(object: &[u8]) -> Vec<u8> {
+    let mut answer = b"k8s\0\x12".to_vec();
+    let mut length = object.len();
+    while length >= 0x80 {
+        answer.push(u8::try_from(length & 0x7f).unwrap_or_default() | 0x80);
+        length >>= 7;
+    }
+    answer.push(u8::try_from(length).unwrap_or_default());
+    answer.extend_from_slice(object);
+    answer
+}
+
+fn read(body: &[u8]) -> bool {
+    for status in [404, 429, 500] {
+        let (words, from_api) = refusal(status, body);
+        assert!(!words.contains('\n'), "several lines: {words:?}");
+        // What is not the API's is cut short.
+        assert!(from_api || words.chars().count() <= 201);
+        assert!(!words.is_empty(), "a refusal without words");
+    }
+    let Ok(page) = pods(body, Timestamp::UNIX_EPOCH, "ingestion", "owner") else {
+        return false;
+    };
+    assert_eq!(page.pods.len(), page.items);
+    assert!(page.next.is_none_or(|token| !token.is_empty()));
+    let serving = page.pods.iter().filter(|pod| pod.serves()).count();
+    // Those that serve are of our owner, and ready.
+    assert_eq!(serving, page.ready, "the two ways to count differ");
+    for pod in &page.pods {
+        assert!(!pod.name.is_empty() && !pod.uid.0.is_empty());
+        for age in [pod.age_seconds, pod.ready_seconds].into_iter().flatten() {
+            assert!(age.get().is_finite() && age.get() >= 0.0);
+        }
+        assert!(pod.other_requests.get().is_finite());
+        if let Some(request) = pod.request {
+            assert!(request.get().is_finite() && request.get() > 0.0);
+        }
+    }
+    true
+}

@@ -1,0 +1,46 @@
+//! Cargo subcommands that some tasks need, installed where they are missing.
+
+use std::path::PathBuf;
+
+use harness::assets::{cache_dir, find_in_path};
+
+use crate::{Error, cargo};
+
+/// A program of a package of the same name.
+pub(crate) struct Tool {
+    pub(crate) name: &'static str,
+    /// The one that is installed; another one in `PATH` is taken as it is.
+    pub(crate) version: &'static str,
+}
+
+impl Tool {
+    /// The program: from `PATH`, else from the cache, where it is built at the first call.
+    pub(crate) fn locate(&self) -> Result<PathBuf, Error> {
+        let Self { name, version } = *self;
+        if let Some(path) = find_in_path(name) {
+            return Ok(path);
+        }
+        let folder = cache_dir()?.join(format!("{name}-{version}"));
+        let path = folder.join("bin").join(name);
+        if path.is_file() {
+            return Ok(path);
+        }
+        eprintln!("installing {name} {version}, once; some minutes …");
+        let root = folder.to_string_lossy();
+        let status = cargo(&[
+            "install",
+            "--quiet",
+            "--locked",
+            "--root",
+            &root,
+            "--version",
+            version,
+            name,
+        ])?;
+        if status.success() {
+            Ok(path)
+        } else {
+            Err(format!("`cargo install --locked {name}` failed ({status})").into())
+        }
+    }
+}
