@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use rebalancer_core::execution::{
-    Before, Event, Execution, ExecutionOutcome, ExecutionReport, Step, StopCause,
+    Before, Event, Execution, ExecutionOutcome, ExecutionReport, PodOutcome, Step, StopCause,
 };
 use rebalancer_core::lease::{self, LeaseHolder};
 use rebalancer_core::plan::Victim;
@@ -116,6 +116,12 @@ pub async fn run_workload(
         }
         Err(error) => (failed(order, &error), None),
     };
+    // An eviction of which nobody knows whether it takes effect yet: as long as it may, no other
+    // run is to act. The lease outlasts it, and ends by itself.
+    if may_take_effect_yet(&outcome.0) {
+        warn!("the lease is kept until it ends, since an eviction may take effect yet");
+        return outcome;
+    }
     let released = tokio::select! {
         biased;
         released = lease.release() => released,
@@ -128,6 +134,17 @@ pub async fn run_workload(
         );
     }
     outcome
+}
+
+fn may_take_effect_yet(report: &WorkloadReport) -> bool {
+    match report {
+        WorkloadReport::Failed(_) => false,
+        WorkloadReport::Decided(decided) => decided
+            .execution
+            .iter()
+            .flat_map(|execution| &execution.pods)
+            .any(|pod| pod.outcome == PodOutcome::Unknown),
+    }
 }
 
 /// What a run knows of the lease.

@@ -279,8 +279,8 @@ pub trait Journal: Send + Sync {
     async fn publish(&self, entry: &JournalEntry) -> Result<(), PortError>;
 
     /// Keeps `rotation` for the next run, in the place of the one before. The answer is the
-    /// generation that the workload has by it, where it is kept on the workload itself: a
-    /// Deployment gets a new one also by an annotation.
+    /// generation that the workload has by it, where that itself gave it a new one, as an
+    /// annotation does to a Deployment; `None` where it did not.
     ///
     /// # Errors
     /// When it could not be kept.

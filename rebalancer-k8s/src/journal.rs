@@ -180,7 +180,12 @@ impl KubernetesJournal {
             .header(header::ACCEPT, METADATA)
             .body(patch.to_string().into_bytes());
         let written = self.send(&attempt, request).await?;
-        Ok(written.metadata.generation)
+        // Only a Deployment gets a new generation by an annotation. That of another kind may be
+        // new for what somebody else changed.
+        Ok(match self.kind {
+            WorkloadKind::Deployment => written.metadata.generation,
+            WorkloadKind::StatefulSet | WorkloadKind::Scalable(_) => None,
+        })
     }
 }
 

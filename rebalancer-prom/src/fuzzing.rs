@@ -32,8 +32,11 @@ pub fn observation(status: u16, bodies: [&[u8]; 3]) -> Result<LoadObservation, P
     let values = |body: &[u8]| PodValues::from_answer(answer(status, body));
     let [load, ages, copies] = bodies;
     Ok(loads::observation(
+        false,
         values(load)?,
         Some(values(ages)?),
+        Some(values(copies)?),
+        // Read like the others; whatever pods it names.
         Some(values(copies)?),
     ))
 }

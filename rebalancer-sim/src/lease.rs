@@ -122,6 +122,13 @@ impl RunLease for SimLease {
     }
 }
 
+impl State {
+    /// Keeps the rotation on the workload. As with a StatefulSet, that is no new generation.
+    pub(crate) fn remember(&mut self, rotation: Rotation) {
+        self.last_rotation = Some(rotation);
+    }
+}
+
 /// The journal of a [`SimWorld`]: what is remembered shows in the next observation.
 #[derive(Debug, Clone)]
 pub struct SimJournal {
@@ -141,8 +148,8 @@ impl Journal for SimJournal {
         Ok(())
     }
 
-    async fn remember(&self, rotation: &Rotation) -> Result<(), PortError> {
-        self.world.lock().last_rotation = Some(rotation.clone());
-        Ok(())
+    async fn remember(&self, rotation: &Rotation) -> Result<Option<i64>, PortError> {
+        self.world.lock().remember(rotation.clone());
+        Ok(None)
     }
 }

@@ -39,9 +39,9 @@ pub struct Abilities {
 
 /// What the driver can do at present.
 pub const ABILITIES: Abilities = Abilities {
-    lease: false,
-    max_evictions: false,
-    freeze: false,
+    lease: true,
+    max_evictions: true,
+    freeze: true,
 };
 
 /// A rule that was broken.

@@ -158,9 +158,8 @@ impl Faults {
         match self.below(4) {
             0 => EvictionAnswer::Failed { message },
             1 if self.below(4) == 0 => EvictionAnswer::Forbidden { message },
-            _ => EvictionAnswer::Blocked {
+            _ => EvictionAnswer::Throttled {
                 message,
-                budget: None,
                 retry_after: match self.below(5) {
                     0 => Some(Duration::ZERO),
                     1 => Some(Duration::MAX),

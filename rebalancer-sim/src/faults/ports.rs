@@ -343,9 +343,9 @@ impl Journal for FaultyPorts {
         }
     }
 
-    async fn remember(&self, rotation: &Rotation) -> Result<(), PortError> {
+    async fn remember(&self, rotation: &Rotation) -> Result<Option<i64>, PortError> {
         match self.send(Request::Remember(rotation.clone())).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(None),
             Err(trouble) => Err(in_words(trouble)),
         }
     }

@@ -75,7 +75,7 @@ impl State {
                 Answer::Done
             }
             Request::Remember(rotation) => {
-                self.last_rotation = Some(rotation);
+                self.remember(rotation);
                 Answer::Done
             }
         };

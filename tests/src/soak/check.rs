@@ -168,7 +168,10 @@ fn asked_for_once(requests: &[&EvictionRequest]) -> Result<(), Broken> {
             .rev()
             .find(|before| before.pod.uid == request.pod.uid);
         let Some(before) = again else { continue };
-        let certain = matches!(before.answer, Some(EvictionAnswer::Blocked { .. }));
+        let certain = matches!(
+            before.answer,
+            Some(EvictionAnswer::Blocked { .. } | EvictionAnswer::Throttled { .. })
+        );
         keep(
             certain,
             "no eviction is repeated unless the last one had no effect for certain",
@@ -258,7 +261,8 @@ fn leased(
                 };
                 let safe = lease::DURATION.saturating_sub(REQUEST_TIMEOUT);
                 keep(
-                    held.is_some_and(|since| request.begun <= since + safe),
+                    // A dry run changes nothing, so it needs none.
+                    request.dry_run || held.is_some_and(|since| request.begun <= since + safe),
                     "only who holds the lease for long enough evicts",
                     || format!("held since {held:?}: {request:?}"),
                 )?;
@@ -337,10 +341,14 @@ fn told(
             waves(plan, execution, snapshot, requests, trace)?;
         }
     }
-    let complete = execution.pods.iter().all(|pod| pod.outcome.is_success());
+    let back = !matches!(
+        execution.stopped,
+        Some(StopReason::ReadyTimeout | StopReason::ReplacementFailed)
+    );
+    let complete = back && execution.pods.iter().all(|pod| pod.outcome.is_success());
     keep(
         complete == (execution.outcome == ExecutionOutcome::Completed),
-        "an execution is complete when every victim is out",
+        "an execution is complete when every victim is out and the replacements are back",
         || execution.message.clone(),
     )?;
     let asked = run.stopped.map(|(_, cause)| cause);
@@ -354,10 +362,11 @@ fn told(
             || execution.message.clone(),
         )?;
     }
+    // A coldest pod that no hottest went with has a reason of its own.
     let waiting = execution
         .pods
         .iter()
-        .any(|pod| pod.outcome == PodOutcome::NotAttempted);
+        .any(|pod| pod.outcome == PodOutcome::NotAttempted && pod.message.is_none());
     keep(
         !waiting || execution.stopped.is_some(),
         "who leaves a victim out says why",

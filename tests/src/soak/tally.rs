@@ -121,6 +121,7 @@ pub(crate) fn of(scenario: &Scenario, story: &Story) -> Tally {
                 Some(EvictionAnswer::Evicted) => "evicted",
                 Some(EvictionAnswer::AlreadyGone) => "already gone",
                 Some(EvictionAnswer::Blocked { .. }) => "blocked",
+                Some(EvictionAnswer::Throttled { .. }) => "throttled",
                 Some(EvictionAnswer::Forbidden { .. }) => "forbidden",
                 Some(EvictionAnswer::Failed { .. }) => "failed",
                 Some(EvictionAnswer::Unknown { .. }) => "answer lost",
