@@ -42,6 +42,8 @@ impl Call {
             "GET" => "get",
             "POST" => "create",
             "DELETE" => "delete",
+            "PUT" => "update",
+            "PATCH" => "patch",
             other => other,
         };
         let sub = rest.get(1).map(|sub| format!("/{sub}")).unwrap_or_default();
@@ -127,6 +129,18 @@ mod tests {
         "web-1"
     )]
     #[case("DELETE", "/api/v1/namespaces/a/pods/web-1", "delete pods", "web-1")]
+    #[case(
+        "PUT",
+        "/apis/coordination.k8s.io/v1/namespaces/a/leases/x?fieldManager=y",
+        "update leases",
+        "x"
+    )]
+    #[case(
+        "PATCH",
+        "/apis/apps/v1/namespaces/a/deployments/web",
+        "patch deployments",
+        "web"
+    )]
     #[case("GET", "/api/v1/namespaces/a", "GET /api/v1/namespaces/a", "")]
     #[case("GET", "/apis/apps/v1", "GET /apis/apps/v1", "")]
     fn a_call_is_told_by_its_address(

@@ -19,12 +19,10 @@ pub(super) const LOADS: [f64; 4] = [1.2, 0.8, 0.6, 0.3];
 /// The places of the victims in [`LOADS`], in the order of their turn.
 pub(super) const PAIR: [usize; 2] = [0, 3];
 
-const EVICTED: &str = "evicted";
+pub(super) const EVICTED: &str = "evicted";
 const FAILED: &str = "failed";
 const UNKNOWN: &str = "unknown";
 const LEFT: &str = "not_attempted";
-/// Either is true of a pod that is still there after the server was in trouble.
-const FAILED_OR_UNKNOWN: &str = "failed or unknown";
 
 /// Workloads with [`LOADS`], of those names, measured.
 pub(super) async fn workloads<'w>(
@@ -49,11 +47,11 @@ pub(super) async fn workloads<'w>(
 }
 
 /// Makes a workload for each fault.
-async fn for_each_fault(world: &World) -> Result<BTreeMap<String, Workload<'_>>> {
+pub(super) async fn for_each_fault(world: &World) -> Result<BTreeMap<String, Workload<'_>>> {
     workloads(world, Kind::ALL.map(name)).await
 }
 
-fn name(kind: Kind) -> String {
+pub(super) fn name(kind: Kind) -> String {
     format!("{kind:?}").to_ascii_lowercase()
 }
 
@@ -69,7 +67,7 @@ pub(super) fn program(world: &World, workload: &Workload<'_>, proxy: &FaultProxy
 }
 
 /// What a case expects.
-struct Expected {
+pub(super) struct Expected {
     outcomes: [&'static str; 2],
     /// In the message about the first victim.
     says: Vec<&'static str>,
@@ -81,7 +79,7 @@ impl Expected {
     }
 }
 
-fn expect(first: &'static str, second: &'static str, says: &[&'static str]) -> Expected {
+pub(super) fn expect(first: &'static str, second: &'static str, says: &[&'static str]) -> Expected {
     Expected {
         outcomes: [first, second],
         says: says.to_vec(),
@@ -89,14 +87,14 @@ fn expect(first: &'static str, second: &'static str, says: &[&'static str]) -> E
 }
 
 /// One run, with faults told to the proxy, and all that is true of every such run.
-async fn carry_out(
+pub(super) async fn carry_out(
     world: &World,
     workload: &Workload<'_>,
     kind: Kind,
     expected: Expected,
     faults: &[(&str, Turn, Fault)],
     settings: &[(&str, &str)],
-) -> Result<()> {
+) -> Result<(Outcome, Vec<Seen>)> {
     let before = workload.pods().await?;
     let turn = turn(kind).await;
     let proxy = FaultProxy::kubernetes(world).await?;
@@ -110,24 +108,30 @@ async fn carry_out(
         .await?;
     drop(turn);
     let run = Outcome(run);
-    assert_in_time(&run, kind);
+    assert_in_time(&run);
     let seen = proxy.seen();
     let calls = listed(&seen);
     assert_eq!(run.0.code, Some(expected.code()), "{}\n{calls}", run.0);
     for (outcome, expected) in run.outcomes().iter().zip(expected.outcomes) {
-        let is = expected.split(" or ").any(|word| word == outcome);
-        assert!(is, "{outcome}, not {expected}: {}\n{calls}", run.0);
+        assert_eq!(outcome, expected, "{}\n{calls}", run.0);
     }
     let report = run.workload();
     let message = report["execution"]["pods"][0]["message"].as_str();
     run.assert_says(message.unwrap_or_default(), &expected.says);
+    if expected.outcomes[1] == LEFT && report["execution"]["stopped"].is_null() {
+        let message = report["execution"]["pods"][1]["message"].as_str();
+        run.assert_says(
+            message.unwrap_or_default(),
+            &["no hot pod could be evicted"],
+        );
+    }
     super::assert_broken(&seen, faults.len());
     assert_accounted(&run, &seen, &before, &workload.pods().await?);
-    Ok(())
+    Ok((run, seen))
 }
 
 /// The calls that take a pod away.
-fn takes_away(seen: &Seen) -> bool {
+pub(super) fn takes_away(seen: &Seen) -> bool {
     ["create pods/eviction", "delete pods"].contains(&seen.call.as_str())
 }
 
@@ -142,10 +146,11 @@ fn is_lost(seen: &Seen) -> bool {
             | Fault::HalfOpen
             | Fault::AnswerAfter(_),
         ) => true,
-        // Not the API's own words.
-        Some(Fault::Answer(canned)) => {
-            canned.is_page() && matches!(canned.status(), 200..300 | 500..)
-        }
+        // Whoever is in trouble may have gone on, and a page is not of the API.
+        Some(Fault::Answer(canned)) => match canned.status() {
+            500.. => true,
+            status => canned.is_page() && (200..300).contains(&status),
+        },
         Some(Fault::Truncate | Fault::CloseAfter | Fault::Latency(_)) | None => false,
     }
 }
@@ -196,7 +201,9 @@ pub(super) fn assert_accounted(
     }
     for (index, lost) in seen.iter().enumerate() {
         if takes_away(lost) && is_lost(lost) {
-            let next = seen.get(index + 1);
+            let next = seen[index + 1..]
+                .iter()
+                .find(|next| !next.call.ends_with(" leases"));
             let looked =
                 next.is_some_and(|next| next.call == "get pods" && next.object == lost.object);
             assert!(looked, "{} was not looked up: {context}", lost.object);
@@ -213,7 +220,7 @@ async fn reading_a_victim_again() -> Result<()> {
             expect(EVICTED, EVICTED, &[])
         } else {
             // That a page is not there says nothing about the pod.
-            expect(FAILED, EVICTED, &["get pods", kind.words_of_kubernetes()])
+            expect(FAILED, LEFT, &["get pods", kind.words_of_kubernetes()])
         };
         let faults = [("get pods", Turn::Only(1), kind.fault())];
         carry_out(
@@ -224,7 +231,8 @@ async fn reading_a_victim_again() -> Result<()> {
             &faults,
             &[],
         )
-        .await
+        .await?;
+        Ok(())
     })
     .await;
     Ok(())
@@ -234,12 +242,12 @@ async fn reading_a_victim_again() -> Result<()> {
 fn of_an_eviction(kind: Kind) -> Expected {
     const STILL_THERE: &str = "the answer was lost, and the pod is still there";
     match kind {
-        Kind::Reset | Kind::Stall | Kind::HalfOpen | Kind::Gateway => {
+        Kind::Reset | Kind::Stall | Kind::HalfOpen | Kind::Gateway | Kind::Broken | Kind::Busy => {
             let words = kind.words_of_kubernetes();
-            expect(UNKNOWN, EVICTED, &[STILL_THERE, words])
+            expect(UNKNOWN, LEFT, &[STILL_THERE, words])
         }
         // Not the API's: nobody knows what became of the call.
-        Kind::LoginPage => expect(UNKNOWN, EVICTED, &[STILL_THERE]),
+        Kind::LoginPage => expect(UNKNOWN, LEFT, &[STILL_THERE]),
         Kind::ResetAfter | Kind::StallAfter | Kind::GatewayAfter | Kind::BrokenAfter => expect(
             EVICTED,
             EVICTED,
@@ -250,13 +258,9 @@ fn of_an_eviction(kind: Kind) -> Expected {
         // Nothing was done, and it may be tried again.
         Kind::Throttled => expect(EVICTED, EVICTED, &[]),
         Kind::Forbidden => expect(FAILED, LEFT, &["grant verb"]),
-        Kind::NoSuchPage => expect(FAILED, EVICTED, &["(404)"]),
-        Kind::Broken | Kind::Busy => {
-            let words = kind.words_of_kubernetes();
-            expect(FAILED_OR_UNKNOWN, EVICTED, &[words])
-        }
+        Kind::NoSuchPage => expect(FAILED, LEFT, &["(404)"]),
         Kind::Unauthorized | Kind::Conflict | Kind::Expired => {
-            expect(FAILED, EVICTED, &[kind.words_of_kubernetes()])
+            expect(FAILED, LEFT, &[kind.words_of_kubernetes()])
         }
     }
 }
@@ -277,7 +281,8 @@ async fn evicting(#[case] call: &str, #[case] method: &str) -> Result<()> {
             &[(call, Turn::Only(1), kind.fault())],
             &[("EVICTION_METHOD", method)],
         )
-        .await
+        .await?;
+        Ok(())
     })
     .await;
     Ok(())
@@ -295,7 +300,7 @@ async fn looking_after_a_lost_answer() -> Result<()> {
             let words = kind.words_of_kubernetes();
             expect(
                 UNKNOWN,
-                EVICTED,
+                LEFT,
                 &["the answer was lost", "could not be read", words],
             )
         };
@@ -311,24 +316,42 @@ async fn looking_after_a_lost_answer() -> Result<()> {
             &faults,
             &[],
         )
-        .await
+        .await?;
+        Ok(())
     })
     .await;
     Ok(())
 }
 
-/// The calls of a look at the workload between two waves, each with its number in the whole run
-/// when the calls before it have met the fault once.
-const LOOK: [(&str, usize); 3] = [
+/// The calls of a look at the workload, each with its number in the whole
+/// run when the calls before it have met the fault once.
+type Look = [(&'static str, usize); 3];
+
+/// When the first eviction is to come back later, when a wave is out, and when all are: a look that
+/// fails is taken again. The one at the Deployment, then the one at its ReplicaSets,
+/// then the one at its pods.
+#[rstest]
+#[case::after_a_pause("after a pause", "all", [
     ("get deployments", 2),
     ("list replicasets", 2),
     ("list pods", 3),
-];
-
-/// A look that fails is taken again: the one at the Deployment, then the one at its ReplicaSets,
-/// then the one at its pods.
+])]
+#[case::between_waves("between waves", "1", [
+    ("get deployments", 2),
+    ("list replicasets", 2),
+    ("list pods", 3),
+])]
+#[case::after_the_last("after the last wave", "all", [
+    ("get deployments", 2),
+    ("list replicasets", 2),
+    ("list pods", 4),
+])]
 #[tokio::test]
-async fn looking_between_waves() -> Result<()> {
+async fn looking_at_the_workload(
+    #[case] when: &str,
+    #[case] max_unavailable: &str,
+    #[case] calls: Look,
+) -> Result<()> {
     let world = World::start().await?;
     let (stalling, others): (Vec<_>, Vec<_>) =
         Kind::ALL.into_iter().partition(|kind| kind.stalls());
@@ -338,30 +361,41 @@ async fn looking_between_waves() -> Result<()> {
     let names = others.iter().map(|kind| name(*kind)).chain(
         stalling
             .iter()
-            .flat_map(|kind| LOOK.map(|call| of_call(*kind, call))),
+            .flat_map(|kind| calls.map(|call| of_call(*kind, call))),
     );
     let workloads = workloads(&world, names).await?;
-    let settings = [("MAX_UNAVAILABLE", "1"), ("READY_TIMEOUT", "2m")];
+    let settings = [
+        ("MAX_UNAVAILABLE", max_unavailable),
+        ("READY_TIMEOUT", "2m"),
+    ];
     let look = async |kind: Kind, workload: &str, calls: &[(&str, usize)]| {
-        let faults: Vec<_> = calls
+        let broken = calls
             .iter()
-            .map(|(call, number)| (*call, Turn::Only(*number), kind.fault()))
-            .collect();
+            .map(|(call, number)| (*call, Turn::Only(*number), kind.fault()));
+        let throttled = || {
+            (
+                "create pods/eviction",
+                Turn::Only(1),
+                Kind::Throttled.fault(),
+            )
+        };
+        let pause = (when == "after a pause").then(throttled);
+        let faults: Vec<_> = pause.into_iter().chain(broken).collect();
         let expected = expect(EVICTED, EVICTED, &[]);
         let workload = &workloads[workload];
-        carry_out(&world, workload, kind, expected, &faults, &settings).await
+        carry_out(&world, workload, kind, expected, &faults, &settings).await?;
+        Ok(())
     };
     // All three calls of the look, one after the other.
-    let at_once = each(
-        "between waves: list pods",
-        others.iter().copied(),
-        async |kind| look(kind, &name(kind), &LOOK).await,
-    );
-    let apart = futures::future::join_all(LOOK.map(|call| {
+    let label = format!("{when}: list pods");
+    let at_once = each(&label, others.iter().copied(), async |kind| {
+        look(kind, &name(kind), &calls).await
+    });
+    let apart = futures::future::join_all(calls.map(|call| {
         let (look, of_call) = (&look, &of_call);
         let stalling = stalling.iter().copied();
         async move {
-            let label = format!("between waves: {}", call.0);
+            let label = format!("{when}: {}", call.0);
             each(&label, stalling, async |kind| {
                 look(kind, &of_call(kind, call), &[call]).await
             })
@@ -369,5 +403,28 @@ async fn looking_between_waves() -> Result<()> {
         }
     }));
     tokio::join!(at_once, apart);
+    Ok(())
+}
+
+/// All are evicted, but nobody can tell whether there are others in their place.
+#[tokio::test]
+async fn replacements_that_cannot_be_seen() -> Result<()> {
+    let world = World::start().await?;
+    let workloads = workloads(&world, ["consumer".to_owned()]).await?;
+    let consumer = &workloads["consumer"];
+    let before = consumer.pods().await?;
+    let proxy = FaultProxy::kubernetes(&world).await?;
+    proxy.fault("get deployments", Turn::From(2), Kind::Broken.fault());
+    let program = program(&world, consumer, &proxy).env("READY_TIMEOUT", "5s");
+    let run = Outcome(program.run().await?);
+    assert_in_time(&run);
+    let seen = proxy.seen();
+    assert_eq!(run.0.code, Some(3), "{}\n{}", run.0, listed(&seen));
+    assert_eq!(run.outcomes(), [EVICTED; 2], "{}", run.0);
+    let execution = &run.workload()["execution"];
+    assert_eq!(execution["stopped"], "ready_timeout", "{}", run.0);
+    let message = execution["message"].as_str().unwrap_or_default();
+    run.assert_says(message, &["READY_TIMEOUT=5s", "out of cheese"]);
+    assert_accounted(&run, &seen, &before, &consumer.pods().await?);
     Ok(())
 }

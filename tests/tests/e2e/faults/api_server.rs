@@ -57,7 +57,7 @@ async fn is_killed_and_started_again() -> Result<()> {
 
     let seen = proxies[0].seen();
     assert_eq!(in_flight.0.code, Some(3), "{}", in_flight.0);
-    assert_eq!(in_flight.outcomes(), ["unknown", "failed"]);
+    assert_eq!(in_flight.outcomes(), ["unknown", "not_attempted"]);
     let message = in_flight.workload()["execution"]["pods"][0]["message"].clone();
     in_flight.assert_says(
         message.as_str().unwrap(),

@@ -1,0 +1,141 @@
+//! Faults of the lease: without it nothing is evicted, and with it all goes on.
+
+use std::time::Duration;
+
+use ::harness::{FaultProxy, Result, World, proxy::Turn};
+use rstest::rstest;
+
+use super::{
+    Kind,
+    acting::{EVICTED, carry_out, expect, for_each_fault, name, program},
+    assert_broken, assert_in_time, each, listed, patience, said, turn,
+};
+use crate::support::{Outcome, assert_untouched};
+
+/// Whether a run goes on after the fault of a call for the lease.
+fn is_survived(call: &str, kind: Kind) -> bool {
+    match call {
+        // A page in the place of the lease does no harm: creating tells whether there is one.
+        "get leases" => kind.is_survived_by_reads() || kind == Kind::NoSuchPage,
+        "create leases" => kind.is_harmless() || kind == Kind::Conflict,
+        // It is read again.
+        _ => kind.is_harmless() || matches!(kind, Kind::Conflict | Kind::NoSuchPage),
+    }
+}
+
+/// A lease that nobody holds.
+fn free_lease(workload: &str) -> String {
+    format!(
+        "apiVersion: coordination.k8s.io/v1\nkind: Lease\n\
+         metadata: {{name: rebalancer-deployment-{workload}}}\n\
+         spec: {{holderIdentity: \"\", leaseDurationSeconds: 1}}\n"
+    )
+}
+
+#[rstest]
+#[case("get leases", false)]
+#[case("create leases", false)]
+#[case("update leases", true)]
+#[tokio::test]
+async fn acquiring(#[case] call: &str, #[case] given_back: bool) -> Result<()> {
+    let world = World::start().await?;
+    let workloads = for_each_fault(&world).await?;
+    if given_back {
+        for workload in workloads.keys() {
+            world.apply(&free_lease(workload)).await?;
+        }
+    }
+    each(&format!("acquiring: {call}"), Kind::ALL, async |kind| {
+        let workload = &workloads[&name(kind)];
+        if is_survived(call, kind) {
+            let faults = [(call, Turn::Only(1), kind.fault())];
+            let expected = expect(EVICTED, EVICTED, &[]);
+            carry_out(&world, workload, kind, expected, &faults, &[]).await?;
+            return Ok(());
+        }
+        let before = workload.pods().await?;
+        let turn = turn(kind).await;
+        let proxy = FaultProxy::kubernetes(&world).await?;
+        proxy.fault(call, Turn::From(1), kind.fault());
+        let program = program(&world, workload, &proxy).envs(patience(kind));
+        let run = Outcome(program.run().await?);
+        drop(turn);
+        assert_in_time(&run);
+        let seen = proxy.seen();
+        assert_eq!(run.0.code, Some(1), "{}\n{}", run.0, listed(&seen));
+        let words = kind.words_of_kubernetes();
+        let says = [call, words, "nothing was evicted", "ONE_AT_A_TIME=false"];
+        run.assert_says(&run.error(), &says);
+        assert_broken(&seen, 1);
+        // Not even looked at.
+        let others = seen.iter().any(|seen| !seen.call.ends_with(" leases"));
+        assert!(!others, "{}", listed(&seen));
+        assert_untouched(workload, &before).await
+    })
+    .await;
+    Ok(())
+}
+
+/// The replacements of the first wave take so long that the lease is renewed meanwhile.
+#[tokio::test]
+async fn renewing() -> Result<()> {
+    let world = World::start().await?;
+    let workloads = for_each_fault(&world).await?;
+    world.hold_new_pods(true);
+    let release = async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        world.hold_new_pods(false);
+    };
+    let cases = each("renewing: update leases", Kind::ALL, async |kind| {
+        let workload = &workloads[&name(kind)];
+        let before = workload.pods().await?;
+        let proxy = FaultProxy::kubernetes(&world).await?;
+        proxy.fault("update leases", Turn::Only(1), kind.fault());
+        let program = program(&world, workload, &proxy)
+            .envs(patience(kind))
+            .env("MAX_UNAVAILABLE", "1");
+        let run = Outcome(program.run().await?);
+        let seen = proxy.seen();
+        let calls = listed(&seen);
+        assert_eq!(run.0.code, Some(0), "{}\n{calls}", run.0);
+        assert_eq!(run.outcomes(), [EVICTED; 2], "{}\n{calls}", run.0);
+        assert_broken(&seen, 1);
+        let place = seen.iter().position(|seen| seen.fault.is_some());
+        let evictions = seen[place.unwrap_or_default()..]
+            .iter()
+            .filter(|seen| seen.call == "create pods/eviction");
+        assert_eq!(evictions.count(), 1, "not while waiting: {calls}");
+        assert!(
+            said(&run, "was not given back").is_empty(),
+            "{}\n{calls}",
+            run.0
+        );
+        super::acting::assert_accounted(&run, &seen, &before, &workload.pods().await?);
+        Ok(())
+    });
+    tokio::join!(release, cases);
+    Ok(())
+}
+
+#[tokio::test]
+async fn giving_back() -> Result<()> {
+    let world = World::start().await?;
+    let workloads = for_each_fault(&world).await?;
+    each("giving back: update leases", Kind::ALL, async |kind| {
+        let call = "update leases";
+        let faults = [(call, Turn::Only(1), kind.fault())];
+        let expected = expect(EVICTED, EVICTED, &[]);
+        let workload = &workloads[&name(kind)];
+        let (run, seen) = carry_out(&world, workload, kind, expected, &faults, &[]).await?;
+        let warnings = said(&run, "the lease was not given back");
+        if is_survived(call, kind) {
+            assert!(warnings.is_empty(), "{}\n{}", run.0, listed(&seen));
+            return Ok(());
+        }
+        assert_eq!(warnings.len(), 1, "{}\n{}", run.0, listed(&seen));
+        run.assert_says(&warnings[0], &[call, kind.words_of_kubernetes()]);
+        Ok(())
+    })
+    .await;
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! Faults of what is told and remembered: the evictions go on as if nothing had happened.
+
+use ::harness::{Result, World, proxy::Turn};
+use rstest::rstest;
+
+use super::{
+    Kind,
+    acting::{EVICTED, carry_out, expect, for_each_fault, name},
+    each, listed, said,
+};
+
+/// The first event, and the first annotation, come between two waves: that the annotation makes
+/// a new generation of a Deployment is no change by somebody else, told or not.
+#[rstest]
+#[case("create events", "publish an event", 3)]
+#[case("patch deployments", "keep the rotation in the annotation", 2)]
+#[tokio::test]
+async fn telling(#[case] call: &str, #[case] what: &str, #[case] times: usize) -> Result<()> {
+    let world = World::start().await?;
+    let workloads = for_each_fault(&world).await?;
+    each(call, Kind::ALL, async |kind| {
+        let faults = [(call, Turn::Only(1), kind.fault())];
+        let expected = expect(EVICTED, EVICTED, &[]);
+        let workload = &workloads[&name(kind)];
+        let settings = [("MAX_UNAVAILABLE", "1")];
+        let (run, seen) = carry_out(&world, workload, kind, expected, &faults, &settings).await?;
+        let failures = said(&run, &format!("could not {what}"));
+        let refusals = said(&run, &format!("may not {what}"));
+        let (failed, refused, sent) = if kind == Kind::Forbidden {
+            // Another try is no use.
+            (0, 1, 1)
+        } else if kind == Kind::Truncate {
+            // The head alone says that it was done, though not all that the answer would tell.
+            (failures.len().min(1), 0, times)
+        } else {
+            (usize::from(!kind.is_harmless()), 0, times)
+        };
+        assert_eq!(
+            (failures.len(), refusals.len()),
+            (failed, refused),
+            "{}",
+            run.0
+        );
+        if let [line] = failures.as_slice() {
+            run.assert_says(line, &[call, kind.words_of_kubernetes()]);
+        }
+        let calls = seen.iter().filter(|seen| seen.call == call).count();
+        assert_eq!(calls, sent, "{}", listed(&seen));
+        Ok(())
+    })
+    .await;
+    Ok(())
+}
