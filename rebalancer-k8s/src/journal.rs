@@ -179,11 +179,27 @@ impl KubernetesJournal {
             .header(header::CONTENT_TYPE, "application/merge-patch+json")
             .header(header::ACCEPT, METADATA)
             .body(patch.to_string().into_bytes());
-        let written = self.send(&attempt, request).await?;
+        let generation = match self.send(&attempt, request).await {
+            Ok(written) => written.metadata.generation,
+            // A patch that changed nothing is worth no second look.
+            Err(error @ (K8sError::Forbidden { .. } | K8sError::Rejected { .. })) => {
+                return Err(error);
+            }
+            // The answer may have been lost after the patch took effect: the workload tells.
+            Err(error) => {
+                let now = workload::read(&self.api, &self.workload, &self.kind).await;
+                match now {
+                    Ok(now) if now.last_rotation.as_deref() == Some(text.as_str()) => {
+                        now.rollout.map(|rollout| rollout.generation)
+                    }
+                    Ok(_) | Err(_) => return Err(error),
+                }
+            }
+        };
         // Only a Deployment gets a new generation by an annotation. That of another kind may be
         // new for what somebody else changed.
         Ok(match self.kind {
-            WorkloadKind::Deployment => written.metadata.generation,
+            WorkloadKind::Deployment => generation,
             WorkloadKind::StatefulSet | WorkloadKind::Scalable(_) => None,
         })
     }

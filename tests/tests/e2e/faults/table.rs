@@ -127,6 +127,14 @@ impl Kind {
         matches!(self, Self::CloseAfter | Self::Latency)
     }
 
+    /// The request takes effect, and its answer is lost.
+    pub(crate) fn takes_effect(self) -> bool {
+        matches!(
+            self,
+            Self::ResetAfter | Self::StallAfter | Self::GatewayAfter | Self::BrokenAfter
+        )
+    }
+
     /// A read of the Kubernetes API that meets it once has its answer nevertheless.
     pub(crate) fn is_survived_by_reads(self) -> bool {
         self.is_harmless() || matches!(self, Self::Busy | Self::Throttled)
