@@ -15,7 +15,7 @@ use rebalancer_core::ports::{
     PortErrorKind, RunLease,
 };
 use rebalancer_core::report::{Failed, WorkloadReport};
-use rebalancer_core::snapshot::{AssembleSettings, SnapshotData, assemble};
+use rebalancer_core::snapshot::{AssembleSettings, assemble};
 use rebalancer_core::{Decision, Snapshot, decide};
 use tokio::sync::watch;
 use tracing::{Level, debug, enabled, error, info, warn};
@@ -122,12 +122,8 @@ pub async fn run_workload(
         warn!("the lease is kept until it ends, since an eviction may take effect yet");
         return outcome;
     }
-    let released = tokio::select! {
-        biased;
-        released = lease.release() => released,
-        () = patience(ports.clock, stop) => Ok(()),
-    };
-    if let Err(error) = released {
+    let released = patiently(lease.release(), ports.clock, stop).await;
+    if let Some(Err(error)) = released {
         warn!(
             "the lease was not given back and ends by itself within {} s: {error}",
             lease::DURATION.as_secs()
@@ -137,14 +133,11 @@ pub async fn run_workload(
 }
 
 fn may_take_effect_yet(report: &WorkloadReport) -> bool {
-    match report {
-        WorkloadReport::Failed(_) => false,
-        WorkloadReport::Decided(decided) => decided
-            .execution
-            .iter()
-            .flat_map(|execution| &execution.pods)
-            .any(|pod| pod.outcome == PodOutcome::Unknown),
-    }
+    report
+        .execution()
+        .into_iter()
+        .flat_map(|execution| &execution.pods)
+        .any(|pod| pod.outcome == PodOutcome::Unknown)
 }
 
 /// What a run knows of the lease.
@@ -244,11 +237,7 @@ pub async fn observe(
         (Err(metrics), Err(workload)) => return Err(ObserveError::Both { metrics, workload }),
     };
     let snapshot = assemble(settings, loads, workload, autoscalers)?;
-    Ok(Snapshot::new(SnapshotData {
-        other_run,
-        frozen: order.frozen.clone(),
-        ..snapshot.into()
-    })?)
+    Ok(snapshot.in_circumstances(other_run, order.frozen.clone()))
 }
 
 /// Decides, and logs what was decided and why.
@@ -464,10 +453,24 @@ fn asked_to_stop(stop: &Stop) -> Option<StopCause> {
 /// ever, and the report is still to be written.
 const PATIENCE_AFTER_STOP: Duration = Duration::from_secs(5);
 
-/// Over some time after the run was asked to stop; never before.
-async fn patience(clock: &dyn Clock, stop: &mut Stop) {
-    stopped(stop).await;
-    clock.sleep(PATIENCE_AFTER_STOP).await;
+/// What stands for an answer that came too late.
+const CUT_SHORT: &str = "the run was asked to stop before there was an answer";
+
+/// What comes of `asking`; `None` when the run was asked to stop and it took too long since.
+async fn patiently<T>(
+    asking: impl Future<Output = T>,
+    clock: &dyn Clock,
+    stop: &mut Stop,
+) -> Option<T> {
+    let cut_short = async {
+        stopped(stop).await;
+        clock.sleep(PATIENCE_AFTER_STOP).await;
+    };
+    tokio::select! {
+        biased;
+        outcome = asking => Some(outcome),
+        () = cut_short => None,
+    }
 }
 
 /// What is said while replacements start.
@@ -499,13 +502,12 @@ async fn answer<T>(
     clock: &dyn Clock,
     stop: &mut Stop,
 ) -> Result<T, String> {
-    tokio::select! {
-        biased;
-        answer = question => answer.map_err(|error| {
+    match patiently(question, clock, stop).await {
+        Some(answer) => answer.map_err(|error| {
             error!(kind = kind_word(error.kind), "{error}");
             error.to_string()
         }),
-        () = patience(clock, stop) => Err("the run was asked to stop before there was an answer".into()),
+        None => Err(CUT_SHORT.into()),
     }
 }
 

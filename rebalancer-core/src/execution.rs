@@ -150,6 +150,15 @@ impl PodOutcome {
         }
     }
 
+    /// We evicted it, or may have: an answer that was lost tells neither.
+    #[must_use]
+    pub fn may_be_our_doing(self) -> bool {
+        match self {
+            Self::Evicted | Self::Unknown => true,
+            Self::AlreadyGone | Self::Blocked | Self::Failed | Self::NotAttempted => false,
+        }
+    }
+
     /// The pod is out of the group, as the plan wanted.
     #[must_use]
     pub fn is_success(self) -> bool {
@@ -621,8 +630,8 @@ impl Execution {
         }
         while let Some(victim) = self.round.pop_front() {
             if self.victims[victim].role == Role::Coldest {
-                let hottest = |victim: &&usize| self.victims[**victim].role == Role::Hottest;
-                if self.blocked.iter().any(|victim| hottest(&victim)) {
+                let is_hottest = |&other: &usize| self.victims[other].role == Role::Hottest;
+                if self.blocked.iter().any(is_hottest) {
                     self.blocked.push(victim);
                     continue;
                 }
@@ -887,7 +896,7 @@ impl Execution {
     }
 }
 
-/// `consumer-1 cannot start: CrashLoopBackOff (back-off 10s restarting …)`.
+/// `consumer-1 does not start: CrashLoopBackOff (back-off 10s restarting …)`.
 fn in_words(trouble: &PodTrouble) -> String {
     let PodTrouble {
         pod,

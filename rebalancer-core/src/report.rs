@@ -86,6 +86,15 @@ impl WorkloadReport {
         }))
     }
 
+    /// What became of its plan, when one was carried out.
+    #[must_use]
+    pub fn execution(&self) -> Option<&ExecutionReport> {
+        match self {
+            Self::Decided(decided) => decided.execution.as_ref(),
+            Self::Failed(_) => None,
+        }
+    }
+
     /// What it came to.
     #[must_use]
     pub fn outcome(&self) -> RunOutcome {

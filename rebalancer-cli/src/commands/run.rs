@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use rebalancer_core::execution::PodOutcome;
 use rebalancer_core::policy::Policy;
 use rebalancer_core::ports::{Clock as _, PortError, RunLease};
 use rebalancer_core::report::{Report, SCHEMA, WorkloadReport};
@@ -144,12 +143,9 @@ fn identity(started: Timestamp) -> String {
 fn evictions_left(limit: Option<usize>, done: &[WorkloadReport]) -> Option<usize> {
     let evicted = done
         .iter()
-        .filter_map(|report| match report {
-            WorkloadReport::Decided(decided) => decided.execution.as_ref(),
-            WorkloadReport::Failed(_) => None,
-        })
+        .filter_map(WorkloadReport::execution)
         .flat_map(|execution| &execution.pods)
-        .filter(|pod| matches!(pod.outcome, PodOutcome::Evicted | PodOutcome::Unknown))
+        .filter(|pod| pod.outcome.may_be_our_doing())
         .count();
     limit.map(|limit| limit.saturating_sub(evicted))
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome};
+use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport};
 use rebalancer_core::history::Rotation;
 use rebalancer_core::plan::Victim;
 use rebalancer_core::policy::Strategy;
@@ -12,7 +12,7 @@ use rebalancer_core::ports::{Clock, Journal, JournalEntry, PortError, PortErrorK
 use rebalancer_core::{Decision, Snapshot};
 use tracing::{info, warn};
 
-use super::{Stop, patience};
+use super::{CUT_SHORT, Stop, patiently};
 
 /// What there is to say about one execution.
 pub(super) struct Records<'a> {
@@ -84,9 +84,7 @@ impl<'a> Records<'a> {
     pub(super) async fn finished(&mut self, report: &ExecutionReport, stop: &mut Stop) {
         // An eviction whose answer was lost may have taken effect.
         for pod in &report.pods {
-            if matches!(pod.outcome, PodOutcome::Evicted | PodOutcome::Unknown)
-                && !self.evicted.contains(&pod.name)
-            {
+            if pod.outcome.may_be_our_doing() && !self.evicted.contains(&pod.name) {
                 self.evicted.push(pod.name.clone());
             }
         }
@@ -123,6 +121,7 @@ impl<'a> Records<'a> {
             return;
         };
         let published = patiently(journal.publish(&entry), self.clock, stop).await;
+        let published = published.unwrap_or_else(too_late);
         self.may_publish = told("publish an event", published);
     }
 
@@ -132,6 +131,7 @@ impl<'a> Records<'a> {
         let victims = self.evicted.clone();
         let rotation = Rotation::of(self.decision, self.strategy, last, self.now(), victims)?;
         let remembered = patiently(journal.remember(&rotation), self.clock, stop).await;
+        let remembered = remembered.unwrap_or_else(too_late);
         if remembered.is_ok() {
             self.remembered = self.evicted.len();
         }
@@ -142,6 +142,10 @@ impl<'a> Records<'a> {
         self.may_remember = told(what, remembered);
         generation
     }
+}
+
+fn too_late<T>() -> Result<T, PortError> {
+    Err(PortError::new(PortErrorKind::Timeout, CUT_SHORT))
 }
 
 /// Whether it is worth another try.
@@ -164,21 +168,5 @@ fn told<T>(what: &str, outcome: Result<T, PortError>) -> bool {
             warn!("could not {what}: {error}");
             true
         }
-    }
-}
-
-/// The outcome of telling something, unless the run was asked to stop and it takes too long.
-async fn patiently<T>(
-    telling: impl Future<Output = Result<T, PortError>>,
-    clock: &dyn Clock,
-    stop: &mut Stop,
-) -> Result<T, PortError> {
-    tokio::select! {
-        biased;
-        outcome = telling => outcome,
-        () = patience(clock, stop) => Err(PortError::new(
-            PortErrorKind::Timeout,
-            "the run was asked to stop before there was an answer",
-        )),
     }
 }

@@ -179,6 +179,19 @@ impl Snapshot {
         Ok(Self { data })
     }
 
+    /// The same snapshot with what neither port knows: another run that acts on the workload, and
+    /// the freeze window that it is in.
+    #[must_use]
+    pub fn in_circumstances(
+        mut self,
+        other_run: Option<LeaseHolder>,
+        frozen: Option<String>,
+    ) -> Self {
+        self.data.other_run = other_run;
+        self.data.frozen = frozen;
+        self
+    }
+
     /// The workload.
     #[must_use]
     pub fn workload(&self) -> &WorkloadRef {
