@@ -153,6 +153,7 @@ pub mod decision;
 pub mod execution;
 #[cfg(feature = "proptest")]
 pub mod generate;
+pub mod group;
 pub mod history;
 pub mod lease;
 pub mod model;
