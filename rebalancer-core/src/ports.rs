@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::history::Rotation;
 use crate::lease::LeaseHolder;
 use crate::model::{
-    Autoscaler, Load, Pod, PodRef, Rollout, SampleFault, Seconds, WorkloadRef, WorkloadState,
+    Autoscaler, Load, Pod, PodRef, Rate, Rollout, SampleFault, Seconds, WorkloadRef, WorkloadState,
 };
 
 /// A port could not answer. The adapter's own typed error is the source.
@@ -106,6 +106,58 @@ pub struct LoadObservation {
     pub evaluated_at: Option<Timestamp>,
 }
 
+/// How metrics name a member of a group; at least one of these, whichever they have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct MemberLabels {
+    /// The name of its pod.
+    pub pod: Option<String>,
+    /// Its host's address as the broker sees it: the pod's IP, perhaps after a `/`.
+    pub host: Option<String>,
+    /// `client.id`.
+    pub client_id: Option<String>,
+    /// Its member id (`consumer id`).
+    pub member_id: Option<String>,
+    /// `group.instance.id`.
+    pub instance: Option<String>,
+}
+
+/// A partition, and who owns it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnerSample {
+    /// The topic.
+    pub topic: String,
+    /// The number of the partition.
+    pub partition: u32,
+    /// The member that owns it.
+    pub owner: MemberLabels,
+}
+
+/// What arrives in a partition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RateSample {
+    /// The topic.
+    pub topic: String,
+    /// The number of the partition.
+    pub partition: u32,
+    /// Records or bytes per second, or why the number is none.
+    pub rate: Result<Rate, SampleFault>,
+}
+
+/// The consumer group at one instant, as metrics know it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GroupObservation {
+    /// Who owns what now. A partition that is there twice is told by both its owners.
+    pub owners: Vec<OwnerSample>,
+    /// Who owned what a cooldown ago; `None` when nobody was asked.
+    pub owners_before: Option<Vec<OwnerSample>>,
+    /// What arrives in each partition, perhaps of other topics too; `None` when nobody was asked.
+    pub rates: Option<Vec<RateSample>>,
+    /// What the rates count, for people.
+    pub rate_unit: Option<String>,
+    /// Why the answer may lack something, in the server's words; `None` when it is complete.
+    pub partial: Option<String>,
+}
+
 /// The workload, its pods and its autoscalers at one instant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkloadObservation {
@@ -194,6 +246,14 @@ pub trait MetricsSource: Send + Sync {
     /// # Errors
     /// When no trustworthy answer was had.
     async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError>;
+
+    /// The consumer group of the workload; `None` when the source was not told where to find one.
+    ///
+    /// # Errors
+    /// When no trustworthy answer was had.
+    async fn group(&self) -> Result<Option<GroupObservation>, PortError> {
+        Ok(None)
+    }
 }
 
 /// Where pods are read, and evicted.

@@ -477,6 +477,7 @@ impl<'s> Reduction<'s> {
         self.measurable.push(measurable);
         self.pods.push(Pod {
             uid: PodUid(lean.metadata.uid.clone().into_owned()),
+            ip: None,
             name: lean.metadata.name.clone().into_owned(),
             load: None,
             fault: None,
@@ -710,6 +711,7 @@ mod tests {
             reduce(pod()),
             Pod {
                 name: "ingestion-7d4-abcde".into(),
+                ip: None,
                 uid: PodUid("u1".into()),
                 load: None,
                 fault: None,

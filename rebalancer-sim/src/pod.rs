@@ -64,6 +64,7 @@ impl SimPod {
     pub(crate) fn as_listed(&self, now: Duration, config: &SimConfig) -> Pod {
         Pod {
             name: self.name.clone(),
+            ip: None,
             uid: self.uid.clone(),
             load: None,
             fault: None,

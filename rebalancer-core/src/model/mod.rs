@@ -6,6 +6,7 @@ mod workload;
 
 pub use pod::{Evictability, Pod, PodPhase, PodRef, PodUid, SampleFault};
 pub use quantity::{
-    Cores, InvalidQuantity, Load, MaxUnavailable, MinimumPods, Percent, Seconds, Tolerance, TopK,
+    Cores, InvalidQuantity, Load, MaxUnavailable, MinimumPods, Percent, Rate, Seconds, Tolerance,
+    TopK,
 };
 pub use workload::{Autoscaler, CpuMetric, PodTrouble, Rollout, WorkloadRef, WorkloadState};

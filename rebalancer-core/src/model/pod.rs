@@ -79,10 +79,10 @@ pub enum Evictability {
 #[serde(rename_all = "snake_case")]
 pub enum SampleFault {
     /// NaN or an infinity.
-    #[error("the load query answered a number that is not finite (NaN or Inf)")]
+    #[error("the query answered a number that is not finite (NaN or Inf)")]
     NotFinite,
     /// Below zero.
-    #[error("the load query answered a negative number")]
+    #[error("the query answered a negative number")]
     Negative,
 }
 
@@ -100,6 +100,9 @@ pub struct Pod {
     /// `metadata.uid`, unique in the snapshot; a snapshot puts the name where it was left out.
     #[serde(default)]
     pub uid: PodUid,
+    /// `status.podIP`, where it is known: some metrics name a group's members by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
     /// What the pod spends; absent when it was not measured, which is never the same as zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<Load>,
@@ -160,6 +163,7 @@ impl Pod {
         Self {
             uid: PodUid(name.clone()),
             name,
+            ip: None,
             load: None,
             fault: None,
             sample_age_seconds: None,

@@ -123,6 +123,10 @@ float_quantity!(
     Tolerance, "tolerance", "a number from 1 to 1e6", |v| (1.0..=1e6).contains(&v)
 );
 float_quantity!(
+    /// What arrives in a partition, in records or bytes per second: 0 to 10¹⁵.
+    Rate, "rate", "a number from 0 to 1e15", |v| (0.0..=1e15).contains(&v)
+);
+float_quantity!(
     /// A length of time in seconds: 0 to 10¹².
     Seconds, "number of seconds", "a number from 0 to 1e12", |v| (0.0..=1e12).contains(&v)
 );

@@ -80,6 +80,7 @@ pub fn assemble(
         other_run: None,
         frozen: None,
         last_rotation: workload.last_rotation,
+        group: None,
         pods,
     })
 }

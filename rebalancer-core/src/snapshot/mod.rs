@@ -1,9 +1,11 @@
 //! Everything known about one workload at one instant: the only input of a decision.
 
 mod assemble;
+mod assemble_group;
 mod target;
 
 pub use assemble::{AssembleSettings, assemble};
+pub use assemble_group::{GroupSettings, assemble_group};
 pub use target::{ResolvedTarget, TargetOrigin, TargetProblem};
 pub(crate) use target::{mean, resolve};
 
@@ -12,6 +14,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::group::{GroupData, InvalidGroup};
 use crate::history::Rotation;
 use crate::lease::LeaseHolder;
 use crate::model::{Autoscaler, Cores, Pod, PodUid, Rollout, Seconds, WorkloadRef};
@@ -85,6 +88,9 @@ pub struct SnapshotData {
     /// What is remembered of the last rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_rotation: Option<Rotation>,
+    /// The consumer group that the pods are members of, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupData>,
     /// The pods the workload's selector matches.
     pub pods: Vec<Pod>,
 }
@@ -135,13 +141,17 @@ pub enum InvalidSnapshot {
         /// The other.
         second: String,
     },
+    /// The group contradicts itself.
+    #[error(transparent)]
+    Group(#[from] InvalidGroup),
 }
 
 impl Snapshot {
     /// Validates the fields. A pod without a UID gets its name as one.
     ///
     /// # Errors
-    /// [`InvalidSnapshot`] when a pod has no name, or a name or UID is there twice.
+    /// [`InvalidSnapshot`] when a pod has no name, a name or UID is there twice, or the group
+    /// contradicts itself.
     pub fn new(mut data: SnapshotData) -> Result<Self, InvalidSnapshot> {
         if data
             .clock_difference_seconds
@@ -175,6 +185,11 @@ impl Snapshot {
                     second: pod.name.clone(),
                 });
             }
+        }
+        if let Some(group) = &mut data.group {
+            let ready = data.pods.iter().filter(|pod| pod.serves());
+            group.complete(ready.map(|pod| pod.name.clone()));
+            group.validate()?;
         }
         Ok(Self { data })
     }
