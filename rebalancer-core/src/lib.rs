@@ -151,6 +151,7 @@
 pub mod checks;
 pub mod decision;
 pub mod execution;
+pub mod forecast;
 #[cfg(feature = "proptest")]
 pub mod generate;
 pub mod group;

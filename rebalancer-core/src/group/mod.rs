@@ -7,11 +7,15 @@
 //! | [`assignment`] | who owns which partition |
 //! | [`assignors`] | Kafka's assignors, each a pure function |
 //! | [`data`] | what a snapshot says about the group |
+//! | [`model`] | the same as forecasts work with it |
+//! | [`recognise`] | which assignor it is, told from who owns what |
 
 pub mod assignment;
 pub mod assignors;
 pub mod data;
 pub mod member;
+pub mod model;
+pub mod recognise;
 pub mod topics;
 
 #[doc(inline)]
@@ -22,5 +26,9 @@ pub use data::{
 };
 #[doc(inline)]
 pub use member::{Member, Subscription};
+#[doc(inline)]
+pub use model::{Group, GroupProblem};
+#[doc(inline)]
+pub use recognise::{Knowledge, KnownAssignor};
 #[doc(inline)]
 pub use topics::Topics;
