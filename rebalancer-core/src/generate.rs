@@ -459,6 +459,7 @@ fn outside() -> impl Strategy<Value = (Option<LeaseHolder>, Option<String>, Opti
                 victims: vec![format!("{CONTAINER}-0")],
                 imbalance_before: before,
                 imbalance_hoped: (before - fall).max(1.0),
+                imbalance_range: None,
                 strategy: Rule::RotateOutliers,
                 futile,
             };

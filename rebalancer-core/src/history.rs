@@ -23,6 +23,9 @@ pub struct Rotation {
     pub imbalance_before: f64,
     /// The same as it was hoped for after it.
     pub imbalance_hoped: f64,
+    /// What was forecast for nine of ten cases, from and to, where there was a forecast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imbalance_range: Option<(f64, f64)>,
     /// The rule that chose the victims.
     pub strategy: Strategy,
     /// How many rotations in a row before this one had not helped.
@@ -52,13 +55,32 @@ impl Rotation {
     ) -> Option<Self> {
         let analysis = &decision.analysis;
         let before = analysis.imbalance?;
-        // The hottest are hoped to come down to the mean of all that go.
-        let fall = (analysis.top_mean? - analysis.both_mean?) / analysis.mean?;
+        let group = decision.group.as_ref();
+        let forecast = group.and_then(|group| Some((group, group.chosen.as_ref()?.forecast)));
+        let (hoped, range, strategy) = match forecast {
+            // The forecast is of all ready pods, the imbalance that later runs see of the eligible.
+            Some((group, forecast)) => {
+                let scale = before / group.peak_to_mean;
+                let peak = forecast.peak_to_mean;
+                let range = (peak.p5 * scale, peak.p95 * scale);
+                (peak.mean * scale, Some(range), Strategy::Forecast)
+            }
+            // The hottest are hoped to come down to the mean of all that go.
+            None => {
+                let fall = (analysis.top_mean? - analysis.both_mean?) / analysis.mean?;
+                let rule = match strategy {
+                    Strategy::Auto => Strategy::RotateOutliers,
+                    Strategy::RotateOutliers | Strategy::Forecast => strategy,
+                };
+                ((before - fall).max(1.0), None, rule)
+            }
+        };
         Some(Self {
             time,
             victims,
             imbalance_before: before,
-            imbalance_hoped: (before - fall).max(1.0),
+            imbalance_hoped: hoped,
+            imbalance_range: range,
             strategy,
             futile: last.map_or(0, |last| last.judge(before).futile),
         })
@@ -104,6 +126,7 @@ mod tests {
             victims: vec!["a".into()],
             imbalance_before: 2.0,
             imbalance_hoped: 1.5,
+            imbalance_range: None,
             strategy: Strategy::RotateOutliers,
             futile,
         }

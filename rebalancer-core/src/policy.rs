@@ -13,6 +13,27 @@ pub enum Strategy {
     /// [`rotate_outliers`](crate::strategy::rotate_outliers).
     #[default]
     RotateOutliers,
+    /// Evict what the model of the consumer group says will help, and as little: see
+    /// [`forecast`](crate::strategy::forecast).
+    Forecast,
+    /// `forecast` where the consumer group is known well enough, else `rotate-outliers`, which then
+    /// still holds when the assignor is known to make it futile.
+    Auto,
+}
+
+impl Strategy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::RotateOutliers, Self::Forecast, Self::Auto];
+
+    /// The word, as settings and documents have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RotateOutliers => "rotate-outliers",
+            Self::Forecast => "forecast",
+            Self::Auto => "auto",
+        }
+    }
 }
 
 /// The operator's rules, validated: every field is of a type that holds valid values only.
@@ -30,6 +51,11 @@ pub struct Policy {
     pub tolerance: Tolerance,
     /// The improvement that a plan must exceed, in percent (default 10).
     pub minimum_improvement_percent: Percent,
+    /// How likely the highest load must be to fall by a plan of the forecast strategy, in percent
+    /// (default 80).
+    pub minimum_confidence_percent: Percent,
+    /// The seed of the forecast: the same one gives the same forecast (default 0).
+    pub forecast_seed: u64,
     /// The ready pods that must be left at any time (default 3).
     pub minimum_pods: MinimumPods,
     /// How many victims may be out at the same time (default: the whole plan).
@@ -56,6 +82,8 @@ impl Default for Policy {
             top_k: TopK::DEFAULT,
             tolerance: Tolerance::DEFAULT,
             minimum_improvement_percent: Percent::DEFAULT_MINIMUM_IMPROVEMENT,
+            minimum_confidence_percent: Percent::DEFAULT_MINIMUM_CONFIDENCE,
+            forecast_seed: 0,
             minimum_pods: MinimumPods::DEFAULT,
             max_unavailable: MaxUnavailable::All,
             max_evictions: None,
@@ -109,6 +137,8 @@ mod tests {
                 "top_k": 2,
                 "tolerance": 1.5,
                 "minimum_improvement_percent": 10.0,
+                "minimum_confidence_percent": 80.0,
+                "forecast_seed": 0,
                 "minimum_pods": 3,
                 "max_unavailable": "all",
                 "minimum_pod_age_seconds": 300.0,

@@ -210,7 +210,7 @@ fn the_message_says_which_max_unavailable_does(#[case] pods: usize, #[case] expe
 #[case::nan(
     example_with_pod(4, json!({"load": null, "fault": "not_finite"})),
     "insufficient_coverage",
-    "5 of 6 ready pods have a load (83 %, at least 90 % needed); without: e (the load query \
+    "5 of 6 ready pods have a load (83 %, at least 90 % needed); without: e (the query \
      answered a number that is not finite (NaN or Inf))"
 )]
 #[case::stale(

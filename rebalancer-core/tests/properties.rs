@@ -351,6 +351,10 @@ proptest! {
                 Finding::EligiblePods { .. } => "no_eligible_pods",
                 Finding::Target { .. } => "target_unknown",
                 Finding::MinimumReady { .. } => "minimum_pods",
+                Finding::Group(known) => match &known.problem {
+                    Some(problem) if problem.passes() => "group_not_settled",
+                    _ => "group_unknown",
+                },
             };
             prop_assert_eq!(word(&decision.action), expected);
         }
@@ -509,6 +513,20 @@ fn compare_with_the_reference(
             | HoldReason::NoEligiblePods
             | HoldReason::TargetUnknown,
         ) => {}
+        // Whoever does without the group never hears of it.
+        Action::Hold(
+            reason @ (HoldReason::GroupUnknown
+            | HoldReason::LoadsUnexplained
+            | HoldReason::PositionalAssignor
+            | HoldReason::StaticMembership
+            | HoldReason::TooFewPartitions
+            | HoldReason::HotPartition
+            | HoldReason::Remainder
+            | HoldReason::SkewedTopic
+            | HoldReason::SlowPod
+            | HoldReason::Capacity
+            | HoldReason::NoPlanHelps),
+        ) => prop_assert!(false, "{reason:?}"),
     }
     Ok(())
 }

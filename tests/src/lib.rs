@@ -32,6 +32,7 @@
 pub mod account;
 pub mod assets;
 pub mod audit;
+pub mod calibration;
 mod cluster;
 pub mod controlplane;
 pub mod error;

@@ -2,5 +2,6 @@
 
 pub mod bar;
 pub mod document;
+pub mod group;
 pub mod style;
 pub mod table;

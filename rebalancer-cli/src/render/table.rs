@@ -151,7 +151,7 @@ fn pods(decision: &Decision, palette: &Palette) -> String {
 }
 
 /// The name without what would move the cursor: a snapshot may come from anywhere.
-fn printable(name: &str) -> String {
+pub(super) fn printable(name: &str) -> String {
     name.chars()
         .map(|c| if c.is_control() { '?' } else { c })
         .collect()

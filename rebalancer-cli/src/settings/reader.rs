@@ -194,7 +194,10 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Policy {
     let window = window(reader);
     Policy {
         strategy: reader
-            .word("STRATEGY", &[("rotate-outliers", Strategy::RotateOutliers)])
+            .word(
+                "STRATEGY",
+                &Strategy::ALL.map(|strategy| (strategy.as_str(), strategy)),
+            )
             .unwrap_or(defaults.strategy),
         top_k: reader
             .parsed::<TopK>("REBALANCE_TOP_K_PODS")
@@ -205,6 +208,10 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Policy {
         minimum_improvement_percent: reader
             .parsed::<Percent>("MINIMUM_IMPROVEMENT_PERCENT")
             .unwrap_or(defaults.minimum_improvement_percent),
+        minimum_confidence_percent: reader
+            .parsed::<Percent>("MINIMUM_CONFIDENCE_PERCENT")
+            .unwrap_or(defaults.minimum_confidence_percent),
+        forecast_seed: defaults.forecast_seed,
         minimum_pods: minimum_pods(reader),
         max_unavailable: reader
             .parsed::<MaxUnavailable>("MAX_UNAVAILABLE")

@@ -143,13 +143,15 @@ settings! {
     }
     Decision {
         "STRATEGY" "NAME" = "rotate-outliers",
-            "The rule that chooses victims: rotate-outliers";
+            "The rule that chooses victims: rotate-outliers, forecast (needs the consumer group's metrics), or auto (forecast where they are known)";
         "REBALANCE_TOP_K_PODS" "N" = "2",
             "How many of the hottest, and of the coldest pods to evict at most; at least 1";
         "TOLERANCE_MULTIPLIER" "X" = "1.5",
             "The multiple of the target above which a pod is hot; at least 1.0";
         "MINIMUM_IMPROVEMENT_PERCENT" "PERCENT" = "10.0",
-            "The improvement a plan must exceed; 0 to 100";
+            "The improvement a plan must exceed, or for forecast the fall of the highest load that must be expected; 0 to 100";
+        "MINIMUM_CONFIDENCE_PERCENT" "PERCENT" = "80",
+            "How likely the highest load must be to fall by a plan of the forecast; 0 to 100";
         "MINIMUM_PODS_REQUIRED" "N" = "3",
             "Ready pods that must be left at any time; at least 1";
         "HPA_PREFIX" "PREFIX" = "empty",

@@ -62,6 +62,7 @@ pub(crate) fn last_rotation(
             imbalance,
             before: last.map(|last| last.imbalance_before),
             hoped: last.map(|last| last.imbalance_hoped),
+            forecast: last.and_then(|last| last.imbalance_range),
             futile,
             since_seconds,
             wait_seconds,
@@ -180,6 +181,19 @@ mod tests {
              before it, 1.50 × was hoped for, and it has 2.10 × now; the next is tried 600 s \
              after it"
         );
+    }
+
+    #[rstest]
+    #[case::came_true(1.6, "helped", "as was forecast (1.40 to 1.80 ×)")]
+    #[case::better(1.2, "helped", "outside of what was forecast (1.40 to 1.80 ×)")]
+    fn what_came_of_a_forecast_is_told(#[case] now: f64, #[case] helped: &str, #[case] says: &str) {
+        let mut data = rotated(301, 0).data().clone();
+        let last = data.last_rotation.as_mut().unwrap();
+        last.imbalance_range = Some((1.4, 1.8));
+        let snapshot = Snapshot::new(data).unwrap();
+        let check = last_rotation(&snapshot, Some(now), true, &policy(false));
+        assert!(check.message.contains(helped), "{}", check.message);
+        assert!(check.message.ends_with(says), "{}", check.message);
     }
 
     #[rstest]

@@ -1,11 +1,14 @@
 //! Checks: rules applied to a snapshot or to a pod, each a small function of its own, each
 //! recorded with its verdict and its numbers even when it passes.
 
+mod group;
 mod history;
 mod metrics;
 mod pod;
 mod workload;
 
+pub use group::GroupKnown;
+pub(crate) use group::group;
 pub(crate) use history::{cooldown, eviction_limit, freeze, last_rotation, one_at_a_time};
 pub use metrics::{ClocksAgree, LoadPlausible, LoadsNotAllZero, MeasuredPodsExist};
 pub(crate) use metrics::{clocks_agree, load_plausible, loads_not_all_zero, measured_pods_exist};

@@ -161,6 +161,8 @@ impl Tolerance {
 impl Percent {
     /// `MINIMUM_IMPROVEMENT_PERCENT` when not set.
     pub const DEFAULT_MINIMUM_IMPROVEMENT: Self = Self(10.0);
+    /// `MINIMUM_CONFIDENCE_PERCENT` when not set.
+    pub const DEFAULT_MINIMUM_CONFIDENCE: Self = Self(80.0);
     /// `MINIMUM_COVERAGE_PERCENT` when not set.
     pub const DEFAULT_MINIMUM_COVERAGE: Self = Self(90.0);
 }

@@ -1,3 +1,7 @@
 //! Strategies: rules that choose victims among the eligible pods.
 
+mod choice;
+pub mod forecast;
 pub mod rotate_outliers;
+
+pub(crate) use choice::{Candidates, Choice, Judgement, choose};

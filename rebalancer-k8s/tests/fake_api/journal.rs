@@ -37,6 +37,7 @@ fn rotation() -> Rotation {
         victims: vec!["a".into()],
         imbalance_before: 2.0,
         imbalance_hoped: 1.25,
+        imbalance_range: Some((1.0, 1.5)),
         strategy: Strategy::RotateOutliers,
         futile: 0,
     }

@@ -1,0 +1,235 @@
+//! The consumer group for people: who owns how much, what explains each pod's load, why pods are
+//! hot, and what plans would do.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use rebalancer_core::Decision;
+use rebalancer_core::forecast::{Forecast, Spread};
+use rebalancer_core::model::Load;
+use rebalancer_core::strategy::forecast::{GroupReport, PlanForecast, PodExplained};
+
+use super::style::Palette;
+use super::table::printable;
+
+/// Pods of a table: a group of hundreds is for `--output json`.
+const MOST_LOADED: usize = 20;
+
+/// What the model of the group says, whole.
+#[must_use]
+pub fn whole(decision: &Decision, palette: &Palette) -> String {
+    let Some(group) = &decision.group else {
+        return String::new();
+    };
+    let mut text = heading(group, palette);
+    text.push_str(&pods(decision, group, palette));
+    text.push_str(&summary(group, palette));
+    text
+}
+
+/// What goes with a decision: why, and what the plans would do.
+#[must_use]
+pub fn summary(group: &GroupReport, palette: &Palette) -> String {
+    let mut text = diagnosis(group, palette);
+    text.push_str(&plans(group, palette));
+    text
+}
+
+fn heading(group: &GroupReport, palette: &Palette) -> String {
+    let strong = palette.strong;
+    let id = group
+        .id
+        .as_deref()
+        .map_or_else(String::new, |id| format!(" {}", printable(id)));
+    let mut text = format!(
+        "{strong}group{id}{strong:#}: {} members, {} partitions of {} topic{}; assignor {}; client {}, \
+         protocol {}\n",
+        group.members,
+        group.partitions,
+        group.topics,
+        if group.topics == 1 { "" } else { "s" },
+        group.assignor.in_words(),
+        group.client.as_str(),
+        group.protocol.as_str(),
+    );
+    let _ = match &group.fit {
+        Some(fit) => writeln!(
+            text,
+            "load = {:.3} cores + {:.3e} × rate; {:.0} % of the variance is explained",
+            fit.base,
+            fit.cost,
+            fit.goodness * 100.0
+        ),
+        None => writeln!(
+            text,
+            "no rates (GROUP_RATE_QUERY): each pod's load is shared equally over its partitions, \
+             so forecasts are poor"
+        ),
+    };
+    text
+}
+
+fn pods(decision: &Decision, group: &GroupReport, palette: &Palette) -> String {
+    let by_name: HashMap<&str, &PodExplained> = group
+        .pods
+        .iter()
+        .map(|pod| (pod.name.as_str(), pod))
+        .collect();
+    // The decision has the most loaded first.
+    let mut known = decision
+        .pods
+        .iter()
+        .filter_map(|pod| Some((pod, *by_name.get(pod.name.as_str())?)));
+    let shown: Vec<_> = known.by_ref().take(MOST_LOADED).collect();
+    let more = known.count();
+    let names: Vec<String> = shown.iter().map(|(pod, _)| printable(&pod.name)).collect();
+    let width = names.iter().map(|name| name.chars().count()).max();
+    let width = width.unwrap_or(0).max("POD".len());
+    let dim = palette.dim;
+    let mut text = format!(
+        "\n{dim}{:width$}  {:>8}  {:>10}  {:>9}  {:>8}{dim:#}\n",
+        "POD", "LOAD", "PARTITIONS", "EXPLAINED", "RESIDUAL"
+    );
+    for ((pod, explained), name) in shown.iter().zip(&names) {
+        let load = pod.load.map(Load::get);
+        let hot = load > decision.analysis.threshold && load.is_some();
+        let style = if hot { palette.bad } else { palette.good };
+        let number = load.map_or("–".into(), |load| format!("{load:.3}"));
+        let slow = if explained.slow {
+            "  slow by itself"
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            text,
+            "{name:width$}  {style}{number:>8}{style:#}  {:>10}  {:>9.3}  {:>+8.3}{slow}",
+            explained.partitions, explained.explained, explained.residual
+        );
+    }
+    if more > 0 {
+        let _ = writeln!(text, "{dim}… {more} pods more, all in --output json{dim:#}");
+    }
+    text.push('\n');
+    text
+}
+
+fn diagnosis(group: &GroupReport, palette: &Palette) -> String {
+    let warn = palette.warn;
+    let mut text = String::new();
+    for finding in &group.diagnosis {
+        let _ = writeln!(text, "{warn}why{warn:#}: {}", finding.message);
+    }
+    text
+}
+
+fn plans(group: &GroupReport, palette: &Palette) -> String {
+    let (strong, dim) = (palette.strong, palette.dim);
+    let mut text = format!(
+        "{dim}{:>9}  {:>18}  {:>6}  {:>10}  {:>8}  {:>5}  PLAN{dim:#}\n\
+         {:>8.2}×  {:>18}  {:>6}  {:>10}  {:>8}  {:>5}  evict nobody: this stays as long as members \
+         and traffic do\n",
+        "PEAK/MEAN",
+        "IN 9 OF 10 CASES",
+        "FALL",
+        "CONFIDENCE",
+        "HOT PODS",
+        "MOVED",
+        group.peak_to_mean,
+        "",
+        "",
+        "",
+        group.hot_pods,
+        "",
+    );
+    let chosen = |plan: &PlanForecast| Some(plan) == group.chosen.as_ref();
+    // The chosen one is among the best.
+    for plan in &group.plans {
+        let Forecast {
+            peak_to_mean: Spread { mean, p5, p95 },
+            hot_pods,
+            moved_partitions,
+            expected_fall_percent,
+            confidence_percent,
+            ..
+        } = plan.forecast;
+        let range = format!("{p5:.2} to {p95:.2}");
+        let names: Vec<String> = plan.victims.iter().map(|name| printable(name)).collect();
+        let (mark, style) = if chosen(plan) {
+            ("▶ ", strong)
+        } else {
+            ("", anstyle::Style::new())
+        };
+        let _ = writeln!(
+            text,
+            "{style}{mean:>8.2}×  {range:>18}  {expected_fall_percent:>4.0} %  \
+             {confidence_percent:>8.0} %  {:>8.1}  {:>5.0}  {mark}evict {}{style:#}",
+            hot_pods.mean,
+            moved_partitions.mean,
+            names.join(", ")
+        );
+    }
+    if group.plans_tried > group.plans.len() {
+        let _ = writeln!(
+            text,
+            "{dim}the best of {} plans tried{dim:#}",
+            group.plans_tried
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rebalancer_core::policy::{Policy, Strategy};
+    use rebalancer_core::{Snapshot, decide};
+
+    fn forecast(json: &str) -> String {
+        let snapshot: Snapshot = serde_json::from_str(json).unwrap();
+        let policy = Policy {
+            strategy: Strategy::Forecast,
+            ..Policy::default()
+        };
+        whole(&decide(&snapshot, &policy), &Palette::plain())
+    }
+
+    #[test]
+    fn the_group_is_shown_with_what_explains_each_pod() {
+        let text = forecast(
+            r#"{"target": 1, "pods": [
+                {"name": "a", "load": 2.5}, {"name": "b", "load": 0.5}, {"name": "c", "load": 0.5},
+                {"name": "d", "load": 0.5}],
+                "group": {"id": "orders", "assignor": "cooperative-sticky", "topics": {"t": {
+                    "owners": ["a", "a", "b", "b", "c", "c", "d", "d"],
+                    "rates": [10, 15, 3, 2, 1, 4, 2, 3]}}}}"#,
+        );
+        assert!(
+            text.starts_with(
+                "group orders: 4 members, 8 partitions of 1 topic; assignor cooperative-sticky \
+                 (set by GROUP_ASSIGNOR); client java, protocol classic\n\
+                 load = 0.000 cores + 1.000e-1 × rate; 100 % of the variance is explained\n"
+            ),
+            "{text}"
+        );
+        let line = text.lines().find(|line| line.starts_with("a ")).unwrap();
+        assert_eq!(line, "a       2.500           2      2.500    +0.000");
+        assert!(text.contains("    2.50×"), "{text}");
+        assert!(text.contains("evict nobody: this stays"), "{text}");
+        assert!(text.contains("▶ evict "), "{text}");
+        assert!(!text.contains('\u{1b}'), "no colour: {text}");
+    }
+
+    #[test]
+    fn without_rates_it_says_what_that_means() {
+        let text = forecast(
+            r#"{"target": 1, "pods": [{"name": "a", "load": 2.5}, {"name": "b", "load": 0.5}],
+                "group": {"assignor": "range", "topics": {"t": {"owners": ["a", "a", "b", "b"]}}}}"#,
+        );
+        assert!(text.contains("no rates (GROUP_RATE_QUERY)"), "{text}");
+        assert!(
+            text.contains("why: evicting cannot change the loads"),
+            "{text}"
+        );
+        assert!(!text.contains('▶'), "{text}");
+    }
+}

@@ -1,0 +1,101 @@
+//! A decision as documents have it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Action, Analysis, Decision, HoldReason, PodAssessment};
+use crate::checks::Check;
+use crate::model::WorkloadRef;
+use crate::plan::{InvalidPlan, Plan, Victim};
+use crate::strategy::forecast::GroupReport;
+
+/// A decision as documents have it.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct DecisionDocument {
+    workload: WorkloadRef,
+    decision: ActionDocument,
+    analysis: Analysis,
+    victims: Vec<Victim>,
+    checks: Vec<Check>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<Box<GroupReport>>,
+    pods: Vec<PodAssessment>,
+}
+
+/// Why pods are evicted.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+enum RotateReason {
+    /// Pods are above the threshold, and the improvement is above the minimum.
+    AboveThreshold,
+    /// The forecast says that the highest load falls enough, and likely enough.
+    PeakFalls,
+}
+
+/// The action as documents have it.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "action", rename_all = "snake_case")]
+enum ActionDocument {
+    Rotate {
+        reason: RotateReason,
+        message: String,
+    },
+    Hold {
+        reason: HoldReason,
+        message: String,
+    },
+}
+
+impl From<Decision> for DecisionDocument {
+    fn from(decision: Decision) -> Self {
+        let message = decision.message;
+        let forecast = decision
+            .group
+            .as_ref()
+            .and_then(|group| group.chosen.as_ref());
+        let reason = match forecast {
+            Some(_) => RotateReason::PeakFalls,
+            None => RotateReason::AboveThreshold,
+        };
+        let (action, victims) = match decision.action {
+            Action::Rotate(plan) => (
+                ActionDocument::Rotate { reason, message },
+                plan.victims().to_vec(),
+            ),
+            Action::Hold(reason) => (ActionDocument::Hold { reason, message }, Vec::new()),
+        };
+        Self {
+            workload: decision.workload,
+            decision: action,
+            analysis: decision.analysis,
+            victims,
+            checks: decision.checks,
+            group: decision.group,
+            pods: decision.pods,
+        }
+    }
+}
+
+impl TryFrom<DecisionDocument> for Decision {
+    type Error = InvalidPlan;
+    fn try_from(document: DecisionDocument) -> Result<Self, Self::Error> {
+        let (action, message) = match document.decision {
+            ActionDocument::Rotate { message, .. } => {
+                let plan = Plan::try_from(document.victims)?;
+                (Action::Rotate(plan), message)
+            }
+            ActionDocument::Hold { reason, message } => (Action::Hold(reason), message),
+        };
+        Ok(Self {
+            workload: document.workload,
+            action,
+            message,
+            analysis: document.analysis,
+            checks: document.checks,
+            group: document.group,
+            pods: document.pods,
+        })
+    }
+}

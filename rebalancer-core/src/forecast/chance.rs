@@ -1,0 +1,93 @@
+//! Chance, from a seed.
+
+/// Draws that depend on nothing but the seed, the number of the sample, and what they are for.
+///
+/// So two plans meet the same luck in the same sample wherever they have something in common
+/// (common random numbers): what differs between their outcomes is what differs between them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chance {
+    state: u64,
+}
+
+impl Chance {
+    /// The luck of one sample.
+    pub(crate) fn of(seed: u64, sample: usize) -> Self {
+        Self { state: mix(seed) }.about(sample)
+    }
+
+    /// The luck in one matter.
+    pub(crate) fn about(self, matter: usize) -> Self {
+        let matter = u64::try_from(matter).unwrap_or(u64::MAX);
+        Self {
+            state: mix(self.state ^ mix(matter.wrapping_add(1))),
+        }
+    }
+
+    /// 64 random bits.
+    pub(crate) fn bits(self) -> u64 {
+        self.state
+    }
+
+    /// A number below `limit`, which must not be 0; the bias is of the order of limit / 2⁶⁴.
+    pub(crate) fn below(self, limit: usize) -> usize {
+        let limit = u128::try_from(limit).unwrap_or(u128::MAX);
+        let scaled = (u128::from(self.state) * limit) >> 64;
+        usize::try_from(scaled).unwrap_or(0)
+    }
+
+    /// Shuffles (Fisher and Yates).
+    pub(crate) fn shuffle<T>(self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.about(last).below(last + 1));
+        }
+    }
+}
+
+/// The finalizer of `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014): a bijection in which each
+/// bit of the input flips each bit of the output half of the time.
+fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_are_even_and_independent_of_what_else_is_drawn() {
+        let mut counts = [0_usize; 6];
+        for sample in 0..60_000 {
+            counts[Chance::of(7, sample).about(3).below(6)] += 1;
+        }
+        assert!(
+            counts.iter().all(|count| (9_500..10_500).contains(count)),
+            "{counts:?}"
+        );
+        assert_eq!(
+            Chance::of(7, 1).about(2).bits(),
+            Chance::of(7, 1).about(2).bits()
+        );
+        assert_ne!(
+            Chance::of(7, 1).about(2).bits(),
+            Chance::of(8, 1).about(2).bits()
+        );
+    }
+
+    #[test]
+    fn every_order_comes_up() {
+        let mut seen = std::collections::BTreeMap::new();
+        for sample in 0..6_000 {
+            let mut items = [0, 1, 2];
+            Chance::of(1, sample).shuffle(&mut items);
+            *seen.entry(items).or_insert(0) += 1;
+        }
+        assert_eq!(seen.len(), 6);
+        assert!(
+            seen.values().all(|count| (850..1_150).contains(count)),
+            "{seen:?}"
+        );
+    }
+}

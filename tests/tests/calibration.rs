@@ -1,0 +1,75 @@
+//! Forecasts are as good as they are said to be, on what real consumer groups did.
+#![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
+
+use harness::calibration::{Calibration, Ids, Orders, calibrate};
+use rstest::rstest;
+
+fn of(client: &str, protocol: &str, assignor: &str, ids: Ids, orders: Orders) -> Calibration {
+    let key = (client.to_owned(), protocol.to_owned(), assignor.to_owned());
+    let calibration = calibrate(ids, orders).unwrap().remove(&key).unwrap();
+    assert_eq!(calibration.forecasts, 200);
+    calibration
+}
+
+/// The error at most, and the coverage at least, in percent; for whoever knows the members' ids and
+/// the order of leaves and joins. In KIP-848 the order means little: one heartbeat at a time.
+#[rstest]
+#[case::java_range("java", "classic", "range", Orders::Known, 1e-9, 100.0)]
+#[case::java_round_robin("java", "classic", "roundrobin", Orders::Known, 1e-9, 100.0)]
+#[case::java_sticky("java", "classic", "sticky", Orders::Known, 1.5, 95.0)]
+#[case::java_cooperative_sticky("java", "classic", "cooperative-sticky", Orders::Known, 1.0, 95.0)]
+#[case::uniform("java", "consumer", "uniform", Orders::Unknown, 9.0, 88.0)]
+#[case::consumer_range("java", "consumer", "range", Orders::Unknown, 1e-9, 100.0)]
+#[case::librdkafka_range("librdkafka", "classic", "range", Orders::Known, 1e-9, 100.0)]
+#[case::librdkafka_round_robin("librdkafka", "classic", "roundrobin", Orders::Known, 1e-9, 100.0)]
+#[case::librdkafka_cooperative_sticky(
+    "librdkafka",
+    "classic",
+    "cooperative-sticky",
+    Orders::Known,
+    6.0,
+    86.0
+)]
+#[case::librdkafka_uniform("librdkafka", "consumer", "uniform", Orders::Unknown, 9.0, 85.0)]
+fn forecasts_are_as_good_as_they_are_said_to_be(
+    #[case] client: &str,
+    #[case] protocol: &str,
+    #[case] assignor: &str,
+    #[case] orders: Orders,
+    #[case] error_percent: f64,
+    #[case] coverage_percent: f64,
+) {
+    let calibration = of(client, protocol, assignor, Ids::Known, orders);
+    let (error, coverage) = (calibration.error_percent(), calibration.coverage_percent());
+    assert!(error <= error_percent, "an error of {error:.2} %");
+    assert!(coverage >= coverage_percent, "{coverage:.1} % covered");
+}
+
+/// With neither ids nor order the intervals are wider and still hold, and the forecast is not
+/// worse than to say that all stays as it is.
+#[rstest]
+#[case("java", "classic", "sticky")]
+#[case("java", "classic", "cooperative-sticky")]
+#[case("java", "consumer", "uniform")]
+#[case("librdkafka", "classic", "cooperative-sticky")]
+#[case("librdkafka", "consumer", "uniform")]
+fn what_is_not_known_widens_the_interval(
+    #[case] client: &str,
+    #[case] protocol: &str,
+    #[case] assignor: &str,
+) {
+    let calibration = of(client, protocol, assignor, Ids::Unknown, Orders::Unknown);
+    let coverage = calibration.coverage_percent();
+    assert!(
+        (88.0..=100.0).contains(&coverage),
+        "{coverage:.1} % covered"
+    );
+    let (error, no_change) = (
+        calibration.error_percent(),
+        calibration.error_of_no_change_percent(),
+    );
+    assert!(
+        error <= 1.01 * no_change,
+        "{error:.2} %, without a forecast {no_change:.2} %"
+    );
+}
