@@ -13,9 +13,9 @@ pub fn check(data: &[u8]) -> bool {
     accepted || within
 }
 
-/// The envelope that the API puts around an object.
+/// The envelope that the API puts around a list of pods.
 fn answer(object: &[u8]) -> Vec<u8> {
-    let mut answer = b"k8s\0\x12".to_vec();
+    let mut answer = b"k8s\0\x0a\x0d\x0a\x02v1\x12\x07PodList\x12".to_vec();
     let mut length = object.len();
     while length >= 0x80 {
         answer.push(u8::try_from(length & 0x7f).unwrap_or_default() | 0x80);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use rebalancer_sim::Assignor;
 
@@ -38,12 +39,51 @@ pub(crate) struct DemoOptions {
     pub(crate) assignor: Assignor,
 }
 
-const AFTER_HELP: &str = "\
+const SOURCES: &str = "\
 Every setting is an environment variable, a flag, and a key of the --config file: METRICS_TIME_WINDOW, \
---metrics-time-window, metrics_time_window. Flags win over the environment, which wins over the file.
+--metrics-time-window, metrics_time_window. Flags win over the environment, which wins over the file.";
 
+const EXIT_CODES: &str = "\
 Exit codes: 0 nothing to do, or all done; 1 an error, or too little known to decide; 2 usage or \
 configuration; 3 rotated in part; with --exit-code, 10 when there is a plan that was not carried out.";
+
+/// The settings that are not among the flags.
+fn without_flag() -> String {
+    let secrets = SETTINGS.iter().filter(|setting| setting.is_secret());
+    let lines: Vec<String> = secrets
+        .map(|setting| {
+            let (env, help) = (setting.env, setting.help);
+            format!(
+                "{env} has no flag, since every process on the host can read the arguments of \
+                 another. {help} [env: {env}] [default: {}]",
+                setting.default
+            )
+        })
+        .collect();
+    lines.join("\n")
+}
+
+/// An error of the command line, which for a flag that there is on purpose not says what there is
+/// instead.
+pub(crate) fn explained(error: clap::Error) -> clap::Error {
+    let unknown = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(arg)) if error.kind() == ErrorKind::UnknownArgument => arg,
+        Some(_) | None => return error,
+    };
+    let secret = SETTINGS.iter().find(|setting| {
+        let flag = format!("--{}", setting.key().replace('_', "-"));
+        setting.is_secret() && *unknown == flag
+    });
+    let Some(setting) = secret else { return error };
+    let message = format!(
+        "there is no flag {unknown}, since every process on the host can read the arguments of \
+         another, and its value may hold secrets: set the environment variable {}, or `{}` in the \
+         file of --config",
+        setting.env,
+        setting.key()
+    );
+    command().error(ErrorKind::UnknownArgument, message)
+}
 
 pub(crate) fn command() -> Command {
     let header = AnsiColor::Green.on_default().bold();
@@ -56,7 +96,7 @@ pub(crate) fn command() -> Command {
              the hottest and the coldest pods evens the group out, evicts them safely, says why, \
              and exits. Without a subcommand it runs once.",
         )
-        .after_help(AFTER_HELP)
+        .after_help(format!("{SOURCES}\n\n{}\n\n{EXIT_CODES}", without_flag()))
         .styles(Styles::styled().header(header).usage(header))
         .disable_help_subcommand(true)
         .subcommand(Command::new("run").about("Observe, decide and act, once (the default)"))
@@ -135,14 +175,18 @@ pub(crate) fn command() -> Command {
                 .global(true)
                 .help("Show every query, number and cause; the same as --log-level debug"),
         );
+    command = command.mut_subcommands(|sub| sub.after_help(without_flag()));
     for group in Group::ALL {
         for setting in SETTINGS.iter().filter(|setting| setting.group == group) {
+            let Some(flag) = setting.flag() else {
+                continue;
+            };
             let default = match setting.default {
                 "" => "required by run and plan".to_owned(),
                 default => format!("default: {default}"),
             };
             let mut arg = Arg::new(setting.key())
-                .long(setting.flag())
+                .long(flag)
                 .value_name(setting.value)
                 // An empty value is a variable of a script that was not set: to go on without the
                 // setting could turn a dry run into a real one.
@@ -191,6 +235,7 @@ pub(crate) fn invocation(matches: &ArgMatches) -> Invocation {
     let mut flags: HashMap<String, String> = SETTINGS
         .iter()
         .filter_map(|setting| {
+            setting.flag()?;
             let key = setting.key();
             let text = sub.get_one::<String>(&key)?.clone();
             Some((key, text))
@@ -244,6 +289,37 @@ mod tests {
             let args = ["rebalancer", flag];
             assert!(command().try_get_matches_from(args).is_err(), "{flag}");
         }
+    }
+
+    #[test]
+    fn the_flag_of_a_secret_does_not_exist_and_its_value_is_not_shown() {
+        for args in [
+            vec!["--prometheus-headers=X-Api-Key=hunter2"],
+            vec!["--prometheus-headers", "X-Api-Key=hunter2"],
+            vec!["plan", "--prometheus-headers", "X-Api-Key=hunter2"],
+        ] {
+            let args = std::iter::once("rebalancer").chain(args);
+            let error = explained(command().try_get_matches_from(args).unwrap_err());
+            assert_eq!(error.exit_code(), 2);
+            let text = error.to_string();
+            assert!(
+                text.contains("there is no flag --prometheus-headers")
+                    && text.contains("PROMETHEUS_HEADERS, or `prometheus_headers` in the file"),
+                "{text}"
+            );
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        let help = command().render_help().to_string();
+        assert!(!help.contains("--prometheus-headers"), "{help}");
+        assert!(help.contains("PROMETHEUS_HEADERS has no flag"), "{help}");
+    }
+
+    #[test]
+    fn another_unknown_flag_is_explained_as_ever() {
+        let args = ["rebalancer", "--prometheus-headres"];
+        let error = command().try_get_matches_from(args).unwrap_err();
+        let before = error.to_string();
+        assert_eq!(explained(error).to_string(), before);
     }
 
     #[test]

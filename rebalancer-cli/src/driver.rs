@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use rebalancer_core::execution::{
-    Before, Event, Execution, ExecutionOutcome, ExecutionReport, PodOutcome, Step, StopCause,
+    Awaited, Before, Event, Execution, ExecutionOutcome, ExecutionReport, PodOutcome, Step,
+    StopCause,
 };
 use rebalancer_core::lease::{self, LeaseHolder};
 use rebalancer_core::plan::Victim;
@@ -21,6 +22,8 @@ use tokio::sync::watch;
 use tracing::{Level, debug, enabled, error, info, warn};
 
 use crate::error::log_causes;
+use crate::freeze::Freeze;
+use crate::live::{self, Wait};
 
 mod records;
 
@@ -48,8 +51,8 @@ pub struct Order<'a> {
     pub assemble: &'a AssembleSettings,
     /// The metrics source is asked for the autoscalers.
     pub autoscalers_from_metrics: bool,
-    /// The freeze window that the run is in, as the operator wrote it.
-    pub frozen: Option<String>,
+    /// When nothing may be done.
+    pub freeze: &'a Freeze,
     /// The rules of the decision.
     pub policy: &'a Policy,
     /// The rules of its execution; `None` only decides.
@@ -85,6 +88,25 @@ pub enum ObserveError {
     Stopped(StopCause),
 }
 
+impl ObserveError {
+    /// What it means that the lease could not be taken.
+    fn of_lease(error: PortError) -> Self {
+        match error.kind {
+            // Of the workload: without the lease there would be nothing to look at either.
+            PortErrorKind::NotFound => Self::Port(error),
+            PortErrorKind::Unreachable
+            | PortErrorKind::Tls
+            | PortErrorKind::Timeout
+            | PortErrorKind::Unauthorized
+            | PortErrorKind::Forbidden
+            | PortErrorKind::Rejected
+            | PortErrorKind::Server
+            | PortErrorKind::BadAnswer
+            | PortErrorKind::Setup => Self::Lease(error),
+        }
+    }
+}
+
 /// One workload of a run: observed, decided on, and acted on where an `execution` policy is given.
 /// Beside the report comes the snapshot that was decided on; there is none when observing failed.
 ///
@@ -100,12 +122,14 @@ pub async fn run_workload(
         return observe_decide_act(ports, order, Lease::None, stop).await;
     };
     let asked = ports.clock.elapsed();
-    let state = tokio::select! {
-        biased;
-        state = lease.acquire() => state.map_err(ObserveError::Lease),
-        cause = stopped(stop) => Err(ObserveError::Stopped(cause)),
+    let taking = async {
+        tokio::select! {
+            biased;
+            state = lease.acquire() => state.map_err(ObserveError::of_lease),
+            cause = stopped(stop) => Err(ObserveError::Stopped(cause)),
+        }
     };
-    let outcome = match state {
+    let outcome = match live::during("taking the lease", taking).await {
         Ok(LeaseState::Held) => {
             debug!("lease taken");
             observe_decide_act(ports, order, Lease::Held { asked }, stop).await
@@ -122,7 +146,8 @@ pub async fn run_workload(
         warn!("the lease is kept until it ends, since an eviction may take effect yet");
         return outcome;
     }
-    let released = patiently(lease.release(), ports.clock, stop).await;
+    let releasing = patiently(lease.release(), ports.clock, stop);
+    let released = live::during("giving the lease back", releasing).await;
     if let Some(Err(error)) = released {
         warn!(
             "the lease was not given back and ends by itself within {} s: {error}",
@@ -161,7 +186,8 @@ async fn observe_decide_act(
         Lease::Held { asked } => (Some(asked), None),
         Lease::Other(other) => (None, Some(other)),
     };
-    let snapshot = match observe(ports, order, other_run, stop).await {
+    let observing = observe(ports, order, other_run, stop);
+    let snapshot = match live::during("asking Prometheus and Kubernetes", observing).await {
         Ok(snapshot) => snapshot,
         Err(error) => return (failed(order, &error), None),
     };
@@ -237,7 +263,8 @@ pub async fn observe(
         (Err(metrics), Err(workload)) => return Err(ObserveError::Both { metrics, workload }),
     };
     let snapshot = assemble(settings, loads, workload, autoscalers)?;
-    Ok(snapshot.in_circumstances(other_run, order.frozen.clone()))
+    let frozen = order.freeze.at(ports.clock.now()).map(str::to_owned);
+    Ok(snapshot.in_circumstances(other_run, frozen))
 }
 
 /// Decides, and logs what was decided and why.
@@ -334,61 +361,103 @@ pub async fn execute(
         if let Some(cause) = asked_to_stop(stop) {
             execution.handle(ports.clock.elapsed(), Event::Stop(cause));
         }
-        let event = match execution.step(ports.clock.elapsed()) {
-            Step::Done => break,
-            Step::ReadPod(victim) => {
-                let pod = victim.reference();
-                let read = ports.actuator.read_pod(&pod);
-                Event::PodRead(answer(read, ports.clock, stop).await)
-            }
-            Step::CountReady { enough } => {
-                let count = ports.actuator.count_ready(enough);
-                Event::ReadyCounted(answer(count, ports.clock, stop).await)
-            }
-            // Once asked for, an eviction is waited for: it may take effect either way.
-            Step::Evict(victim) => {
-                let answer = ports
-                    .actuator
-                    .evict(&victim.reference(), policy.dry_run)
-                    .await;
-                log_answer(&victim, &answer, policy.dry_run);
-                if answer == EvictionAnswer::Evicted
-                    && let Some(generation) = records.evicted(&victim, stop).await
-                {
-                    execution.changed_by_us(generation);
+        if execution.has_evictions_left()
+            && let Some(window) = order.freeze.at(ports.clock.now())
+        {
+            let frozen = Event::Frozen(window.to_owned());
+            execution.handle(ports.clock.elapsed(), frozen);
+        }
+        let step = execution.step(ports.clock.elapsed());
+        let wait = wait(&execution, &step, &progress, ports.clock.elapsed());
+        let acting = async {
+            Some(match step {
+                Step::Done => return None,
+                Step::ReadPod(victim) => {
+                    let pod = victim.reference();
+                    let read = ports.actuator.read_pod(&pod);
+                    Event::PodRead(answer(read, ports.clock, stop).await)
                 }
-                Event::EvictionAnswered(answer)
-            }
-            Step::ReadWorkload { enough } => {
-                let read = ports.actuator.read_workload(enough);
-                let read = answer(read, ports.clock, stop).await;
-                if let (Ok(workload), true) = (&read, enough > 0) {
-                    progress.ready(workload.ready);
+                Step::CountReady { enough } => {
+                    let count = ports.actuator.count_ready(enough);
+                    Event::ReadyCounted(answer(count, ports.clock, stop).await)
                 }
-                Event::WorkloadRead(read)
-            }
-            Step::RenewLease => {
-                let asked = ports.clock.elapsed();
-                let state = match ports.lease {
-                    Some(lease) => answer(lease.renew(), ports.clock, stop).await,
-                    None => Err("there is no lease to renew".into()),
-                };
-                Event::LeaseRenewed { asked, state }
-            }
-            Step::Wait(duration) => {
-                debug!(seconds = duration.as_secs_f64(), "waiting");
-                tokio::select! {
-                    () = ports.clock.sleep(duration) => Event::Elapsed,
-                    cause = stopped(stop) => Event::Stop(cause),
+                // Once asked for, an eviction is waited for: it may take effect either way.
+                Step::Evict(victim) => {
+                    let answer = ports
+                        .actuator
+                        .evict(&victim.reference(), policy.dry_run)
+                        .await;
+                    log_answer(&victim, &answer, policy.dry_run);
+                    progress.said = None;
+                    if answer == EvictionAnswer::Evicted
+                        && let Some(generation) = records.evicted(&victim, stop).await
+                    {
+                        execution.changed_by_us(generation);
+                    }
+                    Event::EvictionAnswered(answer)
                 }
-            }
+                Step::ReadWorkload { enough } => {
+                    let read = ports.actuator.read_workload(enough);
+                    let read = answer(read, ports.clock, stop).await;
+                    if let (Ok(workload), true) = (&read, enough > 0) {
+                        progress.ready(workload.ready);
+                    }
+                    Event::WorkloadRead(read)
+                }
+                Step::RenewLease => {
+                    let asked = ports.clock.elapsed();
+                    let state = match ports.lease {
+                        Some(lease) => answer(lease.renew(), ports.clock, stop).await,
+                        None => Err("there is no lease to renew".into()),
+                    };
+                    Event::LeaseRenewed { asked, state }
+                }
+                Step::Wait(duration) => {
+                    debug!(seconds = duration.as_secs_f64(), "waiting");
+                    tokio::select! {
+                        () = ports.clock.sleep(duration) => Event::Elapsed,
+                        cause = stopped(stop) => Event::Stop(cause),
+                    }
+                }
+            })
+        };
+        let Some(event) = live::beside(acting, wait).await else {
+            break;
         };
         execution.handle(ports.clock.elapsed(), event);
     }
+    live::clear();
     let report = execution.report();
     log_report(&report);
     records.finished(&report, stop).await;
     Some(report)
+}
+
+/// What is waited for while `step` is taken, for whoever watches.
+fn wait(execution: &Execution, step: &Step, progress: &Progress, now: Duration) -> Option<Wait> {
+    if *step == Step::RenewLease {
+        return Some(Wait::new("renewing the lease".into()));
+    }
+    let waiting = execution.waiting()?;
+    let what = match waiting.awaited {
+        Awaited::Replacements { wanted } => match progress.said {
+            Some(ready) => {
+                format!("waiting for replacements, {ready} of {wanted} pods are ready")
+            }
+            None => "waiting for replacements".to_owned(),
+        },
+        Awaited::Evictions { pods, budgets } => {
+            let budgets: Vec<String> = budgets.into_iter().collect();
+            let whom = match budgets.as_slice() {
+                [] => "the API server, which is too busy,".to_owned(),
+                budgets => format!("PodDisruptionBudget {}", budgets.join(", ")),
+            };
+            let evictions = if pods == 1 { "eviction" } else { "evictions" };
+            format!("waiting for {whom} to allow {pods} {evictions}")
+        }
+    };
+    let limit = waiting.until.saturating_sub(waiting.since);
+    Some(Wait::new(what).within(now.saturating_sub(waiting.since), limit))
 }
 
 /// Logs an eviction as soon as it is answered, so that the log has it whatever comes next.
@@ -484,9 +553,10 @@ impl Progress {
         Self { wanted, said: None }
     }
 
-    /// Says how many pods are ready, when that has changed.
+    /// Says how many pods are ready, when that has changed and nothing else shows it.
     fn ready(&mut self, ready: usize) {
-        if self.said.replace(ready) != Some(ready) && ready < self.wanted {
+        let news = self.said.replace(ready) != Some(ready);
+        if news && ready < self.wanted && !live::is_on() {
             let wanted = self.wanted;
             info!(
                 ready,

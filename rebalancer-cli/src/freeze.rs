@@ -27,6 +27,9 @@ impl Freeze {
     /// The window that `instant` is in, as it was written.
     #[must_use]
     pub fn at(&self, instant: Timestamp) -> Option<&str> {
+        if self.windows.is_empty() {
+            return None;
+        }
         // A crontab knows whole minutes.
         let second = instant.as_second();
         let minute = Timestamp::from_second(second - second.rem_euclid(60)).ok()?;

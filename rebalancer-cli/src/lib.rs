@@ -14,6 +14,7 @@ pub mod freeze;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod live;
 pub mod logging;
 pub mod render;
 pub mod settings;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         Ok(matches) => matches,
         Err(error) => {
             // Help and version are no errors; clap knows where each goes.
+            let error = args::explained(error);
             let _ = error.print();
             let code = u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8);
             return ExitCode::from(code);

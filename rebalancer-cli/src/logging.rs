@@ -2,7 +2,7 @@
 //! the event, or text for people.
 
 use std::fmt::{self, Write as _};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -13,6 +13,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
+use crate::live;
 use crate::render::style::Palette;
 use crate::settings::{Interface, LogFormat, LogLevel};
 
@@ -25,9 +26,12 @@ pub fn start(interface: Interface, default: LogLevel) {
     } else {
         LogFormat::Json
     });
+    let level = level(interface.log_level.unwrap_or(default));
+    let for_people = stderr.is_terminal() && format == LogFormat::Text;
+    live::allow(for_people && level >= Level::INFO);
     let layer = Lines {
         format,
-        level: level(interface.log_level.unwrap_or(default)),
+        level,
         palette: Palette::for_stream(&stderr),
     };
     // An embedding program may have its own subscriber; its logs then carry ours.
@@ -66,8 +70,7 @@ where
             LogFormat::Json => json(event.metadata(), fields, Timestamp::now()),
             LogFormat::Text => text(event.metadata(), &fields, &self.palette),
         };
-        // A log that cannot be written has nobody left to tell.
-        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        live::write_above(&line);
     }
 }
 

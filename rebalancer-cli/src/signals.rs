@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::driver::Stop;
+use crate::live;
 
 /// Starts listening; must be called within the async runtime. A second signal ends the process
 /// at once.
@@ -34,6 +35,7 @@ pub(crate) fn listen(run_timeout: Option<Duration>) -> std::io::Result<Stop> {
                 stop_once(&sender, StopCause::Signal);
             }
         }
+        live::clear();
         std::process::exit(130);
     });
     Ok(stop)

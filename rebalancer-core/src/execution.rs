@@ -18,7 +18,8 @@
 //! - the coldest wait for the hottest, and none goes when no hottest could go: alone it is no gain;
 //! - a wave that did not work out entirely is the last one, and so is one after which the workload
 //!   was changed or its replacements fail;
-//! - after a stop nothing is evicted, nor when the lease is lost or not known to be ours;
+//! - after a stop nothing is evicted, nor in a freeze window, nor when the lease is lost or not known
+//!   to be ours;
 //! - every victim ends with an outcome.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
@@ -45,6 +46,34 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const READY_PAUSE: Duration = Duration::from_secs(2);
 /// Between two tries to renew a lease when it could not be told whether it was renewed.
 const RENEW_PAUSE: Duration = Duration::from_secs(5);
+
+/// What an execution waits for. The instants are those of its clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// What has to come.
+    pub awaited: Awaited,
+    /// When the wait began.
+    pub since: Duration,
+    /// When it is given up.
+    pub until: Duration,
+}
+
+/// What has to come before an execution goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Awaited {
+    /// As many ready pods as there were before.
+    Replacements {
+        /// How many those are.
+        wanted: usize,
+    },
+    /// That evictions are allowed which were refused for now.
+    Evictions {
+        /// How many.
+        pods: usize,
+        /// The PodDisruptionBudgets that refused them; none where the server was too busy.
+        budgets: BTreeSet<String>,
+    },
+}
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +124,10 @@ pub enum Event {
     /// Whoever runs us wants us to end. To be told between two actions: an eviction on its way is
     /// answered first, so that its outcome is known.
     Stop(StopCause),
+    /// The time has come in which the operator wants no eviction: the freeze window, as it was
+    /// written. To be told between two actions, like a stop; where no eviction is left to be asked
+    /// for it changes nothing.
+    Frozen(String),
 }
 
 /// Why whoever runs us wants us to end.
@@ -178,6 +211,8 @@ pub enum StopReason {
     Stopped,
     /// The run had taken as long as it may.
     RunTimeout,
+    /// A freeze window had begun.
+    Frozen,
     /// Too few ready pods would have been left.
     MinimumPods,
     /// The ready pods could not be counted.
@@ -411,19 +446,14 @@ impl Execution {
                     StopCause::RunTimeout => StopReason::RunTimeout,
                 };
                 self.stop(reason, cause.as_words().into());
-                match state {
-                    // What was asked for may have taken effect: a look costs nothing.
-                    State::Confirming(_) => state,
-                    State::Reading(_)
-                    | State::Counting(_)
-                    | State::Evicting(_)
-                    | State::Pausing
-                    | State::Resuming
-                    | State::Looking { .. }
-                    | State::AwaitingReady { .. }
-                    | State::Done => State::Done,
-                }
+                after_a_stop(state)
             }
+            (state, Event::Frozen(window)) if self.has_evictions_left() => {
+                let why = format!("a freeze window has begun (FREEZE={window})");
+                self.stop(StopReason::Frozen, why);
+                after_a_stop(state)
+            }
+            (state, Event::Frozen(_)) => state,
             (state, Event::LeaseRenewed { asked, state: held }) => {
                 self.lease_renewed(now, asked, held);
                 match (self.stopped.is_some(), state) {
@@ -484,6 +514,61 @@ impl Execution {
                 | Event::Elapsed,
             ) => state,
         };
+    }
+
+    /// Some victim may still be asked for: it waits for its turn, or to be tried again.
+    #[must_use]
+    pub fn has_evictions_left(&self) -> bool {
+        let at_hand = match self.state {
+            State::Reading(_) | State::Counting(_) | State::Evicting(_) => true,
+            State::Confirming(_)
+            | State::Pausing
+            | State::Resuming
+            | State::Looking { .. }
+            | State::AwaitingReady { .. } => {
+                !self.is_last_wave() || !self.round.is_empty() || !self.blocked.is_empty()
+            }
+            State::Done => false,
+        };
+        at_hand && self.stopped.is_none()
+    }
+
+    /// What the execution waits for and until when, on its clock; `None` while it acts.
+    #[must_use]
+    pub fn waiting(&self) -> Option<Waiting> {
+        let (awaited, until, patience) = match self.state {
+            State::Pausing | State::Resuming => {
+                let budgets = self
+                    .blocked
+                    .iter()
+                    .filter_map(|&victim| self.reports[victim].budget.clone())
+                    .collect();
+                // The coldest that only wait for the hottest were not refused anything.
+                let refused = self
+                    .blocked
+                    .iter()
+                    .filter(|&&victim| self.reports[victim].outcome != PodOutcome::NotAttempted);
+                let pods = refused.count();
+                let awaited = Awaited::Evictions { pods, budgets };
+                let patience = self.policy.eviction_timeout_seconds;
+                (awaited, self.wave_deadline, patience)
+            }
+            State::Looking { deadline } | State::AwaitingReady { deadline, .. } => {
+                let wanted = self.before.ready;
+                let patience = self.policy.ready_timeout_seconds;
+                (Awaited::Replacements { wanted }, deadline, patience)
+            }
+            State::Reading(_)
+            | State::Counting(_)
+            | State::Evicting(_)
+            | State::Confirming(_)
+            | State::Done => return None,
+        };
+        Some(Waiting {
+            awaited,
+            since: until.saturating_sub(patience.to_duration()),
+            until,
+        })
     }
 
     /// Nothing is left to do.
@@ -893,6 +978,21 @@ impl Execution {
             ),
         );
         State::Done
+    }
+}
+
+/// Where a stop leads: what was asked for may have taken effect, and a look costs nothing.
+fn after_a_stop(state: State) -> State {
+    match state {
+        State::Confirming(_) => state,
+        State::Reading(_)
+        | State::Counting(_)
+        | State::Evicting(_)
+        | State::Pausing
+        | State::Resuming
+        | State::Looking { .. }
+        | State::AwaitingReady { .. }
+        | State::Done => State::Done,
     }
 }
 

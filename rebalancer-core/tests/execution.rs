@@ -6,7 +6,8 @@ mod world;
 use std::time::Duration;
 
 use rebalancer_core::execution::{
-    Before, Event, Execution, ExecutionOutcome, ExecutionReport, Step, StopCause, StopReason,
+    Awaited, Before, Event, Execution, ExecutionOutcome, ExecutionReport, Step, StopCause,
+    StopReason, Waiting,
 };
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::{
@@ -772,6 +773,116 @@ fn a_stop_while_the_last_replacements_start_leaves_a_plan_that_is_done() {
         .handle(story.now, Event::Stop(StopCause::RunTimeout));
     let report = story.ends(["evicted"; 4], Some("run_timeout"));
     assert_eq!(report.outcome, ExecutionOutcome::Completed);
+}
+
+fn frozen() -> Event {
+    Event::Frozen("* 8-17 * * MON-FRI Europe/Berlin".into())
+}
+
+#[rstest]
+#[case::before_the_first(vec![], ["not_attempted"; 4])]
+#[case::before_asking(vec![present(), counted(6)], ["not_attempted"; 4])]
+#[case::in_a_wave(
+    vec![present(), counted(6), evicted()],
+    ["evicted", "not_attempted", "not_attempted", "not_attempted"]
+)]
+#[case::between_waves(
+    vec![present(), counted(6), evicted(), present(), counted(5), evicted(), workload(4)],
+    ["evicted", "evicted", "not_attempted", "not_attempted"]
+)]
+#[case::while_a_budget_forbids(
+    vec![present(), counted(6), blocked(None), present(), counted(6), blocked(None)],
+    ["blocked", "blocked", "not_attempted", "not_attempted"]
+)]
+fn a_freeze_window_ends_it_where_an_eviction_is_left(
+    #[case] events: Vec<Event>,
+    #[case] outcomes: [&str; 4],
+) {
+    let mut story = Story::new(2, policy());
+    for event in events {
+        story.execution.handle(story.now, event);
+    }
+    assert!(story.execution.has_evictions_left());
+    story.execution.handle(story.now, frozen());
+    let report = story.ends(outcomes, Some("frozen"));
+    let words = "ended early: a freeze window has begun (FREEZE=* 8-17 * * MON-FRI Europe/Berlin)";
+    assert!(report.message.ends_with(words), "{}", report.message);
+}
+
+#[test]
+fn a_freeze_window_still_lets_us_look_after_a_lost_answer() {
+    let mut story = Story::new(4, policy());
+    story.ask("a", 6, lost());
+    story.execution.handle(story.now, frozen());
+    story.tell("read a", read(PodState::Gone));
+    story.ends(
+        ["evicted", "not_attempted", "not_attempted", "not_attempted"],
+        Some("frozen"),
+    );
+}
+
+#[rstest]
+#[case::while_the_last_replacements_start(evicted(), None)]
+#[case::while_the_last_answer_is_lost(lost(), Some(read(PodState::Gone)))]
+fn a_freeze_window_after_the_last_eviction_changes_nothing(
+    #[case] answer: Event,
+    #[case] next: Option<Event>,
+) {
+    let mut story = Story::new(4, policy());
+    for (name, ready) in [("a", 6), ("b", 5), ("c", 4)] {
+        story.ask(name, ready, evicted());
+    }
+    story.ask("d", 3, answer);
+    assert!(!story.execution.has_evictions_left());
+    story.execution.handle(story.now, frozen());
+    if let Some(next) = next {
+        story.tell("read d", next);
+        story.execution.handle(story.now, frozen());
+    }
+    // The replacements are waited for all the same.
+    story
+        .tell("look", workload(5))
+        .tell("wait 2", Event::Elapsed);
+    story.ends(["evicted"; 4], None);
+}
+
+#[test]
+fn what_is_waited_for_is_told_with_its_limits() {
+    let mut story = Story::new(4, policy());
+    assert_eq!(story.execution.waiting(), None);
+    // The coldest wait too, and for the hottest alone.
+    story
+        .ask("a", 6, blocked(None))
+        .ask("b", 6, blocked(Some(3)));
+    let waiting = |awaited, until| Waiting {
+        awaited,
+        since: Duration::from_secs(1000),
+        until: Duration::from_secs(until),
+    };
+    let evictions = Awaited::Evictions {
+        pods: 2,
+        budgets: ["consumer-pdb".to_owned()].into(),
+    };
+    assert_eq!(story.execution.waiting(), Some(waiting(evictions, 1120)));
+
+    let mut story = Story::new(2, policy());
+    let busy = EvictionAnswer::Throttled {
+        message: "busy".into(),
+        retry_after: None,
+    };
+    story.ask("a", 6, answered(busy)).ask("b", 6, evicted());
+    let evictions = Awaited::Evictions {
+        pods: 1,
+        budgets: [].into(),
+    };
+    assert_eq!(story.execution.waiting(), Some(waiting(evictions, 1120)));
+
+    let mut story = Story::new(2, policy());
+    story.ask("a", 6, evicted()).ask("b", 5, evicted());
+    let replacements = Some(waiting(Awaited::Replacements { wanted: 6 }, 1300));
+    assert_eq!(story.execution.waiting(), replacements);
+    story.tell("look", workload(4));
+    assert_eq!(story.execution.waiting(), replacements);
 }
 
 fn leased() -> Story {

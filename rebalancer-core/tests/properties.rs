@@ -92,6 +92,7 @@ fn execution_report() -> impl Strategy<Value = ExecutionReport> {
     ]);
     let reasons = prop::sample::select(vec![
         StopReason::Stopped,
+        StopReason::Frozen,
         StopReason::MinimumPods,
         StopReason::ReadyUnknown,
         StopReason::Forbidden,

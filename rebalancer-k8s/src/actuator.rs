@@ -108,13 +108,7 @@ impl KubernetesActuator {
     async fn read_object(&self) -> Result<Workload, K8sError> {
         match workload::read(&self.api, &self.settings.workload, &self.kind).await {
             Err(K8sError::NotFound { from_api: true, .. }) => {
-                let workload = Box::new(self.settings.workload.clone());
-                let surroundings =
-                    suggestions::look_around(&self.api, &workload.namespace, &workload.name).await;
-                Err(K8sError::WorkloadNotFound {
-                    workload,
-                    surroundings,
-                })
+                Err(suggestions::not_found(&self.api, &self.settings.workload).await)
             }
             read => read.inspect(|workload| self.subject.learn(workload)),
         }
@@ -197,7 +191,8 @@ impl KubernetesActuator {
         let attempt = Attempt::list("autoscaling", "horizontalpodautoscalers", namespace);
         let path = format!("/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers");
         let params = ListParams::default().limit(500);
-        let hpas: Vec<Hpa> = match self.api.list(&attempt, &path, &params, None).await {
+        let kind = "HorizontalPodAutoscaler";
+        let hpas: Vec<Hpa> = match self.api.list(&attempt, kind, &path, &params).await {
             Err(error @ (K8sError::Forbidden { .. } | K8sError::NotFound { .. }))
                 if self.settings.autoscalers == Autoscalers::IfPermitted =>
             {

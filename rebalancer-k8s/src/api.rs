@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, Uri, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use kube::client::Body;
@@ -12,7 +12,7 @@ use kube::core::params::ListParams;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error as _};
 
-use crate::connect::Connection;
+use crate::connect::{Connection, address};
 use crate::error::{Attempt, K8sError, Source};
 use crate::protobuf::Malformed;
 use crate::refusal::Refusal;
@@ -65,6 +65,32 @@ pub(crate) enum BadPage {
     Quantity(String),
     #[error("an object without name or UID")]
     Nameless,
+    #[error("it is {}, and not a {expected}List", of_kind(.found))]
+    NotTheList {
+        /// The kind of the objects that were asked for.
+        expected: &'static str,
+        /// The kind that the answer says it is of.
+        found: String,
+    },
+}
+
+fn of_kind(kind: &str) -> String {
+    match kind {
+        "" => "an object without a kind".to_owned(),
+        kind => format!("of kind {kind}"),
+    }
+}
+
+/// Fails unless an answer is of the list that was asked for. A list of no objects, and an object of
+/// something else than the API, are alike but for that.
+pub(crate) fn check_list(expected: &'static str, found: &str) -> Result<(), BadPage> {
+    if found.strip_suffix("List") == Some(expected) || found == "PartialObjectMetadataList" {
+        return Ok(());
+    }
+    Err(BadPage::NotTheList {
+        expected,
+        found: found.to_owned(),
+    })
 }
 
 /// What a page says of itself.
@@ -81,6 +107,8 @@ pub(crate) struct PageEnd {
 /// One page of a list, of whatever `T` keeps of each object.
 #[derive(Deserialize)]
 pub(crate) struct Page<T> {
+    #[serde(default)]
+    kind: String,
     #[serde(default)]
     metadata: ListMetadata,
     // A list without items is `null` in some answers.
@@ -101,29 +129,33 @@ struct ListMetadata {
 }
 
 impl<T> Page<T> {
-    /// The objects, and the end of the page.
-    pub(crate) fn split(self) -> (Vec<T>, PageEnd) {
+    /// The objects, which are to be of that kind, and the end of the page.
+    pub(crate) fn split(self, kind: &'static str) -> Result<(Vec<T>, PageEnd), BadPage> {
+        check_list(kind, &self.kind)?;
         let items = self.items.unwrap_or_default();
         let end = PageEnd {
             items: items.len(),
             next: self.metadata.next.filter(|token| !token.is_empty()),
             enough: false,
         };
-        (items, end)
+        Ok((items, end))
     }
 }
 
 /// Keeps every object as it is; for lists that are short.
-struct Collect<T>(Vec<T>);
+struct Collect<T> {
+    kind: &'static str,
+    objects: Vec<T>,
+}
 
 impl<T: DeserializeOwned> Pages for Collect<T> {
     fn restart(&mut self) {
-        self.0.clear();
+        self.objects.clear();
     }
 
     fn page(&mut self, body: &[u8]) -> Result<PageEnd, BadPage> {
-        let (items, end) = read_json::<Page<T>>(body)?.split();
-        self.0.extend(items);
+        let (items, end) = read_json::<Page<T>>(body)?.split(self.kind)?;
+        self.objects.extend(items);
         Ok(end)
     }
 }
@@ -176,14 +208,15 @@ impl Api {
     pub(crate) async fn list<T: DeserializeOwned>(
         &self,
         attempt: &Attempt,
+        kind: &'static str,
         path: &str,
         params: &ListParams,
-        accept: Option<&'static str>,
     ) -> Result<Vec<T>, K8sError> {
-        let mut pages = Collect(Vec::new());
-        self.list_pages(attempt, path, params, accept, &mut pages)
+        let objects = Vec::new();
+        let mut pages = Collect { kind, objects };
+        self.list_pages(attempt, path, params, None, &mut pages)
             .await?;
-        Ok(pages.0)
+        Ok(pages.objects)
     }
 
     /// Lists objects page by page.
@@ -334,6 +367,16 @@ impl Api {
             tracing::debug!(%attempt, "not authorized (401), credentials read again");
             response = self.send(attempt, request, deadline).await?;
         }
+        // Not followed: our credentials are for this server, and what a request changes must be
+        // changed by whom it was sent to.
+        if response.status().is_redirection() {
+            return Err(K8sError::Redirect {
+                attempt: Box::new(attempt.clone()),
+                server: self.server().to_owned(),
+                status: response.status().as_u16(),
+                location: self.connection.secrets().hide(&location(&response)),
+            });
+        }
         let (head, mut stream) = response.into_parts();
         body.clear();
         let received = tokio::time::timeout_at(deadline, async {
@@ -359,6 +402,10 @@ impl Api {
             duration_ms = started.elapsed().as_secs_f64() * 1000.0,
             "API call"
         );
+        if !head.status.is_success() {
+            // Its words are shown, and whatever stands before the API may send back our own.
+            *body = self.connection.secrets().hide_in(body);
+        }
         Ok(Answer {
             code: head.status,
             retry_after: head
@@ -392,7 +439,8 @@ impl Api {
         K8sError::BadAnswer {
             attempt: Box::new(attempt.clone()),
             server: self.server().to_owned(),
-            detail: error.to_string(),
+            // It may quote the answer.
+            detail: self.connection.secrets().hide(&error.to_string()),
         }
     }
 
@@ -451,6 +499,21 @@ impl Api {
     }
 }
 
+/// Where a redirect leads, without user name, password and parameters.
+fn location<B>(response: &Response<B>) -> String {
+    let Some(location) = response.headers().get(header::LOCATION) else {
+        return "nowhere".to_owned();
+    };
+    let Ok(url) = location.as_bytes().try_into() else {
+        return "no valid address".to_owned();
+    };
+    let url: Uri = url;
+    match url.host() {
+        Some(_) => format!("{}{}", address(&url), url.path()),
+        None => url.path().to_owned(),
+    }
+}
+
 /// What a chain of errors holds.
 #[derive(Default)]
 struct Found {
@@ -505,7 +568,24 @@ pub(crate) fn auth_detail(error: &kube::client::AuthError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
     use std::io;
+
+    #[rstest]
+    #[case(
+        Some("https://me:word@other:8443/a/b?token=x#y"),
+        "https://other:8443/a/b"
+    )]
+    #[case(Some("/login?token=x"), "/login")]
+    #[case(Some("a b"), "no valid address")]
+    #[case(None, "nowhere")]
+    fn where_a_redirect_leads_shows_no_secret(#[case] to: Option<&str>, #[case] shown: &str) {
+        let mut response = Response::builder();
+        if let Some(to) = to {
+            response = response.header(header::LOCATION, to);
+        }
+        assert_eq!(location(&response.body(()).unwrap()), shown);
+    }
 
     fn found(error: impl Into<Source>) -> Found {
         let mut found = Found::default();

@@ -6,10 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::Config;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use secrecy::ExposeSecret as _;
 
 use crate::api::auth_detail;
 use crate::clock::ServerClock;
 use crate::error::K8sError;
+use crate::secrets::Secrets;
 
 /// Where the API server is, and how long it may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +50,7 @@ struct Shared {
     /// What the client was made of, where making it again reads the credentials again.
     renewable: Option<Config>,
     clock: ServerClock,
+    secrets: Secrets,
 }
 
 impl Connection {
@@ -56,7 +59,13 @@ impl Connection {
     /// [`Config::default_retry`](kube::Config::default_retry).
     #[must_use]
     pub fn new(client: kube::Client, server: impl Into<String>, request_timeout: Duration) -> Self {
-        Self::of(client, server.into(), request_timeout, None)
+        Self::of(
+            client,
+            server.into(),
+            request_timeout,
+            None,
+            Secrets::default(),
+        )
     }
 
     fn of(
@@ -64,6 +73,7 @@ impl Connection {
         server: String,
         request_timeout: Duration,
         renewable: Option<Config>,
+        secrets: Secrets,
     ) -> Self {
         Self {
             server,
@@ -72,6 +82,7 @@ impl Connection {
                 client: Mutex::new(client),
                 renewable,
                 clock: ServerClock::default(),
+                secrets,
             }),
         }
     }
@@ -87,6 +98,11 @@ impl Connection {
         &self.shared.clock
     }
 
+    /// What is not to be shown of an answer.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.shared.secrets
+    }
+
     pub(crate) fn client(&self) -> kube::Client {
         self.lock().clone()
     }
@@ -98,7 +114,7 @@ impl Connection {
         let Some(config) = self.shared.renewable.clone() else {
             return false;
         };
-        match client(config, &self.server) {
+        match client(config, &self.server, self.secrets()) {
             Ok(renewed) => {
                 *self.lock() = renewed;
                 true
@@ -164,12 +180,19 @@ fn connect_to(mut config: Config, request_timeout: Duration) -> Result<Connectio
     config.default_retry = false;
     let server = address(&config.cluster_url);
     let renewable = come_from_files(&config.auth_info).then(|| config.clone());
-    let client = client(config, &server)?;
+    let secrets = Secrets::default();
+    let client = client(config, &server, &secrets)?;
     tracing::debug!(server, "Kubernetes client ready");
-    Ok(Connection::of(client, server, request_timeout, renewable))
+    Ok(Connection::of(
+        client,
+        server,
+        request_timeout,
+        renewable,
+        secrets,
+    ))
 }
 
-fn client(mut config: Config, server: &str) -> Result<kube::Client, K8sError> {
+fn client(mut config: Config, server: &str, secrets: &Secrets) -> Result<kube::Client, K8sError> {
     // kube would take a line break at the end of the file for a part of the token. Where the file
     // cannot be read, kube says so.
     let auth = &mut config.auth_info;
@@ -178,6 +201,9 @@ fn client(mut config: Config, server: &str) -> Result<kube::Client, K8sError> {
     {
         auth.token = Some(token.trim().to_owned().into());
         auth.token_file = None;
+    }
+    for secret in [&auth.token, &auth.password].into_iter().flatten() {
+        secrets.add(secret.expose_secret());
     }
     kube::Client::try_from(config).map_err(|error| K8sError::Client {
         server: server.to_owned(),
@@ -267,7 +293,7 @@ fn origin() -> String {
 }
 
 /// The address without what may be secret in it.
-fn address(url: &http::Uri) -> String {
+pub(crate) fn address(url: &http::Uri) -> String {
     let scheme = url.scheme_str().unwrap_or("https");
     let host = url.host().unwrap_or_default();
     match url.port_u16() {

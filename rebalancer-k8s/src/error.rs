@@ -365,6 +365,23 @@ pub enum K8sError {
         /// The server's message.
         message: String,
     },
+    /// We are sent elsewhere, where our credentials must not go.
+    #[error(
+        "could not {attempt}: {server} redirects (HTTP {status}) to {location}, which is not \
+         followed, so that no credentials go elsewhere: give the address of the Kubernetes API \
+         itself as the server of the kubeconfig, and credentials that whatever stands before it \
+         accepts"
+    )]
+    Redirect {
+        /// What was attempted.
+        attempt: Box<Attempt>,
+        /// The address asked.
+        server: String,
+        /// The HTTP status.
+        status: u16,
+        /// Where it leads, without what may be secret in it.
+        location: String,
+    },
     /// An answer that a Kubernetes API does not give.
     #[error(
         "could not {attempt}: what {server} answered is not of the expected form: {detail}; is it a \
@@ -437,7 +454,7 @@ impl K8sError {
             Self::Timeout { .. } => PortErrorKind::Timeout,
             Self::Unauthorized { .. } => PortErrorKind::Unauthorized,
             Self::Forbidden { .. } => PortErrorKind::Forbidden,
-            Self::NotFound { .. }
+            Self::NotFound { from_api: true, .. }
             | Self::WorkloadNotFound { .. }
             | Self::ContainerNotFound { .. }
             | Self::KindNotServed { .. } => PortErrorKind::NotFound,
@@ -446,7 +463,11 @@ impl K8sError {
             | Self::LeaseNotHeld { .. }
             | Self::Rejected { .. } => PortErrorKind::Rejected,
             Self::Throttled { .. } | Self::Server { .. } => PortErrorKind::Server,
-            Self::BadAnswer { .. } => PortErrorKind::BadAnswer,
+            Self::BadAnswer { .. }
+            | Self::Redirect { .. }
+            | Self::NotFound {
+                from_api: false, ..
+            } => PortErrorKind::BadAnswer,
             Self::Credentials { .. }
             | Self::InvalidKind { .. }
             | Self::InvalidName { .. }

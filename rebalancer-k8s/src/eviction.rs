@@ -132,9 +132,11 @@ pub(crate) fn answer(
         Ok(None) => Told::Certain(EvictionAnswer::Evicted),
         Ok(Some(refusal)) => Told::Certain(refused(refusal, attempt, server)),
         // Whoever answered with something else than the API does may have passed the request on.
-        Err(error @ K8sError::BadAnswer { .. }) => Told::Certain(EvictionAnswer::Unknown {
-            message: error.to_string(),
-        }),
+        Err(error @ (K8sError::BadAnswer { .. } | K8sError::Redirect { .. })) => {
+            Told::Certain(EvictionAnswer::Unknown {
+                message: error.to_string(),
+            })
+        }
         Err(error) if error.may_have_taken_effect() => Told::Certain(EvictionAnswer::Unknown {
             message: error.to_string(),
         }),

@@ -9,6 +9,7 @@
 //! its answers tell it, so that the clocks of the runs do not matter. Races are decided by the
 //! `resourceVersion` that every update names.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ use crate::api::Api;
 use crate::clock::MicroTime;
 use crate::error::{Attempt, K8sError, Surroundings};
 use crate::kind::WorkloadKind;
+use crate::{suggestions, workload};
 
 const GROUP: &str = "coordination.k8s.io";
 /// How often a race for the lease is entered before it is given up.
@@ -38,10 +40,13 @@ const LONGEST_NAME: usize = 63;
 pub struct KubernetesLease {
     api: Api,
     workload: WorkloadRef,
+    kind: WorkloadKind,
     name: String,
     identity: String,
     /// The Lease as it was when we last wrote it; `None` while it is not ours.
     held: Mutex<Option<Lease>>,
+    /// It was to become ours, and there was no answer, or none to rely on: it may be.
+    in_doubt: AtomicBool,
 }
 
 /// A Lease with all that it has, since an update replaces all of it.
@@ -170,8 +175,10 @@ impl KubernetesLease {
             api,
             name: name(kind.kind(), &workload.name),
             workload,
+            kind: kind.clone(),
             identity,
             held: Mutex::new(None),
+            in_doubt: AtomicBool::new(false),
         }
     }
 
@@ -227,18 +234,58 @@ impl KubernetesLease {
             "spec": Spec::default().held_by(&self.identity, self.api.now()),
         });
         let attempt = self.attempt("create");
-        match self
-            .write(&attempt, Method::POST, self.collection(), &lease)
-            .await
-        {
-            // Nothing else of it can be missing.
+        let writing = self.write(&attempt, Method::POST, self.collection(), &lease);
+        match self.claim(writing).await {
             Err(K8sError::NotFound { message, .. }) if message.contains("namespaces \"") => {
                 Err(K8sError::WorkloadNotFound {
                     workload: Box::new(self.workload.clone()),
                     surroundings: Surroundings::NoNamespace,
                 })
             }
+            // Not the workload is missing, but whoever would keep Leases.
+            Err(K8sError::NotFound {
+                from_api: true,
+                attempt,
+                message,
+            }) => Err(K8sError::Rejected {
+                attempt,
+                code: 404,
+                message,
+            }),
             written => written,
+        }
+    }
+
+    /// Writes the Lease as ours, and keeps in mind where nobody knows what came of it.
+    async fn claim(
+        &self,
+        writing: impl Future<Output = Result<Written, K8sError>>,
+    ) -> Result<Written, K8sError> {
+        // Before it is sent: a run that is asked to stop does not wait for the answer.
+        let before = self.in_doubt.swap(true, Ordering::Relaxed);
+        let written = writing.await;
+        let in_doubt = match &written {
+            Ok(Written::Done(_)) => false,
+            Ok(Written::Raced(_)) => before,
+            Err(error) => before || may_be_written(error),
+        };
+        self.in_doubt.store(in_doubt, Ordering::Relaxed);
+        written
+    }
+
+    /// Fails when there is no such workload: a Lease for a name that was mistyped would stay for
+    /// ever. Whatever else is wrong with it the observation tells.
+    async fn look_for_workload(&self) -> Result<(), K8sError> {
+        match workload::exists(&self.api, &self.workload, &self.kind).await {
+            Err(K8sError::NotFound { from_api: true, .. }) => {
+                Err(suggestions::not_found(&self.api, &self.workload).await)
+            }
+            Err(error @ K8sError::KindNotServed { .. }) => Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "not known whether the workload exists");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 
@@ -286,7 +333,7 @@ impl KubernetesLease {
     /// Writes the Lease as ours.
     async fn hold(&self, lease: Lease) -> Result<Written, K8sError> {
         let now = self.api.now();
-        self.update(lease, |spec| spec.held_by(&self.identity, now))
+        self.claim(self.update(lease, |spec| spec.held_by(&self.identity, now)))
             .await
     }
 
@@ -295,7 +342,10 @@ impl KubernetesLease {
         loop {
             attempts.next();
             let written = match self.read().await? {
-                None => self.create().await?,
+                None => {
+                    self.look_for_workload().await?;
+                    self.create().await?
+                }
                 Some(found) => match found.spec.standing(&self.identity, self.api.now()) {
                     Standing::Other(holder) => return Ok(LeaseState::HeldBy(holder)),
                     // Ours is one that we wrote without learning of it.
@@ -348,6 +398,7 @@ impl KubernetesLease {
     /// is no longer so.
     fn lost(&self, spec: &Spec) -> LeaseState {
         *self.lock() = None;
+        self.in_doubt.store(false, Ordering::Relaxed);
         let holder = spec.holder().unwrap_or(NOBODY);
         LeaseState::HeldBy(match spec.standing(&self.identity, self.api.now()) {
             Standing::Other(holder) => holder,
@@ -359,8 +410,13 @@ impl KubernetesLease {
     }
 
     async fn give_back(&self) -> Result<(), K8sError> {
-        let Some(mut lease) = self.held() else {
-            return Ok(());
+        let mut lease = match self.held() {
+            Some(lease) => lease,
+            None if self.in_doubt.load(Ordering::Relaxed) => match self.read().await? {
+                Some(found) if found.spec.holder() == Some(self.identity.as_str()) => found,
+                Some(_) | None => return Ok(()),
+            },
+            None => return Ok(()),
         };
         let mut attempts = 1..=ATTEMPTS;
         loop {
@@ -380,6 +436,7 @@ impl KubernetesLease {
             }
         }
         *self.lock() = None;
+        self.in_doubt.store(false, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -403,6 +460,15 @@ impl RunLease for KubernetesLease {
         tracing::debug!(lease = self.name, "lease given back");
         Ok(())
     }
+}
+
+/// What was to be written may stand there although this was answered, or nothing was.
+fn may_be_written(error: &K8sError) -> bool {
+    error.may_have_taken_effect()
+        || matches!(
+            error,
+            K8sError::Server { .. } | K8sError::BadAnswer { .. } | K8sError::Redirect { .. }
+        )
 }
 
 /// The name of a workload's Lease. Workloads of one name but of kinds that differ in their group

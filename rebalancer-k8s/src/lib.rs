@@ -52,6 +52,7 @@ mod permissions;
 mod pods;
 mod protobuf;
 mod refusal;
+mod secrets;
 mod selector;
 mod settings;
 mod suggestions;

@@ -15,9 +15,11 @@ use rebalancer_core::model::{
 };
 use serde::Deserialize;
 
-use crate::api::{BadPage, Page, PageEnd, Pages, read_json};
+use crate::api::{BadPage, Page, PageEnd, Pages, check_list, read_json};
 use crate::cpu_quantity::CpuQuantity;
 use crate::protobuf::object;
+
+const KIND: &str = "Pod";
 
 /// The annotation by which a pod, or a workload for all its pods, asks to be left alone.
 pub(crate) const SKIP: &str = "rebalancer.io/skip";
@@ -544,9 +546,10 @@ trait Sink {
 /// Reads a page in whichever format it came.
 fn read_page(body: &[u8], sink: &mut impl Sink) -> Result<PageEnd, BadPage> {
     if let Some(list) = object(body)? {
-        return protobuf::read_list(list, sink);
+        check_list(KIND, &list.kind)?;
+        return protobuf::read_list(list.bytes, sink);
     }
-    let (pods, end) = read_json::<Page<LeanPod<'_>>>(body)?.split();
+    let (pods, end) = read_json::<Page<LeanPod<'_>>>(body)?.split(KIND)?;
     sink.expect(pods.len());
     for pod in &pods {
         sink.take(pod);
@@ -907,7 +910,7 @@ mod tests {
 
     /// The troubles of a pod of the workload, the same in both formats.
     fn troubles(pod: &Value) -> Vec<PodTrouble> {
-        let body = json!({"metadata": {}, "items": [pod]});
+        let body = json!({"kind": "PodList", "metadata": {}, "items": [pod]});
         let owners = ["rs1".to_owned()];
         let bodies = [
             body.to_string().into_bytes(),
@@ -1044,8 +1047,7 @@ mod tests {
 
     #[test]
     fn a_request_that_is_no_quantity_is_an_error() {
-        let body =
-            json!({"items": [with("/spec/containers/0/resources/requests/cpu", json!("lots"))]});
+        let body = json!({"kind": "PodList", "items": [with("/spec/containers/0/resources/requests/cpu", json!("lots"))]});
         let mut reduction = Reduction::new(Timestamp::UNIX_EPOCH, "ingestion");
         assert!(reduction.page(body.to_string().as_bytes()).is_err());
         let error = reduction.page(&protobuf::testing::list(&body)).unwrap_err();
@@ -1056,6 +1058,7 @@ mod tests {
     fn ready_pods_are_counted_until_there_are_enough() {
         let body = json!({
             "metadata": {"continue": "more"},
+            "kind": "PodList",
             "items": [
                 pod(),
                 pod(),
@@ -1081,9 +1084,23 @@ mod tests {
 
     #[test]
     fn a_pod_without_a_name_is_an_error_in_both_formats() {
-        let body = json!({"items": [{"metadata": {"uid": "u"}, "spec": {"containers": []}}]});
+        let body = json!({"kind": "PodList", "items": [{"metadata": {"uid": "u"}, "spec": {"containers": []}}]});
         let mut count = ReadyCount::new(&[], 1);
         assert!(count.page(body.to_string().as_bytes()).is_err());
         assert!(count.page(&protobuf::testing::list(&body)).is_err());
+    }
+    #[rstest]
+    #[case::of_another_kind("SecretList", "it is of kind SecretList, and not a PodList")]
+    #[case::of_no_kind("", "it is an object without a kind, and not a PodList")]
+    fn another_list_is_no_list_of_pods(#[case] kind: &str, #[case] words: &str) {
+        let json = json!({"kind": kind, "metadata": {}, "items": []});
+        let answers = [
+            json.to_string().into_bytes(),
+            crate::protobuf::testing::Message::default().answer(kind),
+        ];
+        for body in answers {
+            let error = ReadyCount::new(&[], 1).page(&body).unwrap_err();
+            assert_eq!(error.to_string(), words);
+        }
     }
 }

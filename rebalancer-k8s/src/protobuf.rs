@@ -42,17 +42,42 @@ pub(crate) enum Value<'a> {
     Other,
 }
 
+/// An object in an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Object<'a> {
+    /// What it says it is; empty where it does not.
+    pub(crate) kind: Cow<'a, str>,
+    /// Its own fields.
+    pub(crate) bytes: &'a [u8],
+}
+
 /// The object in an answer, or `None` if the answer is in another format.
-pub(crate) fn object(body: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+pub(crate) fn object(body: &[u8]) -> Result<Option<Object<'_>>, Malformed> {
     let Some(envelope) = body.strip_prefix(MAGIC) else {
         return Ok(None);
     };
+    let mut kind = Cow::Borrowed("");
+    let mut object = None;
     for field in Fields::of(envelope) {
-        if let (2, Value::Bytes(object)) = field? {
-            return Ok(Some(object));
+        match field? {
+            (1, Value::Bytes(type_meta)) => kind = kind_of(type_meta)?,
+            (2, Value::Bytes(bytes)) => object = Some(bytes),
+            _ => {}
         }
     }
-    Err(Malformed::Cut)
+    let bytes = object.ok_or(Malformed::Cut)?;
+    Ok(Some(Object { kind, bytes }))
+}
+
+/// The kind in a `TypeMeta`.
+fn kind_of(type_meta: &[u8]) -> Result<Cow<'_, str>, Malformed> {
+    let mut kind = Cow::Borrowed("");
+    for field in Fields::of(type_meta) {
+        if let (2, Value::Bytes(name)) = field? {
+            kind = text(name)?;
+        }
+    }
+    Ok(kind)
 }
 
 /// A text.
@@ -158,9 +183,9 @@ pub(crate) mod testing {
             self
         }
 
-        /// The answer around an object.
-        pub(crate) fn answer(self) -> Vec<u8> {
-            let kind = Self::default().bytes(1, "v1").bytes(2, "PodList");
+        /// The answer around an object of that kind.
+        pub(crate) fn answer(self, kind: &str) -> Vec<u8> {
+            let kind = Self::default().bytes(1, "v1").bytes(2, kind);
             let envelope = Self::default()
                 .bytes(1, kind.0)
                 .bytes(2, self.0)
@@ -222,7 +247,8 @@ mod tests {
     fn an_object_is_told_from_json() {
         assert_eq!(object(b"{}"), Ok(None));
         assert_eq!(object(b"k8s\0"), Err(Malformed::Cut));
-        let answer = Message::default().number(1, 1).answer();
-        assert_eq!(object(&answer), Ok(Some([0x08, 1].as_slice())));
+        let answer = Message::default().number(1, 1).answer("Pod");
+        let found = object(&answer).unwrap().unwrap();
+        assert_eq!((&*found.kind, found.bytes), ("Pod", [0x08, 1].as_slice()));
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::api::read_json;
 use crate::error::{Attempt, K8sError};
-use crate::protobuf::{self, Fields, Value};
+use crate::protobuf::{self, Fields, Object, Value};
 
 /// The reason of a cause by which a PodDisruptionBudget is told from throttling.
 const BUDGET: &str = "DisruptionBudget";
@@ -49,9 +49,9 @@ pub(crate) struct Refusal {
 impl Status {
     /// The same in the API's other format, in which lists of pods are asked for; what cannot be
     /// read is left out.
-    fn from_protobuf(status: Option<&[u8]>) -> Self {
+    fn from_protobuf(status: Option<Object<'_>>) -> Self {
         let mut read = Self::default();
-        for field in Fields::of(status.unwrap_or_default()).flatten() {
+        for field in Fields::of(status.map_or(&[], |status| status.bytes)).flatten() {
             match field {
                 (3, Value::Bytes(message)) => read.message = words(message),
                 (5, Value::Bytes(details)) => {
@@ -208,7 +208,7 @@ mod tests {
             .bytes(4, "NotFound")
             .bytes(5, details.0)
             .number(6, 404)
-            .answer();
+            .answer("Status");
         let refusal = Refusal::read(StatusCode::NOT_FOUND, None, &body);
         assert!(refusal.from_api);
         assert_eq!(refusal.message, "pods \"a\" not found");

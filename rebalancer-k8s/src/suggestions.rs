@@ -1,6 +1,7 @@
 //! What to say when the workload does not exist.
 
 use kube::core::params::ListParams;
+use rebalancer_core::model::WorkloadRef;
 use serde::Deserialize;
 
 use crate::api::Api;
@@ -43,12 +44,20 @@ struct Container {
     name: String,
 }
 
+/// The error that there is no such workload, with what is there instead.
+pub(crate) async fn not_found(api: &Api, workload: &WorkloadRef) -> K8sError {
+    K8sError::WorkloadNotFound {
+        surroundings: look_around(api, &workload.namespace, &workload.name).await,
+        workload: Box::new(workload.clone()),
+    }
+}
+
 /// Looks around for what may have been meant. It may be forbidden to, so whatever fails here only
 /// makes the message poorer.
-pub(crate) async fn look_around(api: &Api, namespace: &str, name: &str) -> Surroundings {
+async fn look_around(api: &Api, namespace: &str, name: &str) -> Surroundings {
     let (deployments, sets) = tokio::join!(
-        list(api, namespace, "deployments"),
-        list(api, namespace, "statefulsets")
+        list(api, namespace, "Deployment", "deployments"),
+        list(api, namespace, "StatefulSet", "statefulsets")
     );
     let workloads = match (deployments, sets) {
         (None, None) => {
@@ -82,11 +91,16 @@ fn named(
         .map(move |object| (kind, object))
 }
 
-async fn list(api: &Api, namespace: &str, resource: &'static str) -> Option<Vec<Object>> {
+async fn list(
+    api: &Api,
+    namespace: &str,
+    kind: &'static str,
+    resource: &'static str,
+) -> Option<Vec<Object>> {
     let attempt = Attempt::list("apps", resource, namespace);
     let path = format!("/apis/apps/v1/namespaces/{namespace}/{resource}");
     let params = ListParams::default().limit(500);
-    api.list(&attempt, &path, &params, None).await.ok()
+    api.list(&attempt, kind, &path, &params).await.ok()
 }
 
 /// Whether the namespace is there; `None` when we may not know.

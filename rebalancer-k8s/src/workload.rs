@@ -151,7 +151,7 @@ impl Pages for OwnedBy<'_> {
     }
 
     fn page(&mut self, body: &[u8]) -> Result<PageEnd, BadPage> {
-        let (objects, end) = read_json::<Page<Intermediate<'_>>>(body)?.split();
+        let (objects, end) = read_json::<Page<Intermediate<'_>>>(body)?.split("ReplicaSet")?;
         self.owned.extend(objects.into_iter().filter_map(|object| {
             let owner = controller(object.metadata.owner_references.as_deref())?;
             (owner.uid() == self.uid).then_some(object.metadata.uid)
@@ -197,6 +197,52 @@ impl Object {
     }
 }
 
+const DEPLOYMENTS: &str = "deployments";
+const STATEFUL_SETS: &str = "statefulsets";
+
+/// A request for a workload of the API's own kinds, and where it goes.
+fn of_apps(workload: &WorkloadRef, resource: &'static str) -> (Attempt, String) {
+    let WorkloadRef {
+        namespace, name, ..
+    } = workload;
+    let path = format!("/apis/apps/v1/namespaces/{namespace}/{resource}/{name}");
+    let attempt = Attempt::on("get", "apps", resource, namespace, name);
+    (attempt, path)
+}
+
+/// The same for one of another kind.
+fn of_kind(workload: &WorkloadRef, gvk: &GroupVersionKind, resource: &str) -> (Attempt, String) {
+    let WorkloadRef {
+        namespace, name, ..
+    } = workload;
+    let path = format!(
+        "{}/namespaces/{namespace}/{resource}/{name}",
+        gvk.api_path()
+    );
+    let (group, resource) = (gvk.group.clone(), resource.to_owned());
+    let attempt = Attempt::on("get", group, resource, namespace, name);
+    (attempt, path)
+}
+
+/// Looks whether there is such a workload, by its metadata alone. That it does not exist is
+/// [`K8sError::NotFound`].
+pub(crate) async fn exists(
+    api: &Api,
+    workload: &WorkloadRef,
+    kind: &WorkloadKind,
+) -> Result<(), K8sError> {
+    let (attempt, path) = match kind {
+        WorkloadKind::Deployment => of_apps(workload, DEPLOYMENTS),
+        WorkloadKind::StatefulSet => of_apps(workload, STATEFUL_SETS),
+        WorkloadKind::Scalable(gvk) => {
+            let resource = resource_of(api, gvk).await?;
+            of_kind(workload, gvk, &resource)
+        }
+    };
+    let _object: Object = api.get(&attempt, &path, Some(METADATA)).await?;
+    Ok(())
+}
+
 /// Reads the workload. That it does not exist is [`K8sError::NotFound`].
 pub(crate) async fn read(
     api: &Api,
@@ -204,15 +250,11 @@ pub(crate) async fn read(
     kind: &WorkloadKind,
 ) -> Result<Workload, K8sError> {
     let resource = match kind {
-        WorkloadKind::Deployment => "deployments",
-        WorkloadKind::StatefulSet => "statefulsets",
+        WorkloadKind::Deployment => DEPLOYMENTS,
+        WorkloadKind::StatefulSet => STATEFUL_SETS,
         WorkloadKind::Scalable(gvk) => return read_scalable(api, workload, gvk).await,
     };
-    let WorkloadRef {
-        namespace, name, ..
-    } = workload;
-    let attempt = Attempt::on("get", "apps", resource, namespace, name);
-    let path = format!("/apis/apps/v1/namespaces/{namespace}/{resource}/{name}");
+    let (attempt, path) = of_apps(workload, resource);
     let object: Object = api.get(&attempt, &path, None).await?;
     let selector = object
         .spec
@@ -240,14 +282,15 @@ async fn read_scalable(
         namespace, name, ..
     } = workload;
     let resource = resource_of(api, gvk).await?;
-    let path = format!(
-        "{}/namespaces/{namespace}/{resource}/{name}",
-        gvk.api_path()
-    );
+    let (attempt, path) = of_kind(workload, gvk, &resource);
     let scale_path = format!("{path}/scale");
-    let group = || gvk.group.clone();
-    let attempt = Attempt::on("get", group(), resource.clone(), namespace, name);
-    let of_scale = Attempt::on("get", group(), format!("{resource}/scale"), namespace, name);
+    let of_scale = Attempt::on(
+        "get",
+        gvk.group.clone(),
+        format!("{resource}/scale"),
+        namespace,
+        name,
+    );
     let (object, scale) = tokio::join!(
         api.get::<Object>(&attempt, &path, Some(METADATA)),
         api.get::<Scale>(&of_scale, &scale_path, None),
@@ -408,7 +451,7 @@ mod tests {
     fn only_what_the_workload_controls_owns_its_pods() {
         let set =
             |uid: &str, owner: Value| json!({"metadata": {"uid": uid, "ownerReferences": owner}});
-        let sets = json!({"items": [
+        let sets = json!({"kind": "ReplicaSetList", "items": [
             set("new", json!([{"kind": "Deployment", "uid": "d1", "controller": true}])),
             set("old", json!([{"kind": "Deployment", "uid": "d1", "controller": true}])),
             set("foreign", json!([{"kind": "Deployment", "uid": "d2", "controller": true}])),

@@ -102,6 +102,13 @@ impl SimPod {
             return None;
         }
         let average = self.history.average(now, config.metrics_window);
+        // The newest sample that is not of the second half is of the first, if there is one.
+        let half = now.saturating_sub(config.metrics_window / 2);
+        let window_covered = self
+            .scrape_at_or_before(half.min(last), config.scrape_interval)
+            .is_some_and(|sampled| {
+                sampled >= first && sampled >= now.saturating_sub(config.metrics_window)
+            });
         Some(LoadSample {
             pod: self.name.clone(),
             // A valid configuration leads to finite, positive loads; a fault is more honest than
@@ -109,7 +116,7 @@ impl SimPod {
             load: Load::new(average).map_err(|_| SampleFault::NotFinite),
             age: Some(age.into()),
             series: 1,
-            window_covered: true,
+            window_covered,
         })
     }
 
@@ -172,6 +179,24 @@ mod tests {
         let sample = pod(100).as_measured(Duration::from_secs(now), &SimConfig::default());
         let seen = sample.map(|sample| sample.age.unwrap().get());
         assert_eq!(seen, age);
+    }
+
+    #[rstest::rstest]
+    // Scraped at 4, 19, … 109, 124, and the window is of 300 seconds.
+    #[case::young(pod(100), 124, false)]
+    #[case::just_not(pod(100), 258, false)]
+    #[case::since_half_of_the_window(pod(100), 259, true)]
+    #[case::old(pod(100), 4000, true)]
+    #[case::gone_a_moment_ago(SimPod { gone: Some(Duration::from_secs(1000)), ..pod(100) }, 1100, true)]
+    #[case::gone_as_long_as_the_samples_last(
+        SimPod { gone: Some(Duration::from_secs(1000)), ..pod(100) }, 1294, true)]
+    fn the_window_is_covered_by_samples_of_its_first_half(
+        #[case] pod: SimPod,
+        #[case] now: u64,
+        #[case] covered: bool,
+    ) {
+        let sample = pod.as_measured(Duration::from_secs(now), &SimConfig::default());
+        assert_eq!(sample.unwrap().window_covered, covered);
     }
 
     #[test]

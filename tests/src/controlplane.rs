@@ -132,7 +132,8 @@ impl ControlPlane {
     }
 
     /// The certificate that the API server made for itself, and those who ask it trust.
-    pub(crate) fn certificate(&self) -> PathBuf {
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
         certificate(&self.dir())
     }
 

@@ -21,14 +21,25 @@ impl FaultServer {
     /// # Errors
     /// If no port is free.
     pub async fn start(reply: Reply) -> Result<Self> {
+        Self::answering(move |_| reply.clone()).await
+    }
+
+    /// Does with each request as a function says.
+    ///
+    /// # Errors
+    /// If no port is free.
+    pub async fn answering(
+        reply: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Result<Self> {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let memory = Arc::clone(&requests);
         let server = HttpServer::start(move |request| {
+            let reply = reply(&request);
             memory
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(request);
-            reply.clone()
+            reply
         })
         .await?;
         Ok(Self { server, requests })

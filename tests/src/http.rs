@@ -100,6 +100,13 @@ pub enum Reply {
         /// The body.
         body: String,
     },
+    /// Sends the client elsewhere.
+    Redirect {
+        /// The HTTP status code.
+        status: u16,
+        /// The value of the header `Location`.
+        location: String,
+    },
     /// Keeps the connection open and never says anything.
     Stall,
     /// Closes the connection without an answer.
@@ -195,10 +202,7 @@ async fn serve(
             content_type,
             body,
         } => {
-            let reason = ::http::StatusCode::from_u16(status)
-                .ok()
-                .and_then(|code| code.canonical_reason())
-                .unwrap_or("Unknown");
+            let reason = reason(status);
             let head = format!(
                 "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\n\
                  Content-Length: {}\r\nConnection: close\r\n\r\n",
@@ -208,6 +212,15 @@ async fn serve(
             stream.write_all(body.as_bytes()).await?;
             stream.shutdown().await
         }
+        Reply::Redirect { status, location } => {
+            let reason = reason(status);
+            let head = format!(
+                "HTTP/1.1 {status} {reason}\r\nLocation: {location}\r\nContent-Length: 0\r\n\
+                 Connection: close\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).await?;
+            stream.shutdown().await
+        }
         Reply::Stall => {
             // Until the peer gives up.
             stream.read_u8().await?;
@@ -215,4 +228,11 @@ async fn serve(
         }
         Reply::HangUp => Ok(()),
     }
+}
+
+fn reason(status: u16) -> &'static str {
+    ::http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|code| code.canonical_reason())
+        .unwrap_or("Unknown")
 }

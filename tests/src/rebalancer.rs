@@ -199,6 +199,12 @@ pub struct Running {
 }
 
 impl Running {
+    /// The number of the process; none after its end.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Sends SIGTERM, as a kubelet does.
     ///
     /// # Errors

@@ -43,10 +43,12 @@ fn no_rule_is_broken_in_a_hundred_thousand_worlds() {
         ("rotations ended early", "WaveIncomplete", 40),
         ("rotations ended early", "ReadyTimeout", 40),
         ("rotations ended early", "WorkloadChanged", 20),
+        ("rotations ended early", "Frozen", 2),
         ("victims", "already_gone", 8),
         ("victims", "unknown", 10),
         ("victims", "not_attempted", 200),
         ("holds", "minimum_pods", 10),
+        ("holds", "frozen", 10),
         ("holds", "rollout_in_progress", 10),
         ("holds", "insufficient_coverage", 2),
     ] {

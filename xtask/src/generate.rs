@@ -90,7 +90,12 @@ fn table() -> String {
                 default => default,
             };
             let help = setting.help.replace('|', "\\|");
-            let _ = writeln!(table, "| `{}` | {default} | {help} |", setting.env);
+            let no_flag = if setting.flag().is_some() {
+                ""
+            } else {
+                "; no flag, since they may be secret"
+            };
+            let _ = writeln!(table, "| `{}` | {default} | {help}{no_flag} |", setting.env);
         }
     }
     table

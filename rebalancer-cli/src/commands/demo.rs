@@ -16,6 +16,7 @@ use crate::commands::{palette, print};
 use crate::driver::{self, Order, Ports, Stop};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::freeze::Freeze;
 use crate::render::style::Palette;
 use crate::render::{document, table};
 use crate::settings::OutputFormat;
@@ -79,7 +80,7 @@ async fn one(world: &SimWorld, policy: &Policy, stop: &mut Stop) -> Report {
     let order = Order {
         assemble: &settings,
         autoscalers_from_metrics: false,
-        frozen: None,
+        freeze: &Freeze::default(),
         policy,
         execution: Some(execution),
     };

@@ -16,6 +16,7 @@ use crate::commands::show;
 use crate::driver::{self, Order, Ports};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::live;
 use crate::render::document;
 use crate::settings::{OutputFormat, Settings, TargetSource};
 use crate::signals;
@@ -54,6 +55,7 @@ pub(crate) async fn run(
     // From here on a signal ends the run in order; until here it simply ends the process, also
     // while a credential plugin of the kubeconfig hangs.
     let mut stop = signals::listen(settings.run_timeout).map_err(CliError::Runtime)?;
+    live::begin(settings.run_timeout);
     let identity = identity(started);
     let mut ports = Vec::new();
     for (workload, source) in sources {
@@ -95,7 +97,7 @@ pub(crate) async fn run(
         let order = Order {
             assemble: &assemble,
             autoscalers_from_metrics: workload.target_source == TargetSource::Prometheus,
-            frozen: workload.freeze.at(clock.now()).map(str::to_owned),
+            freeze: &workload.freeze,
             policy: &policy,
             execution: (mode == Mode::Act).then_some(workload.execution),
         };

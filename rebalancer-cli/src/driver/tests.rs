@@ -125,10 +125,11 @@ fn pods(names: &[&str]) -> WorkloadObservation {
 
 fn order(assemble: &AssembleSettings, autoscalers_from_metrics: bool) -> Order<'_> {
     static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);
+    static NEVER: LazyLock<Freeze> = LazyLock::new(Freeze::default);
     Order {
         assemble,
         autoscalers_from_metrics,
-        frozen: None,
+        freeze: &NEVER,
         policy: &POLICY,
         execution: None,
     }
@@ -211,6 +212,72 @@ fn a_stop_before_the_decision_ends_the_run() {
     };
     let error = block_on(observe(ports, &order(&settings(), true), None, &mut stop)).unwrap_err();
     assert!(matches!(error, ObserveError::Stopped(_)));
+}
+
+/// What a freeze window makes of a run.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    Held,
+    Stopped,
+    Completed,
+}
+
+/// One at a time, where the simulated replacements of each wave need over twenty seconds.
+#[rstest]
+#[case::that_has_begun("* * * * * UTC", Ending::Held)]
+#[case::that_begins_meanwhile("1-59 * * * * UTC", Ending::Stopped)]
+#[case::that_begins_later("30-59 * * * * UTC", Ending::Completed)]
+fn nothing_is_evicted_in_a_freeze_window(#[case] window: &str, #[case] ending: Ending) {
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
+    let ports = Ports {
+        metrics: &metrics,
+        actuator: &actuator,
+        clock: &clock,
+        lease: None,
+        journal: None,
+    };
+    let freeze: Freeze = window.parse().unwrap();
+    let settings = of_world(&world);
+    let policy = Policy {
+        max_unavailable: "1".parse::<MaxUnavailable>().unwrap(),
+        ..Policy::default()
+    };
+    let order = Order {
+        freeze: &freeze,
+        policy: &policy,
+        ..acting(&settings, ExecutionPolicy::default())
+    };
+    let (_sender, mut stop) = watch::channel(None);
+    let (report, _) = block_on(run_workload(ports, &order, &mut stop));
+    match ending {
+        Ending::Held => {
+            let reason = decision_of(&report).hold_reason();
+            assert_eq!(reason, Some(HoldReason::Frozen));
+            assert_eq!(effective(&world), 0);
+            return;
+        }
+        Ending::Completed => {
+            assert_eq!(report.outcome(), RunOutcome::Fine);
+            assert!(effective(&world) > 0);
+            return;
+        }
+        Ending::Stopped => {}
+    }
+    let execution = report.execution().unwrap();
+    assert_eq!(execution.stopped, Some(StopReason::Frozen));
+    assert_eq!(report.outcome(), RunOutcome::Incomplete);
+    let minute = world.config().start + jiff::SignedDuration::from_secs(60);
+    let evictions = world.evictions();
+    assert!(!evictions.is_empty());
+    assert!(evictions.iter().all(|eviction| eviction.at < minute));
+    let (evicted, left) = execution.pods.split_at(evictions.len());
+    assert!(evicted.iter().all(|pod| pod.outcome.is_success()));
+    assert!(!left.is_empty());
+    assert!(
+        left.iter()
+            .all(|pod| pod.outcome == PodOutcome::NotAttempted)
+    );
 }
 
 fn of_world(world: &SimWorld) -> AssembleSettings {
@@ -486,6 +553,74 @@ fn without_knowing_about_other_runs_nothing_is_done() {
         failed.error,
         "no connection; nothing was evicted. ONE_AT_A_TIME=false does without the lease"
     );
+}
+
+#[test]
+fn a_workload_that_does_not_exist_is_no_trouble_of_the_lease() {
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let mut lease = MockLease::new();
+    lease.expect_acquire().returning(|| {
+        let message = "there is no Deployment \"consumre\"";
+        Err(PortError::new(PortErrorKind::NotFound, message))
+    });
+    lease.expect_release().returning(|| Ok(()));
+    let (report, _) = whole_run(&world, &lease, &silent(), ExecutionPolicy::default());
+    let WorkloadReport::Failed(failed) = report else {
+        panic!("decided");
+    };
+    assert_eq!(failed.error, "there is no Deployment \"consumre\"");
+}
+
+/// Whatever became of the request for the lease: it may be ours now.
+#[rstest]
+#[case::no_answer(false)]
+#[case::not_waited_for(true)]
+fn a_lease_that_may_be_ours_is_given_back(#[case] stopped: bool) {
+    /// One whose taking has no answer, or none in time.
+    struct Doubtful {
+        for_ever: bool,
+        released: std::sync::atomic::AtomicBool,
+    }
+    #[async_trait]
+    impl RunLease for Doubtful {
+        async fn acquire(&self) -> Result<LeaseState, PortError> {
+            if self.for_ever {
+                std::future::pending().await
+            }
+            Err(refused("no answer"))
+        }
+        async fn renew(&self) -> Result<LeaseState, PortError> {
+            Err(refused("not held"))
+        }
+        async fn release(&self) -> Result<(), PortError> {
+            self.released
+                .store(true, std::sync::atomic::Ordering::Relaxed);
+            Ok(())
+        }
+    }
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
+    let lease = Doubtful {
+        for_ever: stopped,
+        released: false.into(),
+    };
+    let ports = Ports {
+        metrics: &metrics,
+        actuator: &actuator,
+        clock: &clock,
+        lease: Some(&lease),
+        journal: None,
+    };
+    let settings = of_world(&world);
+    let order = acting(&settings, ExecutionPolicy::default());
+    let (sender, mut stop) = watch::channel(None);
+    if stopped {
+        sender.send_replace(Some(StopCause::Signal));
+    }
+    let (report, _) = block_on(run_workload(ports, &order, &mut stop));
+    assert_eq!(report.outcome(), RunOutcome::Failed);
+    assert!(lease.released.into_inner());
+    assert_eq!(effective(&world), 0);
 }
 
 #[test]

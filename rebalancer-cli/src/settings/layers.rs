@@ -2,6 +2,7 @@
 //! types, since many depend on other settings.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 
 use config::{
@@ -34,11 +35,29 @@ impl Origin {
     }
 }
 
-/// A setting's text and where it came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What was given for a setting, and where it came from.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Given {
-    pub(super) text: String,
+    pub(super) value: GivenValue,
     pub(super) origin: Origin,
+}
+
+/// What was given for a setting.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum GivenValue {
+    /// A text, whose form is that of the environment.
+    Text(String),
+    /// A table of the file: names, each with its value as it is.
+    Table(Vec<(String, String)>),
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The value may be a secret; the typed settings show those that are none.
+        f.debug_struct("Given")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Settings by environment variable.
@@ -55,8 +74,15 @@ pub(super) struct Layers {
 }
 
 /// Flags, as a source of the `config` crate.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Flags(Map<String, Value>);
+
+impl fmt::Debug for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The environment comes in this form too, and holds secrets.
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Source for Flags {
     fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
@@ -116,7 +142,6 @@ impl FileStoredFormat for FileText {
 }
 
 /// A configuration file that was read, and not yet looked into.
-#[derive(Debug)]
 pub(crate) struct GivenFile {
     /// What it is called in messages.
     pub(crate) path: String,
@@ -124,6 +149,16 @@ pub(crate) struct GivenFile {
     pub(crate) text: String,
     /// How to read that.
     pub(crate) format: FileText,
+}
+
+impl fmt::Debug for GivenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // There may be secrets in the text.
+        f.debug_struct("GivenFile")
+            .field("path", &self.path)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
 }
 
 impl GivenFile {
@@ -271,7 +306,7 @@ fn take(
         });
         return;
     }
-    let text = match value.kind {
+    let value = match value.kind {
         ValueKind::Nil => {
             errors.push(SettingsError::Malformed {
                 path: path.into(),
@@ -279,28 +314,29 @@ fn take(
             });
             return;
         }
-        ValueKind::Boolean(value) => value.to_string(),
-        ValueKind::I64(value) => value.to_string(),
-        ValueKind::I128(value) => value.to_string(),
-        ValueKind::U64(value) => value.to_string(),
-        ValueKind::U128(value) => value.to_string(),
-        ValueKind::Float(value) => value.to_string(),
-        ValueKind::String(value) => value,
+        ValueKind::Boolean(value) => GivenValue::Text(value.to_string()),
+        ValueKind::I64(value) => GivenValue::Text(value.to_string()),
+        ValueKind::I128(value) => GivenValue::Text(value.to_string()),
+        ValueKind::U64(value) => GivenValue::Text(value.to_string()),
+        ValueKind::U128(value) => GivenValue::Text(value.to_string()),
+        ValueKind::Float(value) => GivenValue::Text(value.to_string()),
+        ValueKind::String(value) => GivenValue::Text(value),
         // PROMETHEUS_HEADERS reads better as a table in a file.
         ValueKind::Table(table) if setting.env == "PROMETHEUS_HEADERS" => {
-            let pairs: Result<Vec<String>, ConfigError> = table
+            let pairs: Result<Vec<(String, String)>, ConfigError> = table
                 .into_iter()
-                .map(|(name, value)| Ok(format!("{name}={}", value.into_string()?)))
+                .map(|(name, value)| Ok((name, value.into_string()?)))
                 .collect();
             // Without one of its headers a question may be answered for another tenant.
-            let Ok(pairs) = pairs else {
+            let Ok(mut pairs) = pairs else {
                 errors.push(SettingsError::Malformed {
                     path: path.into(),
                     message: format!("each header of `{key}` must have a single value"),
                 });
                 return;
             };
-            pairs.join(",")
+            pairs.sort_unstable();
+            GivenValue::Table(pairs)
         }
         ValueKind::Table(_) | ValueKind::Array(_) => {
             errors.push(SettingsError::Malformed {
@@ -310,7 +346,7 @@ fn take(
             return;
         }
     };
-    into.insert(setting.env, Given { text, origin });
+    into.insert(setting.env, Given { value, origin });
 }
 
 /// The known key that looks most like `key`, when one does.

@@ -129,12 +129,12 @@ pub struct Interface {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// A required setting is absent.
-    #[error("{env} is required: {help}. Set the environment variable, or give --{flag}")]
+    #[error("{env} is required: {help}. Set the environment variable{}", or_flag(.flag.as_deref()))]
     Missing {
         /// The environment variable.
         env: &'static str,
-        /// The flag.
-        flag: String,
+        /// The flag, where there is one.
+        flag: Option<String>,
         /// What it means.
         help: &'static str,
     },
@@ -172,6 +172,10 @@ pub enum SettingsError {
         /// Why.
         problem: String,
     },
+}
+
+fn or_flag(flag: Option<&str>) -> String {
+    flag.map_or_else(String::new, |flag| format!(", or give --{flag}"))
 }
 
 fn suggestion(nearest: Option<&str>) -> String {

@@ -13,7 +13,7 @@ use rebalancer_k8s::{Autoscalers, EvictionMethod};
 
 use crate::freeze::Freeze;
 
-use super::layers::{Given, Layer, Origin};
+use super::layers::{Given, GivenValue, Layer, Origin};
 use super::registry::by_env;
 use super::{
     Interface, KubernetesSettings, LogFormat, LogLevel, OutputFormat, PrometheusSettings,
@@ -67,9 +67,10 @@ impl<'a> Reader<'a> {
 
     /// The text as it is; `None` when absent or empty.
     pub(super) fn text(&self, env: &str) -> Option<String> {
-        self.given(env)
-            .map(|given| given.text.clone())
-            .filter(|text| !text.is_empty())
+        match &self.given(env)?.value {
+            GivenValue::Text(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+            GivenValue::Table(_) => None,
+        }
     }
 
     fn path(&self, env: &str) -> Option<PathBuf> {
@@ -440,10 +441,14 @@ fn endpoint(reader: &mut Reader<'_>) -> Option<String> {
     }
 }
 
-/// `Name=value` pairs with commas between; a value may hold `=`.
+/// `Name=value` pairs with commas between, where a value may hold `=`; or a table of the file, where
+/// it may hold anything.
 fn headers(reader: &mut Reader<'_>) -> Vec<(String, String)> {
-    let Some(text) = reader.text("PROMETHEUS_HEADERS") else {
-        return Vec::new();
+    let text = match reader.given("PROMETHEUS_HEADERS").map(|given| &given.value) {
+        None => return Vec::new(),
+        Some(GivenValue::Table(pairs)) => return pairs.clone(),
+        Some(GivenValue::Text(text)) if text.is_empty() => return Vec::new(),
+        Some(GivenValue::Text(text)) => text.clone(),
     };
     let mut headers = Vec::new();
     for (index, pair) in text.split(',').enumerate() {

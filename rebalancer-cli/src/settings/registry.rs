@@ -1,5 +1,5 @@
 //! Every setting, once, as data: the environment variable, and from its name the key of the file
-//! and the flag; help, the configuration table of the README and the JSON Schema come from here.
+//! and, unless its value is a secret, the flag; help, the configuration table of the README and the JSON Schema come from here.
 
 /// One setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,10 +61,17 @@ impl Setting {
         self.env.to_ascii_lowercase()
     }
 
-    /// The flag without its dashes: the key with `-` for `_`.
+    /// The flag without its dashes: the key with `-` for `_`. A secret has none, since every
+    /// process on the host can read the arguments of another.
     #[must_use]
-    pub fn flag(&self) -> String {
-        self.key().replace('_', "-")
+    pub fn flag(&self) -> Option<String> {
+        (!self.is_secret()).then(|| self.key().replace('_', "-"))
+    }
+
+    /// Its value may hold secrets.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        SECRET.contains(&self.env)
     }
 
     /// The setting is of the whole run, so that one workload of a list cannot have its own.
@@ -82,6 +89,9 @@ const GLOBAL: [&str; 5] = [
     "RUN_TIMEOUT",
     "MAX_EVICTIONS",
 ];
+
+/// Settings whose values may hold secrets; others name the files that do.
+const SECRET: [&str; 1] = ["PROMETHEUS_HEADERS"];
 
 /// The setting that goes with an environment variable's name.
 #[must_use]
@@ -213,6 +223,17 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), SETTINGS.len());
+    }
+
+    #[test]
+    fn what_may_hold_a_secret_has_no_flag() {
+        for setting in SETTINGS {
+            let flag = setting.flag();
+            assert_eq!(flag.is_none(), setting.is_secret(), "{}", setting.env);
+        }
+        assert_eq!(by_env("PROMETHEUS_HEADERS").unwrap().flag(), None);
+        let flag = by_env("DRY_RUN").unwrap().flag();
+        assert_eq!(flag.as_deref(), Some("dry-run"));
     }
 
     // What the Go program read must go on working under the same name.

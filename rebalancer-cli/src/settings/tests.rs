@@ -320,3 +320,55 @@ fn the_same_workload_twice_is_refused() {
     let errors = read(Some(file.path()), &REQUIRED, &[]).unwrap_err();
     assert!(errors.contains("is there twice"), "{errors}");
 }
+
+#[rstest]
+#[case::yaml(
+    ".yaml",
+    "prometheus_headers:\n  X-List: 'a, b=c,d'\n  Accept-Language: de\n"
+)]
+#[case::toml(
+    ".toml",
+    "[prometheus_headers]\nX-List = \"a, b=c,d\"\nAccept-Language = \"de\"\n"
+)]
+fn a_value_of_the_table_of_headers_is_one_value(#[case] extension: &str, #[case] text: &str) {
+    let file = file(extension, text);
+    let settings = read(Some(file.path()), &REQUIRED, &[]).unwrap();
+    let headers = &settings.workloads[0].prometheus.headers;
+    let pairs: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.as_str()))
+        .collect();
+    assert_eq!(
+        pairs,
+        [
+            ("accept-language".to_owned(), "de"),
+            ("x-list".to_owned(), "a, b=c,d")
+        ]
+    );
+}
+
+#[test]
+fn the_environment_stands_over_the_table_of_headers() {
+    let file = file(".yaml", "prometheus_headers: {A: of-the-file}\n");
+    let mut env = REQUIRED.to_vec();
+    env.push(("PROMETHEUS_HEADERS", "B=b,C=c"));
+    let settings = read(Some(file.path()), &env, &[]).unwrap();
+    let headers = &settings.workloads[0].prometheus.headers;
+    let expected = [("B", "b"), ("C", "c")].map(|(name, value)| (name.into(), value.into()));
+    assert_eq!(headers, &expected);
+}
+
+#[rstest]
+#[case::table("prometheus_headers: {X-Api-Key: TOPSECRET}\n", &[])]
+#[case::of_a_workload("workloads: [{prometheus_headers: {X-Api-Key: TOPSECRET}}]\n", &[])]
+#[case::text("prometheus_headers: X-Api-Key=TOPSECRET\n", &[])]
+#[case::environment("", &[("PROMETHEUS_HEADERS", "X-Api-Key=TOPSECRET")])]
+fn debug_of_what_was_read_shows_no_secret(#[case] text: &str, #[case] env: &[(&str, &str)]) {
+    let file = file(".yaml", text);
+    let given = GivenFile::read(file.path()).unwrap();
+    let mut shown = format!("{given:?}");
+    let sources = Sources::of(Some(given), &map(env), &map(&[])).unwrap();
+    shown.push_str(&format!("{sources:?}"));
+    assert!(shown.contains("PROMETHEUS_HEADERS"), "{shown}");
+    assert!(!shown.contains("TOPSECRET"), "{shown}");
+}

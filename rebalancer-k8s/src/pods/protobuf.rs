@@ -379,7 +379,7 @@ pub(super) mod testing {
             .bytes(2, "12")
             .bytes(3, list["metadata"]["continue"].as_str().unwrap_or_default());
         let message = Message::default().bytes(1, metadata.0);
-        all(message, 2, &list["items"], pod).answer()
+        all(message, 2, &list["items"], pod).answer("PodList")
     }
 
     fn pod(pod: &Value) -> Message {

@@ -6,7 +6,7 @@ use rebalancer_k8s::KubernetesLease;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{FakeApi, Reply, refusal, shop};
+use super::{DEPLOYMENT, FakeApi, Reply, refusal, shop};
 
 const GET: &str =
     "GET /apis/coordination.k8s.io/v1/namespaces/shop/leases/rebalancer-deployment-web";
@@ -307,6 +307,132 @@ async fn what_was_never_held_is_not_given_back() {
     let api = shop();
     mine(&api).release().await.unwrap();
     assert!(api.seen("leases").is_empty());
+}
+
+/// Given back or not, the workload is free again.
+#[rstest]
+#[case::created(absent(), "POST", found("me", "03:10:00", "1"))]
+#[case::taken_over(found("", "03:00:00", "1"), "PUT", found("me", "03:10:00", "2"))]
+#[tokio::test]
+async fn a_lease_whose_taking_had_no_answer_is_looked_for_and_given_back(
+    #[case] first: Reply,
+    #[case] written_by: &str,
+    #[case] then: Reply,
+    #[values(
+        Reply::Broken,
+        Reply::Never,
+        Reply::Text(502, "bad gateway"),
+        Reply::Text(200, "<html>")
+    )]
+    lost: Reply,
+) {
+    let api = shop()
+        .on(GET, [first, then])
+        .on(POST, [lost.clone()])
+        .on(PUT, [lost, written("3")]);
+    let api = match written_by {
+        "POST" => api.on(PUT, [written("3")]),
+        _ => api,
+    };
+    let lease = mine(&api);
+    lease.acquire().await.unwrap_err();
+    lease.release().await.unwrap();
+    let writes = api.seen("PUT").len();
+    let given_back = body(&api, "PUT", writes - 1);
+    assert_eq!(given_back["spec"]["holderIdentity"], "");
+    assert_eq!(writes, if written_by == "POST" { 1 } else { 2 });
+    // Once is enough.
+    lease.release().await.unwrap();
+    assert_eq!(api.seen("leases").len(), 4);
+}
+
+/// The run is stopped while it waits for the answer.
+#[tokio::test]
+async fn a_lease_whose_taking_was_not_waited_for_is_given_back() {
+    let api = shop()
+        .on(GET, [absent(), found("me", "03:10:00", "1")])
+        .on(POST, [Reply::Never])
+        .on(PUT, [written("2")]);
+    let lease = mine(&api);
+    let taking = tokio::time::timeout(std::time::Duration::from_millis(50), lease.acquire());
+    assert!(taking.await.is_err());
+    lease.release().await.unwrap();
+    assert_eq!(body(&api, "PUT", 0)["spec"]["holderIdentity"], "");
+}
+
+#[rstest]
+#[case::of_another(found("you", "03:10:00", "1"))]
+#[case::that_never_came(absent())]
+#[tokio::test]
+async fn only_a_lease_of_ours_is_given_back_after_a_doubt(#[case] then: Reply) {
+    let api = shop().on(GET, [absent(), then]).on(POST, [Reply::Broken]);
+    let lease = mine(&api);
+    lease.acquire().await.unwrap_err();
+    lease.release().await.unwrap();
+    assert!(api.seen("PUT").is_empty());
+    assert_eq!(api.seen(GET).len(), 2);
+}
+
+#[rstest]
+#[case::forbidden(refusal(403, "Forbidden", "no"))]
+#[case::not_allowed(refusal(422, "Invalid", "no"))]
+#[tokio::test]
+async fn where_a_lease_was_refused_there_is_none_to_look_for(#[case] refused: Reply) {
+    let api = shop().on(GET, [absent()]).on(POST, [refused]);
+    let lease = mine(&api);
+    lease.acquire().await.unwrap_err();
+    lease.release().await.unwrap();
+    assert_eq!(api.seen("leases").len(), 2);
+}
+
+/// It would stay for ever.
+#[rstest]
+#[case::deployment("Deployment", "there is no Deployment \"web\"")]
+#[case::kind("Canary.v1.example.org", "no scalable kind Canary.v1.example.org")]
+#[tokio::test]
+async fn no_lease_is_made_for_a_workload_that_does_not_exist(
+    #[case] kind: &str,
+    #[case] words: &str,
+) {
+    let gone = refusal(404, "NotFound", "deployments.apps \"web\" not found");
+    let api = shop().on(DEPLOYMENT, [gone]).on(
+        "GET /apis/coordination.k8s.io/v1/namespaces/shop/leases/",
+        [absent()],
+    );
+    let actuator = api.actuator(|settings| settings.workload.kind = kind.into());
+    let error = actuator.lease("me").acquire().await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::NotFound);
+    assert!(error.message.contains(words), "{}", error.message);
+    assert!(api.seen("POST").is_empty());
+}
+
+/// The observation says what is wrong, better than the lease could.
+#[rstest]
+#[case::forbidden(refusal(403, "Forbidden", "no"))]
+#[case::broken(refusal(500, "InternalError", "boom"))]
+#[case::a_page(Reply::Text(404, "no such page"))]
+#[tokio::test]
+async fn whether_the_workload_exists_need_not_be_known(#[case] reply: Reply) {
+    let api = shop()
+        .on(DEPLOYMENT, [reply])
+        .on(GET, [absent()])
+        .on(POST, [written("1")]);
+    held(&api).await;
+}
+
+#[tokio::test]
+async fn an_api_without_leases_is_no_missing_workload() {
+    let api = shop().on(GET, [absent()]).on(
+        POST,
+        [refusal(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+        )],
+    );
+    let error = mine(&api).acquire().await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::Rejected);
+    assert!(error.message.contains("(404)"), "{}", error.message);
 }
 
 #[rstest]

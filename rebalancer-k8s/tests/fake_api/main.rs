@@ -127,6 +127,7 @@ impl FakeApi {
 
 const PODS: &str = "GET /api/v1/namespaces/shop/pods?";
 const HPAS: &str = "GET /apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers?";
+const SETS: &str = "GET /apis/apps/v1/namespaces/shop/replicasets?";
 const DEPLOYMENT: &str = "GET /apis/apps/v1/namespaces/shop/deployments/web";
 
 fn refusal(code: u16, reason: &str, message: &str) -> Reply {
@@ -178,16 +179,16 @@ fn shop() -> FakeApi {
         json!({"metadata": {"uid": uid,
             "ownerReferences": [{"kind": "Deployment", "uid": owner, "controller": true}]}})
     };
-    let sets = json!({"metadata": {}, "items": [set("rs1", "d1"), set("rs2", "d2")]});
+    let sets = json!({"kind": "PartialObjectMetadataList", "metadata": {}, "items": [set("rs1", "d1"), set("rs2", "d2")]});
     FakeApi::default()
-        .on(
-            "GET /apis/apps/v1/namespaces/shop/replicasets?",
-            [Reply::Json(200, sets)],
-        )
+        .on(SETS, [Reply::Json(200, sets)])
         .on(DEPLOYMENT, [Reply::Json(200, deployment())])
         .on(
             HPAS,
-            [Reply::Json(200, json!({"metadata": {}, "items": null}))],
+            [Reply::Json(
+                200,
+                json!({"kind": "HorizontalPodAutoscalerList", "metadata": {}, "items": null}),
+            )],
         )
         .on(PODS, [page(&["a", "b", "c"], "")])
 }
@@ -209,7 +210,7 @@ async fn observe(api: &FakeApi) -> Result<WorkloadObservation, PortError> {
 
 #[tokio::test]
 async fn a_workload_is_observed() {
-    let mixed = json!({"metadata": {}, "items": [
+    let mixed = json!({"kind": "PodList", "metadata": {}, "items": [
         pod("a", "rs1", true), pod("b", "rs1", false), pod("foreign", "rs2", true)]});
     let api = shop().on(PODS, [Reply::Json(200, mixed)]);
     let seen = api
@@ -272,7 +273,8 @@ async fn a_restart_of_the_measured_container_is_seen() {
     let mut restarted = pod("a", "rs1", true);
     restarted["status"]["containerStatuses"] = json!([{"name": "web", "restartCount": 2,
         "state": {"running": {"startedAt": "2026-01-02T03:09:00Z"}}}]);
-    let pods = json!({"metadata": {}, "items": [restarted, pod("b", "rs1", true)]});
+    let pods =
+        json!({"kind": "PodList", "metadata": {}, "items": [restarted, pod("b", "rs1", true)]});
     let api = shop()
         .on(
             DEPLOYMENT,
@@ -421,9 +423,71 @@ async fn every_trouble_has_its_error(
     assert!(error.message.contains(words), "{}", error.message);
 }
 
+/// No list at all must not pass for an empty one.
+#[rstest]
+#[tokio::test]
+async fn what_is_no_list_is_an_error(
+    #[values(
+        (PODS, "PodList"),
+        (HPAS, "HorizontalPodAutoscalerList"),
+        (SETS, "ReplicaSetList")
+    )]
+    (list, expected): (&str, &str),
+    #[values(
+        (json!({}), "an object without a kind"),
+        (json!({"login": "please", "items": []}), "an object without a kind"),
+        (json!({"kind": "SecretList", "metadata": {}, "items": []}), "of kind SecretList")
+    )]
+    (body, found): (Value, &str),
+) {
+    let error = observe(&shop().on(list, [Reply::Json(200, body)]))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::BadAnswer);
+    let words = format!("it is {found}, and not a {expected}; is it a Kubernetes API?");
+    assert!(error.message.contains(&words), "{}", error.message);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_redirect_is_named_and_not_followed(#[values(301, 302, 303, 307, 308)] code: u16) {
+    let elsewhere = "https://other/login?then=secret";
+    let reply = || Reply::With("location", elsewhere, code, json!({}));
+    let words = format!(
+        "https://fake redirects (HTTP {code}) to https://other/login, which is not followed, so \
+         that no credentials go elsewhere: give the address of the Kubernetes API itself"
+    );
+    let api = shop().on(PODS, [reply()]);
+    let error = observe(&api).await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::BadAnswer);
+    assert!(error.message.contains(&words), "{}", error.message);
+    assert_eq!(api.seen("/pods?").len(), 1);
+
+    // Whatever it was that answered, it may have passed the eviction on.
+    let api = shop().on("POST /api/v1/namespaces/shop/pods/a/eviction", [reply()]);
+    let answer = api.actuator(|_| {}).evict(&web_a(), false).await;
+    let EvictionAnswer::Unknown { message } = answer else {
+        panic!("{answer:?}")
+    };
+    assert!(message.contains(&words), "{message}");
+    assert_eq!(api.seen("POST").len(), 1);
+}
+
+#[rstest]
+#[case::a_page(Reply::Text(502, "you sent: authorization: Bearer t0ken.of-ours"))]
+#[case::an_answer(refusal(403, "Forbidden", "no: Bearer t0ken.of-ours"))]
+#[case::nonsense(Reply::Json(200, json!({"kind": "PodList", "items": "Bearer t0ken.of-ours"})))]
+#[tokio::test]
+async fn a_token_that_is_sent_back_is_not_shown(#[case] reply: Reply) {
+    let error = observe(&shop().on(PODS, [reply])).await.unwrap_err();
+    let message = &error.message;
+    assert!(message.contains("Bearer [hidden]"), "{message}");
+    assert!(!message.contains("t0ken"), "{message}");
+}
+
 #[tokio::test]
 async fn a_missing_workload_is_told_with_what_is_close() {
-    let near = json!({"metadata": {}, "items": [{"metadata": {"name": "web-1"}}]});
+    let near = json!({"kind": "DeploymentList", "metadata": {}, "items": [{"metadata": {"name": "web-1"}}]});
     let api = shop()
         .on(
             DEPLOYMENT,

@@ -18,7 +18,7 @@ async fn the_pods_of_a_workload_that_do_not_come_up_are_named() {
             "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
             "lastState": {"terminated": {"reason": "OOMKilled"}}}]})
     };
-    let items = json!({"metadata": {}, "items": [
+    let items = json!({"kind": "PodList", "metadata": {}, "items": [
         pod("a", "rs1", true),
         broken("b", "rs1", crash()),
         // Another workload's, and one that is only not ready yet.

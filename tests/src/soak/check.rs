@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use rebalancer_core::Snapshot;
-use rebalancer_core::decision::Decision;
+use rebalancer_core::decision::{Decision, HoldReason};
 use rebalancer_core::execution::{
     ExecutionOutcome, ExecutionReport, PodOutcome, StopCause, StopReason,
 };
@@ -43,6 +43,7 @@ pub(crate) fn check(scenario: &Scenario, story: &Story) -> Result<(), Broken> {
             .filter(|traced| traced.run == number)
             .collect();
         timely(scenario, run, &requests)?;
+        not_frozen(scenario, run, &requests)?;
         asked_for_once(&requests)?;
         looked_before(scenario, &story.requests, &trace)?;
         if scenario.abilities.lease {
@@ -149,6 +150,37 @@ fn timely(
         )),
         None => Ok(()),
     }
+}
+
+/// Nothing is evicted when the operator wants nothing to be, and only then is that the reason.
+fn not_frozen(
+    scenario: &Scenario,
+    run: &RunStory,
+    requests: &[&EvictionRequest],
+) -> Result<(), Broken> {
+    for request in requests {
+        let window = scenario.frozen(request.begun);
+        keep(
+            window.is_none(),
+            "nothing is evicted in a freeze window",
+            || format!("{window:?}: {request:?}"),
+        )?;
+    }
+    let end = run.end.as_ref().map(|end| &end.report);
+    let execution = end.and_then(WorkloadReport::execution);
+    let stopped = execution.and_then(|execution| execution.stopped);
+    let held = match end {
+        Some(WorkloadReport::Decided(decided)) => decided.decision.hold_reason(),
+        Some(WorkloadReport::Failed(_)) | None => None,
+    };
+    let mut minutes =
+        (run.began.as_secs() / 60..=run.ended.as_secs() / 60).map(|m| Duration::from_secs(60 * m));
+    keep(
+        (stopped != Some(StopReason::Frozen) && held != Some(HoldReason::Frozen))
+            || minutes.any(|minute| scenario.frozen(minute).is_some()),
+        "a freeze window that is reported was there",
+        || format!("from {:?} to {:?}: {stopped:?}", run.began, run.ended),
+    )
 }
 
 /// A pod is asked for again only after an answer that leaves no doubt that nothing happened, and
@@ -330,9 +362,6 @@ fn told(
             || format!("{}: {requests:?}", decided.decision.message),
         );
     };
-    keep(scenario.frozen.is_none(), "a frozen run holds", || {
-        decided.decision.message.clone()
-    })?;
     within_plan(scenario, plan, execution, requests)?;
     victims(run, end, execution, requests)?;
     if let Some(snapshot) = &end.snapshot {

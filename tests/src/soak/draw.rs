@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use rebalancer_cli::driver::Order;
+use rebalancer_cli::freeze::Freeze;
 use rebalancer_core::execution::StopCause;
 use rebalancer_core::model::{
     Cores, MaxUnavailable, MinimumPods, Percent, Seconds, Tolerance, TopK,
@@ -22,7 +23,7 @@ pub(crate) struct Scenario {
     pub(crate) config: SimConfig,
     pub(crate) settings: AssembleSettings,
     pub(crate) autoscalers_from_metrics: bool,
-    pub(crate) frozen: Option<String>,
+    pub(crate) freeze: Freeze,
     pub(crate) policy: Policy,
     pub(crate) execution: ExecutionPolicy,
     pub(crate) runs: Vec<RunPlan>,
@@ -53,10 +54,15 @@ impl Scenario {
         Order {
             assemble: &self.settings,
             autoscalers_from_metrics: self.autoscalers_from_metrics,
-            frozen: self.frozen.clone(),
+            freeze: &self.freeze,
             policy: &self.policy,
             execution: Some(self.execution),
         }
+    }
+
+    /// The freeze window at an instant, which is a length of time since the world was handed over.
+    pub(crate) fn frozen(&self, at: Duration) -> Option<&str> {
+        self.freeze.at(self.config.start.saturating_add(at).ok()?)
     }
 
     /// No plan has more victims.
@@ -125,12 +131,31 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
         abilities,
         settings,
         autoscalers_from_metrics: draw.percent(15),
-        frozen: (abilities.freeze && draw.percent(3)).then(|| "Mon-Fri 09:00-17:00".into()),
         policy,
         execution,
         runs: runs(&mut draw, abilities),
+        freeze: if abilities.freeze {
+            freeze(&mut draw)
+        } else {
+            Freeze::default()
+        },
         config,
     }
+}
+
+/// Windows in the hour in which the world begins: some that are there from the first, others that
+/// come, and go again.
+fn freeze(draw: &mut Draw) -> Freeze {
+    let window = match draw.below(100) {
+        0..3 => "* * * * * UTC".to_owned(),
+        3..20 => {
+            let from = draw.pick([1, 1, 1, 2, 3, 5]);
+            format!("{from}-{} 0 1 1 * UTC", from + draw.below(10))
+        }
+        _ => return Freeze::default(),
+    };
+    // A world in which it is missing would be found by the tally.
+    window.parse().unwrap_or_default()
 }
 
 fn config(draw: &mut Draw) -> SimConfig {

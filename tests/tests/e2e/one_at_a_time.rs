@@ -81,3 +81,16 @@ async fn of_two_runs_at_once_one_acts() -> Result<()> {
     assert_eq!(gone.count(), VICTIMS.len());
     Ok(())
 }
+
+/// It would stay for ever.
+#[tokio::test]
+async fn a_workload_that_does_not_exist_leaves_no_lease() -> Result<()> {
+    let world = World::start().await?;
+    let run = world.rebalancer_for("consumre").ends_with(1).await?;
+    let error = run.error();
+    run.assert_says(&error, &["there is no Deployment \"consumre\""]);
+    assert!(!error.contains("ONE_AT_A_TIME"), "{error}");
+    let leases = world.api::<Lease>().list(&Default::default()).await;
+    assert_eq!(leases.unwrap().items, []);
+    Ok(())
+}

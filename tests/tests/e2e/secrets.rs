@@ -1,5 +1,7 @@
 //! Secrets reach the server they are for, and no log and no report.
 
+mod marked;
+
 use ::harness::{FaultServer, Result};
 use rstest::rstest;
 

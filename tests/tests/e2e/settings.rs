@@ -130,7 +130,10 @@ async fn every_bad_setting_is_one_line_that_names_it(#[case] layer: Layer) -> Re
         let (program, name) = match layer {
             Layer::Environment => (program.env(env, text), setting.env.to_owned()),
             Layer::Flag => {
-                let flag = format!("--{}", setting.flag());
+                let Some(flag) = setting.flag() else {
+                    continue;
+                };
+                let flag = format!("--{flag}");
                 (program.arg(format!("{flag}={text}")), flag)
             }
             Layer::File => {

@@ -327,22 +327,24 @@ async fn looking_after_a_lost_answer() -> Result<()> {
 /// run when the calls before it have met the fault once.
 type Look = [(&'static str, usize); 3];
 
+/// The Deployment is looked at twice before: for the first lease of a workload, and when observing.
+///
 /// When the first eviction is to come back later, when a wave is out, and when all are: a look that
 /// fails is taken again. The one at the Deployment, then the one at its ReplicaSets,
 /// then the one at its pods.
 #[rstest]
 #[case::after_a_pause("after a pause", "all", [
-    ("get deployments", 2),
+    ("get deployments", 3),
     ("list replicasets", 2),
     ("list pods", 3),
 ])]
 #[case::between_waves("between waves", "1", [
-    ("get deployments", 2),
+    ("get deployments", 3),
     ("list replicasets", 2),
     ("list pods", 3),
 ])]
 #[case::after_the_last("after the last wave", "all", [
-    ("get deployments", 2),
+    ("get deployments", 3),
     ("list replicasets", 2),
     ("list pods", 4),
 ])]
@@ -414,7 +416,7 @@ async fn replacements_that_cannot_be_seen() -> Result<()> {
     let consumer = &workloads["consumer"];
     let before = consumer.pods().await?;
     let proxy = FaultProxy::kubernetes(&world).await?;
-    proxy.fault("get deployments", Turn::From(2), Kind::Broken.fault());
+    proxy.fault("get deployments", Turn::From(3), Kind::Broken.fault());
     let program = program(&world, consumer, &proxy).env("READY_TIMEOUT", "5s");
     let run = Outcome(program.run().await?);
     assert_in_time(&run);
