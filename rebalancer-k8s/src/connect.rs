@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::HeaderValue;
 use jiff::Timestamp;
 use kube::Config;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
@@ -12,6 +13,9 @@ use crate::api::auth_detail;
 use crate::clock::ServerClock;
 use crate::error::K8sError;
 use crate::secrets::Secrets;
+
+/// The name and version under which audit logs and the API server's metrics know our calls.
+const USER_AGENT: &str = concat!("rebalancer/", env!("CARGO_PKG_VERSION"));
 
 /// Where the API server is, and how long it may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,6 +182,8 @@ fn connect_to(mut config: Config, request_timeout: Duration) -> Result<Connectio
     // kube would send 429, 503 and 504 again by itself: a budget's 429 must reach us, and nothing
     // may be sent again that could evict twice.
     config.default_retry = false;
+    let name = HeaderValue::from_static(USER_AGENT);
+    config.headers.push((http::header::USER_AGENT, name));
     let server = address(&config.cluster_url);
     let renewable = come_from_files(&config.auth_info).then(|| config.clone());
     let secrets = Secrets::default();
@@ -314,16 +320,29 @@ mod tests {
     use http::Request;
     use rstest::rstest;
 
+    /// What came with a request.
+    #[derive(Debug, PartialEq)]
+    struct Asked {
+        token: String,
+        user_agent: String,
+    }
+
+    /// The tokens of all requests, in their order.
+    fn tokens(answers: std::thread::JoinHandle<Vec<Asked>>) -> Vec<String> {
+        let asked = answers.join().unwrap();
+        asked.into_iter().map(|asked| asked.token).collect()
+    }
+
     /// A server that takes one token only; it answers as many requests as are expected, and tells
-    /// which tokens came.
+    /// what came with them.
     fn server(
         good: &'static str,
         requests: usize,
-    ) -> (Config, std::thread::JoinHandle<Vec<String>>) {
+    ) -> (Config, std::thread::JoinHandle<Vec<Asked>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let answers = std::thread::spawn(move || {
-            let mut tokens = Vec::new();
+            let mut all = Vec::new();
             for _ in 0..requests {
                 let (mut stream, _) = listener.accept().unwrap();
                 let head: Vec<String> = BufReader::new(&stream)
@@ -331,10 +350,11 @@ mod tests {
                     .map(Result::unwrap)
                     .take_while(|line| !line.is_empty())
                     .collect();
-                let token = head
-                    .iter()
-                    .find_map(|line| line.strip_prefix("authorization: Bearer "))
-                    .unwrap_or_default();
+                let header = |start: &str| {
+                    let value = head.iter().find_map(|line| line.strip_prefix(start));
+                    value.unwrap_or_default().to_owned()
+                };
+                let token = header("authorization: Bearer ");
                 let status = if token == good {
                     "200 OK"
                 } else {
@@ -345,9 +365,12 @@ mod tests {
                     "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 14\r\n\r\n{{\"kind\":\"Pod\"}}"
                 )
                 .unwrap();
-                tokens.push(token.to_owned());
+                all.push(Asked {
+                    token,
+                    user_agent: header("user-agent: "),
+                });
             }
-            tokens
+            all
         });
         // kube sets up TLS even where the address needs none.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -385,7 +408,7 @@ mod tests {
             }
         }
         // From then on it is the new one at once.
-        assert_eq!(answers.join().unwrap(), ["old", "new", "new"]);
+        assert_eq!(tokens(answers), ["old", "new", "new"]);
         std::fs::remove_file(path).unwrap();
     }
 
@@ -397,7 +420,7 @@ mod tests {
         let attempt = Attempt::on("get", "", "pods", "a", "b");
         let error = api(config).get_bytes(&attempt, "/pod").await.unwrap_err();
         assert!(matches!(error, K8sError::Unauthorized { .. }), "{error}");
-        assert_eq!(answers.join().unwrap(), ["bad", "bad"]);
+        assert_eq!(tokens(answers), ["bad", "bad"]);
         std::fs::remove_file(path).unwrap();
     }
 
@@ -408,7 +431,27 @@ mod tests {
         let attempt = Attempt::on("get", "", "pods", "a", "b");
         let error = api(config).get_bytes(&attempt, "/pod").await.unwrap_err();
         assert!(matches!(error, K8sError::Unauthorized { .. }), "{error}");
-        assert_eq!(answers.join().unwrap(), ["bad"]);
+        assert_eq!(tokens(answers), ["bad"]);
+    }
+
+    /// So that an audit log tells our calls from those of others.
+    #[tokio::test]
+    async fn every_request_names_the_program() {
+        let (mut config, answers) = server("new", 3);
+        let path = token_file("named", "old");
+        config.auth_info.token_file = Some(path.display().to_string());
+        let api = api(config);
+        std::fs::write(&path, "new").unwrap();
+        let attempt = Attempt::on("get", "", "pods", "a", "b");
+        // The second client, with the token read again, does as the first one.
+        for _ in 0..2 {
+            let _: serde_json::Value = api.get(&attempt, "/pod", None).await.unwrap();
+        }
+        let name = concat!("rebalancer/", env!("CARGO_PKG_VERSION"));
+        for asked in answers.join().unwrap() {
+            assert_eq!(asked.user_agent, name);
+        }
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

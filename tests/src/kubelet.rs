@@ -1,5 +1,7 @@
 //! Scheduler and kubelet of the imagined node.
 
+mod status;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -10,10 +12,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, pin_mut};
-use k8s_openapi::{
-    api::core::v1::{Node, Pod},
-    jiff,
-};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, WatchEvent, WatchParams},
@@ -21,7 +20,8 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
-use crate::{Error, Result, annotation, meters::Meters};
+use crate::{Error, Result, Trouble, annotation, meters::Meters};
+use status::Health;
 
 /// The name of the one node.
 const NODE: &str = "harness";
@@ -47,6 +47,8 @@ pub(crate) struct Kubelet {
     pods: Arc<Mutex<HashMap<String, bool>>>,
     /// Namespaces in which no further pod becomes ready.
     held: watch::Sender<HashSet<String>>,
+    /// By namespace, what befalls its new pods.
+    troubles: Arc<Mutex<HashMap<String, Trouble>>>,
     addresses: Arc<AtomicU32>,
     failures: Arc<Mutex<Vec<String>>>,
 }
@@ -66,6 +68,7 @@ impl Kubelet {
             requests: Arc::new(Semaphore::new(CONCURRENCY)),
             pods: Arc::default(),
             held: watch::Sender::default(),
+            troubles: Arc::default(),
             addresses: Arc::default(),
             failures: Arc::default(),
         };
@@ -82,6 +85,24 @@ impl Kubelet {
                 held.remove(namespace);
             }
         });
+    }
+
+    /// What befalls pods of a namespace that are yet to come.
+    pub(crate) fn trouble(&self, namespace: &str, trouble: Option<Trouble>) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            Some(trouble) => troubles.insert(namespace.to_owned(), trouble),
+            None => troubles.remove(namespace),
+        };
+    }
+
+    /// What befalls a new pod, by its annotation or for its namespace.
+    fn trouble_of(&self, pod: &Pod) -> Option<Trouble> {
+        if let Some(reason) = pod.annotations().get(annotation::TROUBLE) {
+            return Trouble::of_reason(reason);
+        }
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.get(&pod.namespace()?).copied()
     }
 
     /// What went wrong so far, to be shown when a wait for pods ends in vain.
@@ -179,6 +200,18 @@ impl Kubelet {
         }
         let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
         let api = Api::<Pod>::namespaced(self.client.clone(), &namespace);
+        let set_status = async |status: Value| {
+            let patch = Patch::Merge(json!({"status": status}));
+            let params = PatchParams::default();
+            self.request("set the status of", &name, || {
+                api.patch_status(&name, &params, &patch)
+            })
+            .await
+        };
+        let trouble = self.trouble_of(pod);
+        if trouble == Some(Trouble::Unschedulable) {
+            return set_status(status::unschedulable(pod)).await;
+        }
         if pod
             .spec
             .as_ref()
@@ -197,23 +230,19 @@ impl Kubelet {
             })
             .await?;
         }
-        self.meters.start(pod, NODE, !flag(annotation::UNMEASURED));
 
         let address = self.address();
-        let started = now();
-        let set_status = async |ready: bool| {
-            let patch = Patch::Merge(json!({"status": status(pod, &address, &started, ready)}));
-            let params = PatchParams::default();
-            self.request("set the status of", &name, || {
-                api.patch_status(&name, &params, &patch)
-            })
-            .await
-        };
+        let started = status::now();
+        let is = |health: Health| status::bound(pod, &address, &started, health);
+        if let Some(trouble) = trouble {
+            return set_status(is(Health::Troubled(trouble))).await;
+        }
+        self.meters.start(pod, NODE, !flag(annotation::UNMEASURED));
         let delay = seconds(pod, annotation::READY_AFTER).unwrap_or_default();
         let never = flag(annotation::NEVER_READY);
         let is_held = || self.held.borrow().contains(&namespace);
         if never || !delay.is_zero() || is_held() {
-            set_status(false).await?;
+            set_status(is(Health::Starting)).await?;
         }
         if never {
             return Ok(());
@@ -225,7 +254,7 @@ impl Kubelet {
             .subscribe()
             .wait_for(|held| !held.contains(&namespace))
             .await;
-        set_status(true).await
+        set_status(is(Health::Ready)).await
     }
 
     /// Ends a pod whose deletion was asked for.
@@ -287,56 +316,11 @@ impl Kubelet {
     }
 }
 
-/// The whole status of a running pod.
-fn status(pod: &Pod, address: &str, started: &str, ready: bool) -> Value {
-    let now = now();
-    let condition = |kind: &str, holds: bool, since: &str| {
-        json!({
-            "type": kind,
-            "status": if holds { "True" } else { "False" },
-            "lastTransitionTime": since,
-        })
-    };
-    let containers = pod
-        .spec
-        .as_ref()
-        .map(|spec| spec.containers.as_slice())
-        .unwrap_or_default();
-    let containers: Vec<Value> = containers
-        .iter()
-        .map(|container| {
-            json!({
-                "name": container.name,
-                "image": container.image,
-                "imageID": "",
-                "ready": ready,
-                "started": true,
-                "restartCount": 0,
-                "state": {"running": {"startedAt": started}},
-            })
-        })
-        .collect();
-    json!({
-        "phase": "Running",
-        "hostIP": "10.0.0.10",
-        "podIP": address,
-        "podIPs": [{"ip": address}],
-        "startTime": started,
-        "conditions": [
-            condition("PodScheduled", true, started),
-            condition("Initialized", true, started),
-            condition("ContainersReady", ready, &now),
-            condition("Ready", ready, &now),
-        ],
-        "containerStatuses": containers,
-    })
-}
-
-/// The time as the API writes it.
-fn now() -> String {
-    jiff::Timestamp::now()
-        .strftime("%Y-%m-%dT%H:%M:%SZ")
-        .to_string()
+/// What the kubelet writes once the measured container of a running pod was killed for its memory
+/// and started again; `None` where the pod does not run.
+pub(crate) fn restarted(pod: &Pod) -> Option<Value> {
+    let status = status::restarted(pod)?;
+    Some(json!({"status": status}))
 }
 
 fn seconds(pod: &Pod, key: &str) -> Option<Duration> {

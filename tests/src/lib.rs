@@ -48,6 +48,7 @@ pub mod proxy;
 pub mod quantity;
 pub mod rebalancer;
 pub mod soak;
+mod trouble;
 mod wait;
 pub mod workload;
 pub mod world;
@@ -60,6 +61,7 @@ pub use fault::FaultServer;
 pub use metrics::MetricsServer;
 pub use proxy::FaultProxy;
 pub use rebalancer::{Rebalancer, Run};
+pub use trouble::Trouble;
 pub use workload::{PodView, Workload, WorkloadSpec};
 pub use world::{Limit, Target, World};
 
@@ -67,7 +69,9 @@ pub use world::{Limit, Target, World};
 pub mod annotation {
     /// `"true"`: the pod runs but never becomes ready.
     pub const NEVER_READY: &str = "harness.rebalancer.io/never-ready";
-    /// `"true"`: the pod is never bound to a node and stays Pending.
+    /// The reason of a [`Trouble`](crate::Trouble): the pod is in it from its start.
+    pub const TROUBLE: &str = "harness.rebalancer.io/trouble";
+    /// `"true"`: no scheduler looks at the pod, which stays Pending without a word why.
     pub const UNSCHEDULED: &str = "harness.rebalancer.io/unscheduled";
     /// `"true"`: the pod runs but cadvisor does not know it, so it has no load.
     pub const UNMEASURED: &str = "harness.rebalancer.io/unmeasured";

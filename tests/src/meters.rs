@@ -42,6 +42,10 @@ struct PodMeter {
     pause: Counter,
     /// The series of the pod's own cgroup, up to its value.
     cgroup_series: String,
+    /// CPU seconds of the first container before it was started again.
+    spent_before: f64,
+    /// How often the first container was started again.
+    restarts: usize,
     /// The lines of kube-state-metrics.
     state_lines: String,
     measured: bool,
@@ -147,6 +151,27 @@ impl Meters {
         })
     }
 
+    /// Starts the first container of a pod again, at the same load: a runtime gives it a new
+    /// cgroup, whose counter begins at zero. Whether there is such a pod.
+    pub(crate) fn restart(&self, uid: &str) -> bool {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let Some(pod) = state.pods.get_mut(uid) else {
+            return false;
+        };
+        let Some(counter) = pod.containers.first_mut() else {
+            return false;
+        };
+        let old = runtime_name(uid, 1, pod.restarts);
+        pod.restarts += 1;
+        let new = runtime_name(uid, 1, pod.restarts);
+        counter.series = counter.series.replace(&old, &new);
+        pod.spent_before += counter.value(now);
+        counter.base = 0.0;
+        counter.since = now;
+        true
+    }
+
     /// The load of a container of a running pod, of the first one without a name,
     /// in cores, and for how long it has had it.
     pub(crate) fn load(&self, uid: &str, container: Option<&str>) -> Option<(f64, Duration)> {
@@ -178,7 +203,7 @@ impl Meters {
             let _ = writeln!(out, "{series} {value} {time}");
         };
         for pod in state.pods.values().filter(|pod| pod.measured) {
-            let mut sum = 0.0;
+            let mut sum = pod.spent_before;
             for counter in pod.containers.iter().chain([&pod.pause]) {
                 let value = counter.value(now);
                 sum += value;
@@ -244,7 +269,7 @@ impl PodMeter {
             .map(|spec| spec.containers.as_slice())
             .unwrap_or_default();
         let counter = |container: &str, image: &str, cores: f64, index: usize| {
-            let runtime_name = format!("{}{index:04x}", uid.replace('-', ""));
+            let runtime_name = runtime_name(uid, index, 0);
             let id = format!("{slice}/cri-containerd-{runtime_name}.scope");
             Counter {
                 name: container.to_owned(),
@@ -285,9 +310,16 @@ impl PodMeter {
             state_lines,
             measured,
             doubled: false,
+            spent_before: 0.0,
+            restarts: 0,
             namespace,
         }
     }
+}
+
+/// What a container runtime calls a container; one that is started again has another name.
+fn runtime_name(uid: &str, index: usize, restarts: usize) -> String {
+    format!("{}{restarts:02x}{index:02x}", uid.replace('-', ""))
 }
 
 /// The workload behind a pod: its owner, or the Deployment behind a ReplicaSet.

@@ -16,7 +16,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    Error, Result, World, manifest,
+    Error, Result, World, kubelet, manifest,
     meters::workload_of,
     metrics::WINDOW,
     wait::{Look, until},
@@ -441,6 +441,26 @@ impl<'world> Workload<'world> {
     /// If the pod is not running.
     pub fn double(&self, pod: &PodView) -> Result<()> {
         self.metered(pod, self.world.cluster.meters.double(&pod.uid))
+    }
+
+    /// The measured container of a running pod is killed for its memory and started again: its
+    /// status says so, and it is in the metrics as a new cgroup that has spent nothing yet.
+    ///
+    /// # Errors
+    /// If the pod is not running, or the API refuses it.
+    pub async fn restart(&self, pod: &PodView) -> Result<()> {
+        let api = self.world.api::<Pod>();
+        let found = api
+            .get(&pod.name)
+            .await
+            .map_err(Error::kube(format!("read pod {}", pod.name)))?;
+        let status = kubelet::restarted(&found);
+        let known = self.world.cluster.meters.restart(&pod.uid);
+        self.metered(pod, known && status.is_some())?;
+        api.patch_status(&pod.name, &PatchParams::default(), &Patch::Merge(status))
+            .await
+            .map(drop)
+            .map_err(Error::kube(format!("set the status of pod {}", pod.name)))
     }
 
     fn metered(&self, pod: &PodView, found: bool) -> Result<()> {

@@ -17,8 +17,8 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    Account, AuditEntry, ControlPlane, Error, MetricsServer, PodView, Rebalancer, Result, Workload,
-    WorkloadSpec, audit,
+    Account, AuditEntry, ControlPlane, Error, MetricsServer, PodView, Rebalancer, Result, Trouble,
+    Workload, WorkloadSpec, audit,
     cluster::{self, Cluster},
     controlplane, manifest,
     wait::{Look, until},
@@ -364,6 +364,11 @@ impl World {
     /// While held, no further pod of the namespace becomes ready; it runs and waits.
     pub fn hold_new_pods(&self, hold: bool) {
         self.cluster.kubelet.hold(&self.namespace, hold);
+    }
+
+    /// What befalls the pods of the namespace that are yet to come; `None` lets them be healthy.
+    pub fn trouble_new_pods(&self, trouble: Option<Trouble>) {
+        self.cluster.kubelet.trouble(&self.namespace, trouble);
     }
 
     /// Applies every document of a YAML text to this namespace, whatever namespace

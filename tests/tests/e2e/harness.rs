@@ -7,9 +7,11 @@ use std::{
 };
 
 use ::harness::{
-    Error, FaultServer, Limit, Result, Target, WorkloadSpec, World, annotation, http,
+    Error, FaultServer, Limit, Result, Target, Trouble, WorkloadSpec, World, annotation, http,
     process::Server,
 };
+use k8s_openapi::api::core::v1::Pod;
+use rstest::rstest;
 
 /// Set for the copy of this test program that is killed in
 /// `servers_do_not_outlive_a_killed_process`.
@@ -152,9 +154,68 @@ async fn annotations_and_holds_keep_pods_from_becoming_ready() -> Result<()> {
     Ok(())
 }
 
+#[rstest]
+#[case(Trouble::CrashLoopBackOff, "Running", 2)]
+#[case(Trouble::ErrImagePull, "Pending", 0)]
+#[case(Trouble::ImagePullBackOff, "Pending", 0)]
+#[case(Trouble::Unschedulable, "Pending", 0)]
+#[tokio::test]
+async fn a_pod_in_trouble_says_so(
+    #[case] trouble: Trouble,
+    #[case] phase: &str,
+    #[case] restarts: i32,
+) -> Result<()> {
+    let world = World::start().await?;
+    let spec = WorkloadSpec::deployment("annotated").sidecar("proxy", None);
+    let spec = spec.annotation(annotation::TROUBLE, trouble.reason());
+    world.create(spec.without_waiting()).await?;
+    world.trouble_new_pods(Some(trouble));
+    let spec = WorkloadSpec::deployment("by-the-namespace").sidecar("proxy", None);
+    world.create(spec.without_waiting()).await?;
+
+    let started = Instant::now();
+    let pods = loop {
+        let pods = world.api::<Pod>().list(&Default::default()).await.unwrap();
+        let told: Vec<_> = pods.iter().filter_map(reason).collect();
+        if told == [trouble.reason(); 2] {
+            break pods;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "{told:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    for pod in pods {
+        let status = pod.status.unwrap();
+        assert_eq!(status.phase.as_deref(), Some(phase), "{status:?}");
+        let bound = pod.spec.unwrap().node_name.is_some();
+        assert_eq!(bound, trouble != Trouble::Unschedulable, "{status:?}");
+        let Some(containers) = status.container_statuses else {
+            assert!(!bound, "a node knows the containers");
+            continue;
+        };
+        let (container, sidecar) = (&containers[0], &containers[1]);
+        assert!(!container.ready && sidecar.ready, "{containers:?}");
+        assert_eq!(container.restart_count, restarts);
+        let last = container.last_state.clone().unwrap_or_default();
+        let code = last.terminated.map(|ended| ended.exit_code);
+        assert_eq!(code, (restarts > 0).then_some(1), "{containers:?}");
+    }
+    Ok(())
+}
+
+/// Why the first container of a pod waits, or the pod for a node.
+fn reason(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    if let Some(container) = status.container_statuses.iter().flatten().next() {
+        return container.state.as_ref()?.waiting.as_ref()?.reason.clone();
+    }
+    let mut conditions = status.conditions.iter().flatten();
+    let scheduled = conditions.find(|condition| condition.type_ == "PodScheduled")?;
+    (scheduled.status == "False").then(|| scheduled.reason.clone())?
+}
+
 #[tokio::test]
 async fn rights_are_enforced_and_calls_are_recorded() -> Result<()> {
-    use k8s_openapi::api::core::v1::{Pod, Secret};
+    use k8s_openapi::api::core::v1::Secret;
 
     let world = World::start().await?;
     let applied = world

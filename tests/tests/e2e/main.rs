@@ -29,6 +29,7 @@ mod output;
 mod permissions;
 mod prometheus_faults;
 mod redirects;
+mod replacements;
 mod rotate;
 mod secrets;
 mod settings;

@@ -7,7 +7,7 @@ use ::harness::{
     annotation,
 };
 
-use crate::support::{Outcome, RunExt as _, assert_untouched, skewed};
+use crate::support::{Outcome, RunExt as _, VICTIMS, assert_untouched, skewed};
 
 /// Both kinds of metrics server.
 fn servers(world: &World) -> [&MetricsServer; 2] {
@@ -80,16 +80,16 @@ async fn series_that_ended_within_the_window() -> Result<()> {
     .await
 }
 
-/// Waits until both servers know the second series; VictoriaMetrics needs some seconds to find new
-/// ones by labels that it was asked for before.
-async fn wait_doubled(world: &World, pod: &str) -> Result<()> {
+/// Waits until both servers have two series of the pod's container within a minute; VictoriaMetrics
+/// needs some seconds to find new ones by labels that it was asked for before.
+async fn wait_for_two_series(world: &World, pod: &str) -> Result<()> {
     let namespace = world.namespace();
     let series = format!(
         "container_cpu_usage_seconds_total{{namespace=\"{namespace}\",container=\"consumer\"}}"
     );
     let started = Instant::now();
     for server in servers(world) {
-        let query = format!("count by (pod) ({series})");
+        let query = format!("count by (pod) (last_over_time({series}[1m]))");
         while server.by_pod(&query).await?.get(pod) != Some(&2.0) {
             assert!(
                 started.elapsed() < Duration::from_secs(60),
@@ -112,7 +112,7 @@ async fn a_pod_that_two_scrape_jobs_see() -> Result<()> {
     consumer.wait_measured().await?;
     let pods = consumer.pods().await?;
     consumer.double(&pods[0])?;
-    wait_doubled(&world, &pods[0].name).await?;
+    wait_for_two_series(&world, &pods[0].name).await?;
     with_both(
         &world,
         &consumer,
@@ -211,6 +211,62 @@ async fn a_window_without_samples_but_for_its_end() -> Result<()> {
     with_both(&world, &consumer, 0, young, |run| {
         let message = run.held("no_eligible_pods");
         run.assert_says(&message, &["0 of 4 pods are eligible: 4 too_young"]);
+    })
+    .await
+}
+
+/// The hottest pod restarts: its rate is of two cgroups, of which each has a part of the window.
+#[tokio::test]
+async fn a_container_that_restarted_within_the_window() -> Result<()> {
+    let world = World::start().await?;
+    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let ready = Instant::now();
+    let before = consumer.pods().await?;
+    let hot = &before[VICTIMS[0]];
+    seconds(20).await;
+    consumer.restart(hot).await?;
+    // Every pod is older than that, and the restart is not.
+    let age = ready.elapsed();
+    wait_for_two_series(&world, &hot.name).await?;
+    // The API's times are in whole seconds.
+    seconds(2).await;
+    // As after any restart, the pod became ready a moment ago.
+    let program = |program: Rebalancer| program.env("COOLDOWN", "0s");
+
+    // Its load alone would make it a victim.
+    let lenient = |run: Rebalancer| program(run).arg("plan").env("MINIMUM_POD_AGE", "0s");
+    with_both(&world, &consumer, 0, lenient, |run| {
+        assert!(run.victims().contains(&hot.uid), "{}", run.0);
+    })
+    .await?;
+
+    let strict = |run: Rebalancer| {
+        let run = run.env("MINIMUM_POD_AGE", format!("{}ms", age.as_millis()));
+        program(run).arg("plan")
+    };
+    with_both(&world, &consumer, 0, strict, |run| {
+        let expected: Vec<_> = VICTIMS[1..]
+            .iter()
+            .map(|place| &before[*place].uid)
+            .collect();
+        let victims = run.victims();
+        assert!(!victims.contains(&hot.uid), "{}", run.0);
+        assert!(
+            expected.iter().any(|uid| victims.contains(uid)),
+            "{}",
+            run.0
+        );
+        let pods = run.workload();
+        for pod in pods["pods"].as_array().unwrap() {
+            let restarted = pod["uid"] == hot.uid.as_str();
+            assert_eq!(pod["eligible"], !restarted, "{}", run.0);
+            if restarted {
+                assert_eq!(pod["reasons"].as_array().unwrap().len(), 1, "{}", run.0);
+                assert_eq!(pod["reasons"][0]["reason"], "restarted", "{}", run.0);
+                let since = pod["reasons"][0]["restarted_seconds"].as_f64().unwrap();
+                assert!(since >= 1.0 && since < age.as_secs_f64(), "{}", run.0);
+            }
+        }
     })
     .await
 }

@@ -1,0 +1,157 @@
+//! The statuses of pods, as scheduler and kubelet write them.
+
+use k8s_openapi::{
+    api::core::v1::{
+        Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, Pod, PodStatus,
+    },
+    apimachinery::pkg::apis::meta::v1::Time,
+    jiff::Timestamp,
+};
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+
+use crate::Trouble;
+
+/// How a pod is that has a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Health {
+    Starting,
+    Ready,
+    Troubled(Trouble),
+}
+
+/// The whole status of a pod that has a node, with its address and the time of its start.
+pub(super) fn bound(pod: &Pod, address: &str, started: &str, health: Health) -> Value {
+    let now = now();
+    let ready = health == Health::Ready;
+    let phase = match health {
+        Health::Starting | Health::Ready => "Running",
+        Health::Troubled(trouble) => trouble.phase(),
+    };
+    let specs = pod.spec.as_ref().map(|spec| spec.containers.as_slice());
+    let containers: Vec<Value> = specs
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+        .map(|(index, container)| match health {
+            Health::Starting => running(container, started, false),
+            // The first container is the measured one; the others have no trouble.
+            Health::Troubled(trouble) if index == 0 => waiting(pod, container, trouble),
+            Health::Ready | Health::Troubled(_) => running(container, started, true),
+        })
+        .collect();
+    json!({
+        "phase": phase,
+        "hostIP": "10.0.0.10",
+        "podIP": address,
+        "podIPs": [{"ip": address}],
+        "startTime": started,
+        "conditions": [
+            condition("PodScheduled", true, started),
+            condition("Initialized", true, started),
+            condition("ContainersReady", ready, &now),
+            condition("Ready", ready, &now),
+        ],
+        "containerStatuses": containers,
+    })
+}
+
+/// The status of a pod that no node has room for.
+pub(super) fn unschedulable(pod: &Pod) -> Value {
+    let trouble = Trouble::Unschedulable;
+    let mut condition = condition("PodScheduled", false, &now());
+    condition["reason"] = trouble.reason().into();
+    condition["message"] = trouble.message(&full_name(pod), "", "").into();
+    json!({"phase": trouble.phase(), "conditions": [condition]})
+}
+
+/// The status of a running pod after its measured container was killed for its memory and started
+/// again; `None` where it does not run.
+pub(super) fn restarted(pod: &Pod) -> Option<PodStatus> {
+    let now = Time(Timestamp::now());
+    let mut status = pod.status.clone()?;
+    let container = status.container_statuses.as_mut()?.first_mut()?;
+    let before = container.state.take()?.running?;
+    container.restart_count += 1;
+    container.last_state = Some(ContainerState {
+        terminated: Some(ContainerStateTerminated {
+            exit_code: 137,
+            reason: Some("OOMKilled".to_owned()),
+            started_at: before.started_at,
+            finished_at: Some(now.clone()),
+            ..ContainerStateTerminated::default()
+        }),
+        ..ContainerState::default()
+    });
+    container.state = Some(ContainerState {
+        running: Some(ContainerStateRunning {
+            started_at: Some(now.clone()),
+        }),
+        ..ContainerState::default()
+    });
+    // It was not ready for a moment.
+    for condition in status.conditions.iter_mut().flatten() {
+        if ["ContainersReady", "Ready"].contains(&condition.type_.as_str()) {
+            condition.last_transition_time = Some(now.clone());
+        }
+    }
+    Some(status)
+}
+
+/// The time as the API writes it.
+pub(super) fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn running(container: &Container, started: &str, ready: bool) -> Value {
+    json!({
+        "name": container.name,
+        "image": container.image,
+        "imageID": "",
+        "ready": ready,
+        "started": true,
+        "restartCount": 0,
+        "state": {"running": {"startedAt": started}},
+    })
+}
+
+/// A container that does not run.
+fn waiting(pod: &Pod, container: &Container, trouble: Trouble) -> Value {
+    let image = container.image.as_deref().unwrap_or_default();
+    let message = trouble.message(&full_name(pod), &container.name, image);
+    let mut status = json!({
+        "name": container.name,
+        "image": image,
+        "imageID": "",
+        "ready": false,
+        "started": false,
+        "restartCount": 0,
+        "state": {"waiting": {"reason": trouble.reason(), "message": message}},
+    });
+    if trouble == Trouble::CrashLoopBackOff {
+        let now = now();
+        status["restartCount"] = 2.into();
+        status["lastState"] = json!({"terminated": {
+            "exitCode": 1, "reason": "Error", "startedAt": now, "finishedAt": now,
+        }});
+    }
+    status
+}
+
+/// As the kubelet tells pods apart in its messages.
+fn full_name(pod: &Pod) -> String {
+    format!(
+        "{}_{}({})",
+        pod.name_any(),
+        pod.namespace().unwrap_or_default(),
+        pod.uid().unwrap_or_default()
+    )
+}
+
+fn condition(kind: &str, holds: bool, since: &str) -> Value {
+    json!({
+        "type": kind,
+        "status": if holds { "True" } else { "False" },
+        "lastTransitionTime": since,
+    })
+}

@@ -1,0 +1,67 @@
+//! What keeps a pod from coming up.
+
+/// What keeps a pod from coming up. It stays so until the pod is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The measured container ends with exit code 1 soon after each start.
+    CrashLoopBackOff,
+    /// The image of the measured container was looked for and not found.
+    ErrImagePull,
+    /// So it was, and the kubelet lets some time pass before it looks again.
+    ImagePullBackOff,
+    /// No node has room, so that the pod is not bound to any.
+    Unschedulable,
+}
+
+impl Trouble {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::CrashLoopBackOff,
+        Self::ErrImagePull,
+        Self::ImagePullBackOff,
+        Self::Unschedulable,
+    ];
+
+    /// The API's word for it.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::CrashLoopBackOff => "CrashLoopBackOff",
+            Self::ErrImagePull => "ErrImagePull",
+            Self::ImagePullBackOff => "ImagePullBackOff",
+            Self::Unschedulable => "Unschedulable",
+        }
+    }
+
+    /// The phase of a pod that is in it.
+    #[must_use]
+    pub fn phase(self) -> &'static str {
+        match self {
+            Self::CrashLoopBackOff => "Running",
+            Self::ErrImagePull | Self::ImagePullBackOff | Self::Unschedulable => "Pending",
+        }
+    }
+
+    pub(crate) fn of_reason(reason: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|trouble| trouble.reason() == reason)
+    }
+
+    /// What scheduler or kubelet say about it; `pod` is `NAME_NAMESPACE(UID)`.
+    pub(crate) fn message(self, pod: &str, container: &str, image: &str) -> String {
+        match self {
+            Self::CrashLoopBackOff => {
+                format!("back-off 20s restarting failed container={container} pod={pod}")
+            }
+            Self::ErrImagePull => format!(
+                "rpc error: code = NotFound desc = failed to pull and unpack image \
+                 \"docker.io/library/{image}\": not found"
+            ),
+            Self::ImagePullBackOff => format!("Back-off pulling image \"{image}\""),
+            Self::Unschedulable => "0/3 nodes are available: 3 Insufficient cpu. preemption: 0/3 \
+                 nodes are available: 3 No preemption victims found for incoming pod."
+                .to_owned(),
+        }
+    }
+}
