@@ -66,6 +66,10 @@ impl Cluster {
             MetricsServer::prometheus(exporter.address()),
             MetricsServer::victoria_metrics(exporter.address()),
         )?;
+        kubelet
+            .containers()
+            .surround(control_plane.address(), victoria_metrics.address())
+            .await?;
         Ok(Self {
             control_plane,
             prometheus,

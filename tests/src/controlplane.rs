@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     Error, Result,
     assets::ControlPlanePrograms,
+    audit,
     http::get,
     process::{Server, free_port, server_dir, with_ports},
 };
@@ -25,15 +27,20 @@ const START_DEADLINE: Duration = Duration::from_secs(120);
 /// loopback and hold nothing, so that it need not be secret.
 pub(crate) const ADMIN_TOKEN: &str = "harness-admin";
 
+/// The token of the program under test where a case gives it no account of its own. It is good for
+/// everything as well, but its calls are in the audit log.
+const PROGRAM_TOKEN: &str = "harness-program";
+
 /// The controllers that make objects act. Without the one of the autoscaler, since
 /// the number of pods is a test's own decision, as is the autoscaler's status.
 const CONTROLLERS: &str = "deployment-controller,replicaset-controller,statefulset-controller,\
     disruption-controller,garbage-collector-controller,serviceaccount-controller,\
-    namespace-controller,cronjob-controller,job-controller";
+    namespace-controller,cronjob-controller,job-controller,root-ca-certificate-publisher-controller";
 
-/// Leaves out the calls of the harness and of the control plane itself. `Request`
-/// keeps the bodies that were sent, such as the preconditions of an eviction.
+/// Leaves out the calls of the harness and of the control plane itself; the first rule that
+/// matches decides. `Request` keeps the bodies that were sent, such as the preconditions of an eviction.
 const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n\
+    - level: Request\n  users: [program]\n\
     - level: None\n  userGroups: ['system:masters']\n\
     - level: None\n  users: ['system:apiserver']\n\
     - level: Request\n";
@@ -56,6 +63,7 @@ struct Addresses {
     etcd: String,
     port: u16,
     url: String,
+    audit_log: PathBuf,
 }
 
 impl ControlPlane {
@@ -72,12 +80,14 @@ impl ControlPlane {
         let (etcd, etcd_url) = with_ports(async || start_etcd(&programs.etcd).await).await?;
         let files = files(&etcd);
         let program = programs.kube_apiserver;
+        let audit_log = audit::new_log()?;
         let (api_server, addresses) = with_ports(async || {
             let port = free_port()?;
             let addresses = Addresses {
                 etcd: etcd_url.clone(),
                 port,
                 url: format!("https://127.0.0.1:{port}"),
+                audit_log: audit_log.clone(),
             };
             write_files(&files, &addresses.url)?;
             let server = start_api_server(&program, &files, &addresses).await?;
@@ -126,6 +136,11 @@ impl ControlPlane {
         &self.addresses.url
     }
 
+    /// Where the API server listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.addresses.port))
+    }
+
     /// The folder of the files about the cluster, gone with the process.
     pub(crate) fn dir(&self) -> PathBuf {
         files(&self.etcd)
@@ -143,6 +158,13 @@ impl ControlPlane {
         admin_kubeconfig(&self.dir())
     }
 
+    /// A kubeconfig that may do everything, for the program under test: its calls are in the audit
+    /// log.
+    #[must_use]
+    pub fn program_kubeconfig(&self) -> PathBuf {
+        program_kubeconfig(&self.dir())
+    }
+
     /// A client that may do everything, for use on the current runtime.
     ///
     /// # Errors
@@ -154,7 +176,7 @@ impl ControlPlane {
     /// The audit log: every call of anyone but the harness and the control plane.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {
-        self.dir().join("audit.log")
+        self.addresses.audit_log.clone()
     }
 
     /// Writes a kubeconfig for a token.
@@ -227,12 +249,20 @@ fn write_files(files: &Path, url: &str) -> Result<()> {
     write_service_account_keys(files)?;
     write(
         &files.join("tokens.csv"),
-        &format!("{ADMIN_TOKEN},harness,harness,system:masters\n"),
+        &format!(
+            "{ADMIN_TOKEN},harness,harness,system:masters\n\
+             {PROGRAM_TOKEN},program,program,system:masters\n"
+        ),
     )?;
     write(&files.join("audit-policy.yaml"), AUDIT_POLICY)?;
-    let user = json!({"token": ADMIN_TOKEN});
-    let kubeconfig = admin_kubeconfig(files);
-    write_kubeconfig(&kubeconfig, url, &certificate(files), user, "default")
+    for (token, kubeconfig) in [
+        (ADMIN_TOKEN, admin_kubeconfig(files)),
+        (PROGRAM_TOKEN, program_kubeconfig(files)),
+    ] {
+        let user = json!({"token": token});
+        write_kubeconfig(&kubeconfig, url, &certificate(files), user, "default")?;
+    }
+    Ok(())
 }
 
 async fn start_api_server(program: &Path, files: &Path, addresses: &Addresses) -> Result<Server> {
@@ -259,7 +289,7 @@ async fn start_api_server(program: &Path, files: &Path, addresses: &Addresses) -
         "--authorization-mode=RBAC".to_owned(),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
         format!("--audit-policy-file={}", file("audit-policy.yaml")),
-        format!("--audit-log-path={}", file("audit.log")),
+        format!("--audit-log-path={}", addresses.audit_log.display()),
         // An entry is in the file before the caller has its answer.
         "--audit-log-mode=blocking".to_owned(),
         "--audit-log-maxsize=10000".to_owned(),
@@ -298,6 +328,7 @@ async fn start_controller_manager(program: &Path, api_server: &Path) -> Result<S
             "--service-account-private-key-file={}",
             api_server.join(SERVICE_ACCOUNT_KEY).display()
         ),
+        format!("--root-ca-file={}", certificate(api_server).display()),
         format!("--controllers={CONTROLLERS}"),
         "--bind-address=127.0.0.1".to_owned(),
         format!("--secure-port={health_port}"),
@@ -326,6 +357,10 @@ async fn start_controller_manager(program: &Path, api_server: &Path) -> Result<S
 
 fn admin_kubeconfig(dir: &Path) -> PathBuf {
     dir.join("admin.kubeconfig")
+}
+
+fn program_kubeconfig(dir: &Path) -> PathBuf {
+    dir.join("program.kubeconfig")
 }
 
 /// Writes a kubeconfig for one server and one user.

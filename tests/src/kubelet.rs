@@ -20,7 +20,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
-use crate::{Error, Result, Trouble, annotation, meters::Meters};
+use crate::{Error, Result, Trouble, annotation, container::Containers, meters::Meters};
 use status::Health;
 
 /// The name of the one node.
@@ -49,6 +49,7 @@ pub(crate) struct Kubelet {
     held: watch::Sender<HashSet<String>>,
     /// By namespace, what befalls its new pods.
     troubles: Arc<Mutex<HashMap<String, Trouble>>>,
+    containers: Containers,
     addresses: Arc<AtomicU32>,
     failures: Arc<Mutex<Vec<String>>>,
 }
@@ -69,6 +70,7 @@ impl Kubelet {
             pods: Arc::default(),
             held: watch::Sender::default(),
             troubles: Arc::default(),
+            containers: Containers::default(),
             addresses: Arc::default(),
             failures: Arc::default(),
         };
@@ -103,6 +105,11 @@ impl Kubelet {
         }
         let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         troubles.get(&pod.namespace()?).copied()
+    }
+
+    /// The containers that are really run.
+    pub(crate) fn containers(&self) -> &Containers {
+        &self.containers
     }
 
     /// What went wrong so far, to be shown when a wait for pods ends in vain.
@@ -237,6 +244,11 @@ impl Kubelet {
         if let Some(trouble) = trouble {
             return set_status(is(Health::Troubled(trouble))).await;
         }
+        if Containers::runs(pod) {
+            set_status(is(Health::Ready)).await?;
+            let ended = self.containers.run(&self.client, pod).await?;
+            return set_status(status::ended(pod, &started, ended.code)).await;
+        }
         self.meters.start(pod, NODE, !flag(annotation::UNMEASURED));
         let delay = seconds(pod, annotation::READY_AFTER).unwrap_or_default();
         let never = flag(annotation::NEVER_READY);
@@ -263,7 +275,9 @@ impl Kubelet {
         let api = Api::<Pod>::namespaced(self.client.clone(), &namespace);
         tokio::time::sleep(seconds(pod, annotation::TERMINATE_AFTER).unwrap_or(TERMINATE_AFTER))
             .await;
-        self.meters.stop(&pod.uid().unwrap_or_default());
+        let uid = pod.uid().unwrap_or_default();
+        self.meters.stop(&uid);
+        self.containers.terminate(&uid);
         // A successor may have the name by now.
         let params = DeleteParams {
             grace_period_seconds: Some(0),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::{batch::v1::CronJob, core::v1::PodSpec};
 use kube::{
     Api, ResourceExt as _,
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
@@ -113,16 +113,26 @@ pub(crate) fn pod_environment(
         message,
     };
     let spec = spec.ok_or_else(|| wrong("it has no pod".to_owned()))?;
-    let container = spec
-        .containers
-        .first()
-        .ok_or_else(|| wrong("it has no container".to_owned()))?;
+    let environment = container_environment(spec, namespace).map_err(wrong)?;
+    let account = spec
+        .service_account_name
+        .clone()
+        .unwrap_or_else(|| "default".to_owned());
+    Ok((account, environment))
+}
+
+/// The environment of a pod's first container, or what the harness cannot read of it.
+pub(crate) fn container_environment(
+    spec: &PodSpec,
+    namespace: &str,
+) -> std::result::Result<Vec<(String, String)>, String> {
+    let container = spec.containers.first().ok_or("it has no container")?;
     if container
         .env_from
         .as_ref()
         .is_some_and(|sources| !sources.is_empty())
     {
-        return Err(wrong("envFrom is not supported by the harness".to_owned()));
+        return Err("envFrom is not supported by the harness".to_owned());
     }
     let mut environment = Vec::new();
     for variable in container.env.iter().flatten() {
@@ -136,17 +146,13 @@ pub(crate) fn pod_environment(
             None => variable.value.clone().unwrap_or_default(),
             Some(Some("metadata.namespace")) => namespace.to_owned(),
             Some(other) => {
-                return Err(wrong(format!(
+                return Err(format!(
                     "{} comes from {other:?}, unknown to the harness",
                     variable.name
-                )));
+                ));
             }
         };
         environment.push((variable.name.clone(), value));
     }
-    let account = spec
-        .service_account_name
-        .clone()
-        .unwrap_or_else(|| "default".to_owned());
-    Ok((account, environment))
+    Ok(environment)
 }

@@ -1,4 +1,4 @@
-//! Kubernetes quantities of CPU.
+//! Kubernetes quantities of CPU and memory.
 
 /// The cores that a quantity such as `500m` or `2` says, or `None` for nonsense.
 #[must_use]
@@ -10,9 +10,28 @@ pub fn cores(quantity: &str) -> Option<f64> {
     digits.parse::<f64>().ok().map(|value| value / scale)
 }
 
+/// The bytes that a quantity such as `64Mi` says; of nonsense none.
+#[must_use]
+pub fn bytes(quantity: &str) -> u64 {
+    let (digits, scale) = [("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30)]
+        .into_iter()
+        .find_map(|(suffix, scale)| quantity.strip_suffix(suffix).map(|digits| (digits, scale)))
+        .unwrap_or((quantity, 1));
+    digits
+        .parse::<u64>()
+        .map_or(0, |value| value.saturating_mul(scale))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::cores;
+    use super::{bytes, cores};
+
+    #[test]
+    fn quantities_are_bytes() {
+        assert_eq!(bytes("64Mi"), 64 << 20);
+        assert_eq!(bytes("1000"), 1000);
+        assert_eq!(bytes("much"), 0);
+    }
 
     #[test]
     fn quantities_are_cores() {

@@ -7,11 +7,13 @@ use std::{
 };
 
 use k8s_openapi::api::{
-    autoscaling::v2::HorizontalPodAutoscaler, batch::v1::CronJob, core::v1::Namespace,
-    core::v1::ServiceAccount, policy::v1::PodDisruptionBudget,
+    autoscaling::v2::HorizontalPodAutoscaler,
+    batch::v1::CronJob,
+    core::v1::{Namespace, Pod, ServiceAccount},
+    policy::v1::PodDisruptionBudget,
 };
 use kube::{
-    Api,
+    Api, ResourceExt as _,
     api::{EvictParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::json;
@@ -432,6 +434,50 @@ impl World {
         Ok((self.account(&account).await?, environment))
     }
 
+    /// Waits until a CronJob's next pod has ended; yields it and what its container wrote. A CronJob
+    /// of every minute takes up to one until it fires.
+    ///
+    /// # Errors
+    /// If none comes, or the API refuses to tell.
+    pub async fn fired(&self, cron_job: &str, known: &[String]) -> Result<(Pod, String)> {
+        let ours = |pod: &Pod| {
+            let owner = pod.labels().get("batch.kubernetes.io/job-name");
+            owner.is_some_and(|job| job.starts_with(cron_job))
+        };
+        until(
+            format!("the end of a pod of CronJob {cron_job}"),
+            Duration::from_secs(120),
+            PAUSE,
+            async || {
+                let pods = self
+                    .api::<Pod>()
+                    .list(&Default::default())
+                    .await
+                    .map_err(Error::kube("list pods"))?;
+                let new = pods
+                    .items
+                    .into_iter()
+                    .find(|pod| ours(pod) && pod.uid().is_some_and(|uid| !known.contains(&uid)));
+                let Some(pod) = new else {
+                    let failures = self.cluster.kubelet.failures();
+                    return Ok(Look::Not(format!("none; failures: {failures:?}")));
+                };
+                let uid = pod.uid().unwrap_or_default();
+                let status = pod.status.clone().unwrap_or_default();
+                let ended =
+                    ["Succeeded", "Failed"].contains(&status.phase.as_deref().unwrap_or(""));
+                Ok(match self.cluster.kubelet.containers().log(&uid) {
+                    Some(log) if ended => Look::Done((pod, log)),
+                    Some(_) | None => {
+                        let failures = self.cluster.kubelet.failures();
+                        Look::Not(format!("{:?}; failures: {failures:?}", status.phase))
+                    }
+                })
+            },
+        )
+        .await
+    }
+
     /// The calls of an account to the API so far, in their order.
     ///
     /// # Errors
@@ -468,7 +514,7 @@ impl World {
         };
         program
             .env("PROMETHEUS_ENDPOINT", self.prometheus().url())
-            .env("KUBECONFIG", self.control_plane().admin_kubeconfig())
+            .env("KUBECONFIG", self.control_plane().program_kubeconfig())
             .env("KUBE_NAMESPACE", &self.namespace)
             .env("DEPLOYMENT_NAME", workload)
             .env("METRICS_TIME_WINDOW", "10s")

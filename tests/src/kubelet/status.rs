@@ -56,6 +56,37 @@ pub(super) fn bound(pod: &Pod, address: &str, started: &str, health: Health) -> 
     })
 }
 
+/// What changes in the status of a pod whose only container has ended and is not started again.
+pub(super) fn ended(pod: &Pod, started: &str, code: i32) -> Value {
+    let now = now();
+    let container = pod.spec.as_ref().and_then(|spec| spec.containers.first());
+    let (phase, reason) = if code == 0 {
+        ("Succeeded", "Completed")
+    } else {
+        ("Failed", "Error")
+    };
+    json!({
+        "phase": phase,
+        "conditions": [
+            condition("PodScheduled", true, started),
+            condition("Initialized", true, started),
+            condition("ContainersReady", false, &now),
+            condition("Ready", false, &now),
+        ],
+        "containerStatuses": [{
+            "name": container.map(|container| &container.name),
+            "image": container.map(|container| &container.image),
+            "imageID": "",
+            "ready": false,
+            "started": false,
+            "restartCount": 0,
+            "state": {"terminated": {
+                "exitCode": code, "reason": reason, "startedAt": started, "finishedAt": now,
+            }},
+        }],
+    })
+}
+
 /// The status of a pod that no node has room for.
 pub(super) fn unschedulable(pod: &Pod) -> Value {
     let trouble = Trouble::Unschedulable;

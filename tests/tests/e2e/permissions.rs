@@ -1,59 +1,19 @@
 //! The rights: those of `deploy/` are enough, and each that is missing is named.
 
-use std::{collections::BTreeSet, fmt, path::PathBuf};
+use std::collections::BTreeSet;
 
-use ::harness::{Account, AuditEntry, Rebalancer, Result, Workload, WorkloadSpec, World};
-use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
+use ::harness::{
+    Account, AuditEntry, Rebalancer, Result, Right, Workload, WorkloadSpec, World,
+    rights::{self, manifest, with_optional},
+};
 use rebalancer_k8s::{Need, PERMISSIONS};
 use rstest::rstest;
 
 use crate::support::{RunExt as _, account, assert_untouched, shared::Shared, skewed};
 
-/// One verb on one resource.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Right {
-    verb: String,
-    group: String,
-    resource: String,
-}
-
-impl fmt::Display for Right {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.verb, self.resource)
-    }
-}
-
-fn manifest() -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/kubernetes.yaml");
-    std::fs::read_to_string(path).unwrap()
-}
-
 /// The rights of a manifest's Role.
 fn granted(manifest: &str) -> BTreeSet<Right> {
-    let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(manifest).unwrap();
-    let role = documents
-        .into_iter()
-        .find(|document| document["kind"] == "Role");
-    let role: Role = serde_json::from_value(role.unwrap()).unwrap();
-    role.rules.unwrap().iter().flat_map(rights).collect()
-}
-
-fn rights(rule: &PolicyRule) -> Vec<Right> {
-    let groups = rule.api_groups.as_deref().unwrap_or_default();
-    let resources = rule.resources.as_deref().unwrap_or_default();
-    let mut rights = Vec::new();
-    for (group, resource, verb) in groups.iter().flat_map(|group| {
-        let of_resource =
-            move |resource| rule.verbs.iter().map(move |verb| (group, resource, verb));
-        resources.iter().flat_map(of_resource)
-    }) {
-        rights.push(Right {
-            verb: verb.clone(),
-            group: group.clone(),
-            resource: resource.clone(),
-        });
-    }
-    rights
+    rights::granted(manifest).unwrap()
 }
 
 /// What the adapter says it needs for that.
@@ -116,26 +76,13 @@ fn program(world: &World, workload: &Workload<'_>, account: &Account) -> Rebalan
 fn the_role_grants_what_the_adapter_needs_and_no_more() {
     let mut needs = DEPLOYMENT.to_vec();
     needs.extend([Need::StatefulSet, Need::StatefulSetMemory]);
-    assert_eq!(granted(&manifest()), needed(&needs));
+    assert_eq!(granted(&manifest().unwrap()), needed(&needs));
 }
 
 /// The rules that stand in comments, for those who want more.
 #[test]
 fn the_role_shows_every_optional_right() {
-    let uncommented: String = manifest()
-        .lines()
-        .map(|line| {
-            let rule = ["  # - apiGroups", "  #   resources", "  #   verbs"];
-            let is_rule = rule.iter().any(|start| line.starts_with(start));
-            let line = if is_rule {
-                line.replacen("# ", "", 1)
-            } else {
-                line.to_owned()
-            };
-            line + "\n"
-        })
-        .collect();
-    let mut all = granted(&uncommented);
+    let mut all = granted(&with_optional(&manifest().unwrap()));
     all.retain(|right| right.group != "argoproj.io");
     let mut needs = DEPLOYMENT.to_vec();
     needs.extend([
@@ -151,7 +98,7 @@ fn the_role_shows_every_optional_right() {
 #[tokio::test]
 async fn the_rights_of_the_manifests_are_enough_and_all_used() -> Result<()> {
     let world = World::start().await?;
-    world.apply(&manifest()).await?;
+    world.apply(&manifest()?).await?;
     let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
     let (account, environment) = world.cron_job("pod-rebalancer").await?;
     let namespace = ("KUBE_NAMESPACE".to_owned(), world.namespace().to_owned());
@@ -187,7 +134,10 @@ async fn the_rights_of_the_manifests_are_enough_and_all_used() -> Result<()> {
     // A lease is looked for before it is first made.
     let refused = |call: &&AuditEntry| call.code >= 300 && call.action() != "get leases";
     assert_eq!(calls.iter().find(refused), None);
-    let mut all: BTreeSet<String> = granted(&manifest()).iter().map(Right::to_string).collect();
+    let mut all: BTreeSet<String> = granted(&manifest().unwrap())
+        .iter()
+        .map(Right::to_string)
+        .collect();
     // It held, so that there was nothing to write down.
     all.remove("patch statefulsets");
     assert_eq!(used(&calls), all);

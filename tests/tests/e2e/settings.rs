@@ -33,6 +33,7 @@ const BAD: &[(&str, &str)] = &[
     ("MAX_UNAVAILABLE", "150%"),
     ("METRICS_TIME_WINDOW", "0s"),
     ("METRICS_TIME_WINDOW", "5 minutes"),
+    ("MINIMUM_CONFIDENCE_PERCENT", "101"),
     ("MINIMUM_COVERAGE_PERCENT", "200"),
     ("MINIMUM_IMPROVEMENT_PERCENT", "-1"),
     ("MINIMUM_IMPROVEMENT_PERCENT", "10%"),

@@ -1,0 +1,324 @@
+//! A container that is really run: that of the program under test, in a pod that a CronJob made.
+//!
+//! It gets what a kubelet gives it: the environment of its pod, the files of its projected volume (a
+//! token bound to the pod, the cluster's certificate, the namespace), a file system that it cannot
+//! write to, its user without capabilities, and its memory limit (of what it allocates; a kubelet
+//! limits what it uses). Namespaces of the kernel make that possible, so that it takes a Linux where
+//! `unshare` may be called; where it may not, the case fails and says so.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::Stdio,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use k8s_openapi::api::{
+    authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
+    core::v1::{ConfigMap, Container, Pod, ServiceAccount, VolumeProjection},
+};
+use kube::{Api, ResourceExt as _, api::PostParams};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::{Error, Result, manifest, process::server_dir, quantity, rebalancer::binary};
+
+/// The image of the manifests.
+const IMAGE: &str = "pod-rebalancer:";
+
+/// Where the manifests look for the metrics.
+const METRICS_HOST: &str = "victoriametrics";
+const METRICS_PORT: u16 = 8428;
+
+/// Makes the mounts, then becomes the program. A pod's `/run` is its own, and so are its hosts; the
+/// service account is where every client library looks for it.
+const START: &str = r#"
+mount -t tmpfs tmpfs /run
+mkdir -p /run/secrets/kubernetes.io/serviceaccount
+mount --bind "$FILES/serviceaccount" /run/secrets/kubernetes.io/serviceaccount
+mount --bind "$FILES/hosts" /etc/hosts
+touch /run/rebalancer
+mount --bind "$BINARY" /run/rebalancer
+mount -o remount,bind,ro /
+cd /
+set -- prlimit --data="$MEMORY" \
+    setpriv --reuid "$RUN_AS" --regid "$RUN_AS" --clear-groups \
+    --no-new-privs --inh-caps=-all --bounding-set=-all \
+    env -i "$@" /run/rebalancer
+exec "$@"
+"#;
+
+/// Runs containers, and keeps what they wrote.
+#[derive(Clone, Default)]
+pub(crate) struct Containers {
+    surroundings: Arc<OnceLock<Surroundings>>,
+    running: Arc<Mutex<HashMap<String, u32>>>,
+    logs: Arc<Mutex<HashMap<String, String>>>,
+}
+
+/// What a container finds around it.
+struct Surroundings {
+    api_server: SocketAddr,
+    /// The address that [`METRICS_HOST`] stands for.
+    metrics: SocketAddr,
+}
+
+/// How a container ended.
+pub(crate) struct Ended {
+    /// Its exit code, or 128 and the number of the signal that ended it.
+    pub(crate) code: i32,
+}
+
+impl Containers {
+    /// Whether the pod's container is the program under test.
+    pub(crate) fn runs(pod: &Pod) -> bool {
+        let image = container(pod).and_then(|container| container.image.as_deref());
+        image.is_some_and(|image| image.starts_with(IMAGE))
+    }
+
+    /// Lets containers find the API server, and a metrics server under the name that the manifests
+    /// have for it.
+    pub(crate) async fn surround(&self, api_server: SocketAddr, metrics: SocketAddr) -> Result<()> {
+        let metrics = forward(metrics).await?;
+        let surroundings = Surroundings {
+            api_server,
+            metrics,
+        };
+        let _ = self.surroundings.set(surroundings);
+        Ok(())
+    }
+
+    /// What the container of a pod wrote, once it has ended.
+    pub(crate) fn log(&self, uid: &str) -> Option<String> {
+        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.get(uid).cloned()
+    }
+
+    /// Runs the pod's container until it ends.
+    pub(crate) async fn run(&self, client: &kube::Client, pod: &Pod) -> Result<Ended> {
+        let name = pod.name_any();
+        let wrong = |message: &str| Error::Document {
+            what: format!("pod {name}"),
+            message: message.to_owned(),
+        };
+        let surroundings = self
+            .surroundings
+            .get()
+            .ok_or_else(|| wrong("its cluster is not up yet"))?;
+        let spec = pod.spec.as_ref().ok_or_else(|| wrong("it has no spec"))?;
+        let container = container(pod).ok_or_else(|| wrong("it has no container"))?;
+        let user = spec
+            .security_context
+            .as_ref()
+            .and_then(|context| context.run_as_user)
+            .ok_or_else(|| wrong("it does not say which user it runs as"))?;
+        let limits = container
+            .resources
+            .as_ref()
+            .and_then(|all| all.limits.as_ref());
+        let memory = limits
+            .and_then(|limits| limits.get("memory"))
+            .ok_or_else(|| wrong("its container has no memory limit"))?;
+
+        let dir = server_dir("container")?;
+        let account = dir.join("serviceaccount");
+        std::fs::create_dir(&account).map_err(Error::io("make the files of a container"))?;
+        project(client, pod, &account, user).await?;
+        let metrics = surroundings.metrics.ip();
+        write(
+            &dir.join("hosts"),
+            &format!("127.0.0.1 localhost\n{metrics} {METRICS_HOST}\n"),
+        )?;
+        let mut environment =
+            manifest::container_environment(spec, &pod.namespace().unwrap_or_default())
+                .map_err(|message| wrong(&message))?;
+        let address = surroundings.api_server;
+        environment.push((
+            "KUBERNETES_SERVICE_HOST".to_owned(),
+            address.ip().to_string(),
+        ));
+        environment.push((
+            "KUBERNETES_SERVICE_PORT".to_owned(),
+            address.port().to_string(),
+        ));
+        environment.push(("HOSTNAME".to_owned(), name.clone()));
+
+        let log = dir.join("log");
+        let file = std::fs::File::create(&log).map_err(Error::io("make a container's log"))?;
+        let also = file
+            .try_clone()
+            .map_err(Error::io("make a container's log"))?;
+        let mut command = tokio::process::Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-euc", START, "sh"])
+            .args(
+                environment
+                    .iter()
+                    .map(|(key, value)| format!("{key}={value}")),
+            )
+            .env("FILES", &dir)
+            .env("BINARY", binary()?)
+            .env("RUN_AS", user.to_string())
+            .env("MEMORY", quantity::bytes(&memory.0).to_string())
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(also)
+            .kill_on_drop(true);
+        let mut child = command.spawn().map_err(Error::io("run unshare"))?;
+        let uid = pod.uid().unwrap_or_default();
+        if let Some(process) = child.id() {
+            self.lock_running().insert(uid.clone(), process);
+        }
+        let status = child
+            .wait()
+            .await
+            .map_err(Error::io("wait for a container"))?;
+        self.lock_running().remove(&uid);
+        let text = std::fs::read_to_string(&log).map_err(Error::io("read a container's log"))?;
+        self.logs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(uid, text);
+        std::fs::remove_dir_all(&dir).map_err(Error::io("remove the files of a container"))?;
+        use std::os::unix::process::ExitStatusExt as _;
+        let signalled = || status.signal().map_or(1, |signal| 128 + signal);
+        Ok(Ended {
+            code: status.code().unwrap_or_else(signalled),
+        })
+    }
+
+    /// Asks the pod's container to end, as a deletion does.
+    pub(crate) fn terminate(&self, uid: &str) {
+        if let Some(process) = self.lock_running().get(uid)
+            && let Ok(process) = i32::try_from(*process)
+        {
+            // It may have ended in this moment.
+            let _ = kill(Pid::from_raw(process), Signal::SIGTERM);
+        }
+    }
+
+    fn lock_running(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn container(pod: &Pod) -> Option<&Container> {
+    pod.spec.as_ref()?.containers.first()
+}
+
+/// Writes the files of the projected volume that the API server put into the pod for its service
+/// account, and gives them to the pod's user.
+async fn project(client: &kube::Client, pod: &Pod, dir: &Path, user: i64) -> Result<()> {
+    let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+    let wrong = |message: String| Error::Document {
+        what: format!("pod {name}"),
+        message,
+    };
+    let spec = pod.spec.clone().unwrap_or_default();
+    let volumes = spec.volumes.unwrap_or_default();
+    let sources: Vec<VolumeProjection> = volumes
+        .into_iter()
+        .filter_map(|volume| volume.projected?.sources)
+        .flatten()
+        .collect();
+    if sources.is_empty() {
+        return Err(wrong("it has no projected volume".to_owned()));
+    }
+    let owner = u32::try_from(user).unwrap_or(0);
+    for source in sources {
+        if let Some(projection) = source.service_account_token {
+            let account = spec.service_account_name.clone().unwrap_or_default();
+            let request = TokenRequest {
+                spec: Some(TokenRequestSpec {
+                    audiences: Some(projection.audience.into_iter().collect()),
+                    expiration_seconds: projection.expiration_seconds,
+                    bound_object_ref: Some(BoundObjectReference {
+                        api_version: Some("v1".to_owned()),
+                        kind: Some("Pod".to_owned()),
+                        name: Some(name.clone()),
+                        uid: pod.uid(),
+                    }),
+                    ..TokenRequestSpec::default()
+                }),
+                ..TokenRequest::default()
+            };
+            let answer = Api::<ServiceAccount>::namespaced(client.clone(), &namespace)
+                .create_token_request(&account, &PostParams::default(), &request)
+                .await
+                .map_err(Error::kube(format!("request a token for {account}")))?;
+            let token = answer.status.and_then(|status| status.token);
+            own(
+                &dir.join(projection.path),
+                &token.unwrap_or_default(),
+                owner,
+            )?;
+        } else if let Some(projection) = source.config_map {
+            let map = projection.name.as_str();
+            let found = Api::<ConfigMap>::namespaced(client.clone(), &namespace)
+                .get(map)
+                .await
+                .map_err(Error::kube(format!("read ConfigMap {map}")))?;
+            let data = found.data.unwrap_or_default();
+            for item in projection.items.unwrap_or_default() {
+                let text = data.get(&item.key).map_or("", String::as_str);
+                own(&dir.join(item.path), text, owner)?;
+            }
+        } else if let Some(projection) = source.downward_api {
+            for item in projection.items.unwrap_or_default() {
+                own(&dir.join(item.path), &namespace, owner)?;
+            }
+        } else {
+            return Err(wrong(format!(
+                "its volume has {source:?}, unknown to the harness"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Writes a file that only the user may read.
+fn own(path: &Path, text: &str, user: u32) -> Result<()> {
+    write(path, text)?;
+    let failed = || format!("give {} to user {user}", path.display());
+    let mode = std::fs::Permissions::from_mode(0o400);
+    std::fs::set_permissions(path, mode).map_err(Error::io(failed()))?;
+    std::os::unix::fs::chown(path, Some(user), Some(user)).map_err(Error::io(failed()))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).map_err(Error::io(format!("write {}", path.display())))
+}
+
+/// An address of this machine that leads to `to`, with the port of the manifests. The port may be
+/// taken at the usual address, so that it is another one.
+async fn forward(to: SocketAddr) -> Result<SocketAddr> {
+    let mut last = None;
+    for place in 1..=250 {
+        let address = SocketAddr::from(([127, 84, 28, place], METRICS_PORT));
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                tokio::spawn(relay(listener, to));
+                return Ok(address);
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    let error = last.unwrap_or_else(|| std::io::Error::other("no address was tried"));
+    Err(Error::io(format!("listen on port {METRICS_PORT}"))(error))
+}
+
+async fn relay(listener: TcpListener, to: SocketAddr) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            if let Ok(mut server) = TcpStream::connect(to).await {
+                // Whoever went away first ends both.
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            }
+        });
+    }
+}

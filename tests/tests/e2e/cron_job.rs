@@ -1,0 +1,109 @@
+//! The manifests of `deploy/`, as they are: the CronJob controller fires, and its pod is run.
+
+use ::harness::{Result, WorkloadSpec, World, rights::manifest};
+use k8s_openapi::api::{batch::v1::CronJob, core::v1::Pod};
+use kube::{
+    ResourceExt as _,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+use crate::support::{assert_untouched, skewed};
+
+/// The report, which follows the log.
+fn report(log: &str) -> Value {
+    let line = log.lines().find(|line| line.starts_with("{\"schema\""));
+    serde_json::from_str(line.unwrap_or_else(|| panic!("no report in {log}"))).unwrap()
+}
+
+fn exit_code(pod: &Pod) -> i32 {
+    let statuses = pod
+        .status
+        .as_ref()
+        .unwrap()
+        .container_statuses
+        .as_ref()
+        .unwrap();
+    let state = statuses[0].state.as_ref().unwrap();
+    state.terminated.as_ref().unwrap().exit_code
+}
+
+/// Changes the CronJob, as `kubectl edit` does.
+async fn edit(world: &World, spec: Value) -> Result<()> {
+    let patch = Patch::Strategic(json!({"spec": spec}));
+    let api = world.api::<CronJob>();
+    api.patch("pod-rebalancer", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    Ok(())
+}
+
+/// Variables of its container; those that are there already are replaced.
+fn with_environment(variables: &[(&str, &str)]) -> Value {
+    let variables: Vec<Value> = variables
+        .iter()
+        .map(|(name, value)| json!({"name": name, "value": value}))
+        .collect();
+    let container = json!({"name": "rebalancer", "env": variables});
+    json!({"jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}}})
+}
+
+/// Of the manifests nothing is changed but the schedule, since a test does not wait ten minutes. The
+/// workload has the name that they have for it, and so has the metrics server.
+#[tokio::test]
+async fn the_cron_job_of_the_manifests_fires_and_its_pod_runs() -> Result<()> {
+    let world = World::start().await?;
+    let consumer = skewed(&world, WorkloadSpec::deployment("ingestion-consumer")).await?;
+    let before = consumer.pods().await?;
+    world.apply(&manifest()?).await?;
+    let applied = world.api::<CronJob>().get("pod-rebalancer").await.unwrap();
+    assert_eq!(applied.spec.schedule, "*/10 * * * *");
+    assert_eq!(applied.spec.concurrency_policy.as_deref(), Some("Forbid"));
+    edit(&world, json!({"schedule": "* * * * *"})).await?;
+
+    let (first, log) = world.fired("pod-rebalancer", &[]).await?;
+    assert_eq!(exit_code(&first), 0, "{log}");
+    assert!(
+        log.contains("\"msg\":\"configuration loaded\",\"workloads\":1,\"dry_run\":true"),
+        "{log}"
+    );
+    // The window is five minutes, and the group is younger.
+    assert!(log.contains("\nHOLD (group_not_settled): "), "{log}");
+    assert_untouched(&consumer, &before).await?;
+
+    // What the comments of the manifests say is to be set, once the log is what one wants.
+    let settings = [
+        ("DRY_RUN", "false"),
+        ("METRICS_TIME_WINDOW", "10s"),
+        ("OUTPUT", "json"),
+    ];
+    edit(&world, with_environment(&settings)).await?;
+    let (second, log) = world
+        .fired("pod-rebalancer", &[first.uid().unwrap()])
+        .await?;
+    assert_eq!(exit_code(&second), 0, "{log}");
+    let said = report(&log);
+    assert_eq!(said["dry_run"], false);
+    let execution = &said["workloads"][0]["execution"];
+    assert_eq!(execution["message"], "4 of 4 pods evicted", "{log}");
+    edit(&world, json!({"suspend": true})).await?;
+    consumer.wait_ready().await?;
+
+    // Its calls were made with the rights of its account, and with a token of its pod.
+    let (account, _) = world.cron_job("pod-rebalancer").await?;
+    let calls = world.audit(&account)?;
+    let evictions = calls
+        .iter()
+        .filter(|call| call.action() == "create pods/eviction");
+    assert_eq!(
+        evictions.filter(|call| call.code == 201).count(),
+        4,
+        "{calls:?}"
+    );
+    let pods = [first.name_any(), second.name_any()];
+    for call in &calls {
+        let pod = call.pod.as_ref();
+        assert!(pod.is_some_and(|pod| pods.contains(pod)), "{call:?}");
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What the program asked the API for in the whole end-to-end suite, against what `deploy/` grants.
+//! Cargo runs the tests of a package by the alphabet, so that this one comes after the suite.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use harness::{Right, audit, rights};
+
+/// What a case asks for that no manifest grants, and why.
+const BEYOND: [(&str, &str); 5] = [
+    ("get replicasets", "a WORKLOAD_KIND of another group"),
+    ("get replicasets/scale", "a WORKLOAD_KIND of another group"),
+    (
+        "get replicationcontrollers",
+        "a WORKLOAD_KIND of another group",
+    ),
+    (
+        "get replicationcontrollers/scale",
+        "a WORKLOAD_KIND of another group",
+    ),
+    (
+        "patch replicasets",
+        "a WORKLOAD_KIND of another group: its annotation",
+    ),
+];
+
+#[test]
+fn the_suite_used_every_right_that_is_granted_and_no_other() {
+    let calls = audit::of_the_last_suite().unwrap();
+    // Discovery has no object, and any account may do it.
+    let about_objects = calls.iter().filter(|call| !call.resource.is_empty());
+    let mut used: BTreeMap<Right, usize> = BTreeMap::new();
+    for call in about_objects {
+        *used.entry(Right::from(call)).or_default() += 1;
+    }
+    let manifest = rights::manifest().unwrap();
+    let granted = rights::granted(&manifest).unwrap();
+    let unused: Vec<&Right> = granted
+        .iter()
+        .filter(|right| !used.contains_key(right))
+        .collect();
+    assert!(
+        unused.is_empty(),
+        "granted, and never used in the suite (was all of it run? cargo xtask test does): {unused:#?}"
+    );
+
+    let optional = rights::granted(&rights::with_optional(&manifest)).unwrap();
+    let beyond: BTreeSet<&str> = BEYOND.into_iter().map(|(right, _)| right).collect();
+    let not_granted: Vec<(&Right, &usize)> = used
+        .iter()
+        .filter(|(right, _)| !optional.contains(right))
+        .filter(|(right, _)| !beyond.contains(right.to_string().as_str()))
+        .collect();
+    assert!(
+        not_granted.is_empty(),
+        "used, and granted by nothing in deploy/: {not_granted:#?}"
+    );
+    println!("{} calls: {used:#?}", calls.len());
+}
