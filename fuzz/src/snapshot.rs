@@ -47,7 +47,7 @@ pub fn check(data: &[u8]) -> bool {
         );
     }
     // Names are shown as they are: whatever is in them, showing them must not fail.
-    let shown = table::decision(&decision, &Palette::plain());
+    let shown = table::decision(&decision, table::Detail::Group, &Palette::plain());
     assert!(!shown.is_empty());
     assert!(document::yaml(&decision).is_ok(), "no YAML of a decision");
     true

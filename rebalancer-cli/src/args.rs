@@ -27,6 +27,7 @@ pub(crate) struct Invocation {
 pub(crate) enum Task {
     Run,
     Plan { save: Option<PathBuf> },
+    Forecast { snapshot: Option<PathBuf> },
     Decide { snapshot: PathBuf },
     Demo(DemoOptions),
 }
@@ -109,6 +110,17 @@ pub(crate) fn command() -> Command {
                         .value_name("FILE")
                         .value_parser(value_parser!(PathBuf))
                         .help("Write the snapshot to FILE, for `decide`"),
+                ),
+        )
+        .subcommand(
+            Command::new("forecast")
+                .about("Show the consumer group, why pods are hot, and what evictions would do")
+                .arg(
+                    Arg::new("snapshot")
+                        .long("snapshot")
+                        .value_name("FILE")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("Of a snapshot in JSON, or of several, instead; needs no network"),
                 ),
         )
         .subcommand(
@@ -216,6 +228,9 @@ pub(crate) fn invocation(matches: &ArgMatches) -> Invocation {
     let path = |id: &str| sub.get_one::<PathBuf>(id).cloned();
     let command = match name {
         "plan" => Task::Plan { save: path("save") },
+        "forecast" => Task::Forecast {
+            snapshot: path("snapshot"),
+        },
         "decide" => Task::Decide {
             snapshot: path("snapshot").unwrap_or_else(|| PathBuf::from("-")),
         },

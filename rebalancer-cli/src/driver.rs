@@ -12,8 +12,8 @@ use rebalancer_core::lease::{self, LeaseHolder};
 use rebalancer_core::plan::Victim;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{
-    Clock, EvictionAnswer, Journal, LeaseState, MetricsSource, PodActuator, PortError,
-    PortErrorKind, RunLease,
+    Clock, EvictionAnswer, GroupObservation, Journal, LeaseState, MetricsSource, PodActuator,
+    PortError, PortErrorKind, RunLease,
 };
 use rebalancer_core::report::{Failed, WorkloadReport};
 use rebalancer_core::snapshot::{AssembleSettings, assemble};
@@ -233,6 +233,19 @@ pub async fn observe(
             autoscalers => autoscalers,
         }
     };
+    let group = async {
+        if settings.group.is_none() {
+            return Ok(None);
+        }
+        let group = ports.metrics.group().await;
+        if let Ok(Some(group)) = &group {
+            info!(
+                owned_partitions = group.owners.len(),
+                "the consumer group was read"
+            );
+        }
+        group
+    };
     let observations = async {
         tokio::join!(
             async {
@@ -249,10 +262,11 @@ pub async fn observe(
                     info!(pods = workload.pods.len(), "Kubernetes answered");
                 }
                 workload
-            }
+            },
+            group
         )
     };
-    let (loads, autoscalers, workload) = tokio::select! {
+    let (loads, autoscalers, workload, group) = tokio::select! {
         observations = observations => observations,
         cause = stopped(stop) => return Err(ObserveError::Stopped(cause)),
     };
@@ -262,7 +276,15 @@ pub async fn observe(
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error.into()),
         (Err(metrics), Err(workload)) => return Err(ObserveError::Both { metrics, workload }),
     };
-    let snapshot = assemble(settings, loads, workload, autoscalers)?;
+    // Not known is not the end: the strategy says what follows.
+    let group = group.unwrap_or_else(|error| {
+        warn!("the consumer group is not known: {error}");
+        Some(GroupObservation {
+            partial: Some(error.to_string()),
+            ..GroupObservation::default()
+        })
+    });
+    let snapshot = assemble(settings, loads, workload, autoscalers, group)?;
     let frozen = order.freeze.at(ports.clock.now()).map(str::to_owned);
     Ok(snapshot.in_circumstances(other_run, frozen))
 }

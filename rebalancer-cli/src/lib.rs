@@ -27,6 +27,8 @@ use args::{Invocation, Task};
 use commands::run::Mode;
 use error::CliError;
 use exit::Exit;
+use rebalancer_core::policy::{Policy, Strategy};
+use render::table::Detail;
 use settings::{Interface, LogLevel, Settings, Sources};
 
 /// The whole program: reads the arguments and the environment, and says how it went.
@@ -96,7 +98,9 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
     let level = match invocation.command {
         Task::Run => LogLevel::Info,
         // Whoever asks by hand reads the result; what led to it is a flag away.
-        Task::Plan { .. } | Task::Decide { .. } | Task::Demo(_) => LogLevel::Warn,
+        Task::Plan { .. } | Task::Forecast { .. } | Task::Decide { .. } | Task::Demo(_) => {
+            LogLevel::Warn
+        }
     };
     let config = invocation.config.clone().or_else(|| {
         let path = environment.get(CONFIG)?;
@@ -115,9 +119,28 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             };
             cluster(&sources.settings()?, mode, interface?, exit_code)
         }
+        Task::Forecast { snapshot: None } => {
+            let mut settings = sources.settings()?;
+            for workload in &mut settings.workloads {
+                workload.policy.strategy = Strategy::Forecast;
+            }
+            cluster(&settings, Mode::Forecast, interface?, exit_code)
+        }
+        Task::Forecast {
+            snapshot: Some(snapshot),
+        } => {
+            let (policy, target) = sources.policy()?;
+            let policy = Policy {
+                strategy: Strategy::Forecast,
+                ..policy
+            };
+            let output = interface?.output;
+            commands::decide::run(snapshot, &policy, target, output, Detail::Group, exit_code)
+        }
         Task::Decide { snapshot } => {
             let (policy, target) = sources.policy()?;
-            commands::decide::run(snapshot, &policy, target, interface?.output, exit_code)
+            let output = interface?.output;
+            commands::decide::run(snapshot, &policy, target, output, Detail::Pods, exit_code)
         }
         Task::Demo(options) => {
             let ((policy, _), output) = (sources.policy()?, interface?.output);

@@ -111,6 +111,8 @@ struct PodStatus<'a> {
     reason: Cow<'a, str>,
     #[serde(borrow, default)]
     message: Cow<'a, str>,
+    #[serde(borrow, default, rename = "podIP")]
+    pod_ip: Cow<'a, str>,
     #[serde(borrow)]
     conditions: Option<Vec<Condition<'a>>>,
     #[serde(borrow)]
@@ -479,7 +481,7 @@ impl<'s> Reduction<'s> {
         self.measurable.push(measurable);
         self.pods.push(Pod {
             uid: PodUid(lean.metadata.uid.clone().into_owned()),
-            ip: None,
+            ip: Some(lean.status.pod_ip.clone().into_owned()).filter(|ip| !ip.is_empty()),
             name: lean.metadata.name.clone().into_owned(),
             load: None,
             fault: None,
@@ -665,6 +667,7 @@ mod tests {
             },
             "status": {
                 "phase": "Running",
+                "podIP": "10.0.0.7",
                 "conditions": [
                     {"type": "PodScheduled", "status": "True", "lastTransitionTime": null},
                     {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T03:01:00Z"}
@@ -714,7 +717,7 @@ mod tests {
             reduce(pod()),
             Pod {
                 name: "ingestion-7d4-abcde".into(),
-                ip: None,
+                ip: Some("10.0.0.7".into()),
                 uid: PodUid("u1".into()),
                 load: None,
                 fault: None,

@@ -30,6 +30,12 @@ pub enum Purpose {
     Window,
     /// What kube-state-metrics says about autoscalers.
     Autoscalers,
+    /// Who owns which partition of the consumer group.
+    GroupAssignment,
+    /// The same, a cooldown ago.
+    GroupAssignmentBefore,
+    /// What arrives in each partition.
+    GroupRate,
 }
 
 impl fmt::Display for Purpose {
@@ -42,6 +48,9 @@ impl fmt::Display for Purpose {
             Self::Copies => "the query for doubled series",
             Self::Window => "the query for the first half of the window",
             Self::Autoscalers => "the autoscaler query (TARGET_SOURCE=prometheus)",
+            Self::GroupAssignment => "the query for the owners of partitions",
+            Self::GroupAssignmentBefore => "the query for the owners of partitions a cooldown ago",
+            Self::GroupRate => "the query for the rates of partitions",
         })
     }
 }
@@ -54,7 +63,14 @@ impl Purpose {
             Self::CustomFreshness => {
                 "aggregate FRESHNESS_QUERY `by (pod)`, e.g. `time() - max by (pod) (timestamp(…))`"
             }
-            Self::Load | Self::Freshness | Self::Copies | Self::Window | Self::Autoscalers => {
+            Self::Load
+            | Self::Freshness
+            | Self::Copies
+            | Self::Window
+            | Self::Autoscalers
+            | Self::GroupAssignment
+            | Self::GroupAssignmentBefore
+            | Self::GroupRate => {
                 "the series of container_cpu_usage_seconds_total must carry the label `pod`; with \
                  other labels set LOAD_QUERY"
             }
@@ -299,6 +315,17 @@ pub enum PromError {
         /// The labels of the first such sample.
         labels: String,
     },
+    /// A sample does not say which partition it is of.
+    #[error(
+        "{asked} yields a sample without a topic and the number of a partition (its labels: \
+         {labels}); the query must keep the labels `topic` and `partition`"
+    )]
+    SampleWithoutPartition {
+        /// Which query, sent where.
+        asked: Asked,
+        /// The labels of the first such sample.
+        labels: String,
+    },
     /// Pods with more than one sample.
     #[error("{asked} yields more than one sample for {count} pods ({pods}); {}", asked.purpose.per_pod_advice())]
     DuplicatePods {
@@ -351,6 +378,7 @@ impl PromError {
             | Self::TooLarge { .. }
             | Self::WrongResultType { .. }
             | Self::SampleWithoutPod { .. }
+            | Self::SampleWithoutPartition { .. }
             | Self::DuplicatePods { .. } => PortErrorKind::BadAnswer,
         }
     }

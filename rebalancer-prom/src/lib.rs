@@ -45,6 +45,7 @@ mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod group;
 mod loads;
 mod query;
 mod secrets;
@@ -56,6 +57,7 @@ mod transport;
 mod trust;
 
 pub use error::{Asked, PromError, Purpose};
+pub use group::{GroupMetrics, GroupSource};
 pub use settings::PrometheusSettings;
 pub use source::PrometheusSource;
 pub use transport::check_endpoint;

@@ -8,6 +8,8 @@ use rebalancer_core::model::WorkloadRef;
 use reqwest::Url;
 use reqwest::header::HeaderName;
 
+use crate::group::GroupSource;
+
 /// Everything a [`PrometheusSource`](crate::PrometheusSource) must be told. Its `Debug` shows
 /// neither the values of headers nor a password in the URL.
 #[derive(Clone)]
@@ -33,6 +35,8 @@ pub struct PrometheusSettings {
     /// `FRESHNESS_QUERY`: PromQL that yields one sample per `pod`, the age of its newest sample
     /// in seconds. Sent verbatim.
     pub freshness_query: Option<String>,
+    /// Where the consumer group is found; `None` when nobody asks for it.
+    pub group: Option<GroupSource>,
     /// `PROMETHEUS_BEARER_TOKEN_FILE`: read anew at each request, since such tokens are rotated.
     pub bearer_token_file: Option<PathBuf>,
     /// `PROMETHEUS_USERNAME`, for basic authentication.
@@ -59,6 +63,7 @@ impl PrometheusSettings {
             hpa_prefix: String::new(),
             load_query: None,
             freshness_query: None,
+            group: None,
             bearer_token_file: None,
             username: None,
             password_file: None,
@@ -81,6 +86,7 @@ impl fmt::Debug for PrometheusSettings {
             hpa_prefix,
             load_query,
             freshness_query,
+            group,
             bearer_token_file,
             username,
             password_file,
@@ -101,6 +107,7 @@ impl fmt::Debug for PrometheusSettings {
             .field("hpa_prefix", hpa_prefix)
             .field("load_query", load_query)
             .field("freshness_query", freshness_query)
+            .field("group", group)
             .field("bearer_token_file", bearer_token_file)
             .field("username", username)
             .field("password_file", password_file)

@@ -1,11 +1,14 @@
 //! The port itself: what is asked, and in which combination.
 
 use async_trait::async_trait;
-use rebalancer_core::model::Autoscaler;
-use rebalancer_core::ports::{LoadObservation, MetricsSource, PortError};
+use jiff::Timestamp;
+use rebalancer_core::model::{Autoscaler, WorkloadRef};
+use rebalancer_core::ports::{GroupObservation, LoadObservation, MetricsSource, PortError};
 
 use crate::autoscalers;
 use crate::error::{PromError, Purpose};
+use crate::group;
+use crate::group::GroupSource;
 use crate::loads::{PodValues, observation};
 use crate::query;
 use crate::settings::PrometheusSettings;
@@ -28,9 +31,17 @@ impl PrometheusSource {
     /// CA file, an empty query, a window below a millisecond. Token and password files are only
     /// read when a query is sent.
     pub fn new(settings: PrometheusSettings) -> Result<Self, PromError> {
+        let own = |query: fn(&GroupSource) -> &Option<String>| {
+            settings.group.as_ref().map_or(&None, query)
+        };
         for (setting, query) in [
             ("LOAD_QUERY", &settings.load_query),
             ("FRESHNESS_QUERY", &settings.freshness_query),
+            (
+                "GROUP_ASSIGNMENT_QUERY",
+                own(|group| &group.assignment_query),
+            ),
+            ("GROUP_RATE_QUERY", own(|group| &group.rate_query)),
         ] {
             if query.as_ref().is_some_and(|query| query.trim().is_empty()) {
                 return Err(PromError::EmptyQuery { setting });
@@ -132,6 +143,44 @@ impl PrometheusSource {
     }
 }
 
+impl PrometheusSource {
+    /// The consumer group, with this crate's typed error; `None` when nothing says how to find out
+    /// who owns what.
+    ///
+    /// # Errors
+    /// When one of the queries gave no trustworthy answer.
+    pub async fn observe_group(&self) -> Result<Option<GroupObservation>, PromError> {
+        let settings = &self.settings;
+        let Some(source) = &settings.group else {
+            return Ok(None);
+        };
+        let WorkloadRef {
+            namespace, name, ..
+        } = &settings.workload;
+        let Some(assignment) = source.assignment(namespace, name) else {
+            return Ok(None);
+        };
+        let rate = source.rate(settings.window);
+        // The local clock is as good here as any: about a cooldown ago is long enough ago.
+        let cooldown = i64::try_from(source.cooldown.as_secs()).unwrap_or(i64::MAX);
+        let before = Timestamp::now().as_second().saturating_sub(cooldown);
+        let ask = |purpose, at| self.transport.ask_at(purpose, &assignment, at);
+        let (owners, before, rates) = tokio::join!(
+            async { group::owners(&ask(Purpose::GroupAssignment, None).await?) },
+            async {
+                let answer = ask(Purpose::GroupAssignmentBefore, Some(before)).await?;
+                group::owners(&answer)
+            },
+            async {
+                let Some(rate) = &rate else { return Ok(None) };
+                let answer = self.transport.ask(Purpose::GroupRate, rate).await?;
+                group::rates(&answer).map(Some)
+            },
+        );
+        Ok(Some(group::observation(owners?, Some(before?), rates?)))
+    }
+}
+
 #[async_trait]
 impl MetricsSource for PrometheusSource {
     async fn loads(&self) -> Result<LoadObservation, PortError> {
@@ -140,6 +189,10 @@ impl MetricsSource for PrometheusSource {
 
     async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError> {
         Ok(self.observe_autoscalers().await?)
+    }
+
+    async fn group(&self) -> Result<Option<GroupObservation>, PortError> {
+        Ok(self.observe_group().await?)
     }
 }
 

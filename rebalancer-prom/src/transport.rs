@@ -98,12 +98,25 @@ impl Transport {
 
     /// Asks one query and gives its answer, whatever that is.
     pub(crate) async fn ask(&self, purpose: Purpose, query: &str) -> Result<Answer, PromError> {
+        self.ask_at(purpose, query, None).await
+    }
+
+    /// The same as of an instant, in seconds since 1970; now, by the server's clock, when `None`.
+    pub(crate) async fn ask_at(
+        &self,
+        purpose: Purpose,
+        query: &str,
+        at: Option<i64>,
+    ) -> Result<Answer, PromError> {
         let asked = Asked {
             purpose,
             url: self.url.clone(),
         };
         debug!(%purpose, url = self.url, query, "asking Prometheus");
         let mut request = self.client.query(query);
+        if let Some(at) = at {
+            request = request.at(at);
+        }
         let mut secrets = self.secrets.clone();
         if let Some(authorization) = self.credentials.authorization()? {
             secrets.add_header(authorization.as_bytes());

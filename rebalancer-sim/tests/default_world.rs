@@ -20,10 +20,11 @@ async fn decide_now(world: &SimWorld) -> Decision {
         container: config.workload.name.clone(),
         workload: config.workload,
         target: None,
+        group: None,
     };
     let loads = world.metrics().loads().await.unwrap();
     let workload = world.actuator().observe().await.unwrap();
-    let snapshot = assemble(&settings, loads, workload, Vec::new()).unwrap();
+    let snapshot = assemble(&settings, loads, workload, Vec::new(), None).unwrap();
     decide(&snapshot, &Policy::default())
 }
 

@@ -13,6 +13,7 @@ use crate::commands::{json, palette, print};
 use crate::driver;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::render::table::Detail;
 use crate::render::{document, table};
 use crate::settings::OutputFormat;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(
     policy: &Policy,
     target: Option<Cores>,
     output: OutputFormat,
+    detail: Detail,
     exit_code: bool,
 ) -> Result<Exit, CliError> {
     let from = if path == Path::new("-") {
@@ -55,7 +57,7 @@ pub(crate) fn run(
                 source,
             })?;
         let decision = driver::decide_and_log(&snapshot, policy);
-        print(&show(&decision, output, decided == 0)?)?;
+        print(&show(&decision, output, detail, decided == 0)?)?;
         decided += 1;
         outcome = outcome.max(WorkloadReport::decided(decision, None).outcome());
     }
@@ -70,13 +72,21 @@ pub(crate) fn run(
 }
 
 /// A decision; every form of it can stand in a stream.
-fn show(decision: &Decision, output: OutputFormat, first: bool) -> Result<String, CliError> {
+fn show(
+    decision: &Decision,
+    output: OutputFormat,
+    detail: Detail,
+    first: bool,
+) -> Result<String, CliError> {
     Ok(match output {
         OutputFormat::Json => json(decision)?,
         OutputFormat::Yaml => document::yaml(decision)?,
         OutputFormat::Table => {
             let separator = if first { "" } else { "\n" };
-            format!("{separator}{}", table::decision(decision, &palette()))
+            format!(
+                "{separator}{}",
+                table::decision(decision, detail, &palette())
+            )
         }
     })
 }

@@ -18,6 +18,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::freeze::Freeze;
 use crate::render::style::Palette;
+use crate::render::table::Detail;
 use crate::render::{document, table};
 use crate::settings::OutputFormat;
 
@@ -72,6 +73,7 @@ async fn one(world: &SimWorld, policy: &Policy, stop: &mut Stop) -> Report {
         container: workload.name.clone(),
         workload,
         target: None,
+        group: None,
     };
     let execution = ExecutionPolicy {
         minimum_pods: policy.minimum_pods,
@@ -120,7 +122,7 @@ fn tick_text(
         report.started
     );
     for workload in &report.workloads {
-        text.push_str(&table::workload(workload, palette));
+        text.push_str(&table::workload(workload, Detail::Pods, palette));
     }
     let _ = writeln!(text, "  before  {before}");
     let _ = writeln!(

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::render::document::DocumentError;
 use crate::render::style::Palette;
+use crate::render::table::Detail;
 use crate::render::{document, table};
 use crate::settings::OutputFormat;
 
@@ -43,7 +44,7 @@ pub(crate) fn json(document: &impl Serialize) -> Result<String, DocumentError> {
 }
 
 /// Shows a report.
-pub(crate) fn show(report: &Report, format: OutputFormat) -> Result<(), CliError> {
+pub(crate) fn show(report: &Report, format: OutputFormat, detail: Detail) -> Result<(), CliError> {
     let text = match format {
         OutputFormat::Json => json(report)?,
         OutputFormat::Yaml => document::yaml(report)?,
@@ -52,7 +53,7 @@ pub(crate) fn show(report: &Report, format: OutputFormat) -> Result<(), CliError
             let workloads: Vec<String> = report
                 .workloads
                 .iter()
-                .map(|workload| table::workload(workload, &palette))
+                .map(|workload| table::workload(workload, detail, &palette))
                 .collect();
             workloads.join("\n")
         }

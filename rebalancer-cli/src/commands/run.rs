@@ -18,6 +18,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::live;
 use crate::render::document;
+use crate::render::table::Detail;
 use crate::settings::{OutputFormat, Settings, TargetSource};
 use crate::signals;
 
@@ -28,6 +29,8 @@ pub(crate) enum Mode<'a> {
     Act,
     /// It is only shown, and the snapshots are written to a file where one is given.
     Show { save: Option<&'a Path> },
+    /// The consumer group is shown, and what plans would do to it.
+    Forecast,
 }
 
 /// One run over all workloads.
@@ -89,6 +92,7 @@ pub(crate) async fn run(
             workload: workload.workload().clone(),
             container: workload.kubernetes.container.clone(),
             target: workload.target,
+            group: workload.group.clone(),
         };
         let policy = Policy {
             max_evictions: evictions_left(workload.policy.max_evictions, &workloads),
@@ -109,7 +113,11 @@ pub(crate) async fn run(
     }
     let dry_run = settings.dry_run || mode != Mode::Act;
     let report = report(started, clock.now(), dry_run, workloads);
-    show(&report, output)?;
+    let detail = match mode {
+        Mode::Act | Mode::Show { .. } => Detail::Pods,
+        Mode::Forecast => Detail::Group,
+    };
+    show(&report, output, detail)?;
     if let Mode::Show { save: Some(path) } = mode
         && !snapshots.is_empty()
     {

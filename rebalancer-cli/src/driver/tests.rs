@@ -83,6 +83,7 @@ fn settings() -> AssembleSettings {
         workload: WorkloadRef::default(),
         container: "consumer".into(),
         target: Some(Cores::new(0.7).unwrap()),
+        group: None,
     }
 }
 
@@ -286,6 +287,7 @@ fn of_world(world: &SimWorld) -> AssembleSettings {
         container: workload.name.clone(),
         workload,
         target: None,
+        group: None,
     }
 }
 

@@ -10,6 +10,7 @@ use rebalancer_core::report::{Failed, WorkloadReport};
 use rebalancer_core::{Analysis, Decision, PodAssessment};
 
 use super::bar::Scale;
+use super::group;
 use super::style::Palette;
 
 /// Characters of a bar.
@@ -18,13 +19,22 @@ const BAR: usize = 32;
 const MOST_LOADED: usize = 30;
 const LEAST_LOADED: usize = 15;
 
+/// What a decision is shown with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Its pods.
+    Pods,
+    /// The consumer group, where there is one.
+    Group,
+}
+
 /// One workload of a report.
 #[must_use]
-pub fn workload(report: &WorkloadReport, palette: &Palette) -> String {
+pub fn workload(report: &WorkloadReport, detail: Detail, palette: &Palette) -> String {
     match report {
         WorkloadReport::Failed(failed) => failure(failed, palette),
         WorkloadReport::Decided(decided) => {
-            let mut text = decision(&decided.decision, palette);
+            let mut text = decision(&decided.decision, detail, palette);
             if let Some(report) = &decided.execution {
                 text.push_str(&execution(report, palette));
             }
@@ -41,11 +51,18 @@ fn failure(failed: &Failed, palette: &Palette) -> String {
     )
 }
 
-/// A decision, with its pods.
+/// A decision, with its pods or its consumer group.
 #[must_use]
-pub fn decision(decision: &Decision, palette: &Palette) -> String {
+pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> String {
     let mut text = heading(decision, palette);
-    text.push_str(&pods(decision, palette));
+    match (detail, &decision.group) {
+        (Detail::Group, Some(_)) => text.push_str(&group::whole(decision, palette)),
+        (Detail::Pods, Some(known)) => {
+            text.push_str(&pods(decision, palette));
+            text.push_str(&group::summary(known, palette));
+        }
+        (Detail::Pods | Detail::Group, None) => text.push_str(&pods(decision, palette)),
+    }
     text.push_str(&checks(&decision.checks, palette));
     let (word, style) = match decision.hold_reason() {
         None => ("ROTATE".to_owned(), palette.warn),
@@ -233,7 +250,11 @@ mod tests {
 
     fn table(json: &str) -> String {
         let snapshot: Snapshot = serde_json::from_str(json).unwrap();
-        decision(&decide(&snapshot, &Policy::default()), &Palette::plain())
+        decision(
+            &decide(&snapshot, &Policy::default()),
+            Detail::Pods,
+            &Palette::plain(),
+        )
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The configuration: read in layers, checked as a whole, typed.
 
 pub(crate) mod duration;
+mod group;
 mod layers;
 mod reader;
 mod registry;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use rebalancer_core::model::{Cores, WorkloadRef};
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
+use rebalancer_core::snapshot::GroupSettings;
 use rebalancer_k8s::Settings as KubernetesSettings;
 use rebalancer_prom::PrometheusSettings;
 
@@ -53,6 +55,8 @@ pub struct WorkloadSettings {
     pub target: Option<Cores>,
     /// Where autoscalers are read.
     pub target_source: TargetSource,
+    /// What is known of the consumer group without looking; `None` when nothing was said of it.
+    pub group: Option<GroupSettings>,
     /// The rules of the decision.
     pub policy: Policy,
     /// The rules of its execution.

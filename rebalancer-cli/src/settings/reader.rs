@@ -55,7 +55,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn invalid(&mut self, env: &str, problem: impl Into<String>) {
+    pub(super) fn invalid(&mut self, env: &str, problem: impl Into<String>) {
         let name = self
             .given(env)
             .map_or_else(|| env.to_owned(), |given| given.origin.name(env));
@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One of several words, in any case.
-    fn word<T: Copy>(&mut self, env: &str, words: &[(&str, T)]) -> Option<T> {
+    pub(super) fn word<T: Copy>(&mut self, env: &str, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(env)?;
         let found = words
             .iter()
@@ -298,9 +298,13 @@ pub(super) fn workload(reader: &mut Reader<'_>, dry_run: bool) -> WorkloadSettin
         grace_period: grace_period(reader),
         ..KubernetesSettings::new(workload)
     };
-    let prometheus = prometheus(reader, endpoint.unwrap_or_default(), &kubernetes);
+    let mut prometheus = prometheus(reader, endpoint.unwrap_or_default(), &kubernetes);
+    let group = super::group::group(reader, &kubernetes.workload, &policy);
+    let (source, group) = group.unzip();
+    prometheus.group = source;
     WorkloadSettings {
         prometheus,
+        group,
         kubernetes,
         target,
         target_source,

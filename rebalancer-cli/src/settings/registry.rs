@@ -23,6 +23,8 @@ pub enum Group {
     Workload,
     /// Where loads come from.
     Metrics,
+    /// The consumer group.
+    ConsumerGroup,
     /// What is decided.
     Decision,
     /// How it is carried out.
@@ -33,9 +35,10 @@ pub enum Group {
 
 impl Group {
     /// All of them, in the order of help.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Workload,
         Self::Metrics,
+        Self::ConsumerGroup,
         Self::Decision,
         Self::Acting,
         Self::Interface,
@@ -47,6 +50,7 @@ impl Group {
         match self {
             Self::Workload => "Workload",
             Self::Metrics => "Metrics",
+            Self::ConsumerGroup => "Consumer group",
             Self::Decision => "Decision",
             Self::Acting => "Acting",
             Self::Interface => "Interface",
@@ -150,6 +154,24 @@ settings! {
             "PEM file of certificate authorities to trust besides the system's";
         "PROMETHEUS_HEADERS" "NAME=VALUE,…" = "none",
             "Extra request headers, such as X-Scope-OrgID=tenant";
+    }
+    ConsumerGroup {
+        "GROUP_ID" "ID" = "none",
+            "group.id of the consumers";
+        "GROUP_METRICS" "NAME,…" = "none",
+            "Whose metrics tell of the group: consumer, jmx, kafka-exporter, kafka-lag-exporter; of several the first that has owners, and the first that has rates";
+        "GROUP_ASSIGNMENT_QUERY" "PROMQL" = "from GROUP_METRICS",
+            "PromQL that yields one sample for each owned partition, with the labels topic, partition, and one of pod, member_host, client_id";
+        "GROUP_RATE_QUERY" "PROMQL" = "from GROUP_METRICS",
+            "PromQL that yields what arrives in each partition per second, with the labels topic and partition";
+        "GROUP_ASSIGNOR" "NAME" = "auto",
+            "range, roundrobin, sticky, cooperative-sticky or uniform; auto recognises the first two by who owns what";
+        "GROUP_CLIENT" "NAME" = "java",
+            "The client library of the consumers: java, or librdkafka (and what is built on it)";
+        "GROUP_PROTOCOL" "NAME" = "classic",
+            "group.protocol of the consumers: classic, or consumer (KIP-848)";
+        "GROUP_SESSION_TIMEOUT" "DURATION" = "45s",
+            "session.timeout.ms of static members";
     }
     Decision {
         "STRATEGY" "NAME" = "rotate-outliers",

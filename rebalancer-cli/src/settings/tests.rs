@@ -372,3 +372,52 @@ fn debug_of_what_was_read_shows_no_secret(#[case] text: &str, #[case] env: &[(&s
     assert!(shown.contains("PROMETHEUS_HEADERS"), "{shown}");
     assert!(!shown.contains("TOPSECRET"), "{shown}");
 }
+
+#[test]
+fn without_a_setting_of_the_group_there_is_none() {
+    let workload = &with(&[]).unwrap().workloads[0];
+    assert_eq!(workload.group, None);
+    assert_eq!(workload.prometheus.group, None);
+}
+
+#[test]
+fn the_group_is_as_it_was_set() {
+    let settings = with(&[
+        ("GROUP_ID", "orders"),
+        ("GROUP_METRICS", "consumer, kafka-exporter"),
+        ("GROUP_ASSIGNOR", "uniform"),
+        ("GROUP_PROTOCOL", "consumer"),
+        ("STRATEGY", "forecast"),
+        ("COOLDOWN", "1m"),
+    ])
+    .unwrap();
+    let workload = &settings.workloads[0];
+    let source = workload.prometheus.group.as_ref().unwrap();
+    assert_eq!(source.metrics.len(), 2);
+    assert_eq!(source.cooldown, Duration::from_secs(60));
+    let group = workload.group.as_ref().unwrap();
+    assert_eq!(group.id.as_deref(), Some("orders"));
+    assert_eq!(
+        group.assignor.map(|assignor| assignor.as_str()),
+        Some("uniform")
+    );
+}
+
+#[rstest]
+#[case(&[("GROUP_METRICS", "consumer")], "GROUP_ID must be set as well")]
+#[case(&[("GROUP_ID", "g"), ("GROUP_METRICS", "burrow")], "`burrow` is not one of")]
+#[case(
+    &[("GROUP_ID", "g"), ("GROUP_METRICS", "kafka-exporter")],
+    "kafka-exporter does not say who owns what: set GROUP_ASSIGNMENT_QUERY"
+)]
+#[case(&[("GROUP_RATE_QUERY", "q")], "nothing says who owns what")]
+#[case(&[("STRATEGY", "forecast")], "forecast has to know who owns what")]
+#[case(
+    &[("GROUP_ASSIGNOR", "uniform")],
+    "there is no uniform in a group with GROUP_PROTOCOL=classic and GROUP_CLIENT=java"
+)]
+#[case(&[("GROUP_ASSIGNOR", "random")], "`random` is not one of auto, range, roundrobin")]
+fn what_cannot_be_of_a_group_is_refused(#[case] extra: &[(&str, &str)], #[case] says: &str) {
+    let error = with(extra).unwrap_err();
+    assert!(error.contains(says), "{error}");
+}

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::assemble_group::{GroupSettings, assemble_group};
 use super::{InvalidSnapshot, Snapshot, SnapshotData, Strangers};
 use crate::model::{Autoscaler, Cores, Seconds, WorkloadRef};
-use crate::ports::{LoadObservation, LoadSample, WorkloadObservation};
+use crate::ports::{GroupObservation, LoadObservation, LoadSample, WorkloadObservation};
 
 /// Up to this age of its newest sample a pod that Kubernetes does not list counts as one that is
 /// there, in seconds. Metrics remember pods that are gone for minutes; this is a scrape interval of
@@ -20,6 +21,8 @@ pub struct AssembleSettings {
     pub container: String,
     /// `TARGET_CORES`.
     pub target: Option<Cores>,
+    /// What is known of the consumer group without looking; `None` does without a group.
+    pub group: Option<GroupSettings>,
 }
 
 /// Joins what the metrics and what Kubernetes said about the same workload, by pod name.
@@ -29,6 +32,8 @@ pub struct AssembleSettings {
 /// Kubernetes does not list are only counted, the fresh ones: the pod belongs to somebody else.
 /// Those of pods that are gone are left out.
 ///
+/// `group` is what the metrics say of the consumer group, where they were asked.
+///
 /// # Errors
 /// [`InvalidSnapshot`] when Kubernetes gave a pod twice.
 pub fn assemble(
@@ -36,6 +41,7 @@ pub fn assemble(
     loads: LoadObservation,
     workload: WorkloadObservation,
     autoscalers: Vec<Autoscaler>,
+    group: Option<GroupObservation>,
 ) -> Result<Snapshot, InvalidSnapshot> {
     let mut samples: HashMap<String, LoadSample> = loads
         .samples
@@ -80,7 +86,10 @@ pub fn assemble(
         other_run: None,
         frozen: None,
         last_rotation: workload.last_rotation,
-        group: None,
+        group: settings
+            .group
+            .as_ref()
+            .map(|known| assemble_group(known, group, &pods)),
         pods,
     })
 }
@@ -115,6 +124,7 @@ mod tests {
                 workload: WorkloadRef::default(),
                 container: "consumer".into(),
                 target: None,
+                group: None,
             },
             LoadObservation {
                 samples: vec![
@@ -135,6 +145,7 @@ mod tests {
                 last_rotation: None,
             },
             vec![],
+            None,
         )
         .unwrap();
         let pods = snapshot.pods();
@@ -153,6 +164,7 @@ mod tests {
                 workload: WorkloadRef::default(),
                 container: "consumer".into(),
                 target: None,
+                group: None,
             },
             loads,
             WorkloadObservation {
@@ -163,6 +175,7 @@ mod tests {
                 last_rotation: None,
             },
             vec![],
+            None,
         )
     }
 

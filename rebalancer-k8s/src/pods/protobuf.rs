@@ -189,6 +189,7 @@ impl<'a> PodStatus<'a> {
                     .push(Condition::from_protobuf(condition)?),
                 (3, Value::Bytes(message)) => status.message = text(message)?,
                 (4, Value::Bytes(reason)) => status.reason = text(reason)?,
+                (6, Value::Bytes(ip)) => status.pod_ip = text(ip)?,
                 (8, Value::Bytes(container)) => status
                     .container_statuses
                     .get_or_insert_default()
@@ -390,7 +391,8 @@ pub(super) mod testing {
         let status = text(status, 3, &pod["status"]["message"]);
         let status = text(status, 4, &pod["status"]["reason"]);
         let containers = &pod["status"]["containerStatuses"];
-        let status = all(status.bytes(5, "10.0.0.1"), 8, containers, container_status);
+        let status = text(status.bytes(5, "10.0.0.1"), 6, &pod["status"]["podIP"]);
+        let status = all(status, 8, containers, container_status);
         let containers = &pod["status"]["initContainerStatuses"];
         let status = all(
             status.bytes(9, "Burstable"),

@@ -147,6 +147,7 @@ fn pod(name: &str, owner: &str, ready: bool) -> Value {
         "spec": {"containers": [{"name": "web", "resources": {"requests": {"cpu": "1"}}}]},
         "status": {
             "phase": "Running",
+            "podIP": "10.0.0.7",
             "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}],
         },
     })

@@ -708,3 +708,95 @@ async fn a_missing_token_file_sends_nothing() {
     assert_eq!(error.kind(), PortErrorKind::Setup);
     assert!(server.requests().is_empty());
 }
+
+fn partition(labels: &str, value: &str) -> String {
+    format!(r#"{{"metric":{{{labels}}},"value":[1795471462.279,"{value}"]}}"#)
+}
+
+fn with_group(url: &str, group: GroupSource) -> PrometheusSource {
+    PrometheusSource::new(PrometheusSettings {
+        group: Some(group),
+        ..settings(url)
+    })
+    .unwrap()
+}
+
+fn lag_exporter() -> GroupSource {
+    GroupSource {
+        group_id: Some("orders".into()),
+        metrics: vec![crate::GroupMetrics::KafkaLagExporter],
+        cooldown: Duration::from_secs(300),
+        ..GroupSource::default()
+    }
+}
+
+#[tokio::test]
+async fn owners_now_and_before_and_rates_make_the_group() {
+    let server = Server::start(|request| {
+        if request.contains("latest_offset") {
+            let of = |number: u32, rate| partition(&format!(r#""topic":"t","partition":"{number}""#), rate);
+            return Reply::vector(&[of(0, "2.5"), of(1, "NaN")].join(","));
+        }
+        let owner = |number: u32, host: &str, value| {
+            let labels = format!(
+                r#""topic":"t","partition":"{number}","member_host":"{host}","consumer_id":"m-{number}""#
+            );
+            partition(&labels, value)
+        };
+        // One partition had another owner before; one is not owned any more.
+        let first = if request.contains("time=") { "/10.0.0.9" } else { "/10.0.0.1" };
+        Reply::vector(&[owner(0, first, "1"), owner(1, "/10.0.0.2", "1"), owner(2, "/10.0.0.2", "0")].join(","))
+    })
+    .await;
+    let source = with_group(&server.url, lag_exporter());
+    let group = source.group().await.unwrap().unwrap();
+    let hosts = |owners: &[rebalancer_core::ports::OwnerSample]| -> Vec<String> {
+        owners
+            .iter()
+            .map(|sample| sample.owner.host.clone().unwrap())
+            .collect()
+    };
+    assert_eq!(hosts(&group.owners), ["/10.0.0.1", "/10.0.0.2"]);
+    assert_eq!(
+        hosts(&group.owners_before.unwrap()),
+        ["/10.0.0.9", "/10.0.0.2"]
+    );
+    assert_eq!(group.owners[1].owner.member_id.as_deref(), Some("m-1"));
+    let rates: Vec<_> = group
+        .rates
+        .unwrap()
+        .into_iter()
+        .map(|sample| sample.rate)
+        .collect();
+    assert_eq!(rates[0].map(f64::from), Ok(2.5));
+    assert_eq!(rates[1], Err(SampleFault::NotFinite));
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_sample_without_its_partition_is_an_error_that_says_so() {
+    let server = Server::always(Reply::vector(&partition(
+        r#""topic":"t","partition":"x""#,
+        "1",
+    )))
+    .await;
+    let error = with_group(&server.url, lag_exporter())
+        .group()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::BadAnswer);
+    assert!(
+        error
+            .message
+            .contains("without a topic and the number of a partition"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn without_a_group_nothing_is_asked() {
+    let server = Server::always(Reply::vector("")).await;
+    let source = PrometheusSource::new(settings(&server.url)).unwrap();
+    assert_eq!(source.group().await.unwrap(), None);
+    assert!(server.requests().is_empty());
+}

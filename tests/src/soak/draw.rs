@@ -126,6 +126,7 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
             .percent(30)
             .then(|| Cores::new(config.target()).ok())
             .flatten(),
+        group: None,
     };
     Scenario {
         abilities,

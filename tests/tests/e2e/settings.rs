@@ -29,6 +29,12 @@ const BAD: &[(&str, &str)] = &[
     ("LOG_FORMAT", "xml"),
     ("LOG_LEVEL", "loud"),
     ("MAXIMUM_SAMPLE_AGE", "0s"),
+    ("GROUP_ASSIGNOR", "random"),
+    ("GROUP_CLIENT", "go"),
+    ("GROUP_METRICS", "burrow"),
+    ("GROUP_PROTOCOL", "new"),
+    ("GROUP_RATE_QUERY", "rate(offsets[5m])"),
+    ("GROUP_SESSION_TIMEOUT", "0s"),
     ("MAX_UNAVAILABLE", "0"),
     ("MAX_UNAVAILABLE", "150%"),
     ("METRICS_TIME_WINDOW", "0s"),
@@ -62,8 +68,10 @@ const BAD: &[(&str, &str)] = &[
 ];
 
 /// Settings of which every text is a possible one until a server has seen it.
-const FREE: [&str; 7] = [
+const FREE: [&str; 9] = [
     "CONTAINER_NAME",
+    "GROUP_ASSIGNMENT_QUERY",
+    "GROUP_ID",
     "HPA_PREFIX",
     "KUBE_CONTEXT",
     "KUBE_LABEL_SELECTOR",
