@@ -1,6 +1,6 @@
 //! `range` of the broker, for the consumer protocol (KIP-848).
 //!
-//! The same rule as the client's [`range`](super::range): runs per topic, static members first, the
+//! The same rule as the client's [`range`](mod@super::range): runs per topic, static members first, the
 //! remainder to the first. Early versions kept previous owners where they could; since Kafka 4.0 it
 //! does not look at them, so it is not sticky and depends on ranks only.
 //! Source: KIP-848 ("Server Side Assignors") and the broker's `RangeAssignor`.

@@ -1,7 +1,7 @@
 //! `sticky` of the Java client.
 //!
 //! Balance first, then keep: partitions move only as far as evening out the counts needs it. The
-//! algorithm is the one of [`abstract_sticky`](super::abstract_sticky). Rebalances are eager: everybody
+//! algorithm is the one of `abstract_sticky`. Rebalances are eager: everybody
 //! gives everything up and gets the new assignment at once, so one rebalance settles it.
 //! Source: KIP-54, and KIP-341 for members without a previous assignment.
 

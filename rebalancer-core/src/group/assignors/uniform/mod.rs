@@ -2,8 +2,8 @@
 //!
 //! | when | then |
 //! |---|---|
-//! | all members subscribe alike | [`alike`]: quotas, linear in the partitions |
-//! | otherwise | [`differing`]: fill up, then move partitions from the fullest to the emptiest |
+//! | all members subscribe alike | `alike`: quotas, linear in the partitions |
+//! | otherwise | `differing`: fill up, then move partitions from the fullest to the emptiest |
 //!
 //! What is computed is the target of the group; members get there one heartbeat after the other.
 //! The order in which the broker walks the members is that of a Java hash table of their ids.
