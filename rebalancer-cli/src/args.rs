@@ -7,7 +7,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use rebalancer_sim::Assignor;
+use rebalancer_core::group::Assignor;
 
 use crate::settings::{Group, SETTINGS};
 
@@ -137,7 +137,7 @@ pub(crate) fn command() -> Command {
         )
         .subcommand(
             Command::new("demo")
-                .about("Watch a simulated group being evened out; needs nothing")
+                .about("Watch a simulated group being evened out by each strategy; needs nothing")
                 .arg(
                     Arg::new("seed")
                         .long("seed")
@@ -158,8 +158,8 @@ pub(crate) fn command() -> Command {
                     Arg::new("assignor")
                         .long("assignor")
                         .value_name("NAME")
-                        .value_parser(["sticky", "range"])
-                        .default_value("sticky")
+                        .value_parser(Assignor::ALL.map(Assignor::as_str))
+                        .default_value(Assignor::CooperativeSticky.as_str())
                         .help("How the simulated group assigns partitions"),
                 ),
         )
@@ -240,10 +240,13 @@ pub(crate) fn invocation(matches: &ArgMatches) -> Invocation {
                 .get_one::<u64>("ticks")
                 .and_then(|ticks| usize::try_from(*ticks).ok())
                 .unwrap_or(1),
-            assignor: match sub.get_one::<String>("assignor").map(String::as_str) {
-                Some("range") => Assignor::Range,
-                Some(_) | None => Assignor::Sticky,
-            },
+            assignor: Assignor::ALL
+                .into_iter()
+                .find(|assignor| {
+                    let name = sub.get_one::<String>("assignor");
+                    name.is_some_and(|name| name == assignor.as_str())
+                })
+                .unwrap_or(Assignor::CooperativeSticky),
         }),
         _ => Task::Run,
     };

@@ -4,7 +4,9 @@
 
 use proptest::prelude::*;
 use rebalancer_core::forecast::Diagnosis;
-use rebalancer_core::model::{MinimumPods, Percent, TopK};
+use std::num::NonZeroUsize;
+
+use rebalancer_core::model::{MaxUnavailable, MinimumPods, Percent, TopK};
 use rebalancer_core::policy::Strategy as Rule;
 use rebalancer_core::{Decision, HoldReason, Policy, Snapshot, decide};
 use rstest::rstest;
@@ -230,6 +232,35 @@ fn each_hold_has_its_reason_and_its_advice(
         decision.message
     );
     assert!(decision.message.contains(says), "{}", decision.message);
+}
+
+/// A plan that the minimum of ready pods forbids is not even tried; one that goes in waves is.
+#[rstest]
+#[case::of_six(3, MaxUnavailable::All, 3)]
+#[case::one_may_be_out(5, MaxUnavailable::All, 1)]
+#[case::in_waves(5, MaxUnavailable::Pods(NonZeroUsize::MIN), 4)]
+#[case::none_may_be_out(6, MaxUnavailable::All, 1)]
+fn plans_leave_enough_ready_pods(
+    #[case] minimum: usize,
+    #[case] max_unavailable: MaxUnavailable,
+    #[case] largest: usize,
+) {
+    let policy = Policy {
+        minimum_pods: MinimumPods::new(minimum).unwrap(),
+        max_unavailable,
+        minimum_confidence_percent: Percent::new(50.0).unwrap(),
+        ..policy(Rule::Forecast)
+    };
+    let decision = decide(
+        &snapshot(group("cooperative-sticky", &SKEWED, 0.5)),
+        &policy,
+    );
+    let plans = &decision.group.as_ref().unwrap().plans;
+    let sizes = plans.iter().map(|plan| plan.victims.len());
+    assert_eq!(sizes.max(), Some(largest), "{plans:?}");
+    // What is possible at all is judged by the check, which says so.
+    let reason = (minimum == 6).then_some(HoldReason::MinimumPods);
+    assert_eq!(decision.hold_reason(), reason, "{}", decision.message);
 }
 
 #[test]

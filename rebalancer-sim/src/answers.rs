@@ -1,9 +1,15 @@
 //! What the world answers to the calls of the ports: one function a call, and nothing else of the
 //! world's state is read or changed by a port.
 
-use rebalancer_core::model::{Autoscaler, CpuMetric, PodRef, Rollout, WorkloadState};
-use rebalancer_core::ports::{EvictionAnswer, LoadObservation, PodState, WorkloadObservation};
+use rebalancer_core::model::{
+    Autoscaler, CpuMetric, Load, PodRef, Rate, Rollout, SampleFault, WorkloadState,
+};
+use rebalancer_core::ports::{
+    EvictionAnswer, GroupObservation, LoadObservation, LoadSample, MemberLabels, OwnerSample,
+    PodState, RateSample, WorkloadObservation,
+};
 
+use crate::group::{Owner, TOPIC};
 use crate::pod::SimPod;
 use crate::state::State;
 use crate::world::Eviction;
@@ -11,16 +17,78 @@ use crate::world::Eviction;
 impl State {
     pub(crate) fn answer_loads(&self) -> LoadObservation {
         LoadObservation {
-            samples: self
-                .pods
-                .values()
-                .filter_map(|pod| pod.as_measured(self.now, &self.config))
-                .collect(),
+            samples: self.samples(),
             partial: None,
             freshness_known: true,
             custom: false,
             evaluated_at: Some(self.timestamp()),
         }
+    }
+
+    /// A sample for each name that pods have or had: as `sum by (pod)` has it, what the pod before
+    /// spent within the window counts as well.
+    fn samples(&self) -> Vec<LoadSample> {
+        let measured = |pod: &SimPod| pod.as_measured(self.now, &self.config);
+        let mut samples: Vec<LoadSample> = Vec::new();
+        for sample in self.pods.values().filter_map(measured) {
+            match samples.iter_mut().find(|known| known.pod == sample.pod) {
+                Some(known) if self.config.has_stable_names() => {
+                    // In the order of their creation: the newer one comes later.
+                    *known = LoadSample {
+                        load: match (&known.load, sample.load) {
+                            (Ok(before), Ok(now)) => Load::new(before.get() + now.get())
+                                .map_err(|_| SampleFault::NotFinite),
+                            (Ok(_) | Err(_), load) => load,
+                        },
+                        ..sample
+                    };
+                }
+                Some(_) | None => samples.push(sample),
+            }
+        }
+        samples
+    }
+
+    pub(crate) fn answer_group(&self) -> GroupObservation {
+        let window = self.config.metrics_window;
+        let before = self.now.saturating_sub(window);
+        let now: Vec<Option<Owner>> = self.group.owners().collect();
+        GroupObservation {
+            owners: self.owner_samples(&now),
+            owners_before: Some(self.owner_samples(self.group.owners_at(before))),
+            rates: Some(
+                (0..)
+                    .zip(self.traffic.averages(self.now, window))
+                    .map(|(partition, rate)| RateSample {
+                        topic: TOPIC.to_owned(),
+                        partition,
+                        rate: Rate::new(rate).map_err(|_| SampleFault::NotFinite),
+                    })
+                    .collect(),
+            ),
+            rate_unit: Some("records/s".into()),
+            partial: None,
+        }
+    }
+
+    /// As a consumer exports its own assignment: under the name of its pod.
+    fn owner_samples(&self, owners: &[Option<Owner>]) -> Vec<OwnerSample> {
+        let owned = (0..).zip(owners);
+        owned
+            .filter_map(|(partition, owner)| {
+                let owner = owner.as_ref()?;
+                Some(OwnerSample {
+                    topic: TOPIC.to_owned(),
+                    partition,
+                    owner: MemberLabels {
+                        pod: self.pods.get(&owner.pod).map(|pod| pod.name.clone()),
+                        member_id: Some(owner.id.clone()),
+                        instance: owner.instance.clone(),
+                        ..MemberLabels::default()
+                    },
+                })
+            })
+            .collect()
     }
 
     pub(crate) fn answer_autoscalers(&self) -> Vec<Autoscaler> {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rebalancer_core::group::assignors::Algorithm;
+use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rebalancer_core::model::WorkloadRef;
 
-use crate::assignor::Assignor;
 use crate::budget::Budget;
 use crate::faults::FaultPlan;
 
@@ -13,7 +14,8 @@ use crate::faults::FaultPlan;
 /// what matters:
 ///
 /// ```
-/// use rebalancer_sim::{Assignor, SimConfig};
+/// use rebalancer_core::group::Assignor;
+/// use rebalancer_sim::SimConfig;
 ///
 /// let config = SimConfig {
 ///     pods: 16,
@@ -48,8 +50,22 @@ pub struct SimConfig {
     /// quarter of the pods most is kept; at least 1. The higher, the worse the day on which the world starts. It
     /// has no bearing on what later rebalances lead to, and 1 is the quickest. Default 50.
     pub deals: u32,
-    /// Who decides which member owns which partition. Default [`Assignor::Sticky`].
+    /// Who decides which member owns which partition; one that the client and the protocol have.
+    /// Default [`Assignor::CooperativeSticky`].
     pub assignor: Assignor,
+    /// The client library of the consumers. Default [`ClientFamily::Java`].
+    pub client: ClientFamily,
+    /// The group protocol. Default [`Protocol::Classic`].
+    pub protocol: Protocol,
+    /// Each consumer has the name of its pod for its `group.instance.id`. Default false.
+    pub static_members: bool,
+    /// How long a static member that is gone keeps its partitions (`session.timeout.ms`).
+    /// Default 45 s.
+    pub session_timeout: Duration,
+    /// How long a classic group gathers members that come and go into one rebalance: as long as it
+    /// takes all to hear of it with a heartbeat. What a member left behind is served by nobody until
+    /// then. Default 3 s.
+    pub rebalance_delay: Duration,
     /// What a running pod spends without any partition, in cores; 0 or more. Default 0.05.
     pub base_load: f64,
     /// Mean load of a pod at the start, in cores; at least `base_load`. The cost of a record
@@ -99,7 +115,12 @@ impl Default for SimConfig {
             drift: 0.0,
             drift_interval: Duration::from_secs(600),
             deals: 50,
-            assignor: Assignor::Sticky,
+            assignor: Assignor::CooperativeSticky,
+            client: ClientFamily::Java,
+            protocol: Protocol::Classic,
+            static_members: false,
+            session_timeout: Duration::from_secs(45),
+            rebalance_delay: Duration::from_secs(3),
             base_load: 0.05,
             mean_load: 0.65,
             request: 1.0,
@@ -139,6 +160,33 @@ impl SimConfig {
             seed,
             ..Self::default()
         }
+    }
+
+    /// A group of that assignor, of the protocol that has it: `uniform` is the newer one's alone,
+    /// all others are taken as those of a classic group.
+    #[must_use]
+    pub fn with_assignor(self, assignor: Assignor) -> Self {
+        let protocol = match assignor {
+            Assignor::Uniform => Protocol::Consumer,
+            Assignor::Range
+            | Assignor::RoundRobin
+            | Assignor::Sticky
+            | Assignor::CooperativeSticky => Protocol::Classic,
+        };
+        Self {
+            assignor,
+            protocol,
+            ..self
+        }
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        Algorithm::of(self.assignor, self.client, self.protocol)
+    }
+
+    /// A replacement bears the name of the pod before it.
+    pub(crate) fn has_stable_names(&self) -> bool {
+        self.workload.kind == "StatefulSet"
     }
 
     /// The autoscaler's target, in cores.
@@ -204,6 +252,12 @@ impl SimConfig {
                 self.mean_load.to_string(),
                 amount(self.mean_load) && self.mean_load >= self.base_load,
                 "at least `base_load`, at most 1e9",
+            ),
+            (
+                "assignor",
+                self.assignor.to_string(),
+                self.assignor.exists_in(self.protocol, self.client),
+                "one that the client and the protocol have",
             ),
             (
                 "drift_interval",

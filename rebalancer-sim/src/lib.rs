@@ -3,7 +3,7 @@
 //! The pods of a Deployment consume a topic as one group. What a pod spends follows from the
 //! partitions it owns: a base, plus a cost for each record. Evicting a pod creates a replacement
 //! at once; the old pod leaves the group, its partitions go to others, and when the replacement is
-//! ready it joins and takes some over. The metrics see all that through a rate window, late and
+//! ready it joins and takes some over, all as Kafka's own assignors have it. The metrics see all that through a rate window, late and
 //! smoothed. [`SimWorld`] hands out the ports of [`rebalancer_core::ports`] to it, so whatever
 //! runs on a real cluster runs on a simulated one, hours in no time, and the same way each time.
 //!
@@ -46,12 +46,12 @@
 //! ```
 //!
 //! # What is simplified
-//! - A rebalance takes no time and interrupts nothing; nobody lags behind.
-//! - The assignors are simple ones, see [`Assignor`].
+//! - A rebalance interrupts only what changes hands, and nobody lags behind: a partition that
+//!   nobody served for a while brings no more load afterwards.
+//! - There is one topic, to which all members subscribe.
 //! - The HorizontalPodAutoscaler has its minimum at its maximum, so it never scales.
 
 mod answers;
-mod assignor;
 mod budget;
 mod config;
 pub mod faults;
@@ -66,7 +66,6 @@ mod timeline;
 mod traffic;
 mod world;
 
-pub use assignor::{Assignor, MemberId};
 pub use budget::{Budget, BudgetLimit};
 pub use config::{InvalidConfig, SimConfig};
 pub use lease::{SimJournal, SimLease};

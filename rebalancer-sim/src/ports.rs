@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rebalancer_core::model::{Autoscaler, PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
-    Clock, EvictionAnswer, LoadObservation, MetricsSource, PodActuator, PodState, PortError,
-    WorkloadObservation,
+    Clock, EvictionAnswer, GroupObservation, LoadObservation, MetricsSource, PodActuator, PodState,
+    PortError, WorkloadObservation,
 };
 
 use crate::world::SimWorld;
@@ -15,6 +15,9 @@ use crate::world::SimWorld;
 /// The metrics of a [`SimWorld`]: loads as a rate over the configured window. A young pod reads
 /// low, a pod is missing until it was scraped twice, and one that is gone is still there until its
 /// samples leave the window.
+///
+/// Of the group they know what a consumer exports that tells its own assignment, and rates over the
+/// same window.
 #[derive(Debug, Clone)]
 pub struct SimMetrics {
     world: SimWorld,
@@ -34,6 +37,10 @@ impl MetricsSource for SimMetrics {
 
     async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError> {
         Ok(self.world.lock().answer_autoscalers())
+    }
+
+    async fn group(&self) -> Result<Option<GroupObservation>, PortError> {
+        Ok(Some(self.world.lock().answer_group()))
     }
 }
 

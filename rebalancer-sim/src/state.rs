@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rebalancer_core::group::Protocol;
 use rebalancer_core::history::Rotation;
 use rebalancer_core::model::{PodRef, PodUid};
 use rebalancer_core::ports::JournalEntry;
 
-use crate::assignor::MemberId;
 use crate::config::SimConfig;
 use crate::faults::{Defect, EvictionRequest, FaultPlan, Faults, Requests, Traced};
 use crate::group::ConsumerGroup;
@@ -57,10 +57,20 @@ impl State {
     pub(crate) fn new(config: SimConfig) -> Self {
         let mut seeded = Seeded::new(config.seed);
         let replica_set = format!("{}-{}", config.workload.name, seeded.name_suffix(9));
-        let members: BTreeMap<MemberId, PodKey> = (0..u64::from(config.pods))
-            .map(|key| (member_id(&config, &mut seeded), PodKey(key)))
-            .collect();
-        let group = ConsumerGroup::new(config.assignor, config.partitions as usize, members);
+        let mut names = Vec::new();
+        let mut members = Vec::new();
+        for key in 0..u64::from(config.pods) {
+            let name = pod_name(&config, &mut seeded, &replica_set, key);
+            let instance = config.static_members.then(|| name.clone());
+            members.push((PodKey(key), member_id(&config, &mut seeded), instance));
+            names.push(name);
+        }
+        let group = ConsumerGroup::new(
+            config.algorithm(),
+            config.protocol,
+            config.partitions as usize,
+            members,
+        );
         let traffic = Traffic::draw(&config, &mut seeded, |rates| {
             top_quarter(group.rate_by_pod(rates))
         });
@@ -95,17 +105,18 @@ impl State {
             created: 0,
             config,
         };
-        state.settle();
+        state.settle(names);
         state
     }
 
     /// Creates the first pods as if they had gone through their start-up long ago.
-    fn settle(&mut self) {
-        for _ in 0..self.config.pods {
+    fn settle(&mut self, names: Vec<String>) {
+        self.record_rates();
+        for name in names {
             let startup = self.seeded.jittered(self.config.startup_delay);
             let started = self.config.pending_delay.min(self.config.initial_age);
             let ready = started.saturating_add(startup).min(self.config.initial_age);
-            let key = self.new_pod();
+            let key = self.new_pod(name);
             if let Some(pod) = self.pods.get_mut(&key) {
                 pod.started = Some(started);
                 pod.ready = Some(ready);
@@ -177,14 +188,16 @@ impl State {
                 let ready = self.alive(key).is_some_and(|pod| pod.ready.is_some());
                 // A pod that crashed and came back is told to join twice.
                 if ready && !self.group.has(key) {
-                    let member = member_id(&self.config, &mut self.seeded);
-                    self.group.join(member, key);
-                    self.record_loads();
+                    self.join(key);
                 }
             }
             Event::Left(key) => {
-                self.group.leave(key);
-                self.record_loads();
+                if self.group.desert(key) {
+                    self.plan(self.config.session_timeout, Event::SessionEnded(key));
+                    self.members_changed(false);
+                } else {
+                    self.leave(key);
+                }
                 self.plan(self.config.exit_delay, Event::Gone(key));
             }
             Event::Gone(key) => {
@@ -193,12 +206,27 @@ impl State {
                     pod.history.record(now, 0.0, self.config.metrics_window);
                 }
                 self.plan(self.config.metrics_window, Event::Forgotten(key));
+                // The next pod of that name only comes when this one is gone.
+                if self.config.has_stable_names() {
+                    self.replenish();
+                }
+            }
+            Event::SessionEnded(key) => {
+                let due = self.group.session_ended(key);
+                self.members_changed(due);
+            }
+            Event::Rebalanced => {
+                if self.group.is_unsettled() {
+                    self.group.rebalance(now, self.config.metrics_window);
+                    self.record_loads();
+                }
             }
             Event::Forgotten(key) => {
                 self.pods.remove(&key);
             }
             Event::Drifted => {
                 self.traffic.drift(self.config.drift, &mut self.seeded);
+                self.record_rates();
                 self.record_loads();
                 self.plan_drift();
             }
@@ -223,12 +251,54 @@ impl State {
 
     /// Creates pods until there are as many as there are to be.
     pub(crate) fn replenish(&mut self) {
+        if self.config.has_stable_names() {
+            for ordinal in 0..u64::from(self.config.pods) {
+                let name = stable_name(&self.config, ordinal);
+                if self.listed().all(|(_, pod)| pod.name != name) {
+                    self.create(name);
+                }
+            }
+            return;
+        }
         let wanted = self.config.pods as usize;
         let there = self.listed().filter(|(_, pod)| !pod.terminating).count();
         for _ in there..wanted {
-            let created = self.new_pod();
-            self.plan(self.config.pending_delay, Event::Started(created));
+            let name = self.seeded.pod_name(&self.replica_set);
+            self.create(name);
         }
+    }
+
+    fn create(&mut self, name: String) {
+        let created = self.new_pod(name);
+        self.plan(self.config.pending_delay, Event::Started(created));
+    }
+
+    fn join(&mut self, key: PodKey) {
+        let id = member_id(&self.config, &mut self.seeded);
+        let name = self.pods.get(&key).map(|pod| pod.name.clone());
+        let instance = name.filter(|_| self.config.static_members);
+        let due = self.group.join(key, id, instance);
+        self.members_changed(due);
+    }
+
+    /// The pod's member leaves the group, if it is in it.
+    pub(crate) fn leave(&mut self, key: PodKey) {
+        let due = self.group.leave(key);
+        self.members_changed(due);
+    }
+
+    /// Members came or went, or others serve in their place; a rebalance may be due.
+    fn members_changed(&mut self, due: bool) {
+        let keep = self.config.metrics_window;
+        if due && !self.group.gathers() {
+            self.group.rebalance(self.now, keep);
+        } else {
+            self.group.remember(self.now, keep);
+            if due {
+                self.plan(self.config.rebalance_delay, Event::Rebalanced);
+            }
+        }
+        self.record_loads();
     }
 
     /// The pod of this name and UID in the cluster, terminating or not.
@@ -255,11 +325,11 @@ impl State {
             .filter(|pod| !pod.terminating && pod.gone.is_none())
     }
 
-    fn new_pod(&mut self) -> PodKey {
+    fn new_pod(&mut self, name: String) -> PodKey {
         let key = PodKey(self.created);
         self.created += 1;
         let pod = SimPod {
-            name: self.seeded.pod_name(&self.replica_set),
+            name,
             uid: PodUid(self.seeded.uuid()),
             created: self.now,
             started: None,
@@ -289,6 +359,10 @@ impl State {
         }
     }
 
+    fn record_rates(&mut self) {
+        self.traffic.record(self.now, self.config.metrics_window);
+    }
+
     pub(crate) fn plan(&mut self, delay: Duration, event: Event) {
         self.timeline.plan(self.now.saturating_add(delay), event);
     }
@@ -308,6 +382,24 @@ fn top_quarter(rates: BTreeMap<PodKey, f64>) -> f64 {
     rates.into_iter().take(pods).sum()
 }
 
-fn member_id(config: &SimConfig, seeded: &mut Seeded) -> MemberId {
-    MemberId::new(&format!("{}-{}", config.workload.name, seeded.uuid()))
+/// The name of one of the first pods.
+fn pod_name(config: &SimConfig, seeded: &mut Seeded, replica_set: &str, ordinal: u64) -> String {
+    if config.has_stable_names() {
+        stable_name(config, ordinal)
+    } else {
+        seeded.pod_name(replica_set)
+    }
+}
+
+fn stable_name(config: &SimConfig, ordinal: u64) -> String {
+    format!("{}-{ordinal}", config.workload.name)
+}
+
+/// As the coordinator or the client makes them: in the newer protocol a UUID alone.
+fn member_id(config: &SimConfig, seeded: &mut Seeded) -> String {
+    let uuid = seeded.uuid();
+    match config.protocol {
+        Protocol::Classic => format!("{}-{uuid}", config.workload.name),
+        Protocol::Consumer => uuid,
+    }
 }

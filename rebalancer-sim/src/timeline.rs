@@ -16,6 +16,10 @@ pub(crate) enum Event {
     Joined(PodKey),
     /// The consumer of a terminating pod leaves the group.
     Left(PodKey),
+    /// The session of the pod's static member ends.
+    SessionEnded(PodKey),
+    /// The group has heard that members came or went, and rebalances.
+    Rebalanced,
     /// A terminating pod is gone from the cluster.
     Gone(PodKey),
     /// The last sample of a gone pod leaves the metrics' window.

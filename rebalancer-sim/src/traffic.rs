@@ -1,6 +1,9 @@
 //! The rates of the partitions.
 
+use std::time::Duration;
+
 use crate::config::SimConfig;
+use crate::history::LoadHistory;
 use crate::seeded::Seeded;
 
 /// Records per second of every partition: lognormal, and drifting if asked to.
@@ -12,6 +15,8 @@ pub(crate) struct Traffic {
     /// Puts the mean rate at the start where the configuration wants it.
     scale: f64,
     rates: Vec<f64>,
+    /// What each partition's rate was, as far back as the metrics look.
+    past: Vec<LoadHistory>,
 }
 
 impl Traffic {
@@ -32,6 +37,7 @@ impl Traffic {
             deviations: deviations.clone(),
             sigma: config.sigma,
             scale,
+            past: vec![LoadHistory::default(); config.partitions as usize],
         };
         let mut highest = skew(&worst.rates);
         for _ in 1..config.deals {
@@ -55,6 +61,18 @@ impl Traffic {
             *deviation = kept * *deviation + drift * seeded.standard_normal();
         }
         self.rates = rates(&self.deviations, self.sigma, self.scale);
+    }
+
+    /// Writes down that the rates are those of now, from now on.
+    pub(crate) fn record(&mut self, now: Duration, keep: Duration) {
+        for (past, rate) in self.past.iter_mut().zip(&self.rates) {
+            past.record(now, *rate, keep);
+        }
+    }
+
+    /// What arrived in each partition per second, on the average of the `window` before now.
+    pub(crate) fn averages(&self, now: Duration, window: Duration) -> impl Iterator<Item = f64> {
+        self.past.iter().map(move |past| past.average(now, window))
     }
 
     /// Records per second, by partition.

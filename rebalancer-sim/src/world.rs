@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use rebalancer_core::model::PodRef;
 use rebalancer_core::ports::{EvictionAnswer, JournalEntry, PodState};
 
-use crate::assignor::MemberId;
 use crate::config::{InvalidConfig, SimConfig};
 use crate::faults::{EvictionRequest, Traced};
 use crate::lease::{SimJournal, SimLease};
@@ -44,7 +43,8 @@ pub struct PodLoad {
 pub struct PartitionView {
     /// Its rate at this instant, in records per second.
     pub rate: f64,
-    /// Its owner; `None` while the group has no members.
+    /// Its owner; `None` while nobody serves it: its owner is gone, and the group has not rebalanced
+    /// since.
     pub owner: Option<Owner>,
 }
 
@@ -54,7 +54,7 @@ pub struct Owner {
     /// The name of its pod.
     pub pod: String,
     /// Its member id.
-    pub member: MemberId,
+    pub member: String,
 }
 
 /// One request for an eviction that reached the world.
@@ -151,12 +151,7 @@ impl SimWorld {
                 load: pod.history.now(),
                 ready: pod.serves(),
                 terminating: pod.terminating,
-                partitions: state
-                    .group
-                    .owners()
-                    .flatten()
-                    .filter(|(owner, _)| *owner == key)
-                    .count(),
+                partitions: state.group.partitions_of(key),
             })
             .collect()
     }
@@ -171,10 +166,10 @@ impl SimWorld {
             .zip(state.traffic.rates())
             .map(|(owner, rate)| PartitionView {
                 rate: *rate,
-                owner: owner.and_then(|(key, member)| {
-                    state.pods.get(&key).map(|pod| Owner {
+                owner: owner.and_then(|owner| {
+                    state.pods.get(&owner.pod).map(|pod| Owner {
                         pod: pod.name.clone(),
-                        member: member.clone(),
+                        member: owner.id,
                     })
                 }),
             })

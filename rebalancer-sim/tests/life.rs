@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
+use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rebalancer_core::model::{CpuMetric, PodPhase, PodRef, PodUid};
 use rebalancer_core::ports::{EvictionAnswer, MetricsSource, PodActuator, PodState};
-use rebalancer_sim::{Assignor, Budget, SimConfig, SimWorld};
+use rebalancer_sim::{Budget, SimConfig, SimWorld};
 
 fn world(config: SimConfig) -> SimWorld {
     SimWorld::new(config).unwrap()
@@ -195,4 +196,113 @@ fn time_ends_with_the_calendar_instead_of_wrapping() {
     let world = world(SimConfig::default());
     world.advance(Duration::MAX);
     assert_eq!(world.now(), jiff::Timestamp::MAX);
+}
+
+/// The group as the metrics tell it is the group as it is.
+#[tokio::test(flavor = "current_thread")]
+async fn the_metrics_tell_owners_and_rates() {
+    let world = world(SimConfig::default());
+    let told = world.metrics().group().await.unwrap().unwrap();
+    let rates = told.rates.as_ref().unwrap();
+    for (number, partition) in world.partitions().iter().enumerate() {
+        let owner = partition.owner.as_ref().unwrap();
+        let sample = &told.owners[number];
+        assert_eq!(sample.partition as usize, number);
+        assert_eq!(sample.owner.pod.as_deref(), Some(owner.pod.as_str()));
+        assert_eq!(
+            sample.owner.member_id.as_deref(),
+            Some(owner.member.as_str())
+        );
+        let rate = rates[number].rate.as_ref().unwrap().get();
+        assert!((rate - partition.rate).abs() < 1e-9 * rate, "{rate}");
+    }
+    assert_eq!(told.owners_before.as_ref(), Some(&told.owners));
+}
+
+/// Members that come and go within a heartbeat are one rebalance of a classic group; meanwhile
+/// nobody serves what a member left behind, and what changed hands is told from then on.
+#[tokio::test(flavor = "current_thread")]
+async fn a_classic_group_takes_its_time() {
+    let config = SimConfig {
+        leave_delay: Duration::from_secs(3),
+        rebalance_delay: Duration::from_secs(3),
+        ..SimConfig::default()
+    };
+    let world = world(config);
+    let unserved = || {
+        let partitions = world.partitions();
+        partitions.iter().filter(|p| p.owner.is_none()).count()
+    };
+    for victim in pods(&world).await.iter().take(2) {
+        world.actuator().evict(victim, false).await;
+    }
+    world.advance(Duration::from_secs(4));
+    assert_eq!(unserved(), 16, "eight partitions of each of the two");
+    world.advance(Duration::from_secs(3));
+    assert_eq!(unserved(), 0);
+    let told = world.metrics().group().await.unwrap().unwrap();
+    assert_ne!(told.owners_before, Some(told.owners));
+}
+
+/// The broker of the newer protocol goes by each heartbeat.
+#[tokio::test(flavor = "current_thread")]
+async fn the_newer_protocol_assigns_at_once() {
+    let world = world(SimConfig::default().with_assignor(Assignor::Uniform));
+    world.actuator().evict(&pods(&world).await[0], false).await;
+    world.advance(Duration::from_secs(4));
+    assert!(world.partitions().iter().all(|p| p.owner.is_some()));
+}
+
+/// A static member's partitions wait for it: for its successor of the same name in a StatefulSet,
+/// else until its session ends.
+#[rstest::rstest]
+#[case::stateful_set("StatefulSet", 30, 8)]
+#[case::deployment("Deployment", 30, 8)]
+#[case::deployment_after_the_session("Deployment", 60, 0)]
+#[case::stateful_set_after_the_restart("StatefulSet", 120, 0)]
+#[tokio::test(flavor = "current_thread")]
+async fn static_members_are_waited_for(
+    #[case] kind: &str,
+    #[case] after: u64,
+    #[case] unserved: usize,
+) {
+    let defaults = SimConfig::default();
+    let world = world(SimConfig {
+        static_members: true,
+        session_timeout: Duration::from_secs(if kind == "Deployment" { 45 } else { 300 }),
+        workload: rebalancer_core::model::WorkloadRef {
+            kind: kind.into(),
+            ..defaults.workload
+        },
+        ..defaults
+    });
+    let before: Vec<f64> = world.loads().iter().map(|pod| pod.load).collect();
+    let victim = pods(&world).await[0].clone();
+    world.actuator().evict(&victim, false).await;
+    world.advance(Duration::from_secs(after));
+    let nobodys = world
+        .partitions()
+        .iter()
+        .filter(|p| p.owner.is_none())
+        .count();
+    assert_eq!(nobodys, unserved);
+    // The successor carries what its predecessor carried.
+    if kind == "StatefulSet" && unserved == 0 {
+        let mut loads: Vec<f64> = world.loads().iter().map(|pod| pod.load).collect();
+        loads.rotate_right(1);
+        assert_eq!(loads, before);
+        assert!(world.loads().iter().any(|pod| pod.name == victim.name));
+    }
+}
+
+#[test]
+fn an_assignor_that_the_group_cannot_have_is_refused() {
+    let config = SimConfig {
+        assignor: Assignor::Sticky,
+        client: ClientFamily::Librdkafka,
+        protocol: Protocol::Classic,
+        ..SimConfig::default()
+    };
+    let error = SimWorld::new(config).unwrap_err();
+    assert_eq!(error.field, "assignor");
 }

@@ -205,7 +205,7 @@ fn group(episode: &Episode, ids: Ids) -> Group {
         protocol: episode.protocol,
         session_timeout: 45.0,
         stable_names: false,
-        startup_seconds: None,
+        startups: Vec::new(),
         topics,
         owners,
     }

@@ -36,6 +36,7 @@ pub mod calibration;
 mod cluster;
 mod container;
 pub mod controlplane;
+pub mod efficacy;
 pub mod error;
 mod exporter;
 pub mod fault;

@@ -7,6 +7,7 @@
 
 mod bench;
 mod deny;
+mod efficacy;
 mod fuzz;
 mod generate;
 mod lab;
@@ -50,6 +51,11 @@ Tasks:
                       1), against the rules that none may break; says how many
                       a second, and the seed of a world that breaks one. In a
                       hurry: cargo run --release --package xtask -- soak
+  efficacy [--worlds N]
+                      what rotate-outliers and the forecast make of N simulated
+                      groups (default 200) of each assignor: evictions, and the
+                      peak that is left; the table of docs/forecast.md. In a
+                      hurry: cargo run --release --package xtask -- efficacy
   help                this text
 
 Environment:
@@ -80,6 +86,10 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)
         }
+        Some("efficacy") => match efficacy::Options::parse(&rest) {
+            Ok(options) => efficacy::run(options).map(|()| ExitCode::SUCCESS),
+            Err(message) => return usage(&message),
+        },
         Some("setup") if rest.is_empty() => setup::run().map(|()| ExitCode::SUCCESS),
         Some("test") => test::run(&rest),
         Some("bench") if rest.is_empty() => bench::run().map(|()| ExitCode::SUCCESS),

@@ -1,13 +1,16 @@
-//! `demo`: a simulated group, the real pipeline, several ticks of a CronJob in virtual time.
+//! `demo`: a simulated group, the real pipeline, several ticks of a CronJob in virtual time; the same
+//! group twice, once by each strategy.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use rebalancer_core::policy::{ExecutionPolicy, Policy};
+use rebalancer_core::Decision;
+use rebalancer_core::group::Assignor;
+use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
 use rebalancer_core::ports::Clock as _;
-use rebalancer_core::report::{Report, RunOutcome};
-use rebalancer_core::snapshot::AssembleSettings;
-use rebalancer_sim::{Assignor, SimConfig, SimWorld};
+use rebalancer_core::report::{Report, RunOutcome, WorkloadReport};
+use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
+use rebalancer_sim::{SimConfig, SimWorld};
 use tokio::sync::watch;
 
 use crate::args::DemoOptions;
@@ -18,72 +21,109 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::freeze::Freeze;
 use crate::render::style::Palette;
-use crate::render::table::Detail;
-use crate::render::{document, table};
+use crate::render::{document, group};
 use crate::settings::OutputFormat;
 
 /// How often the CronJob of `deploy/` fires.
 const TICK: Duration = Duration::from_secs(600);
+
+/// What is compared.
+const STRATEGIES: [Strategy; 2] = [Strategy::RotateOutliers, Strategy::Forecast];
+
+/// One strategy in its own copy of the world.
+struct Side {
+    strategy: Strategy,
+    world: SimWorld,
+    policy: Policy,
+    first: f64,
+}
 
 pub(crate) async fn run(
     options: DemoOptions,
     policy: &Policy,
     output: OutputFormat,
 ) -> Result<Exit, CliError> {
-    let world = SimWorld::new(SimConfig {
-        assignor: options.assignor,
-        ..SimConfig::seeded(options.seed)
-    })?;
+    let mut sides = Vec::new();
+    for strategy in STRATEGIES {
+        let world = SimWorld::new(SimConfig::seeded(options.seed).with_assignor(options.assignor))?;
+        sides.push(Side {
+            strategy,
+            first: peak(&world),
+            policy: Policy {
+                strategy,
+                ..*policy
+            },
+            world,
+        });
+    }
     // Nobody can stop a demo but by ending it.
     let (_never, mut stop) = watch::channel(None);
     let palette = palette();
-    if output == OutputFormat::Table {
-        print(&introduction(&world, options, &palette))?;
+    if let (OutputFormat::Table, Some(side)) = (output, sides.first()) {
+        print(&introduction(&side.world, options, &palette))?;
     }
-    let first = peak(&world);
     for tick in 1..=options.ticks {
-        let before = distribution(&world);
-        let report = one(&world, policy, &mut stop).await;
-        world.advance(TICK);
-        match output {
-            OutputFormat::Json => print(&document::json_line(&report)?)?,
-            OutputFormat::Yaml => print(&document::yaml(&report)?)?,
-            OutputFormat::Table => print(&tick_text(tick, &report, &before, &world, &palette))?,
+        let mut shown = String::new();
+        for side in &sides {
+            let before = distribution(&side.world);
+            let report = one(side, options.assignor, &mut stop).await;
+            side.world.advance(TICK);
+            match output {
+                OutputFormat::Json => print(&document::json_line(&report)?)?,
+                OutputFormat::Yaml => print(&document::yaml(&report)?)?,
+                OutputFormat::Table if side.strategy == Strategy::RotateOutliers => {
+                    shown.push_str(&heading(tick, &report, &palette));
+                    shown.push_str(&side_text(side, tick, &report, &before, &palette));
+                }
+                OutputFormat::Table => {
+                    shown.push_str(&side_text(side, tick, &report, &before, &palette));
+                }
+            }
+        }
+        if output == OutputFormat::Table {
+            print(&shown)?;
         }
     }
     if output == OutputFormat::Table {
-        print(&conclusion(&world, options, first))?;
+        print(&conclusion(&sides, options, &palette))?;
     }
     Ok(Exit::of(RunOutcome::Fine, false))
 }
 
 /// One tick: the same driver as on a real cluster.
-async fn one(world: &SimWorld, policy: &Policy, stop: &mut Stop) -> Report {
+async fn one(side: &Side, assignor: Assignor, stop: &mut Stop) -> Report {
+    let world = &side.world;
     let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
+    let journal = world.journal();
     let ports = Ports {
         metrics: &metrics,
         actuator: &actuator,
         clock: &clock,
         lease: None,
-        journal: None,
+        journal: Some(&journal),
     };
     let started = clock.now();
-    let workload = world.config().workload;
+    let config = world.config();
     let settings = AssembleSettings {
-        container: workload.name.clone(),
-        workload,
+        container: config.workload.name.clone(),
+        workload: config.workload,
         target: None,
-        group: None,
+        group: Some(GroupSettings {
+            assignor: Some(assignor),
+            client: config.client,
+            protocol: config.protocol,
+            ..GroupSettings::default()
+        }),
     };
     let execution = ExecutionPolicy {
-        minimum_pods: policy.minimum_pods,
+        minimum_pods: side.policy.minimum_pods,
         ..ExecutionPolicy::default()
     };
     let order = Order {
         assemble: &settings,
         autoscalers_from_metrics: false,
         freeze: &Freeze::default(),
-        policy,
+        policy: &side.policy,
         execution: Some(execution),
     };
     let (workload, _) = driver::run_workload(ports, &order, stop).await;
@@ -93,42 +133,73 @@ async fn one(world: &SimWorld, policy: &Policy, stop: &mut Stop) -> Report {
 fn introduction(world: &SimWorld, options: DemoOptions, palette: &Palette) -> String {
     let config = world.config();
     let strong = palette.strong;
-    let assignor = assignor_word(options.assignor);
     format!(
         "{strong}A simulated consumer group{strong:#}: {} pods, {} partitions of uneven rates, \
-         {assignor} assignor, seed {}.\nEach pod requests {} core and the autoscaler aims at \
-         {} % of it. Every ten minutes of virtual time a CronJob runs the rebalancer.\n",
-        config.pods, config.partitions, options.seed, config.request, config.target_percent,
+         {} assignor, seed {}.\nEach pod requests {} core and the autoscaler aims at {} % of it. \
+         Every ten minutes of virtual time a CronJob\nruns the rebalancer: in one copy of the group \
+         with each strategy.\n",
+        config.pods,
+        config.partitions,
+        options.assignor,
+        options.seed,
+        config.request,
+        config.target_percent,
     )
 }
 
-fn assignor_word(assignor: Assignor) -> &'static str {
-    match assignor {
-        Assignor::Sticky => "sticky",
-        Assignor::Range => "range",
-    }
-}
-
-fn tick_text(
-    tick: usize,
-    report: &Report,
-    before: &str,
-    world: &SimWorld,
-    palette: &Palette,
-) -> String {
+fn heading(tick: usize, report: &Report, palette: &Palette) -> String {
     let (strong, dim) = (palette.strong, palette.dim);
-    let mut text = format!(
+    format!(
         "\n{strong}━━ tick {tick}{strong:#} {dim}{:.0}{dim:#}\n",
         report.started
-    );
+    )
+}
+
+fn side_text(side: &Side, tick: usize, report: &Report, before: &str, palette: &Palette) -> String {
+    let strong = palette.strong;
+    let mut text = format!("{strong}{:<16}{strong:#}{before}\n", side.strategy.as_str());
     for workload in &report.workloads {
-        text.push_str(&table::workload(workload, Detail::Pods, palette));
+        match workload {
+            WorkloadReport::Decided(decided) => {
+                text.push_str(&decision_text(&decided.decision, tick, palette));
+            }
+            WorkloadReport::Failed(failed) => {
+                let _ = writeln!(text, "{:<16}error: {}", "", failed.error);
+            }
+        }
     }
-    let _ = writeln!(text, "  before  {before}");
+    let evicted = report
+        .workloads
+        .iter()
+        .filter_map(WorkloadReport::execution)
+        .any(|execution| !execution.pods.is_empty());
+    if evicted {
+        let _ = writeln!(
+            text,
+            "{:<16}{}, ten minutes later",
+            "",
+            distribution(&side.world)
+        );
+    }
+    text
+}
+
+/// What was decided; at first also what the forecast had to choose from.
+fn decision_text(decision: &Decision, tick: usize, palette: &Palette) -> String {
+    let mut text = String::new();
+    if let (Some(known), 1) = (&decision.group, tick) {
+        for line in group::summary(known, palette).lines() {
+            let _ = writeln!(text, "{:<16}{line}", "");
+        }
+    }
+    let (word, style) = match decision.hold_reason() {
+        None => ("ROTATE".to_owned(), palette.warn),
+        Some(reason) => (format!("HOLD ({})", reason.as_str()), palette.good),
+    };
     let _ = writeln!(
         text,
-        "  after   {}  (ten minutes later)",
-        distribution(world)
+        "{:<16}{style}{word}{style:#}: {}",
+        "", decision.message
     );
     text
 }
@@ -172,25 +243,32 @@ fn distribution(world: &SimWorld) -> String {
     )
 }
 
-fn conclusion(world: &SimWorld, options: DemoOptions, first: f64) -> String {
-    let last = peak(world);
-    let evictions = world.evictions();
-    let evictions = evictions
-        .iter()
-        .filter(|eviction| eviction.took_effect)
-        .count();
+fn conclusion(sides: &[Side], options: DemoOptions, palette: &Palette) -> String {
+    let (dim, strong) = (palette.dim, palette.strong);
     let mut text = format!(
-        "\nThe most loaded pod spent {first:.2} cores at first and {last:.2} in the end; \
-         {evictions} pods were evicted.\n"
+        "\n{dim}{:<16}{:>9}  {:>15}  {:>10}{dim:#}\n",
+        "STRATEGY", "EVICTIONS", "HIGHEST LOAD", "IN THE END"
     );
-    match options.assignor {
-        Assignor::Sticky => text.push_str(
-            "Try another world with --seed, or --assignor range, where evicting cannot help.\n",
-        ),
-        Assignor::Range => text.push_str(
-            "A range assignor gives partitions out by the rank of the members: new pods only \
-             change who carries which load.\n",
-        ),
+    for side in sides {
+        let evictions = side.world.evictions();
+        let evictions = evictions.iter().filter(|eviction| eviction.took_effect);
+        let _ = writeln!(
+            text,
+            "{strong}{:<16}{strong:#}{:>9}  {:>9.2} cores  {:>10.2}",
+            side.strategy.as_str(),
+            evictions.count(),
+            side.first,
+            peak(&side.world),
+        );
     }
+    text.push_str(match options.assignor {
+        Assignor::Range | Assignor::RoundRobin => {
+            "This assignor gives partitions out by the rank of the members: new pods only change \
+             who carries which load.\n"
+        }
+        Assignor::Sticky | Assignor::CooperativeSticky | Assignor::Uniform => {
+            "Try another world with --seed, or --assignor range, where evicting cannot help.\n"
+        }
+    });
     text
 }

@@ -35,6 +35,13 @@ impl Chance {
         usize::try_from(scaled).unwrap_or(0)
     }
 
+    /// A number from 0 to 1, which is never drawn: 53 bits, as many as a float holds.
+    pub(crate) fn share(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+        let bits = (self.state >> 11) as f64;
+        bits / (1_u64 << 53) as f64
+    }
+
     /// Shuffles (Fisher and Yates).
     pub(crate) fn shuffle<T>(self, items: &mut [T]) {
         for last in (1..items.len()).rev() {

@@ -2,7 +2,7 @@
 
 use super::attribution::Attribution;
 use super::chance::Chance;
-use super::membership::{Batch, Order, batches};
+use super::membership::{Batch, Order, Timing, batches};
 use crate::group::assignors::Algorithm;
 use crate::group::{Assignment, Group, Member, Protocol};
 
@@ -53,10 +53,10 @@ impl Outcome {
 
 /// The matters that a sample draws luck for, see [`Chance::about`]. Pods and members follow on
 /// their own, so that each has the same luck in every plan.
-const ORDER: usize = 0;
-const SEQUENCE: usize = 1;
-const MEMBER_IDS: usize = 2;
-const REPLACEMENT_IDS: usize = 3;
+const SEQUENCE: usize = 0;
+const MEMBER_IDS: usize = 1;
+/// Below those of [`batches`], which are few.
+const REPLACEMENT_IDS: usize = 100;
 
 /// The group in the middle of it.
 struct State {
@@ -117,9 +117,7 @@ impl<'a> Subject<'a> {
         let mut unserved = 0.0;
         for (number, wave) in waves.iter().enumerate() {
             let chance = chance.about(SEQUENCE).about(number);
-            let drawn = order
-                .unwrap_or_else(|| Order::draw(self.group.startup_seconds, chance.about(ORDER)));
-            unserved += self.wave(&mut state, wave, drawn, chance);
+            unserved += self.wave(&mut state, wave, order, chance);
         }
         self.outcome(&state, waves, unserved)
     }
@@ -141,7 +139,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Replaces the pods of one wave; yields the seconds that partitions were not served.
-    fn wave(&self, state: &mut State, wave: &[usize], order: Order, chance: Chance) -> f64 {
+    fn wave(&self, state: &mut State, wave: &[usize], order: Option<Order>, chance: Chance) -> f64 {
         let is_static = |pod: &usize| {
             let members = self.group.pod_of.iter().zip(&self.group.members);
             let mut of_pod = members.filter(|(of, _)| *of == pod).peekable();
@@ -155,14 +153,18 @@ impl<'a> Subject<'a> {
         #[expect(clippy::cast_precision_loss, reason = "a number of partitions")]
         let waiting = owners.into_iter().filter(|pod| of_fixed(*pod)).count() as f64;
         let mut unserved = waiting * self.group.session_timeout;
-        let mut rebalances = batches(&dynamic, order, self.group.protocol, chance);
+        let timing = order.map_or(
+            Timing::Startups(&self.group.startups, self.group.stable_names),
+            Timing::Known,
+        );
+        let mut rebalances = batches(&dynamic, timing, self.group.protocol, chance);
         // A replacement of the same name takes the place of the member before it, and nothing is
         // assigned anew. Of another name it joins at once, and the old member goes when its
         // session is over.
         if !self.group.stable_names {
             rebalances.extend(batches(
                 &fixed,
-                Order::JoinFirst,
+                Timing::Known(Order::JoinFirst),
                 self.group.protocol,
                 chance,
             ));

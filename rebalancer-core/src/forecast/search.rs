@@ -1,4 +1,14 @@
 //! The search for a plan: few evictions, for a fall of the peak that is large and likely.
+//!
+//! Plans grow: every pod alone is tried first, the best of these with every other pod beside it, the
+//! best of those with a third one, and so on. Whatever is tried meets the same luck (common random
+//! numbers), only little of it at first; what looks worse than others of its size is dropped (early
+//! elimination). The few that are left are forecast with luck that none of them was chosen by: to
+//! take the best of hundreds by the same samples that say how good it is would promise too much (the
+//! optimizer's curse, Smith and Winkler, Management Science 2006).
+
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::chance::Chance;
 use super::replay::{Outcome, Subject};
@@ -7,7 +17,8 @@ use super::summary::{Forecast, summary};
 /// What a plan may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// How many of the hottest, and how many of the coldest pods go together at most.
+    /// How many of the hottest, and how many of the coldest pods go together at most; a plan of any
+    /// pods has twice as many at most.
     pub top_k: usize,
     /// How many pods go at most.
     pub evictions: usize,
@@ -39,12 +50,23 @@ pub struct Found {
     pub chosen: Option<usize>,
 }
 
-/// Each round imagines every plan that is left so often in all, and keeps so many of them.
-const ROUNDS: [(usize, usize); 3] = [(12, 8), (48, 4), (200, usize::MAX)];
+/// The samples by which plans are compared at first, and those of them that are left after it.
+const FIRST: Range<usize> = 0..4;
+const SECOND: Range<usize> = 4..24;
 
-/// Single pods that are tried, from the most and from the least loaded on.
-const SINGLE_HOT: usize = 6;
-const SINGLE_COLD: usize = 3;
+/// The samples of the forecasts.
+const FINAL: Range<usize> = 24..224;
+
+/// So many plans of each size are tried in a group of so many partitions: a search takes about as
+/// long whatever the size of the group.
+const TRIED_PARTITIONS: usize = 40_000;
+const TRIED_EACH: (usize, usize) = (24, 400);
+
+/// So many plans of each size are grown; so many go on to the second comparison, and so many of
+/// these are forecast.
+const GROWN: usize = 24;
+const COMPARED: usize = 6;
+const FORECAST_EACH: usize = 1;
 
 /// Expected falls within this share of the best are near it: fewer evictions decide.
 const NEAR: f64 = 0.8;
@@ -61,37 +83,167 @@ pub fn search(
     limits: Limits,
     seed: u64,
 ) -> Found {
-    let plans = match only {
-        Some(slow) => sets_of_slow(slow, limits),
-        None => plans(subject, hot, cold, limits),
+    let mut search = Search {
+        subject,
+        limits,
+        seed,
+        known: BTreeSet::new(),
+        left: Vec::new(),
     };
-    let tried = plans.len();
-    let mut left: Vec<(Vec<usize>, Vec<Outcome>)> =
-        plans.into_iter().map(|pods| (pods, Vec::new())).collect();
-    for (samples, keep) in ROUNDS {
-        for (pods, outcomes) in &mut left {
-            let waves: Vec<&[usize]> = pods.chunks(limits.wave_size.max(1)).collect();
-            // The same luck for all plans: what differs is what differs between them.
-            for sample in outcomes.len()..samples {
-                outcomes.push(subject.play(&waves, None, Chance::of(seed, sample)));
-            }
-        }
-        // Stable, so that of equals the one with fewer evictions stays first.
-        left.sort_by(|(_, a), (_, b)| mean_peak(a).total_cmp(&mean_peak(b)));
-        left.truncate(keep);
+    match only {
+        Some(slow) => search.try_all(sets_of_slow(slow, limits)),
+        None => search.grow(hot, cold),
     }
-    let best: Vec<Candidate> = left
-        .into_iter()
-        .map(|(pods, outcomes)| Candidate {
-            pods,
-            forecast: summary(subject, &outcomes),
-        })
-        .collect();
+    let tried = search.known.len();
+    let best = search.finish();
     let chosen = choose(&best, limits);
     Found {
         tried,
         best,
         chosen,
+    }
+}
+
+/// A plan, and what came of it so far.
+struct Trial {
+    pods: Vec<usize>,
+    outcomes: Vec<Outcome>,
+}
+
+impl Trial {
+    fn mean_peak(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a number of samples")]
+        let count = self.outcomes.len().max(1) as f64;
+        self.outcomes
+            .iter()
+            .map(|outcome| outcome.peak)
+            .sum::<f64>()
+            / count
+    }
+}
+
+struct Search<'a> {
+    subject: &'a Subject<'a>,
+    limits: Limits,
+    seed: u64,
+    /// The plans that were tried, their pods ascending.
+    known: BTreeSet<Vec<usize>>,
+    left: Vec<Trial>,
+}
+
+impl Search<'_> {
+    fn grow(&mut self, hot: &[usize], cold: &[usize]) {
+        let most = self.limits.evictions.min(2 * self.limits.top_k);
+        // The outliers first, hot and cold in turn, so that in a large group they are among those
+        // that are tried.
+        let pool = in_turn(hot, cold);
+        for size in 1..=most.min(pool.len()) {
+            let mut plans = pairings(hot, cold, self.limits.top_k, size);
+            let slow = hot
+                .iter()
+                .filter(|pod| self.subject.attribution.slow.contains(pod));
+            let slow: Vec<usize> = slow.copied().collect();
+            plans.extend(
+                sets_of_slow(&slow, self.limits)
+                    .into_iter()
+                    .filter(|set| set.len() == size),
+            );
+            plans.extend(self.grown(size, &pool));
+            plans.retain(|pods| pods.len() <= most);
+            let (fewest, most_tried) = TRIED_EACH;
+            let partitions = self.subject.group.topics.partitions().max(1);
+            plans.truncate((TRIED_PARTITIONS / partitions).clamp(fewest, most_tried));
+            for pods in &mut plans {
+                in_order_of_turn(pods, hot, cold);
+            }
+            self.try_all(plans);
+        }
+    }
+
+    /// The best plans of one pod less, each with every other pod beside it.
+    fn grown(&self, size: usize, pool: &[usize]) -> Vec<Vec<usize>> {
+        if size == 1 {
+            return pool.iter().map(|pod| vec![*pod]).collect();
+        }
+        let smaller = || {
+            self.left
+                .iter()
+                .filter(|trial| trial.pods.len() + 1 == size)
+        };
+        // In turn: the best with the first of the pool, the second best with it, and so on.
+        pool.iter()
+            .flat_map(|pod| {
+                smaller()
+                    .filter(move |trial| !trial.pods.contains(pod))
+                    .map(move |trial| {
+                        let mut pods = trial.pods.clone();
+                        pods.push(*pod);
+                        pods
+                    })
+            })
+            .collect()
+    }
+
+    /// Tries the plans, and leaves the best of each size.
+    fn try_all(&mut self, plans: Vec<Vec<usize>>) {
+        for pods in plans {
+            let mut sorted = pods.clone();
+            sorted.sort_unstable();
+            if self.known.insert(sorted) {
+                let mut trial = Trial {
+                    pods,
+                    outcomes: Vec::new(),
+                };
+                self.play(&mut trial, FIRST);
+                self.left.push(trial);
+            }
+        }
+        self.keep_best(GROWN);
+    }
+
+    fn play(&self, trial: &mut Trial, samples: Range<usize>) {
+        let waves: Vec<&[usize]> = trial.pods.chunks(self.limits.wave_size.max(1)).collect();
+        trial.outcomes.extend(samples.map(|sample| {
+            self.subject
+                .play(&waves, None, Chance::of(self.seed, sample))
+        }));
+    }
+
+    /// Leaves so many of each size.
+    fn keep_best(&mut self, each: usize) {
+        // Stable, so that of equals the one that was tried first stays first.
+        self.left
+            .sort_by(|a, b| a.mean_peak().total_cmp(&b.mean_peak()));
+        let mut counts = vec![0; 1 + self.left.iter().map(|t| t.pods.len()).max().unwrap_or(0)];
+        self.left.retain(|trial| {
+            let count = counts.get_mut(trial.pods.len());
+            count.is_some_and(|count| {
+                *count += 1;
+                *count <= each
+            })
+        });
+    }
+
+    /// Forecasts the best of those that are left.
+    fn finish(mut self) -> Vec<Candidate> {
+        self.keep_best(COMPARED);
+        let mut left = std::mem::take(&mut self.left);
+        for trial in &mut left {
+            self.play(trial, SECOND);
+        }
+        self.left = left;
+        self.keep_best(FORECAST_EACH);
+        let mut left = std::mem::take(&mut self.left);
+        for trial in &mut left {
+            trial.outcomes.clear();
+            self.play(trial, FINAL);
+        }
+        left.sort_by(|a, b| a.mean_peak().total_cmp(&b.mean_peak()));
+        let candidate = |trial: Trial| Candidate {
+            forecast: summary(self.subject, &trial.outcomes),
+            pods: trial.pods,
+        };
+        left.into_iter().map(candidate).collect()
     }
 }
 
@@ -118,37 +270,36 @@ fn choose(best: &[Candidate], limits: Limits) -> Option<usize> {
         .map(|(place, _)| place)
 }
 
-fn mean_peak(outcomes: &[Outcome]) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a number of samples")]
-    let count = outcomes.len() as f64;
-    outcomes.iter().map(|outcome| outcome.peak).sum::<f64>() / count
+/// The first of the one, the first of the other, the second of the one, and so on.
+fn in_turn(hot: &[usize], cold: &[usize]) -> Vec<usize> {
+    let length = hot.len().max(cold.len());
+    (0..length)
+        .flat_map(|place| [hot.get(place), cold.get(place)])
+        .flatten()
+        .copied()
+        .collect()
 }
 
-/// Single pods, then sets of the hottest with the coldest or without, then the slow ones; fewer
-/// evictions first.
-fn plans(subject: &Subject<'_>, hot: &[usize], cold: &[usize], limits: Limits) -> Vec<Vec<usize>> {
-    let singles = hot
-        .iter()
-        .take(SINGLE_HOT)
-        .chain(cold.iter().take(SINGLE_COLD));
-    let mut plans: Vec<Vec<usize>> = singles.map(|pod| vec![*pod]).collect();
-    for hottest in 1..=limits.top_k.min(hot.len()) {
-        for coldest in 0..=limits.top_k.min(cold.len()) {
-            let pods = hot.iter().take(hottest).chain(cold.iter().take(coldest));
-            plans.push(pods.copied().collect());
-        }
-    }
-    let slow = subject.attribution.slow.iter().copied();
-    let slow: Vec<usize> = hot
-        .iter()
-        .copied()
-        .filter(|pod| slow.clone().any(|s| s == *pod))
-        .collect();
-    plans.extend(sets_of_slow(&slow, limits));
-    plans.retain(|pods| pods.len() <= limits.evictions);
-    plans.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
-    plans.dedup();
-    plans
+/// Hot pods go before others, the most loaded first; of the others the least loaded.
+fn in_order_of_turn(pods: &mut [usize], hot: &[usize], cold: &[usize]) {
+    let place = |pod: &usize| {
+        let mut order = hot.iter().chain(cold);
+        order.position(|other| other == pod)
+    };
+    pods.sort_by_key(place);
+}
+
+/// The hottest with the coldest, or without, so many in all.
+fn pairings(hot: &[usize], cold: &[usize], top_k: usize, size: usize) -> Vec<Vec<usize>> {
+    (1..=size.min(top_k).min(hot.len()))
+        .filter_map(|hottest| {
+            let coldest = size - hottest;
+            (coldest <= top_k.min(cold.len())).then(|| {
+                let hottest = hot.iter().take(hottest);
+                hottest.chain(cold.iter().take(coldest)).copied().collect()
+            })
+        })
+        .collect()
 }
 
 /// The slow pods, the slowest first: one, two, … of them.

@@ -112,9 +112,9 @@ pub struct Group {
     pub session_timeout: f64,
     /// A replacement bears the name of the pod before it, and so its `group.instance.id`.
     pub stable_names: bool,
-    /// How long a pod of the workload takes from its creation until it is ready, in seconds: the
-    /// median; `None` when not known.
-    pub startup_seconds: Option<f64>,
+    /// How long each serving pod took from its creation until it was ready, in seconds, ascending;
+    /// pods of which that is not known are left out.
+    pub startups: Vec<f64>,
 }
 
 /// Kafka's default `session.timeout.ms`, in seconds.
@@ -181,7 +181,7 @@ impl Group {
                 .session_timeout_seconds
                 .map_or(SESSION_TIMEOUT, f64::from),
             stable_names: snapshot.workload().kind == "StatefulSet",
-            startup_seconds: startup_seconds(snapshot),
+            startups: startups(snapshot),
             client: data.client,
             protocol: data.protocol,
             assignor,
@@ -236,12 +236,12 @@ fn rates(data: &GroupData) -> Option<Vec<f64>> {
     Some(all)
 }
 
-fn startup_seconds(snapshot: &Snapshot) -> Option<f64> {
+fn startups(snapshot: &Snapshot) -> Vec<f64> {
     let serving = snapshot.pods().iter().filter(|pod| pod.serves());
     let startup = serving.filter_map(|pod| Some(pod.age_seconds?.get() - pod.ready_seconds?.get()));
     let mut startups: Vec<f64> = startup.collect();
     startups.sort_unstable_by(f64::total_cmp);
-    startups.get(startups.len() / 2).copied()
+    startups
 }
 
 /// The serving pods, and the one of each member.

@@ -171,7 +171,7 @@ pub fn forecast_strategy(
     } else {
         let limits = Limits {
             top_k: policy.top_k.get(),
-            evictions: policy.max_evictions.unwrap_or(usize::MAX).max(1),
+            evictions: most_evictions(snapshot.ready(), policy),
             wave_size: policy.max_unavailable.wave_size(snapshot.ready()),
             minimum_fall_percent: policy.minimum_improvement_percent.get(),
             minimum_confidence_percent: policy.minimum_confidence_percent.get(),
@@ -236,6 +236,19 @@ pub fn forecast_strategy(
         verdict,
         victims,
     }
+}
+
+/// How many pods a plan may evict: a wave that leaves too few ready pods is no plan. Never 0, so that
+/// where nothing is possible the check says so of the best plan there would be.
+fn most_evictions(ready: usize, policy: &Policy) -> usize {
+    let limit = policy.max_evictions.unwrap_or(usize::MAX);
+    let at_once = ready.saturating_sub(policy.minimum_pods.get());
+    let most = if policy.max_unavailable.wave_size(ready) <= at_once {
+        limit
+    } else {
+        limit.min(at_once)
+    };
+    most.max(1)
 }
 
 /// The eligible pods of the group above the threshold, most loaded first, and the others, least

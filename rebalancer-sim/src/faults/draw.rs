@@ -6,7 +6,9 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rebalancer_core::model::{Autoscaler, SampleFault, Seconds};
-use rebalancer_core::ports::{EvictionAnswer, LoadObservation, LoadSample, PortErrorKind};
+use rebalancer_core::ports::{
+    EvictionAnswer, GroupObservation, LoadObservation, LoadSample, OwnerSample, PortErrorKind,
+};
 
 use super::{FaultPlan, LATEST_EFFECT, LONGEST_OVERSLEEP, REQUEST_TIMEOUT};
 
@@ -227,6 +229,40 @@ impl Faults {
         let index = self.below(loads.samples.len());
         if let Some(sample) = loads.samples.get_mut(index) {
             bend(sample, self);
+        }
+    }
+
+    /// Bends what is known of the group in one of the ways in which metrics lie.
+    pub(crate) fn bend_group(&mut self, group: &mut GroupObservation) {
+        match self.below(6) {
+            0 => group.partial = Some("one store did not answer".into()),
+            1 if !group.owners.is_empty() => {
+                let lost = self.below(group.owners.len());
+                group.owners.remove(lost);
+            }
+            2 if !group.owners.is_empty() => {
+                let (one, other) = (
+                    self.below(group.owners.len()),
+                    self.below(group.owners.len()),
+                );
+                let owner = group.owners.get(other).map(|sample| sample.owner.clone());
+                let sample = group.owners.get(one).cloned();
+                group.owners.extend(
+                    sample
+                        .zip(owner)
+                        .map(|(sample, owner)| OwnerSample { owner, ..sample }),
+                );
+            }
+            3 => {
+                if let Some(rates) = &mut group.rates {
+                    let bent = self.below(rates.len().max(1));
+                    if let Some(sample) = rates.get_mut(bent) {
+                        sample.rate = Err(SampleFault::NotFinite);
+                    }
+                }
+            }
+            4 => group.rates = None,
+            _ => group.owners.clear(),
         }
     }
 

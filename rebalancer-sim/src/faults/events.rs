@@ -157,8 +157,7 @@ impl State {
             && pod.ready.take().is_some()
         {
             self.plan(outage, Event::Ready(key));
-            self.group.leave(key);
-            self.record_loads();
+            self.leave(key);
         }
     }
 

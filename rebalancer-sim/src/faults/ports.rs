@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use rebalancer_core::history::Rotation;
 use rebalancer_core::model::{Autoscaler, PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
-    Clock, EvictionAnswer, Journal, JournalEntry, LeaseState, LoadObservation, MetricsSource,
-    PodActuator, PodState, PortError, PortErrorKind, RunLease, WorkloadObservation,
+    Clock, EvictionAnswer, GroupObservation, Journal, JournalEntry, LeaseState, LoadObservation,
+    MetricsSource, PodActuator, PodState, PortError, PortErrorKind, RunLease, WorkloadObservation,
 };
 
 use super::draw::{Fate, Trouble};
@@ -183,6 +183,17 @@ impl MetricsSource for FaultyPorts {
                 state.faults.bend_loads(&mut loads);
             }
             loads
+        };
+        self.ask(answer, |_| None).await
+    }
+
+    async fn group(&self) -> Result<Option<GroupObservation>, PortError> {
+        let answer = |state: &mut State| {
+            let mut group = state.answer_group();
+            if state.faults.odd() {
+                state.faults.bend_group(&mut group);
+            }
+            Some(group)
         };
         self.ask(answer, |_| None).await
     }

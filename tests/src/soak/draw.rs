@@ -6,13 +6,14 @@ use std::time::Duration;
 use rebalancer_cli::driver::Order;
 use rebalancer_cli::freeze::Freeze;
 use rebalancer_core::execution::StopCause;
+use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rebalancer_core::model::{
     Cores, MaxUnavailable, MinimumPods, Percent, Seconds, Tolerance, TopK,
 };
-use rebalancer_core::policy::{ExecutionPolicy, Policy};
-use rebalancer_core::snapshot::AssembleSettings;
+use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
+use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
 use rebalancer_sim::faults::FaultPlan;
-use rebalancer_sim::{Assignor, Budget, SimConfig};
+use rebalancer_sim::{Budget, SimConfig};
 
 use super::Abilities;
 
@@ -126,7 +127,7 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
             .percent(30)
             .then(|| Cores::new(config.target()).ok())
             .flatten(),
-        group: None,
+        group: group(&mut draw, &config),
     };
     Scenario {
         abilities,
@@ -142,6 +143,17 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
         },
         config,
     }
+}
+
+/// What the operator says of the group: often nothing, and not always the assignor.
+fn group(draw: &mut Draw, config: &SimConfig) -> Option<GroupSettings> {
+    draw.percent(60).then(|| GroupSettings {
+        id: Some("consumer".into()),
+        assignor: draw.percent(70).then_some(config.assignor),
+        client: config.client,
+        protocol: config.protocol,
+        session_timeout: None,
+    })
 }
 
 /// Windows in the hour in which the world begins: some that are there from the first, others that
@@ -173,13 +185,31 @@ fn config(draw: &mut Draw) -> SimConfig {
             draw.below(pods + 1),
         )),
     };
+    let (assignor, client, protocol) = draw.pick([
+        (Assignor::Range, ClientFamily::Java, Protocol::Classic),
+        (Assignor::Sticky, ClientFamily::Java, Protocol::Classic),
+        (
+            Assignor::CooperativeSticky,
+            ClientFamily::Java,
+            Protocol::Classic,
+        ),
+        (
+            Assignor::CooperativeSticky,
+            ClientFamily::Librdkafka,
+            Protocol::Classic,
+        ),
+        (Assignor::Uniform, ClientFamily::Java, Protocol::Consumer),
+    ]);
     SimConfig {
         pods,
+        static_members: draw.percent(10),
         partitions: draw.between(pods, 4 * pods),
         sigma: draw.pick([0.5, 1.0, 1.0, 1.5]),
         mean_load: draw.pick([0.5, 0.65, 0.65, 0.8]),
         deals: 1,
-        assignor: draw.pick([Assignor::Sticky, Assignor::Range]),
+        assignor,
+        client,
+        protocol,
         budget,
         startup_delay: Duration::from_secs(draw.pick([2, 10, 30])),
         initial_age: Duration::from_secs(3600),
@@ -232,6 +262,14 @@ fn policy(draw: &mut Draw, pods: u32, abilities: Abilities) -> Policy {
         minimum_coverage_percent: Percent::new(draw.pick([0.0, 60.0, 90.0, 100.0]))
             .unwrap_or(defaults.minimum_coverage_percent),
         ignore_history: draw.percent(50),
+        strategy: draw.pick([
+            Strategy::RotateOutliers,
+            Strategy::RotateOutliers,
+            Strategy::Forecast,
+            Strategy::Auto,
+        ]),
+        minimum_confidence_percent: Percent::new(draw.pick([0.0, 50.0, 80.0]))
+            .unwrap_or(defaults.minimum_confidence_percent),
         ..defaults
     }
 }
