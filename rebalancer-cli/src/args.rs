@@ -25,7 +25,7 @@ pub(crate) struct Invocation {
 /// The subcommands.
 #[derive(Debug, Clone)]
 pub(crate) enum Task {
-    Run,
+    Run { follow: bool },
     Plan { save: Option<PathBuf> },
     Forecast { snapshot: Option<PathBuf> },
     Decide { snapshot: PathBuf },
@@ -100,7 +100,16 @@ pub(crate) fn command() -> Command {
         .after_help(format!("{SOURCES}\n\n{}\n\n{EXIT_CODES}", without_flag()))
         .styles(Styles::styled().header(header).usage(header))
         .disable_help_subcommand(true)
-        .subcommand(Command::new("run").about("Observe, decide and act, once (the default)"))
+        .subcommand(
+            Command::new("run")
+                .about("Observe, decide and act, once (the default)")
+                .arg(
+                    Arg::new("follow")
+                        .long("follow")
+                        .action(ArgAction::SetTrue)
+                        .help("After evictions wait until the group has settled, and say what came true"),
+                ),
+        )
         .subcommand(
             Command::new("plan")
                 .about("Observe and decide, never act; needs no write permission")
@@ -248,7 +257,9 @@ pub(crate) fn invocation(matches: &ArgMatches) -> Invocation {
                 })
                 .unwrap_or(Assignor::CooperativeSticky),
         }),
-        _ => Task::Run,
+        _ => Task::Run {
+            follow: name == "run" && matches.subcommand().is_some() && sub.get_flag("follow"),
+        },
     };
     let mut flags: HashMap<String, String> = SETTINGS
         .iter()
@@ -286,7 +297,11 @@ mod tests {
 
     #[test]
     fn without_a_subcommand_it_runs() {
-        assert!(matches!(parse(&[]).command, Task::Run));
+        assert!(matches!(parse(&[]).command, Task::Run { follow: false }));
+        assert!(matches!(
+            parse(&["run", "--follow"]).command,
+            Task::Run { follow: true }
+        ));
         let invocation = parse(&["--dry-run", "--tolerance-multiplier", "2"]);
         assert_eq!(invocation.flags["dry_run"], "true");
         assert_eq!(invocation.flags["tolerance_multiplier"], "2");

@@ -25,8 +25,10 @@ use crate::error::log_causes;
 use crate::freeze::Freeze;
 use crate::live::{self, Wait};
 
+mod follow;
 mod records;
 
+pub use follow::follow;
 use records::Records;
 
 /// The ports of one workload, and time.

@@ -96,7 +96,7 @@ const FALLBACK: Interface = Interface {
 
 fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Result<Exit, CliError> {
     let level = match invocation.command {
-        Task::Run => LogLevel::Info,
+        Task::Run { .. } => LogLevel::Info,
         // Whoever asks by hand reads the result; what led to it is a flag away.
         Task::Plan { .. } | Task::Forecast { .. } | Task::Decide { .. } | Task::Demo(_) => {
             LogLevel::Warn
@@ -112,7 +112,10 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
     logging::start(*interface.as_ref().unwrap_or(&FALLBACK), level);
     let exit_code = invocation.exit_code;
     match &invocation.command {
-        Task::Run => cluster(&sources.settings()?, Mode::Act, interface?, exit_code),
+        Task::Run { follow } => {
+            let mode = Mode::Act { follow: *follow };
+            cluster(&sources.settings()?, mode, interface?, exit_code)
+        }
         Task::Plan { save } => {
             let mode = Mode::Show {
                 save: save.as_deref(),

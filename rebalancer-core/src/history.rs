@@ -1,5 +1,7 @@
 //! What is remembered from one run to the next, and what follows from it.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,56 @@ pub struct Rotation {
     /// How many rotations in a row before this one had not helped.
     #[serde(default)]
     pub futile: u32,
+}
+
+/// What came true of a rotation. Imbalances are the highest load as a multiple of the mean.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RotationOutcome {
+    /// The imbalance before it.
+    pub before: f64,
+    /// What was hoped for.
+    pub hoped: f64,
+    /// What was forecast for nine of ten cases, from and to, where there was a forecast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<(f64, f64)>,
+    /// What it is now.
+    pub now: f64,
+}
+
+/// Numbers are told with two digits behind the point: who is told `1.86 to 1.86` and `1.86` is not
+/// to read that the one is outside of the other.
+const TOLD: f64 = 0.005;
+
+impl RotationOutcome {
+    /// Whether it is as was forecast; `None` where there was no forecast.
+    #[must_use]
+    pub fn is_as_forecast(&self) -> Option<bool> {
+        let (low, high) = self.forecast?;
+        Some((low - TOLD..=high + TOLD).contains(&self.now))
+    }
+}
+
+impl fmt::Display for RotationOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            before, hoped, now, ..
+        } = self;
+        write!(
+            f,
+            "the most loaded pod had {before:.2} × the mean before it, {hoped:.2} × was hoped for, \
+             and it has {now:.2} × now"
+        )?;
+        if let (Some((low, high)), Some(as_forecast)) = (self.forecast, self.is_as_forecast()) {
+            let where_it_is = if as_forecast {
+                "as was"
+            } else {
+                "outside of what was"
+            };
+            write!(f, ", {where_it_is} forecast ({low:.2} to {high:.2} ×)")?;
+        }
+        Ok(())
+    }
 }
 
 /// What became of the hopes of a rotation.
@@ -89,6 +141,17 @@ impl Rotation {
     /// How long ago it was; never less than nothing, since clocks differ a little.
     pub(crate) fn age(&self, now: Timestamp) -> Seconds {
         Seconds::new(now.duration_since(self.time).as_secs_f64().max(0.0)).unwrap_or(Seconds::ZERO)
+    }
+
+    /// What came true of it, when the imbalance is `now`.
+    #[must_use]
+    pub fn outcome(&self, now: f64) -> RotationOutcome {
+        RotationOutcome {
+            before: self.imbalance_before,
+            hoped: self.imbalance_hoped,
+            forecast: self.imbalance_range,
+            now,
+        }
     }
 
     /// What an imbalance of `now` says about it.
@@ -154,6 +217,35 @@ mod tests {
     #[case::without_a_cooldown(0, 5, 0.0)]
     fn waits_double_up_to_a_day(#[case] cooldown: u32, #[case] futile: u32, #[case] wait: f64) {
         assert_eq!(back_off(Seconds::whole(cooldown), futile).get(), wait);
+    }
+
+    #[rstest]
+    #[case::without_a_forecast(None, 1.7, None, "and it has 1.70 × now")]
+    #[case::as_forecast(Some((1.4, 1.8)), 1.7, Some(true), ", as was forecast (1.40 to 1.80 ×)")]
+    #[case::exactly(Some((1.7, 1.7)), 1.704, Some(true), ", as was forecast (1.70 to 1.70 ×)")]
+    #[case::better(
+        Some((1.4, 1.8)), 1.2, Some(false), ", outside of what was forecast (1.40 to 1.80 ×)"
+    )]
+    fn what_came_true_is_told(
+        #[case] forecast: Option<(f64, f64)>,
+        #[case] now: f64,
+        #[case] as_forecast: Option<bool>,
+        #[case] ends: &str,
+    ) {
+        let outcome = Rotation {
+            imbalance_range: forecast,
+            ..rotation(0)
+        }
+        .outcome(now);
+        assert_eq!(outcome.is_as_forecast(), as_forecast);
+        let told = outcome.to_string();
+        assert!(told.ends_with(ends), "{told}");
+        assert!(
+            told.starts_with(
+                "the most loaded pod had 2.00 × the mean before it, 1.50 × was hoped for"
+            ),
+            "{told}"
+        );
     }
 
     #[test]

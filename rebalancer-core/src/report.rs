@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::Decision;
 use crate::execution::{ExecutionOutcome, ExecutionReport};
-use crate::model::WorkloadRef;
+use crate::history::RotationOutcome;
+use crate::model::{Seconds, WorkloadRef};
 
 /// The form of the report. It changes only when a field is removed or changes its meaning.
 pub const SCHEMA: &str = "rebalancer/report/v1";
@@ -51,6 +52,21 @@ pub struct Decided {
     /// What became of its plan; absent when there was none, or it was not to be carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<ExecutionReport>,
+    /// What came true of it; absent when nobody waited for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow_up: Option<FollowUp>,
+}
+
+/// What came true of a rotation, by the run itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FollowUp {
+    /// How long after the execution it was looked at last.
+    pub after_seconds: Seconds,
+    /// What came true; absent when the group had not settled by then.
+    pub outcome: Option<RotationOutcome>,
+    /// The same in one sentence, or why it is not known.
+    pub message: String,
 }
 
 /// A workload that could not be decided on.
@@ -83,6 +99,7 @@ impl WorkloadReport {
         Self::Decided(Box::new(Decided {
             decision,
             execution,
+            follow_up: None,
         }))
     }
 

@@ -10,9 +10,9 @@ use proptest::prelude::*;
 use rebalancer_core::checks::{Finding, Verdict};
 use rebalancer_core::execution::{Before, Execution, StopReason};
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome, PodReport};
-use rebalancer_core::model::{Cores, Load, Pod, Tolerance};
+use rebalancer_core::model::{Cores, Load, Pod, Seconds, Tolerance};
 use rebalancer_core::plan::Role;
-use rebalancer_core::report::{Decided, Failed, Report, SCHEMA, WorkloadReport};
+use rebalancer_core::report::{Decided, Failed, FollowUp, Report, SCHEMA, WorkloadReport};
 use rebalancer_core::{
     Action, Decision, HoldReason, Plan, Policy, Snapshot, SnapshotData, decide, generate,
 };
@@ -397,6 +397,12 @@ proptest! {
         if let Some(execution) = &execution {
             round_trip(execution)?;
         }
+        let outcome = snapshot.data().last_rotation.as_ref().map(|last| last.outcome(1.25));
+        let follow_up = outcome.map(|outcome| FollowUp {
+            after_seconds: Seconds::whole(330),
+            outcome: Some(outcome),
+            message: outcome.to_string(),
+        });
         let report = Report {
             schema: SCHEMA.into(),
             version: "0.1.0".into(),
@@ -404,7 +410,11 @@ proptest! {
             finished: Timestamp::from_millisecond(second * 1000 + 1).unwrap(),
             dry_run: execution_policy.dry_run,
             workloads: vec![
-                WorkloadReport::Decided(Box::new(Decided { decision, execution })),
+                WorkloadReport::Decided(Box::new(Decided {
+                    decision,
+                    execution,
+                    follow_up: follow_up.clone(),
+                })),
                 WorkloadReport::Failed(Failed {
                     workload: snapshot.workload().clone(),
                     error: "no connection".into(),

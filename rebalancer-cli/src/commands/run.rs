@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use rebalancer_core::policy::Policy;
+use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{Clock as _, PortError, RunLease};
 use rebalancer_core::report::{Report, SCHEMA, WorkloadReport};
 use rebalancer_core::snapshot::AssembleSettings;
-use rebalancer_k8s::{ConnectSettings, KubernetesActuator};
+use rebalancer_k8s::{ConnectSettings, KubernetesActuator, KubernetesJournal, KubernetesLease};
 use rebalancer_prom::PrometheusSource;
 use tracing::{debug, info};
 
@@ -19,18 +19,51 @@ use crate::exit::Exit;
 use crate::live;
 use crate::render::document;
 use crate::render::table::Detail;
-use crate::settings::{OutputFormat, Settings, TargetSource};
+use crate::settings::{OutputFormat, Settings, TargetSource, WorkloadSettings};
 use crate::signals;
 
 /// Whether a plan is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode<'a> {
-    /// It is.
-    Act,
+    /// It is, and where asked for it is waited for what comes true.
+    Act { follow: bool },
     /// It is only shown, and the snapshots are written to a file where one is given.
     Show { save: Option<&'a Path> },
     /// The consumer group is shown, and what plans would do to it.
     Forecast,
+}
+
+/// One workload, and everything that a run over it needs.
+struct Job<'a> {
+    workload: &'a WorkloadSettings,
+    metrics: PrometheusSource,
+    actuator: KubernetesActuator,
+    lease: Option<KubernetesLease>,
+    journal: KubernetesJournal,
+    assemble: AssembleSettings,
+    execution: Option<ExecutionPolicy>,
+}
+
+impl Job<'_> {
+    fn ports<'a>(&'a self, clock: &'a SystemClock) -> Ports<'a> {
+        Ports {
+            metrics: &self.metrics,
+            actuator: &self.actuator,
+            clock,
+            lease: self.lease.as_ref().map(|lease| lease as &dyn RunLease),
+            journal: Some(&self.journal),
+        }
+    }
+
+    fn order<'a>(&'a self, policy: &'a Policy) -> Order<'a> {
+        Order {
+            assemble: &self.assemble,
+            autoscalers_from_metrics: self.workload.target_source == TargetSource::Prometheus,
+            freeze: &self.workload.freeze,
+            policy,
+            execution: self.execution,
+        }
+    }
 }
 
 /// One run over all workloads.
@@ -42,6 +75,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, CliError> {
     let clock = SystemClock::new();
     let started = clock.now();
+    let acts = matches!(mode, Mode::Act { .. });
     debug!(?settings, "settings");
     // Everything that can be wrong before the first request comes before the first request.
     let mut sources = Vec::new();
@@ -60,16 +94,27 @@ pub(crate) async fn run(
     let mut stop = signals::listen(settings.run_timeout).map_err(CliError::Runtime)?;
     live::begin(settings.run_timeout);
     let identity = identity(started);
-    let mut ports = Vec::new();
-    for (workload, source) in sources {
+    let mut jobs = Vec::new();
+    for (workload, metrics) in sources {
         let kubernetes = workload.kubernetes.clone();
         let actuator = KubernetesActuator::new(connection.clone(), kubernetes);
         let actuator = actuator.map_err(PortError::from)?;
-        let lease = workload
-            .one_at_a_time
-            .then(|| actuator.lease(identity.clone()));
-        let journal = actuator.journal(identity.clone());
-        ports.push((workload, source, actuator, lease, journal));
+        jobs.push(Job {
+            lease: workload
+                .one_at_a_time
+                .then(|| actuator.lease(identity.clone())),
+            journal: actuator.journal(identity.clone()),
+            assemble: AssembleSettings {
+                workload: workload.workload().clone(),
+                container: workload.kubernetes.container.clone(),
+                target: workload.target,
+                group: workload.group.clone(),
+            },
+            execution: acts.then_some(workload.execution),
+            workload,
+            metrics,
+            actuator,
+        });
     }
     info!(
         workloads = settings.workloads.len(),
@@ -79,49 +124,40 @@ pub(crate) async fn run(
     );
 
     let mut workloads = Vec::new();
-    let mut snapshots = String::new();
-    for (workload, metrics, actuator, lease, journal) in &ports {
-        let ports = Ports {
-            metrics,
-            actuator,
-            clock: &clock,
-            lease: lease.as_ref().map(|lease| lease as &dyn RunLease),
-            journal: Some(journal),
-        };
-        let assemble = AssembleSettings {
-            workload: workload.workload().clone(),
-            container: workload.kubernetes.container.clone(),
-            target: workload.target,
-            group: workload.group.clone(),
-        };
+    let mut snapshots = Vec::new();
+    for job in &jobs {
         let policy = Policy {
-            max_evictions: evictions_left(workload.policy.max_evictions, &workloads),
-            ..workload.policy
+            max_evictions: evictions_left(job.workload.policy.max_evictions, &workloads),
+            ..job.workload.policy
         };
-        let order = Order {
-            assemble: &assemble,
-            autoscalers_from_metrics: workload.target_source == TargetSource::Prometheus,
-            freeze: &workload.freeze,
-            policy: &policy,
-            execution: (mode == Mode::Act).then_some(workload.execution),
-        };
-        let (report, snapshot) = driver::run_workload(ports, &order, &mut stop).await;
+        let order = job.order(&policy);
+        let (report, snapshot) = driver::run_workload(job.ports(&clock), &order, &mut stop).await;
         workloads.push(report);
-        if let (Mode::Show { save: Some(_) }, Some(snapshot)) = (mode, snapshot) {
-            snapshots.push_str(&document::json(&snapshot)?);
+        snapshots.push(snapshot);
+    }
+    if let Mode::Act { follow: true } = mode {
+        for ((job, snapshot), report) in jobs.iter().zip(&snapshots).zip(&mut workloads) {
+            if let (WorkloadReport::Decided(decided), Some(snapshot)) = (report, snapshot) {
+                let order = job.order(&job.workload.policy);
+                let following =
+                    driver::follow(job.ports(&clock), &order, decided, snapshot, &mut stop);
+                decided.follow_up = following.await;
+            }
         }
     }
-    let dry_run = settings.dry_run || mode != Mode::Act;
+    let dry_run = settings.dry_run || !acts;
     let report = report(started, clock.now(), dry_run, workloads);
     let detail = match mode {
-        Mode::Act | Mode::Show { .. } => Detail::Pods,
+        Mode::Act { .. } | Mode::Show { .. } => Detail::Pods,
         Mode::Forecast => Detail::Group,
     };
     show(&report, output, detail)?;
+    let documents = snapshots.iter().flatten().map(document::json);
     if let Mode::Show { save: Some(path) } = mode
-        && !snapshots.is_empty()
+        && snapshots.iter().any(Option::is_some)
     {
-        std::fs::write(path, snapshots).map_err(|source| CliError::Save {
+        let documents = documents.collect::<Result<String, _>>()?;
+        std::fs::write(path, documents).map_err(|source| CliError::Save {
             path: path.to_owned(),
             source,
         })?;

@@ -19,6 +19,8 @@ use rstest::rstest;
 use super::*;
 use rebalancer_core::report::RunOutcome;
 
+mod follow;
+
 mock! {
     Metrics {}
     #[async_trait]

@@ -181,6 +181,7 @@ fn plans(group: &GroupReport, palette: &Palette) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rebalancer_core::model::MinimumPods;
     use rebalancer_core::policy::{Policy, Strategy};
     use rebalancer_core::{Snapshot, decide};
 
@@ -188,6 +189,7 @@ mod tests {
         let snapshot: Snapshot = serde_json::from_str(json).unwrap();
         let policy = Policy {
             strategy: Strategy::Forecast,
+            minimum_pods: MinimumPods::new(1).unwrap(),
             ..Policy::default()
         };
         whole(&decide(&snapshot, &policy), &Palette::plain())

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use rebalancer_core::checks::{Check, Verdict};
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome};
 use rebalancer_core::plan::Role;
-use rebalancer_core::report::{Failed, WorkloadReport};
+use rebalancer_core::report::{Failed, FollowUp, WorkloadReport};
 use rebalancer_core::{Analysis, Decision, PodAssessment};
 
 use super::bar::Scale;
@@ -37,6 +37,9 @@ pub fn workload(report: &WorkloadReport, detail: Detail, palette: &Palette) -> S
             let mut text = decision(&decided.decision, detail, palette);
             if let Some(report) = &decided.execution {
                 text.push_str(&execution(report, palette));
+            }
+            if let Some(follow_up) = &decided.follow_up {
+                text.push_str(&followed(follow_up, palette));
             }
             text
         }
@@ -241,6 +244,20 @@ pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
     };
     let _ = writeln!(text, "{style}{word}{style:#}: {}", report.message);
     text
+}
+
+/// What came true of it.
+fn followed(follow_up: &FollowUp, palette: &Palette) -> String {
+    let as_forecast = follow_up
+        .outcome
+        .and_then(|outcome| outcome.is_as_forecast());
+    let style = match as_forecast {
+        Some(true) => palette.good,
+        Some(false) => palette.warn,
+        None => palette.dim,
+    };
+    let after = follow_up.after_seconds.in_words();
+    format!("{style}AFTER {after}{style:#}: {}\n", follow_up.message)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::group::GroupKnown;
 use super::metrics::{ClocksAgree, LoadPlausible, LoadsNotAllZero, MeasuredPodsExist};
 use super::{list_some, pod};
+use crate::history::RotationOutcome;
 use crate::lease::LeaseHolder;
 use crate::model::{Pod, Rollout, Seconds};
 use crate::plan::Plan;
@@ -77,6 +78,37 @@ impl Check {
                 | Finding::Settled { .. }
                 | Finding::PodsFound { .. }
                 | Finding::EligiblePods { .. }
+                | Finding::OneAtATime { .. }
+                | Finding::Freeze { .. }
+                | Finding::Cooldown { .. }
+                | Finding::LastRotation { .. }
+                | Finding::EvictionLimit { .. }
+                | Finding::MinimumReady { .. } => false,
+            }
+    }
+}
+
+impl Check {
+    /// It failed for what the snapshot is, and not for what may be done now: the loads do not tell
+    /// what the group is like once it has settled.
+    #[must_use]
+    pub fn distrusts_loads(&self) -> bool {
+        self.verdict == Verdict::Fail
+            && match &self.finding {
+                Finding::MetricsComplete { .. }
+                | Finding::MeasuredOnce { .. }
+                | Finding::ClocksAgree(_)
+                | Finding::MeasuredPodsExist(_)
+                | Finding::LoadsNotAllZero(_)
+                | Finding::LoadPlausible(_)
+                | Finding::Group(_)
+                | Finding::Coverage { .. }
+                | Finding::Rollout { .. }
+                | Finding::Autoscaler { .. }
+                | Finding::Settled { .. }
+                | Finding::PodsFound { .. }
+                | Finding::EligiblePods { .. } => true,
+                Finding::Target { .. }
                 | Finding::OneAtATime { .. }
                 | Finding::Freeze { .. }
                 | Finding::Cooldown { .. }
@@ -291,20 +323,14 @@ impl fmt::Display for Finding {
                 } else {
                     "did not help"
                 };
-                write!(
-                    f,
-                    "the last rotation, {} ago, {helped}: the most loaded pod had {before:.2} × the \
-                     mean before it, {hoped:.2} × was hoped for, and it has {now:.2} × now",
-                    since.in_words()
-                )?;
-                if let Some((low, high)) = forecast {
-                    let where_it_is = if (*low..=*high).contains(now) {
-                        "as was"
-                    } else {
-                        "outside of what was"
-                    };
-                    write!(f, ", {where_it_is} forecast ({low:.2} to {high:.2} ×)")?;
-                }
+                let outcome = RotationOutcome {
+                    before: *before,
+                    hoped: *hoped,
+                    forecast: *forecast,
+                    now: *now,
+                };
+                let since = since.in_words();
+                write!(f, "the last rotation, {since} ago, {helped}: {outcome}")?;
                 if *futile > 0 {
                     write!(
                         f,

@@ -1,0 +1,157 @@
+//! What came true of a rotation, in a simulated world.
+
+use rebalancer_core::group::Assignor;
+use rebalancer_core::policy::Strategy;
+use rebalancer_core::report::{Decided, FollowUp};
+use rebalancer_core::snapshot::GroupSettings;
+
+use super::*;
+
+/// A run of the world under that strategy, and what is told about it afterwards. `meanwhile` comes
+/// between the run and the first look after it.
+fn followed(
+    strategy: Strategy,
+    dry_run: bool,
+    stop: Option<StopCause>,
+    meanwhile: impl AsyncFnOnce(&SimWorld),
+) -> (Decided, Option<FollowUp>) {
+    play(strategy, dry_run, stop, meanwhile, None)
+}
+
+/// The same, with other metrics once the run is over.
+fn followed_by(metrics: &dyn MetricsSource, strategy: Strategy) -> (Decided, Option<FollowUp>) {
+    play(strategy, false, None, async |_| {}, Some(metrics))
+}
+
+fn play(
+    strategy: Strategy,
+    dry_run: bool,
+    stop: Option<StopCause>,
+    meanwhile: impl AsyncFnOnce(&SimWorld),
+    metrics_then: Option<&dyn MetricsSource>,
+) -> (Decided, Option<FollowUp>) {
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
+    let journal = world.journal();
+    let ports = Ports {
+        metrics: &metrics,
+        actuator: &actuator,
+        clock: &clock,
+        lease: None,
+        journal: Some(&journal),
+    };
+    let assemble = AssembleSettings {
+        workload: world.config().workload,
+        group: Some(GroupSettings {
+            assignor: Some(Assignor::CooperativeSticky),
+            ..GroupSettings::default()
+        }),
+        ..settings()
+    };
+    let policy = Policy {
+        strategy,
+        ..Policy::default()
+    };
+    let order = Order {
+        policy: &policy,
+        execution: Some(ExecutionPolicy {
+            dry_run,
+            ..ExecutionPolicy::default()
+        }),
+        ..order(&assemble, false)
+    };
+    let (sender, mut stopping) = watch::channel(None);
+    block_on(async {
+        let (report, snapshot) = run_workload(ports, &order, &mut stopping).await;
+        let WorkloadReport::Decided(decided) = report else {
+            panic!("{report:?}");
+        };
+        meanwhile(&world).await;
+        sender.send_replace(stop);
+        let ports = Ports {
+            metrics: metrics_then.unwrap_or(ports.metrics),
+            ..ports
+        };
+        let follow_up = follow(ports, &order, &decided, &snapshot.unwrap(), &mut stopping).await;
+        (*decided, follow_up)
+    })
+}
+
+#[rstest]
+#[case(Strategy::Forecast, Some(true))]
+#[case(Strategy::RotateOutliers, None)]
+fn a_rotation_is_followed_until_the_group_has_settled(
+    #[case] strategy: Strategy,
+    #[case] as_forecast: Option<bool>,
+) {
+    let (decided, follow_up) = followed(strategy, false, None, async |_| {});
+    let follow_up = follow_up.unwrap();
+    let outcome = follow_up.outcome.unwrap();
+    assert_eq!(outcome.is_as_forecast(), as_forecast, "{outcome}");
+    assert_eq!(Some(outcome.before), decided.decision.analysis.imbalance);
+    assert_eq!(follow_up.message, outcome.to_string());
+    // The cooldown of five minutes has passed since the last pod became ready.
+    let after = follow_up.after_seconds.get();
+    assert!((285.0..=400.0).contains(&after), "{after} s");
+}
+
+#[test]
+fn who_evicted_nobody_has_nothing_to_follow() {
+    let (decided, follow_up) = followed(Strategy::Forecast, true, None, async |_| {});
+    assert!(decided.execution.unwrap().dry_run);
+    assert_eq!(follow_up, None);
+}
+
+#[test]
+fn a_stop_ends_it() {
+    let (_, follow_up) = followed(
+        Strategy::Forecast,
+        false,
+        Some(StopCause::Signal),
+        async |_| {},
+    );
+    let follow_up = follow_up.unwrap();
+    assert_eq!(follow_up.outcome, None);
+    assert_eq!(
+        follow_up.message,
+        "what came true is not known: after 0 s it was asked to stop; the next run tells it"
+    );
+}
+
+/// It gives up, and says why.
+#[test]
+fn what_cannot_be_looked_at_any_more_is_not_waited_for_for_ever() {
+    let mut gone = MockMetrics::new();
+    gone.expect_loads()
+        .returning(|| Err(refused("Prometheus is gone")));
+    let (_, follow_up) = followed_by(&gone, Strategy::Forecast);
+    let follow_up = follow_up.unwrap();
+    assert_eq!(follow_up.outcome, None);
+    // Twice the cooldown, and a minute.
+    assert_eq!(
+        follow_up.message,
+        "what came true is not known: after 660 s Prometheus is gone; the next run tells it"
+    );
+}
+
+/// What came of two rotations says nothing of the first.
+#[test]
+fn another_run_in_between_ends_it() {
+    let (_, follow_up) = followed(Strategy::Forecast, false, None, async |world| {
+        let rotation = Rotation {
+            time: world.now().checked_add(Duration::from_secs(5)).unwrap(),
+            victims: vec!["somebody-else".into()],
+            imbalance_before: 2.0,
+            imbalance_hoped: 1.5,
+            imbalance_range: None,
+            strategy: Strategy::RotateOutliers,
+            futile: 0,
+        };
+        world.journal().remember(&rotation).await.unwrap();
+    });
+    let message = follow_up.unwrap().message;
+    assert!(
+        message.contains("another run has rotated the workload"),
+        "{message}"
+    );
+}
