@@ -23,62 +23,48 @@
 //! generations. librdkafka also undoes earlier moves of the other direction instead of adding
 //! one; members that want the same never have such, see [`assign`].
 
-use crate::group::{Assignment, Member, Topics};
-
 use super::librdkafka::loads::Loads;
-use super::librdkafka::queue::{Candidate, queue};
+use super::librdkafka::queue::{Candidate, Queue};
+use super::order;
+use crate::group::{Assignment, Member, Topics};
 
 /// The owners a group is heading for. The previous owners are places in `members`.
 #[must_use]
 pub fn assign(topics: &Topics, members: &[Member], previous: &Assignment) -> Assignment {
-    let mut ranked: Vec<usize> = (0..members.len()).collect();
-    ranked.sort_by_key(|place| &members[*place].id);
-    let mut ranks = vec![None; members.len()];
-    for (rank, place) in ranked.iter().enumerate() {
-        ranks[*place] = Some(rank);
-    }
-    let previous = previous.renumbered(&ranks);
-    let by_rank: Vec<&Member> = ranked.iter().map(|place| &members[*place]).collect();
-
-    let mut loads = Loads::new(topics, by_rank.iter().copied());
-    let mut owners = Assignment::unowned(topics.partitions());
-    let mut given_up = false;
-    for topic in 0..topics.len() {
-        for partition in topics.range(topic) {
-            let Some(rank) = previous.owner(partition) else {
-                continue;
-            };
-            if by_rank[rank].subscription.contains(topic) {
-                owners.set(partition, Some(rank));
-                loads.add(rank);
-            } else {
-                given_up |= loads.subscribers(topic) > 0;
-            }
-        }
-    }
-
-    let all = queue(topics, &owners, &loads);
-    let unowned: Vec<Candidate> = all
-        .iter()
-        .filter(|candidate| owners.owner(candidate.partition).is_none())
-        .copied()
-        .collect();
+    let kept = order::still_wanted(topics, members, previous);
+    let mut loads = Loads::new(topics, members, &kept);
+    let queue = Queue::new(topics, &loads);
+    let unowned = queue.unowned(topics, &kept);
+    let mut owners = kept.clone();
     give_out(&unowned, &mut owners, &mut loads);
-    if !given_up {
-        even_out(&unowned, &mut owners, &mut loads);
+    // Nearly always they are even by now, unless somebody joined.
+    if !loads.are_even() {
+        // Where a member owned what it no longer wants and others do, all may move at once.
+        let given_up = (0..topics.len()).any(|topic| {
+            let was_owned = |owner: Option<usize>| owner.is_some_and(|owner| owner < members.len());
+            loads.subscribers(topic) > 0
+                && topics.range(topic).any(|partition| {
+                    kept.owner(partition).is_none() && was_owned(previous.owner(partition))
+                })
+        });
+        if !given_up {
+            even_out(&unowned, &mut owners, &mut loads);
+        }
+        even_out(
+            &queue.movable(topics, &kept, &loads),
+            &mut owners,
+            &mut loads,
+        );
     }
-    even_out(&all, &mut owners, &mut loads);
-
-    let places: Vec<Option<usize>> = ranked.into_iter().map(Some).collect();
-    owners.renumbered(&places)
+    owners
 }
 
 /// Gives each partition to the subscriber with the fewest.
 fn give_out(candidates: &[Candidate], owners: &mut Assignment, loads: &mut Loads) {
     for candidate in candidates {
-        if let Some(rank) = loads.fewest(candidate.topic) {
-            owners.set(candidate.partition, Some(rank));
-            loads.add(rank);
+        if let Some(member) = loads.fewest(candidate.topic) {
+            owners.set(candidate.partition, Some(member));
+            loads.add(member);
         }
     }
 }
@@ -87,9 +73,12 @@ fn give_out(candidates: &[Candidate], owners: &mut Assignment, loads: &mut Loads
 /// makes the sum of the squared loads smaller.
 fn even_out(candidates: &[Candidate], owners: &mut Assignment, loads: &mut Loads) {
     let mut moved = true;
-    while moved && !loads.are_even() {
+    while moved {
         moved = false;
         for candidate in candidates {
+            if loads.are_even() {
+                return;
+            }
             let owner = owners.owner(candidate.partition);
             let (Some(from), Some(to)) = (owner, loads.fewest(candidate.topic)) else {
                 continue;
