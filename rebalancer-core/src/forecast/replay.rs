@@ -70,8 +70,7 @@ impl<'a> Subject<'a> {
     /// The loads as they are explained, before anything is done, by pod.
     #[must_use]
     pub fn loads(&self) -> Vec<f64> {
-        let owners = self.group.pod_owners();
-        self.loads_of(owners.iter().copied(), |_| true)
+        self.loads_of(self.pod_owners(), |_| true)
     }
 
     /// The highest load before anything is done.
@@ -87,6 +86,12 @@ impl<'a> Subject<'a> {
         #[expect(clippy::cast_precision_loss, reason = "a number of pods")]
         let mean = loads.iter().sum::<f64>() / loads.len().max(1) as f64;
         if mean > 0.0 { self.peak() / mean } else { 1.0 }
+    }
+
+    /// What [`Group::pod_owners`] is, one after the other: a sample shall not make a list of it.
+    fn pod_owners(&self) -> impl Iterator<Item = Option<usize>> {
+        let owners = self.group.owners.owners();
+        owners.map(|member| self.group.pod_of.get(member?).copied())
     }
 
     /// Loads by pod; the residual stays with a pod that `stays`.
@@ -149,9 +154,12 @@ impl<'a> Subject<'a> {
             wave.iter().partition(|pod| is_static(pod));
         // Nobody serves what a static member owned until it is back or its session is over.
         let of_fixed = |pod: Option<usize>| pod.is_some_and(|pod| fixed.contains(&pod));
-        let owners = self.group.pod_owners();
         #[expect(clippy::cast_precision_loss, reason = "a number of partitions")]
-        let waiting = owners.into_iter().filter(|pod| of_fixed(*pod)).count() as f64;
+        let waiting = if fixed.is_empty() {
+            0.0
+        } else {
+            self.pod_owners().filter(|pod| of_fixed(*pod)).count() as f64
+        };
         let mut unserved = waiting * self.group.session_timeout;
         let timing = order.map_or(
             Timing::Startups(&self.group.startups, self.group.stable_names),
@@ -241,8 +249,7 @@ impl<'a> Subject<'a> {
         let loads = self.loads_of(owners().map(|owner| owner.map(|(pod, _)| pod)), |pod| {
             !evicted(pod)
         });
-        let before = self.group.pod_owners();
-        let moved = owners().zip(before);
+        let moved = owners().zip(self.pod_owners());
         let moved = moved.filter(|(now, before)| *now != before.map(|pod| (pod, false)));
         let peak = loads.iter().copied().fold(0.0, f64::max);
         #[expect(clippy::cast_precision_loss, reason = "a number of pods")]
