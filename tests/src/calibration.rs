@@ -26,32 +26,105 @@ const DRAWS: u64 = 10;
 /// Imagined executions for each forecast.
 const SAMPLES: usize = 200;
 
-#[derive(Debug, Deserialize)]
-struct Episode {
-    client: String,
-    protocol: Protocol,
-    assignor: Assignor,
-    topics: BTreeMap<String, usize>,
-    members: Vec<Consumer>,
-    before: BTreeMap<String, Vec<String>>,
-    victims: Vec<String>,
-    replacements: Vec<Consumer>,
-    order: EpisodeOrder,
-    after: BTreeMap<String, Vec<String>>,
+/// What one group did.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Episode {
+    /// The client and its version.
+    pub client: String,
+    /// The group protocol.
+    pub protocol: Protocol,
+    /// The assignor.
+    pub assignor: Assignor,
+    /// Its number among those of this client and assignor.
+    pub episode: usize,
+    /// Topics with their numbers of partitions.
+    pub topics: BTreeMap<String, usize>,
+    /// The members of the settled group before.
+    pub members: Vec<Consumer>,
+    /// The pod that owned each partition before.
+    pub before: BTreeMap<String, Vec<String>>,
+    /// The pods that went.
+    pub victims: Vec<String>,
+    /// As many new members.
+    pub replacements: Vec<Consumer>,
+    /// What came first.
+    pub order: EpisodeOrder,
+    /// The pod that owned each partition when the group had settled again.
+    pub after: BTreeMap<String, Vec<String>>,
+    /// How many rebalances a classic group took, where that was counted.
+    #[serde(default)]
+    pub generations: Option<usize>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// In which order the members of an episode left and joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum EpisodeOrder {
+pub enum EpisodeOrder {
+    /// At the same time.
     Together,
+    /// All victims had gone and the group had settled before the first replacement started.
     LeaveFirst,
+    /// The other way round.
     JoinFirst,
 }
 
-#[derive(Debug, Deserialize)]
-struct Consumer {
-    pod: String,
-    id: String,
+/// A member of an episode.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Consumer {
+    /// Its pod.
+    pub pod: String,
+    /// Its member id.
+    pub id: String,
+}
+
+impl Episode {
+    /// All episodes, in the order of the files.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn all() -> serde_json::Result<Vec<Self>> {
+        let lines = JAVA.lines().chain(LIBRDKAFKA.lines());
+        lines.map(serde_json::from_str).collect()
+    }
+
+    /// The settled group before.
+    #[must_use]
+    pub fn group(&self, ids: Ids) -> Group {
+        let topics = Topics::new(self.topics.iter().map(|(name, size)| (name.clone(), *size)));
+        let subscription = Subscription::new(0..topics.len());
+        let member = |consumer: &Consumer| Member {
+            id: match ids {
+                Ids::Known => consumer.id.clone(),
+                Ids::Unknown => String::new(),
+            },
+            instance: None,
+            subscription: subscription.clone(),
+        };
+        let place = |pod: &String| self.members.iter().position(|member| member.pod == *pod);
+        let owners: Assignment = self.before.values().flatten().map(place).collect();
+        let pods = self.members.len();
+        Group {
+            members: self.members.iter().map(member).collect(),
+            pod_of: (0..pods).collect(),
+            pods: (0..pods).collect(),
+            rates: None,
+            assignor: KnownAssignor {
+                assignor: self.assignor,
+                known: Knowledge::Set,
+            },
+            client: if self.client.starts_with("java") {
+                ClientFamily::Java
+            } else {
+                ClientFamily::Librdkafka
+            },
+            protocol: self.protocol,
+            session_timeout: 45.0,
+            stable_names: false,
+            startups: Vec::new(),
+            topics,
+            owners,
+        }
+    }
 }
 
 /// What is known of the members' ids when a forecast is made. Those of the replacements never are.
@@ -111,8 +184,7 @@ pub fn calibrate(
     orders: Orders,
 ) -> serde_json::Result<BTreeMap<(String, String, String), Calibration>> {
     let mut all: BTreeMap<_, Calibration> = BTreeMap::new();
-    for (number, line) in JAVA.lines().chain(LIBRDKAFKA.lines()).enumerate() {
-        let episode: Episode = serde_json::from_str(line)?;
+    for (number, episode) in Episode::all()?.into_iter().enumerate() {
         let client = episode.client.split(' ').next().unwrap_or_default();
         let key = (
             client.to_owned(),
@@ -129,7 +201,7 @@ pub fn calibrate(
 }
 
 fn play(episode: &Episode, (ids, orders): (Ids, Orders), seed: u64, calibration: &mut Calibration) {
-    let group = group(episode, ids);
+    let group = episode.group(ids);
     let rates = rates(group.topics.partitions(), seed);
     let pods = episode.members.len();
     let loads = loads(&group.pod_owners(), &rates, pods);
@@ -167,48 +239,6 @@ fn play(episode: &Episode, (ids, orders): (Ids, Orders), seed: u64, calibration:
     calibration.errors += (forecast.mean - after).abs() / after;
     calibration.errors_of_no_change += (before - after).abs() / after;
     calibration.covered += u32::from(held);
-}
-
-fn group(episode: &Episode, ids: Ids) -> Group {
-    let topics = Topics::new(
-        episode
-            .topics
-            .iter()
-            .map(|(name, size)| (name.clone(), *size)),
-    );
-    let subscription = Subscription::new(0..topics.len());
-    let member = |consumer: &Consumer| Member {
-        id: match ids {
-            Ids::Known => consumer.id.clone(),
-            Ids::Unknown => String::new(),
-        },
-        instance: None,
-        subscription: subscription.clone(),
-    };
-    let place = |pod: &String| episode.members.iter().position(|member| member.pod == *pod);
-    let owners: Assignment = episode.before.values().flatten().map(place).collect();
-    let pods = episode.members.len();
-    Group {
-        members: episode.members.iter().map(member).collect(),
-        pod_of: (0..pods).collect(),
-        pods: (0..pods).collect(),
-        rates: None,
-        assignor: KnownAssignor {
-            assignor: episode.assignor,
-            known: Knowledge::Set,
-        },
-        client: if episode.client.starts_with("java") {
-            ClientFamily::Java
-        } else {
-            ClientFamily::Librdkafka
-        },
-        protocol: episode.protocol,
-        session_timeout: 45.0,
-        stable_names: false,
-        startups: Vec::new(),
-        topics,
-        owners,
-    }
 }
 
 fn order(order: EpisodeOrder) -> Order {
