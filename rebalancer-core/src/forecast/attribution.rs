@@ -250,6 +250,7 @@ mod tests {
     #[rstest]
     #[case::no_spread(&[5.0, 5.0, 5.0, 5.0], &[1.0, 1.0, 1.1, 0.9], 0.0, 0.2)]
     #[case::two_pods(&[1.0, 3.0], &[0.5, 1.5], 0.0, 0.5)]
+    #[case::two_pods_that_differ(&[1.0, 2.0], &[0.5, 0.6], 0.0, 0.4)]
     #[case::below_the_origin(&[1.0, 2.0, 3.0], &[0.1, 1.0, 1.9], 0.0, 0.5)]
     #[case::the_wrong_way(&[1.0, 2.0, 3.0], &[1.9, 1.0, 0.1], 1.0, 0.0)]
     #[case::nothing_arrives(&[0.0, 0.0, 0.0], &[0.1, 0.2, 0.3], 0.0, 0.0)]
@@ -272,6 +273,30 @@ mod tests {
         let owners: Vec<Option<usize>> = (0..6).map(Some).collect();
         let fit = Attribution::new(&loads, &owners, Some(&rates)).fit.unwrap();
         assert!(fit.goodness < 0.3, "{fit:?}");
+    }
+
+    #[test]
+    fn a_line_worse_than_the_mean_explains_nothing() {
+        assert!(close(goodness(&[(1.0, 1.0), (-1.0, 1.5)]), 0.0));
+    }
+
+    /// The median of the absolute residuals is 0.1, so that 3.5 deviations are 0.519.
+    #[rstest]
+    #[case::within_the_ordinary(0.518, 1.0, &[])]
+    #[case::out_of_the_ordinary(0.52, 1.0, &[6])]
+    #[case::at_a_quarter_of_what_is_explained(0.75, 3.0, &[])]
+    #[case::above_a_quarter(0.75, 2.99, &[6])]
+    #[case::less_than_explained(-0.9, 1.0, &[])]
+    // What a pod spends that owns nothing is no matter of how fast it is.
+    #[case::nothing_explained(2.0, 0.0, &[])]
+    fn a_pod_is_slow_beyond_the_ordinary(
+        #[case] residual: f64,
+        #[case] explained: f64,
+        #[case] expected: &[usize],
+    ) {
+        let residuals = [0.1, -0.1, 0.1, -0.1, 0.1, -0.1, residual];
+        let rates = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, explained / 0.5];
+        assert_eq!(slow(&residuals, &rates, 0.0, 0.5), expected);
     }
 
     #[test]

@@ -84,6 +84,18 @@ mod tests {
     }
 
     #[test]
+    fn a_draw_is_below_its_limit() {
+        for limit in [1, 2, 3, 1_000, usize::MAX] {
+            let draws = (0..1_000).map(|sample| Chance::of(3, sample).below(limit));
+            assert!(draws.max().unwrap() < limit, "{limit}");
+        }
+        for state in [0, u64::MAX] {
+            assert_eq!(Chance { state }.below(1), 0);
+            assert_eq!(Chance { state }.below(10), if state == 0 { 0 } else { 9 });
+        }
+    }
+
+    #[test]
     fn every_order_comes_up() {
         let mut seen = std::collections::BTreeMap::new();
         for sample in 0..6_000 {

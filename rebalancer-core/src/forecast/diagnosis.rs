@@ -406,12 +406,12 @@ impl View<'_> {
         let share = load(topic) / total;
         let counts = self.counts(topics.range(topic));
         let (most, fewest) = (*counts.iter().max()?, *counts.iter().min()?);
-        // The hot pods are those that own many of them.
+        // The hot pods are those that own many of them: then another one owns two fewer at least.
         let even = topics.range(topic).len().div_ceil(self.loads.len());
         let explains = self
             .hot_by_partitions()
             .any(|pod| counts.get(pod).is_some_and(|count| *count > even));
-        (share >= DOMINANT_SHARE && most > fewest + 1 && explains).then(|| Diagnosis::SkewedTopic {
+        (share >= DOMINANT_SHARE && explains).then(|| Diagnosis::SkewedTopic {
             topic: topics.name(topic).to_owned(),
             share_percent: share * 100.0,
             most,

@@ -325,6 +325,27 @@ mod tests {
     }
 
     #[test]
+    fn what_serving_pods_took_to_start_is_known() {
+        let pod = |name: &str, age: u32, ready: u32| json!({"name": name, "age_seconds": age, "ready_seconds": ready});
+        let mut pods = vec![pod("a", 100, 60), pod("b", 90, 85), pod("c", 80, 60)];
+        let startup = |pods: &[Value]| {
+            let group = json!({"topics": {"t": {"owners": ["a"]}}, "members": [{"pod": "a"}]});
+            let snapshot = json!({"pods": pods, "group": group});
+            let group = Group::of(&serde_json::from_value(snapshot).unwrap());
+            group.unwrap().startups
+        };
+        assert_eq!(startup(&pods), [5.0, 20.0, 40.0]);
+        // Whoever does not serve says nothing of it.
+        pods.extend([1, 2].map(|number| {
+            let mut pod = pod(&format!("slow-{number}"), 500, 0);
+            pod["ready"] = json!(false);
+            pod
+        }));
+        assert_eq!(startup(&pods), [5.0, 20.0, 40.0]);
+        assert!(startup(&[json!({"name": "a"})]).is_empty());
+    }
+
+    #[test]
     fn everything_is_by_place() {
         let group = group(&json!({
             "members": [

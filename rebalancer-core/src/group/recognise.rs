@@ -164,6 +164,8 @@ mod tests {
     #[case::range_of_two_topics(&["00112", "0012"], 3, Assignor::Range)]
     #[case::in_another_order(&["00112", "1102"], 3, Assignor::CooperativeSticky)]
     #[case::longer_at_the_end(&["01122"], 3, Assignor::CooperativeSticky)]
+    // A run of one is no run.
+    #[case::one_each_of_two_topics(&["012", "012"], 3, Assignor::RoundRobin)]
     #[case::round_robin(&["0120120"], 3, Assignor::RoundRobin)]
     #[case::round_robin_over_topics(&["20120", "1201"], 3, Assignor::RoundRobin)]
     #[case::each_topic_from_the_start(&["20120", "2012"], 3, Assignor::CooperativeSticky)]

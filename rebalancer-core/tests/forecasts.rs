@@ -1,0 +1,209 @@
+//! What holds of every forecast, whatever the group and the plan.
+
+use proptest::prelude::*;
+use rebalancer_core::forecast::membership::Order;
+use rebalancer_core::forecast::{Attribution, Forecast, Sampling, Spread, Subject, forecast};
+use rebalancer_core::group::assignors::Algorithm;
+use rebalancer_core::group::{
+    Assignment, Assignor, ClientFamily, Group, Knowledge, KnownAssignor, Member, Protocol,
+    Subscription, Topics,
+};
+
+/// A settled group, what its pods spend, and a plan for it.
+#[derive(Debug, Clone)]
+struct Case {
+    group: Group,
+    attribution: Attribution,
+    algorithm: Algorithm,
+    threshold: f64,
+    waves: Vec<Vec<usize>>,
+    order: Option<Order>,
+}
+
+impl Case {
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            group: &self.group,
+            attribution: &self.attribution,
+            algorithm: self.algorithm,
+            target: Some(self.threshold / 1.5),
+            threshold: Some(self.threshold),
+        }
+    }
+
+    fn forecast(&self, samples: usize) -> Forecast {
+        let waves: Vec<&[usize]> = self.waves.iter().map(Vec::as_slice).collect();
+        let sampling = Sampling {
+            seed: 7,
+            samples,
+            order: self.order,
+        };
+        forecast(&self.subject(), &waves, sampling)
+    }
+
+    fn evicted(&self) -> usize {
+        self.waves.iter().flatten().count()
+    }
+}
+
+/// One member a pod, which is static or not, with an id that is known or not.
+fn cases() -> impl Strategy<Value = Case> {
+    cases_of(Algorithm::ALL.to_vec(), any::<bool>())
+}
+
+/// The same of these algorithms, where all members want the same or do not.
+fn cases_of(
+    algorithms: Vec<Algorithm>,
+    alike: impl Strategy<Value = bool>,
+) -> impl Strategy<Value = Case> {
+    let algorithm = prop::sample::select(algorithms);
+    let rates = prop::collection::vec(0.0..100.0, 1..40);
+    let orders: Vec<Option<Order>> = Order::ALL.map(Some).into_iter().chain([None]).collect();
+    let members = (2_usize..9, any::<bool>(), any::<bool>(), alike);
+    let plan = (1_usize..4, 1_usize..3, prop::sample::select(orders));
+    (algorithm, rates, members, plan, 0.0..3.0).prop_map(
+        |(algorithm, rates, (pods, known_ids, fixed, alike), (evictions, size, order), base)| {
+            let topics = Topics::new([
+                ("a".to_owned(), rates.len() / 2),
+                ("b".to_owned(), rates.len() - rates.len() / 2),
+            ]);
+            let member = |pod: usize| Member {
+                id: if known_ids {
+                    format!("consumer-{:03}-{pod}", pod * 371 % 1_000)
+                } else {
+                    String::new()
+                },
+                instance: fixed.then(|| format!("static-{pod}")),
+                // The first one wants both.
+                subscription: Subscription::new(usize::from(!alike && pod % 2 == 1)..2),
+            };
+            let members: Vec<Member> = (0..pods).map(member).collect();
+            let nobody = Assignment::unowned(topics.partitions());
+            let owners = algorithm.settle(&topics, &members, &nobody).assignment;
+            let of_broker = matches!(algorithm, Algorithm::Uniform | Algorithm::ConsumerRange);
+            let protocol = if of_broker {
+                Protocol::Consumer
+            } else {
+                Protocol::Classic
+            };
+            let group = Group {
+                members,
+                pod_of: (0..pods).collect(),
+                pods: (0..pods).collect(),
+                owners,
+                rates: Some(rates.clone()),
+                assignor: KnownAssignor {
+                    assignor: Assignor::Sticky,
+                    known: Knowledge::Set,
+                },
+                client: ClientFamily::Java,
+                protocol,
+                session_timeout: 45.0,
+                stable_names: fixed,
+                startups: Vec::new(),
+                topics,
+            };
+            let partitions: Vec<f64> = rates.iter().map(|rate| rate / 100.0).collect();
+            let attribution = Attribution {
+                fit: None,
+                partitions,
+                base,
+                residuals: vec![0.0; pods],
+                slow: Vec::new(),
+            };
+            let victims: Vec<usize> = (0..evictions.min(pods - 1)).collect();
+            Case {
+                threshold: base + 2.0,
+                waves: victims.chunks(size).map(<[usize]>::to_vec).collect(),
+                group,
+                attribution,
+                algorithm,
+                order,
+            }
+        },
+    )
+}
+
+/// Sums are rounded, in another order in another way.
+const ROUNDING: f64 = 1e-9;
+
+fn is_one_value(spread: Spread) -> bool {
+    (spread.mean - spread.p5).abs() < ROUNDING && (spread.mean - spread.p95).abs() < ROUNDING
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    #[expect(clippy::cast_precision_loss, reason = "numbers of pods and partitions")]
+    fn numbers_lie_where_they_can(case in cases()) {
+        let (pods, partitions) = (case.group.pods.len() as f64, case.group.topics.partitions() as f64);
+        let forecast = case.forecast(40);
+        let target = forecast.peak_to_target.unwrap();
+        for (spread, least, most) in [
+            (forecast.peak_to_mean, 1.0 - ROUNDING, pods + ROUNDING),
+            (target, 0.0, f64::INFINITY),
+            (forecast.hot_pods, 0.0, pods),
+            (forecast.moved_partitions, 0.0, partitions),
+            (forecast.unserved_partition_seconds, 0.0, f64::INFINITY),
+        ] {
+            prop_assert!(least <= spread.p5 && spread.p5 <= spread.p95 && spread.p95 <= most, "{spread:?}");
+            prop_assert!(least <= spread.mean && spread.mean <= most, "{spread:?}");
+            prop_assert!(spread.holds(spread.p5) && spread.holds(spread.p95), "{spread:?}");
+            prop_assert!(!spread.holds(spread.p5 - 1.0) && !spread.holds(spread.p95 + 1.0), "{spread:?}");
+        }
+        prop_assert!((0.0..=100.0).contains(&forecast.confidence_percent));
+        prop_assert!(forecast.expected_fall_percent <= 100.0);
+        prop_assert_eq!(forecast.samples, 40);
+        // What the fall is of: the peak before, in targets.
+        let fall = 1.0 - target.mean * (case.threshold / 1.5) / case.subject().peak();
+        prop_assert!((forecast.expected_fall_percent - fall * 100.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn one_sample_is_spread_over_nothing(case in cases()) {
+        let forecast = case.forecast(1);
+        prop_assert!(is_one_value(forecast.peak_to_mean));
+        prop_assert!(is_one_value(forecast.moved_partitions));
+        prop_assert!([0.0, 100.0].contains(&forecast.confidence_percent));
+    }
+
+    #[test]
+    fn whoever_evicts_nobody_changes_nothing(case in cases()) {
+        let case = Case { waves: Vec::new(), ..case };
+        let forecast = case.forecast(5);
+        prop_assert_eq!(forecast.moved_partitions.p95, 0.0);
+        prop_assert_eq!(forecast.unserved_partition_seconds.p95, 0.0);
+        prop_assert_eq!(forecast.confidence_percent, 0.0);
+        prop_assert!(forecast.expected_fall_percent.abs() < ROUNDING);
+        prop_assert!((forecast.peak_to_mean.mean - case.subject().imbalance()).abs() < ROUNDING);
+    }
+
+    /// Nothing is assigned anew, and nobody serves what they owned until their session is over.
+    #[test]
+    #[expect(clippy::cast_precision_loss, reason = "a number of partitions")]
+    fn static_members_get_their_own_back(case in cases()) {
+        prop_assume!(case.group.stable_names);
+        let forecast = case.forecast(5);
+        let evicted = case.evicted();
+        let owners = case.group.pod_owners();
+        let theirs = owners.iter().flatten().filter(|pod| **pod < evicted).count();
+        prop_assert_eq!(forecast.moved_partitions.p95, 0.0);
+        prop_assert_eq!(forecast.unserved_partition_seconds.mean, theirs as f64 * 45.0);
+        prop_assert!((forecast.peak_to_mean.mean - case.subject().imbalance()).abs() < ROUNDING);
+    }
+
+    /// With one subscription, as many members after it have the same loads as before.
+    #[test]
+    fn what_goes_by_rank_has_the_same_loads_again(
+        case in cases_of(
+            vec![Algorithm::Range, Algorithm::RoundRobin, Algorithm::ConsumerRange],
+            Just(true),
+        ),
+    ) {
+        let forecast = case.forecast(20);
+        prop_assert!(is_one_value(forecast.peak_to_mean));
+        prop_assert!((forecast.peak_to_mean.mean - case.subject().imbalance()).abs() < ROUNDING);
+        prop_assert!(forecast.expected_fall_percent.abs() < 1e-6);
+    }
+}
