@@ -163,6 +163,51 @@ fn kafka_decided_the_same(
     assert!(share >= exactly, "{share} %: {different:?}");
 }
 
+/// Small groups by hand: the topics with the owners of their partitions before and after, and what
+/// each member wants. The lowest id is that of the first member.
+#[rstest]
+#[case::a_fresh_start_goes_upwards(&[("t", "-----", "01201")], &["t", "t", "t"])]
+#[case::what_is_free_goes_downwards(&[("t", "01---", "01102")], &["t", "t", "t"])]
+#[case::the_last_of_the_fullest_gives_first(&[("t", "0101", "0201")], &["t", "t", "t"])]
+#[case::whoever_wants_less_gets_what_both_want(
+    &[("t", "00", "00"), ("u", "--", "11")],
+    &["tu", "u"]
+)]
+fn librdkafka_decides(#[case] topics: &[(&str, &str, &str)], #[case] wants: &[&str]) {
+    let named = topics
+        .iter()
+        .map(|(name, before, _)| ((*name).to_owned(), before.len()));
+    let sizes = Topics::new(named);
+    let members: Vec<Member> = wants
+        .iter()
+        .enumerate()
+        .map(|(number, wants)| {
+            let places = wants
+                .chars()
+                .map(|name| sizes.find(&name.to_string()).unwrap());
+            Member {
+                id: format!("m-{number}"),
+                instance: None,
+                subscription: Subscription::new(places),
+            }
+        })
+        .collect();
+    let assignment = |text: String| -> Assignment {
+        text.chars()
+            .map(|owner| owner.to_digit(10).map(|owner| owner as usize))
+            .collect()
+    };
+    let before = assignment(topics.iter().map(|(_, before, _)| *before).collect());
+    let after = assignment(topics.iter().map(|(_, _, after)| *after).collect());
+    for algorithm in [
+        Algorithm::LibrdkafkaSticky,
+        Algorithm::LibrdkafkaCooperativeSticky,
+    ] {
+        let settled = algorithm.settle(&sizes, &members, &before);
+        assert_eq!(settled.assignment, after, "{algorithm:?}");
+    }
+}
+
 /// A group: topics, members, and what is owned before, by anybody.
 fn groups() -> impl Strategy<Value = (Topics, Vec<Member>, Assignment)> {
     let sizes = prop::collection::vec(0_usize..20, 1..4);

@@ -193,6 +193,39 @@ proptest! {
         prop_assert!((forecast.peak_to_mean.mean - case.subject().imbalance()).abs() < ROUNDING);
     }
 
+    /// What an evicted pod owned has another owner, if only its replacement; and what it spent
+    /// beyond that is gone with it.
+    #[test]
+    #[expect(clippy::cast_precision_loss, reason = "a number of partitions")]
+    fn what_is_evicted_goes(case in cases()) {
+        prop_assume!(!case.group.stable_names);
+        let evicted = case.evicted();
+        let owners = case.group.pod_owners();
+        let theirs = owners.iter().flatten().filter(|pod| **pod < evicted).count();
+        let ordinary = case.forecast(5);
+        prop_assert!(ordinary.moved_partitions.p5 >= theirs as f64);
+        let mut slow = case;
+        slow.attribution.residuals[0] = 1_000.0;
+        let forecast = slow.forecast(5);
+        prop_assert_eq!(forecast.peak_to_target, ordinary.peak_to_target);
+        prop_assert_eq!(forecast.confidence_percent, 100.0);
+    }
+
+    /// In an eager rebalance of a classic group everybody stops, three seconds each.
+    #[test]
+    #[expect(clippy::cast_precision_loss, reason = "numbers of partitions and rebalances")]
+    fn everybody_stops_in_each_eager_rebalance(
+        case in cases_of(vec![Algorithm::RoundRobin, Algorithm::Sticky], any::<bool>()),
+        order in prop::sample::select(Order::ALL.to_vec()),
+    ) {
+        prop_assume!(!case.group.stable_names);
+        let case = Case { order: Some(order), ..case };
+        let rebalances = case.waves.len() * if order == Order::Together { 1 } else { 2 };
+        let stopped = (rebalances * case.group.topics.partitions()) as f64;
+        let found = case.forecast(5).unserved_partition_seconds;
+        prop_assert!((found.mean - stopped * 3.0).abs() < 1e-6, "{found:?}");
+    }
+
     /// With one subscription, as many members after it have the same loads as before.
     #[test]
     fn what_goes_by_rank_has_the_same_loads_again(
