@@ -122,14 +122,14 @@ pub struct MemberLabels {
 }
 
 /// A partition, and who owns it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OwnerSample {
     /// The topic.
     pub topic: String,
     /// The number of the partition.
     pub partition: u32,
-    /// The member that owns it.
-    pub owner: MemberLabels,
+    /// The member that owns it; `None` when the metrics say that nobody does.
+    pub owner: Option<MemberLabels>,
 }
 
 /// What arrives in a partition.
@@ -154,6 +154,9 @@ pub struct GroupObservation {
     pub rates: Option<Vec<RateSample>>,
     /// What the rates count, for people.
     pub rate_unit: Option<String>,
+    /// The metrics do not say which group the owners are in: those of topics that no pod of the
+    /// workload owns anything of may be of another.
+    pub other_groups: bool,
     /// Why the answer may lack something, in the server's words; `None` when it is complete.
     pub partial: Option<String>,
 }

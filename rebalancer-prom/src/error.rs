@@ -56,6 +56,20 @@ impl fmt::Display for Purpose {
 }
 
 impl Purpose {
+    /// What there has to be one sample of.
+    fn subject(self) -> &'static str {
+        match self {
+            Self::Load
+            | Self::CustomLoad
+            | Self::Freshness
+            | Self::CustomFreshness
+            | Self::Copies
+            | Self::Window => "pod",
+            Self::Autoscalers => "autoscaler and metric",
+            Self::GroupAssignment | Self::GroupAssignmentBefore | Self::GroupRate => "partition",
+        }
+    }
+
     /// What to do about samples that do not name one pod each.
     fn per_pod_advice(self) -> &'static str {
         match self {
@@ -286,7 +300,7 @@ pub enum PromError {
     /// The answer is longer than is accepted.
     #[error(
         "{asked}: the answer is longer than {limit} bytes and was not read further; the query must \
-         yield one sample per pod"
+         yield one sample per {}", asked.purpose.subject()
     )]
     TooLarge {
         /// Which query, sent where.
@@ -296,8 +310,8 @@ pub enum PromError {
     },
     /// The query yields something else than an instant vector of numbers.
     #[error(
-        "{asked} yields a {found}, but one number per pod is needed (an instant vector); the query \
-         was: {query}"
+        "{asked} yields a {found}, but one number per {} is needed (an instant vector); the query \
+         was: {query}", asked.purpose.subject()
     )]
     WrongResultType {
         /// Which query, sent where.

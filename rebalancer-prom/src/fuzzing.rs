@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use rebalancer_core::model::{Autoscaler, WorkloadRef};
-use rebalancer_core::ports::LoadObservation;
+use rebalancer_core::ports::{GroupObservation, LoadObservation};
 use reqwest::StatusCode;
 
 use crate::error::PromError;
+use crate::group::{self, Owners, Rates};
 use crate::loads::{self, PodValues};
 use crate::query;
 use crate::secrets::Secrets;
@@ -38,6 +39,25 @@ pub fn observation(status: u16, bodies: [&[u8]; 3]) -> Result<LoadObservation, P
         Some(values(copies)?),
         // Read like the others; whatever pods it names.
         Some(values(copies)?),
+    ))
+}
+
+/// What the bodies of the three answers (owners now and before, rates) together say of a group.
+/// `other_groups` is whether the owners may be those of other groups as well.
+///
+/// # Errors
+/// What is wrong with the first answer that is no vector of one number a partition.
+pub fn group(
+    status: u16,
+    bodies: [&[u8]; 3],
+    other_groups: bool,
+) -> Result<GroupObservation, PromError> {
+    let [now, before, rates] = bodies.map(|body| answer(status, body));
+    Ok(group::observation(
+        Owners::from_answer(&now)?,
+        Some(Owners::from_answer(&before)?),
+        Some(Rates::from_answer(&rates)?),
+        other_groups,
     ))
 }
 

@@ -7,8 +7,7 @@ use rebalancer_core::ports::{GroupObservation, LoadObservation, MetricsSource, P
 
 use crate::autoscalers;
 use crate::error::{PromError, Purpose};
-use crate::group;
-use crate::group::GroupSource;
+use crate::group::{self, GroupSource, Owners, Rates};
 use crate::loads::{PodValues, observation};
 use crate::query;
 use crate::settings::PrometheusSettings;
@@ -166,18 +165,23 @@ impl PrometheusSource {
         let before = Timestamp::now().as_second().saturating_sub(cooldown);
         let ask = |purpose, at| self.transport.ask_at(purpose, &assignment, at);
         let (owners, before, rates) = tokio::join!(
-            async { group::owners(&ask(Purpose::GroupAssignment, None).await?) },
+            async { Owners::from_answer(&ask(Purpose::GroupAssignment, None).await?) },
             async {
                 let answer = ask(Purpose::GroupAssignmentBefore, Some(before)).await?;
-                group::owners(&answer)
+                Owners::from_answer(&answer)
             },
             async {
                 let Some(rate) = &rate else { return Ok(None) };
                 let answer = self.transport.ask(Purpose::GroupRate, rate).await?;
-                group::rates(&answer).map(Some)
+                Rates::from_answer(&answer).map(Some)
             },
         );
-        Ok(Some(group::observation(owners?, Some(before?), rates?)))
+        Ok(Some(group::observation(
+            owners?,
+            Some(before?),
+            rates?,
+            source.sees_other_groups(),
+        )))
     }
 }
 

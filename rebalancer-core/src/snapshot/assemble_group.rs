@@ -1,14 +1,23 @@
 //! Joins what the metrics say of a consumer group with the pods that Kubernetes lists.
 
-use std::collections::{BTreeMap, HashMap};
+mod members;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::group::{Assignor, ClientFamily, GroupData, GroupMember, GroupTopic, Protocol};
 use crate::model::{Pod, Seconds};
 use crate::ports::{GroupObservation, MemberLabels, OwnerSample, RateSample};
 
-/// No topic has more partitions than this: Kafka's own limit is far below, and a number in a label
-/// must not make us allocate without bound.
+use members::Pods;
+
+/// No group has more partitions than this: Kafka's own limit for a cluster is not far above, and a
+/// number in a label must not make us allocate without bound.
 const MOST_PARTITIONS: usize = 100_000;
+
+/// What to do when no sample came.
+const NO_OWNERS: &str = "the metrics name no owner of any partition: look at GROUP_ID, at \
+                         GROUP_METRICS or GROUP_ASSIGNMENT_QUERY, and whether the consumers are \
+                         scraped";
 
 /// What the operator said about the group.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -47,20 +56,33 @@ pub fn assemble_group(
     let mut missing = Missing::default();
     missing.0.extend(observation.partial);
     let pods = Pods::new(pods);
-    let owned = owners(&observation.owners, &pods, &mut missing);
-    let moved_lately = observation.owners_before.map_or(0, |before| {
-        // What was wrong with them then is of no interest any more.
-        let before = owners(&before, &pods, &mut Missing::default()).by_partition;
-        let now = owned.by_partition.iter();
-        now.filter(|(partition, owner)| before.get(*partition) != Some(owner))
-            .count()
+    let now = Owned::of(&observation.owners, &pods);
+    let before = observation.owners_before.map(|before| {
+        // Whom the pods of then are to us is all that is of interest any more.
+        Owned::of(&before, &pods)
     });
-    let mut topics = topics(&owned, observation.rates.as_deref().unwrap_or_default());
+    now.tell_strangers(observation.other_groups, &mut missing);
+    now.tell_doubles(before.as_ref(), &mut missing);
+    let nothing = now.partitions().next().is_none()
+        && before
+            .as_ref()
+            .and_then(|before| before.partitions().next())
+            .is_none();
+    if nothing && missing.0.is_empty() {
+        missing.0.push(NO_OWNERS.to_owned());
+    }
+    let mut topics = topics(
+        &now,
+        before.as_ref(),
+        observation.rates.as_deref().unwrap_or_default(),
+        &mut missing,
+    );
     if let Some(rates) = &observation.rates {
         fill_rates(&mut topics, rates, &mut missing);
     }
+    let moved_lately = before.map_or(0, |before| now.moved_since(&before));
     GroupData {
-        members: pods.with_idle(owned.members),
+        members: pods.with_idle(now.members.into_values().collect()),
         topics,
         rate_unit: observation.rate_unit,
         partial: missing.into_words(),
@@ -91,137 +113,130 @@ impl Missing {
     }
 }
 
-/// The pods of the workload, by everything that metrics may call them.
-struct Pods<'a> {
-    by_name: HashMap<&'a str, &'a Pod>,
-    by_ip: HashMap<&'a str, &'a Pod>,
-}
+/// A topic and the number of a partition.
+type Place = (String, usize);
 
-impl<'a> Pods<'a> {
-    fn new(pods: &'a [Pod]) -> Self {
-        // A pod that has ended may have had an address that another has now.
-        let there = || pods.iter().filter(|pod| !pod.has_ended());
-        Self {
-            by_name: there().map(|pod| (pod.name.as_str(), pod)).collect(),
-            by_ip: there()
-                .filter_map(|pod| Some((pod.ip.as_deref()?, pod)))
-                .collect(),
-        }
-    }
-
-    /// The pod of a member: by its name, else its address, else the client id, which may hold the
-    /// pod's name as a word.
-    fn of(&self, labels: &MemberLabels) -> Option<&'a Pod> {
-        let by_name = || self.by_name.get(labels.pod.as_deref()?).copied();
-        let by_ip = || {
-            let host = labels.host.as_deref()?;
-            let host = host.rsplit_once('/').map_or(host, |(_, address)| address);
-            self.by_ip
-                .get(host)
-                .or_else(|| self.by_name.get(host))
-                .copied()
-        };
-        let by_client = || {
-            let client = labels.client_id.as_deref()?;
-            let named = self.by_name.values().copied();
-            // A StatefulSet's `app-1` is also the start of `app-10`.
-            named
-                .filter(|pod| is_word_of(client, &pod.name))
-                .max_by_key(|pod| pod.name.len())
-        };
-        by_name().or_else(by_ip).or_else(by_client)
-    }
-
-    /// `members`, and one for each ready pod that has none: it owns nothing.
-    fn with_idle(&self, mut members: Vec<GroupMember>) -> Vec<GroupMember> {
-        if members.is_empty() {
-            return members;
-        }
-        let mut idle: Vec<&str> = self
-            .by_name
-            .values()
-            .filter(|pod| pod.serves() && members.iter().all(|member| member.pod != pod.name))
-            .map(|pod| pod.name.as_str())
-            .collect();
-        idle.sort_unstable();
-        members.extend(idle.into_iter().map(|pod| GroupMember {
-            pod: pod.to_owned(),
-            ..GroupMember::default()
-        }));
-        members
-    }
-}
-
-/// `word` is in `text` with nothing of a name before or after it.
-fn is_word_of(text: &str, word: &str) -> bool {
-    let part_of_name = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    text.match_indices(word).any(|(start, _)| {
-        let (before, rest) = text.split_at(start);
-        !part_of_name(before.chars().next_back())
-            && !part_of_name(rest.strip_prefix(word).and_then(|rest| rest.chars().next()))
-    })
-}
+/// What tells members apart: a pod, and an id for where it has several.
+type MemberKey = (String, String);
 
 /// Who owns what, each owner a member of its own.
+#[derive(Default)]
 struct Owned {
-    members: Vec<GroupMember>,
-    /// The name of the owner, by topic and partition.
-    by_partition: BTreeMap<(String, usize), String>,
+    /// With their names.
+    members: BTreeMap<MemberKey, GroupMember>,
+    /// The owners of each partition: none, one, or more in metrics that lie.
+    owners: BTreeMap<Place, BTreeSet<MemberKey>>,
+    /// Partitions of owners that are no pod of the workload, and who those are, in words.
+    strangers: Vec<(Place, String)>,
+    /// Numbers that no partition has.
+    impossible: Vec<String>,
 }
 
-fn owners(samples: &[OwnerSample], pods: &Pods<'_>, missing: &mut Missing) -> Owned {
-    let mut members: BTreeMap<(String, String), GroupMember> = BTreeMap::new();
-    let mut found: BTreeMap<(String, usize), (String, String)> = BTreeMap::new();
-    let (mut strangers, mut doubles) = (Vec::new(), Vec::new());
-    for sample in samples {
-        let partition = usize::try_from(sample.partition).unwrap_or(usize::MAX);
-        let name = format!("{}-{}", sample.topic, sample.partition);
-        if partition >= MOST_PARTITIONS {
-            strangers.push(format!("{name}, whose number cannot be"));
-            continue;
+impl Owned {
+    fn of(samples: &[OwnerSample], pods: &Pods<'_>) -> Self {
+        let mut owned = Self::default();
+        for sample in samples {
+            let number = usize::try_from(sample.partition).unwrap_or(usize::MAX);
+            if number >= MOST_PARTITIONS {
+                let name = format!("{}-{}", sample.topic, sample.partition);
+                owned.impossible.push(name);
+                continue;
+            }
+            let place = (sample.topic.clone(), number);
+            let Some(labels) = &sample.owner else {
+                owned.owners.entry(place).or_default();
+                continue;
+            };
+            let Some(pod) = pods.of(labels) else {
+                owned.strangers.push((place, in_words(labels)));
+                continue;
+            };
+            // One pod may have several members, told apart by their ids or client ids.
+            let id = labels.member_id.as_ref().or(labels.client_id.as_ref());
+            let key = (pod.name.clone(), id.cloned().unwrap_or_default());
+            let owners = owned.owners.entry(place).or_default();
+            owners.insert(key.clone());
+            owned.members.entry(key).or_insert_with(|| GroupMember {
+                pod: pod.name.clone(),
+                name: None,
+                id: labels.member_id.clone(),
+                client_id: labels.client_id.clone(),
+                instance: labels.instance.clone(),
+                topics: None,
+            });
         }
-        let labels = &sample.owner;
-        let Some(pod) = pods.of(labels) else {
-            strangers.push(format!("{name} of {}", in_words(labels)));
-            continue;
+        owned.name_members();
+        owned
+    }
+
+    fn name_members(&mut self) {
+        let mut of_pod: HashMap<String, usize> = HashMap::new();
+        for (pod, _) in self.members.keys() {
+            *of_pod.entry(pod.clone()).or_default() += 1;
+        }
+        for ((pod, id), member) in &mut self.members {
+            let alone = of_pod.get(pod) == Some(&1);
+            member.name = (!alone).then(|| format!("{pod}/{id}"));
+        }
+    }
+
+    /// The owners of a partition, by their names.
+    fn names<'a>(&'a self, owners: &'a BTreeSet<MemberKey>) -> impl Iterator<Item = &'a str> {
+        let members = owners.iter().filter_map(|key| self.members.get(key));
+        members.map(GroupMember::name)
+    }
+
+    /// The partitions that anybody of ours owns, or that are known to have no owner.
+    fn partitions(&self) -> impl Iterator<Item = &Place> {
+        self.owners.keys()
+    }
+
+    /// Strangers are of interest where they own what nobody of ours does. What a pod of ours owns as
+    /// well is what an ended pod leaves behind for a while, or another group that reads the same.
+    fn tell_strangers(&self, other_groups: bool, missing: &mut Missing) {
+        let topics: BTreeSet<&str> = self.partitions().map(|(topic, _)| topic.as_str()).collect();
+        let of_interest = |place: &Place| {
+            !self.owners.contains_key(place)
+                && !(other_groups && !topics.contains(place.0.as_str()))
         };
-        // One pod may have several members, told apart by their ids or client ids.
-        let id = labels.member_id.as_ref().or(labels.client_id.as_ref());
-        let member = (pod.name.clone(), id.cloned().unwrap_or_default());
-        let key = (sample.topic.clone(), partition);
-        let other = found.get(&key).filter(|other| **other != member);
-        if let Some(other) = other {
-            doubles.push(format!("{name} of {} and {}", other.0, member.0));
-        }
-        found.insert(key, member.clone());
-        members.entry(member).or_insert_with(|| GroupMember {
-            pod: pod.name.clone(),
-            name: None,
-            id: labels.member_id.clone(),
-            client_id: labels.client_id.clone(),
-            instance: labels.instance.clone(),
-            topics: None,
+        let strangers = self.strangers.iter();
+        let told: Vec<String> = strangers
+            .filter(|(place, _)| of_interest(place))
+            .map(|((topic, partition), who)| format!("{topic}-{partition} of {who}"))
+            .collect();
+        missing.some("partitions of no pod of the workload", &told);
+        missing.some("partitions whose number cannot be", &self.impossible);
+    }
+
+    /// Two owners that a partition did not have before are what a rebalance leaves behind for a
+    /// while, and count as a move; the same two as before are no news that passes.
+    fn tell_doubles(&self, before: Option<&Self>, missing: &mut Missing) {
+        let passes = |place: &Place, owners: &BTreeSet<MemberKey>| {
+            let before = before.and_then(|before| before.owners.get(place));
+            before.is_some_and(|before| before.len() == 1 && before.is_subset(owners))
+        };
+        let doubles: Vec<String> = self
+            .owners
+            .iter()
+            .filter(|(place, owners)| owners.len() > 1 && !passes(place, owners))
+            .map(|((topic, partition), owners)| {
+                let owners: Vec<&str> = self.names(owners).collect();
+                format!("{topic}-{partition} of {}", owners.join(" and "))
+            })
+            .collect();
+        missing.some("partitions with two owners", &doubles);
+    }
+
+    /// How many of the partitions had other owners, by their names, so that a member of a pod that
+    /// only joined anew counts as the same.
+    fn moved_since(&self, before: &Self) -> usize {
+        let names_then = |owners| before.names(owners);
+        let owned = self.owners.iter().filter(|(_, owners)| !owners.is_empty());
+        let moved = owned.filter(|(place, owners)| {
+            let before = before.owners.get(*place);
+            !before.is_some_and(|of| names_then(of).eq(self.names(owners)))
         });
-    }
-    missing.some("partitions of no pod of the workload", &strangers);
-    missing.some("partitions with two owners", &doubles);
-    let mut of_pod: HashMap<String, usize> = HashMap::new();
-    for member in members.values() {
-        *of_pod.entry(member.pod.clone()).or_default() += 1;
-    }
-    for ((pod, id), member) in &mut members {
-        let alone = of_pod.get(pod) == Some(&1);
-        member.name = (!alone).then(|| format!("{pod}/{id}"));
-    }
-    let by_partition = found
-        .into_iter()
-        .filter_map(|(partition, member)| {
-            Some((partition, members.get(&member)?.name().to_owned()))
-        })
-        .collect();
-    Owned {
-        members: members.into_values().collect(),
-        by_partition,
+        moved.count()
     }
 }
 
@@ -243,23 +258,49 @@ fn in_words(labels: &MemberLabels) -> String {
     }
 }
 
-/// The topics that somebody owns something of, as long as their owners and rates say they are.
-fn topics(owned: &Owned, rates: &[RateSample]) -> BTreeMap<String, GroupTopic> {
-    let mut topics: BTreeMap<String, GroupTopic> = BTreeMap::new();
-    for ((topic, partition), owner) in &owned.by_partition {
-        let owners = &mut topics.entry(topic.clone()).or_default().owners;
-        owners.resize(owners.len().max(partition + 1), None);
-        if let Some(place) = owners.get_mut(*partition) {
-            *place = Some(owner.clone());
-        }
+/// The topics that somebody owns something of, or did a cooldown ago, each as long as their owners
+/// and rates say it is: a partition that is known and of nobody must not be taken for none.
+fn topics(
+    now: &Owned,
+    before: Option<&Owned>,
+    rates: &[RateSample],
+    missing: &mut Missing,
+) -> BTreeMap<String, GroupTopic> {
+    let mut lengths: BTreeMap<&str, usize> = BTreeMap::new();
+    let before = before.into_iter().flat_map(Owned::partitions);
+    for (topic, partition) in now.partitions().chain(before) {
+        let length = lengths.entry(topic).or_default();
+        *length = (*length).max(partition + 1);
     }
     for sample in rates {
         let partition = usize::try_from(sample.partition).unwrap_or(usize::MAX);
-        if let Some(topic) = topics.get_mut(&sample.topic)
+        if let Some(length) = lengths.get_mut(sample.topic.as_str())
             && partition < MOST_PARTITIONS
         {
-            let length = topic.owners.len().max(partition + 1);
-            topic.owners.resize(length, None);
+            *length = (*length).max(partition + 1);
+        }
+    }
+    let all: usize = lengths.values().sum();
+    if all > MOST_PARTITIONS {
+        missing.0.push(format!(
+            "the numbers of the partitions make {all} of them, and more than {MOST_PARTITIONS} are \
+             not believed"
+        ));
+        return BTreeMap::new();
+    }
+    let topic = |length| GroupTopic {
+        owners: vec![None; length],
+        rates: None,
+    };
+    let lengths = lengths.into_iter();
+    let mut topics: BTreeMap<String, GroupTopic> = lengths
+        .map(|(name, length)| (name.to_owned(), topic(length)))
+        .collect();
+    for ((topic, partition), owners) in &now.owners {
+        let owner = now.names(owners).last().map(str::to_owned);
+        let topic = topics.get_mut(topic);
+        if let Some(place) = topic.and_then(|topic| topic.owners.get_mut(*partition)) {
+            *place = owner;
         }
     }
     topics
@@ -271,31 +312,32 @@ fn fill_rates(
     missing: &mut Missing,
 ) {
     let mut rates = HashMap::new();
-    let mut faulty = Vec::new();
-    for sample in samples {
+    let (mut faulty, mut doubles) = (Vec::new(), Vec::new());
+    let ours = |sample: &&RateSample| topics.contains_key(&sample.topic);
+    for sample in samples.iter().filter(ours) {
         let partition = usize::try_from(sample.partition).unwrap_or(usize::MAX);
-        match sample.rate {
-            Ok(rate) => {
-                rates.insert((sample.topic.as_str(), partition), rate);
-            }
-            Err(fault) if topics.contains_key(&sample.topic) => {
-                faulty.push(format!("{}-{partition} ({fault})", sample.topic));
-            }
-            Err(_) => {}
+        let name = || format!("{}-{partition}", sample.topic);
+        if let Err(fault) = sample.rate {
+            faulty.push(format!("{} ({fault})", name()));
+        }
+        let key = (sample.topic.as_str(), partition);
+        if rates.insert(key, sample.rate.ok()).is_some() {
+            doubles.push(name());
         }
     }
     missing.some("rates that are none", &faulty);
+    missing.some("partitions with two rates", &doubles);
     let mut without = Vec::new();
     let mut known = true;
     let mut filled = Vec::new();
     for (name, topic) in topics.iter() {
         let of_topic: Vec<_> = (0..topic.owners.len())
             .map(|partition| {
-                let rate = rates.get(&(name.as_str(), partition)).copied();
+                let rate = rates.get(&(name.as_str(), partition));
                 if rate.is_none() {
                     without.push(format!("{name}-{partition}"));
                 }
-                rate
+                rate.copied().flatten()
             })
             .collect();
         let all: Option<Vec<_>> = of_topic.into_iter().collect();
@@ -329,7 +371,7 @@ mod tests {
         OwnerSample {
             topic: topic.into(),
             partition,
-            owner,
+            owner: Some(owner),
         }
     }
 
@@ -363,7 +405,8 @@ mod tests {
     }
 
     fn group(observation: GroupObservation) -> GroupData {
-        let pods = pods(&["app-1", "app-10", "app-2", "other"]);
+        let mut pods = pods(&["app-1", "app-10", "app-2", "other"]);
+        pods[3].ip = Some("fd00::a".into());
         let group = assemble_group(&GroupSettings::default(), Some(observation), &pods);
         assert_eq!(group.validate(), Ok(()));
         group
@@ -374,6 +417,12 @@ mod tests {
     #[case::address(host("10.0.0.3"), Some("app-2"))]
     #[case::address_as_kafka_writes_it(host("/10.0.0.1"), Some("app-1"))]
     #[case::host_and_address(host("app-1.svc/10.0.0.1"), Some("app-1"))]
+    #[case::address_of_ipv6(host("/fd00:0:0:0:0:0:0:a%eth0"), Some("other"))]
+    #[case::name_of_the_host(host("app-10"), Some("app-10"))]
+    #[case::address_of_the_exporter_beside(
+        MemberLabels { pod: Some("exporter-0".into()), ..host("/10.0.0.2") },
+        Some("app-10")
+    )]
     #[case::client_id(client("app-1"), Some("app-1"))]
     #[case::client_id_with_more(client("orders-app-10-StreamThread-1-consumer"), Some("app-10"))]
     #[case::part_of_a_name(client("myapp-2"), None)]
@@ -446,10 +495,10 @@ mod tests {
         });
         assert_eq!(
             group.partial.unwrap(),
-            "a store is down; partitions of no pod of the workload: t-1 of pod `gone` and 1 more; \
-             partitions with two owners: t-0 of app-1 and app-2; rates that are none: t-2 (the \
-             query answered a number that is not finite (NaN or Inf)); partitions without a \
-             rate: t-1 and 1 more"
+            "a store is down; partitions of no pod of the workload: t-1 of pod `gone`; partitions whose \
+             number cannot be: t-200000; partitions with two owners: t-0 of app-1 and app-2; rates \
+             that are none: t-2 (the query answered a number that is not finite (NaN or Inf)); \
+             partitions without a rate: t-1"
         );
         let topic = &group.topics["t"];
         assert_eq!(topic.owners.len(), 3);
@@ -470,6 +519,169 @@ mod tests {
         assert_eq!(group.moved_lately, 1);
         let rates = group.topics["t"].rates.as_ref().unwrap();
         assert_eq!(rates.iter().map(|rate| rate.get()).sum::<f64>(), 3.5);
+    }
+
+    #[test]
+    fn an_address_that_several_pods_have_names_none_of_them() {
+        let mut pods = pods(&["a", "b", "c"]);
+        pods[1].ip = pods[0].ip.clone();
+        let owners = vec![
+            owner("t", 0, host("10.0.0.1")),
+            owner("t", 1, host("10.0.0.3")),
+        ];
+        let observation = GroupObservation {
+            owners,
+            ..GroupObservation::default()
+        };
+        let group = assemble_group(&GroupSettings::default(), Some(observation), &pods);
+        assert_eq!(
+            group.partial.as_deref(),
+            Some("partitions of no pod of the workload: t-0 of host `10.0.0.1`")
+        );
+    }
+
+    #[test]
+    fn partitions_that_are_owned_no_more_are_not_forgotten() {
+        let group = group(GroupObservation {
+            owners: vec![owner("t", 0, pod("app-1"))],
+            owners_before: Some(vec![
+                owner("t", 0, pod("app-1")),
+                owner("t", 1, pod("app-2")),
+                owner("u", 0, pod("app-2")),
+            ]),
+            ..GroupObservation::default()
+        });
+        let owners = |topic: &str| group.topics[topic].owners.clone();
+        assert_eq!(owners("t"), [Some("app-1".to_owned()), None]);
+        assert_eq!(owners("u"), [None]);
+        assert_eq!((group.partial.clone(), group.moved_lately), (None, 0));
+    }
+
+    #[test]
+    fn partitions_that_nobody_owns_are_those_of_a_group_without_members() {
+        let nobody = |partition| OwnerSample {
+            topic: "t".into(),
+            partition,
+            owner: None,
+        };
+        let group = group(GroupObservation {
+            owners: vec![nobody(0), nobody(1)],
+            ..GroupObservation::default()
+        });
+        assert_eq!(group.topics["t"].owners, [None, None]);
+        assert_eq!(group.partial, None);
+    }
+
+    #[test]
+    fn no_sample_at_all_is_told() {
+        let empty = group(GroupObservation {
+            owners_before: Some(Vec::new()),
+            rates: Some(Vec::new()),
+            ..GroupObservation::default()
+        });
+        let partial = empty.partial.unwrap();
+        assert!(
+            partial.contains("name no owner") && partial.contains("GROUP_ID"),
+            "{partial}"
+        );
+        // What went wrong is not told twice.
+        let failed = group(GroupObservation {
+            partial: Some("no answer".into()),
+            ..GroupObservation::default()
+        });
+        assert_eq!(failed.partial.as_deref(), Some("no answer"));
+    }
+
+    #[rstest]
+    #[case::left_behind(&["app-1"], None, 1)]
+    #[case::as_ever(&["app-1", "app-2"], Some("partitions with two owners: t-0 of app-1 and app-2"), 0)]
+    #[case::from_elsewhere(&["other"], Some("partitions with two owners: t-0 of app-1 and app-2"), 1)]
+    fn two_owners_pass_where_a_partition_moved(
+        #[case] before: &[&str],
+        #[case] partial: Option<&str>,
+        #[case] moved: usize,
+    ) {
+        let of = |names: &[&str]| -> Vec<_> {
+            names.iter().map(|name| owner("t", 0, pod(name))).collect()
+        };
+        let group = group(GroupObservation {
+            owners: of(&["app-1", "app-2"]),
+            owners_before: Some(of(before)),
+            ..GroupObservation::default()
+        });
+        assert_eq!(group.partial.as_deref(), partial);
+        assert_eq!(group.moved_lately, moved);
+    }
+
+    #[rstest]
+    #[case::ended_pod_or_another_reader("t", 0, false, None)]
+    #[case::of_ours_alone("t", 2, false, Some("t-2 of pod `gone`"))]
+    #[case::of_ours_alone_by_the_client("t", 2, true, Some("t-2 of pod `gone`"))]
+    #[case::another_topic("u", 0, false, Some("u-0 of pod `gone`"))]
+    #[case::another_topic_by_the_client("u", 0, true, None)]
+    fn strangers_are_told_where_they_own_what_nobody_of_ours_does(
+        #[case] topic: &str,
+        #[case] partition: u32,
+        #[case] other_groups: bool,
+        #[case] told: Option<&str>,
+    ) {
+        let owners = vec![
+            owner(topic, partition, pod("gone")),
+            owner("t", 0, pod("app-1")),
+            owner("t", 1, pod("app-2")),
+        ];
+        let group = group(GroupObservation {
+            owners,
+            other_groups,
+            ..GroupObservation::default()
+        });
+        let told = told.map(|told| format!("partitions of no pod of the workload: {told}"));
+        assert_eq!(group.partial, told);
+        assert_eq!(group.topics["t"].owners[..2].iter().flatten().count(), 2);
+    }
+
+    #[test]
+    fn two_rates_of_one_partition_are_told() {
+        let group = group(GroupObservation {
+            owners: vec![owner("t", 0, pod("app-1"))],
+            rates: Some(vec![
+                rate("t", 0, 1.0),
+                rate("t", 0, 9.0),
+                rate("u", 0, 1.0),
+                rate("u", 0, 1.0),
+            ]),
+            ..GroupObservation::default()
+        });
+        assert_eq!(
+            group.partial.as_deref(),
+            Some("partitions with two rates: t-0")
+        );
+    }
+
+    #[test]
+    fn numbers_of_partitions_do_not_add_up_without_bound() {
+        let owners = (0..50).map(|number| owner(&format!("t{number}"), 99_999, pod("app-1")));
+        let group = group(GroupObservation {
+            owners: owners.collect(),
+            ..GroupObservation::default()
+        });
+        let partial = group.partial.unwrap();
+        assert!(partial.contains("make 5000000 of them"), "{partial}");
+        assert!(group.topics.is_empty());
+    }
+
+    #[test]
+    fn a_member_that_joined_anew_in_its_pod_has_not_moved() {
+        let joined = |id: &str| MemberLabels {
+            member_id: Some(id.into()),
+            ..pod("app-1")
+        };
+        let group = group(GroupObservation {
+            owners: vec![owner("t", 0, joined("new"))],
+            owners_before: Some(vec![owner("t", 0, joined("old"))]),
+            ..GroupObservation::default()
+        });
+        assert_eq!(group.moved_lately, 0);
     }
 
     #[test]

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rebalancer_core::model::{CpuMetric, Load, SampleFault, Seconds, WorkloadRef};
-use rebalancer_core::ports::PortErrorKind;
+use rebalancer_core::ports::{OwnerSample, PortErrorKind};
 use rstest::rstest;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -750,10 +750,10 @@ async fn owners_now_and_before_and_rates_make_the_group() {
     .await;
     let source = with_group(&server.url, lag_exporter());
     let group = source.group().await.unwrap().unwrap();
-    let hosts = |owners: &[rebalancer_core::ports::OwnerSample]| -> Vec<String> {
+    let hosts = |owners: &[OwnerSample]| -> Vec<String> {
         owners
             .iter()
-            .map(|sample| sample.owner.host.clone().unwrap())
+            .map(|sample| sample.owner.clone().unwrap().host.unwrap())
             .collect()
     };
     assert_eq!(hosts(&group.owners), ["/10.0.0.1", "/10.0.0.2"]);
@@ -761,7 +761,9 @@ async fn owners_now_and_before_and_rates_make_the_group() {
         hosts(&group.owners_before.unwrap()),
         ["/10.0.0.9", "/10.0.0.2"]
     );
-    assert_eq!(group.owners[1].owner.member_id.as_deref(), Some("m-1"));
+    let second = group.owners[1].owner.as_ref().unwrap();
+    assert_eq!(second.member_id.as_deref(), Some("m-1"));
+    assert!(!group.other_groups);
     let rates: Vec<_> = group
         .rates
         .unwrap()
@@ -799,4 +801,153 @@ async fn without_a_group_nothing_is_asked() {
     let source = PrometheusSource::new(settings(&server.url)).unwrap();
     assert_eq!(source.group().await.unwrap(), None);
     assert!(server.requests().is_empty());
+}
+
+/// A source whose server answers the owners, now and before, and the rates with these samples.
+async fn group_of(
+    source: GroupSource,
+    owners: Vec<String>,
+    rates: Vec<String>,
+) -> rebalancer_core::ports::GroupObservation {
+    let server = Server::start(move |request| {
+        let samples = if request.contains("rate(") {
+            &rates
+        } else {
+            &owners
+        };
+        Reply::vector(&samples.join(","))
+    })
+    .await;
+    with_group(&server.url, source)
+        .group()
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+fn of_presets(metrics: &[crate::GroupMetrics]) -> GroupSource {
+    GroupSource {
+        metrics: metrics.to_vec(),
+        ..lag_exporter()
+    }
+}
+
+fn topics(owners: &[OwnerSample]) -> Vec<&str> {
+    owners.iter().map(|sample| sample.topic.as_str()).collect()
+}
+
+/// As PostHog's consumers have them.
+#[tokio::test]
+async fn a_consumer_may_have_other_labels_for_topic_and_partition() {
+    let owner = |number: u32, value| {
+        let labels =
+            format!(r#""topic_name":"t.u","partition_id":"{number}","pod":"app-{number}""#);
+        partition(&labels, value)
+    };
+    let source = of_presets(&[crate::GroupMetrics::Consumer]);
+    let group = group_of(source, vec![owner(3, "1"), owner(4, "0")], Vec::new()).await;
+    assert_eq!(group.owners.len(), 1);
+    let OwnerSample {
+        topic,
+        partition,
+        owner,
+    } = &group.owners[0];
+    assert_eq!((topic.as_str(), *partition), ("t.u", 3));
+    assert_eq!(owner.as_ref().unwrap().pod.as_deref(), Some("app-3"));
+    assert_eq!(group.rates, None);
+}
+
+/// The client's `_` for `.` would leave each partition without a rate, and one of 4.1 tells all
+/// of them twice.
+#[tokio::test]
+async fn topics_of_the_java_client_meet_those_of_another_exporter() {
+    let owner = |topic: &str| {
+        let labels = format!(r#""topic":"{topic}","partition":"0","pod":"app-0","client_id":"c""#);
+        partition(&labels, "1")
+    };
+    let rate = partition(r#""topic":"a.b_c","partition":"0""#, "7");
+    let source = of_presets(&[crate::GroupMetrics::Jmx, crate::GroupMetrics::KafkaExporter]);
+    for owners in [vec![owner("a_b_c")], vec![owner("a_b_c"), owner("a.b_c")]] {
+        let group = group_of(source.clone(), owners, vec![rate.clone()]).await;
+        assert_eq!(topics(&group.owners), ["a.b_c"]);
+        assert_eq!(topics(&group.owners_before.unwrap()), ["a.b_c"]);
+        assert!(group.other_groups);
+        assert_eq!(group.partial, None);
+    }
+}
+
+/// One exporter may watch several clusters, with topics of the same names.
+#[tokio::test]
+async fn rates_are_those_of_the_groups_own_cluster() {
+    let owner = |cluster: &str, number: u32| {
+        let labels = format!(
+            r#""cluster_name":"{cluster}","topic":"t","partition":"{number}","member_host":"/10.0.0.1""#
+        );
+        partition(&labels, "1")
+    };
+    let rate = |cluster: &str, rate| {
+        let labels = format!(r#""cluster_name":"{cluster}","topic":"t","partition":"0""#);
+        partition(&labels, rate)
+    };
+    let rates = || vec![rate("one", "1"), rate("two", "2")];
+    let group = group_of(lag_exporter(), vec![owner("two", 0)], rates()).await;
+    let found: Vec<f64> = group
+        .rates
+        .unwrap()
+        .iter()
+        .map(|of| of.rate.unwrap().get())
+        .collect();
+    assert_eq!(found, [2.0]);
+    assert_eq!(group.partial, None);
+
+    let owners = vec![owner("two", 0), owner("one", 1)];
+    let partial = group_of(lag_exporter(), owners, rates())
+        .await
+        .partial
+        .unwrap();
+    assert!(partial.contains("clusters one, two"), "{partial}");
+}
+
+#[tokio::test]
+async fn a_group_without_members_has_partitions_without_owners() {
+    let labels = r#""topic":"t","partition":"0","member_host":"unknown","consumer_id":"unknown","client_id":"unknown""#;
+    let group = group_of(lag_exporter(), vec![partition(labels, "12")], Vec::new()).await;
+    assert_eq!(group.owners.len(), 1);
+    assert_eq!(group.owners[0].owner, None);
+}
+
+#[tokio::test]
+async fn a_warning_makes_the_group_partial() {
+    let server = Server::start(|request| {
+        let owner = partition(r#""topic":"t","partition":"0","member_host":"/10.0.0.1""#, "1");
+        let warnings = if request.contains("rate(") {
+            r#","warnings":["store 2 is down"]"#
+        } else {
+            ""
+        };
+        Reply::json(&format!(
+            r#"{{"status":"success","data":{{"resultType":"vector","result":[{owner}]}}{warnings}}}"#
+        ))
+    })
+    .await;
+    let source = with_group(&server.url, lag_exporter());
+    let partial = source.group().await.unwrap().unwrap().partial.unwrap();
+    assert!(partial.contains("store 2 is down"), "{partial}");
+    assert!(partial.contains("the rates of partitions"), "{partial}");
+}
+
+#[tokio::test]
+async fn what_is_no_vector_of_partitions_is_said_of_the_partitions() {
+    let server = Server::always(Reply::json(
+        r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#,
+    ))
+    .await;
+    let error = with_group(&server.url, lag_exporter())
+        .group()
+        .await
+        .unwrap_err();
+    assert!(
+        error.message.contains("one number per partition"),
+        "{error}"
+    );
 }
