@@ -1,9 +1,14 @@
-//! The bodies of the answers about loads, ages and copies, with a line `%%` between: reading them
-//! never panics, no load is NaN, infinite or negative, no pod is there twice, and no error shows
-//! the secret of the request, even where the server sends it back.
+//! The bodies of three answers, with a line `%%` between, about loads, ages and copies, or about the
+//! owners of partitions now and before and their rates: reading them never panics, no load and no
+//! rate is NaN, infinite or negative, no pod is there twice, and no error shows the secret of the
+//! request, even where the server sends it back. What becomes of a group is a valid snapshot.
 
-use rebalancer_core::model::WorkloadRef;
-use rebalancer_prom::fuzzing::{SECRET, autoscalers, observation};
+use rebalancer_core::Snapshot;
+use rebalancer_core::model::{Pod, WorkloadRef};
+use rebalancer_core::ports::GroupObservation;
+use rebalancer_core::snapshot::{GroupSettings, assemble_group};
+use rebalancer_prom::fuzzing::{SECRET, autoscalers, group, observation};
+use serde_json::json;
 
 use super::SEPARATOR;
 
@@ -51,7 +56,54 @@ pub fn check(data: &[u8]) -> bool {
             Err(error) => hides(&error.to_string()),
         }
     }
+    accepted | check_group(bodies)
+}
+
+/// Reads the bodies as answers about a group.
+fn check_group(bodies: [&[u8]; 3]) -> bool {
+    let mut accepted = false;
+    for other_groups in [false, true] {
+        match group(200, bodies, other_groups) {
+            Ok(observation) => {
+                accepted = true;
+                check_assembled(observation);
+            }
+            Err(error) => hides(&error.to_string()),
+        }
+    }
+    match group(503, bodies, false) {
+        Ok(_) => unreachable!("a failure is taken for an answer about a group"),
+        Err(error) => hides(&error.to_string()),
+    }
     accepted
+}
+
+/// Joins what was observed with pods, of which some are named by seeds.
+fn check_assembled(observation: GroupObservation) {
+    let owned = observation.owners.len();
+    let pods: Vec<Pod> = ["ingestion-7d4-aaaaa", "ingestion-7d4-bbbbb", "a"]
+        .into_iter()
+        .zip(1..)
+        .map(|(name, number)| Pod {
+            ip: Some(format!("10.0.0.{number}")),
+            ..Pod::new(name)
+        })
+        .collect();
+    let group = assemble_group(&GroupSettings::default(), Some(observation), &pods);
+    if group.partial.is_none() {
+        let owners = group.topics.values().flat_map(|topic| &topic.owners);
+        assert!(owners.flatten().count() <= owned, "owners out of nowhere");
+        let rated = |topic: &rebalancer_core::group::GroupTopic| topic.rates.is_some();
+        assert!(
+            group.topics.values().all(rated),
+            "a rate is missing, and nobody says so"
+        );
+    }
+    let pods: Vec<_> = pods.iter().map(|pod| json!({"name": pod.name})).collect();
+    let snapshot = json!({"pods": pods, "group": group});
+    if let Err(error) = serde_json::from_value::<Snapshot>(snapshot) {
+        unreachable!("the group contradicts itself: {error}");
+    }
 }
 
 fn workload() -> WorkloadRef {
