@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::{runtime::Runtime, sync::OnceCell};
 
 use crate::{
-    ControlPlane, Error, MetricsServer, Result, exporter, http::HttpServer, kubelet::Kubelet,
-    meters::Meters,
+    ControlPlane, Error, MetricsServer, Result, exporter, exposition::Exposition, http::HttpServer,
+    kubelet::Kubelet, meters::Meters,
 };
 
 /// Everything that runs.
@@ -16,6 +16,7 @@ pub(crate) struct Cluster {
     pub(crate) victoria_metrics: MetricsServer,
     pub(crate) kubelet: Kubelet,
     pub(crate) meters: Arc<Meters>,
+    pub(crate) imagined: Arc<Exposition>,
     // Held for its drop.
     _exporter: HttpServer,
 }
@@ -59,9 +60,10 @@ impl Cluster {
     async fn start() -> Result<Self> {
         let control_plane = ControlPlane::start().await?;
         let meters = Arc::new(Meters::default());
+        let imagined = Arc::new(Exposition::default());
         let client = control_plane.client().await?;
         let kubelet = Kubelet::start(client.clone(), Arc::clone(&meters)).await?;
-        let exporter = exporter::start(client, Arc::clone(&meters)).await?;
+        let exporter = exporter::start(client, Arc::clone(&meters), Arc::clone(&imagined)).await?;
         let (prometheus, victoria_metrics) = tokio::try_join!(
             MetricsServer::prometheus(exporter.address()),
             MetricsServer::victoria_metrics(exporter.address()),
@@ -76,6 +78,7 @@ impl Cluster {
             victoria_metrics,
             kubelet,
             meters,
+            imagined,
             _exporter: exporter,
         })
     }

@@ -1,4 +1,4 @@
-//! cadvisor and kube-state-metrics, as one HTTP server.
+//! cadvisor, kube-state-metrics and whatever a test imagines, as one HTTP server.
 
 use std::{
     fmt::Write as _,
@@ -11,6 +11,7 @@ use kube::{Api, ResourceExt as _};
 
 use crate::{
     Result,
+    exposition::Exposition,
     http::{HttpServer, Reply},
     meters::Meters,
     quantity::cores,
@@ -19,8 +20,13 @@ use crate::{
 /// How often the autoscalers are read again.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// Starts the server: cadvisor at `/metrics/cadvisor`, kube-state-metrics at `/metrics`.
-pub(crate) async fn start(client: kube::Client, meters: Arc<Meters>) -> Result<HttpServer> {
+/// Starts the server: cadvisor at `/metrics/cadvisor`, kube-state-metrics at `/metrics`, what tests
+/// imagine at `/metrics/imagined`.
+pub(crate) async fn start(
+    client: kube::Client,
+    meters: Arc<Meters>,
+    imagined: Arc<Exposition>,
+) -> Result<HttpServer> {
     let autoscalers = Arc::new(Mutex::new(String::new()));
     let known = Arc::clone(&autoscalers);
     tokio::spawn(async move {
@@ -38,6 +44,7 @@ pub(crate) async fn start(client: kube::Client, meters: Arc<Meters>) -> Result<H
     HttpServer::start(move |request| {
         let (status, body) = match request.path.as_str() {
             "/metrics/cadvisor" => (200, meters.cadvisor()),
+            "/metrics/imagined" => (200, imagined.text()),
             "/metrics" => {
                 let mut body = meters.requests();
                 body.push_str(&autoscalers.lock().unwrap_or_else(PoisonError::into_inner));

@@ -19,8 +19,8 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    Account, AuditEntry, ControlPlane, Error, MetricsServer, PodView, Rebalancer, Result, Trouble,
-    Workload, WorkloadSpec, audit,
+    Account, AuditEntry, ControlPlane, Error, MetricsServer, PodView, Rebalancer, Result, Series,
+    Trouble, Workload, WorkloadSpec, audit,
     cluster::{self, Cluster},
     controlplane, manifest,
     wait::{Look, until},
@@ -371,6 +371,13 @@ impl World {
     /// What befalls the pods of the namespace that are yet to come; `None` lets them be healthy.
     pub fn trouble_new_pods(&self, trouble: Option<Trouble>) {
         self.cluster.kubelet.trouble(&self.namespace, trouble);
+    }
+
+    /// What an imagined exporter exposes to both metrics servers from now on, in place of what one of
+    /// that name did in this world. Nothing tells it apart from those of other worlds but its labels.
+    pub fn expose(&self, exporter: &str, series: Vec<Series>) {
+        let name = format!("{}/{exporter}", self.namespace);
+        self.cluster.imagined.set(name, series);
     }
 
     /// Applies every document of a YAML text to this namespace, whatever namespace

@@ -63,6 +63,7 @@ impl Call {
 fn promql(text: &str) -> &'static str {
     [
         ("kube_horizontalpodautoscaler", "autoscalers"),
+        ("kafka_", "group"),
         ("timestamp(", "freshness"),
         ("count by", "copies"),
         ("rate(", "load"),

@@ -19,6 +19,7 @@ mod cron_job;
 mod demo;
 mod dry_run;
 mod faults;
+mod group_metrics;
 mod harness;
 mod history;
 mod hold;

@@ -1,0 +1,468 @@
+//! The consumer group, as each exporter tells of it to both metrics servers.
+//!
+//! One workload stands for many groups: what differs is what the metrics say of them.
+
+mod imagined;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use ::harness::{FaultProxy, MetricsServer, PodView, Rebalancer, Result, Target, World};
+use rstest::rstest;
+use serde_json::Value;
+
+use crate::support::{Outcome, RunExt as _, assert_untouched, shared::Shared};
+use imagined::{Imagined, MOVED, MOVED_TO, OWNERS, RATES, moved, topic};
+
+/// What makes of the loads what they are: the first pod is hot, and it is known why.
+const VICTIM: usize = 0;
+
+fn server(world: &World, which: usize) -> &MetricsServer {
+    [world.prometheus(), world.victoria_metrics()][which]
+}
+
+impl Imagined {
+    /// The program, told to forecast for a group.
+    fn program(&self, which: usize, group: &str, metrics: &str) -> Rebalancer {
+        let program = self
+            .world
+            .rebalancer(&self.world.workload(imagined::spec()));
+        program
+            .env("PROMETHEUS_ENDPOINT", server(&self.world, which).url())
+            .env("STRATEGY", "forecast")
+            .env("GROUP_ID", group)
+            .env("GROUP_METRICS", metrics)
+            .env("MINIMUM_PODS_REQUIRED", "2")
+            .env("COOLDOWN", "5s")
+    }
+
+    /// What `plan` makes of it, and the group in the snapshot that it saves.
+    async fn plan(&self, program: Rebalancer, code: i32) -> Result<(Outcome, Value)> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let program = program.args(["plan", "--save"]).arg(file.path());
+        let run = program.ends_with(code).await?;
+        let snapshot = std::fs::read_to_string(file.path()).unwrap();
+        let snapshot: Value = serde_json::from_str(&snapshot).unwrap();
+        assert_untouched(&self.world.workload(imagined::spec()), &self.pods).await?;
+        Ok((run, snapshot["group"].clone()))
+    }
+}
+
+/// The topic's owners are the pods of `owners`, and its rates those of [`RATES`].
+fn assert_group(group: &Value, name: &str, owners: &[usize], pods: &[PodView], rated: bool) {
+    assert!(group.get("partial").is_none(), "{group}");
+    assert!(group.get("moved_lately").is_none(), "{group}");
+    let topics = group["topics"].as_object().unwrap();
+    assert_eq!(topics.keys().collect::<Vec<_>>(), [name]);
+    let expected: Vec<&str> = owners.iter().map(|pod| pods[*pod].name.as_str()).collect();
+    assert_eq!(topics[name]["owners"], Value::from(expected));
+    let members = group["members"].as_array().unwrap();
+    let of_pods: BTreeSet<&str> = members
+        .iter()
+        .filter_map(|member| member["pod"].as_str())
+        .collect();
+    let all: BTreeSet<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
+    assert_eq!(of_pods, all);
+    if !rated {
+        assert!(topics[name].get("rates").is_none(), "{group}");
+        return;
+    }
+    let rates = topics[name]["rates"].as_array().unwrap();
+    assert_eq!(rates.len(), RATES.len());
+    for (seen, expected) in rates.iter().zip(RATES) {
+        let seen = seen.as_f64().unwrap();
+        assert!(
+            (seen - expected).abs() <= expected * 0.05,
+            "{seen} for {expected}: {group}"
+        );
+    }
+}
+
+/// The hot pod goes, and no more than one other.
+fn assert_few_victims(run: &Outcome, pods: &[PodView]) {
+    let victims = run.victims();
+    assert!((1..=2).contains(&victims.len()), "{}", run.0);
+    assert!(victims.contains(&pods[VICTIM].uid), "{}", run.0);
+}
+
+#[rstest]
+#[case::consumer("consumer,kafka-exporter", true)]
+#[case::client("jmx,kafka-exporter", true)]
+#[case::lag_exporter("kafka-lag-exporter", true)]
+#[case::lag_exporter_for_owners("kafka-exporter,kafka-lag-exporter", true)]
+#[case::without_rates("consumer", false)]
+#[tokio::test]
+async fn a_group_is_seen_as_it_is(
+    #[case] metrics: &str,
+    #[case] rated: bool,
+    #[values(0, 1)] which: usize,
+) -> Result<()> {
+    let imagined = Imagined::open().await?;
+    let program = imagined.program(which, "orders", metrics);
+    let (run, group) = imagined.plan(program.clone(), 0).await?;
+    assert_group(&group, &topic("orders"), &OWNERS, &imagined.pods, rated);
+    assert_eq!(group["id"], "orders");
+    let check = run.check("group");
+    assert_eq!(check["verdict"], "pass", "{}", run.0);
+    assert_eq!(
+        (&check["members"], &check["partitions"]),
+        (&4.into(), &12.into())
+    );
+    if !rated {
+        return Ok(());
+    }
+    assert_few_victims(&run, &imagined.pods);
+
+    // What explains the loads is what they were made of.
+    let forecast = program.arg("forecast").ends_with(0).await?;
+    let group = &forecast.workload()["group"];
+    assert_eq!(group["assignor"], "cooperative-sticky", "{}", forecast.0);
+    assert!(
+        group["fit"]["goodness"].as_f64().unwrap() > 0.97,
+        "{}",
+        forecast.0
+    );
+    assert_eq!(group["hot_pods"], 1, "{}", forecast.0);
+    assert!(
+        !group["plans"].as_array().unwrap().is_empty(),
+        "{}",
+        forecast.0
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_victims_of_a_forecast_are_evicted_and_nobody_else() -> Result<()> {
+    // Its topic and the rates of it.
+    let imagined = Imagined::open().await?;
+    let world = World::start().await?;
+    let consumer = world.create(imagined::spec()).await?;
+    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    let before = consumer.pods().await?;
+    world.expose(
+        "consumers",
+        imagined::assignment_of(world.namespace(), &before),
+    );
+    consumer.wait_measured().await?;
+    let run = imagined
+        .program(0, world.namespace(), "consumer,kafka-exporter")
+        .env("KUBE_NAMESPACE", world.namespace())
+        .ends_with(0)
+        .await?;
+    assert_few_victims(&run, &before);
+    let victims = run.victims();
+    assert_eq!(run.outcomes(), vec!["evicted"; victims.len()], "{}", run.0);
+    let after = consumer.wait_ready().await?;
+    for pod in &before {
+        let stayed = after.iter().any(|other| other.uid == pod.uid);
+        assert_eq!(stayed, !victims.contains(&pod.uid), "{}", pod.name);
+    }
+    Ok(())
+}
+
+#[rstest]
+#[case::client_id(r#"kafka_consumergroup_group_lag{group="by-client"}"#)]
+#[case::address(r#"kafka_consumergroup_group_lag{group="orders"}"#)]
+#[case::pod(r#"kafka_consumer_assignment{group_id="orders"}"#)]
+#[tokio::test]
+async fn queries_of_ones_own_find_members_by_what_their_samples_have(
+    #[case] owners: &str,
+    #[values(0, 1)] which: usize,
+) -> Result<()> {
+    let imagined = Imagined::open().await?;
+    let rates = format!(
+        "max by (topic, partition) (rate(kafka_topic_partition_current_offset{{topic={:?}}}[10s]))",
+        topic("orders")
+    );
+    let program = imagined.program(which, "orders", "");
+    let program = program.without_env("GROUP_METRICS").without_env("GROUP_ID");
+    let program = program.env("GROUP_ASSIGNMENT_QUERY", owners);
+    let program = program.env("GROUP_RATE_QUERY", rates);
+    let (run, group) = imagined.plan(program, 0).await?;
+    assert_group(&group, &topic("orders"), &OWNERS, &imagined.pods, true);
+    assert_few_victims(&run, &imagined.pods);
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_positional_assignor_is_recognised(#[values(0, 1)] which: usize) -> Result<()> {
+    let imagined = Imagined::open().await?;
+    let program = imagined.program(which, "ranged", "kafka-exporter,kafka-lag-exporter");
+    let (run, _) = imagined
+        .plan(program.env("GROUP_ASSIGNOR", "auto"), 0)
+        .await?;
+    let message = run.held("positional_assignor");
+    run.assert_says(&message, &["the assignor is range (recognised"]);
+    Ok(())
+}
+
+#[rstest]
+#[case::lacks_an_owner(
+    "gap",
+    "group_not_settled",
+    0,
+    "1 partitions have no owner, imagined.orders-3 for one"
+)]
+#[case::without_members(
+    "empty",
+    "group_not_settled",
+    0,
+    "12 partitions have no owner, imagined.orders-0 for one"
+)]
+#[case::owner_unknown(
+    "stranger",
+    "group_unknown",
+    1,
+    "partitions of no pod of the workload: imagined.orders-5 of pod `consumer-gone`"
+)]
+#[case::two_owners(
+    "doubled",
+    "group_unknown",
+    1,
+    "partitions with two owners: imagined.orders-7 of "
+)]
+#[case::lacks_a_rate(
+    "unrated",
+    "group_unknown",
+    1,
+    "partitions without a rate: imagined.unrated-11"
+)]
+#[case::never_heard_of(
+    "nobody",
+    "group_unknown",
+    1,
+    "the metrics name no owner of any partition"
+)]
+#[tokio::test]
+async fn a_group_that_is_known_in_part_is_refused_with_what_is_missing(
+    #[case] group: &str,
+    #[case] reason: &str,
+    #[case] code: i32,
+    #[case] says: &str,
+    #[values(0, 1)] which: usize,
+) -> Result<()> {
+    let imagined = Imagined::open().await?;
+    let metrics = if group == "empty" {
+        "kafka-exporter,kafka-lag-exporter"
+    } else {
+        "consumer,kafka-exporter"
+    };
+    let program = imagined.program(which, group, metrics);
+    let (run, _) = imagined.plan(program.clone(), code).await?;
+    let message = run.held(reason);
+    run.assert_says(&message, &[says]);
+
+    // Where it does not pass by itself, the rule that needs no group decides.
+    let program = program
+        .env("STRATEGY", "auto")
+        .env("REBALANCE_TOP_K_PODS", "1");
+    let (run, _) = imagined.plan(program, 0).await?;
+    if reason == "group_not_settled" {
+        run.assert_says(&run.held(reason), &[says]);
+    } else {
+        let message = run.check("group")["message"].as_str().unwrap().to_owned();
+        run.assert_says(&message, &["no forecast, rotate-outliers decides", says]);
+        assert!(
+            run.victims().contains(&imagined.pods[VICTIM].uid),
+            "{}",
+            run.0
+        );
+    }
+    Ok(())
+}
+
+/// Infinities and NaN come of queries of one's own.
+#[rstest]
+#[case::nan(
+    "0 / 0 * ",
+    0,
+    "rates that are none: imagined.orders-0 (the query answered a number that is not finite"
+)]
+// This one answers no NaN.
+#[case::nan("0 / 0 * ", 1, "partitions without a rate: imagined.orders-0")]
+#[case::negative(
+    "-1 * ",
+    0,
+    "rates that are none: imagined.orders-0 (the query answered a negative"
+)]
+#[case::negative(
+    "-1 * ",
+    1,
+    "rates that are none: imagined.orders-0 (the query answered a negative"
+)]
+#[tokio::test]
+async fn rates_that_are_none_are_refused(
+    #[case] times: &str,
+    #[case] which: usize,
+    #[case] says: &str,
+) -> Result<()> {
+    let imagined = Imagined::open().await?;
+    let rates = format!(
+        "{times}max by (topic, partition) (kafka_topic_partition_current_offset{{topic={:?}}})",
+        topic("orders")
+    );
+    let program = imagined.program(which, "orders", "consumer");
+    let (run, _) = imagined
+        .plan(program.env("GROUP_RATE_QUERY", rates), 1)
+        .await?;
+    let message = run.held("group_unknown");
+    run.assert_says(&message, &[says, "and 11 more"]);
+    Ok(())
+}
+
+/// kafka-lag-exporter's NaN, which VictoriaMetrics does not store: the partition is missed there.
+#[tokio::test]
+async fn a_partition_that_nothing_was_committed_of_has_an_owner_where_nan_is_stored() -> Result<()>
+{
+    let imagined = Imagined::open().await?;
+    let program = |which| imagined.program(which, "uncommitted", "kafka-lag-exporter");
+    let (_, group) = imagined.plan(program(0), 0).await?;
+    assert_group(&group, &topic("orders"), &OWNERS, &imagined.pods, true);
+    let (run, _) = imagined.plan(program(1), 0).await?;
+    let message = run.held("group_not_settled");
+    run.assert_says(
+        &message,
+        &["1 partitions have no owner, imagined.orders-4 for one"],
+    );
+    Ok(())
+}
+
+/// The loads are not those of the present owners for a while.
+#[tokio::test]
+async fn a_partition_that_moved_within_the_cooldown_holds() -> Result<()> {
+    const COOLDOWN: &str = "12s";
+    let imagined = Imagined::open().await?;
+    let to = &imagined.pods[MOVED_TO].name;
+    let owner =
+        format!("kafka_consumer_assignment{{group_id=\"moving\",partition_id=\"{MOVED}\"}}");
+    let owned_by = async |offset: &str| -> Result<()> {
+        let started = Instant::now();
+        let query = format!("count by (pod) ({owner} {offset} == 1)");
+        for which in [0, 1] {
+            while !server(&imagined.world, which)
+                .by_pod(&query)
+                .await?
+                .contains_key(to)
+            {
+                assert!(started.elapsed() < Duration::from_secs(60), "{query}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        Ok(())
+    };
+    let program = |which| {
+        let program = imagined.program(which, "moving", "consumer,kafka-exporter");
+        program.env("COOLDOWN", COOLDOWN)
+    };
+    // Exposed for so long that nothing has moved yet.
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    for which in [0, 1] {
+        let (run, _) = imagined.plan(program(which), 0).await?;
+        assert_eq!(run.check("group")["verdict"], "pass", "{}", run.0);
+    }
+    moved(&imagined);
+    owned_by("").await?;
+    for which in [0, 1] {
+        let (run, _) = imagined.plan(program(which), 0).await?;
+        let message = run.held("group_not_settled");
+        run.assert_says(
+            &message,
+            &["1 partitions changed hands within the cooldown"],
+        );
+    }
+    owned_by(&format!("offset {COOLDOWN}")).await?;
+    for which in [0, 1] {
+        let (run, group) = imagined.plan(program(which), 0).await?;
+        assert_eq!(run.check("group")["verdict"], "pass", "{}", run.0);
+        let owner = &group["topics"][topic("orders")]["owners"][MOVED];
+        assert_eq!(owner, to.as_str(), "{group}");
+    }
+    Ok(())
+}
+
+/// What a decision is, but for its numbers, which are never the same twice.
+fn gist(run: &Outcome) -> Value {
+    let workload = run.workload();
+    let each = |list: &str, fields: &[&str]| -> Vec<Vec<Value>> {
+        let list = workload[list].as_array().unwrap();
+        let of = |entry: &Value| fields.iter().map(|field| entry[*field].clone()).collect();
+        list.iter().map(of).collect()
+    };
+    serde_json::json!({
+        "action": workload["decision"]["action"],
+        "reason": workload["decision"]["reason"],
+        "victims": each("victims", &["name", "uid", "role"]),
+        "pods": each("pods", &["name", "eligible", "role"]),
+        "checks": each("checks", &["name", "verdict"]),
+        "group": workload["group"],
+    })
+}
+
+fn queries(proxy: &FaultProxy) -> Vec<String> {
+    let calls = proxy.seen().into_iter().map(|seen| seen.call);
+    let mut queries: Vec<_> = calls.filter(|call| call.starts_with("query")).collect();
+    queries.sort();
+    queries
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_says_nothing_of_a_group_is_asked_nothing_more(
+    #[values(0, 1)] which: usize,
+) -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, _) = shared.skewed().await?;
+    let plan = async |strategy: Option<&str>| -> Result<(Value, Vec<String>)> {
+        let proxy = FaultProxy::prometheus(server(&shared.world, which)).await?;
+        let program = shared.world.rebalancer(&consumer).arg("plan");
+        let program = program.env("PROMETHEUS_ENDPOINT", proxy.url());
+        let program = match strategy {
+            Some(strategy) => program.env("STRATEGY", strategy),
+            None => program,
+        };
+        let run = program.ends_with(0).await?;
+        Ok((gist(&run), queries(&proxy)))
+    };
+    let (unset, asked) = plan(None).await?;
+    assert_eq!(
+        asked,
+        [
+            "query copies",
+            "query copies",
+            "query freshness",
+            "query load"
+        ]
+    );
+    assert_eq!(unset["action"], "rotate");
+    assert_eq!(unset["group"], Value::Null);
+    assert_eq!(
+        plan(Some("rotate-outliers")).await?,
+        (unset.clone(), asked.clone())
+    );
+
+    // It says that there is no forecast, and decides as ever.
+    let (mut auto, asked_by_auto) = plan(Some("auto")).await?;
+    assert_eq!(asked_by_auto, asked);
+    let checks = auto["checks"].as_array_mut().unwrap();
+    checks.retain(|check| check[0] != "group");
+    assert_eq!(auto, unset);
+    Ok(())
+}
+
+#[tokio::test]
+async fn owners_now_and_before_and_rates_are_asked_for_once() -> Result<()> {
+    let imagined = Imagined::open().await?;
+    let proxy = FaultProxy::prometheus(server(&imagined.world, 0)).await?;
+    let program = imagined.program(0, "orders", "kafka-lag-exporter");
+    imagined
+        .plan(program.env("PROMETHEUS_ENDPOINT", proxy.url()), 0)
+        .await?;
+    let asked = queries(&proxy);
+    assert_eq!(asked.len(), 7, "{asked:?}");
+    assert_eq!(
+        asked.iter().filter(|query| *query == "query group").count(),
+        3
+    );
+    Ok(())
+}

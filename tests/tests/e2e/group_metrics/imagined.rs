@@ -1,0 +1,274 @@
+//! A workload that is measured, and what imagined exporters say of the groups that it may be.
+
+use std::collections::BTreeMap;
+
+use ::harness::{PodView, Result, Series, Target, WorkloadSpec, World};
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::OnceCell;
+
+/// Who owns which partition of the one topic: as a sticky assignor may leave it.
+pub(super) const OWNERS: [usize; 12] = [0, 1, 0, 2, 3, 0, 1, 2, 3, 1, 2, 3];
+/// What arrives in it, in records per second.
+pub(super) const RATES: [f64; 12] = [
+    60.0, 20.0, 50.0, 10.0, 15.0, 40.0, 20.0, 10.0, 15.0, 20.0, 20.0, 10.0,
+];
+/// Who owns what under the range assignor, and the rates that make the same loads of it.
+const RANGED: [usize; 12] = [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3];
+const RANGED_RATES: [f64; 12] = [
+    60.0, 50.0, 40.0, 20.0, 20.0, 20.0, 10.0, 10.0, 20.0, 15.0, 15.0, 10.0,
+];
+/// The partition of the group `uncommitted` that nothing was committed of.
+const UNCOMMITTED: usize = 4;
+/// The partition of the group `moving` that moves, and between which pods.
+pub(super) const MOVED: usize = 3;
+const MOVED_FROM: usize = 2;
+pub(super) const MOVED_TO: usize = 1;
+/// Of the pods: 0.05 cores, and 8 milliseconds of one for each record.
+const LOADS: [f64; 4] = [1.25, 0.53, 0.37, 0.37];
+
+const NAMESPACE: &str = "imagined";
+
+/// A topic by its short name: exporters do not name namespaces, and the client writes no `.`.
+pub(super) fn topic(name: &str) -> String {
+    format!("{NAMESPACE}.{name}")
+}
+
+/// The workload.
+pub(super) fn spec() -> WorkloadSpec {
+    WorkloadSpec::deployment("consumer").loads(LOADS)
+}
+
+/// The world with the workload.
+pub(super) struct Imagined {
+    pub(super) world: World,
+    pub(super) pods: Vec<PodView>,
+}
+
+impl Imagined {
+    /// Opens it; the first one makes it.
+    pub(super) async fn open() -> Result<Self> {
+        static MADE: OnceCell<Result<()>> = OnceCell::const_new();
+        if let Err(error) = MADE.get_or_init(make).await {
+            panic!("the imagined groups could not be made: {error}");
+        }
+        let world = World::reopen(NAMESPACE).await?;
+        let pods = world.workload(spec()).pods().await?;
+        Ok(Self { world, pods })
+    }
+}
+
+async fn make() -> Result<()> {
+    let world = World::named(NAMESPACE).await?;
+    let consumer = world.create(spec()).await?;
+    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    let pods = consumer.pods().await?;
+    let list = world.api::<Pod>().list(&Default::default()).await.unwrap();
+    let addresses: BTreeMap<String, String> = list
+        .into_iter()
+        .map(|pod| {
+            let address = pod.status.and_then(|status| status.pod_ip).unwrap();
+            (pod.metadata.name.unwrap(), address)
+        })
+        .collect();
+    let member = |pod: &usize| (pods[*pod].name.clone(), addresses[&pods[*pod].name].clone());
+    let members = |owners: &[usize]| owners.iter().map(member).collect::<Vec<_>>();
+    let orders = members(&OWNERS);
+    world.expose("consumers", consumers(&orders));
+    world.expose("moving", assignment("moving", &orders));
+    world.expose("client", client(&orders));
+    world.expose("kafka-exporter", kafka_exporter());
+    let mut lag = lag_exporter("orders", &topic("orders"), &orders);
+    lag.extend(lag_exporter("ranged", &topic("ranged"), &members(&RANGED)));
+    lag.extend(lag_exporter("uncommitted", &topic("orders"), &orders));
+    lag.extend(without_members());
+    lag.extend(by_client_id(&orders));
+    lag.extend(latest_offsets());
+    world.expose("kafka-lag-exporter", lag);
+    consumer.wait_measured().await
+}
+
+/// Name and address of the owner of each partition.
+type Members = [(String, String)];
+
+/// What consumers export of themselves, as PostHog's do.
+fn assignment(group: &str, owners: &Members) -> Vec<Series> {
+    let owners = owners.iter().enumerate();
+    owners
+        .map(|(partition, (pod, _))| owned(group, partition, pod, 1.0))
+        .collect()
+}
+
+/// The same of a group of other pods, with the owners of [`OWNERS`].
+pub(super) fn assignment_of(group: &str, pods: &[PodView]) -> Vec<Series> {
+    let owner = |pod: &usize| (pods[*pod].name.clone(), String::new());
+    assignment(group, &OWNERS.iter().map(owner).collect::<Vec<_>>())
+}
+
+fn owned(group: &str, partition: usize, pod: &str, value: f64) -> Series {
+    let topic = topic("orders");
+    Series::gauge(
+        format!(
+            "kafka_consumer_assignment{{topic_name=\"{topic}\",partition_id=\"{partition}\",\
+             pod=\"{pod}\",group_id=\"{group}\"}}"
+        ),
+        value,
+    )
+}
+
+/// A partition of the group `moving` goes to another pod; the one before says that it gave it back.
+pub(super) fn moved(imagined: &Imagined) {
+    let mut series = assignment_of("moving", &imagined.pods);
+    series[MOVED] = owned("moving", MOVED, &imagined.pods[MOVED_TO].name, 1.0);
+    series.push(owned("moving", MOVED, &imagined.pods[MOVED_FROM].name, 0.0));
+    imagined.world.expose("moving", series);
+}
+
+/// The whole group, and some with something wrong.
+fn consumers(owners: &Members) -> Vec<Series> {
+    let mut all = assignment("orders", owners);
+    // A partition that it gave back long ago.
+    all.push(owned("orders", 1, &owners[0].0, 0.0));
+    // And what an ended pod left behind.
+    all.push(owned("orders", 2, "consumer-ended", 1.0));
+
+    let mut gap = assignment("gap", owners);
+    gap.remove(3);
+    let mut stranger = assignment("stranger", owners);
+    stranger[5] = owned("stranger", 5, "consumer-gone", 1.0);
+    let mut doubled = assignment("doubled", owners);
+    doubled.push(owned("doubled", 7, &owners[0].0, 1.0));
+    let unrated = owners.iter().enumerate().map(|(partition, (pod, _))| {
+        let topic = topic("unrated");
+        let labels = format!(
+            "topic=\"{topic}\",partition=\"{partition}\",pod=\"{pod}\",group_id=\"unrated\""
+        );
+        Series::gauge(format!("kafka_consumer_assignment{{{labels}}}"), 1.0)
+    });
+    all.extend(
+        gap.into_iter()
+            .chain(stranger)
+            .chain(doubled)
+            .chain(unrated),
+    );
+    all
+}
+
+/// The Java client through the JMX exporter, on the pods of this workload and on those of one whose
+/// name begins alike.
+fn client(owners: &Members) -> Vec<Series> {
+    let of = |topic: &str, partition: usize, pod: &str| {
+        Series::gauge(
+            format!(
+                "kafka_consumer_consumer_fetch_manager_metrics_preferred_read_replica{{\
+                 namespace=\"{NAMESPACE}\",pod=\"{pod}\",client_id=\"consumer-orders-1\",\
+                 topic=\"{topic}\",partition=\"{partition}\"}}"
+            ),
+            -1.0,
+        )
+    };
+    let written = topic("orders").replace('.', "_");
+    let mut series = Vec::new();
+    for (partition, (pod, _)) in owners.iter().enumerate() {
+        series.push(of(&written, partition, pod));
+        // From Kafka 4.1 on by both names; these pods are being upgraded.
+        if partition % 2 == 0 {
+            series.push(of(&topic("orders"), partition, pod));
+        }
+    }
+    series.push(of("of_others", 0, "consumer-of-others-5d9c-xyz12"));
+    series
+}
+
+/// Two of kafka_exporter's replicas: offsets by the broker's names, of topics of others too.
+fn kafka_exporter() -> Vec<Series> {
+    let of = |name: &str, partition: usize, rate: f64| {
+        let topic = topic(name);
+        ["one", "two"].map(|replica| {
+            Series::growing(
+                format!(
+                    "kafka_topic_partition_current_offset{{instance=\"{replica}\",\
+                     topic=\"{topic}\",partition=\"{partition}\"}}"
+                ),
+                1e9,
+                rate,
+            )
+        })
+    };
+    let mut series = Vec::new();
+    for (partition, rate) in RATES.into_iter().enumerate() {
+        series.extend(of("orders", partition, rate));
+        if partition != 11 {
+            series.extend(of("unrated", partition, rate));
+        }
+        series.extend(of("ranged", partition, RANGED_RATES[partition]));
+    }
+    series.extend(of("of-others", 0, 1e6));
+    series
+}
+
+fn lag(group: &str, topic: &str, partition: usize, member: [&str; 3], value: f64) -> Series {
+    let [host, id, client] = member;
+    Series::gauge(
+        format!(
+            "kafka_consumergroup_group_lag{{cluster_name=\"production\",group=\"{group}\",\
+             topic=\"{topic}\",partition=\"{partition}\",member_host=\"{host}\",\
+             consumer_id=\"{id}\",client_id=\"{client}\"}}"
+        ),
+        value,
+    )
+}
+
+/// kafka-lag-exporter's owners.
+fn lag_exporter(group: &str, topic: &str, owners: &Members) -> Vec<Series> {
+    let owners = owners.iter().enumerate();
+    let of = |(partition, (pod, address)): (usize, &(String, String))| {
+        let host = format!("/{address}");
+        let id = format!("consumer-1-of-{pod}");
+        // It has NaN where nothing was committed yet.
+        let uncommitted = group == "uncommitted" && partition == UNCOMMITTED;
+        let value = if uncommitted { f64::NAN } else { 12.0 };
+        lag(group, topic, partition, [&host, &id, "consumer-1"], value)
+    };
+    owners.map(of).collect()
+}
+
+/// What it says of a group whose members are all gone.
+fn without_members() -> impl Iterator<Item = Series> {
+    let nobody = ["unknown"; 3];
+    (0..OWNERS.len()).map(move |partition| lag("empty", &topic("orders"), partition, nobody, 1.0))
+}
+
+/// Members of which the client id alone tells the pod: they are behind a gateway.
+fn by_client_id(owners: &Members) -> Vec<Series> {
+    let owners = owners.iter().enumerate();
+    let of = |(partition, (pod, _)): (usize, &(String, String))| {
+        let client = format!("orders-{pod}-StreamThread-1-consumer");
+        let member = ["/192.0.2.1", &client, &client];
+        lag("by-client", &topic("orders"), partition, member, 3.0)
+    };
+    owners.map(of).collect()
+}
+
+/// kafka-lag-exporter's offsets, of two clusters with topics of the same names.
+fn latest_offsets() -> Vec<Series> {
+    let of = |cluster: &str, partition: usize, rate: f64| {
+        let topic = topic("orders");
+        Series::growing(
+            format!(
+                "kafka_partition_latest_offset{{cluster_name=\"{cluster}\",topic=\"{topic}\",\
+                 partition=\"{partition}\"}}"
+            ),
+            1e6,
+            rate,
+        )
+    };
+    let rates = RATES.into_iter().enumerate();
+    rates
+        .flat_map(|(partition, rate)| {
+            [
+                of("production", partition, rate),
+                of("staging", partition, 500.0),
+            ]
+        })
+        .collect()
+}
