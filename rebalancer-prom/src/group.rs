@@ -32,8 +32,10 @@ pub enum GroupMetrics {
     /// only: it counts members and does not say who owns what.
     KafkaExporter,
     /// seglo's kafka-lag-exporter: `kafka_consumergroup_group_lag{cluster_name, group, topic,
-    /// partition, member_host, consumer_id, client_id}`, NaN where nothing was committed yet, and
-    /// `kafka_partition_latest_offset{cluster_name, topic, partition}`. Owners and rates.
+    /// partition, member_host, consumer_id, client_id}` and
+    /// `kafka_partition_latest_offset{cluster_name, topic, partition}`. Owners and rates. Where
+    /// nothing was committed yet the lag is NaN, which VictoriaMetrics does not store: there the
+    /// partition has no owner until something is.
     KafkaLagExporter,
 }
 

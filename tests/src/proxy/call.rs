@@ -172,6 +172,10 @@ mod tests {
         "query=%7B__name__%3D~%22kube_horizontalpodautoscaler_info%22%7D",
         "query autoscalers"
     )]
+    #[case(
+        "query=max+by+%28topic%29+%28rate%28kafka_x%5B5m%5D%29%29",
+        "query group"
+    )]
     #[case("query=up", "query of another kind")]
     fn a_query_is_told_by_its_functions(#[case] body: &str, #[case] name: &str) {
         let call = Call::of(&Request {

@@ -92,10 +92,8 @@ impl Owned {
     /// well is what an ended pod leaves behind for a while, or another group that reads the same.
     pub(super) fn tell_strangers(&self, other_groups: bool, missing: &mut Missing) {
         let topics: BTreeSet<&str> = self.partitions().map(|(topic, _)| topic.as_str()).collect();
-        let of_interest = |place: &Place| {
-            !self.owners.contains_key(place)
-                && !(other_groups && !topics.contains(place.0.as_str()))
-        };
+        let of_our_group = |(topic, _): &Place| !other_groups || topics.contains(topic.as_str());
+        let of_interest = |place: &Place| of_our_group(place) && !self.owners.contains_key(place);
         let strangers = self.strangers.iter();
         let told: Vec<String> = strangers
             .filter(|(place, _)| of_interest(place))
