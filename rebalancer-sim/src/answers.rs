@@ -67,6 +67,7 @@ impl State {
                     .collect(),
             ),
             rate_unit: Some("records/s".into()),
+            other_groups: false,
             partial: None,
         }
     }
@@ -80,12 +81,12 @@ impl State {
                 Some(OwnerSample {
                     topic: TOPIC.to_owned(),
                     partition,
-                    owner: MemberLabels {
+                    owner: Some(MemberLabels {
                         pod: self.pods.get(&owner.pod).map(|pod| pod.name.clone()),
                         member_id: Some(owner.id.clone()),
                         instance: owner.instance.clone(),
                         ..MemberLabels::default()
-                    },
+                    }),
                 })
             })
             .collect()

@@ -208,11 +208,9 @@ async fn the_metrics_tell_owners_and_rates() {
         let owner = partition.owner.as_ref().unwrap();
         let sample = &told.owners[number];
         assert_eq!(sample.partition as usize, number);
-        assert_eq!(sample.owner.pod.as_deref(), Some(owner.pod.as_str()));
-        assert_eq!(
-            sample.owner.member_id.as_deref(),
-            Some(owner.member.as_str())
-        );
+        let told = sample.owner.as_ref().unwrap();
+        assert_eq!(told.pod.as_deref(), Some(owner.pod.as_str()));
+        assert_eq!(told.member_id.as_deref(), Some(owner.member.as_str()));
         let rate = rates[number].rate.as_ref().unwrap().get();
         assert!((rate - partition.rate).abs() < 1e-9 * rate, "{rate}");
     }
