@@ -51,11 +51,11 @@ pub struct Found {
 }
 
 /// The samples by which plans are compared at first, and those of them that are left after it.
-const FIRST: Range<usize> = 0..4;
-const SECOND: Range<usize> = 4..24;
+const FIRST: Range<usize> = 0..3;
+const SECOND: Range<usize> = 3..18;
 
 /// The samples of the forecasts.
-const FINAL: Range<usize> = 24..224;
+const FINAL: Range<usize> = 18..118;
 
 /// So many plans of each size are tried in a group of so many partitions: a search takes about as
 /// long whatever the size of the group.
@@ -65,7 +65,7 @@ const TRIED_EACH: (usize, usize) = (24, 400);
 /// So many plans of each size are grown; so many go on to the second comparison, and so many of
 /// these are forecast.
 const GROWN: usize = 24;
-const COMPARED: usize = 6;
+const COMPARED: usize = 4;
 const FORECAST_EACH: usize = 1;
 
 /// Expected falls within this share of the best are near it: fewer evictions decide.

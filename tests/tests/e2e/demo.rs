@@ -15,10 +15,12 @@ async fn it_shows_a_rotation_and_a_hold() -> Result<()> {
     assert_eq!(run.code, Some(0), "{run}");
     assert!(run.stdout.contains("ROTATE: evict"), "{run}");
     assert!(run.stdout.contains("HOLD ("), "{run}");
-    assert!(
-        run.stdout.contains("before") && run.stdout.contains("after"),
-        "{run}"
-    );
+    // Each strategy in its own copy of the group, and the tally of both.
+    for strategy in ["rotate-outliers ", "forecast        "] {
+        let shown = run.stdout.lines().filter(|line| line.starts_with(strategy));
+        assert_eq!(shown.count(), 4 + 1, "{run}");
+    }
+    assert!(run.stdout.contains("STRATEGY        EVICTIONS"), "{run}");
     assert!(!run.stdout.contains('\x1b'), "{run}");
     assert!(run.elapsed < Duration::from_secs(10), "{run}");
     Ok(())
@@ -53,11 +55,22 @@ async fn its_reports_are_lines_of_json() -> Result<()> {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(reports.len(), 5, "{run}");
-    for report in reports {
+    // In turn: by rotate-outliers, then by the forecast, which knows the group.
+    assert_eq!(reports.len(), 10, "{run}");
+    for (number, report) in reports.iter().enumerate() {
         assert_eq!(report["schema"], "rebalancer/report/v1");
+        let knows_group = report["workloads"][0].get("group").is_some();
+        assert_eq!(knows_group, number % 2 == 1, "{run}");
     }
     Ok(())
+}
+
+/// The last line of a strategy: how many pods it evicted, and the highest load at first and then.
+fn tally(stdout: &str, strategy: &str) -> [f64; 3] {
+    let line = stdout.lines().rfind(|line| line.starts_with(strategy));
+    let numbers = line.unwrap().split_whitespace();
+    let mut numbers = numbers.filter_map(|word| word.parse().ok());
+    std::array::from_fn(|_| numbers.next().unwrap())
 }
 
 #[tokio::test]
@@ -65,5 +78,28 @@ async fn a_range_assignor_is_not_helped_by_evictions() -> Result<()> {
     let run = demo().args(["--assignor", "range"]).run().await?;
     assert_eq!(run.code, Some(0), "{run}");
     assert!(run.stdout.contains("range assignor"), "{run}");
+    assert!(run.stdout.contains("HOLD (positional_assignor)"), "{run}");
+    let [evicted, ..] = tally(&run.stdout, "rotate-outliers");
+    let [spared, first, last] = tally(&run.stdout, "forecast");
+    assert!(evicted > 0.0, "{run}");
+    assert_eq!((spared, first), (0.0, last), "{run}");
+    Ok(())
+}
+
+/// Wherever evicting can help, the forecast needs fewer evictions.
+#[rstest]
+#[tokio::test]
+async fn the_forecast_evicts_less(
+    #[values("sticky", "cooperative-sticky", "uniform")] assignor: &str,
+) -> Result<()> {
+    let run = demo()
+        .args(["--ticks", "6", "--assignor", assignor])
+        .run()
+        .await?;
+    assert_eq!(run.code, Some(0), "{run}");
+    let [outliers, ..] = tally(&run.stdout, "rotate-outliers");
+    let [forecast, first, last] = tally(&run.stdout, "forecast");
+    assert!(0.0 < forecast && forecast < outliers, "{run}");
+    assert!(last < first, "{run}");
     Ok(())
 }
