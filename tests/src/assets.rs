@@ -85,23 +85,32 @@ fn built() -> Result<PathBuf> {
     if dir.join(CONTROL_PLANE[2]).is_file() {
         return Ok(dir);
     }
-    fs::create_dir_all(&dir).map_err(Error::io(format!("create {}", dir.display())))?;
-    // Other test processes wait here instead of building the same thing.
-    let lock_path = dir.join("lock");
-    let lock =
-        File::create(&lock_path).map_err(Error::io(format!("create {}", lock_path.display())))?;
-    lock.lock()
-        .map_err(Error::io(format!("lock {}", lock_path.display())))?;
+    let _lock = lock(&dir)?;
     if !dir.join(CONTROL_PLANE[2]).is_file() {
         build(&module, &dir)?;
     }
     Ok(dir)
 }
 
+/// Makes a directory of the cache, where other test processes wait until the lock is dropped instead
+/// of making the same thing.
+fn lock(dir: &Path) -> Result<File> {
+    fs::create_dir_all(dir).map_err(Error::io(format!("create {}", dir.display())))?;
+    let path = dir.join("lock");
+    let lock = File::create(&path).map_err(Error::io(format!("create {}", path.display())))?;
+    lock.lock()
+        .map_err(Error::io(format!("lock {}", path.display())))?;
+    Ok(lock)
+}
+
 /// The Go module, and the directory of what is built from its present state.
 fn module_and_cache() -> Result<(PathBuf, PathBuf)> {
     let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("controlplane");
-    let dir = cache_dir()?.join(format!("controlplane-{:016x}", fingerprint(&module)?));
+    let files = ["main.go", "go.mod", "go.sum"];
+    let dir = cache_dir()?.join(format!(
+        "controlplane-{:016x}",
+        fingerprint(&module, &files)?
+    ));
     Ok((module, dir))
 }
 
@@ -123,27 +132,12 @@ fn build(module: &Path, dir: &Path) -> Result<()> {
             .arg(&unfinished)
             .arg(".")
             .current_dir(module);
-        let output = command.output().map_err(|error| {
-            if error.kind() == std::io::ErrorKind::NotFound {
-                Error::Missing {
-                    program: "go".to_owned(),
-                    place: " in PATH".to_owned(),
-                    hint: "the control plane of the tests is built with it: install Go 1.21 or \
-                           newer (it fetches the version it needs by itself), or set \
-                           KUBEBUILDER_ASSETS"
-                        .to_owned(),
-                }
-            } else {
-                Error::io("run go")(error)
-            }
-        })?;
-        if !output.status.success() {
-            return Err(Error::Command {
-                command: format!("{command:?}"),
-                status: output.status.to_string(),
-                output: format!("\n{}", String::from_utf8_lossy(&output.stderr)),
-            });
-        }
+        run(
+            &mut command,
+            "go",
+            "the control plane of the tests is built with it: install Go 1.21 or newer (it fetches \
+             the version it needs by itself), or set KUBEBUILDER_ASSETS",
+        )?;
         fs::rename(&unfinished, &program).map_err(Error::io(format!(
             "move the build to {}",
             program.display()
@@ -178,18 +172,137 @@ pub fn cache_dir() -> Result<PathBuf> {
         })
 }
 
-/// FNV-1a over the module's files: unlike the standard hasher it is the same for
+/// FNV-1a over files of a folder: unlike the standard hasher it is the same for
 /// every compiler, so that an update of Rust does not cost a build in Go.
-fn fingerprint(module: &Path) -> Result<u64> {
+fn fingerprint(folder: &Path, files: &[&str]) -> Result<u64> {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for name in ["main.go", "go.mod", "go.sum"] {
-        let path = module.join(name);
+    for name in files {
+        let path = folder.join(name);
         let text = fs::read(&path).map_err(Error::io(format!("read {}", path.display())))?;
         for byte in text {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
     Ok(hash)
+}
+
+/// The Java runtime and the jars of the Kafka broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaProgram {
+    /// The Java runtime.
+    pub java: PathBuf,
+    /// The folder of the jars.
+    pub jars: PathBuf,
+}
+
+impl KafkaProgram {
+    /// The jars from the folder `KAFKA_LIBS` when it is set, else from the cache, where Maven copies
+    /// them at the first call, from the network.
+    ///
+    /// # Errors
+    /// A program that is missing, or the output of Maven when it failed.
+    pub fn locate() -> Result<Self> {
+        let hint = "the Kafka broker of the tests runs on it: run `cargo xtask setup`, or install \
+                    Java 17 or newer";
+        let java = find_in_path("java").ok_or_else(|| missing_in_path("java", hint))?;
+        let jars = match own_kafka_libs() {
+            Some(jars) => jars,
+            None => copied()?,
+        };
+        Ok(Self { java, jars })
+    }
+
+    /// Whether [`Self::locate`] would have to call Maven.
+    ///
+    /// # Errors
+    /// If the project cannot be read, or there is no home directory.
+    pub fn has_to_be_copied() -> Result<bool> {
+        if own_kafka_libs().is_some() {
+            return Ok(false);
+        }
+        let (_, dir) = project_and_cache()?;
+        Ok(!dir.join(JARS).is_dir())
+    }
+}
+
+/// The jars within their directory of the cache.
+const JARS: &str = "jars";
+
+fn own_kafka_libs() -> Option<PathBuf> {
+    let dir = std::env::var_os("KAFKA_LIBS").filter(|dir| !dir.is_empty())?;
+    Some(PathBuf::from(dir))
+}
+
+/// The folder of the copied jars; has Maven copy them when they are not there.
+fn copied() -> Result<PathBuf> {
+    let (project, dir) = project_and_cache()?;
+    let jars = dir.join(JARS);
+    if jars.is_dir() {
+        return Ok(jars);
+    }
+    let _lock = lock(&dir)?;
+    if !jars.is_dir() {
+        copy(&project, &dir, &jars)?;
+    }
+    Ok(jars)
+}
+
+/// The Maven project, and the directory of the jars that its present state wants.
+fn project_and_cache() -> Result<(PathBuf, PathBuf)> {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka");
+    let hash = fingerprint(&project, &["pom.xml"])?;
+    let dir = cache_dir()?.join(format!("kafka-{hash:016x}"));
+    Ok((project, dir))
+}
+
+fn copy(project: &Path, dir: &Path, jars: &Path) -> Result<()> {
+    let unfinished = dir.join("jars.unfinished");
+    let mut command = Command::new("mvn");
+    command
+        .args([
+            "-q",
+            "-B",
+            "dependency:copy-dependencies",
+            "-DincludeScope=runtime",
+        ])
+        .arg(format!("-DoutputDirectory={}", unfinished.display()))
+        .current_dir(project);
+    run(
+        &mut command,
+        "mvn",
+        "it copies the Kafka broker's jars once: run `cargo xtask setup`, or install Maven, or set \
+         KAFKA_LIBS to a folder of the jars",
+    )?;
+    fs::rename(&unfinished, jars).map_err(Error::io(format!("move the jars to {}", jars.display())))
+}
+
+/// Runs a command that makes something; `hint` is for those who do not have its program.
+fn run(command: &mut Command, program: &str, hint: &str) -> Result<()> {
+    let output = command.output().map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            missing_in_path(program, hint)
+        } else {
+            Error::io(format!("run {program}"))(error)
+        }
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    // Go complains on standard error, Maven on standard output.
+    let said = [output.stderr, output.stdout].concat();
+    Err(Error::Command {
+        command: format!("{command:?}"),
+        status: output.status.to_string(),
+        output: format!("\n{}", String::from_utf8_lossy(&said)),
+    })
+}
+
+fn missing_in_path(program: &str, hint: &str) -> Error {
+    Error::Missing {
+        program: program.to_owned(),
+        place: " in PATH".to_owned(),
+        hint: hint.to_owned(),
+    }
 }
 
 /// A metrics server's program: from a variable, else from `PATH`.

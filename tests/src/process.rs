@@ -209,7 +209,8 @@ pub async fn with_ports<T>(mut start: impl AsyncFnMut() -> Result<T>) -> Result<
         attempts += 1;
         match start().await {
             Err(Error::Start { tail, .. })
-                if attempts < 3 && tail.contains("address already in use") => {}
+                if attempts < 3 && tail.to_ascii_lowercase().contains("address already in use") => {
+            }
             result => return result,
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{Error, Result};
 
 /// What one look at the awaited thing found.
-pub(crate) enum Look<T> {
+pub enum Look<T> {
     /// It is there.
     Done(T),
     /// Not yet; what was seen instead.
@@ -16,7 +16,10 @@ pub(crate) enum Look<T> {
 ///
 /// An error of a look ends the waiting: the servers are local, so that a refused
 /// request is a mistake of the test and would only be repeated.
-pub(crate) async fn until<T>(
+///
+/// # Errors
+/// That of a look, or what was seen last when the deadline has passed.
+pub async fn until<T>(
     what: impl Into<String>,
     deadline: Duration,
     pause: Duration,

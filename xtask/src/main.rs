@@ -28,9 +28,10 @@ Developer tasks of the rebalancer.
 Usage: cargo xtask <TASK>
 
 Tasks:
-  setup               install or build what the tests need: Prometheus and
-                      VictoriaMetrics by apt-get, the Kubernetes control plane
-                      by go build (some minutes at the first time)
+  setup               install or build what the tests need: Prometheus,
+                      VictoriaMetrics, Java and Maven by apt-get, the Kubernetes
+                      control plane by go build (some minutes at the first
+                      time), the jars of a Kafka broker by Maven
   test [ARGS]...      setup, then build the binary and run all tests of the
                       workspace; ARGS go to cargo test
   bench               measure a dry run of the release binary on 1,000 and on
@@ -61,6 +62,8 @@ Tasks:
 Environment:
   KUBEBUILDER_ASSETS    folder of etcd, kube-apiserver and
                         kube-controller-manager, instead of building them
+  KAFKA_LIBS            folder of the jars of a Kafka broker, instead of having
+                        Maven copy them
   PROMETHEUS_BIN        program to use instead of prometheus in PATH
   VICTORIA_METRICS_BIN  program to use instead of victoria-metrics in PATH
   REBALANCER_BIN        the binary under test, instead of the one just built

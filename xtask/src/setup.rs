@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use harness::assets::{ControlPlanePrograms, find_in_path, metrics_program};
+use harness::assets::{ControlPlanePrograms, KafkaProgram, find_in_path, metrics_program};
 
 use crate::Error;
 
@@ -14,11 +14,18 @@ const METRICS_SERVERS: [(&str, &str); 2] = [
 
 /// Brings everything that is missing.
 pub(crate) fn run() -> Result<(), Error> {
-    let missing: Vec<&str> = METRICS_SERVERS
+    let mut missing: Vec<&str> = METRICS_SERVERS
         .into_iter()
         .filter(|(name, variable)| metrics_program(name, variable).is_err())
         .map(|(name, _)| name)
         .collect();
+    let jars_are_missing = KafkaProgram::has_to_be_copied()?;
+    if find_in_path("java").is_none() {
+        missing.push("default-jre-headless");
+    }
+    if jars_are_missing && find_in_path("mvn").is_none() {
+        missing.push("maven");
+    }
     if !missing.is_empty() {
         install(&missing)?;
     }
@@ -31,12 +38,18 @@ pub(crate) fn run() -> Result<(), Error> {
         );
     }
     ControlPlanePrograms::locate()?;
+    if jars_are_missing {
+        eprintln!("having Maven copy the jars of a Kafka broker, once …");
+    }
+    KafkaProgram::locate()?;
     Ok(())
 }
 
 fn install(packages: &[&str]) -> Result<(), Error> {
     let list = packages.join(" and ");
-    let by_hand = format!("install {list} by hand, or set PROMETHEUS_BIN and VICTORIA_METRICS_BIN");
+    let by_hand = format!(
+        "install {list} by hand, or set PROMETHEUS_BIN, VICTORIA_METRICS_BIN and KAFKA_LIBS"
+    );
     if find_in_path("apt-get").is_none() {
         return Err(
             format!("this system lacks {list}, and apt-get to install it: {by_hand}").into(),
