@@ -37,6 +37,7 @@ mod cluster;
 mod container;
 pub mod controlplane;
 pub mod efficacy;
+pub mod episode;
 pub mod error;
 mod exporter;
 mod exposition;

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use harness::calibration::{Episode, EpisodeOrder, Ids};
+use harness::calibration::recorded;
+use harness::episode::{Episode, EpisodeOrder, Ids};
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -14,7 +15,7 @@ use rstest::rstest;
 
 /// The episodes of one kind of group.
 fn episodes(client: &str, protocol: Protocol, assignor: &str) -> Vec<Episode> {
-    let mut episodes = Episode::all().unwrap();
+    let mut episodes = recorded().unwrap();
     episodes.retain(|episode| {
         episode.client.starts_with(client)
             && episode.protocol == protocol
