@@ -6,7 +6,7 @@ use tokio::{runtime::Runtime, sync::OnceCell};
 
 use crate::{
     ControlPlane, Error, MetricsServer, Result, exporter, exposition::Exposition, http::HttpServer,
-    kubelet::Kubelet, meters::Meters,
+    kubelet::Kubelet, meters::Meters, work::Works,
 };
 
 /// Everything that runs.
@@ -17,6 +17,7 @@ pub(crate) struct Cluster {
     pub(crate) kubelet: Kubelet,
     pub(crate) meters: Arc<Meters>,
     pub(crate) imagined: Arc<Exposition>,
+    pub(crate) works: Arc<Works>,
     // Held for its drop.
     _exporter: HttpServer,
 }
@@ -62,8 +63,16 @@ impl Cluster {
         let meters = Arc::new(Meters::default());
         let imagined = Arc::new(Exposition::default());
         let client = control_plane.client().await?;
-        let kubelet = Kubelet::start(client.clone(), Arc::clone(&meters)).await?;
-        let exporter = exporter::start(client, Arc::clone(&meters), Arc::clone(&imagined)).await?;
+        let works = Arc::<Works>::default();
+        let kubelet =
+            Kubelet::start(client.clone(), Arc::clone(&meters), Arc::clone(&works)).await?;
+        let exporter = exporter::start(
+            client,
+            Arc::clone(&meters),
+            Arc::clone(&imagined),
+            Arc::clone(&works),
+        )
+        .await?;
         let (prometheus, victoria_metrics) = tokio::try_join!(
             MetricsServer::prometheus(exporter.address()),
             MetricsServer::victoria_metrics(exporter.address()),
@@ -79,6 +88,7 @@ impl Cluster {
             kubelet,
             meters,
             imagined,
+            works,
             _exporter: exporter,
         })
     }

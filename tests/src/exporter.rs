@@ -1,4 +1,5 @@
-//! cadvisor, kube-state-metrics and whatever a test imagines, as one HTTP server.
+//! cadvisor, kube-state-metrics, what works in the pods and whatever a test imagines, as one HTTP
+//! server.
 
 use std::{
     fmt::Write as _,
@@ -15,17 +16,19 @@ use crate::{
     http::{HttpServer, Reply},
     meters::Meters,
     quantity::cores,
+    work::Works,
 };
 
 /// How often the autoscalers are read again.
 const REFRESH: Duration = Duration::from_secs(1);
 
 /// Starts the server: cadvisor at `/metrics/cadvisor`, kube-state-metrics at `/metrics`, what tests
-/// imagine at `/metrics/imagined`.
+/// imagine at `/metrics/imagined`, what works in the pods at `/metrics/pods`.
 pub(crate) async fn start(
     client: kube::Client,
     meters: Arc<Meters>,
     imagined: Arc<Exposition>,
+    works: Arc<Works>,
 ) -> Result<HttpServer> {
     let autoscalers = Arc::new(Mutex::new(String::new()));
     let known = Arc::clone(&autoscalers);
@@ -50,6 +53,7 @@ pub(crate) async fn start(
                 body.push_str(&autoscalers.lock().unwrap_or_else(PoisonError::into_inner));
                 (200, body)
             }
+            "/metrics/pods" => (200, works.metrics()),
             _ => (404, String::new()),
         };
         Reply::Answer {

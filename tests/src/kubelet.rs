@@ -20,7 +20,10 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
-use crate::{Error, Result, Trouble, annotation, container::Containers, meters::Meters};
+use crate::{
+    Error, Result, RunningPod, Trouble, annotation, container::Containers, meters::Meters,
+    work::Works,
+};
 use status::Health;
 
 /// The name of the one node.
@@ -50,13 +53,18 @@ pub(crate) struct Kubelet {
     /// By namespace, what befalls its new pods.
     troubles: Arc<Mutex<HashMap<String, Trouble>>>,
     containers: Containers,
+    works: Arc<Works>,
     addresses: Arc<AtomicU32>,
     failures: Arc<Mutex<Vec<String>>>,
 }
 
 impl Kubelet {
     /// Registers the node and serves pods on the current runtime.
-    pub(crate) async fn start(client: kube::Client, meters: Arc<Meters>) -> Result<Self> {
+    pub(crate) async fn start(
+        client: kube::Client,
+        meters: Arc<Meters>,
+        works: Arc<Works>,
+    ) -> Result<Self> {
         let mut node = Node::default();
         node.metadata.name = Some(NODE.to_owned());
         Api::<Node>::all(client.clone())
@@ -71,6 +79,7 @@ impl Kubelet {
             held: watch::Sender::default(),
             troubles: Arc::default(),
             containers: Containers::default(),
+            works,
             addresses: Arc::default(),
             failures: Arc::default(),
         };
@@ -266,7 +275,28 @@ impl Kubelet {
             .subscribe()
             .wait_for(|held| !held.contains(&namespace))
             .await;
+        // What takes long to start has joined whatever it joins by the time at which it is ready.
+        self.work(pod, true).await?;
         set_status(is(Health::Ready)).await
+    }
+
+    /// Starts or stops what runs in the pods of the namespace, where a test brought something.
+    async fn work(&self, pod: &Pod, starts: bool) -> Result<()> {
+        let Some(work) = self.works.of(&pod.namespace().unwrap_or_default()) else {
+            return Ok(());
+        };
+        let uid = pod.uid().unwrap_or_default();
+        let running = RunningPod::new(pod.name_any(), uid, Arc::clone(&self.meters));
+        let call = move || {
+            if starts {
+                work.start(running);
+            } else {
+                work.stop(&running);
+            }
+        };
+        tokio::task::spawn_blocking(call)
+            .await
+            .map_err(Error::document("the work in a pod"))
     }
 
     /// Ends a pod whose deletion was asked for.
@@ -275,6 +305,7 @@ impl Kubelet {
         let api = Api::<Pod>::namespaced(self.client.clone(), &namespace);
         tokio::time::sleep(seconds(pod, annotation::TERMINATE_AFTER).unwrap_or(TERMINATE_AFTER))
             .await;
+        self.work(pod, false).await?;
         let uid = pod.uid().unwrap_or_default();
         self.meters.stop(&uid);
         self.containers.terminate(&uid);

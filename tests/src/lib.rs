@@ -4,7 +4,8 @@
 //! kube-apiserver, kube-controller-manager) in temporary directories, and plays
 //! the parts of a cluster that need machines: scheduler, kubelet, cadvisor and
 //! kube-state-metrics. Deployments make pods, budgets are enforced and RBAC is
-//! real; only the containers are imagined, with the load that a test gives them.
+//! real; only the containers are imagined, with the load that a test gives them, or that comes of what
+//! the test runs in them ([`Work`]).
 //!
 //! A test works with a [`World`], a namespace of its own in servers that all
 //! tests of a process share:
@@ -56,6 +57,7 @@ pub mod rights;
 pub mod soak;
 mod trouble;
 pub mod wait;
+pub mod work;
 pub mod workload;
 pub mod world;
 
@@ -71,6 +73,7 @@ pub use proxy::FaultProxy;
 pub use rebalancer::{Rebalancer, Run};
 pub use rights::Right;
 pub use trouble::Trouble;
+pub use work::{RunningPod, Work};
 pub use workload::{PodView, Workload, WorkloadSpec};
 pub use world::{Limit, Target, World};
 

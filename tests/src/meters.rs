@@ -131,6 +131,15 @@ impl Meters {
         })
     }
 
+    /// Adds CPU seconds to the first container of a pod, if that runs.
+    pub(crate) fn spend(&self, uid: &str, cpu_seconds: f64) {
+        let mut state = self.lock();
+        let pod = state.pods.get_mut(uid);
+        if let Some(counter) = pod.and_then(|pod| pod.containers.first_mut()) {
+            counter.base += cpu_seconds;
+        }
+    }
+
     /// Whether cadvisor knows the pod from now on; whether there is such a pod.
     pub(crate) fn set_measured(&self, uid: &str, measured: bool) -> bool {
         let mut state = self.lock();

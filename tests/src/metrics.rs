@@ -177,7 +177,8 @@ fn prepare(name: &str, exporter: SocketAddr) -> Result<(PathBuf, PathBuf, Socket
         "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n\
          - job_name: kubelet\n  metrics_path: /metrics/cadvisor\n  static_configs:\n  - targets: ['{exporter}']\n\
          - job_name: kube-state-metrics\n  metrics_path: /metrics\n  honor_labels: true\n  static_configs:\n  - targets: ['{exporter}']\n\
-         - job_name: imagined\n  metrics_path: /metrics/imagined\n  honor_labels: true\n  static_configs:\n  - targets: ['{exporter}']\n"
+         - job_name: imagined\n  metrics_path: /metrics/imagined\n  honor_labels: true\n  static_configs:\n  - targets: ['{exporter}']\n\
+         - job_name: pods\n  metrics_path: /metrics/pods\n  honor_labels: true\n  static_configs:\n  - targets: ['{exporter}']\n"
     );
     fs::write(&config, text).map_err(Error::io(format!("write {}", config.display())))?;
     Ok((

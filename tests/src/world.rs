@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ use serde_json::json;
 
 use crate::{
     Account, AuditEntry, ControlPlane, Error, MetricsServer, PodView, Rebalancer, Result, Series,
-    Trouble, Workload, WorkloadSpec, audit,
+    Trouble, Work, Workload, WorkloadSpec, audit,
     cluster::{self, Cluster},
     controlplane, manifest,
     wait::{Look, until},
@@ -366,6 +369,11 @@ impl World {
     /// While held, no further pod of the namespace becomes ready; it runs and waits.
     pub fn hold_new_pods(&self, hold: bool) {
         self.cluster.kubelet.hold(&self.namespace, hold);
+    }
+
+    /// This works in the pods of the namespace that are yet to come.
+    pub fn run_in_pods(&self, work: Arc<dyn Work>) {
+        self.cluster.works.set(&self.namespace, work);
     }
 
     /// What befalls the pods of the namespace that are yet to come; `None` lets them be healthy.
