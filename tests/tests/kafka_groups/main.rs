@@ -69,6 +69,10 @@ async fn real_groups_do_as_they_are_thought_to(
     };
     let mut calibration = Calibration::default();
     for order in ORDERS {
+        // The mock waits out most of a session timeout in each rebalance, so that two have to do.
+        if kind == Kind::Mock && order == EpisodeOrder::JoinFirst {
+            continue;
+        }
         let episode = group.replace_two(order).await?;
         if protocol == Protocol::Classic {
             // The broker's assignors go by the order of a hash map, which is not known.
