@@ -18,8 +18,10 @@ const SLOW_SHARE: f64 = 0.25;
 /// How loads are explained: `load = base + cost × Σ rates of its partitions + residual`.
 ///
 /// Base and cost are fitted by the method of Theil and Sen (the median of the slopes between pods,
-/// then the median of what is left), which up to a quarter of odd pods do not move. Neither is
-/// below zero: where they would be, the line goes through the origin.
+/// then the median of what is left), which up to a quarter of odd pods do not move. A slope weighs as
+/// much as the rates of its two pods differ (Jaeckel 1972): between pods that do the same it is nothing
+/// but noise, and one hot pod among many alike would be outvoted. Neither base nor cost is below zero:
+/// where they would be, the line goes through the origin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fit {
@@ -147,7 +149,7 @@ fn line(points: &[(f64, f64)]) -> (f64, f64) {
     }
     let slope = |a: &(f64, f64), b: &(f64, f64)| {
         let distance = b.0 - a.0;
-        (distance != 0.0).then(|| (b.1 - a.1) / distance)
+        (distance != 0.0).then(|| ((b.1 - a.1) / distance, distance.abs()))
     };
     let reach = PARTNERS.min(points.len() - 1);
     // Each pair once as long as all are within reach.
@@ -161,7 +163,7 @@ fn line(points: &[(f64, f64)]) -> (f64, f64) {
             slope(a, points.get(second % points.len())?)
         })
     });
-    let Some(cost) = median(slopes.collect()) else {
+    let Some(cost) = weighted_median(slopes.collect()) else {
         return through_origin();
     };
     let cost = cost.max(0.0);
@@ -220,6 +222,25 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     Some(f64::midpoint(lower, upper))
 }
 
+/// The median of values, each with its weight above zero: half of the weight is on either side.
+fn weighted_median(mut values: Vec<(f64, f64)>) -> Option<f64> {
+    values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let half = values.iter().map(|(_, weight)| weight).sum::<f64>() / 2.0;
+    let mut below = 0.0;
+    for (place, (value, weight)) in values.iter().enumerate() {
+        below += weight;
+        if below > half {
+            return Some(*value);
+        }
+        if below == half {
+            let next = values.get(place + 1);
+            return Some(next.map_or(*value, |(next, _)| f64::midpoint(*value, *next)));
+        }
+    }
+    // Only what rounding leaves.
+    values.last().map(|(value, _)| *value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +285,33 @@ mod tests {
         let loads: Vec<Option<f64>> = loads.iter().copied().map(Some).collect();
         let fit = Attribution::new(&loads, &owners, Some(rates)).fit.unwrap();
         assert!(close(fit.base, base) && close(fit.cost, cost), "{fit:?}");
+    }
+
+    #[test]
+    fn pods_that_do_the_same_do_not_outvote_the_one_that_does_more() {
+        // As measured: the same but for the last digits, and the loads of some noise.
+        let rates = [24.0, 24.000_001, 23.999_999, 24.000_002, 24.0, 72.0];
+        let loads = [0.341, 0.339, 0.34, 0.342, 0.34, 0.82].map(Some);
+        let owners: Vec<Option<usize>> = (0..6).map(Some).collect();
+        let attribution = Attribution::new(&loads, &owners, Some(&rates));
+        let fit = attribution.fit.unwrap();
+        assert!((fit.cost - 0.01).abs() < 1e-4, "{fit:?}");
+        assert!((fit.base - 0.1).abs() < 5e-3, "{fit:?}");
+        assert!(fit.goodness > 0.99, "{fit:?}");
+        assert_eq!(attribution.slow, [0; 0]);
+    }
+
+    #[rstest]
+    #[case(&[], None)]
+    #[case(&[(2.0, 5.0)], Some(2.0))]
+    #[case(&[(3.0, 1.0), (1.0, 1.0)], Some(2.0))]
+    #[case(&[(3.0, 1.0), (1.0, 1.0), (9.0, 1.0)], Some(3.0))]
+    #[case(&[(3.0, 1.0), (1.0, 1.0), (9.0, 3.0)], Some(9.0))]
+    fn half_of_the_weight_is_on_either_side(
+        #[case] values: &[(f64, f64)],
+        #[case] expected: Option<f64>,
+    ) {
+        assert_eq!(weighted_median(values.to_vec()), expected);
     }
 
     #[test]
