@@ -8,19 +8,13 @@ use std::collections::BTreeMap;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use rebalancer_core::forecast::{Attribution, Sampling, Subject, forecast};
+use rebalancer_core::forecast::{Attribution, Sampling, Spread, Subject, forecast};
 use rebalancer_core::group::assignors::Algorithm;
 
 use crate::episode::{Episode, Ids};
 
 const JAVA: &str = include_str!("../../rebalancer-core/tests/kafka/groups/java.jsonl");
 const LIBRDKAFKA: &str = include_str!("../../rebalancer-core/tests/kafka/groups/librdkafka.jsonl");
-
-/// Draws of the rates for each episode.
-const DRAWS: u64 = 10;
-
-/// Imagined executions for each forecast.
-const SAMPLES: usize = 200;
 
 /// What is known of the order in which members leave and join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,33 +25,97 @@ pub enum Orders {
     Unknown,
 }
 
+/// How much is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// Draws of the rates for each episode.
+    pub draws: u64,
+    /// Imagined executions for each forecast.
+    pub samples: usize,
+}
+
+impl Effort {
+    /// That of the documentation.
+    pub const FULL: Self = Self {
+        draws: 10,
+        samples: 200,
+    };
+}
+
+/// A kind of group.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    /// The client library.
+    pub client: String,
+    /// The group protocol.
+    pub protocol: String,
+    /// The assignor.
+    pub assignor: String,
+}
+
+/// One forecast, and what the real group came to: highest loads as multiples of the mean.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Case {
+    /// Before anybody was replaced.
+    pub before: f64,
+    /// As it was forecast.
+    pub forecast: Spread,
+    /// After it.
+    pub after: f64,
+}
+
+impl Case {
+    /// The outcome was between the 5th and the 95th percentile, or as near as arithmetic gets.
+    #[must_use]
+    pub fn is_covered(&self) -> bool {
+        let is_near = |value: f64| (value - self.after).abs() < 1e-9 * self.after;
+        self.forecast.holds(self.after) || is_near(self.forecast.p5) || is_near(self.forecast.p95)
+    }
+}
+
 /// How good the forecasts of one kind of group are.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Calibration {
-    /// Forecasts made: episodes × draws.
-    pub forecasts: u32,
-    errors: f64,
-    errors_of_no_change: f64,
-    covered: u32,
+    /// Every forecast: episodes × draws.
+    pub cases: Vec<Case>,
 }
 
 impl Calibration {
     /// The mean of |forecast − outcome| / outcome, in percent.
     #[must_use]
     pub fn error_percent(&self) -> f64 {
-        self.errors / f64::from(self.forecasts) * 100.0
+        self.mean(|case| (case.forecast.mean - case.after).abs() / case.after) * 100.0
     }
 
     /// The same for saying that all stays as it is.
     #[must_use]
     pub fn error_of_no_change_percent(&self) -> f64 {
-        self.errors_of_no_change / f64::from(self.forecasts) * 100.0
+        self.mean(|case| (case.before - case.after).abs() / case.after) * 100.0
     }
 
     /// How often the outcome was between the 5th and the 95th percentile, in percent.
     #[must_use]
     pub fn coverage_percent(&self) -> f64 {
-        f64::from(self.covered) / f64::from(self.forecasts) * 100.0
+        self.mean(|case| f64::from(u8::from(case.is_covered()))) * 100.0
+    }
+
+    /// Adds an episode, with rates drawn from each of the seeds.
+    pub fn add(
+        &mut self,
+        episode: &Episode,
+        (ids, orders): (Ids, Orders),
+        seeds: impl IntoIterator<Item = u64>,
+        samples: usize,
+    ) {
+        let seeds = seeds.into_iter();
+        let cases = seeds.map(|seed| play(episode, (ids, orders), seed, samples));
+        self.cases.extend(cases);
+    }
+
+    fn mean(&self, number: impl Fn(&Case) -> f64) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a number of forecasts")]
+        let count = self.cases.len().max(1) as f64;
+        self.cases.iter().map(number).sum::<f64>() / count
     }
 }
 
@@ -70,75 +128,60 @@ pub fn recorded() -> serde_json::Result<Vec<Episode>> {
     lines.map(serde_json::from_str).collect()
 }
 
-/// Calibrates on all recorded episodes: by client, protocol and assignor.
+/// Calibrates on the recorded episodes of the kinds that are wanted, by their kind.
 ///
 /// # Errors
 /// When an episode cannot be read.
 pub fn calibrate(
     ids: Ids,
     orders: Orders,
-) -> serde_json::Result<BTreeMap<(String, String, String), Calibration>> {
-    let mut all: BTreeMap<_, Calibration> = BTreeMap::new();
+    effort: Effort,
+    wanted: impl Fn(&Kind) -> bool,
+) -> serde_json::Result<BTreeMap<Kind, Calibration>> {
+    let mut all: BTreeMap<Kind, Calibration> = BTreeMap::new();
     for (number, episode) in recorded()?.into_iter().enumerate() {
         let client = episode.client.split(' ').next().unwrap_or_default();
-        let key = (
-            client.to_owned(),
-            episode.protocol.as_str().to_owned(),
-            episode.assignor.as_str().to_owned(),
-        );
-        let calibration = all.entry(key).or_default();
-        let first = number as u64 * DRAWS;
-        calibration.add(&episode, ids, orders, first..first + DRAWS);
+        let kind = Kind {
+            client: client.to_owned(),
+            protocol: episode.protocol.as_str().to_owned(),
+            assignor: episode.assignor.as_str().to_owned(),
+        };
+        if wanted(&kind) {
+            let first = number as u64 * Effort::FULL.draws;
+            let seeds = first..first + effort.draws;
+            let calibration = all.entry(kind).or_default();
+            calibration.add(&episode, (ids, orders), seeds, effort.samples);
+        }
     }
     Ok(all)
 }
 
-impl Calibration {
-    /// Adds an episode, with rates drawn from each of the seeds.
-    pub fn add(
-        &mut self,
-        episode: &Episode,
-        ids: Ids,
-        orders: Orders,
-        seeds: impl IntoIterator<Item = u64>,
-    ) {
-        for seed in seeds {
-            self.play(episode, (ids, orders), seed);
-        }
-    }
-
-    fn play(&mut self, episode: &Episode, (ids, orders): (Ids, Orders), seed: u64) {
-        let group = episode.group(ids);
-        let rates = rates(group.topics.partitions(), seed);
-        let pods = episode.members.len();
-        let loads = loads(&group.pod_owners(), &rates, pods);
-        let known: Vec<Option<f64>> = loads.iter().copied().map(Some).collect();
-        let attribution = Attribution::new(&known, &group.pod_owners(), Some(&rates));
-        let subject = Subject {
-            group: &group,
-            attribution: &attribution,
-            algorithm: Algorithm::of(group.assignor.assignor, group.client, group.protocol),
-            target: None,
-            threshold: None,
-        };
-        let sampling = Sampling {
-            seed,
-            samples: SAMPLES,
-            order: match orders {
-                Orders::Known => Some(episode.order.into()),
-                Orders::Unknown => None,
-            },
-        };
-        let forecast = forecast(&subject, &[&episode.victim_places()], sampling).peak_to_mean;
-
-        let before = imbalance(&loads);
-        let after = imbalance(&self::loads(&episode.owners_after(), &rates, pods));
-        let is_near = |value: f64| (value - after).abs() < 1e-9 * after;
-        let held = forecast.holds(after) || is_near(forecast.p5) || is_near(forecast.p95);
-        self.forecasts += 1;
-        self.errors += (forecast.mean - after).abs() / after;
-        self.errors_of_no_change += (before - after).abs() / after;
-        self.covered += u32::from(held);
+fn play(episode: &Episode, (ids, orders): (Ids, Orders), seed: u64, samples: usize) -> Case {
+    let group = episode.group(ids);
+    let rates = rates(group.topics.partitions(), seed);
+    let pods = episode.members.len();
+    let loads = loads(&group.pod_owners(), &rates, pods);
+    let known: Vec<Option<f64>> = loads.iter().copied().map(Some).collect();
+    let attribution = Attribution::new(&known, &group.pod_owners(), Some(&rates));
+    let subject = Subject {
+        group: &group,
+        attribution: &attribution,
+        algorithm: Algorithm::of(group.assignor.assignor, group.client, group.protocol),
+        target: None,
+        threshold: None,
+    };
+    let sampling = Sampling {
+        seed,
+        samples,
+        order: match orders {
+            Orders::Known => Some(episode.order.into()),
+            Orders::Unknown => None,
+        },
+    };
+    Case {
+        before: imbalance(&loads),
+        forecast: forecast(&subject, &[&episode.victim_places()], sampling).peak_to_mean,
+        after: imbalance(&self::loads(&episode.owners_after(), &rates, pods)),
     }
 }
 

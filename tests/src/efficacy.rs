@@ -4,12 +4,14 @@
 //! real driver every ten minutes, with everything at its default, the memory of the last rotation
 //! included.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
 use rebalancer_cli::driver::{Order, Ports, run_workload};
 use rebalancer_cli::freeze::Freeze;
+use rebalancer_core::forecast::Spread;
 use rebalancer_core::group::{Assignor, ClientFamily};
 use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
 use rebalancer_core::report::WorkloadReport;
@@ -78,40 +80,140 @@ impl Setting {
     }
 }
 
+/// One run of the CronJob, and the group when the next one fires.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tick {
+    /// Why it held; `None` where it evicted.
+    pub held: Option<&'static str>,
+    /// Pods that were evicted.
+    pub evictions: u32,
+    /// The highest load as a multiple of the mean, ten minutes later.
+    pub peak: f64,
+    /// Whether that was in the interval of the forecast, where there was one.
+    pub covered: Option<bool>,
+}
+
+/// What a strategy made of one world.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Played {
+    /// Its seed.
+    pub seed: u64,
+    /// The highest load as a multiple of the mean, as it began.
+    pub first_peak: f64,
+    /// It began with a pod above the threshold.
+    pub hot_at_first: bool,
+    /// It ended with one.
+    pub hot_in_the_end: bool,
+    /// The runs.
+    pub ticks: Vec<Tick>,
+}
+
+impl Played {
+    /// Why the first run held, if it did.
+    #[must_use]
+    pub fn first_hold(&self) -> Option<&'static str> {
+        self.ticks.first()?.held
+    }
+
+    /// Pods that were evicted.
+    #[must_use]
+    pub fn evictions(&self) -> u32 {
+        self.ticks.iter().map(|tick| tick.evictions).sum()
+    }
+
+    fn last_peak(&self) -> f64 {
+        self.ticks.last().map_or(self.first_peak, |tick| tick.peak)
+    }
+}
+
 /// What a strategy came to, over all worlds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Efficacy {
-    /// Worlds.
-    pub worlds: u32,
-    /// Worlds that began with a pod above the threshold.
-    pub hot_at_first: u32,
-    /// Worlds that ended with one.
-    pub hot_in_the_end: u32,
-    /// Pods that were evicted.
-    pub evictions: u32,
-    /// Runs that evicted pods.
-    pub rotations: u32,
-    /// The sums over the worlds of the highest load as a multiple of the mean.
-    first_peaks: f64,
-    last_peaks: f64,
-    /// How often runs held, by their reason.
-    pub holds: BTreeMap<&'static str, u32>,
-    /// After how many rotations the peak was in the interval that was forecast, and of how many.
-    pub covered: (u32, u32),
+    /// The worlds.
+    pub worlds: Vec<Played>,
 }
 
 impl Efficacy {
+    /// Pods that were evicted.
+    #[must_use]
+    pub fn evictions(&self) -> u32 {
+        self.worlds.iter().map(Played::evictions).sum()
+    }
+
+    /// Runs that evicted pods.
+    #[must_use]
+    pub fn rotations(&self) -> usize {
+        self.ticks().filter(|tick| tick.held.is_none()).count()
+    }
+
     /// The mean of max/mean as the worlds began.
     #[must_use]
     pub fn first_peak(&self) -> f64 {
-        self.first_peaks / f64::from(self.worlds.max(1))
+        mean(self.worlds.iter().map(|world| world.first_peak))
     }
 
     /// The mean of max/mean as the worlds ended.
     #[must_use]
     pub fn last_peak(&self) -> f64 {
-        self.last_peaks / f64::from(self.worlds.max(1))
+        mean(self.worlds.iter().map(Played::last_peak))
     }
+
+    /// The mean of max/mean after each tick.
+    #[must_use]
+    pub fn peaks(&self) -> Vec<f64> {
+        self.per_tick(|tick| tick.peak)
+    }
+
+    /// The mean of the evictions of each tick.
+    #[must_use]
+    pub fn evictions_per_tick(&self) -> Vec<f64> {
+        self.per_tick(|tick| f64::from(tick.evictions))
+    }
+
+    /// How often runs held, by their reason, the most frequent first.
+    #[must_use]
+    pub fn holds(&self) -> Vec<(&'static str, u32)> {
+        let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+        for reason in self.ticks().filter_map(|tick| tick.held) {
+            *counts.entry(reason).or_default() += 1;
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by_key(|(_, count)| Reverse(*count));
+        counts
+    }
+
+    /// After how many rotations the peak was in the interval that was forecast, and of how many.
+    #[must_use]
+    pub fn covered(&self) -> (usize, usize) {
+        let told = || self.ticks().filter_map(|tick| tick.covered);
+        (told().filter(|covered| *covered).count(), told().count())
+    }
+
+    fn ticks(&self) -> impl Iterator<Item = &Tick> {
+        self.worlds.iter().flat_map(|world| &world.ticks)
+    }
+
+    fn per_tick(&self, number: impl Fn(&Tick) -> f64) -> Vec<f64> {
+        let ticks = self.worlds.iter().map(|world| world.ticks.len()).max();
+        (0..ticks.unwrap_or(0))
+            .map(|place| {
+                let ticks = self
+                    .worlds
+                    .iter()
+                    .filter_map(|world| world.ticks.get(place));
+                mean(ticks.map(&number))
+            })
+            .collect()
+    }
+}
+
+fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
+    let (mut sum, mut count) = (0.0, 0.0_f64);
+    for number in numbers {
+        sum += number;
+        count += 1.0;
+    }
+    sum / count.max(1.0)
 }
 
 /// Plays every world with a strategy.
@@ -122,45 +224,61 @@ pub async fn measure(setting: &Setting, strategy: Strategy) -> Result<Efficacy, 
     let mut efficacy = Efficacy::default();
     for seed in setting.seeds.clone() {
         let world = setting.world(seed)?;
-        play(&world, setting, strategy, &mut efficacy).await;
+        let played = play(&world, setting, strategy).await;
+        efficacy.worlds.push(played);
     }
     Ok(efficacy)
 }
 
-async fn play(world: &SimWorld, setting: &Setting, strategy: Strategy, efficacy: &mut Efficacy) {
-    let threshold = 1.5 * world.config().target();
+async fn play(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Played {
+    let config = world.config();
+    let threshold = 1.5 * config.target();
     let first = state(world);
-    efficacy.worlds += 1;
-    efficacy.hot_at_first += u32::from(first.max > threshold);
-    efficacy.first_peaks += first.imbalance;
+    let mut ticks = Vec::with_capacity(setting.ticks);
+    let mut evicted_before = 0;
     for _ in 0..setting.ticks {
         let report = tick(world, setting, strategy).await;
         world.advance(TICK);
-        let WorkloadReport::Decided(decided) = &report else {
-            *efficacy.holds.entry("error").or_default() += 1;
-            continue;
-        };
-        match decided.decision.hold_reason() {
-            Some(reason) => *efficacy.holds.entry(reason.as_str()).or_default() += 1,
-            None => efficacy.rotations += 1,
-        }
-        let chosen = decided
-            .decision
-            .group
-            .as_ref()
-            .and_then(|group| group.chosen.as_ref());
-        if let Some(chosen) = chosen {
-            let (expected, found) = (chosen.forecast.peak_to_mean, state(world).imbalance);
-            let held = (expected.p5 - EXACT..=expected.p95 + EXACT).contains(&found);
-            efficacy.covered.0 += u32::from(held);
-            efficacy.covered.1 += 1;
-        }
+        let evicted = evicted(world);
+        let peak = state(world).imbalance;
+        ticks.push(Tick {
+            held: held(&report),
+            evictions: evicted - evicted_before,
+            peak,
+            covered: forecast(&report)
+                .map(|expected| (expected.p5 - EXACT..=expected.p95 + EXACT).contains(&peak)),
+        });
+        evicted_before = evicted;
     }
-    let last = state(world);
-    efficacy.hot_in_the_end += u32::from(last.max > threshold);
-    efficacy.last_peaks += last.imbalance;
-    let evicted = world.evictions().iter().filter(|e| e.took_effect).count();
-    efficacy.evictions += u32::try_from(evicted).unwrap_or(u32::MAX);
+    Played {
+        seed: config.seed,
+        first_peak: first.imbalance,
+        hot_at_first: first.max > threshold,
+        hot_in_the_end: state(world).max > threshold,
+        ticks,
+    }
+}
+
+fn evicted(world: &SimWorld) -> u32 {
+    let evictions = world.evictions();
+    let evicted = evictions.iter().filter(|e| e.took_effect).count();
+    u32::try_from(evicted).unwrap_or(u32::MAX)
+}
+
+fn held(report: &WorkloadReport) -> Option<&'static str> {
+    match report {
+        WorkloadReport::Decided(decided) => decided.decision.hold_reason().map(|r| r.as_str()),
+        WorkloadReport::Failed(_) => Some("error"),
+    }
+}
+
+/// What was expected of max/mean, where a plan was chosen by a forecast.
+fn forecast(report: &WorkloadReport) -> Option<Spread> {
+    let WorkloadReport::Decided(decided) = report else {
+        return None;
+    };
+    let group = decided.decision.group.as_ref()?;
+    Some(group.chosen.as_ref()?.forecast.peak_to_mean)
 }
 
 /// One run of the CronJob.

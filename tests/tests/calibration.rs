@@ -1,15 +1,21 @@
 //! Forecasts are as good as they are said to be, on what real consumer groups did.
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
 
-use harness::calibration::{Calibration, Orders, calibrate, recorded};
+use harness::calibration::{Calibration, Effort, Kind, Orders, calibrate, recorded};
 use harness::episode::Ids;
 use rebalancer_core::group::Protocol;
 use rstest::rstest;
 
 fn of(client: &str, protocol: &str, assignor: &str, ids: Ids, orders: Orders) -> Calibration {
-    let key = (client.to_owned(), protocol.to_owned(), assignor.to_owned());
-    let calibration = calibrate(ids, orders).unwrap().remove(&key).unwrap();
-    assert_eq!(calibration.forecasts, 200);
+    let kind = Kind {
+        client: client.to_owned(),
+        protocol: protocol.to_owned(),
+        assignor: assignor.to_owned(),
+    };
+    let wanted = |other: &Kind| *other == kind;
+    let mut calibrations = calibrate(ids, orders, Effort::FULL, wanted).unwrap();
+    let calibration = calibrations.remove(&kind).unwrap();
+    assert_eq!(calibration.cases.len(), 200);
     calibration
 }
 

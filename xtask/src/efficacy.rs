@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use harness::efficacy::{Efficacy, Setting, measure};
+use harness::efficacy::{Efficacy, Played, Setting, measure};
 use rebalancer_core::group::{Assignor, ClientFamily};
 use rebalancer_core::policy::Strategy;
 
@@ -38,49 +38,107 @@ const KINDS: [(Assignor, ClientFamily); 6] = [
     (Assignor::RoundRobin, ClientFamily::Java),
 ];
 
-/// Measures, and prints the table.
+/// How many reasons of holding are named.
+const REASONS: usize = 3;
+
+/// Measures, and prints the tables.
 pub(crate) fn run(options: Options) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
-    println!(
-        "| assignor | drift | strategy | evictions | max/mean at first | in the end | \
-         hot at first | in the end | covered | holds |\n|---|---|---|---|---|---|---|---|---|---|"
-    );
-    for (assignor, client) in KINDS {
-        for drift in [0.0, 0.3] {
-            for strategy in [Strategy::RotateOutliers, Strategy::Forecast] {
-                let setting = Setting {
-                    drift,
-                    ..Setting::of(assignor, client, 0..options.worlds)
-                };
-                let efficacy = runtime.block_on(measure(&setting, strategy))?;
-                println!("{}", line(&setting, strategy, &efficacy));
-            }
+    let mut hot_partitions = Vec::new();
+    for (drift, traffic) in [
+        (0.0, "Steady traffic"),
+        (
+            0.3,
+            "Traffic that drifts: 30 % of each rate is drawn anew every ten minutes",
+        ),
+    ] {
+        println!(
+            "{traffic}:\n\n\
+             | assignor | strategy | evictions | share | max/mean: first, last \
+             | worlds with a hot pod: first, last | in the interval | why it held |\n\
+             |---|---|---|---|---|---|---|---|"
+        );
+        for (assignor, client) in KINDS {
+            let setting = Setting {
+                drift,
+                ..Setting::of(assignor, client, 0..options.worlds)
+            };
+            let outliers = runtime.block_on(measure(&setting, Strategy::RotateOutliers))?;
+            println!(
+                "{}",
+                line(&setting, Strategy::RotateOutliers, &outliers, &outliers)
+            );
+            let forecast = runtime.block_on(measure(&setting, Strategy::Forecast))?;
+            println!(
+                "{}",
+                line(&setting, Strategy::Forecast, &forecast, &outliers)
+            );
+            hot_partitions.push(hot_partition(&setting, &outliers, &forecast));
         }
+        println!();
     }
+    println!(
+        "Worlds that begin with one hot partition, by the forecast's first diagnosis:\n\n\
+         | assignor | drift | worlds | evictions of rotate-outliers | of forecast |\n\
+         |---|---|---|---|---|\n{}",
+        hot_partitions.join("\n")
+    );
     Ok(())
 }
 
-fn line(setting: &Setting, strategy: Strategy, efficacy: &Efficacy) -> String {
+fn kind(setting: &Setting) -> String {
+    format!("{} ({})", setting.assignor, setting.client.as_str())
+}
+
+fn line(setting: &Setting, strategy: Strategy, efficacy: &Efficacy, outliers: &Efficacy) -> String {
     let holds: Vec<String> = efficacy
-        .holds
+        .holds()
         .iter()
-        .map(|(reason, count)| format!("{reason} {count}"))
+        .take(REASONS)
+        .map(|(reason, count)| format!("`{reason}` {count}"))
         .collect();
-    let (held, of) = efficacy.covered;
+    let covered = match efficacy.covered() {
+        (_, 0) => "–".to_owned(),
+        (held, of) => format!("{held} of {of}"),
+    };
+    let hot = |is_hot: fn(&Played) -> bool| efficacy.worlds.iter().filter(|w| is_hot(w)).count();
     format!(
-        "| {} ({}) | {} | {} | {} in {} | {:.2} | {:.2} | {} | {} | {held} of {of} | {} |",
-        setting.assignor,
-        setting.client.as_str(),
-        setting.drift,
+        "| {} | {} | {} in {} runs | {:.1} % | {:.2}, {:.2} | {}, {} | {covered} | {} |",
+        kind(setting),
         strategy.as_str(),
-        efficacy.evictions,
-        efficacy.rotations,
+        efficacy.evictions(),
+        efficacy.rotations(),
+        f64::from(efficacy.evictions()) / f64::from(outliers.evictions().max(1)) * 100.0,
         efficacy.first_peak(),
         efficacy.last_peak(),
-        efficacy.hot_at_first,
-        efficacy.hot_in_the_end,
+        hot(|world| world.hot_at_first),
+        hot(|world| world.hot_in_the_end),
         holds.join(", ")
+    )
+}
+
+/// What both make of the worlds in which the forecast begins by blaming one partition.
+fn hot_partition(setting: &Setting, outliers: &Efficacy, forecast: &Efficacy) -> String {
+    let blamed = |world: &&Played| world.first_hold() == Some("hot_partition");
+    let seeds: Vec<u64> = forecast
+        .worlds
+        .iter()
+        .filter(blamed)
+        .map(|w| w.seed)
+        .collect();
+    let evictions = |efficacy: &Efficacy| -> u32 {
+        let worlds = efficacy.worlds.iter();
+        let worlds = worlds.filter(|world| seeds.contains(&world.seed));
+        worlds.map(Played::evictions).sum()
+    };
+    format!(
+        "| {} | {} | {} | {} | {} |",
+        kind(setting),
+        setting.drift,
+        seeds.len(),
+        evictions(outliers),
+        evictions(forecast)
     )
 }

@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod calibration;
 mod deny;
 mod efficacy;
 mod fuzz;
@@ -52,6 +53,8 @@ Tasks:
                       1), against the rules that none may break; says how many
                       a second, and the seed of a world that breaks one. In a
                       hurry: cargo run --release --package xtask -- soak
+  calibration         how good forecasts are on what real consumer groups did:
+                      the table of docs/forecast.md
   efficacy [--worlds N]
                       what rotate-outliers and the forecast make of N simulated
                       groups (default 200) of each assignor: evictions, and the
@@ -89,6 +92,8 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)
         }
+        Some("calibration") if rest.is_empty() => calibration::run().map(|()| ExitCode::SUCCESS),
+        Some("calibration") => return usage("calibration takes no arguments"),
         Some("efficacy") => match efficacy::Options::parse(&rest) {
             Ok(options) => efficacy::run(options).map(|()| ExitCode::SUCCESS),
             Err(message) => return usage(&message),

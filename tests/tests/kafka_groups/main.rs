@@ -15,7 +15,7 @@ mod server;
 
 use ::harness::{
     Result,
-    calibration::{Calibration, Orders},
+    calibration::{Calibration, Effort, Orders},
     episode::{EpisodeOrder, Ids},
 };
 use rebalancer_core::group::assignors::Algorithm;
@@ -83,8 +83,14 @@ async fn real_groups_do_as_they_are_thought_to(
                 replays.len()
             );
         }
-        let seeds = calibration.forecasts.into();
-        calibration.add(&episode, Ids::Known, orders, seeds..seeds + DRAWS);
+        let seeds = calibration.cases.len() as u64;
+        let samples = Effort::FULL.samples;
+        calibration.add(
+            &episode,
+            (Ids::Known, orders),
+            seeds..seeds + DRAWS,
+            samples,
+        );
     }
     let (error, coverage) = (calibration.error_percent(), calibration.coverage_percent());
     if Algorithm::of(assignor, ClientFamily::Librdkafka, protocol).is_positional() {
