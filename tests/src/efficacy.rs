@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::thread;
 use std::time::Duration;
 
 use rebalancer_cli::driver::{Order, Ports, run_workload};
@@ -63,7 +64,11 @@ impl Setting {
         }
     }
 
-    fn world(&self, seed: u64) -> Result<SimWorld, InvalidConfig> {
+    /// The world of a seed.
+    ///
+    /// # Errors
+    /// The first field of which no world can be made.
+    pub fn world(&self, seed: u64) -> Result<SimWorld, InvalidConfig> {
         SimWorld::new(
             SimConfig {
                 pods: self.pods,
@@ -216,18 +221,45 @@ fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
     sum / count.max(1.0)
 }
 
-/// Plays every world with a strategy.
+/// Plays every world with a strategy, on all processors; the outcome does not depend on how many
+/// there are.
 ///
 /// # Errors
-/// The first field of the setting that no world can be made of.
-pub async fn measure(setting: &Setting, strategy: Strategy) -> Result<Efficacy, InvalidConfig> {
-    let mut efficacy = Efficacy::default();
-    for seed in setting.seeds.clone() {
-        let world = setting.world(seed)?;
-        let played = play(&world, setting, strategy).await;
-        efficacy.worlds.push(played);
-    }
-    Ok(efficacy)
+/// When no world can be made of the setting; names its first field of which none can.
+pub fn measure(setting: &Setting, strategy: Strategy) -> Result<Efficacy, Failure> {
+    let seeds: Vec<u64> = setting.seeds.clone().collect();
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let share = seeds.len().div_ceil(processors).max(1);
+    let worlds = thread::scope(|scope| {
+        let shares = seeds
+            .chunks(share)
+            .map(|seeds| scope.spawn(|| play_all(setting, seeds, strategy)));
+        // All are begun before the first is waited for.
+        let shares: Vec<_> = shares.collect();
+        let played = shares.into_iter().map(|share| {
+            share
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        played.collect::<Result<Vec<_>, Failure>>()
+    })?;
+    Ok(Efficacy {
+        worlds: worlds.concat(),
+    })
+}
+
+/// What no world can be made or played of.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn play_all(setting: &Setting, seeds: &[u64], strategy: Strategy) -> Result<Vec<Played>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    let played = seeds.iter().map(|seed| {
+        let world = setting.world(*seed)?;
+        Ok(runtime.block_on(play(&world, setting, strategy)))
+    });
+    played.collect()
 }
 
 async fn play(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Played {

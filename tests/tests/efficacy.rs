@@ -10,12 +10,7 @@ use rstest::rstest;
 const WORLDS: u64 = 24;
 
 fn of(assignor: Assignor, client: ClientFamily, strategy: Strategy) -> Efficacy {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    let setting = Setting::of(assignor, client, 0..WORLDS);
-    let efficacy = runtime.block_on(measure(&setting, strategy)).unwrap();
+    let efficacy = measure(&Setting::of(assignor, client, 0..WORLDS), strategy).unwrap();
     assert_eq!(efficacy.worlds.len(), 24);
     efficacy
 }

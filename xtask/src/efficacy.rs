@@ -43,9 +43,6 @@ const REASONS: usize = 3;
 
 /// Measures, and prints the tables.
 pub(crate) fn run(options: Options) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()?;
     let mut hot_partitions = Vec::new();
     for (drift, traffic) in [
         (0.0, "Steady traffic"),
@@ -65,12 +62,12 @@ pub(crate) fn run(options: Options) -> Result<(), Error> {
                 drift,
                 ..Setting::of(assignor, client, 0..options.worlds)
             };
-            let outliers = runtime.block_on(measure(&setting, Strategy::RotateOutliers))?;
+            let outliers = measure(&setting, Strategy::RotateOutliers)?;
             println!(
                 "{}",
                 line(&setting, Strategy::RotateOutliers, &outliers, &outliers)
             );
-            let forecast = runtime.block_on(measure(&setting, Strategy::Forecast))?;
+            let forecast = measure(&setting, Strategy::Forecast)?;
             println!(
                 "{}",
                 line(&setting, Strategy::Forecast, &forecast, &outliers)

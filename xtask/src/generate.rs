@@ -17,8 +17,18 @@ const TABLE_END: &str = "<!-- end of settings -->";
 
 /// Writes what is generated, or with `check` only says what is out of date.
 pub(crate) fn run(check: bool) -> Result<(), Error> {
+    write_or_check(generated()?, check, "cargo xtask generate")
+}
+
+/// Writes those files that are not as they are to be, or with `check` only says which, and which
+/// `command` makes them.
+pub(crate) fn write_or_check(
+    files: impl IntoIterator<Item = (PathBuf, String)>,
+    check: bool,
+    command: &str,
+) -> Result<(), Error> {
     let mut stale = Vec::new();
-    for (path, text) in generated()? {
+    for (path, text) in files {
         if fs::read_to_string(&path).is_ok_and(|present| present == text) {
             continue;
         }
@@ -35,11 +45,7 @@ pub(crate) fn run(check: bool) -> Result<(), Error> {
     if stale.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "out of date: {}; run `cargo xtask generate`",
-        stale.join(", ")
-    )
-    .into())
+    Err(format!("out of date: {}; run `{command}`", stale.join(", ")).into())
 }
 
 fn generated() -> Result<Vec<(PathBuf, String)>, Error> {

@@ -9,11 +9,13 @@ mod bench;
 mod calibration;
 mod deny;
 mod efficacy;
+mod figures;
 mod fuzz;
 mod generate;
 mod lab;
 mod setup;
 mod soak;
+mod svg;
 mod test;
 mod tools;
 
@@ -44,6 +46,7 @@ Tasks:
                       dependencies by deny.toml
   generate [--check]  write what is made from the code: docs/schemas and the
                       configuration table of the README; or say what is stale
+  figures [--check]   draw docs/figures, or say what is stale
   lab [--pods N]      start the servers with a skewed workload, print the
                       environment to run rebalancer against them, and stay
                       until Ctrl-C
@@ -108,6 +111,11 @@ fn main() -> ExitCode {
             [] => generate::run(false).map(|()| ExitCode::SUCCESS),
             [flag] if flag == "--check" => generate::run(true).map(|()| ExitCode::SUCCESS),
             _ => return usage("generate takes --check or nothing"),
+        },
+        Some("figures") => match rest.as_slice() {
+            [] => figures::run(false).map(|()| ExitCode::SUCCESS),
+            [flag] if flag == "--check" => figures::run(true).map(|()| ExitCode::SUCCESS),
+            _ => return usage("figures takes --check or nothing"),
         },
         Some("fuzz") => match fuzz::Options::parse(&rest) {
             Ok(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
