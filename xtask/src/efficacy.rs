@@ -9,22 +9,40 @@ use rebalancer_core::policy::Strategy;
 use crate::Error;
 
 /// What to measure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
     worlds: u64,
+    only: Option<String>,
 }
 
 impl Options {
     pub(crate) fn parse(args: &[OsString]) -> Result<Self, String> {
-        let text: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
-        match text.as_slice() {
-            [] => Ok(Self { worlds: 200 }),
-            ["--worlds", number] => match number.replace('_', "").parse() {
-                Ok(worlds) if worlds > 0 => Ok(Self { worlds }),
-                Ok(_) | Err(_) => Err("--worlds takes a whole number, 1 or more".into()),
-            },
-            _ => Err("efficacy takes --worlds N or nothing".into()),
+        let mut options = Self {
+            worlds: 200,
+            only: None,
+        };
+        let mut args = args.iter().map(|arg| arg.to_str());
+        while let Some(flag) = args.next() {
+            match (flag, args.next().flatten()) {
+                (Some("--worlds"), Some(number)) => match number.replace('_', "").parse() {
+                    Ok(worlds) if worlds > 0 => options.worlds = worlds,
+                    Ok(_) | Err(_) => return Err("--worlds takes a whole number, 1 or more".into()),
+                },
+                (Some("--only"), Some(assignor)) => {
+                    if !KINDS.iter().any(|(kind, _)| kind.as_str() == assignor) {
+                        return Err(format!("--only takes an assignor, and {assignor} is none"));
+                    }
+                    options.only = Some(assignor.to_owned());
+                }
+                _ => return Err("efficacy takes --worlds N, --only ASSIGNOR, or nothing".into()),
+            }
         }
+        Ok(options)
+    }
+
+    fn wants(&self, assignor: Assignor) -> bool {
+        let only = self.only.as_deref();
+        only.is_none_or(|only| only == assignor.as_str())
     }
 }
 
@@ -42,7 +60,7 @@ const KINDS: [(Assignor, ClientFamily); 6] = [
 const REASONS: usize = 3;
 
 /// Measures, and prints the tables.
-pub(crate) fn run(options: Options) -> Result<(), Error> {
+pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let mut hot_partitions = Vec::new();
     for (drift, traffic) in [
         (0.0, "Steady traffic"),
@@ -57,7 +75,8 @@ pub(crate) fn run(options: Options) -> Result<(), Error> {
              | worlds with a hot pod: first, last | in the interval | why it held |\n\
              |---|---|---|---|---|---|---|---|"
         );
-        for (assignor, client) in KINDS {
+        let kinds = KINDS.into_iter();
+        for (assignor, client) in kinds.filter(|(assignor, _)| options.wants(*assignor)) {
             let setting = Setting {
                 drift,
                 ..Setting::of(assignor, client, 0..options.worlds)

@@ -58,7 +58,7 @@ Tasks:
                       hurry: cargo run --release --package xtask -- soak
   calibration         how good forecasts are on what real consumer groups did:
                       the table of docs/forecast.md
-  efficacy [--worlds N]
+  efficacy [--worlds N] [--only ASSIGNOR]
                       what rotate-outliers and the forecast make of N simulated
                       groups (default 200) of each assignor: evictions, and the
                       peak that is left; the table of docs/forecast.md. In a
@@ -98,7 +98,7 @@ fn main() -> ExitCode {
         Some("calibration") if rest.is_empty() => calibration::run().map(|()| ExitCode::SUCCESS),
         Some("calibration") => return usage("calibration takes no arguments"),
         Some("efficacy") => match efficacy::Options::parse(&rest) {
-            Ok(options) => efficacy::run(options).map(|()| ExitCode::SUCCESS),
+            Ok(options) => efficacy::run(&options).map(|()| ExitCode::SUCCESS),
             Err(message) => return usage(&message),
         },
         Some("setup") if rest.is_empty() => setup::run().map(|()| ExitCode::SUCCESS),
