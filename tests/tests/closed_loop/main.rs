@@ -60,7 +60,10 @@ async fn a_group_that_can_be_evened_out_is() -> Result<()> {
     let before = scene.consumption().await;
     assert_eq!(hot(&before), 1, "{before:?}");
 
-    let program = scene.rebalancer().env("MINIMUM_CONFIDENCE_PERCENT", "60");
+    let program = scene
+        .rebalancer()
+        .args(["run", "--follow"])
+        .env("MINIMUM_CONFIDENCE_PERCENT", "60");
     let started = Instant::now();
     let mut after = None;
     loop {
@@ -76,6 +79,11 @@ async fn a_group_that_can_be_evened_out_is() -> Result<()> {
             scene.measured().await?;
             let loads = scene.consumption().await;
             assert_within(&workload["group"]["chosen"], &loads, &run);
+            // The program itself saw the same come true.
+            let told = workload["follow_up"]["outcome"]["now"].as_f64();
+            let told = told.unwrap_or_else(|| panic!("not followed: {run}"));
+            let found = imbalance(&loads);
+            assert!((told - found).abs() < 2.0 * NEAR * found, "{found}: {run}");
             after = Some(loads);
             continue;
         }

@@ -1,6 +1,7 @@
 //! Forecasts beside what real consumer groups did.
 
-use harness::calibration::{Calibration, Case, Effort, Ids, Orders, calibrate};
+use harness::calibration::{Calibration, Case, Effort, Orders, calibrate};
+use harness::episode::Ids;
 
 use super::plot::{Plot, legend};
 use crate::Error;
@@ -27,7 +28,7 @@ const COLUMNS: u32 = 3;
 
 /// Draws it.
 pub(super) fn draw() -> Result<String, Error> {
-    let calibrations = calibrate(Ids::Known, Orders::Unknown, EFFORT)?;
+    let calibrations = calibrate(Ids::Known, Orders::Unknown, EFFORT, |_| true)?;
     let mut svg = Svg::new(
         760,
         560,
