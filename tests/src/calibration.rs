@@ -81,10 +81,11 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// The mean of |forecast − outcome| / outcome, in percent.
+    /// The mean of |forecast − outcome| / outcome, in percent; the forecast is the median of the
+    /// samples.
     #[must_use]
     pub fn error_percent(&self) -> f64 {
-        self.mean(|case| (case.forecast.mean - case.after).abs() / case.after) * 100.0
+        self.mean(|case| (case.forecast.median - case.after).abs() / case.after) * 100.0
     }
 
     /// The same for saying that all stays as it is.

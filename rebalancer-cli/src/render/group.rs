@@ -145,7 +145,7 @@ fn plans(group: &GroupReport, palette: &Palette) -> String {
     // The chosen one is among the best.
     for plan in &group.plans {
         let Forecast {
-            peak_to_mean: Spread { mean, p5, p95 },
+            peak_to_mean: Spread { mean, p5, p95, .. },
             hot_pods,
             moved_partitions,
             expected_fall_percent,

@@ -10,8 +10,11 @@ use super::replay::{Outcome, Subject};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Spread {
-    /// The mean.
+    /// The mean: what is to be expected of many.
     pub mean: f64,
+    /// The median: half are lower, half higher. As a forecast of one number it errs least, since the
+    /// mean is drawn away by few that are far out.
+    pub median: f64,
     /// The 5th percentile: one in twenty is lower.
     pub p5: f64,
     /// The 95th percentile: one in twenty is higher.
@@ -28,6 +31,7 @@ impl Spread {
         let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
         Self {
             mean,
+            median: percentile(&values, 0.5),
             p5: percentile(&values, 0.05),
             p95: percentile(&values, 0.95),
         }
@@ -117,6 +121,7 @@ pub(crate) fn summary(subject: &Subject<'_>, outcomes: &[Outcome]) -> Forecast {
         peak_to_mean: spread(Outcome::imbalance),
         peak_to_target: subject.target.map(|target| Spread {
             mean: peak.mean / target,
+            median: peak.median / target,
             p5: peak.p5 / target,
             p95: peak.p95 / target,
         }),
@@ -139,17 +144,24 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case(&[1.0], 1.0, 1.0, 1.0)]
-    #[case(&[2.0, 1.0], 1.5, 1.05, 1.95)]
-    #[case(&[5.0, 1.0, 4.0, 2.0, 3.0], 3.0, 1.2, 4.8)]
+    #[case(&[1.0], 1.0, 1.0, 1.0, 1.0)]
+    #[case(&[2.0, 1.0], 1.5, 1.5, 1.05, 1.95)]
+    #[case(&[5.0, 1.0, 4.0, 2.0, 3.0], 3.0, 3.0, 1.2, 4.8)]
+    #[case(&[1.0, 1.0, 7.0], 3.0, 1.0, 1.0, 6.4)]
     fn percentiles_are_interpolated(
         #[case] values: &[f64],
         #[case] mean: f64,
+        #[case] median: f64,
         #[case] p5: f64,
         #[case] p95: f64,
     ) {
         let spread = Spread::of(values.iter().copied());
-        for (found, expected) in [(spread.mean, mean), (spread.p5, p5), (spread.p95, p95)] {
+        for (found, expected) in [
+            (spread.mean, mean),
+            (spread.median, median),
+            (spread.p5, p5),
+            (spread.p95, p95),
+        ] {
             assert!((found - expected).abs() < 1e-12, "{spread:?}");
         }
         assert!(spread.holds(mean) && !spread.holds(p95 + 0.1));

@@ -147,7 +147,7 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
 
 /// What the operator says of the group: often nothing, and not always the assignor.
 fn group(draw: &mut Draw, config: &SimConfig) -> Option<GroupSettings> {
-    draw.percent(60).then(|| GroupSettings {
+    draw.percent(85).then(|| GroupSettings {
         id: Some("consumer".into()),
         assignor: draw.percent(70).then_some(config.assignor),
         client: config.client,
@@ -174,8 +174,8 @@ fn freeze(draw: &mut Draw) -> Freeze {
 fn config(draw: &mut Draw) -> SimConfig {
     let pods = draw.between(3, 12);
     let budget = match draw.below(10) {
-        0..6 => None,
-        6 => Some(Budget::max_unavailable("consumer-budget", draw.below(2))),
+        0..5 => None,
+        5 | 6 => Some(Budget::max_unavailable("consumer-budget", draw.below(2))),
         7 | 8 => Some(Budget::max_unavailable(
             "consumer-budget",
             draw.between(1, 3),
@@ -263,6 +263,10 @@ fn policy(draw: &mut Draw, pods: u32, abilities: Abilities) -> Policy {
             .unwrap_or(defaults.minimum_coverage_percent),
         ignore_history: draw.percent(50),
         strategy: draw.pick([
+            Strategy::RotateOutliers,
+            Strategy::RotateOutliers,
+            Strategy::RotateOutliers,
+            Strategy::RotateOutliers,
             Strategy::RotateOutliers,
             Strategy::RotateOutliers,
             Strategy::Forecast,

@@ -67,7 +67,9 @@ async fn real_groups_do_as_they_are_thought_to(
         // One heartbeat at a time, whatever the order.
         Protocol::Consumer => Orders::Unknown,
     };
+    let positional = Algorithm::of(assignor, ClientFamily::Librdkafka, protocol).is_positional();
     let mut calibration = Calibration::default();
+    let mut inexact = Vec::new();
     for order in ORDERS {
         // The mock waits out most of a session timeout in each rebalance, so that two have to do.
         if kind == Kind::Mock && order == EpisodeOrder::JoinFirst {
@@ -76,12 +78,9 @@ async fn real_groups_do_as_they_are_thought_to(
         let episode = group.replace_two(order).await?;
         if protocol == Protocol::Classic {
             // The broker's assignors go by the order of a hash map, which is not known.
-            let replays = episode.replays();
-            assert!(
-                replays.contains(&episode.after),
-                "not among {}: {episode:#?}",
-                replays.len()
-            );
+            if !episode.replays().contains(&episode.after) {
+                inexact.push(episode.clone());
+            }
         }
         let seeds = calibration.cases.len() as u64;
         let samples = Effort::FULL.samples;
@@ -93,7 +92,11 @@ async fn real_groups_do_as_they_are_thought_to(
         );
     }
     let (error, coverage) = (calibration.error_percent(), calibration.coverage_percent());
-    if Algorithm::of(assignor, ClientFamily::Librdkafka, protocol).is_positional() {
+    // On a busy machine a consumer may miss its heartbeats, be out of the group for a moment and come
+    // back, which no replay knows of. An assignor that keeps owners remembers that.
+    let by_chance = usize::from(!positional);
+    assert!(inexact.len() <= by_chance, "{inexact:#?}");
+    if positional {
         assert!(error < 1e-9, "an error of {error} %");
     }
     assert!(coverage >= COVERED_PERCENT, "{coverage:.1} % covered");

@@ -33,7 +33,7 @@ pub(super) fn draw() -> Result<String, Error> {
         760,
         560,
         "Forecasts, and what real consumer groups did",
-        "For six kinds of group: intervals of 90 % of forecasts, sorted by their mean, and the \
+        "For six kinds of group: intervals of 90 % of forecasts, sorted by their median, and the \
          outcome of the real group beside each.",
     );
     svg.text(
@@ -46,7 +46,7 @@ pub(super) fn draw() -> Result<String, Error> {
     );
     let mut x = 20.0;
     for (colour, text) in [
-        (GREY, "interval of 90 %, and its mean"),
+        (GREY, "interval of 90 %, and its median"),
         (BLUE, "outcome, inside"),
         (RED, "outcome, outside"),
     ] {
@@ -83,20 +83,20 @@ pub(super) fn draw() -> Result<String, Error> {
         544.0,
         Anchor::Middle,
         Font::TEXT,
-        "forecasts, by their mean",
+        "forecasts, by their median",
     );
     Ok(svg.finish())
 }
 
 fn part(svg: &mut Svg, plot: &Plot, calibration: &Calibration) {
     let mut cases: Vec<&Case> = calibration.cases.iter().collect();
-    cases.sort_by(|a, b| a.forecast.mean.total_cmp(&b.forecast.mean));
+    cases.sort_by(|a, b| a.forecast.median.total_cmp(&b.forecast.median));
     for (place, case) in (0_u32..).zip(cases) {
         let x = plot.x(f64::from(place));
         let at = |number| (x, plot.y(number));
         svg.line(at(case.forecast.p5), at(case.forecast.p95), GREY, 3.5);
-        let mean = plot.y(case.forecast.mean);
-        svg.line((x - 2.0, mean), (x + 2.0, mean), INK, 1.0);
+        let median = plot.y(case.forecast.median);
+        svg.line((x - 2.0, median), (x + 2.0, median), INK, 1.0);
         let colour = if case.is_covered() { BLUE } else { RED };
         svg.dot(at(case.after), 1.9, colour);
     }
