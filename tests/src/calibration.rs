@@ -38,7 +38,7 @@ impl Effort {
     /// That of the documentation.
     pub const FULL: Self = Self {
         draws: 10,
-        samples: 200,
+        samples: 1000,
     };
 }
 
