@@ -91,11 +91,11 @@ pub async fn follow(
             waited.as_secs()
         ),
     };
-    match outcome.and_then(|outcome| outcome.is_as_forecast()) {
-        Some(true) => info!("{message}"),
-        // Also where it is better than forecast: the model does not fit.
-        Some(false) => warn!("{message}"),
-        None => info!("{message}"),
+    // Also where it is better than forecast: the model does not fit.
+    if outcome.and_then(|outcome| outcome.is_as_forecast()) == Some(false) {
+        warn!("{message}");
+    } else {
+        info!("{message}");
     }
     Some(FollowUp {
         after_seconds: waited.into(),
