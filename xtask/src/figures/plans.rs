@@ -204,11 +204,8 @@ fn rows(snapshot: &Snapshot) -> Result<(f64, Vec<Row>), Error> {
         .into_iter()
         .map(|victims| {
             let is_chosen = chosen == Some(victims);
-            let name = format!(
-                "evict {}{}",
-                ranks(victims),
-                if is_chosen { " (chosen)" } else { "" }
-            );
+            let what = if is_chosen { "chosen:" } else { "evict" };
+            let name = format!("{what} {}", ranks(victims));
             row(victims, &name, if is_chosen { BLUE } else { GREY })
         })
         .collect();
