@@ -65,6 +65,7 @@ fn promql(text: &str) -> &'static str {
         ("kube_horizontalpodautoscaler", "autoscalers"),
         ("kafka_", "group"),
         ("timestamp(", "freshness"),
+        ("count_over_time(", "window"),
         ("count by", "copies"),
         ("rate(", "load"),
     ]
@@ -167,6 +168,10 @@ mod tests {
     #[case(
         "query=max+by+%28pod%29+%28count+by+%28pod%2C+id%29+%28x%29%29",
         "query copies"
+    )]
+    #[case(
+        "query=count+by+%28pod%29+%28count_over_time%28x%5B150s%5D+offset+150s%29%29",
+        "query window"
     )]
     #[case(
         "query=%7B__name__%3D~%22kube_horizontalpodautoscaler_info%22%7D",

@@ -21,7 +21,7 @@ use crate::support::Outcome;
 use table::Kind;
 
 /// The calls that observe, those that act, and the queries to Prometheus; each meets every fault.
-const CALLS: [&str; 29] = [
+const CALLS: [&str; 30] = [
     "acquiring: get leases",
     "acquiring: create leases",
     "acquiring: update leases",
@@ -50,6 +50,7 @@ const CALLS: [&str; 29] = [
     "query load",
     "query freshness",
     "query copies",
+    "query window",
     "query autoscalers",
 ];
 
@@ -62,7 +63,7 @@ fn how_many_are_tried() {
         calls * faults,
         2 * reading::CONNECTION_FAULTS.len()
     );
-    assert_eq!(calls * faults, 580);
+    assert_eq!(calls * faults, 600);
 }
 
 /// Runs a case for each fault, all at once; panics with the names of those that went wrong.

@@ -431,9 +431,9 @@ async fn whoever_says_nothing_of_a_group_is_asked_nothing_more(
         asked,
         [
             "query copies",
-            "query copies",
             "query freshness",
-            "query load"
+            "query load",
+            "query window"
         ]
     );
     assert_eq!(unset["action"], "rotate");

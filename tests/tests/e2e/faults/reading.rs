@@ -149,7 +149,7 @@ async fn counting_the_ready_pods() -> Result<()> {
 #[rstest]
 #[tokio::test]
 async fn querying_prometheus(
-    #[values("load", "freshness", "copies", "autoscalers")] purpose: &str,
+    #[values("load", "freshness", "copies", "window", "autoscalers")] purpose: &str,
 ) -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
@@ -178,6 +178,7 @@ async fn querying_prometheus(
         assert_eq!(run.0.code, Some(1), "{}", run.0);
         let words = match purpose {
             "copies" => "the query for doubled series",
+            "window" => "the query for the first half of the window",
             "autoscalers" => "the autoscaler query",
             other => &format!("the {other} query"),
         };
