@@ -1,6 +1,7 @@
 //! A workload that is measured, and what imagined exporters say of the groups that it may be.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ::harness::{PodView, Result, Series, Target, WorkloadSpec, World};
 use k8s_openapi::api::core::v1::Pod;
@@ -84,7 +85,11 @@ async fn make() -> Result<()> {
     lag.extend(by_client_id(&orders));
     lag.extend(latest_offsets());
     world.expose("kafka-lag-exporter", lag);
-    consumer.wait_measured().await
+    consumer.wait_measured().await?;
+    // A rate is exact once the whole of its window has samples, and the series are younger than the
+    // loads.
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    Ok(())
 }
 
 /// Name and address of the owner of each partition.
