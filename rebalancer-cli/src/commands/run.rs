@@ -124,6 +124,10 @@ pub(crate) async fn run(
     );
 
     let mut workloads = Vec::new();
+    let keeps_snapshots = matches!(
+        mode,
+        Mode::Act { follow: true } | Mode::Show { save: Some(_) }
+    );
     let mut snapshots = Vec::new();
     for job in &jobs {
         let policy = Policy {
@@ -133,7 +137,8 @@ pub(crate) async fn run(
         let order = job.order(&policy);
         let (report, snapshot) = driver::run_workload(job.ports(&clock), &order, &mut stop).await;
         workloads.push(report);
-        snapshots.push(snapshot);
+        // A large workload's takes megabytes: it is kept only where it is asked for again.
+        snapshots.push(snapshot.filter(|_| keeps_snapshots));
     }
     if let Mode::Act { follow: true } = mode {
         for ((job, snapshot), report) in jobs.iter().zip(&snapshots).zip(&mut workloads) {
