@@ -5,8 +5,8 @@
 )]
 
 use divan::Bencher;
+use kafka_assignors::Algorithm;
 use rebalancer_core::forecast::{Attribution, Sampling, Subject, forecast};
-use rebalancer_core::group::assignors::Algorithm;
 use rebalancer_core::group::{Assignor, ClientFamily, Group, Protocol};
 use rebalancer_core::policy::Strategy;
 use rebalancer_core::{Policy, Snapshot, decide};

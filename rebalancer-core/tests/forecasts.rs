@@ -1,13 +1,10 @@
 //! What holds of every forecast, whatever the group and the plan.
 
+use kafka_assignors::{Algorithm, Assignment, Member, Subscription, Topics};
 use proptest::prelude::*;
 use rebalancer_core::forecast::membership::Order;
 use rebalancer_core::forecast::{Attribution, Forecast, Sampling, Spread, Subject, forecast};
-use rebalancer_core::group::assignors::Algorithm;
-use rebalancer_core::group::{
-    Assignment, Assignor, ClientFamily, Group, Knowledge, KnownAssignor, Member, Protocol,
-    Subscription, Topics,
-};
+use rebalancer_core::group::{Assignor, ClientFamily, Group, Knowledge, KnownAssignor, Protocol};
 
 /// A settled group, what its pods spend, and a plan for it.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rebalancer_core::group::assignors::Algorithm;
+use kafka_assignors::Algorithm;
 use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rebalancer_core::model::WorkloadRef;
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use rebalancer_core::group::assignors::Algorithm;
-use rebalancer_core::group::{Assignment, Member, Protocol, Subscription, Topics};
+use kafka_assignors::{Algorithm, Assignment, Member, Subscription, Topics};
+use rebalancer_core::group::Protocol;
 
 use crate::pod::PodKey;
 

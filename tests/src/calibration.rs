@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use kafka_assignors::Algorithm;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rebalancer_core::forecast::{Attribution, Sampling, Spread, Subject, forecast};
-use rebalancer_core::group::assignors::Algorithm;
 
 use crate::episode::{Episode, Ids};
 

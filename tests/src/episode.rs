@@ -3,12 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kafka_assignors::{Algorithm, Assignment, Member, Subscription, Topics};
 use rebalancer_core::forecast::membership::Order;
-use rebalancer_core::group::assignors::Algorithm;
-use rebalancer_core::group::{
-    Assignment, Assignor, ClientFamily, Group, Knowledge, KnownAssignor, Member, Protocol,
-    Subscription, Topics,
-};
+use rebalancer_core::group::{Assignor, ClientFamily, Group, Knowledge, KnownAssignor, Protocol};
 use serde::Deserialize;
 
 /// By topic, the pod that owns each partition.

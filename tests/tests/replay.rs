@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use harness::calibration::recorded;
 use harness::episode::{Episode, EpisodeOrder, Ids};
+use kafka_assignors::Algorithm;
+use kafka_assignors::Member;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use rebalancer_core::group::assignors::Algorithm;
-use rebalancer_core::group::{Group, Member, Protocol};
+use rebalancer_core::group::{Group, Protocol};
 use rstest::rstest;
 
 /// The episodes of one kind of group.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::replay::Subject;
 use crate::group::Group;
-use crate::group::member::subscribed_alike;
+use kafka_assignors::subscribed_alike;
 
 /// A topic counts as the one that matters from this share of the explained load on.
 const DOMINANT_SHARE: f64 = 0.5;
@@ -444,10 +444,8 @@ fn number<'a>(count: usize, one: &'a str, several: &'a str) -> &'a str {
 mod tests {
     use super::*;
     use crate::forecast::Attribution;
-    use crate::group::assignors::Algorithm;
-    use crate::group::{
-        Assignor, ClientFamily, Knowledge, KnownAssignor, Member, Protocol, Subscription, Topics,
-    };
+    use crate::group::{Assignor, ClientFamily, Knowledge, KnownAssignor, Protocol};
+    use kafka_assignors::{Algorithm, Member, Subscription, Topics};
     use rstest::rstest;
 
     /// Everything that a diagnosis looks at. The threshold is 1, the target a half; sums of the

@@ -3,8 +3,8 @@
 use super::attribution::Attribution;
 use super::chance::Chance;
 use super::membership::{Batch, Order, Timing, batches};
-use crate::group::assignors::Algorithm;
-use crate::group::{Assignment, Group, Member, Protocol};
+use crate::group::{Group, Protocol};
+use kafka_assignors::{Algorithm, Assignment, Member};
 
 /// How long a rebalance of a classic group takes, in seconds: until each member has heard of it
 /// with its next heartbeat (`heartbeat.interval.ms`, 3 s by default); about as long at the

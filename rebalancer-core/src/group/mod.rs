@@ -1,34 +1,22 @@
-//! The Kafka consumer group: members, partitions, and what its assignor makes of a change.
+//! The Kafka consumer group: what a snapshot says about it, and the model that forecasts use.
 //!
-//! | module | holds |
+//! The assignors, and the types that they work on, are in the crate `kafka-assignors`.
+//!
+//! | module | contents |
 //! |---|---|
-//! | [`topics`] | topics, and their partitions numbered through |
-//! | [`member`] | members as an assignor sees them |
-//! | [`assignment`] | who owns which partition |
-//! | [`assignors`] | Kafka's assignors, each a pure function |
 //! | [`data`] | what a snapshot says about the group |
 //! | [`model`] | the same as forecasts work with it |
-//! | [`recognise`] | which assignor it is, told from who owns what |
+//! | [`recognise`] | recognition of the assignor from the owners of the partitions |
 
-pub mod assignment;
-pub mod assignors;
 pub mod data;
-pub mod member;
 pub mod model;
 pub mod recognise;
-pub mod topics;
 
 #[doc(inline)]
-pub use assignment::Assignment;
-#[doc(inline)]
-pub use data::{
-    Assignor, ClientFamily, GroupData, GroupMember, GroupTopic, InvalidGroup, Protocol,
-};
-#[doc(inline)]
-pub use member::{Member, Subscription};
+pub use data::{GroupData, GroupMember, GroupTopic, InvalidGroup};
+// These three are part of the documents.
+pub use kafka_assignors::{Assignor, ClientFamily, Protocol};
 #[doc(inline)]
 pub use model::{Group, GroupProblem};
 #[doc(inline)]
 pub use recognise::{Knowledge, KnownAssignor};
-#[doc(inline)]
-pub use topics::Topics;

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use kafka_assignors::{Assignment, Member, Subscription, Topics};
 use serde::{Deserialize, Serialize};
 
-use super::data::{ClientFamily, GroupData, Protocol};
+use kafka_assignors::{ClientFamily, Protocol};
+
+use super::data::GroupData;
 use super::recognise::{KnownAssignor, recognise};
-use super::{Assignment, Member, Subscription, Topics};
 use crate::snapshot::Snapshot;
 
 /// Why a group is not known well enough to forecast anything.

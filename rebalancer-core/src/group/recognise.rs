@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::data::{Assignor, ClientFamily, Protocol};
-use super::{Assignment, Topics};
+use kafka_assignors::{Assignment, Assignor, Protocol, Topics};
 
 /// The assignor that a forecast goes by, and how it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,22 +123,6 @@ fn same(places: &mut [Option<usize>], place: usize, value: usize) -> bool {
     places
         .get_mut(place)
         .is_some_and(|held| *held.get_or_insert(value) == value)
-}
-
-impl Assignor {
-    /// Whether the client and the protocol have this assignor.
-    #[must_use]
-    pub fn exists_in(self, protocol: Protocol, client: ClientFamily) -> bool {
-        match (self, protocol, client) {
-            (Self::Range, Protocol::Classic | Protocol::Consumer, _)
-            | (Self::RoundRobin | Self::CooperativeSticky, Protocol::Classic, _)
-            | (Self::Sticky, Protocol::Classic, ClientFamily::Java)
-            | (Self::Uniform, Protocol::Consumer, _) => true,
-            (Self::Sticky, Protocol::Classic, ClientFamily::Librdkafka)
-            | (Self::RoundRobin | Self::CooperativeSticky | Self::Sticky, Protocol::Consumer, _)
-            | (Self::Uniform, Protocol::Classic, _) => false,
-        }
-    }
 }
 
 #[cfg(test)]

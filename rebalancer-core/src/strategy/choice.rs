@@ -5,12 +5,12 @@ use std::cmp::Reverse;
 use super::forecast::{self, Forecasted, GroupReport, forecast_strategy};
 use super::rotate_outliers::{self, RotateOutliers, rotate_outliers};
 use crate::forecast::Diagnosis;
-use crate::group::assignors::Algorithm;
 use crate::group::{Group, GroupProblem, Knowledge, KnownAssignor};
 use crate::model::{Cores, Load, Pod, TopK};
 use crate::plan::Role;
 use crate::policy::{Policy, Strategy};
 use crate::snapshot::Snapshot;
+use kafka_assignors::Algorithm;
 
 /// What a strategy is applied to.
 pub(crate) struct Candidates<'a> {

@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::forecast::search::{Limits, search};
 use crate::forecast::{Attribution, Diagnosis, Fit, Forecast, Subject, diagnose};
-use crate::group::assignors::Algorithm;
 use crate::group::{ClientFamily, Group, KnownAssignor, Protocol};
 use crate::model::Cores;
 use crate::policy::Policy;
 use crate::snapshot::Snapshot;
+use kafka_assignors::Algorithm;
 
 /// How many pods and plans a report lists.
 const PLANS: usize = 4;

@@ -18,7 +18,7 @@ use ::harness::{
     calibration::{Calibration, Effort, Orders},
     episode::{EpisodeOrder, Ids},
 };
-use rebalancer_core::group::assignors::Algorithm;
+use kafka_assignors::Algorithm;
 use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rstest::rstest;
 

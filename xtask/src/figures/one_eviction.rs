@@ -3,8 +3,7 @@
 
 use std::cmp::Ordering;
 
-use rebalancer_core::group::assignors::Algorithm;
-use rebalancer_core::group::{Assignment, Member, Subscription, Topics};
+use kafka_assignors::{Algorithm, Assignment, Member, Subscription, Topics};
 
 use super::plot::{Plot, legend};
 use crate::Error;

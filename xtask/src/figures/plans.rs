@@ -1,9 +1,9 @@
 //! What plans are forecast to do to one simulated group, beside doing nothing.
 
 use harness::efficacy::Setting;
+use kafka_assignors::Algorithm;
 use rebalancer_core::decision::Decision;
 use rebalancer_core::forecast::{Attribution, Sampling, Subject, forecast};
-use rebalancer_core::group::assignors::Algorithm;
 use rebalancer_core::group::{Assignor, ClientFamily, Group};
 use rebalancer_core::policy::{Policy, Strategy};
 use rebalancer_core::{Snapshot, decide};

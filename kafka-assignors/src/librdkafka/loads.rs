@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use crate::group::{Assignment, Member, Subscription, Topics};
+use crate::{Assignment, Member, Subscription, Topics};
 
 /// Loads of members, which are known by their places in the list of members.
 #[derive(Debug)]
-pub(in super::super) struct Loads {
+pub(crate) struct Loads {
     /// By place.
     members: Vec<Load>,
     /// Places in the order of ids, which is what librdkafka breaks ties by.
@@ -39,7 +39,7 @@ struct Subscribers {
 
 impl Loads {
     /// The loads of members that own what `owners` says, each of which is one of them.
-    pub(in super::super) fn new(topics: &Topics, members: &[Member], owners: &Assignment) -> Self {
+    pub(crate) fn new(topics: &Topics, members: &[Member], owners: &Assignment) -> Self {
         let mut by_id: Vec<(&str, usize)> = (0..)
             .zip(members)
             .map(|(place, member)| (member.id.as_str(), place))
@@ -88,28 +88,28 @@ impl Loads {
     }
 
     /// How many members there are.
-    pub(in super::super) fn members(&self) -> usize {
+    pub(crate) fn members(&self) -> usize {
         self.members.len()
     }
 
     /// How many members want a topic.
-    pub(in super::super) fn subscribers(&self, topic: usize) -> usize {
+    pub(crate) fn subscribers(&self, topic: usize) -> usize {
         self.subscribers.get(topic).map_or(0, |all| all.members)
     }
 
     /// How many partitions a member has.
-    pub(in super::super) fn of(&self, member: usize) -> usize {
+    pub(crate) fn of(&self, member: usize) -> usize {
         self.members[member].partitions
     }
 
     /// The place of a member in the order of ids.
-    pub(in super::super) fn rank(&self, member: usize) -> usize {
+    pub(crate) fn rank(&self, member: usize) -> usize {
         self.members[member].rank
     }
 
     /// The subscriber of a topic with the fewest partitions, the first one by id if there are
     /// several; `None` when nobody wants the topic.
-    pub(in super::super) fn fewest(&mut self, topic: usize) -> Option<usize> {
+    pub(crate) fn fewest(&mut self, topic: usize) -> Option<usize> {
         let Self {
             members,
             ranked,
@@ -132,17 +132,17 @@ impl Loads {
     }
 
     /// No member has two partitions more than another one.
-    pub(in super::super) fn are_even(&self) -> bool {
+    pub(crate) fn are_even(&self) -> bool {
         self.spread.most - self.spread.fewest <= 1
     }
 
     /// A member got a partition.
-    pub(in super::super) fn add(&mut self, member: usize) {
+    pub(crate) fn add(&mut self, member: usize) {
         self.change(member, self.of(member) + 1);
     }
 
     /// A member lost a partition.
-    pub(in super::super) fn remove(&mut self, member: usize) {
+    pub(crate) fn remove(&mut self, member: usize) {
         self.change(member, self.of(member).saturating_sub(1));
     }
 

@@ -7,7 +7,7 @@
 //! Source: the documentation of `RoundRobinAssignor`, KIP-345 for static members.
 
 use super::order;
-use crate::group::{Assignment, Member, Topics};
+use crate::{Assignment, Member, Topics};
 
 /// One rebalance; `previous` is not looked at.
 #[must_use]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::group::Topics;
-use crate::group::assignors::java_hash::{Table, string_hash};
+use crate::Topics;
+use crate::java_hash::{Table, string_hash};
 
 /// Moves of partitions between members, per topic. Two members of one topic shall not swap: where a
 /// partition would go against an earlier move, that one is taken back instead (KIP-54).

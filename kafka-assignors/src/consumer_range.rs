@@ -6,7 +6,7 @@
 //! Source: KIP-848 ("Server Side Assignors") and the broker's `RangeAssignor`.
 
 use super::range;
-use crate::group::{Assignment, Member, Topics};
+use crate::{Assignment, Member, Topics};
 
 /// One target assignment; `previous` is not looked at.
 #[must_use]

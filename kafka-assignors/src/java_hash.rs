@@ -5,10 +5,10 @@
 //! order, but it has one: buckets ascending, and within a bucket as inserted. The hashes of strings
 //! and integers are documented.
 
-use crate::group::Member;
+use crate::Member;
 
 /// `String.hashCode`, over UTF-16 code units.
-pub(super) fn string_hash(text: &str) -> u32 {
+pub(crate) fn string_hash(text: &str) -> u32 {
     text.encode_utf16().fold(0, |hash: u32, unit| {
         hash.wrapping_mul(31).wrapping_add(u32::from(unit))
     })
@@ -16,14 +16,14 @@ pub(super) fn string_hash(text: &str) -> u32 {
 
 /// A hash table of Java, as far as the order of its entries goes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Table {
+pub(crate) struct Table {
     mask: u32,
 }
 
 impl Table {
     /// A table that grew to hold so many entries: from 16 buckets, doubled whenever more than
     /// three quarters as many entries are in it.
-    pub(super) fn of(entries: usize) -> Self {
+    pub(crate) fn of(entries: usize) -> Self {
         let mut buckets = 16_u32;
         while entries > buckets as usize / 4 * 3 && buckets < 1 << 30 {
             buckets *= 2;
@@ -32,14 +32,14 @@ impl Table {
     }
 
     /// The bucket of an entry with this `hashCode`.
-    pub(super) fn bucket(self, hash: u32) -> u32 {
+    pub(crate) fn bucket(self, hash: u32) -> u32 {
         (hash ^ (hash >> 16)) & self.mask
     }
 }
 
 /// The places of members as a hash table walks their ids. Members of one bucket come in the order
 /// of the list, which stands for the order in which the coordinator knows them.
-pub(super) fn walk(members: &[Member]) -> Vec<usize> {
+pub(crate) fn walk(members: &[Member]) -> Vec<usize> {
     let table = Table::of(members.len());
     let mut keys: Vec<(u32, usize)> = members
         .iter()

@@ -6,8 +6,8 @@
 //! order of topics and numbers, one each in turn, to those below the quota by member id; the last
 //! ones go to those that are just at the quota.
 
-use crate::group::assignors::java_hash::{Table, string_hash};
-use crate::group::{Assignment, Member, Topics};
+use crate::java_hash::{Table, string_hash};
+use crate::{Assignment, Member, Topics};
 
 pub(super) fn assign(topics: &Topics, members: &[Member], kept: Assignment) -> Assignment {
     let Some(first) = members.first() else {

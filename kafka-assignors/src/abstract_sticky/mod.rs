@@ -14,7 +14,7 @@ mod general;
 mod movements;
 
 use super::order;
-use crate::group::{Assignment, Member, Topics, member};
+use crate::{Assignment, Member, Topics, member};
 
 /// The target of a rebalance.
 pub(super) fn assign(topics: &Topics, members: &[Member], previous: &Assignment) -> Assignment {

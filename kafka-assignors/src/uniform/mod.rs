@@ -14,7 +14,7 @@ mod differing;
 mod wheels;
 
 use super::{java_hash, order};
-use crate::group::{Assignment, Member, Topics, member};
+use crate::{Assignment, Member, Topics, member};
 
 /// One target assignment; `previous` is the target before.
 #[must_use]

@@ -6,7 +6,7 @@
 //! Source: KIP-54, and KIP-341 for members without a previous assignment.
 
 use super::abstract_sticky;
-use crate::group::{Assignment, Member, Topics};
+use crate::{Assignment, Member, Topics};
 
 /// One rebalance.
 #[must_use]

@@ -1,4 +1,4 @@
 //! What librdkafka's sticky assignors are made of.
 
-pub(super) mod loads;
-pub(super) mod queue;
+pub(crate) mod loads;
+pub(crate) mod queue;

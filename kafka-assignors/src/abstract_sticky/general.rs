@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::movements::Movements;
-use crate::group::{Assignment, Member, Topics};
+use crate::{Assignment, Member, Topics};
 
 pub(super) fn assign(
     topics: &Topics,

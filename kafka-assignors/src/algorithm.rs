@@ -1,32 +1,10 @@
-//! Kafka's assignors, each a pure function from members and previous owners to owners.
-//!
-//! | module | assignor | balances | keeps owners |
-//! |---|---|---|---|
-//! | [`range`] | `range` of the clients | each topic by itself | no |
-//! | [`roundrobin`] | `roundrobin` of the clients | all topics together | no |
-//! | [`sticky`] | `sticky` of the Java client | all topics together | yes |
-//! | [`cooperative_sticky`] | `cooperative-sticky` of the Java client | all topics together | yes |
-//! | [`librdkafka_sticky`] | where `cooperative-sticky` of librdkafka is heading | all topics together | yes |
-//! | [`librdkafka_cooperative_sticky`] | `cooperative-sticky` of librdkafka | all topics together | yes |
-//! | [`uniform`] | `uniform` of the broker (KIP-848) | all topics together | yes |
-//! | [`consumer_range`] | `range` of the broker (KIP-848) | each topic by itself | no |
-//!
-//! None of them knows what a partition costs: they count.
+//! Dispatch over the eight assignors, and the rebalances that a group needs until it settles.
 
-mod abstract_sticky;
-pub mod consumer_range;
-pub mod cooperative_sticky;
-mod java_hash;
-mod librdkafka;
-pub mod librdkafka_cooperative_sticky;
-pub mod librdkafka_sticky;
-mod order;
-pub mod range;
-pub mod roundrobin;
-pub mod sticky;
-pub mod uniform;
-
-use super::{Assignment, Assignor, ClientFamily, Member, Protocol, Topics};
+use crate::{
+    Assignment, Assignor, ClientFamily, Member, Protocol, Topics, consumer_range,
+    cooperative_sticky, librdkafka_cooperative_sticky, librdkafka_sticky, range, roundrobin,
+    sticky, uniform,
+};
 
 /// A group whose members give up and get partitions in turns settles within a few rebalances; this
 /// many would mean that it never does.

@@ -2,20 +2,20 @@
 
 use std::cmp::Reverse;
 
-use crate::group::{Assignment, Topics};
+use crate::{Assignment, Topics};
 
 use super::loads::Loads;
 
 /// A partition with its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) struct Candidate {
-    pub(in super::super) partition: usize,
-    pub(in super::super) topic: usize,
+pub(crate) struct Candidate {
+    pub(crate) partition: usize,
+    pub(crate) topic: usize,
 }
 
 /// The topics that somebody wants, and what the order of their partitions depends on.
 #[derive(Debug)]
-pub(in super::super) struct Queue {
+pub(crate) struct Queue {
     /// In the order in which their partitions come.
     wanted: Vec<usize>,
     /// All members want the same.
@@ -23,7 +23,7 @@ pub(in super::super) struct Queue {
 }
 
 impl Queue {
-    pub(in super::super) fn new(topics: &Topics, loads: &Loads) -> Self {
+    pub(crate) fn new(topics: &Topics, loads: &Loads) -> Self {
         let mut wanted: Vec<usize> = (0..topics.len())
             .filter(|topic| loads.subscribers(*topic) > 0 && !topics.range(*topic).is_empty())
             .collect();
@@ -39,7 +39,7 @@ impl Queue {
 
     /// The partitions without an owner, those first that are given out first. Where all members
     /// want the same they come from the highest to the lowest, and upwards when none has an owner.
-    pub(in super::super) fn unowned(&self, topics: &Topics, owners: &Assignment) -> Vec<Candidate> {
+    pub(crate) fn unowned(&self, topics: &Topics, owners: &Assignment) -> Vec<Candidate> {
         let mut unowned: Vec<Candidate> = self
             .candidates(topics)
             .filter(|candidate| owners.owner(candidate.partition).is_none())
@@ -57,7 +57,7 @@ impl Queue {
 
     /// The partitions that may move to even out the loads, those first that move first. The owners
     /// are those before anything was given out.
-    pub(in super::super) fn movable(
+    pub(crate) fn movable(
         &self,
         topics: &Topics,
         owners: &Assignment,

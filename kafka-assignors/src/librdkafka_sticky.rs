@@ -26,7 +26,7 @@
 use super::librdkafka::loads::Loads;
 use super::librdkafka::queue::{Candidate, Queue};
 use super::order;
-use crate::group::{Assignment, Member, Topics};
+use crate::{Assignment, Member, Topics};
 
 /// The owners a group is heading for. The previous owners are places in `members`.
 #[must_use]

@@ -5,8 +5,8 @@
 //! beyond that it gives up, those first kept that a Java hash table of the numbers has first. Then each member in turn is filled up: with
 //! what was free, in the order of topics and numbers, then with what was given up.
 
-use crate::group::assignors::java_hash::Table;
-use crate::group::{Assignment, Member, Topics};
+use crate::java_hash::Table;
+use crate::{Assignment, Member, Topics};
 
 pub(super) fn assign(
     topics: &Topics,

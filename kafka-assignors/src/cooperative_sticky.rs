@@ -7,7 +7,7 @@
 //! Source: KIP-429.
 
 use super::{abstract_sticky, order};
-use crate::group::{Assignment, Member, Topics};
+use crate::{Assignment, Member, Topics};
 
 /// One rebalance: partitions that change their owner come out without one.
 #[must_use]

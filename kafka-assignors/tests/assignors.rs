@@ -3,18 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use kafka_assignors::{Algorithm, Assignment, Member, Subscription, Topics};
 use proptest::prelude::*;
-use rebalancer_core::group::assignors::Algorithm;
-use rebalancer_core::group::{Assignment, Member, Subscription, Topics};
 use rstest::rstest;
 use serde::Deserialize;
 
-const RANGE: &str = include_str!("kafka/assignors/range.jsonl");
-const ROUND_ROBIN: &str = include_str!("kafka/assignors/roundrobin.jsonl");
-const STICKY: &str = include_str!("kafka/assignors/sticky.jsonl");
-const COOPERATIVE_STICKY: &str = include_str!("kafka/assignors/cooperative-sticky.jsonl");
-const UNIFORM: &str = include_str!("kafka/assignors/uniform.jsonl");
-const CONSUMER_RANGE: &str = include_str!("kafka/assignors/range-848.jsonl");
+const RANGE: &str = include_str!("recorded/range.jsonl");
+const ROUND_ROBIN: &str = include_str!("recorded/roundrobin.jsonl");
+const STICKY: &str = include_str!("recorded/sticky.jsonl");
+const COOPERATIVE_STICKY: &str = include_str!("recorded/cooperative-sticky.jsonl");
+const UNIFORM: &str = include_str!("recorded/uniform.jsonl");
+const CONSUMER_RANGE: &str = include_str!("recorded/range-848.jsonl");
 
 #[derive(Deserialize)]
 struct Story {
@@ -245,7 +244,7 @@ fn algorithms() -> impl Strategy<Value = Algorithm> {
 }
 
 fn alike(members: &[Member]) -> bool {
-    rebalancer_core::group::member::subscribed_alike(members)
+    kafka_assignors::subscribed_alike(members)
 }
 
 proptest! {

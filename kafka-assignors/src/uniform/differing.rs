@@ -6,7 +6,7 @@
 //! over, until nothing moves or it was tried often enough. Ties go by the order of the walk.
 
 use super::wheels::Wheels;
-use crate::group::{Assignment, Member, Topics};
+use crate::{Assignment, Member, Topics};
 
 /// The broker gives up then: each round makes less of a difference.
 const ROUNDS: usize = 16;

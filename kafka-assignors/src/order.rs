@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::group::{Assignment, Member, Topics, member};
+use crate::{Assignment, Member, Topics, member};
 
 /// Static members by `group.instance.id`, then the others by member id (KIP-345): so a static
 /// member that restarts under a new member id stands where it stood.
@@ -16,7 +16,7 @@ fn static_first(a: &Member, b: &Member) -> Ordering {
 }
 
 /// The places of members, static ones first.
-pub(super) fn ranked(members: &[Member]) -> Vec<usize> {
+pub(crate) fn ranked(members: &[Member]) -> Vec<usize> {
     let mut places: Vec<usize> = (0..members.len()).collect();
     places.sort_by(|a, b| match (members.get(*a), members.get(*b)) {
         (Some(a), Some(b)) => static_first(a, b),
@@ -26,7 +26,7 @@ pub(super) fn ranked(members: &[Member]) -> Vec<usize> {
 }
 
 /// For each topic the members that want it, as positions in `order`, ascending.
-pub(super) fn subscribers(topics: &Topics, members: &[Member], order: &[usize]) -> Vec<Vec<usize>> {
+pub(crate) fn subscribers(topics: &Topics, members: &[Member], order: &[usize]) -> Vec<Vec<usize>> {
     let mut subscribers = vec![Vec::new(); topics.len()];
     for (position, member) in order.iter().enumerate() {
         let Some(member) = members.get(*member) else {
@@ -42,7 +42,7 @@ pub(super) fn subscribers(topics: &Topics, members: &[Member], order: &[usize]) 
 }
 
 /// The previous owners that are members and still want the topic.
-pub(super) fn still_wanted(
+pub(crate) fn still_wanted(
     topics: &Topics,
     members: &[Member],
     previous: &Assignment,

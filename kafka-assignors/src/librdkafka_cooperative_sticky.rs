@@ -1,7 +1,7 @@
 //! `cooperative-sticky` of librdkafka: where it is heading is
 //! [`librdkafka_sticky`], but a partition changes its owner in two rebalances (KIP-429).
 
-use crate::group::{Assignment, Member, Topics};
+use crate::{Assignment, Member, Topics};
 
 use super::librdkafka_sticky;
 
