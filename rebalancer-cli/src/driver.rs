@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use rebalancer_core::execution::{
-    Awaited, Before, Event, Execution, ExecutionOutcome, ExecutionReport, PodOutcome, Step,
-    StopCause,
+    Awaited, Baseline, Execution, ExecutionEvent, ExecutionOutcome, ExecutionReport, PodOutcome,
+    Step, StopCause,
 };
 use rebalancer_core::lease::{self, LeaseHolder};
 use rebalancer_core::plan::Victim;
@@ -371,7 +371,7 @@ pub async fn execute(
 ) -> Option<ExecutionReport> {
     let policy = order.execution?;
     let plan = decision.plan()?;
-    let before = Before::of(snapshot);
+    let before = Baseline::of(snapshot);
     let mut execution = Execution::new(plan, policy, before, ports.clock.elapsed());
     if let Some(since) = lease_held_since {
         execution = execution.with_lease(since);
@@ -383,12 +383,12 @@ pub async fn execute(
     loop {
         // Between two actions, never in the middle of one.
         if let Some(cause) = asked_to_stop(stop) {
-            execution.handle(ports.clock.elapsed(), Event::Stop(cause));
+            execution.handle(ports.clock.elapsed(), ExecutionEvent::Stop(cause));
         }
         if execution.has_evictions_left()
             && let Some(window) = order.freeze.at(ports.clock.now())
         {
-            let frozen = Event::Frozen(window.to_owned());
+            let frozen = ExecutionEvent::Frozen(window.to_owned());
             execution.handle(ports.clock.elapsed(), frozen);
         }
         let step = execution.step(ports.clock.elapsed());
@@ -399,11 +399,11 @@ pub async fn execute(
                 Step::ReadPod(victim) => {
                     let pod = victim.reference();
                     let read = ports.actuator.read_pod(&pod);
-                    Event::PodRead(answer(read, ports.clock, stop).await)
+                    ExecutionEvent::PodRead(answer(read, ports.clock, stop).await)
                 }
                 Step::CountReady { enough } => {
                     let count = ports.actuator.count_ready(enough);
-                    Event::ReadyCounted(answer(count, ports.clock, stop).await)
+                    ExecutionEvent::ReadyCounted(answer(count, ports.clock, stop).await)
                 }
                 // Once asked for, an eviction is waited for: it may take effect either way.
                 Step::Evict(victim) => {
@@ -416,9 +416,9 @@ pub async fn execute(
                     if answer == EvictionAnswer::Evicted
                         && let Some(generation) = records.evicted(&victim, stop).await
                     {
-                        execution.changed_by_us(generation);
+                        execution.acknowledge_own_change(generation);
                     }
-                    Event::EvictionAnswered(answer)
+                    ExecutionEvent::EvictionAnswered(answer)
                 }
                 Step::ReadWorkload { enough } => {
                     let read = ports.actuator.read_workload(enough);
@@ -426,7 +426,7 @@ pub async fn execute(
                     if let (Ok(workload), true) = (&read, enough > 0) {
                         progress.ready(workload.ready);
                     }
-                    Event::WorkloadRead(read)
+                    ExecutionEvent::WorkloadRead(read)
                 }
                 Step::RenewLease => {
                     let asked = ports.clock.elapsed();
@@ -434,13 +434,13 @@ pub async fn execute(
                         Some(lease) => answer(lease.renew(), ports.clock, stop).await,
                         None => Err("there is no lease to renew".into()),
                     };
-                    Event::LeaseRenewed { asked, state }
+                    ExecutionEvent::LeaseRenewed { asked, state }
                 }
                 Step::Wait(duration) => {
                     debug!(seconds = duration.as_secs_f64(), "waiting");
                     tokio::select! {
-                        () = ports.clock.sleep(duration) => Event::Elapsed,
-                        cause = stopped(stop) => Event::Stop(cause),
+                        () = ports.clock.sleep(duration) => ExecutionEvent::Elapsed,
+                        cause = stopped(stop) => ExecutionEvent::Stop(cause),
                     }
                 }
             })

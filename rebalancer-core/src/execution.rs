@@ -78,24 +78,24 @@ pub enum Awaited {
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Read this pod again; answer with [`Event::PodRead`].
+    /// Read this pod again; answer with [`ExecutionEvent::PodRead`].
     ReadPod(Victim),
     /// Count the ready pods, where any number from `enough` up will do; answer with
-    /// [`Event::ReadyCounted`].
+    /// [`ExecutionEvent::ReadyCounted`].
     CountReady {
         /// A lower bound that is at least this much need not be exact.
         enough: usize,
     },
-    /// Evict this pod; answer with [`Event::EvictionAnswered`].
+    /// Evict this pod; answer with [`ExecutionEvent::EvictionAnswered`].
     Evict(Victim),
-    /// Read the workload; answer with [`Event::WorkloadRead`].
+    /// Read the workload; answer with [`ExecutionEvent::WorkloadRead`].
     ReadWorkload {
         /// A lower bound of the ready pods that is at least this much need not be exact.
         enough: usize,
     },
-    /// Renew the lease; answer with [`Event::LeaseRenewed`].
+    /// Renew the lease; answer with [`ExecutionEvent::LeaseRenewed`].
     RenewLease,
-    /// Let this much time pass; answer with [`Event::Elapsed`].
+    /// Let this much time pass; answer with [`ExecutionEvent::Elapsed`].
     Wait(Duration),
     /// Nothing: the execution is over.
     Done,
@@ -103,7 +103,7 @@ pub enum Step {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
+pub enum ExecutionEvent {
     /// The pod was read, or could not be.
     PodRead(Result<PodState, String>),
     /// The ready pods were counted, or could not be.
@@ -185,7 +185,7 @@ impl PodOutcome {
 
     /// We evicted it, or may have: an answer that was lost tells neither.
     #[must_use]
-    pub fn may_be_our_doing(self) -> bool {
+    pub fn may_have_been_evicted(self) -> bool {
         match self {
             Self::Evicted | Self::Unknown => true,
             Self::AlreadyGone | Self::Blocked | Self::Failed | Self::NotAttempted => false,
@@ -280,7 +280,7 @@ pub struct PodReport {
 
 /// What an execution must know of the workload that its plan was made on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Before {
+pub struct Baseline {
     /// The ready pods.
     pub ready: usize,
     /// The rollout; `None` when it was not known.
@@ -289,7 +289,7 @@ pub struct Before {
     pub pods: HashSet<PodUid>,
 }
 
-impl Before {
+impl Baseline {
     /// What `snapshot` says.
     #[must_use]
     pub fn of(snapshot: &Snapshot) -> Self {
@@ -308,7 +308,7 @@ pub struct Execution {
     victims: Vec<Victim>,
     /// What became of each victim so far, in the same order.
     reports: Vec<PodReport>,
-    before: Before,
+    before: Baseline,
     state: State,
     lease: Option<Lease>,
     /// The first victim of the next wave.
@@ -367,7 +367,7 @@ impl Execution {
     /// Starts on `plan`, made on the workload as it was `before`, at `now` (time since any fixed
     /// instant; later events must use the same).
     #[must_use]
-    pub fn new(plan: &Plan, policy: ExecutionPolicy, before: Before, now: Duration) -> Self {
+    pub fn new(plan: &Plan, policy: ExecutionPolicy, before: Baseline, now: Duration) -> Self {
         let victims = plan.victims().to_vec();
         let mut execution = Self {
             policy,
@@ -402,7 +402,7 @@ impl Execution {
 
     /// Whoever drives us has changed the workload, which has this generation by it: that is no
     /// change by anybody else. Where it is more than one further, somebody else changed it too.
-    pub fn changed_by_us(&mut self, generation: i64) {
+    pub fn acknowledge_own_change(&mut self, generation: i64) {
         if let Some(rollout) = &mut self.before.rollout
             && rollout.generation.checked_add(1) == Some(generation)
         {
@@ -436,11 +436,11 @@ impl Execution {
     }
 
     /// Takes in what happened. An event that does not answer the present step is ignored, save
-    /// for [`Event::Stop`].
-    pub fn handle(&mut self, now: Duration, event: Event) {
+    /// for [`ExecutionEvent::Stop`].
+    pub fn handle(&mut self, now: Duration, event: ExecutionEvent) {
         self.state = match (self.state, event) {
             (State::Done, _) => State::Done,
-            (state, Event::Stop(cause)) => {
+            (state, ExecutionEvent::Stop(cause)) => {
                 let reason = match cause {
                     StopCause::Signal => StopReason::Stopped,
                     StopCause::RunTimeout => StopReason::RunTimeout,
@@ -448,13 +448,13 @@ impl Execution {
                 self.stop(reason, cause.as_words().into());
                 after_a_stop(state)
             }
-            (state, Event::Frozen(window)) if self.has_evictions_left() => {
+            (state, ExecutionEvent::Frozen(window)) if self.has_evictions_left() => {
                 let why = format!("a freeze window has begun (FREEZE={window})");
                 self.stop(StopReason::Frozen, why);
                 after_a_stop(state)
             }
-            (state, Event::Frozen(_)) => state,
-            (state, Event::LeaseRenewed { asked, state: held }) => {
+            (state, ExecutionEvent::Frozen(_)) => state,
+            (state, ExecutionEvent::LeaseRenewed { asked, state: held }) => {
                 self.lease_renewed(now, asked, held);
                 match (self.stopped.is_some(), state) {
                     (true, State::Confirming(_)) => state,
@@ -482,20 +482,24 @@ impl Execution {
                     ) => state,
                 }
             }
-            (State::Reading(victim), Event::PodRead(read)) => self.pod_read(now, victim, read),
-            (State::Counting(victim), Event::ReadyCounted(count)) => {
+            (State::Reading(victim), ExecutionEvent::PodRead(read)) => {
+                self.pod_read(now, victim, read)
+            }
+            (State::Counting(victim), ExecutionEvent::ReadyCounted(count)) => {
                 self.ready_counted(victim, count)
             }
-            (State::Evicting(victim), Event::EvictionAnswered(answer)) => {
+            (State::Evicting(victim), ExecutionEvent::EvictionAnswered(answer)) => {
                 self.answered(now, victim, answer)
             }
-            (State::Confirming(victim), Event::PodRead(read)) => self.confirmed(now, victim, read),
-            (State::Pausing, Event::Elapsed) if now >= self.next_round => State::Resuming,
-            (State::Resuming, Event::WorkloadRead(read)) => self.resumed(now, read),
-            (State::AwaitingReady { deadline, until }, Event::Elapsed) if now >= until => {
+            (State::Confirming(victim), ExecutionEvent::PodRead(read)) => {
+                self.confirmed(now, victim, read)
+            }
+            (State::Pausing, ExecutionEvent::Elapsed) if now >= self.next_round => State::Resuming,
+            (State::Resuming, ExecutionEvent::WorkloadRead(read)) => self.resumed(now, read),
+            (State::AwaitingReady { deadline, until }, ExecutionEvent::Elapsed) if now >= until => {
                 State::Looking { deadline }
             }
-            (State::Looking { deadline }, Event::WorkloadRead(read)) => {
+            (State::Looking { deadline }, ExecutionEvent::WorkloadRead(read)) => {
                 self.workload_read(now, deadline, read)
             }
             (
@@ -507,11 +511,11 @@ impl Execution {
                 | State::Resuming
                 | State::Looking { .. }
                 | State::AwaitingReady { .. }),
-                Event::PodRead(_)
-                | Event::ReadyCounted(_)
-                | Event::EvictionAnswered(_)
-                | Event::WorkloadRead(_)
-                | Event::Elapsed,
+                ExecutionEvent::PodRead(_)
+                | ExecutionEvent::ReadyCounted(_)
+                | ExecutionEvent::EvictionAnswered(_)
+                | ExecutionEvent::WorkloadRead(_)
+                | ExecutionEvent::Elapsed,
             ) => state,
         };
     }

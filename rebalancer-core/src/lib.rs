@@ -97,7 +97,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use rebalancer_core::execution::{Before, Event, Execution, Step};
+//! use rebalancer_core::execution::{Baseline, ExecutionEvent, Execution, Step};
 //! use rebalancer_core::model::WorkloadState;
 //! use rebalancer_core::ports::{EvictionAnswer, PodState};
 //! use rebalancer_core::{ExecutionPolicy, Policy, Snapshot, decide};
@@ -113,26 +113,26 @@
 //!
 //! let mut now = Duration::ZERO;
 //! let mut ready = snapshot.ready();
-//! let before = Before::of(&snapshot);
+//! let before = Baseline::of(&snapshot);
 //! let mut execution = Execution::new(plan, ExecutionPolicy::default(), before, now);
 //! let mut evicted = Vec::new();
 //! loop {
 //!     let event = match execution.step(now) {
-//!         Step::ReadPod(_) => Event::PodRead(Ok(PodState::Present { ready: true })),
-//!         Step::CountReady { .. } => Event::ReadyCounted(Ok(ready)),
+//!         Step::ReadPod(_) => ExecutionEvent::PodRead(Ok(PodState::Present { ready: true })),
+//!         Step::CountReady { .. } => ExecutionEvent::ReadyCounted(Ok(ready)),
 //!         Step::Evict(victim) => {
 //!             ready -= 1;
 //!             evicted.push(victim.name);
-//!             Event::EvictionAnswered(EvictionAnswer::Evicted)
+//!             ExecutionEvent::EvictionAnswered(EvictionAnswer::Evicted)
 //!         }
 //!         Step::ReadWorkload { .. } => {
 //!             ready = snapshot.ready(); // The replacements are quick.
-//!             Event::WorkloadRead(Ok(WorkloadState { ready, ..WorkloadState::default() }))
+//!             ExecutionEvent::WorkloadRead(Ok(WorkloadState { ready, ..WorkloadState::default() }))
 //!         }
 //!         Step::RenewLease => unreachable!("there is none"),
 //!         Step::Wait(pause) => {
 //!             now += pause;
-//!             Event::Elapsed
+//!             ExecutionEvent::Elapsed
 //!         }
 //!         Step::Done => break,
 //!     };

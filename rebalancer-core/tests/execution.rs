@@ -6,8 +6,8 @@ mod world;
 use std::time::Duration;
 
 use rebalancer_core::execution::{
-    Awaited, Before, Event, Execution, ExecutionOutcome, ExecutionReport, Step, StopCause,
-    StopReason, Waiting,
+    Awaited, Baseline, Execution, ExecutionEvent, ExecutionOutcome, ExecutionReport, Step,
+    StopCause, StopReason, Waiting,
 };
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::{
@@ -53,27 +53,27 @@ fn rollout(generation: i64, desired: u32) -> Rollout {
     }
 }
 
-fn present() -> Event {
-    Event::PodRead(Ok(PodState::Present { ready: true }))
+fn present() -> ExecutionEvent {
+    ExecutionEvent::PodRead(Ok(PodState::Present { ready: true }))
 }
 
-fn read(state: PodState) -> Event {
-    Event::PodRead(Ok(state))
+fn read(state: PodState) -> ExecutionEvent {
+    ExecutionEvent::PodRead(Ok(state))
 }
 
-fn counted(ready: usize) -> Event {
-    Event::ReadyCounted(Ok(ready))
+fn counted(ready: usize) -> ExecutionEvent {
+    ExecutionEvent::ReadyCounted(Ok(ready))
 }
 
-fn evicted() -> Event {
-    Event::EvictionAnswered(EvictionAnswer::Evicted)
+fn evicted() -> ExecutionEvent {
+    ExecutionEvent::EvictionAnswered(EvictionAnswer::Evicted)
 }
 
-fn answered(answer: EvictionAnswer) -> Event {
-    Event::EvictionAnswered(answer)
+fn answered(answer: EvictionAnswer) -> ExecutionEvent {
+    ExecutionEvent::EvictionAnswered(answer)
 }
 
-fn blocked(retry_after: Option<u64>) -> Event {
+fn blocked(retry_after: Option<u64>) -> ExecutionEvent {
     answered(EvictionAnswer::Blocked {
         message: "budget consumer-pdb allows no disruption".into(),
         budget: Some("consumer-pdb".into()),
@@ -81,22 +81,22 @@ fn blocked(retry_after: Option<u64>) -> Event {
     })
 }
 
-fn lost() -> Event {
+fn lost() -> ExecutionEvent {
     answered(EvictionAnswer::Unknown {
         message: "timed out".into(),
     })
 }
 
-fn workload(ready: usize) -> Event {
-    Event::WorkloadRead(Ok(WorkloadState {
+fn workload(ready: usize) -> ExecutionEvent {
+    ExecutionEvent::WorkloadRead(Ok(WorkloadState {
         troubles: Vec::new(),
         ready,
         rollout: Some(rollout(1, 6)),
     }))
 }
 
-fn before() -> Before {
-    Before {
+fn before() -> Baseline {
+    Baseline {
         ready: 6,
         rollout: Some(rollout(1, 6)),
         pods: ["a", "b", "c", "d", "e", "f"]
@@ -132,7 +132,7 @@ impl Story {
     }
 
     #[track_caller]
-    fn tell(&mut self, step: &str, event: Event) -> &mut Self {
+    fn tell(&mut self, step: &str, event: ExecutionEvent) -> &mut Self {
         assert_eq!(self.step(), step);
         if let Step::Wait(pause) = self.execution.step(self.now) {
             self.now += pause;
@@ -143,7 +143,7 @@ impl Story {
 
     /// The pod is read, the ready pods are counted, and it is asked for.
     #[track_caller]
-    fn ask(&mut self, name: &str, ready: usize, answer: Event) -> &mut Self {
+    fn ask(&mut self, name: &str, ready: usize, answer: ExecutionEvent) -> &mut Self {
         self.tell(&format!("read {name}"), present());
         assert!(self.step().starts_with("count "), "{}", self.step());
         self.execution.handle(self.now, counted(ready));
@@ -223,12 +223,12 @@ fn the_blocked_try_again_in_the_next_round_the_hottest_first() {
         .ask("a", 6, blocked(None))
         .ask("b", 6, evicted())
         // The coldest wait for the hottest.
-        .tell("wait 5", Event::Elapsed)
+        .tell("wait 5", ExecutionEvent::Elapsed)
         .tell("look", workload(5))
         .ask("a", 6, evicted())
         .ask("c", 5, blocked(None))
         .ask("d", 5, evicted())
-        .tell("wait 5", Event::Elapsed)
+        .tell("wait 5", ExecutionEvent::Elapsed)
         .tell("look", workload(5))
         .ask("c", 5, evicted());
     let report = story.ends(["evicted"; 4], None);
@@ -250,7 +250,7 @@ fn the_server_may_say_when_to_try_again(#[case] retry_after: Option<u64>, #[case
     }
     assert_eq!(story.step(), step);
     // Too early changes nothing.
-    story.execution.handle(story.now, Event::Elapsed);
+    story.execution.handle(story.now, ExecutionEvent::Elapsed);
     assert_eq!(story.step(), step);
 }
 
@@ -266,10 +266,10 @@ fn the_blocked_stay_blocked_when_the_eviction_timeout_is_over() {
     story
         .ask("a", 6, blocked(None))
         .ask("b", 6, evicted())
-        .tell("wait 5", Event::Elapsed)
+        .tell("wait 5", ExecutionEvent::Elapsed)
         .tell("look", workload(5))
         .ask("a", 6, blocked(None))
-        .tell("wait 5", Event::Elapsed)
+        .tell("wait 5", ExecutionEvent::Elapsed)
         .tell("look", workload(5))
         .ask("a", 6, blocked(None));
     let report = story.ends(
@@ -309,8 +309,8 @@ fn a_refusal_of_the_permission_ends_it() {
 #[case::gone(read(PodState::Gone), "already_gone")]
 #[case::going(read(PodState::Terminating), "already_gone")]
 #[case::unready(read(PodState::Present { ready: false }), "failed")]
-#[case::unreadable(Event::PodRead(Err("no connection".into())), "failed")]
-fn a_pod_no_longer_fit_is_not_asked_for(#[case] event: Event, #[case] outcome: &str) {
+#[case::unreadable(ExecutionEvent::PodRead(Err("no connection".into())), "failed")]
+fn a_pod_no_longer_fit_is_not_asked_for(#[case] event: ExecutionEvent, #[case] outcome: &str) {
     let mut story = Story::new(4, policy());
     story
         .tell("read a", event)
@@ -353,12 +353,12 @@ fn an_answer_for_certain_is_the_last_word_on_a_pod(
     "the answer was lost, and the pod is still there: timed out"
 )]
 #[case::unreadable(
-    Event::PodRead(Err("no connection".into())),
+    ExecutionEvent::PodRead(Err("no connection".into())),
     "unknown",
     "the answer was lost (timed out), and the pod could not be read: no connection"
 )]
 fn after_a_lost_answer_the_pod_is_read_and_never_asked_for_again(
-    #[case] event: Event,
+    #[case] event: ExecutionEvent,
     #[case] outcome: &str,
     #[case] message: &str,
 ) {
@@ -421,9 +421,10 @@ fn the_minimum_is_kept_in_the_middle_of_a_wave() {
 #[test]
 fn without_a_count_nobody_is_evicted() {
     let mut story = Story::new(4, policy());
-    story
-        .tell("read a", present())
-        .tell("count 3", Event::ReadyCounted(Err("no connection".into())));
+    story.tell("read a", present()).tell(
+        "count 3",
+        ExecutionEvent::ReadyCounted(Err("no connection".into())),
+    );
     story.ends(["not_attempted"; 4], Some("ready_unknown"));
 }
 
@@ -434,9 +435,12 @@ fn the_second_wave_waits_for_the_replacements_of_the_first() {
         .ask("a", 6, evicted())
         .ask("b", 5, evicted())
         .tell("look", workload(4))
-        .tell("wait 2", Event::Elapsed)
-        .tell("look", Event::WorkloadRead(Err("no connection".into())))
-        .tell("wait 2", Event::Elapsed)
+        .tell("wait 2", ExecutionEvent::Elapsed)
+        .tell(
+            "look",
+            ExecutionEvent::WorkloadRead(Err("no connection".into())),
+        )
+        .tell("wait 2", ExecutionEvent::Elapsed)
         .tell("look", workload(6))
         .ask("c", 6, evicted())
         .ask("d", 5, evicted());
@@ -456,9 +460,9 @@ fn replacements_that_never_come_end_it_at_the_ready_timeout() {
         .ask("a", 6, evicted())
         .ask("b", 5, evicted())
         .tell("look", workload(4))
-        .tell("wait 2", Event::Elapsed)
+        .tell("wait 2", ExecutionEvent::Elapsed)
         .tell("look", workload(5))
-        .tell("wait 2", Event::Elapsed)
+        .tell("wait 2", ExecutionEvent::Elapsed)
         .tell("look", workload(5));
     let report = story.ends(
         ["evicted", "evicted", "not_attempted", "not_attempted"],
@@ -486,7 +490,7 @@ fn a_change_of_the_workload_between_waves_ends_it(#[case] now: Rollout, #[case] 
     let mut story = Story::new(2, policy());
     story.ask("a", 6, evicted()).ask("b", 5, evicted()).tell(
         "look",
-        Event::WorkloadRead(Ok(WorkloadState {
+        ExecutionEvent::WorkloadRead(Ok(WorkloadState {
             troubles: Vec::new(),
             ready: 6,
             rollout: Some(now),
@@ -557,14 +561,17 @@ fn a_dry_run_reaches_the_minimum_where_the_run_would() {
     vec![present(), counted(6), evicted()],
     ["evicted", "not_attempted", "not_attempted", "not_attempted"]
 )]
-fn a_stop_between_two_actions_ends_it(#[case] events: Vec<Event>, #[case] outcomes: [&str; 4]) {
+fn a_stop_between_two_actions_ends_it(
+    #[case] events: Vec<ExecutionEvent>,
+    #[case] outcomes: [&str; 4],
+) {
     let mut story = Story::new(4, policy());
     for event in events {
         story.execution.handle(story.now, event);
     }
     story
         .execution
-        .handle(story.now, Event::Stop(StopCause::Signal));
+        .handle(story.now, ExecutionEvent::Stop(StopCause::Signal));
     let report = story.ends(outcomes, Some("stopped"));
     assert!(
         report
@@ -579,7 +586,7 @@ fn a_stop_still_lets_us_look_after_a_lost_answer() {
     story.ask("a", 6, lost());
     story
         .execution
-        .handle(story.now, Event::Stop(StopCause::Signal));
+        .handle(story.now, ExecutionEvent::Stop(StopCause::Signal));
     story.tell("read a", read(PodState::Gone));
     story.ends(
         ["evicted", "not_attempted", "not_attempted", "not_attempted"],
@@ -595,7 +602,7 @@ fn a_stop_while_waiting_for_a_budget_leaves_the_blocked_blocked() {
     }
     story
         .execution
-        .handle(story.now, Event::Stop(StopCause::Signal));
+        .handle(story.now, ExecutionEvent::Stop(StopCause::Signal));
     story.ends(
         ["blocked", "blocked", "not_attempted", "not_attempted"],
         Some("stopped"),
@@ -649,7 +656,7 @@ fn a_server_that_is_too_busy_is_asked_again_later_and_is_no_budget() {
     story
         .ask("a", 6, busy())
         .ask("b", 6, evicted())
-        .tell("wait 7", Event::Elapsed)
+        .tell("wait 7", ExecutionEvent::Elapsed)
         .tell("look", workload(5))
         .ask("a", 6, busy());
     let report = story.ends(
@@ -676,21 +683,21 @@ fn a_pause_for_a_budget_ends_with_a_look_at_the_workload(
     story
         .ask("a", 6, blocked(None))
         .ask("b", 6, evicted())
-        .tell("wait 5", Event::Elapsed)
-        .tell("look", Event::WorkloadRead(read));
+        .tell("wait 5", ExecutionEvent::Elapsed)
+        .tell("look", ExecutionEvent::WorkloadRead(read));
     story.ends(
         ["blocked", "evicted", "not_attempted", "not_attempted"],
         stopped,
     );
 }
 
-fn trouble(uid: &str, lasting: bool) -> Event {
+fn trouble(uid: &str, lasting: bool) -> ExecutionEvent {
     let reason = if lasting {
         "CrashLoopBackOff"
     } else {
         "Unschedulable"
     };
-    Event::WorkloadRead(Ok(WorkloadState {
+    ExecutionEvent::WorkloadRead(Ok(WorkloadState {
         ready: 5,
         rollout: Some(rollout(1, 6)),
         troubles: vec![PodTrouble {
@@ -716,10 +723,10 @@ fn a_replacement_that_crashes_ends_it_also_after_the_last_wave() {
         story
             // A pod that was broken before is not of our making.
             .tell("look", trouble("a", true))
-            .tell("wait 2", Event::Elapsed)
+            .tell("wait 2", ExecutionEvent::Elapsed)
             // Room for it may be found yet.
             .tell("look", trouble("new", false))
-            .tell("wait 2", Event::Elapsed)
+            .tell("wait 2", ExecutionEvent::Elapsed)
             .tell("look", trouble("new", true));
         let report = story.done();
         assert_eq!(report.stopped, Some(StopReason::ReplacementFailed));
@@ -748,7 +755,7 @@ fn what_keeps_replacements_away_is_told_when_their_time_is_over() {
     }
     story
         .tell("look", trouble("new", false))
-        .tell("wait 2", Event::Elapsed)
+        .tell("wait 2", ExecutionEvent::Elapsed)
         .tell("look", trouble("new", false));
     let report = story.done();
     assert_eq!(report.stopped, Some(StopReason::ReadyTimeout));
@@ -770,13 +777,13 @@ fn a_stop_while_the_last_replacements_start_leaves_a_plan_that_is_done() {
     }
     story
         .execution
-        .handle(story.now, Event::Stop(StopCause::RunTimeout));
+        .handle(story.now, ExecutionEvent::Stop(StopCause::RunTimeout));
     let report = story.ends(["evicted"; 4], Some("run_timeout"));
     assert_eq!(report.outcome, ExecutionOutcome::Completed);
 }
 
-fn frozen() -> Event {
-    Event::Frozen("* 8-17 * * MON-FRI Europe/Berlin".into())
+fn frozen() -> ExecutionEvent {
+    ExecutionEvent::Frozen("* 8-17 * * MON-FRI Europe/Berlin".into())
 }
 
 #[rstest]
@@ -795,7 +802,7 @@ fn frozen() -> Event {
     ["blocked", "blocked", "not_attempted", "not_attempted"]
 )]
 fn a_freeze_window_ends_it_where_an_eviction_is_left(
-    #[case] events: Vec<Event>,
+    #[case] events: Vec<ExecutionEvent>,
     #[case] outcomes: [&str; 4],
 ) {
     let mut story = Story::new(2, policy());
@@ -825,8 +832,8 @@ fn a_freeze_window_still_lets_us_look_after_a_lost_answer() {
 #[case::while_the_last_replacements_start(evicted(), None)]
 #[case::while_the_last_answer_is_lost(lost(), Some(read(PodState::Gone)))]
 fn a_freeze_window_after_the_last_eviction_changes_nothing(
-    #[case] answer: Event,
-    #[case] next: Option<Event>,
+    #[case] answer: ExecutionEvent,
+    #[case] next: Option<ExecutionEvent>,
 ) {
     let mut story = Story::new(4, policy());
     for (name, ready) in [("a", 6), ("b", 5), ("c", 4)] {
@@ -842,7 +849,7 @@ fn a_freeze_window_after_the_last_eviction_changes_nothing(
     // The replacements are waited for all the same.
     story
         .tell("look", workload(5))
-        .tell("wait 2", Event::Elapsed);
+        .tell("wait 2", ExecutionEvent::Elapsed);
     story.ends(["evicted"; 4], None);
 }
 
@@ -891,8 +898,8 @@ fn leased() -> Story {
     story
 }
 
-fn renewed(story: &Story, state: Result<LeaseState, String>) -> Event {
-    Event::LeaseRenewed {
+fn renewed(story: &Story, state: Result<LeaseState, String>) -> ExecutionEvent {
+    ExecutionEvent::LeaseRenewed {
         asked: story.now,
         state,
     }
@@ -964,10 +971,10 @@ fn a_change_of_our_own_does_not_end_it(
 ) {
     let mut story = Story::new(2, policy());
     story.ask("a", 6, evicted());
-    story.execution.changed_by_us(told);
+    story.execution.acknowledge_own_change(told);
     story.ask("b", 5, evicted()).tell(
         "look",
-        Event::WorkloadRead(Ok(WorkloadState {
+        ExecutionEvent::WorkloadRead(Ok(WorkloadState {
             ready: 6,
             rollout: Some(rollout(seen, 6)),
             troubles: Vec::new(),

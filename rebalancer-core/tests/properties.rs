@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use rebalancer_core::checks::{Finding, Verdict};
-use rebalancer_core::execution::{Before, Execution, StopReason};
+use rebalancer_core::execution::{Baseline, Execution, StopReason};
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome, PodReport};
 use rebalancer_core::model::{Cores, Load, Pod, Seconds, Tolerance};
 use rebalancer_core::plan::Role;
@@ -434,7 +434,7 @@ proptest! {
             let decision = decide(&snapshot.clone(), &policy);
             let execution = decision.plan().map(|plan| {
                 let now = std::time::Duration::ZERO;
-                Execution::new(plan, execution_policy, Before::of(&snapshot), now).report()
+                Execution::new(plan, execution_policy, Baseline::of(&snapshot), now).report()
             });
             serde_json::to_vec(&(decision, execution)).unwrap()
         };

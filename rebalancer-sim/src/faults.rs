@@ -21,8 +21,8 @@ use std::time::Duration;
 pub(crate) use draw::{Defect, Faults};
 pub use ports::FaultyPorts;
 pub(crate) use requests::Requests;
-pub use time::{Bounds, Endless, Sleep, VirtualTime};
-pub use trace::{Effect, EvictionRequest, Trace, Traced};
+pub use time::{NotFinished, RunLimits, Sleep, VirtualTime};
+pub use trace::{Effect, EvictionRequest, TraceEvent, TraceRecord};
 
 /// No client of a server waits longer for an answer.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

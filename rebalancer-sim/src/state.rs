@@ -10,13 +10,13 @@ use rebalancer_core::model::{PodRef, PodUid};
 use rebalancer_core::ports::JournalEntry;
 
 use crate::config::SimConfig;
-use crate::faults::{Defect, EvictionRequest, FaultPlan, Faults, Requests, Traced};
+use crate::faults::{Defect, EvictionRequest, FaultPlan, Faults, Requests, TraceRecord};
 use crate::group::ConsumerGroup;
 use crate::history::LoadHistory;
 use crate::lease::Lease;
 use crate::pod::{PodKey, SimPod};
 use crate::seeded::Seeded;
-use crate::timeline::{Event, Timeline};
+use crate::timeline::{Timeline, WorldEvent};
 use crate::traffic::Traffic;
 use crate::world::Eviction;
 
@@ -33,7 +33,7 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     pub(crate) requests: Requests,
     pub(crate) asked: Vec<EvictionRequest>,
-    pub(crate) trace: Vec<Traced>,
+    pub(crate) trace: Vec<TraceRecord>,
     /// Ready pods that others than the runs took away so far.
     pub(crate) taken: u64,
     pub(crate) generation: i64,
@@ -160,10 +160,10 @@ impl State {
         self.config.initial_age.saturating_add(left)
     }
 
-    fn happen(&mut self, event: Event) {
+    fn happen(&mut self, event: WorldEvent) {
         let now = self.now;
         match event {
-            Event::Started(key) => {
+            WorldEvent::Started(key) => {
                 if self.held_up(key) {
                     return;
                 }
@@ -174,69 +174,69 @@ impl State {
                     if pod.defect == Some(Defect::Crashes) {
                         return;
                     }
-                    self.plan(startup, Event::Ready(key));
+                    self.plan(startup, WorldEvent::Ready(key));
                     self.record_loads();
                 }
             }
-            Event::Ready(key) => {
+            WorldEvent::Ready(key) => {
                 if let Some(pod) = self.alive(key) {
                     pod.ready = Some(now);
-                    self.plan(self.config.join_delay, Event::Joined(key));
+                    self.plan(self.config.join_delay, WorldEvent::Joined(key));
                 }
             }
-            Event::Joined(key) => {
+            WorldEvent::Joined(key) => {
                 let ready = self.alive(key).is_some_and(|pod| pod.ready.is_some());
                 // A pod that crashed and came back is told to join twice.
                 if ready && !self.group.has(key) {
                     self.join(key);
                 }
             }
-            Event::Left(key) => {
+            WorldEvent::Left(key) => {
                 if self.group.desert(key) {
-                    self.plan(self.config.session_timeout, Event::SessionEnded(key));
+                    self.plan(self.config.session_timeout, WorldEvent::SessionEnded(key));
                     self.members_changed(false);
                 } else {
                     self.leave(key);
                 }
-                self.plan(self.config.exit_delay, Event::Gone(key));
+                self.plan(self.config.exit_delay, WorldEvent::Gone(key));
             }
-            Event::Gone(key) => {
+            WorldEvent::Gone(key) => {
                 if let Some(pod) = self.pods.get_mut(&key) {
                     pod.gone = Some(now);
                     pod.history.record(now, 0.0, self.config.metrics_window);
                 }
-                self.plan(self.config.metrics_window, Event::Forgotten(key));
+                self.plan(self.config.metrics_window, WorldEvent::Forgotten(key));
                 // The next pod of that name only comes when this one is gone.
                 if self.config.has_stable_names() {
                     self.replenish();
                 }
             }
-            Event::SessionEnded(key) => {
+            WorldEvent::SessionEnded(key) => {
                 let due = self.group.session_ended(key);
                 self.members_changed(due);
             }
-            Event::Rebalanced => {
+            WorldEvent::Rebalanced => {
                 if self.group.is_unsettled() {
                     self.group.rebalance(now, self.config.metrics_window);
                     self.record_loads();
                 }
             }
-            Event::Forgotten(key) => {
+            WorldEvent::Forgotten(key) => {
                 self.pods.remove(&key);
             }
-            Event::Drifted => {
+            WorldEvent::Drifted => {
                 self.traffic.drift(self.config.drift, &mut self.seeded);
                 self.record_rates();
                 self.record_loads();
                 self.plan_drift();
             }
-            Event::Disturbed => {
+            WorldEvent::Disturbed => {
                 self.disturb();
                 self.plan_disturbance();
             }
-            Event::Observed => self.observed_generation = self.generation,
-            Event::RollOn => self.roll_on(),
-            Event::Arrived(request) => self.arrive(request),
+            WorldEvent::Observed => self.observed_generation = self.generation,
+            WorldEvent::RollOn => self.roll_on(),
+            WorldEvent::Arrived(request) => self.arrive(request),
         }
     }
 
@@ -244,7 +244,7 @@ impl State {
     pub(crate) fn terminate(&mut self, key: PodKey) {
         if let Some(pod) = self.alive(key) {
             pod.terminating = true;
-            self.plan(self.config.leave_delay, Event::Left(key));
+            self.plan(self.config.leave_delay, WorldEvent::Left(key));
             self.replenish();
         }
     }
@@ -270,7 +270,7 @@ impl State {
 
     fn create(&mut self, name: String) {
         let created = self.new_pod(name);
-        self.plan(self.config.pending_delay, Event::Started(created));
+        self.plan(self.config.pending_delay, WorldEvent::Started(created));
     }
 
     fn join(&mut self, key: PodKey) {
@@ -295,7 +295,7 @@ impl State {
         } else {
             self.group.remember(self.now, keep);
             if due {
-                self.plan(self.config.rebalance_delay, Event::Rebalanced);
+                self.plan(self.config.rebalance_delay, WorldEvent::Rebalanced);
             }
         }
         self.record_loads();
@@ -363,13 +363,13 @@ impl State {
         self.traffic.record(self.now, self.config.metrics_window);
     }
 
-    pub(crate) fn plan(&mut self, delay: Duration, event: Event) {
+    pub(crate) fn plan(&mut self, delay: Duration, event: WorldEvent) {
         self.timeline.plan(self.now.saturating_add(delay), event);
     }
 
     fn plan_drift(&mut self) {
         if self.config.drift > 0.0 {
-            self.plan(self.config.drift_interval, Event::Drifted);
+            self.plan(self.config.drift_interval, WorldEvent::Drifted);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::pod::PodKey;
 
 /// Something that happens to the world by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(crate) enum WorldEvent {
     /// The pod's containers run.
     Started(PodKey),
     /// The pod becomes Ready.
@@ -39,18 +39,18 @@ pub(crate) enum Event {
 /// Events to come. Those of the same instant happen in the order in which they were planned.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Timeline {
-    events: BTreeMap<(Duration, u64), Event>,
+    events: BTreeMap<(Duration, u64), WorldEvent>,
     planned: u64,
 }
 
 impl Timeline {
-    pub(crate) fn plan(&mut self, at: Duration, event: Event) {
+    pub(crate) fn plan(&mut self, at: Duration, event: WorldEvent) {
         self.events.insert((at, self.planned), event);
         self.planned += 1;
     }
 
     /// Takes the next event, unless it lies beyond `until`.
-    pub(crate) fn next_until(&mut self, until: Duration) -> Option<(Duration, Event)> {
+    pub(crate) fn next_until(&mut self, until: Duration) -> Option<(Duration, WorldEvent)> {
         let entry = self.events.first_entry()?;
         let at = entry.key().0;
         (at <= until).then(|| (at, entry.remove()))

@@ -8,7 +8,7 @@ use rebalancer_core::model::PodRef;
 use rebalancer_core::ports::{EvictionAnswer, JournalEntry, PodState};
 
 use crate::config::{InvalidConfig, SimConfig};
-use crate::faults::{EvictionRequest, Traced};
+use crate::faults::{EvictionRequest, TraceRecord};
 use crate::lease::{SimJournal, SimLease};
 use crate::ports::{SimActuator, SimClock, SimMetrics};
 use crate::state::State;
@@ -203,7 +203,7 @@ impl SimWorld {
 
     /// What went through [`FaultyPorts`](crate::faults::FaultyPorts) so far, in order.
     #[must_use]
-    pub fn trace(&self) -> Vec<Traced> {
+    pub fn trace(&self) -> Vec<TraceRecord> {
         self.lock().trace.clone()
     }
 

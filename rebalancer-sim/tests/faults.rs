@@ -10,11 +10,11 @@ use rebalancer_core::lease;
 use rebalancer_core::model::PodRef;
 use rebalancer_core::ports::{EvictionAnswer, LeaseState, PodActuator, PodState, RunLease};
 use rebalancer_sim::faults::{
-    Bounds, Endless, FaultPlan, FaultyPorts, REQUEST_TIMEOUT, VirtualTime,
+    FaultPlan, FaultyPorts, NotFinished, REQUEST_TIMEOUT, RunLimits, VirtualTime,
 };
 use rebalancer_sim::{SimConfig, SimWorld};
 
-const BOUNDS: Bounds = Bounds {
+const BOUNDS: RunLimits = RunLimits {
     steps: 10_000,
     time: Duration::from_secs(3600),
 };
@@ -62,9 +62,9 @@ fn sleeps_end_in_the_order_of_their_instants_and_a_dropped_one_takes_no_time() {
 fn what_does_not_end_is_told() {
     let (_, time) = world(FaultPlan::none(1));
     let stuck = time.run(std::future::pending::<()>(), BOUNDS);
-    assert!(matches!(stuck, Err(Endless::Stuck { .. })), "{stuck:?}");
+    assert!(matches!(stuck, Err(NotFinished::Stuck { .. })), "{stuck:?}");
     let long = time.run(time.sleep(seconds(3601)), BOUNDS);
-    assert!(matches!(long, Err(Endless::Time { .. })), "{long:?}");
+    assert!(matches!(long, Err(NotFinished::Time { .. })), "{long:?}");
     let busy = time.run(
         async {
             loop {
@@ -74,7 +74,7 @@ fn what_does_not_end_is_told() {
         BOUNDS,
     );
     assert!(
-        matches!(busy, Err::<(), _>(Endless::Steps { .. })),
+        matches!(busy, Err::<(), _>(NotFinished::Steps { .. })),
         "{busy:?}"
     );
 }
@@ -119,7 +119,9 @@ fn an_answer_is_lost_in_every_way() {
         let request = world.requests().remove(0);
         match (answer, &request.effect) {
             (EvictionAnswer::Unknown { .. }, None) => before += 1,
-            (EvictionAnswer::Unknown { .. }, Some(_)) if request.told_before_effect() => late += 1,
+            (EvictionAnswer::Unknown { .. }, Some(_)) if request.answered_before_effect() => {
+                late += 1
+            }
             (EvictionAnswer::Unknown { .. }, Some(_)) => after += 1,
             (EvictionAnswer::Evicted, Some(_)) => answered += 1,
             (refused, effect) => assert_eq!(*effect, None, "{refused:?}"),

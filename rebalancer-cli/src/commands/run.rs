@@ -196,7 +196,7 @@ fn evictions_left(limit: Option<usize>, done: &[WorkloadReport]) -> Option<usize
         .iter()
         .filter_map(WorkloadReport::execution)
         .flat_map(|execution| &execution.pods)
-        .filter(|pod| pod.outcome.may_be_our_doing())
+        .filter(|pod| pod.outcome.may_have_been_evicted())
         .count();
     limit.map(|limit| limit.saturating_sub(evicted))
 }

@@ -107,7 +107,7 @@ pub async fn follow(
 /// The pods that this run evicted, or may have.
 fn evicted(execution: &ExecutionReport) -> Vec<String> {
     let pods = execution.pods.iter();
-    pods.filter(|pod| pod.outcome.may_be_our_doing())
+    pods.filter(|pod| pod.outcome.may_have_been_evicted())
         .map(|pod| pod.name.clone())
         .collect()
 }

@@ -84,7 +84,7 @@ impl<'a> Records<'a> {
     pub(super) async fn finished(&mut self, report: &ExecutionReport, stop: &mut Stop) {
         // An eviction whose answer was lost may have taken effect.
         for pod in &report.pods {
-            if pod.outcome.may_be_our_doing() && !self.evicted.contains(&pod.name) {
+            if pod.outcome.may_have_been_evicted() && !self.evicted.contains(&pod.name) {
                 self.evicted.push(pod.name.clone());
             }
         }

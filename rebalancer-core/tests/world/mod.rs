@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rebalancer_core::execution::{Before, Event, Execution, Step, StopCause, StopReason};
+use rebalancer_core::execution::{
+    Baseline, Execution, ExecutionEvent, Step, StopCause, StopReason,
+};
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::{Load, PodUid, Rollout, WorkloadState};
 use rebalancer_core::plan::{Role, Victim};
@@ -238,33 +240,33 @@ impl World {
     }
 }
 
-fn noise(number: u8) -> Event {
+fn noise(number: u8) -> ExecutionEvent {
     match number {
-        0 => Event::PodRead(Ok(PodState::Present { ready: true })),
-        1 => Event::PodRead(Ok(PodState::Gone)),
-        2 => Event::ReadyCounted(Ok(1000)),
-        3 => Event::ReadyCounted(Err("noise".into())),
-        4 => Event::EvictionAnswered(EvictionAnswer::Evicted),
-        5 => Event::EvictionAnswered(EvictionAnswer::Unknown {
+        0 => ExecutionEvent::PodRead(Ok(PodState::Present { ready: true })),
+        1 => ExecutionEvent::PodRead(Ok(PodState::Gone)),
+        2 => ExecutionEvent::ReadyCounted(Ok(1000)),
+        3 => ExecutionEvent::ReadyCounted(Err("noise".into())),
+        4 => ExecutionEvent::EvictionAnswered(EvictionAnswer::Evicted),
+        5 => ExecutionEvent::EvictionAnswered(EvictionAnswer::Unknown {
             message: "noise".into(),
         }),
-        6 => Event::WorkloadRead(Ok(WorkloadState {
+        6 => ExecutionEvent::WorkloadRead(Ok(WorkloadState {
             troubles: Vec::new(),
             ready: 1000,
             rollout: None,
         })),
-        _ => Event::Elapsed,
+        _ => ExecutionEvent::Elapsed,
     }
 }
 
 /// The event would be taken for the answer to the step.
-fn answers(step: &Step, event: &Event) -> bool {
+fn answers(step: &Step, event: &ExecutionEvent) -> bool {
     matches!(
         (step, event),
-        (Step::ReadPod(_), Event::PodRead(_))
-            | (Step::CountReady { .. }, Event::ReadyCounted(_))
-            | (Step::Evict(_), Event::EvictionAnswered(_))
-            | (Step::ReadWorkload { .. }, Event::WorkloadRead(_))
+        (Step::ReadPod(_), ExecutionEvent::PodRead(_))
+            | (Step::CountReady { .. }, ExecutionEvent::ReadyCounted(_))
+            | (Step::Evict(_), ExecutionEvent::EvictionAnswered(_))
+            | (Step::ReadWorkload { .. }, ExecutionEvent::WorkloadRead(_))
     )
 }
 
@@ -321,7 +323,7 @@ fn drive(
     };
     let before = world.ready();
     let mut now = Duration::from_secs(77);
-    let known = Before {
+    let known = Baseline {
         ready: before,
         rollout: Some(rollout),
         pods: plan
@@ -376,12 +378,12 @@ fn drive(
         if turn.stop {
             // Neither lets an eviction follow; a freeze window leaves the last wait alone.
             if log.steps.is_multiple_of(2) {
-                execution.handle(now, Event::Stop(StopCause::Signal));
+                execution.handle(now, ExecutionEvent::Stop(StopCause::Signal));
                 stopped = true;
             } else {
                 stopped |= execution.has_evictions_left();
                 frozen = true;
-                execution.handle(now, Event::Frozen("* * * * * UTC".into()));
+                execution.handle(now, ExecutionEvent::Frozen("* * * * * UTC".into()));
             }
         }
         let step = execution.step(now);
@@ -406,13 +408,13 @@ fn drive(
                 read_before_count = None;
                 skipped.insert(index);
                 match turn.is_broken() {
-                    true => Event::PodRead(Err(broken())),
+                    true => ExecutionEvent::PodRead(Err(broken())),
                     false => {
                         let state = world.read(index);
                         if state == (PodState::Present { ready: true }) {
                             read_before_count = Some(index);
                         }
-                        Event::PodRead(Ok(state))
+                        ExecutionEvent::PodRead(Ok(state))
                     }
                 }
             }
@@ -422,10 +424,10 @@ fn drive(
                 let ready = world.ready();
                 counted_for = read_before_count.take().filter(|_| ready >= enough);
                 match turn.is_broken() {
-                    true => Event::ReadyCounted(Err(broken())),
+                    true => ExecutionEvent::ReadyCounted(Err(broken())),
                     // Any lower bound that is at least enough will do.
-                    false if turn.late => Event::ReadyCounted(Ok(ready.min(enough))),
-                    false => Event::ReadyCounted(Ok(ready)),
+                    false if turn.late => ExecutionEvent::ReadyCounted(Ok(ready.min(enough))),
+                    false => ExecutionEvent::ReadyCounted(Ok(ready)),
                 }
             }
             Step::Evict(victim) => {
@@ -493,18 +495,18 @@ fn drive(
                         world.evict(index, None)?;
                     }
                 }
-                Event::EvictionAnswered(answer)
+                ExecutionEvent::EvictionAnswered(answer)
             }
             Step::ReadWorkload { .. } => {
                 prop_assert!(!policy.dry_run);
                 match turn.is_broken() {
-                    true => Event::WorkloadRead(Err(broken())),
+                    true => ExecutionEvent::WorkloadRead(Err(broken())),
                     false => {
                         let ready = world.ready();
                         if ready >= before {
                             log.since_ready.clear();
                         }
-                        Event::WorkloadRead(Ok(WorkloadState {
+                        ExecutionEvent::WorkloadRead(Ok(WorkloadState {
                             troubles: Vec::new(),
                             ready,
                             rollout: Some(world.rollout),
@@ -526,14 +528,14 @@ fn drive(
                     renewed = now;
                 }
                 let asked = now;
-                Event::LeaseRenewed { asked, state }
+                ExecutionEvent::LeaseRenewed { asked, state }
             }
             Step::Wait(pause) => {
                 prop_assert!(!policy.dry_run, "a dry run waits for nothing");
                 now += pause;
                 log.waited += pause;
                 world.settle(now);
-                Event::Elapsed
+                ExecutionEvent::Elapsed
             }
         };
         execution.handle(now, event);
@@ -583,7 +585,7 @@ fn drive(
     for number in 0..8 {
         execution.handle(now, noise(number));
     }
-    execution.handle(now, Event::Stop(StopCause::Signal));
+    execution.handle(now, ExecutionEvent::Stop(StopCause::Signal));
     prop_assert_eq!(execution.report(), report);
     prop_assert_eq!(execution.step(now), Step::Done);
     Ok(())

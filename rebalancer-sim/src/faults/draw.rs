@@ -14,18 +14,18 @@ use super::{FaultPlan, LATEST_EFFECT, LONGEST_OVERSLEEP, REQUEST_TIMEOUT};
 
 /// What becomes of one call. Lengths of time count from its beginning.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Fate {
+pub(crate) struct CallOutcome {
     /// When it reaches the server and takes effect there; `None` for never.
     pub(crate) arrives: Option<Duration>,
     /// When the caller has an answer, or gives up.
     pub(crate) answered: Duration,
     /// What the caller is told instead of the server's answer.
-    pub(crate) trouble: Option<Trouble>,
+    pub(crate) trouble: Option<CallFailure>,
 }
 
 /// Why a caller has no answer of the server.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Trouble {
+pub(crate) enum CallFailure {
     /// The call had no effect, and the caller knows it.
     Refused(PortErrorKind),
     /// The caller cannot know whether it had an effect.
@@ -82,23 +82,23 @@ impl Faults {
     }
 
     /// What becomes of a call that is begun at `now`.
-    pub(crate) fn fate(&mut self, now: Duration) -> Fate {
+    pub(crate) fn fate(&mut self, now: Duration) -> CallOutcome {
         if self.chance(self.plan.outages) {
             self.outage_until = now + self.within(Duration::from_secs(60));
         }
         if now >= self.outage_until && !self.chance(self.plan.failing) {
             let arrives = self.within(self.plan.latency);
-            return Fate {
+            return CallOutcome {
                 arrives: Some(arrives),
                 answered: arrives + self.within(self.plan.latency),
                 trouble: None,
             };
         }
         match self.below(20) {
-            0..5 => Fate {
+            0..5 => CallOutcome {
                 arrives: None,
                 answered: self.within(self.plan.latency),
-                trouble: Some(Trouble::Refused(self.one_of(&REFUSALS))),
+                trouble: Some(CallFailure::Refused(self.one_of(&REFUSALS))),
             },
             5..9 => self.lost(None),
             9..14 => {
@@ -113,7 +113,7 @@ impl Faults {
             }
             _ => {
                 let answered = self.within(REQUEST_TIMEOUT);
-                Fate {
+                CallOutcome {
                     arrives: Some(self.within(answered)),
                     answered,
                     trouble: None,
@@ -127,16 +127,16 @@ impl Faults {
         self.within(self.plan.latency) + self.within(self.plan.latency)
     }
 
-    fn lost(&mut self, arrives: Option<Duration>) -> Fate {
+    fn lost(&mut self, arrives: Option<Duration>) -> CallOutcome {
         let answered = self.within(REQUEST_TIMEOUT);
         self.lost_at(arrives, answered)
     }
 
-    fn lost_at(&mut self, arrives: Option<Duration>, answered: Duration) -> Fate {
-        Fate {
+    fn lost_at(&mut self, arrives: Option<Duration>, answered: Duration) -> CallOutcome {
+        CallOutcome {
             arrives,
             answered,
-            trouble: Some(Trouble::Lost(self.one_of(&LOSSES))),
+            trouble: Some(CallFailure::Lost(self.one_of(&LOSSES))),
         }
     }
 

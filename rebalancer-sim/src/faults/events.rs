@@ -10,7 +10,7 @@ use super::trace::Effect;
 use crate::budget::{Budget, BudgetLimit};
 use crate::pod::PodKey;
 use crate::state::State;
-use crate::timeline::Event;
+use crate::timeline::WorldEvent;
 
 /// Between two pods of a rollout.
 const ROLLOUT_PAUSE: Duration = Duration::from_secs(5);
@@ -19,7 +19,7 @@ impl State {
     /// Plans the next thing to happen, if anything is to.
     pub(crate) fn plan_disturbance(&mut self) {
         if let Some(delay) = self.faults.until_disturbed() {
-            self.plan(delay, Event::Disturbed);
+            self.plan(delay, WorldEvent::Disturbed);
         }
     }
 
@@ -44,7 +44,7 @@ impl State {
             _ => {
                 self.template += 1;
                 self.specify();
-                self.plan(ROLLOUT_PAUSE, Event::RollOn);
+                self.plan(ROLLOUT_PAUSE, WorldEvent::RollOn);
             }
         }
     }
@@ -60,7 +60,7 @@ impl State {
         if self.ready_pods() >= self.config.pods as usize {
             self.take(key);
         }
-        self.plan(ROLLOUT_PAUSE, Event::RollOn);
+        self.plan(ROLLOUT_PAUSE, WorldEvent::RollOn);
     }
 
     /// A container that does not run yet stays that way for now: decided once a pod.
@@ -76,7 +76,7 @@ impl State {
         pod.defect = defect;
         match defect {
             Some(Defect::NoRoom(wait)) => {
-                self.plan(wait, Event::Started(key));
+                self.plan(wait, WorldEvent::Started(key));
                 true
             }
             Some(Defect::NoImage) => true,
@@ -156,7 +156,7 @@ impl State {
         if let Some(pod) = self.alive(key)
             && pod.ready.take().is_some()
         {
-            self.plan(outage, Event::Ready(key));
+            self.plan(outage, WorldEvent::Ready(key));
             self.leave(key);
         }
     }
@@ -193,7 +193,7 @@ impl State {
     fn specify(&mut self) {
         self.generation += 1;
         let delay = self.faults.between(0..4);
-        self.plan(delay, Event::Observed);
+        self.plan(delay, WorldEvent::Observed);
     }
 
     /// Writes down that others take a pod away, if it is a ready one.

@@ -11,12 +11,12 @@ use rebalancer_core::ports::{
     MetricsSource, PodActuator, PodState, PortError, PortErrorKind, RunLease, WorkloadObservation,
 };
 
-use super::draw::{Fate, Trouble};
+use super::draw::{CallFailure, CallOutcome};
 use super::requests::{Answer, Request};
 use super::time::VirtualTime;
-use super::trace::{EvictionRequest, Trace, Traced};
+use super::trace::{EvictionRequest, TraceEvent, TraceRecord};
 use crate::state::State;
-use crate::timeline::Event;
+use crate::timeline::WorldEvent;
 use crate::world::SimWorld;
 
 /// Every port of one run over a [`SimWorld`], under its fault plan. A question is answered as
@@ -54,10 +54,10 @@ impl FaultyPorts {
     async fn ask<T>(
         &self,
         answer: impl FnOnce(&mut State) -> T,
-        trace: impl FnOnce(&T) -> Option<Trace>,
+        trace: impl FnOnce(&T) -> Option<TraceEvent>,
     ) -> Result<T, PortError> {
         let (begun, fate) = self.draw();
-        let Fate {
+        let CallOutcome {
             arrives, answered, ..
         } = fate;
         if let (Some(arrives), None) = (arrives, fate.trouble) {
@@ -74,13 +74,13 @@ impl FaultyPorts {
     }
 
     /// Sends a request that changes something; the answer, or why there is none.
-    async fn send(&self, request: Request) -> Result<Answer, Option<Trouble>> {
+    async fn send(&self, request: Request) -> Result<Answer, Option<CallFailure>> {
         let (_, fate) = self.draw();
         let number = {
             let mut state = self.world.lock();
             let number = state.requests.add(request);
             if let Some(arrives) = fate.arrives {
-                state.plan(arrives, Event::Arrived(number));
+                state.plan(arrives, WorldEvent::Arrived(number));
             }
             number
         };
@@ -99,7 +99,7 @@ impl FaultyPorts {
         let begun = self.time.elapsed();
         match self.send(request(self.identity.clone(), begun)).await {
             Ok(Answer::Lease(state)) => {
-                self.note(begun, Trace::Lease(state.clone()));
+                self.note(begun, TraceEvent::Lease(state.clone()));
                 Ok(state)
             }
             Ok(Answer::Eviction(_) | Answer::Done) => Err(in_words(None)),
@@ -107,16 +107,16 @@ impl FaultyPorts {
         }
     }
 
-    fn draw(&self) -> (Duration, Fate) {
+    fn draw(&self) -> (Duration, CallOutcome) {
         let mut state = self.world.lock();
         let now = state.elapsed();
         (now, state.faults.fate(now))
     }
 
-    fn note(&self, begun: Duration, what: Trace) {
+    fn note(&self, begun: Duration, what: TraceEvent) {
         let mut state = self.world.lock();
         let at = state.elapsed();
-        state.trace.push(Traced {
+        state.trace.push(TraceRecord {
             run: self.run,
             begun,
             at,
@@ -131,15 +131,15 @@ impl FaultyPorts {
         let place = state.asked.len();
         let counted = state.trace.iter().rev().find_map(|traced| {
             match (&traced.what, traced.run == self.run) {
-                (Trace::ReadyCounted { taken, .. }, true) => Some(*taken),
+                (TraceEvent::ReadyCounted { taken, .. }, true) => Some(*taken),
                 (
-                    Trace::Observed
-                    | Trace::PodRead(..)
-                    | Trace::ReadyCounted { .. }
-                    | Trace::WorkloadRead { .. }
-                    | Trace::Requested(_)
-                    | Trace::Lease(_)
-                    | Trace::Released,
+                    TraceEvent::Observed
+                    | TraceEvent::PodRead(..)
+                    | TraceEvent::ReadyCounted { .. }
+                    | TraceEvent::WorkloadRead { .. }
+                    | TraceEvent::Requested(_)
+                    | TraceEvent::Lease(_)
+                    | TraceEvent::Released,
                     _,
                 ) => None,
             }
@@ -156,20 +156,22 @@ impl FaultyPorts {
             answered: None,
             taken_at_count,
         });
-        state.trace.push(Traced {
+        state.trace.push(TraceRecord {
             run: self.run,
             begun,
             at: begun,
-            what: Trace::Requested(place),
+            what: TraceEvent::Requested(place),
         });
         place
     }
 }
 
-fn in_words(trouble: Option<Trouble>) -> PortError {
+fn in_words(trouble: Option<CallFailure>) -> PortError {
     match trouble {
-        Some(Trouble::Refused(kind)) => PortError::new(kind, "refused, as the fault plan has it"),
-        Some(Trouble::Lost(kind)) => PortError::new(kind, "lost, as the fault plan has it"),
+        Some(CallFailure::Refused(kind)) => {
+            PortError::new(kind, "refused, as the fault plan has it")
+        }
+        Some(CallFailure::Lost(kind)) => PortError::new(kind, "lost, as the fault plan has it"),
         None => PortError::new(PortErrorKind::Timeout, "no answer in time"),
     }
 }
@@ -224,13 +226,13 @@ impl PodActuator for FaultyPorts {
             }
             observation
         };
-        self.ask(answer, |_| Some(Trace::Observed)).await
+        self.ask(answer, |_| Some(TraceEvent::Observed)).await
     }
 
     async fn read_pod(&self, pod: &PodRef) -> Result<PodState, PortError> {
         self.ask(
             |state| state.answer_read_pod(pod),
-            |read| Some(Trace::PodRead(pod.clone(), *read)),
+            |read| Some(TraceEvent::PodRead(pod.clone(), *read)),
         )
         .await
     }
@@ -247,8 +249,8 @@ impl PodActuator for FaultyPorts {
             (told, state.taken)
         };
         let trace = |counted: &(usize, u64)| {
-            Some(Trace::ReadyCounted {
-                told: counted.0,
+            Some(TraceEvent::ReadyCounted {
+                reported: counted.0,
                 taken: counted.1,
             })
         };
@@ -265,7 +267,7 @@ impl PodActuator for FaultyPorts {
             workload
         };
         let trace = |workload: &WorkloadState| {
-            Some(Trace::WorkloadRead {
+            Some(TraceEvent::WorkloadRead {
                 ready: workload.ready,
                 rollout: workload.rollout,
             })
@@ -288,8 +290,8 @@ impl PodActuator for FaultyPorts {
             None => match self.send(Request::Evict(place)).await {
                 Ok(Answer::Eviction(answer)) => answer,
                 Ok(Answer::Lease(_) | Answer::Done) => unknown(),
-                Err(Some(Trouble::Refused(kind))) => refused(kind),
-                Err(Some(Trouble::Lost(_)) | None) => unknown(),
+                Err(Some(CallFailure::Refused(kind))) => refused(kind),
+                Err(Some(CallFailure::Lost(_)) | None) => unknown(),
             },
         };
         let mut state = self.world.lock();
@@ -337,7 +339,7 @@ impl RunLease for FaultyPorts {
 
     async fn release(&self) -> Result<(), PortError> {
         // Whatever comes of it, this run counts on the lease no more.
-        self.note(self.time.elapsed(), Trace::Released);
+        self.note(self.time.elapsed(), TraceEvent::Released);
         match self.send(Request::Release(self.identity.clone())).await {
             Ok(_) => Ok(()),
             Err(trouble) => Err(in_words(trouble)),

@@ -33,16 +33,16 @@ struct Timers {
 
 /// How long a future may go on.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct RunLimits {
     /// Timers that may end meanwhile.
     pub steps: usize,
     /// Virtual time that may pass.
     pub time: Duration,
 }
 
-/// A future that did not end within its [`Bounds`].
+/// A future that did not end within its [`RunLimits`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Endless {
+pub enum NotFinished {
     /// It waits for what nobody will do.
     #[error("it waits for ever, after {steps} steps and {elapsed:?}")]
     Stuck {
@@ -107,8 +107,8 @@ impl VirtualTime {
     /// Runs a future to its end.
     ///
     /// # Errors
-    /// [`Endless`] when it does not come to one.
-    pub fn run<F: Future>(&self, future: F, bounds: Bounds) -> Result<F::Output, Endless> {
+    /// [`NotFinished`] when it does not come to one.
+    pub fn run<F: Future>(&self, future: F, bounds: RunLimits) -> Result<F::Output, NotFinished> {
         let mut future = pin!(future);
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let waker = Waker::from(Arc::clone(&woken));
@@ -125,14 +125,14 @@ impl VirtualTime {
             let next = self.timers().waiting.pop_first();
             let elapsed = self.elapsed().saturating_sub(began);
             let Some((at, _)) = next else {
-                return Err(Endless::Stuck { steps, elapsed });
+                return Err(NotFinished::Stuck { steps, elapsed });
             };
             steps += 1;
             if steps > bounds.steps {
-                return Err(Endless::Steps { steps, elapsed });
+                return Err(NotFinished::Steps { steps, elapsed });
             }
             if at.saturating_sub(began) > bounds.time {
-                return Err(Endless::Time { steps, elapsed });
+                return Err(NotFinished::Time { steps, elapsed });
             }
             self.world.advance(at.saturating_sub(self.elapsed()));
         }

@@ -30,7 +30,7 @@ pub struct EvictionRequest {
 impl EvictionRequest {
     /// It took effect when its run had been told already that the answer was lost.
     #[must_use]
-    pub fn told_before_effect(&self) -> bool {
+    pub fn answered_before_effect(&self) -> bool {
         matches!((&self.effect, self.answered), (Some(effect), Some(told)) if told < effect.at)
     }
 }
@@ -54,7 +54,7 @@ pub struct Effect {
 
 /// Something that a run was told, or did.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Traced {
+pub struct TraceRecord {
     /// The run.
     pub run: usize,
     /// When the call was begun.
@@ -62,12 +62,12 @@ pub struct Traced {
     /// When it was answered; for a request, which is written down at once, when it was begun.
     pub at: Duration,
     /// What it was.
-    pub what: Trace,
+    pub what: TraceEvent,
 }
 
 /// What a run was told, or did. Calls without an answer leave no trace.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Trace {
+pub enum TraceEvent {
     /// The workload was observed.
     Observed,
     /// A pod was read.
@@ -75,7 +75,7 @@ pub enum Trace {
     /// The ready pods were counted.
     ReadyCounted {
         /// The number that was told, which may be a lower bound.
-        told: usize,
+        reported: usize,
         /// Ready pods that others had taken away by then.
         taken: u64,
     },

@@ -13,7 +13,7 @@ use rebalancer_core::model::{PodUid, Rollout};
 use rebalancer_core::plan::Plan;
 use rebalancer_core::ports::{EvictionAnswer, LeaseState, PodState};
 use rebalancer_core::report::WorkloadReport;
-use rebalancer_sim::faults::{EvictionRequest, REQUEST_TIMEOUT, Trace, Traced};
+use rebalancer_sim::faults::{EvictionRequest, REQUEST_TIMEOUT, TraceEvent, TraceRecord};
 
 use super::draw::Scenario;
 use super::run::{End, RunStory, Story, longest_run};
@@ -37,7 +37,7 @@ pub(crate) fn check(scenario: &Scenario, story: &Story) -> Result<(), Broken> {
             .iter()
             .filter(|request| request.run == number)
             .collect();
-        let trace: Vec<&Traced> = story
+        let trace: Vec<&TraceRecord> = story
             .trace
             .iter()
             .filter(|traced| traced.run == number)
@@ -217,17 +217,17 @@ fn asked_for_once(requests: &[&EvictionRequest]) -> Result<(), Broken> {
 fn looked_before(
     scenario: &Scenario,
     requests: &[EvictionRequest],
-    trace: &[&Traced],
+    trace: &[&TraceRecord],
 ) -> Result<(), Broken> {
     let rule = "a pod is evicted right after it was read and the ready pods were counted";
     let minimum = scenario.execution.minimum_pods.get();
-    let looks: Vec<&Traced> = trace
+    let looks: Vec<&TraceRecord> = trace
         .iter()
         .copied()
-        .filter(|traced| !matches!(traced.what, Trace::Lease(_) | Trace::Released))
+        .filter(|traced| !matches!(traced.what, TraceEvent::Lease(_) | TraceEvent::Released))
         .collect();
     for (index, traced) in looks.iter().enumerate() {
-        let Trace::Requested(place) = traced.what else {
+        let TraceEvent::Requested(place) = traced.what else {
             continue;
         };
         let Some(request) = requests.get(place) else {
@@ -238,14 +238,14 @@ fn looked_before(
             return Err((rule, format!("{request:?} came first of all")));
         };
         let found = match &read.what {
-            Trace::PodRead(pod, PodState::Present { ready: true }) => *pod == request.pod,
-            Trace::PodRead(..)
-            | Trace::Observed
-            | Trace::ReadyCounted { .. }
-            | Trace::WorkloadRead { .. }
-            | Trace::Requested(_)
-            | Trace::Lease(_)
-            | Trace::Released => false,
+            TraceEvent::PodRead(pod, PodState::Present { ready: true }) => *pod == request.pod,
+            TraceEvent::PodRead(..)
+            | TraceEvent::Observed
+            | TraceEvent::ReadyCounted { .. }
+            | TraceEvent::WorkloadRead { .. }
+            | TraceEvent::Requested(_)
+            | TraceEvent::Lease(_)
+            | TraceEvent::Released => false,
         };
         // Evictions of ours that were lost, and take effect later than the count.
         let on_their_way = requests
@@ -255,13 +255,13 @@ fn looked_before(
             .filter(|effect| effect.was_ready && effect.at > counted.at)
             .count();
         let enough = match counted.what {
-            Trace::ReadyCounted { told, .. } => told > minimum + on_their_way,
-            Trace::PodRead(..)
-            | Trace::Observed
-            | Trace::WorkloadRead { .. }
-            | Trace::Requested(_)
-            | Trace::Lease(_)
-            | Trace::Released => false,
+            TraceEvent::ReadyCounted { reported, .. } => reported > minimum + on_their_way,
+            TraceEvent::PodRead(..)
+            | TraceEvent::Observed
+            | TraceEvent::WorkloadRead { .. }
+            | TraceEvent::Requested(_)
+            | TraceEvent::Lease(_)
+            | TraceEvent::Released => false,
         };
         keep(found && enough, rule, || {
             format!("{request:?} came after {read:?} and {counted:?}")
@@ -275,19 +275,19 @@ fn leased(
     number: usize,
     run: &RunStory,
     requests: &[EvictionRequest],
-    trace: &[&Traced],
+    trace: &[&TraceRecord],
 ) -> Result<(), Broken> {
     let mut held: Option<Duration> = None;
     let mut refused = false;
     for traced in trace {
         match &traced.what {
-            Trace::Lease(LeaseState::Held) => held = Some(traced.begun),
-            Trace::Lease(LeaseState::HeldBy(_)) => {
+            TraceEvent::Lease(LeaseState::Held) => held = Some(traced.begun),
+            TraceEvent::Lease(LeaseState::HeldBy(_)) => {
                 refused |= held.is_none();
                 held = None;
             }
-            Trace::Released => held = None,
-            Trace::Requested(place) => {
+            TraceEvent::Released => held = None,
+            TraceEvent::Requested(place) => {
                 let Some(request) = requests.get(*place) else {
                     continue;
                 };
@@ -308,10 +308,10 @@ fn leased(
                     || format!("{request:?}"),
                 )?;
             }
-            Trace::Observed
-            | Trace::PodRead(..)
-            | Trace::ReadyCounted { .. }
-            | Trace::WorkloadRead { .. } => {}
+            TraceEvent::Observed
+            | TraceEvent::PodRead(..)
+            | TraceEvent::ReadyCounted { .. }
+            | TraceEvent::WorkloadRead { .. } => {}
         }
     }
     if let (
@@ -338,7 +338,7 @@ fn told(
     run: &RunStory,
     end: &End,
     requests: &[&EvictionRequest],
-    trace: &[&Traced],
+    trace: &[&TraceRecord],
 ) -> Result<(), Broken> {
     let decided = match &end.report {
         WorkloadReport::Decided(decided) => decided,
@@ -505,7 +505,7 @@ fn waves(
     execution: &ExecutionReport,
     snapshot: &Snapshot,
     requests: &[&EvictionRequest],
-    trace: &[&Traced],
+    trace: &[&TraceRecord],
 ) -> Result<(), Broken> {
     let rule = "a wave begins only when the one before worked out and its replacements are ready";
     let wave_of = |uid: &PodUid| {
@@ -532,16 +532,16 @@ fn waves(
             traced.begun >= before.begun
                 && traced.at <= request.begun
                 && match &traced.what {
-                    Trace::WorkloadRead { ready, rollout } => {
+                    TraceEvent::WorkloadRead { ready, rollout } => {
                         *ready >= snapshot.ready()
                             && same_specification(snapshot.data().rollout, *rollout)
                     }
-                    Trace::Observed
-                    | Trace::PodRead(..)
-                    | Trace::ReadyCounted { .. }
-                    | Trace::Requested(_)
-                    | Trace::Lease(_)
-                    | Trace::Released => false,
+                    TraceEvent::Observed
+                    | TraceEvent::PodRead(..)
+                    | TraceEvent::ReadyCounted { .. }
+                    | TraceEvent::Requested(_)
+                    | TraceEvent::Lease(_)
+                    | TraceEvent::Released => false,
                 }
         });
         keep(worked_out && all_back, rule, || {

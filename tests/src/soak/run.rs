@@ -10,7 +10,7 @@ use rebalancer_core::model::PodUid;
 use rebalancer_core::ports::PodState;
 use rebalancer_core::report::WorkloadReport;
 use rebalancer_sim::SimWorld;
-use rebalancer_sim::faults::{Bounds, EvictionRequest, FaultyPorts, Traced, VirtualTime};
+use rebalancer_sim::faults::{EvictionRequest, FaultyPorts, RunLimits, TraceRecord, VirtualTime};
 use tokio::sync::watch;
 
 use super::draw::{Begin, RunPlan, Scenario};
@@ -20,7 +20,7 @@ use super::draw::{Begin, RunPlan, Scenario};
 pub(crate) struct Story {
     pub(crate) runs: Vec<RunStory>,
     pub(crate) requests: Vec<EvictionRequest>,
-    pub(crate) trace: Vec<Traced>,
+    pub(crate) trace: Vec<TraceRecord>,
 }
 
 /// What went on in a run. Instants are lengths of time since the world was handed over.
@@ -62,14 +62,14 @@ pub(crate) fn play(scenario: &Scenario) -> Result<Story, (&'static str, String)>
 }
 
 /// What all runs together may take.
-fn bounds(scenario: &Scenario) -> Bounds {
+fn bounds(scenario: &Scenario) -> RunLimits {
     let time = scenario.runs.iter().fold(Duration::ZERO, |sum, run| {
         let (Begin::At(begins) | Begin::After(begins)) = run.begins;
         sum + begins + longest_run(scenario)
     });
     // A look at the workload is three timers and happens every two seconds.
     let steps = usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
-    Bounds {
+    RunLimits {
         steps: steps.saturating_mul(3).saturating_add(2000),
         time,
     }

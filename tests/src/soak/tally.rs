@@ -7,7 +7,7 @@ use std::fmt;
 use rebalancer_core::execution::PodOutcome;
 use rebalancer_core::ports::{EvictionAnswer, LeaseState};
 use rebalancer_core::report::WorkloadReport;
-use rebalancer_sim::faults::Trace;
+use rebalancer_sim::faults::TraceEvent;
 
 use super::draw::Scenario;
 use super::run::Story;
@@ -131,7 +131,7 @@ pub(crate) fn of(scenario: &Scenario, story: &Story) -> Tally {
         if let (Some(_), true) = (&request.effect, lost) {
             tally.note("requests", "answer lost, and took effect");
         }
-        if request.told_before_effect() {
+        if request.answered_before_effect() {
             tally.note("requests", "took effect after the answer was lost");
         }
         if request.effect.is_some() {
@@ -144,22 +144,22 @@ pub(crate) fn of(scenario: &Scenario, story: &Story) -> Tally {
             continue;
         };
         match &traced.what {
-            Trace::Lease(LeaseState::HeldBy(_)) if *held => {
+            TraceEvent::Lease(LeaseState::HeldBy(_)) if *held => {
                 *held = false;
                 tally.note("lease", "lost to another");
             }
-            Trace::Lease(LeaseState::HeldBy(_)) => tally.note("lease", "held by another"),
-            Trace::Lease(LeaseState::Held) => {
+            TraceEvent::Lease(LeaseState::HeldBy(_)) => tally.note("lease", "held by another"),
+            TraceEvent::Lease(LeaseState::Held) => {
                 let word = if *held { "renewed" } else { "taken" };
                 *held = true;
                 tally.note("lease", word);
             }
-            Trace::Observed
-            | Trace::PodRead(..)
-            | Trace::ReadyCounted { .. }
-            | Trace::WorkloadRead { .. }
-            | Trace::Requested(_)
-            | Trace::Released => {}
+            TraceEvent::Observed
+            | TraceEvent::PodRead(..)
+            | TraceEvent::ReadyCounted { .. }
+            | TraceEvent::WorkloadRead { .. }
+            | TraceEvent::Requested(_)
+            | TraceEvent::Released => {}
         }
     }
     tally
