@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kube::core::params::ListParams;
+use rebalancer_adapter::read_json;
 use rebalancer_core::model::{Autoscaler, Pod, PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
     EvictionAnswer, PodActuator, PodState, PortError, WorkloadObservation,
 };
 
-use crate::api::{Api, read_json};
+use crate::api::Api;
 use crate::autoscalers::{self, Hpa};
 use crate::connect::Connection;
 use crate::error::{Attempt, K8sError};

@@ -9,8 +9,9 @@ use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use kube::client::Body;
 use kube::core::params::ListParams;
+use rebalancer_adapter::{causes, read_json};
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::DeserializeOwned;
 
 use crate::connect::{Connection, address};
 use crate::error::{Attempt, K8sError, Source};
@@ -158,12 +159,6 @@ impl<T: DeserializeOwned> Pages for Collect<T> {
         self.objects.extend(items);
         Ok(end)
     }
-}
-
-/// Reads an answer. That it is UTF-8 is seen once and not string by string, which takes a good
-/// part of the time.
-pub(crate) fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_str(std::str::from_utf8(body).map_err(serde_json::Error::custom)?)
 }
 
 impl Api {
@@ -404,7 +399,7 @@ impl Api {
         );
         if !head.status.is_success() {
             // Its words are shown, and whatever stands before the API may send back our own.
-            *body = self.connection.secrets().hide_in(body);
+            *body = self.connection.secrets().hide_in(body, usize::MAX);
         }
         Ok(Answer {
             code: head.status,
@@ -526,8 +521,7 @@ struct Found {
 
 impl Found {
     fn look(&mut self, error: &(dyn StdError + 'static)) {
-        let mut next = Some(error);
-        while let Some(error) = next {
+        for error in causes(error) {
             if let Some(client) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
                 self.never_sent |= client.is_connect();
             }
@@ -539,13 +533,8 @@ impl Found {
                 self.credentials = Some(auth_detail(auth));
             }
             self.innermost = error.to_string();
-            next = error.source();
             if let Some(io) = error.downcast_ref::<std::io::Error>() {
                 self.timeout |= io.kind() == std::io::ErrorKind::TimedOut;
-                // An I/O error made of another one passes its own source over.
-                if let Some(inner) = io.get_ref() {
-                    next = Some(inner);
-                }
             }
         }
     }

@@ -1,21 +1,18 @@
 //! How the API server is found, and the client that talks to it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
 use jiff::Timestamp;
 use kube::Config;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use rebalancer_adapter::{Secrets, USER_AGENT, connect_timeout, install_crypto_provider};
 use secrecy::ExposeSecret as _;
 
 use crate::api::auth_detail;
 use crate::clock::ServerClock;
 use crate::error::K8sError;
-use crate::secrets::Secrets;
-
-/// The name and version under which audit logs and the API server's metrics know our calls.
-const USER_AGENT: &str = concat!("rebalancer/", env!("CARGO_PKG_VERSION"));
 
 /// Where the API server is, and how long it may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +51,8 @@ struct Shared {
     /// What the client was made of, where making it again reads the credentials again.
     renewable: Option<Config>,
     clock: ServerClock,
-    secrets: Secrets,
+    /// Every secret sent so far. Tokens are replaced, and a response may be to an earlier one.
+    secrets: Mutex<Secrets>,
 }
 
 impl Connection {
@@ -68,7 +66,7 @@ impl Connection {
             server.into(),
             request_timeout,
             None,
-            Secrets::default(),
+            Secrets::hiding_any_bearer_token(),
         )
     }
 
@@ -86,7 +84,7 @@ impl Connection {
                 client: Mutex::new(client),
                 renewable,
                 clock: ServerClock::default(),
-                secrets,
+                secrets: Mutex::new(secrets),
             }),
         }
     }
@@ -102,9 +100,12 @@ impl Connection {
         &self.shared.clock
     }
 
-    /// What is not to be shown of an answer.
-    pub(crate) fn secrets(&self) -> &Secrets {
-        &self.shared.secrets
+    /// The secrets that a response must be shown without.
+    pub(crate) fn secrets(&self) -> MutexGuard<'_, Secrets> {
+        self.shared
+            .secrets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn client(&self) -> kube::Client {
@@ -118,7 +119,7 @@ impl Connection {
         let Some(config) = self.shared.renewable.clone() else {
             return false;
         };
-        match client(config, &self.server, self.secrets()) {
+        match client(config, &self.server, &mut self.secrets()) {
             Ok(renewed) => {
                 *self.lock() = renewed;
                 true
@@ -130,7 +131,7 @@ impl Connection {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, kube::Client> {
+    fn lock(&self) -> MutexGuard<'_, kube::Client> {
         self.shared
             .client
             .lock()
@@ -152,10 +153,6 @@ fn come_from_files(auth: &AuthInfo) -> bool {
     (token || certificate) && auth.exec.is_none()
 }
 
-fn connect_timeout(request_timeout: Duration) -> Duration {
-    (request_timeout / 2).min(Duration::from_secs(10))
-}
-
 /// Makes a client from the kubeconfig (`KUBECONFIG`, else the default path), or where there is
 /// none from the pod's service account. Credential plugins of the kubeconfig are run as it says.
 ///
@@ -165,10 +162,7 @@ fn connect_timeout(request_timeout: Duration) -> Duration {
 /// [`K8sError`] when there is no usable configuration: no such context (the ones that are there
 /// are listed), an unreadable kubeconfig, a plugin that fails.
 pub async fn connect(settings: &ConnectSettings) -> Result<Connection, K8sError> {
-    // rustls wants one provider for the whole process; who installed one before keeps it.
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        let _lost_a_race = rustls::crypto::ring::default_provider().install_default();
-    }
+    install_crypto_provider();
     let config = find_config(settings.context.as_deref()).await?;
     connect_to(config, settings.request_timeout)
 }
@@ -186,8 +180,8 @@ fn connect_to(mut config: Config, request_timeout: Duration) -> Result<Connectio
     config.headers.push((http::header::USER_AGENT, name));
     let server = address(&config.cluster_url);
     let renewable = come_from_files(&config.auth_info).then(|| config.clone());
-    let secrets = Secrets::default();
-    let client = client(config, &server, &secrets)?;
+    let mut secrets = Secrets::hiding_any_bearer_token();
+    let client = client(config, &server, &mut secrets)?;
     tracing::debug!(server, "Kubernetes client ready");
     Ok(Connection::of(
         client,
@@ -198,7 +192,11 @@ fn connect_to(mut config: Config, request_timeout: Duration) -> Result<Connectio
     ))
 }
 
-fn client(mut config: Config, server: &str, secrets: &Secrets) -> Result<kube::Client, K8sError> {
+fn client(
+    mut config: Config,
+    server: &str,
+    secrets: &mut Secrets,
+) -> Result<kube::Client, K8sError> {
     // kube would take a line break at the end of the file for a part of the token. Where the file
     // cannot be read, kube says so.
     let auth = &mut config.auth_info;

@@ -52,7 +52,6 @@ mod permissions;
 mod pods;
 mod protobuf;
 mod refusal;
-mod secrets;
 mod selector;
 mod settings;
 mod suggestions;

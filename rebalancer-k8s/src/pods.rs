@@ -10,12 +10,13 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use rebalancer_adapter::read_json;
 use rebalancer_core::model::{
     Cores, Evictability, Load, Pod, PodPhase, PodRef, PodTrouble, PodUid, Seconds,
 };
 use serde::Deserialize;
 
-use crate::api::{BadPage, Page, PageEnd, Pages, check_list, read_json};
+use crate::api::{BadPage, Page, PageEnd, Pages, check_list};
 use crate::cpu_quantity::CpuQuantity;
 use crate::protobuf::object;
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use rebalancer_adapter::{Secrets, read_json};
 use serde::Deserialize;
 
-use crate::api::read_json;
 use crate::error::{Attempt, K8sError};
 use crate::protobuf::{self, Fields, Object, Value};
 
@@ -157,19 +157,13 @@ impl Refusal {
     }
 }
 
-/// The beginning of an answer on one line, for a message.
+/// The beginning of a body on one line. The caller removed the secrets from the body.
 fn excerpt(body: &[u8]) -> String {
-    const LONGEST: usize = 200;
-    let text = String::from_utf8_lossy(&body[..body.len().min(4 * LONGEST)]);
-    let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if words.is_empty() {
+    let line = rebalancer_adapter::excerpt(body, &Secrets::default());
+    if line.is_empty() {
         return "the answer is empty".to_owned();
     }
-    if let Some((cut, _)) = words.char_indices().nth(LONGEST) {
-        words.truncate(cut);
-        words.push('…');
-    }
-    words
+    line
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The workload itself: its selector, its rollout, and who owns its pods on its behalf.
 
 use kube::core::params::ListParams;
+use rebalancer_adapter::read_json;
 use rebalancer_core::history::Rotation;
 use rebalancer_core::model::{Rollout, WorkloadRef};
 use serde::Deserialize;
 
-use crate::api::{Api, BadPage, METADATA, METADATA_LIST, Page, PageEnd, Pages, read_json};
+use crate::api::{Api, BadPage, METADATA, METADATA_LIST, Page, PageEnd, Pages};
 use crate::error::{Attempt, K8sError};
 use crate::kind::{GroupVersionKind, WorkloadKind};
 use crate::pods::{OwnerReference, SKIP, controller};

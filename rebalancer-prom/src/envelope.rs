@@ -62,12 +62,6 @@ pub(crate) struct Vector<'a> {
     pub(crate) result: Vec<Sample<'a>>,
 }
 
-/// Reads an answer. That it is UTF-8 is seen once and not string by string, which takes a good
-/// part of the time.
-pub(crate) fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_str(std::str::from_utf8(body).map_err(serde_json::Error::custom)?)
-}
-
 /// One sample of an instant vector.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Sample<'a> {

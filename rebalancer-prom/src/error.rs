@@ -8,10 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use prometheus_http_query::Error as SendError;
+use rebalancer_adapter::{Secrets, causes, excerpt, root_cause};
 use rebalancer_core::ports::{PortError, PortErrorKind};
 use reqwest::StatusCode;
-
-use crate::secrets::Secrets;
 
 /// What a query is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -529,103 +528,20 @@ fn advice(status: u16) -> &'static str {
     }
 }
 
-/// The TLS error in the chain of sources, if there is one. An `io::Error` hides what it wraps
-/// from `source()`, so it is opened.
+/// The TLS error in the chain of sources, if there is one.
 fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(tls);
-        }
-        next = match error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-        {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
-    }
-    None
+    causes(error).find_map(|cause| cause.downcast_ref())
 }
 
-/// The words of the innermost cause: the outer layers only say that sending failed.
+/// The message of the innermost cause, shortened.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    excerpt(innermost.to_string().as_bytes(), &Secrets::default())
-}
-
-/// How much of a server's words goes into a message.
-const EXCERPT_CHARS: usize = 200;
-
-/// The beginning of a server's words, on one line and without our secrets.
-pub(crate) fn excerpt(text: &[u8], secrets: &Secrets) -> String {
-    excerpt_of(text, EXCERPT_CHARS, secrets)
-}
-
-/// The first `max` characters of a text, on one line: runs of white space and control characters
-/// become one space, so that a server's words can neither break a log line nor colour it.
-pub(crate) fn excerpt_of(text: &[u8], max: usize, secrets: &Secrets) -> String {
-    // A character has at most four bytes; white space that is squeezed out may make the excerpt
-    // shorter than it could be.
-    let head = secrets.hide_in(text, max * 4);
-    let head = String::from_utf8_lossy(&head);
-    let mut line = String::new();
-    let mut chars = 0;
-    let mut gap = false;
-    for c in head.chars() {
-        if c.is_whitespace() || c.is_control() {
-            gap = true;
-            continue;
-        }
-        if gap && !line.is_empty() {
-            line.push(' ');
-            chars += 1;
-        }
-        gap = false;
-        if chars >= max {
-            line.push('…');
-            return line;
-        }
-        line.push(c);
-        chars += 1;
-    }
-    if text.len() > max * 4 {
-        line.push('…');
-    }
-    line
+    excerpt(root_cause(error).as_bytes(), &Secrets::default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use rstest::rstest;
-
-    #[rstest]
-    #[case("<html>\n  <b>x</b>\r\n", "<html> <b>x</b>")]
-    #[case("", "")]
-    #[case("\u{1b}[31mred", "[31mred")]
-    fn an_excerpt_is_one_plain_line(#[case] text: &str, #[case] line: &str) {
-        assert_eq!(excerpt(text.as_bytes(), &Secrets::default()), line);
-    }
-
-    #[test]
-    fn an_excerpt_shows_no_part_of_a_secret_where_it_ends() {
-        let mut secrets = Secrets::default();
-        secrets.add_header(b"hunter2");
-        let text = format!("{}hunter2", "x".repeat(EXCERPT_CHARS - 3));
-        let line = excerpt(text.as_bytes(), &secrets);
-        assert!(line.ends_with("x[hi…"), "{line}");
-    }
-
-    #[test]
-    fn an_excerpt_is_short() {
-        let line = excerpt("é".repeat(5000).as_bytes(), &Secrets::default());
-        assert_eq!(line.chars().count(), EXCERPT_CHARS + 1);
-        assert!(line.ends_with('…'));
-    }
 
     #[rstest]
     #[case(401, PortErrorKind::Unauthorized, "PROMETHEUS_BEARER_TOKEN_FILE")]

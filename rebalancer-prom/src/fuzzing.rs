@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rebalancer_adapter::Secrets;
 use rebalancer_core::model::{Autoscaler, WorkloadRef};
 use rebalancer_core::ports::{GroupObservation, LoadObservation};
 use reqwest::StatusCode;
@@ -10,7 +11,6 @@ use crate::error::PromError;
 use crate::group::{self, Owners, Rates};
 use crate::loads::{self, PodValues};
 use crate::query;
-use crate::secrets::Secrets;
 use crate::transport::Answer;
 
 /// The header that is sent with every question, so that a target can look for it in errors.

@@ -48,7 +48,6 @@ pub mod fuzzing;
 mod group;
 mod loads;
 mod query;
-mod secrets;
 mod settings;
 mod source;
 #[cfg(test)]

@@ -5,15 +5,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use prometheus_http_query::Client;
+use rebalancer_adapter::{Secrets, USER_AGENT, connect_timeout, excerpt, excerpt_up_to, read_json};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode, Url};
 use tracing::{Level, debug, enabled};
 
 use crate::credentials::Credentials;
-use crate::envelope::{Head, Sample, Text, Vector, read_json};
-use crate::error::{Asked, PromError, Purpose, excerpt, excerpt_of};
-use crate::secrets::Secrets;
+use crate::envelope::{Head, Sample, Text, Vector};
+use crate::error::{Asked, PromError, Purpose};
 use crate::settings::{PrometheusSettings, header_words, without_secrets};
 use crate::trust;
 
@@ -59,10 +59,9 @@ impl Transport {
             secrets.add_header(value.as_bytes());
         }
         let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("rebalancer/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .timeout(settings.timeout)
-            // So much shorter that whoever waits learns that there was no connection at all.
-            .connect_timeout((settings.timeout / 2).min(Duration::from_secs(10)))
+            .connect_timeout(connect_timeout(settings.timeout))
             .default_headers(headers)
             .redirect(Policy::none())
             // A handful of requests gains nothing from HTTP/2.
@@ -137,7 +136,7 @@ impl Transport {
         }
         let body = self.read(&asked, response).await?;
         if enabled!(Level::DEBUG) {
-            let answer = excerpt_of(&body, LOGGED_ANSWER, &secrets);
+            let answer = excerpt_up_to(LOGGED_ANSWER, &body, &secrets);
             debug!(%purpose, %status, bytes = body.len(), answer, "Prometheus answered");
         }
         Ok(Answer {
@@ -252,7 +251,7 @@ impl Answer {
     }
 
     fn query_excerpt(&self) -> String {
-        excerpt_of(self.query.as_bytes(), QUERY_CHARS, &Secrets::default())
+        excerpt_up_to(QUERY_CHARS, self.query.as_bytes(), &Secrets::default())
     }
 
     /// What is wrong with an answer that holds no instant vector; `otherwise` is what is wrong

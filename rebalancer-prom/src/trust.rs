@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use rebalancer_adapter::install_crypto_provider;
 use reqwest::{Certificate, ClientBuilder};
 use rustls::RootCertStore;
-use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
@@ -18,10 +18,7 @@ pub(crate) fn configure(
     https: bool,
     ca_file: Option<&Path>,
 ) -> Result<ClientBuilder, PromError> {
-    if CryptoProvider::get_default().is_none() {
-        // An error means that another thread was faster, which is as good.
-        let _ = ring::default_provider().install_default();
-    }
+    install_crypto_provider();
     let extra = ca_file.map(read).transpose()?;
     Ok(match (https, extra) {
         // Reading the system's certificates takes more time and memory than all queries, and

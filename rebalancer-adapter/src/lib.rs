@@ -1,0 +1,22 @@
+//! Code that the adapters of the rebalancer share.
+//!
+//! An adapter talks to one kind of server (Prometheus, Kubernetes). The rules that are the same for
+//! each of them are here:
+//!
+//! - [`Secrets`] removes credentials from the text of a server's response.
+//! - [`excerpt`] shortens such a text to one line of an error message.
+//! - [`causes`] and [`root_cause`] walk the chain of an error's sources.
+//! - [`connect_timeout`], [`USER_AGENT`] and [`install_crypto_provider`] set up an HTTP client.
+//! - [`read_json`] parses a response body.
+
+mod client;
+mod error_chain;
+mod excerpt;
+mod json;
+mod secrets;
+
+pub use client::{USER_AGENT, connect_timeout, install_crypto_provider};
+pub use error_chain::{causes, root_cause};
+pub use excerpt::{EXCERPT_CHARS, excerpt, excerpt_up_to};
+pub use json::read_json;
+pub use secrets::Secrets;
