@@ -52,7 +52,7 @@ impl KubernetesActuator {
     /// [`K8sError::InvalidKind`] or [`K8sError::InvalidName`] when the workload is one that
     /// cannot exist.
     pub fn new(connection: Connection, settings: Settings) -> Result<Self, K8sError> {
-        let kind = WorkloadKind::parse(&settings.workload.kind)?;
+        let kind = settings.workload.kind.parse::<WorkloadKind>()?;
         let WorkloadRef {
             namespace, name, ..
         } = &settings.workload;

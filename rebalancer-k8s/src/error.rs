@@ -8,6 +8,8 @@ use std::time::Duration;
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::ports::{PortError, PortErrorKind};
 
+use crate::kind::InvalidWorkloadKind;
+
 /// One request, in the words of an RBAC rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
@@ -289,15 +291,9 @@ pub enum K8sError {
         /// What is missing.
         detail: String,
     },
-    /// The kind given is not of a known form.
-    #[error(
-        "\"{kind}\" is not a kind of workload: it must be Deployment, StatefulSet or \
-         Kind.version.group of anything with a scale subresource (WORKLOAD_KIND)"
-    )]
-    InvalidKind {
-        /// The text given.
-        kind: String,
-    },
+    /// The configured workload kind is not valid.
+    #[error(transparent)]
+    InvalidKind(#[from] InvalidWorkloadKind),
     /// A name that no object can have.
     #[error("{what} \"{name}\" is not a name that Kubernetes allows")]
     InvalidName {
@@ -469,7 +465,7 @@ impl K8sError {
                 from_api: false, ..
             } => PortErrorKind::BadAnswer,
             Self::Credentials { .. }
-            | Self::InvalidKind { .. }
+            | Self::InvalidKind(_)
             | Self::InvalidName { .. }
             | Self::NoSuchContext { .. }
             | Self::NoCurrentContext { .. }

@@ -61,6 +61,7 @@ pub use actuator::KubernetesActuator;
 pub use connect::{ConnectSettings, Connection, connect};
 pub use error::{Attempt, Candidate, K8sError, Source, Surroundings};
 pub use journal::KubernetesJournal;
+pub use kind::{GroupVersionKind, InvalidWorkloadKind, WorkloadKind};
 pub use lease::KubernetesLease;
 pub use permissions::{Need, PERMISSIONS, Permission};
 pub use settings::{Autoscalers, EvictionMethod, Settings};

@@ -9,7 +9,7 @@ use rebalancer_core::model::{
     Cores, MaxUnavailable, MinimumPods, Percent, Seconds, Tolerance, TopK, WorkloadRef,
 };
 use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
-use rebalancer_k8s::{Autoscalers, EvictionMethod};
+use rebalancer_k8s::{Autoscalers, EvictionMethod, WorkloadKind};
 
 use crate::freeze::Freeze;
 
@@ -272,7 +272,10 @@ pub(super) fn workload(reader: &mut Reader<'_>, dry_run: bool) -> WorkloadSettin
         .unwrap_or(TargetSource::Kubernetes);
     let workload = WorkloadRef {
         namespace: namespace.unwrap_or_default(),
-        kind: kind(reader),
+        kind: reader
+            .parsed::<WorkloadKind>("WORKLOAD_KIND")
+            .unwrap_or(WorkloadKind::Deployment)
+            .to_string(),
         name: name.unwrap_or_default(),
     };
     let kubernetes = KubernetesSettings {
@@ -330,29 +333,6 @@ pub(super) fn kube_timeout(reader: &mut Reader<'_>) -> Duration {
 
 fn or_default(given: Option<Duration>, default: Seconds) -> Seconds {
     given.map_or(default, Seconds::from)
-}
-
-fn kind(reader: &mut Reader<'_>) -> String {
-    const KNOWN: [&str; 2] = ["Deployment", "StatefulSet"];
-    let Some(text) = reader.text("WORKLOAD_KIND") else {
-        return KNOWN[0].into();
-    };
-    let text = text.trim();
-    if let Some(known) = KNOWN.iter().find(|known| known.eq_ignore_ascii_case(text)) {
-        return (*known).into();
-    }
-    let parts: Vec<&str> = text.splitn(3, '.').collect();
-    if parts.len() == 3 && parts.iter().all(|part| !part.is_empty()) {
-        return text.into();
-    }
-    reader.invalid(
-        "WORKLOAD_KIND",
-        format!(
-            "`{text}` is not Deployment, StatefulSet, or a kind in the form Kind.version.group, \
-             such as Rollout.v1alpha1.argoproj.io"
-        ),
-    );
-    KNOWN[0].into()
 }
 
 /// A name that an object of Kubernetes can have.

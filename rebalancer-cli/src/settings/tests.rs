@@ -134,6 +134,22 @@ fn each_bad_value_is_one_line_that_names_its_variable(#[case] env: &str, #[case]
     assert!(errors.starts_with(&format!("{env}: ")), "{errors}");
 }
 
+#[rstest]
+#[case("statefulset", "StatefulSet posthog/ingestion")]
+#[case("Deployment.v1.apps", "Deployment posthog/ingestion")]
+#[case(
+    "ReplicationController.v1",
+    "ReplicationController.v1 posthog/ingestion"
+)]
+#[case(
+    "Rollout.v1alpha1.argoproj.io",
+    "Rollout.v1alpha1.argoproj.io posthog/ingestion"
+)]
+fn accepts_every_workload_kind_of_the_adapter(#[case] kind: &str, #[case] workload: &str) {
+    let settings = with(&[("WORKLOAD_KIND", kind)]).unwrap();
+    assert_eq!(settings.workloads[0].workload().to_string(), workload);
+}
+
 #[test]
 fn all_errors_come_at_once() {
     let errors = read(
