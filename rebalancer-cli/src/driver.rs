@@ -327,7 +327,7 @@ pub fn decide_and_log(snapshot: &Snapshot, policy: &Policy) -> Decision {
     let deployment = &decision.workload.name;
     match decision.hold_reason() {
         None => info!(namespace, deployment, "rotate: {}", decision.message),
-        Some(reason) if reason.lacks_knowledge() => {
+        Some(reason) if reason.means_missing_data() => {
             warn!(
                 namespace,
                 deployment,
@@ -350,7 +350,7 @@ pub fn decide_and_log(snapshot: &Snapshot, policy: &Policy) -> Decision {
     for check in decision
         .checks
         .iter()
-        .filter(|check| check.lacks_knowledge())
+        .filter(|check| check.means_missing_data())
     {
         if check.message != decision.message {
             warn!(namespace, deployment, "not known either: {}", check.message);

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checks::changed_since;
 use crate::lease;
-use crate::model::{PodTrouble, PodUid, Rollout, WorkloadState};
+use crate::model::{PodFailure, PodUid, Rollout, WorkloadState};
 use crate::plan::{Plan, Role, Victim};
 use crate::policy::ExecutionPolicy;
 use crate::ports::{EvictionAnswer, LeaseState, PodState};
@@ -947,22 +947,22 @@ impl Execution {
                         self.begin_wave(now)
                     };
                 }
-                let troubles: Vec<&PodTrouble> = workload
-                    .troubles
+                let failures: Vec<&PodFailure> = workload
+                    .failures
                     .iter()
-                    .filter(|trouble| !self.before.pods.contains(&trouble.pod.uid))
+                    .filter(|failure| !self.before.pods.contains(&failure.pod.uid))
                     .collect();
-                if let Some(trouble) = troubles.iter().find(|trouble| trouble.lasting) {
+                if let Some(failure) = failures.iter().find(|failure| failure.lasting) {
                     self.stop(
                         StopReason::ReplacementFailed,
-                        format!("the replacement {}", in_words(trouble)),
+                        format!("the replacement {}", in_words(failure)),
                     );
                     return State::Done;
                 }
                 let mut progress =
                     format!("{} of {} pods are ready", workload.ready, self.before.ready);
-                if let Some(trouble) = troubles.first() {
-                    progress.push_str(&format!("; {}", in_words(trouble)));
+                if let Some(failure) = failures.first() {
+                    progress.push_str(&format!("; {}", in_words(failure)));
                 }
                 progress
             }
@@ -1001,13 +1001,13 @@ fn after_a_stop(state: State) -> State {
 }
 
 /// `consumer-1 does not start: CrashLoopBackOff (back-off 10s restarting …)`.
-fn in_words(trouble: &PodTrouble) -> String {
-    let PodTrouble {
+fn in_words(failure: &PodFailure) -> String {
+    let PodFailure {
         pod,
         reason,
         message,
         ..
-    } = trouble;
+    } = failure;
     let mut words = format!("{} does not start: {reason}", pod.name);
     if !message.is_empty() {
         words.push_str(&format!(" ({message})"));

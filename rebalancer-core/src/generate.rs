@@ -46,7 +46,7 @@ use crate::model::{
     PodPhase, PodUid, Rollout, SampleFault, Seconds, Tolerance, TopK, WorkloadRef,
 };
 use crate::policy::{ExecutionPolicy, Policy, Strategy as Rule};
-use crate::snapshot::{Snapshot, SnapshotData, Strangers};
+use crate::snapshot::{Snapshot, SnapshotData, UnknownPods};
 
 /// The most pods in a generated workload.
 const MOST_PODS: usize = 14;
@@ -256,18 +256,18 @@ fn metrics() -> impl Strategy<Value = SnapshotData> {
         12 => (-60.0..=60.0f64).prop_map(Some),
         1 => (-1e6..=1e6f64).prop_map(Some),
     ];
-    let strangers = prop_oneof![
-        2 => Just(Strangers::default()),
-        1 => (1..=20usize).prop_map(|pods| Strangers {
+    let unknown_pods = prop_oneof![
+        2 => Just(UnknownPods::default()),
+        1 => (1..=20usize).prop_map(|pods| UnknownPods {
             pods,
             example: Some(format!("{CONTAINER}-of-others")),
         }),
     ];
-    (any::<bool>(), difference, strangers).prop_map(
-        |(custom_load, clock_difference_seconds, strangers)| SnapshotData {
+    (any::<bool>(), difference, unknown_pods).prop_map(
+        |(custom_load, clock_difference_seconds, unknown_pods)| SnapshotData {
             custom_load,
             clock_difference_seconds,
-            strangers,
+            unknown_pods,
             ..SnapshotData::default()
         },
     )
@@ -452,8 +452,8 @@ fn outside() -> impl Strategy<Value = (Option<LeaseHolder>, Option<String>, Opti
         identity: "another-run".into(),
         expires_seconds,
     });
-    let rotation =
-        (0..4_000u64, 1.0..3.0f64, 0.0..1.0f64, 0..4u32).prop_map(|(ago, before, fall, futile)| {
+    let rotation = (0..4_000u64, 1.0..3.0f64, 0.0..1.0f64, 0..4u32).prop_map(
+        |(ago, before, fall, ineffective)| {
             let rotation = Rotation {
                 time: Timestamp::UNIX_EPOCH,
                 victims: vec![format!("{CONTAINER}-0")],
@@ -461,10 +461,11 @@ fn outside() -> impl Strategy<Value = (Option<LeaseHolder>, Option<String>, Opti
                 imbalance_hoped: (before - fall).max(1.0),
                 imbalance_range: None,
                 strategy: Rule::RotateOutliers,
-                futile,
+                ineffective,
             };
             (ago, rotation)
-        });
+        },
+    );
     (
         option::weighted(0.02, other_run),
         option::weighted(0.02, Just("* 8-17 * * MON-FRI UTC".to_owned())),

@@ -31,8 +31,8 @@ pub struct Rotation {
     /// The rule that chose the victims.
     pub strategy: Strategy,
     /// How many rotations in a row before this one had not helped.
-    #[serde(default)]
-    pub futile: u32,
+    #[serde(default, rename = "futile")]
+    pub ineffective: u32,
 }
 
 /// What came true of a rotation. Imbalances are the highest load as a multiple of the mean.
@@ -91,7 +91,7 @@ pub(crate) struct Judgement {
     /// It lowered the imbalance by at least a tenth of what was hoped for.
     pub(crate) helped: bool,
     /// How many rotations in a row have not helped, this one included.
-    pub(crate) futile: u32,
+    pub(crate) ineffective: u32,
 }
 
 impl Rotation {
@@ -134,7 +134,7 @@ impl Rotation {
             imbalance_hoped: hoped,
             imbalance_range: range,
             strategy,
-            futile: last.map_or(0, |last| last.judge(before).futile),
+            ineffective: last.map_or(0, |last| last.judge(before).ineffective),
         })
     }
 
@@ -160,19 +160,19 @@ impl Rotation {
         let helped = now <= needed;
         Judgement {
             helped,
-            futile: if helped {
+            ineffective: if helped {
                 0
             } else {
-                self.futile.saturating_add(1)
+                self.ineffective.saturating_add(1)
             },
         }
     }
 }
 
-/// How long to wait after `futile` rotations in a row that did not help: 2, 4, 8, … cooldowns, a
+/// How long to wait after `ineffective` rotations in a row that did not help: 2, 4, 8, … cooldowns, a
 /// day at most.
-pub(crate) fn back_off(cooldown: Seconds, futile: u32) -> Seconds {
-    let exponent = i32::try_from(futile).unwrap_or(i32::MAX);
+pub(crate) fn back_off(cooldown: Seconds, ineffective: u32) -> Seconds {
+    let exponent = i32::try_from(ineffective).unwrap_or(i32::MAX);
     let seconds = (cooldown.get() * 2.0_f64.powi(exponent)).min(LONGEST_BACK_OFF);
     // Never less than the cooldown that holds anyway.
     Seconds::new(seconds.max(cooldown.get())).unwrap_or(cooldown)
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn rotation(futile: u32) -> Rotation {
+    fn rotation(ineffective: u32) -> Rotation {
         Rotation {
             time: Timestamp::UNIX_EPOCH,
             victims: vec!["a".into()],
@@ -191,7 +191,7 @@ mod tests {
             imbalance_hoped: 1.5,
             imbalance_range: None,
             strategy: Strategy::RotateOutliers,
-            futile,
+            ineffective,
         }
     }
 
@@ -203,7 +203,7 @@ mod tests {
     fn a_tenth_of_what_was_hoped_for_is_a_help(#[case] now: f64, #[case] helped: bool) {
         let judgement = rotation(1).judge(now);
         assert_eq!(judgement.helped, helped);
-        assert_eq!(judgement.futile, if helped { 0 } else { 2 });
+        assert_eq!(judgement.ineffective, if helped { 0 } else { 2 });
     }
 
     #[rstest]
@@ -215,8 +215,12 @@ mod tests {
     #[case(300, u32::MAX, 86_400.0)]
     #[case::of_a_cooldown_of_two_days(172_800, 3, 172_800.0)]
     #[case::without_a_cooldown(0, 5, 0.0)]
-    fn waits_double_up_to_a_day(#[case] cooldown: u32, #[case] futile: u32, #[case] wait: f64) {
-        assert_eq!(back_off(Seconds::whole(cooldown), futile).get(), wait);
+    fn waits_double_up_to_a_day(
+        #[case] cooldown: u32,
+        #[case] ineffective: u32,
+        #[case] wait: f64,
+    ) {
+        assert_eq!(back_off(Seconds::whole(cooldown), ineffective).get(), wait);
     }
 
     #[rstest]

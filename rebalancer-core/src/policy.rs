@@ -17,7 +17,7 @@ pub enum Strategy {
     /// [`forecast`](crate::strategy::forecast).
     Forecast,
     /// `forecast` where the consumer group is known well enough, else `rotate-outliers`, which then
-    /// still holds when the assignor is known to make it futile.
+    /// still holds when the assignor is known to make it ineffective.
     Auto,
 }
 

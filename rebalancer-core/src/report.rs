@@ -120,7 +120,7 @@ impl WorkloadReport {
             Self::Decided(decided) => decided,
         };
         match (&decided.execution, decided.decision.hold_reason()) {
-            (_, Some(_)) if decided.decision.lacks_knowledge() => RunOutcome::Failed,
+            (_, Some(_)) if decided.decision.means_missing_data() => RunOutcome::Failed,
             (_, Some(_)) => RunOutcome::Fine,
             (None, None) => RunOutcome::Planned,
             (Some(execution), None) => match execution.outcome {

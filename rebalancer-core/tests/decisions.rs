@@ -542,7 +542,7 @@ fn defect_2_an_unknown_target_is_never_called_balanced(#[case] autoscalers: Valu
     let value = example_with(json!({"target": null, "autoscalers": autoscalers}));
     let decision = decide(&snapshot(value), &two_left());
     assert_eq!(word(&decision), "target_unknown");
-    assert!(decision.hold_reason().unwrap().lacks_knowledge());
+    assert!(decision.hold_reason().unwrap().means_missing_data());
     assert!(decision.checks.iter().any(|check| matches!(
         check.finding,
         Finding::Target {
@@ -589,7 +589,7 @@ fn measured_pods_of_others_are_no_reason_to_hold() {
 #[case::other_pods(json!({"pods": [{"name": "a"}], "strangers": {"pods": 1, "example": "x"}}))]
 fn metrics_that_lie_lack_knowledge(#[case] fields: Value) {
     let decision = decide(&snapshot(example_with(fields.clone())), &two_left());
-    assert!(decision.hold_reason().unwrap().lacks_knowledge());
+    assert!(decision.hold_reason().unwrap().means_missing_data());
     let unsettled = json!({"rollout": {"generation": 2, "observed_generation": 1, "desired": 1,
         "current": 1, "updated": 1}});
     let decision = decide(
@@ -597,7 +597,7 @@ fn metrics_that_lie_lack_knowledge(#[case] fields: Value) {
         &two_left(),
     );
     assert_eq!(word(&decision), "rollout_in_progress");
-    assert!(decision.lacks_knowledge());
+    assert!(decision.means_missing_data());
 }
 
 /// In another unit than cores no load is beyond belief.

@@ -11,7 +11,7 @@ use rebalancer_core::execution::{
 };
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::{
-    Load, MinimumPods, PodRef, PodTrouble, PodUid, Rollout, Seconds, WorkloadState,
+    Load, MinimumPods, PodFailure, PodRef, PodUid, Rollout, Seconds, WorkloadState,
 };
 use rebalancer_core::plan::{Role, Victim};
 use rebalancer_core::ports::{EvictionAnswer, LeaseState, PodState};
@@ -89,7 +89,7 @@ fn lost() -> ExecutionEvent {
 
 fn workload(ready: usize) -> ExecutionEvent {
     ExecutionEvent::WorkloadRead(Ok(WorkloadState {
-        troubles: Vec::new(),
+        failures: Vec::new(),
         ready,
         rollout: Some(rollout(1, 6)),
     }))
@@ -491,7 +491,7 @@ fn a_change_of_the_workload_between_waves_ends_it(#[case] now: Rollout, #[case] 
     story.ask("a", 6, evicted()).ask("b", 5, evicted()).tell(
         "look",
         ExecutionEvent::WorkloadRead(Ok(WorkloadState {
-            troubles: Vec::new(),
+            failures: Vec::new(),
             ready: 6,
             rollout: Some(now),
         })),
@@ -667,7 +667,7 @@ fn a_server_that_is_too_busy_is_asked_again_later_and_is_no_budget() {
 }
 
 #[rstest]
-#[case::scaled(Ok(WorkloadState { ready: 6, rollout: Some(rollout(2, 7)), troubles: vec![] }), Some("workload_changed"))]
+#[case::scaled(Ok(WorkloadState { ready: 6, rollout: Some(rollout(2, 7)), failures: vec![] }), Some("workload_changed"))]
 #[case::unreadable(Err("no connection".into()), Some("ready_unknown"))]
 fn a_pause_for_a_budget_ends_with_a_look_at_the_workload(
     #[case] read: Result<WorkloadState, String>,
@@ -700,7 +700,7 @@ fn trouble(uid: &str, lasting: bool) -> ExecutionEvent {
     ExecutionEvent::WorkloadRead(Ok(WorkloadState {
         ready: 5,
         rollout: Some(rollout(1, 6)),
-        troubles: vec![PodTrouble {
+        failures: vec![PodFailure {
             pod: PodRef {
                 name: "new".into(),
                 uid: PodUid(uid.into()),
@@ -977,7 +977,7 @@ fn a_change_of_our_own_does_not_end_it(
         ExecutionEvent::WorkloadRead(Ok(WorkloadState {
             ready: 6,
             rollout: Some(rollout(seen, 6)),
-            troubles: Vec::new(),
+            failures: Vec::new(),
         })),
     );
     if stopped.is_none() {

@@ -260,12 +260,12 @@ impl KubernetesActuator {
     async fn read_state(&self, enough: usize) -> Result<WorkloadState, K8sError> {
         let (workload, selection) = self.select().await?;
         let ReadyCount {
-            ready, troubles, ..
+            ready, failures, ..
         } = self.count(&selection, enough).await?;
         Ok(WorkloadState {
             ready,
             rollout: workload.rollout,
-            troubles,
+            failures,
         })
     }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use rebalancer_adapter::read_json;
 use rebalancer_core::model::{
-    Cores, Evictability, Load, Pod, PodPhase, PodRef, PodTrouble, PodUid, Seconds,
+    Cores, Evictability, Load, Pod, PodFailure, PodPhase, PodRef, PodUid, Seconds,
 };
 use serde::Deserialize;
 
@@ -299,11 +299,11 @@ impl LeanPod<'_> {
     }
 
     /// Why the pod does not come up, if anything says so.
-    fn trouble(&self) -> Option<PodTrouble> {
+    fn trouble(&self) -> Option<PodFailure> {
         if self.ready() || self.terminating() {
             return None;
         }
-        let trouble = |reason: &str, message: String, lasting| PodTrouble {
+        let trouble = |reason: &str, message: String, lasting| PodFailure {
             pod: PodRef {
                 name: self.metadata.name.clone().into_owned(),
                 uid: PodUid(self.metadata.uid.clone().into_owned()),
@@ -581,7 +581,7 @@ impl Sink for ReadyCount<'_> {
         } else if let Some(trouble) = pod.trouble()
             && ours()
         {
-            self.troubles.push(trouble);
+            self.failures.push(trouble);
         }
     }
 }
@@ -602,7 +602,7 @@ pub(crate) struct ReadyCount<'s> {
     enough: usize,
     pub(crate) ready: usize,
     /// The workload's pods that do not come up, among those seen.
-    pub(crate) troubles: Vec<PodTrouble>,
+    pub(crate) failures: Vec<PodFailure>,
 }
 
 impl<'s> ReadyCount<'s> {
@@ -611,7 +611,7 @@ impl<'s> ReadyCount<'s> {
             owners,
             enough,
             ready: 0,
-            troubles: Vec::new(),
+            failures: Vec::new(),
         }
     }
 }
@@ -619,7 +619,7 @@ impl<'s> ReadyCount<'s> {
 impl Pages for ReadyCount<'_> {
     fn restart(&mut self) {
         self.ready = 0;
-        self.troubles.clear();
+        self.failures.clear();
     }
 
     fn page(&mut self, body: &[u8]) -> Result<PageEnd, BadPage> {
@@ -912,8 +912,8 @@ mod tests {
         assert_eq!(reduce(sidecar).restarted_seconds, None);
     }
 
-    /// The troubles of a pod of the workload, the same in both formats.
-    fn troubles(pod: &Value) -> Vec<PodTrouble> {
+    /// The failures of a pod of the workload, the same in both formats.
+    fn failures(pod: &Value) -> Vec<PodFailure> {
         let body = json!({"kind": "PodList", "metadata": {}, "items": [pod]});
         let owners = ["rs1".to_owned()];
         let bodies = [
@@ -923,10 +923,10 @@ mod tests {
         let [in_json, in_protobuf] = bodies.map(|body| {
             let mut count = ReadyCount::new(&owners, 1);
             count.page(&body).unwrap();
-            let troubles = count.troubles.clone();
+            let failures = count.failures.clone();
             count.restart();
-            assert!(count.troubles.is_empty());
-            troubles
+            assert!(count.failures.is_empty());
+            failures
         });
         assert_eq!(in_json, in_protobuf);
         in_json
@@ -969,7 +969,7 @@ mod tests {
         #[values("/status/containerStatuses", "/status/initContainerStatuses")] list: &str,
     ) {
         let pod = unready(with_status(list, status));
-        let expected = PodTrouble {
+        let expected = PodFailure {
             pod: PodRef {
                 name: "ingestion-7d4-abcde".into(),
                 uid: PodUid("u1".into()),
@@ -978,7 +978,7 @@ mod tests {
             message: message.into(),
             lasting: true,
         };
-        assert_eq!(troubles(&pod), [expected]);
+        assert_eq!(failures(&pod), [expected]);
     }
 
     #[rstest]
@@ -989,7 +989,7 @@ mod tests {
     #[case(json!({"restartCount": 1, "state": null}))]
     fn a_container_that_may_still_start_is_no_trouble(#[case] status: Value) {
         let pod = unready(with_status("/status/containerStatuses", status));
-        assert_eq!(troubles(&pod), []);
+        assert_eq!(failures(&pod), []);
     }
 
     #[test]
@@ -997,14 +997,14 @@ mod tests {
         let crash =
             json!({"restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}}});
         let crashing = with_status("/status/containerStatuses", crash);
-        assert_eq!(troubles(&crashing), []);
+        assert_eq!(failures(&crashing), []);
         let mut ending = unready(crashing.clone());
         ending["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:10:30Z");
-        assert_eq!(troubles(&ending), []);
+        assert_eq!(failures(&ending), []);
         let mut foreign = unready(crashing);
-        assert_eq!(troubles(&foreign).len(), 1);
+        assert_eq!(failures(&foreign).len(), 1);
         foreign["metadata"]["ownerReferences"] = json!([]);
-        assert_eq!(troubles(&foreign), []);
+        assert_eq!(failures(&foreign), []);
     }
 
     #[rstest]
@@ -1023,7 +1023,7 @@ mod tests {
         #[case] status: Value,
         #[case] expected: Option<(&str, &str)>,
     ) {
-        let found = troubles(&with("/status", status));
+        let found = failures(&with("/status", status));
         assert!(found.iter().all(|trouble| !trouble.lasting));
         let words = found
             .first()

@@ -130,7 +130,7 @@ impl State {
         WorkloadState {
             ready: self.ready_pods(),
             rollout: Some(self.rollout()),
-            troubles: self.troubles(),
+            failures: self.failures(),
         }
     }
 

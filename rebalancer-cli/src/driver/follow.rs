@@ -145,7 +145,11 @@ fn settled(snapshot: &Snapshot, policy: &Policy) -> Result<f64, String> {
         ..*policy
     };
     let decision = decide(snapshot, &policy);
-    if let Some(check) = decision.checks.iter().find(|check| check.distrusts_loads()) {
+    if let Some(check) = decision
+        .checks
+        .iter()
+        .find(|check| check.means_untrusted_loads())
+    {
         return Err(check.message.clone());
     }
     // A group that nobody knows does not become known by waiting.

@@ -69,7 +69,7 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
     text.push_str(&checks(&decision.checks, palette));
     let (word, style) = match decision.hold_reason() {
         None => ("ROTATE".to_owned(), palette.warn),
-        Some(reason) if reason.lacks_knowledge() => {
+        Some(reason) if reason.means_missing_data() => {
             (format!("HOLD ({})", reason.as_str()), palette.bad)
         }
         Some(reason) => (format!("HOLD ({})", reason.as_str()), palette.good),

@@ -47,8 +47,8 @@ pub(crate) fn last_rotation(
 ) -> Check {
     let last = snapshot.data().last_rotation.as_ref();
     let judged = last.zip(imbalance).map(|(last, now)| last.judge(now));
-    let futile = judged.map_or(0, |judged| judged.futile);
-    let wait_seconds = back_off(policy.cooldown_seconds, futile);
+    let ineffective = judged.map_or(0, |judged| judged.ineffective);
+    let wait_seconds = back_off(policy.cooldown_seconds, ineffective);
     let since_seconds = snapshot.since_last_rotation();
     let verdict = match (since_seconds, judged) {
         (Some(since), Some(judged)) if planned && !policy.ignore_history => {
@@ -63,7 +63,7 @@ pub(crate) fn last_rotation(
             before: last.map(|last| last.imbalance_before),
             hoped: last.map(|last| last.imbalance_hoped),
             forecast: last.and_then(|last| last.imbalance_range),
-            futile,
+            ineffective,
             since_seconds,
             wait_seconds,
         },
@@ -92,13 +92,13 @@ mod tests {
     }
 
     /// The last rotation was so many seconds ago, and so many before it had not helped.
-    fn rotated(seconds: i64, futile: u32) -> Snapshot {
+    fn rotated(seconds: i64, ineffective: u32) -> Snapshot {
         let time = jiff::Timestamp::from_second(1_800_000_000 - seconds).unwrap();
         snapshot(json!({
             "taken_at": "2027-01-15T08:00:00Z",
             "last_rotation": {
                 "time": time.to_string(), "victims": ["a"], "imbalance_before": 2.0,
-                "imbalance_hoped": 1.5, "strategy": "rotate-outliers", "futile": futile,
+                "imbalance_hoped": 1.5, "strategy": "rotate-outliers", "futile": ineffective,
             },
             "pods": [],
         }))

@@ -9,7 +9,7 @@ use super::workload::{Check, Finding, Verdict};
 use super::{pod, pods_are};
 use crate::model::{Cores, Load, Pod, Seconds};
 use crate::policy::Policy;
-use crate::snapshot::{Snapshot, Strangers};
+use crate::snapshot::{Snapshot, UnknownPods};
 
 /// How far the clocks of the metrics server and of the cluster may be apart, in seconds.
 ///
@@ -96,7 +96,8 @@ pub struct MeasuredPodsExist {
     /// Those that the metrics answered for.
     pub measured: usize,
     /// Pods that the metrics measure and that are none of those selected.
-    pub strangers: usize,
+    #[serde(rename = "strangers")]
+    pub unknown_pods: usize,
     /// One of them.
     pub example: Option<String>,
 }
@@ -106,14 +107,14 @@ impl fmt::Display for MeasuredPodsExist {
         let Self {
             ready,
             measured,
-            strangers,
+            unknown_pods,
             example,
         } = self;
         write!(f, "the metrics know {measured} of {ready} ready pods")?;
         let Some(example) = example else {
             return f.write_str(" and no others");
         };
-        let others = pods_are(*strangers);
+        let others = pods_are(*unknown_pods);
         if *ready > 0 && *measured == 0 {
             write!(
                 f,
@@ -132,10 +133,10 @@ impl fmt::Display for MeasuredPodsExist {
 }
 
 pub(crate) fn measured_pods_exist(snapshot: &Snapshot, policy: &Policy) -> Check {
-    let Strangers {
-        pods: strangers,
+    let UnknownPods {
+        pods: unknown_pods,
         example,
-    } = snapshot.data().strangers.clone();
+    } = snapshot.data().unknown_pods.clone();
     // After a restart of the whole group all pods are too new to be measured, while those before
     // them still are.
     let ready: Vec<&Pod> = snapshot
@@ -150,14 +151,14 @@ pub(crate) fn measured_pods_exist(snapshot: &Snapshot, policy: &Policy) -> Check
     let verdict = if ready.is_empty() {
         Verdict::Skipped
     } else {
-        Verdict::pass_if(strangers == 0 || measured > 0)
+        Verdict::pass_if(unknown_pods == 0 || measured > 0)
     };
     Check::new(
         verdict,
         Finding::MeasuredPodsExist(MeasuredPodsExist {
             ready: ready.len(),
             measured,
-            strangers,
+            unknown_pods,
             example,
         }),
     )
@@ -407,19 +408,19 @@ mod tests {
     )]
     fn metrics_of_others_alone_are_not_believed(
         #[case] pods: Value,
-        #[case] strangers: usize,
+        #[case] unknown_pods: usize,
         #[case] verdict: Verdict,
         #[case] message: &str,
     ) {
-        let example = (strangers > 0).then_some("x");
+        let example = (unknown_pods > 0).then_some("x");
         let snapshot = snapshot(json!({
-            "strangers": {"pods": strangers, "example": example}, "pods": pods
+            "strangers": {"pods": unknown_pods, "example": example}, "pods": pods
         }));
         let check = measured_pods_exist(&snapshot, &Policy::default());
         assert_eq!((check.verdict, check.message.as_str()), (verdict, message));
         let json = serde_json::to_value(&check).unwrap();
         assert_eq!(json["name"], "measured_pods_exist");
-        assert_eq!(json["strangers"], strangers);
+        assert_eq!(json["strangers"], unknown_pods);
     }
 
     #[rstest]

@@ -58,7 +58,7 @@ impl Check {
 
     /// It failed for want of knowledge that does not come by itself with time.
     #[must_use]
-    pub fn lacks_knowledge(&self) -> bool {
+    pub fn means_missing_data(&self) -> bool {
         self.verdict == Verdict::Fail
             && match &self.finding {
                 Finding::MetricsComplete { .. }
@@ -92,7 +92,7 @@ impl Check {
     /// It failed for what the snapshot is, and not for what may be done now: the loads do not tell
     /// what the group is like once it has settled.
     #[must_use]
-    pub fn distrusts_loads(&self) -> bool {
+    pub fn means_untrusted_loads(&self) -> bool {
         self.verdict == Verdict::Fail
             && match &self.finding {
                 Finding::MetricsComplete { .. }
@@ -154,7 +154,8 @@ pub enum Finding {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         forecast: Option<(f64, f64)>,
         /// How many rotations in a row have not helped.
-        futile: u32,
+        #[serde(rename = "futile")]
+        ineffective: u32,
         /// Seconds since it was.
         since_seconds: Option<Seconds>,
         /// Seconds that must have passed when it did not help.
@@ -314,11 +315,11 @@ impl fmt::Display for Finding {
                 before: Some(before),
                 hoped: Some(hoped),
                 forecast,
-                futile,
+                ineffective,
                 since_seconds: Some(since),
                 wait_seconds,
             } => {
-                let helped = if *futile == 0 {
+                let helped = if *ineffective == 0 {
                     "helped"
                 } else {
                     "did not help"
@@ -331,7 +332,7 @@ impl fmt::Display for Finding {
                 };
                 let since = since.in_words();
                 write!(f, "the last rotation, {since} ago, {helped}: {outcome}")?;
-                if *futile > 0 {
+                if *ineffective > 0 {
                     write!(
                         f,
                         "; the next is tried {} after it",

@@ -24,7 +24,7 @@ pub(super) struct Scene<'a> {
 pub(super) fn conclude(judgement: Option<&Judgement>, scene: Scene<'_>) -> (Action, String) {
     match judgement {
         Some(Judgement::RotateOutliers(outliers)) => scene.by_outliers(outliers),
-        Some(Judgement::Futile(_, diagnosis)) => (
+        Some(Judgement::Ineffective(_, diagnosis)) => (
             Action::Hold(HoldReason::by(diagnosis)),
             format!("{} is hot, but {diagnosis}", scene.named(Role::Hottest)),
         ),

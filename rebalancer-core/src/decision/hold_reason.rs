@@ -122,7 +122,7 @@ impl HoldReason {
     /// The hold says that something needed is not known or not trusted, rather than that there
     /// is nothing to do or that now is not the time.
     #[must_use]
-    pub fn lacks_knowledge(self) -> bool {
+    pub fn means_missing_data(self) -> bool {
         match self {
             Self::MetricsPartial
             | Self::PodsMeasuredTwice

@@ -56,10 +56,10 @@ impl Decision {
     /// failure does not pass by itself, however many others failed before it. So metrics that
     /// vanished are seen even while the group never settles.
     #[must_use]
-    pub fn lacks_knowledge(&self) -> bool {
+    pub fn means_missing_data(&self) -> bool {
         let reason = self.hold_reason();
-        reason.is_some_and(HoldReason::lacks_knowledge)
-            || self.checks.iter().any(Check::lacks_knowledge)
+        reason.is_some_and(HoldReason::means_missing_data)
+            || self.checks.iter().any(Check::means_missing_data)
     }
 
     /// The reason, when the decision is to hold.

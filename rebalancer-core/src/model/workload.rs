@@ -132,12 +132,12 @@ pub struct WorkloadState {
     /// Its rollout now; `None` when the source does not know rollouts.
     pub rollout: Option<Rollout>,
     /// Its pods that cannot start; need not be complete when enough pods are ready.
-    pub troubles: Vec<PodTrouble>,
+    pub failures: Vec<PodFailure>,
 }
 
 /// A pod that is not coming up, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PodTrouble {
+pub struct PodFailure {
     /// The pod.
     pub pod: PodRef,
     /// The word of Kubernetes for it: `CrashLoopBackOff`, `ImagePullBackOff`, `Unschedulable`, …

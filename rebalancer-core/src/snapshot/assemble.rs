@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use super::assemble_group::{GroupSettings, assemble_group};
-use super::{InvalidSnapshot, Snapshot, SnapshotData, Strangers};
+use super::{InvalidSnapshot, Snapshot, SnapshotData, UnknownPods};
 use crate::model::{Autoscaler, Cores, Seconds, WorkloadRef};
 use crate::ports::{GroupObservation, LoadObservation, LoadSample, WorkloadObservation};
 
 /// Up to this age of its newest sample a pod that Kubernetes does not list counts as one that is
 /// there, in seconds. Metrics remember pods that are gone for minutes; this is a scrape interval of
 /// the longer kind.
-const STRANGER_SEEN_SECONDS: f64 = 60.0;
+const UNKNOWN_POD_SEEN_SECONDS: f64 = 60.0;
 
 /// What the operator said, as far as it goes into a snapshot.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +62,7 @@ pub fn assemble(
         }
     }
     samples.retain(|_, sample| seen_lately(sample.age, loads.freshness_known));
-    let strangers = Strangers {
+    let unknown_pods = UnknownPods {
         pods: samples.len(),
         example: samples.into_keys().min(),
     };
@@ -82,7 +82,7 @@ pub fn assemble(
         freshness_known: loads.freshness_known,
         custom_load: loads.custom,
         clock_difference_seconds,
-        strangers,
+        unknown_pods,
         other_run: None,
         frozen: None,
         last_rotation: workload.last_rotation,
@@ -97,7 +97,9 @@ pub fn assemble(
 /// There is a pod behind the sample now, as far as one can tell. Where ages are known a missing one
 /// is old.
 fn seen_lately(age: Option<Seconds>, freshness_known: bool) -> bool {
-    age.map_or(!freshness_known, |age| age.get() <= STRANGER_SEEN_SECONDS)
+    age.map_or(!freshness_known, |age| {
+        age.get() <= UNKNOWN_POD_SEEN_SECONDS
+    })
 }
 
 #[cfg(test)]
@@ -213,9 +215,9 @@ mod tests {
             Timestamp::UNIX_EPOCH,
         )
         .unwrap();
-        let strangers = &snapshot.data().strangers;
-        assert_eq!(strangers.pods, 2 * pods);
-        assert_eq!(strangers.example.as_deref(), (pods > 0).then_some("x"));
+        let unknown_pods = &snapshot.data().unknown_pods;
+        assert_eq!(unknown_pods.pods, 2 * pods);
+        assert_eq!(unknown_pods.example.as_deref(), (pods > 0).then_some("x"));
         assert!(!snapshot.pods()[0].window_covered);
         assert!(snapshot.data().custom_load);
     }

@@ -77,8 +77,12 @@ pub struct SnapshotData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_difference_seconds: Option<f64>,
     /// Pods with a fresh load that Kubernetes does not list, one by name.
-    #[serde(default, skip_serializing_if = "Strangers::is_empty")]
-    pub strangers: Strangers,
+    #[serde(
+        default,
+        rename = "strangers",
+        skip_serializing_if = "UnknownPods::is_empty"
+    )]
+    pub unknown_pods: UnknownPods,
     /// Another run that is acting on this workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_run: Option<LeaseHolder>,
@@ -99,7 +103,7 @@ pub struct SnapshotData {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Strangers {
+pub struct UnknownPods {
     /// How many.
     pub pods: usize,
     /// One of them.
@@ -107,7 +111,7 @@ pub struct Strangers {
     pub example: Option<String>,
 }
 
-impl Strangers {
+impl UnknownPods {
     fn is_empty(&self) -> bool {
         self.pods == 0
     }

@@ -44,8 +44,8 @@ pub(crate) struct Choice {
 pub(crate) enum Judgement {
     /// The hottest with the coldest.
     RotateOutliers(RotateOutliers),
-    /// That rule would rotate, and the assignor makes it futile.
-    Futile(RotateOutliers, Diagnosis),
+    /// That rule would rotate, and the assignor makes it ineffective.
+    Ineffective(RotateOutliers, Diagnosis),
     /// The model of the group.
     Forecast(Box<Forecasted>),
 }
@@ -55,7 +55,7 @@ impl Judgement {
     pub(crate) fn rotates(&self) -> bool {
         match self {
             Self::RotateOutliers(outliers) => outliers.verdict == rotate_outliers::Verdict::Rotate,
-            Self::Futile(..) => false,
+            Self::Ineffective(..) => false,
             Self::Forecast(forecasted) => forecasted.verdict == forecast::Verdict::Rotate,
         }
     }
@@ -63,7 +63,7 @@ impl Judgement {
     /// The numbers of the rule of outliers, where that was applied.
     pub(crate) fn outliers(&self) -> Option<&RotateOutliers> {
         match self {
-            Self::RotateOutliers(outliers) | Self::Futile(outliers, _) => Some(outliers),
+            Self::RotateOutliers(outliers) | Self::Ineffective(outliers, _) => Some(outliers),
             Self::Forecast(_) => None,
         }
     }
@@ -85,10 +85,10 @@ pub(crate) fn choose(
             }
             Some(Choice {
                 report: choice.report,
-                ..candidates.rotate_unless_futile(Some(group))
+                ..candidates.rotate_unless_ineffective(Some(group))
             })
         }
-        (Strategy::Auto, Some(Err(_)) | None) => Some(candidates.rotate_unless_futile(None)),
+        (Strategy::Auto, Some(Err(_)) | None) => Some(candidates.rotate_unless_ineffective(None)),
     }
 }
 
@@ -98,7 +98,7 @@ impl Choice {
             Some(Judgement::Forecast(forecasted)) => {
                 forecasted.verdict != forecast::Verdict::Unexplained
             }
-            Some(Judgement::RotateOutliers(_) | Judgement::Futile(..)) | None => true,
+            Some(Judgement::RotateOutliers(_) | Judgement::Ineffective(..)) | None => true,
         }
     }
 }
@@ -144,8 +144,8 @@ impl Candidates<'_> {
         }
     }
 
-    /// Without a forecast, an assignor that is known to be positional still makes it futile.
-    fn rotate_unless_futile(&self, group: Option<&Group>) -> Choice {
+    /// Without a forecast, an assignor that is known to be positional still makes it ineffective.
+    fn rotate_unless_ineffective(&self, group: Option<&Group>) -> Choice {
         let choice = self.rotate_outliers();
         let data = self.snapshot.data().group.as_ref();
         let set = data.and_then(|data| {
@@ -158,19 +158,19 @@ impl Candidates<'_> {
         let known = group
             .map(|group| (group.assignor, group.client, group.protocol))
             .or(set);
-        let futile = known.filter(|(known, client, protocol)| {
+        let ineffective = known.filter(|(known, client, protocol)| {
             known.known != Knowledge::Assumed
                 && Algorithm::of(known.assignor, *client, *protocol).is_positional()
         });
-        match (choice.judgement, futile) {
+        match (choice.judgement, ineffective) {
             (Some(Judgement::RotateOutliers(outliers)), Some((known, ..)))
                 if outliers.verdict == rotate_outliers::Verdict::Rotate =>
             {
-                let futile = Diagnosis::PositionalAssignor {
+                let ineffective = Diagnosis::PositionalAssignor {
                     assignor: known.in_words(),
                 };
                 Choice {
-                    judgement: Some(Judgement::Futile(outliers, futile)),
+                    judgement: Some(Judgement::Ineffective(outliers, ineffective)),
                     ..choice
                 }
             }

@@ -251,7 +251,7 @@ fn noise(number: u8) -> ExecutionEvent {
             message: "noise".into(),
         }),
         6 => ExecutionEvent::WorkloadRead(Ok(WorkloadState {
-            troubles: Vec::new(),
+            failures: Vec::new(),
             ready: 1000,
             rollout: None,
         })),
@@ -507,7 +507,7 @@ fn drive(
                             log.since_ready.clear();
                         }
                         ExecutionEvent::WorkloadRead(Ok(WorkloadState {
-                            troubles: Vec::new(),
+                            failures: Vec::new(),
                             ready,
                             rollout: Some(world.rollout),
                         }))

@@ -39,7 +39,7 @@ fn rotation() -> Rotation {
         imbalance_hoped: 1.25,
         imbalance_range: Some((1.0, 1.5)),
         strategy: Strategy::RotateOutliers,
-        futile: 0,
+        ineffective: 0,
     }
 }
 

@@ -28,8 +28,8 @@ async fn the_pods_of_a_workload_that_do_not_come_up_are_named() {
     ]});
     let api = shop().on(PODS, [Reply::Json(200, items)]);
     let state = api.actuator(|_| {}).read_workload(9).await.unwrap();
-    let troubles: Vec<_> = state
-        .troubles
+    let failures: Vec<_> = state
+        .failures
         .iter()
         .map(|trouble| {
             let name = trouble.pod.name.as_str();
@@ -42,7 +42,7 @@ async fn the_pods_of_a_workload_that_do_not_come_up_are_named() {
         })
         .collect();
     assert_eq!(
-        troubles,
+        failures,
         [
             (
                 "b",

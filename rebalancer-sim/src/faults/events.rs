@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rebalancer_core::model::{PodRef, PodTrouble};
+use rebalancer_core::model::{PodFailure, PodRef};
 use rebalancer_core::ports::EvictionAnswer;
 
 use super::draw::Defect;
@@ -85,7 +85,7 @@ impl State {
     }
 
     /// The pods that do not come up, as Kubernetes words it.
-    pub(crate) fn troubles(&self) -> Vec<PodTrouble> {
+    pub(crate) fn failures(&self) -> Vec<PodFailure> {
         self.listed()
             .filter(|(_, pod)| !pod.terminating)
             .filter_map(|(_, pod)| {
@@ -94,7 +94,7 @@ impl State {
                     Defect::NoImage => ("ImagePullBackOff", true),
                     Defect::NoRoom(_) => ("Unschedulable", false),
                 };
-                Some(PodTrouble {
+                Some(PodFailure {
                     pod: PodRef {
                         name: pod.name.clone(),
                         uid: pod.uid.clone(),

@@ -262,7 +262,7 @@ impl PodActuator for FaultyPorts {
             let mut workload = state.answer_read_workload();
             if workload.ready >= enough && state.faults.odd() {
                 workload.ready = enough;
-                workload.troubles.clear();
+                workload.failures.clear();
             }
             workload
         };

@@ -145,7 +145,7 @@ fn another_run_in_between_ends_it() {
             imbalance_hoped: 1.5,
             imbalance_range: None,
             strategy: Strategy::RotateOutliers,
-            futile: 0,
+            ineffective: 0,
         };
         world.journal().remember(&rotation).await.unwrap();
     });
