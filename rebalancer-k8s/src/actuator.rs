@@ -18,10 +18,10 @@ use crate::error::{Attempt, K8sError};
 use crate::eviction::{self, Eviction};
 use crate::journal::{KubernetesJournal, Subject};
 use crate::kind::{WorkloadKind, is_path_safe};
+use crate::label_selector;
 use crate::lease::KubernetesLease;
 use crate::pods::{LeanPod, ReadyCount, Reduced, Reduction};
 use crate::protobuf::PREFERRED;
-use crate::selector;
 use crate::settings::{Autoscalers, Settings};
 use crate::suggestions;
 use crate::workload::{self, Workload};
@@ -116,7 +116,7 @@ impl KubernetesActuator {
     }
 
     fn selector(&self, workload: &Workload) -> String {
-        selector::both(&workload.selector, self.settings.label_selector.as_deref())
+        label_selector::both(&workload.selector, self.settings.label_selector.as_deref())
     }
 
     fn remember(&self, selector: String, owners: Vec<String>) -> Arc<Selection> {

@@ -1,5 +1,6 @@
 //! The workload itself: its selector, its rollout, and who owns its pods on its behalf.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::params::ListParams;
 use rebalancer_adapter::read_json;
 use rebalancer_core::history::Rotation;
@@ -9,8 +10,8 @@ use serde::Deserialize;
 use crate::api::{Api, BadPage, METADATA, METADATA_LIST, Page, PageEnd, Pages};
 use crate::error::{Attempt, K8sError};
 use crate::kind::{GroupVersionKind, WorkloadKind};
+use crate::label_selector;
 use crate::pods::{OwnerReference, SKIP, controller};
-use crate::selector::LabelSelector;
 
 /// The workload at one instant.
 #[derive(Debug, Clone)]
@@ -256,11 +257,14 @@ pub(crate) async fn read(
         WorkloadKind::Scalable(gvk) => return read_scalable(api, workload, gvk).await,
     };
     let (attempt, path) = of_apps(workload, resource);
-    let object: Object = api.get(&attempt, &path, None).await?;
+    let mut object: Object = api.get(&attempt, &path, None).await?;
     let selector = object
         .spec
-        .as_ref()
-        .and_then(|spec| spec.selector.to_text());
+        .as_mut()
+        .map(|spec| std::mem::take(&mut spec.selector))
+        .unwrap_or_default();
+    let selector =
+        label_selector::text_of(selector).map_err(|error| api.bad_answer(&attempt, &error))?;
     Ok(Workload {
         selector: selector.ok_or_else(|| no_selector(workload))?,
         rollout: Some(object.rollout()),
