@@ -1,7 +1,7 @@
 //! How good forecasts are on what real consumer groups did: the table of the documentation.
 
-use harness::calibration::{Calibration, Effort, Orders, calibrate};
-use harness::episode::Ids;
+use evaluation::calibration::{Calibration, Effort, Orders, calibrate};
+use evaluation::episode::Ids;
 
 use crate::Error;
 

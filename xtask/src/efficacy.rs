@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use harness::efficacy::{Efficacy, Played, Setting, measure};
+use evaluation::efficacy::{Efficacy, Played, Setting, measure};
 use rebalancer_core::group::{Assignor, ClientFamily};
 use rebalancer_core::policy::Strategy;
 

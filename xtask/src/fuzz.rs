@@ -69,7 +69,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let Some(nightly) = nightly() else {
         println!(
             "fuzz: NOT RUN: no nightly toolchain is installed (`rustup toolchain install nightly`); \
-             the corpus alone is checked by `cargo test -p rebalancer-tests --test fuzz_corpus`"
+             the corpus alone is checked by `cargo test -p e2e --test fuzz_corpus`"
         );
         return Ok(());
     };

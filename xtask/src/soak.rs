@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use harness::soak::{Soak, soak};
+use soak::{Soak, soak};
 
 /// Worlds between two lines of progress.
 const CHUNK: u64 = 100_000;

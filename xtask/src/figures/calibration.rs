@@ -1,7 +1,7 @@
 //! Forecasts beside what real consumer groups did.
 
-use harness::calibration::{Calibration, Case, Effort, Orders, calibrate};
-use harness::episode::Ids;
+use evaluation::calibration::{Calibration, Case, Effort, Orders, calibrate};
+use evaluation::episode::Ids;
 
 use super::plot::{Plot, legend};
 use crate::Error;
@@ -53,7 +53,7 @@ pub(super) fn draw() -> Result<String, Error> {
         x = legend(&mut svg, (x, 76.0), colour, text);
     }
     for (place, (client, protocol, assignor)) in (0_u32..).zip(KINDS) {
-        let is_kind = |kind: &&harness::calibration::Kind| {
+        let is_kind = |kind: &&evaluation::calibration::Kind| {
             kind.client == client && kind.protocol == protocol && kind.assignor == assignor
         };
         let kind = calibrations

@@ -1,6 +1,6 @@
 //! Evictions and peaks of both strategies, tick by tick.
 
-use harness::efficacy::{Efficacy, Setting, measure};
+use evaluation::efficacy::{Efficacy, Setting, measure};
 use rebalancer_core::group::{Assignor, ClientFamily};
 use rebalancer_core::policy::Strategy;
 

@@ -1,6 +1,6 @@
 //! What plans are forecast to do to one simulated group, beside doing nothing.
 
-use harness::efficacy::Setting;
+use evaluation::efficacy::Setting;
 use kafka_assignors::Algorithm;
 use rebalancer_core::decision::Decision;
 use rebalancer_core::forecast::{Attribution, Sampling, Subject, forecast};

@@ -1,0 +1,215 @@
+//! How good forecasts are, measured on what real consumer groups did.
+//!
+//! Each episode is a settled group of real consumers, of which some were replaced, and the settled
+//! group after it. Episodes have no rates, so that each is taken with several draws of them. What
+//! is forecast is the highest load of a member as a multiple of the mean.
+
+use std::collections::BTreeMap;
+
+use kafka_assignors::Algorithm;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use rebalancer_core::forecast::{Attribution, Sampling, Spread, Subject, forecast};
+
+use crate::episode::{Episode, Ids};
+
+const JAVA: &str = include_str!("../../../rebalancer-core/tests/kafka/groups/java.jsonl");
+const LIBRDKAFKA: &str =
+    include_str!("../../../rebalancer-core/tests/kafka/groups/librdkafka.jsonl");
+
+/// What is known of the order in which members leave and join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orders {
+    /// Which of the three it was, as for whoever knows how fast their consumers start and stop.
+    Known,
+    /// Nothing: each of the three is as likely.
+    Unknown,
+}
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// Draws of the rates for each episode.
+    pub draws: u64,
+    /// Imagined executions for each forecast.
+    pub samples: usize,
+}
+
+impl Effort {
+    /// That of the documentation.
+    pub const FULL: Self = Self {
+        draws: 10,
+        samples: 1000,
+    };
+}
+
+/// A kind of group.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    /// The client library.
+    pub client: String,
+    /// The group protocol.
+    pub protocol: String,
+    /// The assignor.
+    pub assignor: String,
+}
+
+/// One forecast, and what the real group came to: highest loads as multiples of the mean.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Case {
+    /// Before anybody was replaced.
+    pub before: f64,
+    /// As it was forecast.
+    pub forecast: Spread,
+    /// After it.
+    pub after: f64,
+}
+
+impl Case {
+    /// The outcome was between the 5th and the 95th percentile, or as near as arithmetic gets.
+    #[must_use]
+    pub fn is_covered(&self) -> bool {
+        let is_near = |value: f64| (value - self.after).abs() < 1e-9 * self.after;
+        self.forecast.holds(self.after) || is_near(self.forecast.p5) || is_near(self.forecast.p95)
+    }
+}
+
+/// How good the forecasts of one kind of group are.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Calibration {
+    /// Every forecast: episodes × draws.
+    pub cases: Vec<Case>,
+}
+
+impl Calibration {
+    /// The mean of |forecast − outcome| / outcome, in percent; the forecast is the median of the
+    /// samples.
+    #[must_use]
+    pub fn error_percent(&self) -> f64 {
+        self.mean(|case| (case.forecast.median - case.after).abs() / case.after) * 100.0
+    }
+
+    /// The same for saying that all stays as it is.
+    #[must_use]
+    pub fn error_of_no_change_percent(&self) -> f64 {
+        self.mean(|case| (case.before - case.after).abs() / case.after) * 100.0
+    }
+
+    /// How often the outcome was between the 5th and the 95th percentile, in percent.
+    #[must_use]
+    pub fn coverage_percent(&self) -> f64 {
+        self.mean(|case| f64::from(u8::from(case.is_covered()))) * 100.0
+    }
+
+    /// Adds an episode, with rates drawn from each of the seeds.
+    pub fn add(
+        &mut self,
+        episode: &Episode,
+        (ids, orders): (Ids, Orders),
+        seeds: impl IntoIterator<Item = u64>,
+        samples: usize,
+    ) {
+        let seeds = seeds.into_iter();
+        let cases = seeds.map(|seed| play(episode, (ids, orders), seed, samples));
+        self.cases.extend(cases);
+    }
+
+    fn mean(&self, number: impl Fn(&Case) -> f64) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a number of forecasts")]
+        let count = self.cases.len().max(1) as f64;
+        self.cases.iter().map(number).sum::<f64>() / count
+    }
+}
+
+/// The recorded episodes.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn recorded() -> serde_json::Result<Vec<Episode>> {
+    let lines = JAVA.lines().chain(LIBRDKAFKA.lines());
+    lines.map(serde_json::from_str).collect()
+}
+
+/// Calibrates on the recorded episodes of the kinds that are wanted, by their kind.
+///
+/// # Errors
+/// When an episode cannot be read.
+pub fn calibrate(
+    ids: Ids,
+    orders: Orders,
+    effort: Effort,
+    wanted: impl Fn(&Kind) -> bool,
+) -> serde_json::Result<BTreeMap<Kind, Calibration>> {
+    let mut all: BTreeMap<Kind, Calibration> = BTreeMap::new();
+    for (number, episode) in recorded()?.into_iter().enumerate() {
+        let client = episode.client.split(' ').next().unwrap_or_default();
+        let kind = Kind {
+            client: client.to_owned(),
+            protocol: episode.protocol.as_str().to_owned(),
+            assignor: episode.assignor.as_str().to_owned(),
+        };
+        if wanted(&kind) {
+            let first = number as u64 * Effort::FULL.draws;
+            let seeds = first..first + effort.draws;
+            let calibration = all.entry(kind).or_default();
+            calibration.add(&episode, (ids, orders), seeds, effort.samples);
+        }
+    }
+    Ok(all)
+}
+
+fn play(episode: &Episode, (ids, orders): (Ids, Orders), seed: u64, samples: usize) -> Case {
+    let group = episode.group(ids);
+    let rates = rates(group.topics.partitions(), seed);
+    let pods = episode.members.len();
+    let loads = loads(&group.pod_owners(), &rates, pods);
+    let known: Vec<Option<f64>> = loads.iter().copied().map(Some).collect();
+    let attribution = Attribution::new(&known, &group.pod_owners(), Some(&rates));
+    let subject = Subject {
+        group: &group,
+        attribution: &attribution,
+        algorithm: Algorithm::of(group.assignor.assignor, group.client, group.protocol),
+        target: None,
+        threshold: None,
+    };
+    let sampling = Sampling {
+        seed,
+        samples,
+        order: match orders {
+            Orders::Known => Some(episode.order.into()),
+            Orders::Unknown => None,
+        },
+    };
+    Case {
+        before: imbalance(&loads),
+        forecast: forecast(&subject, &[&episode.victim_places()], sampling).peak_to_mean,
+        after: imbalance(&self::loads(&episode.owners_after(), &rates, pods)),
+    }
+}
+
+/// Lognormal with sigma 1.
+fn rates(partitions: usize, seed: u64) -> Vec<f64> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut normal = || {
+        // Box and Muller's transform; 1 - u lies in (0, 1], where the logarithm is finite.
+        let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * random.random::<f64>()).cos()
+    };
+    (0..partitions).map(|_| normal().exp()).collect()
+}
+
+fn loads(owners: &[Option<usize>], rates: &[f64], pods: usize) -> Vec<f64> {
+    let mut loads = vec![0.0; pods];
+    for (owner, rate) in owners.iter().zip(rates) {
+        if let Some(load) = owner.and_then(|owner| loads.get_mut(owner)) {
+            *load += rate;
+        }
+    }
+    loads
+}
+
+fn imbalance(loads: &[f64]) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a number of pods")]
+    let mean = loads.iter().sum::<f64>() / loads.len() as f64;
+    loads.iter().copied().fold(0.0, f64::max) / mean
+}

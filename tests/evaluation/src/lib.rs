@@ -1,0 +1,5 @@
+//! How good forecasts and strategies are, measured on recorded and simulated consumer groups.
+
+pub mod calibration;
+pub mod efficacy;
+pub mod episode;

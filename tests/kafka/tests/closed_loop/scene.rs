@@ -1,0 +1,186 @@
+//! A workload whose pods are the consumers of a real group, with traffic, as a case sets it up.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use harness::{
+    Kafka, Rebalancer, Result, Workload, WorkloadSpec, World, annotation,
+    wait::{Look, until},
+};
+use rebalancer_core::group::{Assignor, Protocol};
+
+use crate::pods::{COST, GroupInPods};
+use crate::traffic::{Offsets, Traffic};
+use consumers::{GroupConfig, create_topics};
+
+/// How many pods there are.
+pub(crate) const PODS: usize = 6;
+
+/// How many partitions there are: three for each pod.
+const PARTITIONS: usize = 18;
+
+/// What a pod spends whatever it reads, in cores.
+const BASE: f64 = 0.1;
+
+/// A pod takes so many seconds to start: long enough for its predecessor to have left the group.
+const STARTUP_SECONDS: &str = "12";
+
+/// A group is settled once nothing has changed for so long.
+const CALM: Duration = Duration::from_secs(2);
+
+/// How long a group, or the metrics of it, may take to settle on a machine busy with a build.
+const DEADLINE: Duration = Duration::from_secs(180);
+
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How far measured loads may be from what the rates make them: records come in handfuls, and a
+/// window of metrics begins and ends in the middle of one.
+const NEAR: f64 = 0.05;
+
+/// How long consumption is looked at.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// A group at work.
+pub(crate) struct Scene<'world> {
+    pub(crate) world: &'world World,
+    pub(crate) workload: Workload<'world>,
+    kafka: &'static Kafka,
+    group: Arc<GroupInPods>,
+    topic: String,
+    assignor: Assignor,
+    offsets: Arc<Offsets>,
+    rates: Vec<f64>,
+    traffic: Option<Traffic>,
+}
+
+impl<'world> Scene<'world> {
+    /// Starts the pods, and waits until their group has settled. Nothing arrives yet.
+    pub(crate) async fn start(world: &'world World, assignor: Assignor) -> Result<Self> {
+        let kafka = Kafka::shared().await?;
+        let topic = format!("{}-work", world.namespace());
+        create_topics(kafka, &[(&topic, PARTITIONS)]).await?;
+        let offsets = Arc::new(Offsets::new(PARTITIONS));
+        let config = GroupConfig {
+            bootstrap: kafka.bootstrap(),
+            id: world.namespace().to_owned(),
+            topics: vec![topic.clone()],
+            protocol: Protocol::Classic,
+            assignor,
+        };
+        let group = Arc::new(GroupInPods::new(config, Arc::clone(&offsets)));
+        world.run_in_pods(Arc::<GroupInPods>::clone(&group));
+        let spec = WorkloadSpec::deployment("consumer")
+            .loads([BASE; PODS])
+            .annotation(annotation::READY_AFTER, STARTUP_SECONDS);
+        let workload = world.create(spec).await?;
+        let scene = Self {
+            world,
+            workload,
+            kafka,
+            group,
+            topic,
+            assignor,
+            offsets,
+            rates: vec![0.0; PARTITIONS],
+            traffic: None,
+        };
+        scene.settled().await?;
+        Ok(scene)
+    }
+
+    /// Waits until each partition has one owner among the pods, and nothing has changed for a
+    /// moment; yields the partitions of each pod.
+    pub(crate) async fn settled(&self) -> Result<BTreeMap<String, Vec<i32>>> {
+        let (mut last, mut since) = (BTreeMap::new(), Instant::now());
+        until("the group to settle", DEADLINE, PAUSE, async || {
+            let owned = self.group.owned();
+            if owned != last {
+                (last, since) = (owned, Instant::now());
+            }
+            let all: Vec<i32> = last.values().flatten().copied().collect();
+            let distinct: BTreeSet<i32> = all.iter().copied().collect();
+            let complete = all.len() == PARTITIONS && distinct.len() == PARTITIONS;
+            let everybody = last.len() == PODS && last.values().all(|owned| !owned.is_empty());
+            Ok(if complete && everybody && since.elapsed() >= CALM {
+                Look::Done(last.clone())
+            } else {
+                Look::Not(format!("{last:?}"))
+            })
+        })
+        .await
+    }
+
+    /// From now on so many records a second arrive in each partition.
+    pub(crate) fn arrive(&mut self, rate: impl Fn(i32) -> f64) -> Result<()> {
+        self.rates = (0..).take(PARTITIONS).map(rate).collect();
+        let rates = self.rates.clone();
+        self.traffic = Some(Traffic::start(
+            self.kafka,
+            &self.topic,
+            rates,
+            &self.offsets,
+        )?);
+        Ok(())
+    }
+
+    /// The load that each pod has by what it owns, in cores.
+    fn expected(&self) -> BTreeMap<String, f64> {
+        let load = |partitions: Vec<i32>| {
+            let rates = partitions.into_iter().filter_map(|partition| {
+                let place = usize::try_from(partition).ok()?;
+                self.rates.get(place).copied()
+            });
+            BASE + COST * rates.sum::<f64>()
+        };
+        let owned = self.group.owned().into_iter();
+        owned.map(|(pod, owned)| (pod, load(owned))).collect()
+    }
+
+    /// Waits until Prometheus has seen a window in which the pods did what they own now.
+    pub(crate) async fn measured(&self) -> Result<()> {
+        let prometheus = self.world.prometheus();
+        let (namespace, container) = (self.world.namespace(), self.workload.container());
+        until("the loads in Prometheus", DEADLINE, PAUSE, async || {
+            let expected = self.expected();
+            let loads = prometheus.loads(namespace, container).await?;
+            let near = |(pod, expected): (&String, &f64)| {
+                let load = loads.get(pod);
+                load.is_some_and(|load| (load - expected).abs() <= NEAR * expected)
+            };
+            Ok(if expected.len() == PODS && expected.iter().all(near) {
+                Look::Done(())
+            } else {
+                Look::Not(format!("{loads:?}, not {expected:?}"))
+            })
+        })
+        .await
+    }
+
+    /// The load of each pod by what its consumer really reads, in cores.
+    pub(crate) async fn consumption(&self) -> Vec<f64> {
+        let (before, since) = (self.group.consumed(), Instant::now());
+        tokio::time::sleep(LOOK).await;
+        let (after, seconds) = (self.group.consumed(), since.elapsed().as_secs_f64());
+        assert!(before.keys().eq(after.keys()), "{before:?}, then {after:?}");
+        let load = |(before, after): (&u64, &u64)| {
+            let records = u32::try_from(after - before).expect("some hundred records");
+            BASE + COST * f64::from(records) / seconds
+        };
+        before.values().zip(after.values()).map(load).collect()
+    }
+
+    /// The program, with the forecast of this group.
+    pub(crate) fn rebalancer(&self) -> Rebalancer {
+        self.world
+            .rebalancer(&self.workload)
+            .env("STRATEGY", "forecast")
+            .env("GROUP_ID", self.world.namespace())
+            .env("GROUP_METRICS", "consumer,kafka-exporter")
+            .env("GROUP_ASSIGNOR", self.assignor.as_str())
+            .env("GROUP_CLIENT", "librdkafka")
+            .env("OUTPUT", "json")
+    }
+}

@@ -1,0 +1,561 @@
+//! The rules that no world may break.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use rebalancer_core::Snapshot;
+use rebalancer_core::decision::{Decision, HoldReason};
+use rebalancer_core::execution::{
+    ExecutionOutcome, ExecutionReport, PodOutcome, StopCause, StopReason,
+};
+use rebalancer_core::lease;
+use rebalancer_core::model::{PodUid, Rollout};
+use rebalancer_core::plan::Plan;
+use rebalancer_core::ports::{EvictionAnswer, LeaseState, PodState};
+use rebalancer_core::report::WorkloadReport;
+use rebalancer_sim::faults::{EvictionRequest, REQUEST_TIMEOUT, TraceEvent, TraceRecord};
+
+use crate::draw::Scenario;
+use crate::run::{End, RunStory, Story, longest_run};
+
+/// A broken rule, and how it was broken.
+type Broken = (&'static str, String);
+
+/// Breaks off with the rule unless it is kept.
+fn keep(kept: bool, rule: &'static str, detail: impl FnOnce() -> String) -> Result<(), Broken> {
+    if kept { Ok(()) } else { Err((rule, detail())) }
+}
+
+pub(crate) fn check(scenario: &Scenario, story: &Story) -> Result<(), Broken> {
+    for request in &story.requests {
+        effects(scenario, request)?;
+    }
+    twice(&story.requests)?;
+    for (number, run) in story.runs.iter().enumerate() {
+        let requests: Vec<&EvictionRequest> = story
+            .requests
+            .iter()
+            .filter(|request| request.run == number)
+            .collect();
+        let trace: Vec<&TraceRecord> = story
+            .trace
+            .iter()
+            .filter(|traced| traced.run == number)
+            .collect();
+        timely(scenario, run, &requests)?;
+        not_frozen(scenario, run, &requests)?;
+        asked_for_once(&requests)?;
+        looked_before(scenario, &story.requests, &trace)?;
+        if scenario.abilities.lease {
+            leased(number, run, &story.requests, &trace)?;
+        }
+        if let Some(end) = &run.end {
+            told(scenario, run, end, &requests, &trace)?;
+        }
+    }
+    Ok(())
+}
+
+/// What an eviction did to the workload.
+fn effects(scenario: &Scenario, request: &EvictionRequest) -> Result<(), Broken> {
+    keep(
+        request.dry_run == scenario.execution.dry_run,
+        "a dry run asks for dry runs, and nothing else does",
+        || format!("{request:?}"),
+    )?;
+    let Some(effect) = &request.effect else {
+        return Ok(());
+    };
+    keep(!request.dry_run, "a dry run changes nothing", || {
+        format!("{request:?}")
+    })?;
+    if !effect.was_ready {
+        return Ok(());
+    }
+    // What others take away between the count and the eviction is not our doing.
+    let minimum = scenario.execution.minimum_pods.get();
+    let taken = usize::try_from(effect.taken_since_count).unwrap_or(usize::MAX);
+    keep(
+        effect.ready_left.saturating_add(taken) >= minimum,
+        "ready pods never fall below the minimum by our doing",
+        || format!("of at least {minimum}: {request:?}"),
+    )?;
+    keep(
+        effect
+            .budget
+            .is_none_or(|budget| effect.ready_left >= budget),
+        "no budget is exceeded",
+        || format!("{request:?}"),
+    )
+}
+
+/// No pod is evicted twice.
+fn twice(requests: &[EvictionRequest]) -> Result<(), Broken> {
+    let mut evicted = HashSet::new();
+    for request in requests.iter().filter(|request| request.effect.is_some()) {
+        keep(
+            evicted.insert(&request.pod.uid),
+            "no pod is evicted twice",
+            || format!("{request:?}"),
+        )?;
+    }
+    Ok(())
+}
+
+/// The run ends in time, and does nothing after a stop.
+fn timely(
+    scenario: &Scenario,
+    run: &RunStory,
+    requests: &[&EvictionRequest],
+) -> Result<(), Broken> {
+    let took = run.ended.saturating_sub(run.began);
+    keep(took <= longest_run(scenario), "every run ends", || {
+        format!("it took {took:?}")
+    })?;
+    let Some((stopped, cause)) = run.stopped else {
+        return Ok(());
+    };
+    // A question is given up after five seconds, which may seem longer to a process that sleeps
+    // too long. An eviction on its way is answered first, and the pod is looked at once more.
+    // Then a lease is given back and the journal written.
+    let oversleeps = scenario
+        .config
+        .faults
+        .as_ref()
+        .is_some_and(|faults| faults.oversleeping > 0.0);
+    let mut patience = if oversleeps {
+        REQUEST_TIMEOUT
+    } else {
+        Duration::from_secs(6)
+    };
+    let evicting = |request: &EvictionRequest| {
+        request.begun <= stopped && request.answered.is_none_or(|answered| answered >= stopped)
+    };
+    if requests.iter().any(|request| evicting(request)) {
+        patience += REQUEST_TIMEOUT;
+    }
+    if scenario.abilities.lease {
+        let words = u32::try_from(scenario.most_victims()).unwrap_or(u32::MAX);
+        patience += REQUEST_TIMEOUT * (4 + words);
+    }
+    keep(
+        run.ended <= stopped + patience,
+        "a run that is asked to stop does so soon",
+        || format!("asked at {stopped:?} ({cause:?}), ended at {:?}", run.ended),
+    )?;
+    match requests.iter().find(|request| request.begun > stopped) {
+        Some(request) => Err((
+            "nothing is evicted after a stop",
+            format!("asked to stop at {stopped:?}: {request:?}"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Nothing is evicted when the operator wants nothing to be, and only then is that the reason.
+fn not_frozen(
+    scenario: &Scenario,
+    run: &RunStory,
+    requests: &[&EvictionRequest],
+) -> Result<(), Broken> {
+    for request in requests {
+        let window = scenario.frozen(request.begun);
+        keep(
+            window.is_none(),
+            "nothing is evicted in a freeze window",
+            || format!("{window:?}: {request:?}"),
+        )?;
+    }
+    let end = run.end.as_ref().map(|end| &end.report);
+    let execution = end.and_then(WorkloadReport::execution);
+    let stopped = execution.and_then(|execution| execution.stopped);
+    let held = match end {
+        Some(WorkloadReport::Decided(decided)) => decided.decision.hold_reason(),
+        Some(WorkloadReport::Failed(_)) | None => None,
+    };
+    let mut minutes =
+        (run.began.as_secs() / 60..=run.ended.as_secs() / 60).map(|m| Duration::from_secs(60 * m));
+    keep(
+        (stopped != Some(StopReason::Frozen) && held != Some(HoldReason::Frozen))
+            || minutes.any(|minute| scenario.frozen(minute).is_some()),
+        "a freeze window that is reported was there",
+        || format!("from {:?} to {:?}: {stopped:?}", run.began, run.ended),
+    )
+}
+
+/// A pod is asked for again only after an answer that leaves no doubt that nothing happened, and
+/// nobody after one that forbids all of it.
+fn asked_for_once(requests: &[&EvictionRequest]) -> Result<(), Broken> {
+    for (index, request) in requests.iter().enumerate() {
+        let forbidden = requests[..index]
+            .iter()
+            .find(|before| matches!(before.answer, Some(EvictionAnswer::Forbidden { .. })));
+        keep(
+            forbidden.is_none(),
+            "nothing is evicted after it was forbidden",
+            || format!("{forbidden:?}, and then {request:?}"),
+        )?;
+        let again = requests[..index]
+            .iter()
+            .rev()
+            .find(|before| before.pod.uid == request.pod.uid);
+        let Some(before) = again else { continue };
+        let certain = matches!(
+            before.answer,
+            Some(EvictionAnswer::Blocked { .. } | EvictionAnswer::Throttled { .. })
+        );
+        keep(
+            certain,
+            "no eviction is repeated unless the last one had no effect for certain",
+            || format!("{before:?}, and then {request:?}"),
+        )?;
+    }
+    Ok(())
+}
+
+/// Right before an eviction the pod was read and found ready, and then enough ready pods counted.
+fn looked_before(
+    scenario: &Scenario,
+    requests: &[EvictionRequest],
+    trace: &[&TraceRecord],
+) -> Result<(), Broken> {
+    let rule = "a pod is evicted right after it was read and the ready pods were counted";
+    let minimum = scenario.execution.minimum_pods.get();
+    let looks: Vec<&TraceRecord> = trace
+        .iter()
+        .copied()
+        .filter(|traced| !matches!(traced.what, TraceEvent::Lease(_) | TraceEvent::Released))
+        .collect();
+    for (index, traced) in looks.iter().enumerate() {
+        let TraceEvent::Requested(place) = traced.what else {
+            continue;
+        };
+        let Some(request) = requests.get(place) else {
+            continue;
+        };
+        let looks = index.checked_sub(2).map(|from| &looks[from..index]);
+        let Some([read, counted]) = looks else {
+            return Err((rule, format!("{request:?} came first of all")));
+        };
+        let found = match &read.what {
+            TraceEvent::PodRead(pod, PodState::Present { ready: true }) => *pod == request.pod,
+            TraceEvent::PodRead(..)
+            | TraceEvent::Observed
+            | TraceEvent::ReadyCounted { .. }
+            | TraceEvent::WorkloadRead { .. }
+            | TraceEvent::Requested(_)
+            | TraceEvent::Lease(_)
+            | TraceEvent::Released => false,
+        };
+        // Evictions of ours that were lost, and take effect later than the count.
+        let on_their_way = requests
+            .iter()
+            .filter(|other| other.run == request.run && other.begun < request.begun)
+            .filter_map(|other| other.effect.as_ref())
+            .filter(|effect| effect.was_ready && effect.at > counted.at)
+            .count();
+        let enough = match counted.what {
+            TraceEvent::ReadyCounted { reported, .. } => reported > minimum + on_their_way,
+            TraceEvent::PodRead(..)
+            | TraceEvent::Observed
+            | TraceEvent::WorkloadRead { .. }
+            | TraceEvent::Requested(_)
+            | TraceEvent::Lease(_)
+            | TraceEvent::Released => false,
+        };
+        keep(found && enough, rule, || {
+            format!("{request:?} came after {read:?} and {counted:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// Only who holds the lease evicts, and knows it.
+fn leased(
+    number: usize,
+    run: &RunStory,
+    requests: &[EvictionRequest],
+    trace: &[&TraceRecord],
+) -> Result<(), Broken> {
+    let mut held: Option<Duration> = None;
+    let mut refused = false;
+    for traced in trace {
+        match &traced.what {
+            TraceEvent::Lease(LeaseState::Held) => held = Some(traced.begun),
+            TraceEvent::Lease(LeaseState::HeldBy(_)) => {
+                refused |= held.is_none();
+                held = None;
+            }
+            TraceEvent::Released => held = None,
+            TraceEvent::Requested(place) => {
+                let Some(request) = requests.get(*place) else {
+                    continue;
+                };
+                let safe = lease::DURATION.saturating_sub(REQUEST_TIMEOUT);
+                keep(
+                    // A dry run changes nothing, so it needs none.
+                    request.dry_run || held.is_some_and(|since| request.begun <= since + safe),
+                    "only who holds the lease for long enough evicts",
+                    || format!("held since {held:?}: {request:?}"),
+                )?;
+                let holder = request
+                    .effect
+                    .as_ref()
+                    .and_then(|effect| effect.holder.as_deref());
+                keep(
+                    holder.is_none_or(|holder| holder == format!("run-{number}")),
+                    "no eviction takes effect under another run's lease",
+                    || format!("{request:?}"),
+                )?;
+            }
+            TraceEvent::Observed
+            | TraceEvent::PodRead(..)
+            | TraceEvent::ReadyCounted { .. }
+            | TraceEvent::WorkloadRead { .. } => {}
+        }
+    }
+    if let (
+        true,
+        Some(End {
+            report: WorkloadReport::Decided(decided),
+            ..
+        }),
+    ) = (refused, &run.end)
+    {
+        let reason = decided.decision.hold_reason().map(|reason| reason.as_str());
+        keep(
+            reason == Some("another_run"),
+            "a run that finds another's lease holds for that reason",
+            || format!("it came to {reason:?}"),
+        )?;
+    }
+    Ok(())
+}
+
+/// The report is the truth.
+fn told(
+    scenario: &Scenario,
+    run: &RunStory,
+    end: &End,
+    requests: &[&EvictionRequest],
+    trace: &[&TraceRecord],
+) -> Result<(), Broken> {
+    let decided = match &end.report {
+        WorkloadReport::Decided(decided) => decided,
+        WorkloadReport::Failed(failed) => {
+            return keep(
+                requests.is_empty(),
+                "a run that knows nothing evicts nothing",
+                || failed.error.clone(),
+            );
+        }
+    };
+    let (Some(plan), Some(execution)) = (decided.decision.plan(), &decided.execution) else {
+        keep(
+            decided.decision.plan().is_none() && decided.execution.is_none(),
+            "a plan is carried out, and nothing else is",
+            || decided.decision.message.clone(),
+        )?;
+        return keep(
+            requests.is_empty(),
+            "a run that holds evicts nothing",
+            || format!("{}: {requests:?}", decided.decision.message),
+        );
+    };
+    within_plan(scenario, plan, execution, requests)?;
+    victims(run, end, execution, requests)?;
+    if let Some(snapshot) = &end.snapshot {
+        allowed(scenario, &decided.decision, snapshot)?;
+        if !scenario.execution.dry_run {
+            waves(plan, execution, snapshot, requests, trace)?;
+        }
+    }
+    let back = !matches!(
+        execution.stopped,
+        Some(StopReason::ReadyTimeout | StopReason::ReplacementFailed)
+    );
+    let complete = back && execution.pods.iter().all(|pod| pod.outcome.is_success());
+    keep(
+        complete == (execution.outcome == ExecutionOutcome::Completed),
+        "an execution is complete when every victim is out and the replacements are back",
+        || execution.message.clone(),
+    )?;
+    let asked = run.stopped.map(|(_, cause)| cause);
+    for (reason, cause) in [
+        (StopReason::Stopped, StopCause::Signal),
+        (StopReason::RunTimeout, StopCause::RunTimeout),
+    ] {
+        keep(
+            execution.stopped != Some(reason) || asked == Some(cause),
+            "a stop that is reported was asked for",
+            || execution.message.clone(),
+        )?;
+    }
+    // A coldest pod that no hottest went with has a reason of its own.
+    let waiting = execution
+        .pods
+        .iter()
+        .any(|pod| pod.outcome == PodOutcome::NotAttempted && pod.message.is_none());
+    keep(
+        !waiting || execution.stopped.is_some(),
+        "who leaves a victim out says why",
+        || execution.message.clone(),
+    )
+}
+
+/// Nothing outside the plan is touched, and the plan is no larger than allowed.
+fn within_plan(
+    scenario: &Scenario,
+    plan: &Plan,
+    execution: &ExecutionReport,
+    requests: &[&EvictionRequest],
+) -> Result<(), Broken> {
+    for request in requests {
+        let planned = plan
+            .victims()
+            .iter()
+            .any(|victim| victim.reference() == request.pod);
+        keep(planned, "nothing outside the plan is touched", || {
+            format!("{request:?}")
+        })?;
+    }
+    let most = scenario.policy.max_evictions.unwrap_or(usize::MAX);
+    let victims = plan.victims().len();
+    keep(
+        victims <= most && victims <= scenario.most_victims(),
+        "a plan is no larger than the policy allows",
+        || format!("{victims} victims"),
+    )?;
+    let reported = execution.pods.iter().map(|pod| &pod.uid);
+    keep(
+        reported.eq(plan.victims().iter().map(|victim| &victim.uid)),
+        "every victim is accounted for, in turn",
+        || execution.message.clone(),
+    )
+}
+
+/// Only pods that may be victims are, and the minimum is there before anything begins.
+fn allowed(scenario: &Scenario, decision: &Decision, snapshot: &Snapshot) -> Result<(), Broken> {
+    let Some(plan) = decision.plan() else {
+        return Ok(());
+    };
+    for victim in plan.victims() {
+        let pod = snapshot.pods().iter().find(|pod| pod.uid == victim.uid);
+        keep(
+            pod.is_some_and(|pod| pod.serves() && pod.opted_out.is_none() && pod.load.is_some()),
+            "only ready, measured pods that did not opt out are planned",
+            || format!("{pod:?}"),
+        )?;
+    }
+    let minimum = scenario.policy.minimum_pods.get();
+    keep(
+        snapshot.ready() >= minimum.saturating_add(plan.largest_wave()),
+        "no wave is planned that the minimum has no room for",
+        || decision.message.clone(),
+    )
+}
+
+/// What is told of each victim is what became of it.
+fn victims(
+    run: &RunStory,
+    end: &End,
+    execution: &ExecutionReport,
+    requests: &[&EvictionRequest],
+) -> Result<(), Broken> {
+    let rule = "the report tells of each victim what became of it";
+    for (pod, (uid, state)) in execution.pods.iter().zip(&end.victims) {
+        let of_pod: Vec<&&EvictionRequest> = requests
+            .iter()
+            .filter(|request| request.pod.uid == *uid)
+            .collect();
+        // By the end of the run, or after it: a lost request may take effect late.
+        let effect = of_pod.iter().any(|request| request.effect.is_some());
+        let lost = of_pod
+            .iter()
+            .any(|request| matches!(request.answer, Some(EvictionAnswer::Unknown { .. })));
+        let out = matches!(state, PodState::Gone | PodState::Terminating);
+        let true_word = match pod.outcome {
+            PodOutcome::Evicted if execution.dry_run => !of_pod.is_empty(),
+            PodOutcome::Evicted => !of_pod.is_empty() && out,
+            PodOutcome::AlreadyGone => out && !effect,
+            PodOutcome::Blocked => {
+                !effect
+                    && of_pod.last().is_some_and(|request| {
+                        matches!(request.answer, Some(EvictionAnswer::Blocked { .. }))
+                    })
+            }
+            PodOutcome::Failed => !effect && !lost,
+            PodOutcome::NotAttempted => of_pod.is_empty(),
+            PodOutcome::Unknown => lost,
+        };
+        keep(true_word, rule, || {
+            format!(
+                "{pod:?} was {state:?} when the run ended at {:?}: {of_pod:?}",
+                run.ended
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// A wave begins only when the one before worked out, its replacements are ready, and nobody
+/// changed the workload meanwhile.
+fn waves(
+    plan: &Plan,
+    execution: &ExecutionReport,
+    snapshot: &Snapshot,
+    requests: &[&EvictionRequest],
+    trace: &[&TraceRecord],
+) -> Result<(), Broken> {
+    let rule = "a wave begins only when the one before worked out and its replacements are ready";
+    let wave_of = |uid: &PodUid| {
+        plan.victims()
+            .iter()
+            .find(|victim| victim.uid == *uid)
+            .map_or(0, |victim| victim.wave)
+    };
+    let mut last: Option<&EvictionRequest> = None;
+    for request in requests {
+        let wave = wave_of(&request.pod.uid);
+        let Some(before) = last.replace(request) else {
+            continue;
+        };
+        if wave_of(&before.pod.uid) == wave {
+            continue;
+        }
+        let worked_out = execution
+            .pods
+            .iter()
+            .filter(|pod| wave_of(&pod.uid) < wave)
+            .all(|pod| pod.outcome.is_success());
+        let all_back = trace.iter().any(|traced| {
+            traced.begun >= before.begun
+                && traced.at <= request.begun
+                && match &traced.what {
+                    TraceEvent::WorkloadRead { ready, rollout } => {
+                        *ready >= snapshot.ready()
+                            && same_specification(snapshot.data().rollout, *rollout)
+                    }
+                    TraceEvent::Observed
+                    | TraceEvent::PodRead(..)
+                    | TraceEvent::ReadyCounted { .. }
+                    | TraceEvent::Requested(_)
+                    | TraceEvent::Lease(_)
+                    | TraceEvent::Released => false,
+                }
+        });
+        keep(worked_out && all_back, rule, || {
+            format!("{request:?} came after {before:?}")
+        })?;
+    }
+    Ok(())
+}
+
+fn same_specification(before: Option<Rollout>, now: Option<Rollout>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) => {
+            before.generation == now.generation && before.desired == now.desired
+        }
+        (None, _) | (_, None) => true,
+    }
+}

@@ -1,0 +1,308 @@
+//! What a world is like: everything follows from its seed.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use rebalancer_cli::driver::Order;
+use rebalancer_cli::freeze::Freeze;
+use rebalancer_core::execution::StopCause;
+use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
+use rebalancer_core::model::{
+    Cores, MaxUnavailable, MinimumPods, Percent, Seconds, Tolerance, TopK,
+};
+use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
+use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
+use rebalancer_sim::faults::FaultPlan;
+use rebalancer_sim::{Budget, SimConfig};
+
+use crate::Abilities;
+
+/// A world, and the runs in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Scenario {
+    pub(crate) abilities: Abilities,
+    pub(crate) config: SimConfig,
+    pub(crate) settings: AssembleSettings,
+    pub(crate) autoscalers_from_metrics: bool,
+    pub(crate) freeze: Freeze,
+    pub(crate) policy: Policy,
+    pub(crate) execution: ExecutionPolicy,
+    pub(crate) runs: Vec<RunPlan>,
+}
+
+/// One run of the rebalancer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RunPlan {
+    /// When it begins.
+    pub(crate) begins: Begin,
+    /// It is asked to stop so long after its beginning.
+    pub(crate) stop: Option<(Duration, StopCause)>,
+    /// Its process dies so long after its beginning.
+    pub(crate) killed: Option<Duration>,
+}
+
+/// When a run begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Begin {
+    /// So long after the beginning of the world, whatever the others do.
+    At(Duration),
+    /// So long after the end of the run before.
+    After(Duration),
+}
+
+impl Scenario {
+    pub(crate) fn order(&self) -> Order<'_> {
+        Order {
+            assemble: &self.settings,
+            autoscalers_from_metrics: self.autoscalers_from_metrics,
+            freeze: &self.freeze,
+            policy: &self.policy,
+            execution: Some(self.execution),
+        }
+    }
+
+    /// The freeze window at an instant, which is a length of time since the world was handed over.
+    pub(crate) fn frozen(&self, at: Duration) -> Option<&str> {
+        self.freeze.at(self.config.start.saturating_add(at).ok()?)
+    }
+
+    /// No plan has more victims.
+    pub(crate) fn most_victims(&self) -> usize {
+        2 * self.policy.top_k.get()
+    }
+}
+
+/// SplitMix64: as good as needed to pick the make-up of a world, and needs no set-up.
+struct Draw(u64);
+
+impl Draw {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `limit`, which is above 0.
+    fn below(&mut self, limit: u32) -> u32 {
+        u32::try_from(self.next() % u64::from(limit)).unwrap_or(0)
+    }
+
+    fn between(&mut self, from: u32, to: u32) -> u32 {
+        from + self.below(to - from + 1)
+    }
+
+    /// True in so many of 100 cases.
+    fn percent(&mut self, share: u32) -> bool {
+        self.below(100) < share
+    }
+
+    fn pick<T: Copy, const N: usize>(&mut self, items: [T; N]) -> T {
+        #[expect(clippy::cast_possible_truncation, reason = "below the length")]
+        let index = (self.next() % N as u64) as usize;
+        items[index]
+    }
+
+    /// Milliseconds below that limit.
+    fn millis(&mut self, limit: u32) -> Duration {
+        Duration::from_millis(self.below(limit).into())
+    }
+}
+
+pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
+    let mut draw = Draw(seed);
+    let config = config(&mut draw);
+    let workload = config.workload.clone();
+    let policy = policy(&mut draw, config.pods, abilities);
+    let execution = ExecutionPolicy {
+        minimum_pods: policy.minimum_pods,
+        eviction_timeout_seconds: Seconds::whole(draw.pick([0, 10, 30, 120])),
+        ready_timeout_seconds: Seconds::whole(draw.pick([0, 20, 60, 300])),
+        dry_run: draw.percent(5),
+    };
+    let settings = AssembleSettings {
+        container: workload.name.clone(),
+        workload,
+        target: draw
+            .percent(30)
+            .then(|| Cores::new(config.target()).ok())
+            .flatten(),
+        group: group(&mut draw, &config),
+    };
+    Scenario {
+        abilities,
+        settings,
+        autoscalers_from_metrics: draw.percent(15),
+        policy,
+        execution,
+        runs: runs(&mut draw, abilities),
+        freeze: if abilities.freeze {
+            freeze(&mut draw)
+        } else {
+            Freeze::default()
+        },
+        config,
+    }
+}
+
+/// What the operator says of the group: often nothing, and not always the assignor.
+fn group(draw: &mut Draw, config: &SimConfig) -> Option<GroupSettings> {
+    draw.percent(85).then(|| GroupSettings {
+        id: Some("consumer".into()),
+        assignor: draw.percent(70).then_some(config.assignor),
+        client: config.client,
+        protocol: config.protocol,
+        session_timeout: None,
+    })
+}
+
+/// Windows in the hour in which the world begins: some that are there from the first, others that
+/// come, and go again.
+fn freeze(draw: &mut Draw) -> Freeze {
+    let window = match draw.below(100) {
+        0..3 => "* * * * * UTC".to_owned(),
+        3..20 => {
+            let from = draw.pick([1, 1, 1, 2, 3, 5]);
+            format!("{from}-{} 0 1 1 * UTC", from + draw.below(10))
+        }
+        _ => return Freeze::default(),
+    };
+    // A world in which it is missing would be found by the tally.
+    window.parse().unwrap_or_default()
+}
+
+fn config(draw: &mut Draw) -> SimConfig {
+    let pods = draw.between(3, 12);
+    let budget = match draw.below(10) {
+        0..5 => None,
+        5 | 6 => Some(Budget::max_unavailable("consumer-budget", draw.below(2))),
+        7 | 8 => Some(Budget::max_unavailable(
+            "consumer-budget",
+            draw.between(1, 3),
+        )),
+        _ => Some(Budget::min_available(
+            "consumer-budget",
+            draw.below(pods + 1),
+        )),
+    };
+    let (assignor, client, protocol) = draw.pick([
+        (Assignor::Range, ClientFamily::Java, Protocol::Classic),
+        (Assignor::Sticky, ClientFamily::Java, Protocol::Classic),
+        (
+            Assignor::CooperativeSticky,
+            ClientFamily::Java,
+            Protocol::Classic,
+        ),
+        (
+            Assignor::CooperativeSticky,
+            ClientFamily::Librdkafka,
+            Protocol::Classic,
+        ),
+        (Assignor::Uniform, ClientFamily::Java, Protocol::Consumer),
+    ]);
+    SimConfig {
+        pods,
+        static_members: draw.percent(10),
+        partitions: draw.between(pods, 4 * pods),
+        sigma: draw.pick([0.5, 1.0, 1.0, 1.5]),
+        mean_load: draw.pick([0.5, 0.65, 0.65, 0.8]),
+        deals: 1,
+        assignor,
+        client,
+        protocol,
+        budget,
+        startup_delay: Duration::from_secs(draw.pick([2, 10, 30])),
+        initial_age: Duration::from_secs(3600),
+        metrics_window: Duration::from_secs(60),
+        faults: Some(faults(draw)),
+        ..SimConfig::seeded(draw.next())
+    }
+}
+
+fn faults(draw: &mut Draw) -> FaultPlan {
+    FaultPlan {
+        seed: draw.next(),
+        failing: draw.pick([0.0, 0.02, 0.05, 0.15]),
+        outages: draw.pick([0.0, 0.0, 0.01, 0.03]),
+        odd: draw.pick([0.0, 0.02, 0.05, 0.1]),
+        latency: Duration::from_millis(draw.pick([0, 20, 1000, 5000])),
+        oversleeping: draw.pick([0.0, 0.0, 0.02, 0.2]),
+        disturbed_every: draw
+            .pick([None, Some(2), Some(8), Some(20), Some(60)])
+            .map(Duration::from_secs),
+        broken_pods: draw.pick([0.0, 0.0, 0.05, 0.3]),
+    }
+}
+
+fn policy(draw: &mut Draw, pods: u32, abilities: Abilities) -> Policy {
+    let defaults = Policy::default();
+    let tolerance = draw.pick([1.0, 1.1, 1.3, 1.5]);
+    let minimum = match draw.below(4) {
+        0 => draw.between(1, pods),
+        1 => pods.saturating_sub(2).max(1),
+        _ => pods.div_ceil(2),
+    };
+    Policy {
+        top_k: TopK::new(draw.between(1, 3) as usize).unwrap_or(defaults.top_k),
+        tolerance: Tolerance::new(tolerance).unwrap_or(defaults.tolerance),
+        minimum_improvement_percent: Percent::new(draw.pick([0.0, 5.0, 10.0]))
+            .unwrap_or(defaults.minimum_improvement_percent),
+        minimum_pods: MinimumPods::new(minimum as usize).unwrap_or(defaults.minimum_pods),
+        max_unavailable: match draw.below(8) {
+            0..3 => MaxUnavailable::Pods(NonZeroUsize::MIN),
+            3..5 => MaxUnavailable::Pods(NonZeroUsize::MIN.saturating_add(1)),
+            5 => Percent::new(30.0).map_or(MaxUnavailable::All, MaxUnavailable::Percent),
+            _ => MaxUnavailable::All,
+        },
+        max_evictions: (abilities.max_evictions && draw.percent(30))
+            .then(|| draw.between(1, 4) as usize),
+        minimum_pod_age_seconds: Seconds::whole(draw.pick([0, 60, 300])),
+        cooldown_seconds: Seconds::whole(draw.pick([0, 60, 300])),
+        maximum_sample_age_seconds: Seconds::whole(draw.pick([30, 150])),
+        minimum_coverage_percent: Percent::new(draw.pick([0.0, 60.0, 90.0, 100.0]))
+            .unwrap_or(defaults.minimum_coverage_percent),
+        ignore_history: draw.percent(50),
+        strategy: draw.pick([
+            Strategy::RotateOutliers,
+            Strategy::RotateOutliers,
+            Strategy::RotateOutliers,
+            Strategy::RotateOutliers,
+            Strategy::RotateOutliers,
+            Strategy::RotateOutliers,
+            Strategy::Forecast,
+            Strategy::Auto,
+        ]),
+        minimum_confidence_percent: Percent::new(draw.pick([0.0, 50.0, 80.0]))
+            .unwrap_or(defaults.minimum_confidence_percent),
+        ..defaults
+    }
+}
+
+fn runs(draw: &mut Draw, abilities: Abilities) -> Vec<RunPlan> {
+    let first = run(draw, Begin::At(Duration::ZERO));
+    if !draw.percent(if abilities.lease { 50 } else { 20 }) {
+        return vec![first];
+    }
+    let begins = match draw.below(3) {
+        // Only a lease keeps two runs apart, or one from what another left on its way.
+        0 | 1 if abilities.lease => {
+            let within = draw.pick([20_000, 90_000, 300_000]);
+            Begin::At(draw.millis(within))
+        }
+        2 if abilities.lease => Begin::After(draw.millis(30_000)),
+        _ => Begin::After(Duration::from_secs(60) + draw.millis(600_000)),
+    };
+    vec![first, run(draw, begins)]
+}
+
+fn run(draw: &mut Draw, begins: Begin) -> RunPlan {
+    let soon = draw.pick([2_000, 20_000, 200_000]);
+    RunPlan {
+        begins,
+        stop: draw.percent(15).then(|| {
+            let cause = draw.pick([StopCause::Signal, StopCause::RunTimeout]);
+            (draw.millis(soon), cause)
+        }),
+        killed: draw.percent(5).then(|| draw.millis(soon)),
+    }
+}

@@ -1,0 +1,184 @@
+//! Plays a scenario: the driver of the program, under virtual time.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use rebalancer_cli::driver::{Ports, run_workload};
+use rebalancer_core::Snapshot;
+use rebalancer_core::execution::StopCause;
+use rebalancer_core::model::PodUid;
+use rebalancer_core::ports::PodState;
+use rebalancer_core::report::WorkloadReport;
+use rebalancer_sim::SimWorld;
+use rebalancer_sim::faults::{EvictionRequest, FaultyPorts, RunLimits, TraceRecord, VirtualTime};
+use tokio::sync::watch;
+
+use crate::draw::{Begin, RunPlan, Scenario};
+
+/// What went on in a world.
+#[derive(Debug)]
+pub(crate) struct Story {
+    pub(crate) runs: Vec<RunStory>,
+    pub(crate) requests: Vec<EvictionRequest>,
+    pub(crate) trace: Vec<TraceRecord>,
+}
+
+/// What went on in a run. Instants are lengths of time since the world was handed over.
+#[derive(Debug)]
+pub(crate) struct RunStory {
+    pub(crate) began: Duration,
+    pub(crate) ended: Duration,
+    /// When it was asked to stop, and why.
+    pub(crate) stopped: Option<(Duration, StopCause)>,
+    /// What came of it; `None` when its process died.
+    pub(crate) end: Option<End>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) report: WorkloadReport,
+    pub(crate) snapshot: Option<Snapshot>,
+    /// What the victims were when it ended.
+    pub(crate) victims: Vec<(PodUid, PodState)>,
+}
+
+/// So long after the last run whatever was on its way has arrived.
+const AFTERMATH: Duration = Duration::from_secs(60);
+
+pub(crate) fn play(scenario: &Scenario) -> Result<Story, (&'static str, String)> {
+    let world = SimWorld::new(scenario.config.clone())
+        .map_err(|error| ("a world can be made", error.to_string()))?;
+    let time = VirtualTime::new(world.clone());
+    let runs = time
+        .run(play_runs(scenario, &world, &time), bounds(scenario))
+        .map_err(|endless| ("every run ends", endless.to_string()))?;
+    world.advance(AFTERMATH);
+    Ok(Story {
+        runs,
+        requests: world.requests(),
+        trace: world.trace(),
+    })
+}
+
+/// What all runs together may take.
+fn bounds(scenario: &Scenario) -> RunLimits {
+    let time = scenario.runs.iter().fold(Duration::ZERO, |sum, run| {
+        let (Begin::At(begins) | Begin::After(begins)) = run.begins;
+        sum + begins + longest_run(scenario)
+    });
+    // A look at the workload is three timers and happens every two seconds.
+    let steps = usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
+    RunLimits {
+        steps: steps.saturating_mul(3).saturating_add(2000),
+        time,
+    }
+}
+
+/// The longest that a run may take: every call until its timeout.
+pub(crate) fn longest_run(scenario: &Scenario) -> Duration {
+    let request = rebalancer_sim::faults::REQUEST_TIMEOUT;
+    let victims = u32::try_from(scenario.most_victims()).unwrap_or(u32::MAX);
+    // Read, count, evict, read again, and as many renewals of the lease and words in the journal.
+    let turn = request * if scenario.abilities.lease { 10 } else { 4 };
+    // One round may begin right at the end of the eviction timeout, and both waits of a wave may
+    // last longer than they should.
+    let oversleep = rebalancer_sim::faults::LONGEST_OVERSLEEP * 2;
+    let wave = scenario.execution.eviction_timeout_seconds.to_duration()
+        + scenario.execution.ready_timeout_seconds.to_duration()
+        + turn * victims * 2
+        + oversleep
+        + request * 2;
+    request * 6 + wave * victims
+}
+
+async fn play_runs(scenario: &Scenario, world: &SimWorld, time: &VirtualTime) -> Vec<RunStory> {
+    let mut runs = scenario.runs.iter().copied().enumerate();
+    let Some((first, plan)) = runs.next() else {
+        return Vec::new();
+    };
+    let one = play_run(scenario, world, time, first, plan);
+    match runs.next() {
+        None => vec![one.await],
+        Some((second, plan)) => match plan.begins {
+            Begin::After(pause) => {
+                let one = one.await;
+                time.sleep(pause).await;
+                vec![one, play_run(scenario, world, time, second, plan).await]
+            }
+            Begin::At(begins) => {
+                let other = async {
+                    time.sleep(begins).await;
+                    play_run(scenario, world, time, second, plan).await
+                };
+                let (one, other) = tokio::join!(one, other);
+                vec![one, other]
+            }
+        },
+    }
+}
+
+async fn play_run(
+    scenario: &Scenario,
+    world: &SimWorld,
+    time: &VirtualTime,
+    number: usize,
+    plan: RunPlan,
+) -> RunStory {
+    let faulty = FaultyPorts::new(world, time, number);
+    let ports = Ports {
+        metrics: &faulty,
+        actuator: &faulty,
+        clock: &faulty,
+        lease: scenario.abilities.lease.then_some(&faulty as _),
+        journal: Some(&faulty),
+    };
+    let (sender, mut stop) = watch::channel(None);
+    let began = time.elapsed();
+    let mut stopped = None;
+    let order = scenario.order();
+    let run = async {
+        let (report, snapshot) = run_workload(ports, &order, &mut stop).await;
+        let victims = match &report {
+            WorkloadReport::Decided(decided) => decided.decision.plan(),
+            WorkloadReport::Failed(_) => None,
+        };
+        let victims = victims.map_or_else(Vec::new, |plan| {
+            plan.victims()
+                .iter()
+                .map(|victim| (victim.uid.clone(), world.pod(&victim.reference())))
+                .collect()
+        });
+        End {
+            report,
+            snapshot,
+            victims,
+        }
+    };
+    let stopper = async {
+        if let Some((after, cause)) = plan.stop {
+            time.sleep(after).await;
+            stopped = Some((time.elapsed(), cause));
+            sender.send_replace(Some(cause));
+        }
+        std::future::pending::<Infallible>().await
+    };
+    let killer = async {
+        match plan.killed {
+            Some(after) => time.sleep(after).await,
+            None => std::future::pending().await,
+        }
+    };
+    let end = tokio::select! {
+        biased;
+        end = run => Some(end),
+        never = stopper => match never {},
+        () = killer => None,
+    };
+    RunStory {
+        began,
+        ended: time.elapsed(),
+        stopped,
+        end,
+    }
+}

@@ -1,0 +1,69 @@
+//! A hundred thousand worlds in which anything may go wrong; `cargo xtask soak` runs more.
+#![allow(clippy::print_stdout, reason = "shown with --nocapture")]
+
+use std::num::NonZeroUsize;
+
+use soak::{run_world, soak};
+
+const WORLDS: u64 = 100_000;
+/// Any number would do; this one stays, so that a failure is not one of chance.
+const FIRST_SEED: u64 = 1;
+
+#[test]
+fn no_rule_is_broken_in_a_hundred_thousand_worlds() {
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let soak = soak(WORLDS, FIRST_SEED, threads);
+    println!("{:.0} worlds/s\n{}", soak.speed(), soak.tally);
+    if let Some(violation) = &soak.violation {
+        panic!("{violation}");
+    }
+    assert_eq!(soak.worlds, WORLDS);
+
+    // Worlds in which nothing happens would prove nothing.
+    let share = |group: &str, what: &str| soak.tally.count(group, what) * 1000 / WORLDS;
+    for (group, what, least) in [
+        ("worlds", "with a rotation", 300),
+        ("worlds", "of two runs", 100),
+        ("worlds", "of a dry run", 20),
+        ("runs", "asked to stop", 40),
+        ("runs", "killed", 10),
+        ("runs", "failed to observe", 50),
+        ("runs", "with every victim evicted", 80),
+        ("requests", "took effect", 400),
+        ("requests", "blocked", 100),
+        ("requests", "failed", 10),
+        ("requests", "forbidden", 2),
+        ("requests", "answer lost", 15),
+        ("requests", "answer lost, and took effect", 8),
+        ("requests", "took effect after the answer was lost", 2),
+        ("rotations ended early", "Stopped", 5),
+        ("rotations ended early", "RunTimeout", 5),
+        ("rotations ended early", "MinimumPods", 5),
+        ("rotations ended early", "ReadyUnknown", 20),
+        ("rotations ended early", "WaveIncomplete", 40),
+        ("rotations ended early", "ReadyTimeout", 40),
+        ("rotations ended early", "WorkloadChanged", 20),
+        ("rotations ended early", "Frozen", 2),
+        ("victims", "already_gone", 8),
+        ("victims", "unknown", 10),
+        ("victims", "not_attempted", 200),
+        ("holds", "minimum_pods", 10),
+        ("holds", "group_unknown", 10),
+        ("holds", "hot_partition", 10),
+        ("holds", "positional_assignor", 10),
+        ("holds", "no_plan_helps", 5),
+        ("holds", "frozen", 10),
+        ("holds", "rollout_in_progress", 10),
+        ("holds", "insufficient_coverage", 2),
+    ] {
+        let found = share(group, what);
+        assert!(found >= least, "{group}, {what}: {found} for 1000 worlds");
+    }
+}
+
+#[test]
+fn a_world_is_the_same_each_time() {
+    for seed in 0..200 {
+        assert_eq!(run_world(seed), run_world(seed), "{seed}");
+    }
+}
