@@ -86,7 +86,7 @@ pub enum ObserveError {
     #[error("{0}; nothing was evicted. ONE_AT_A_TIME=false does without the lease")]
     Lease(#[source] PortError),
     /// The run was asked to stop first.
-    #[error("{} before a decision was made; nothing was evicted", .0.as_words())]
+    #[error("{} before a decision was made; nothing was evicted", .0)]
     Stopped(StopCause),
 }
 

@@ -282,8 +282,8 @@ fn the_blocked_stay_blocked_when_the_eviction_timeout_is_over() {
     );
     assert_eq!(
         report.message,
-        "1 of 4 pods evicted, 1 blocked, 2 not attempted (PodDisruptionBudget consumer-pdb); ended early: a wave did not work out \
-         entirely, so the next was not begun"
+        "1 of 4 pods evicted, 1 blocked, 2 not attempted (PodDisruptionBudget consumer-pdb); ended early: not every pod of \
+         the wave was evicted, so the next wave was not started"
     );
 }
 
@@ -340,22 +340,22 @@ fn an_answer_for_certain_is_the_last_word_on_a_pod(
 #[case::gone(
     read(PodState::Gone),
     "evicted",
-    "the answer was lost, and the pod is gone: timed out"
+    "the response was lost, and the pod is gone: timed out"
 )]
 #[case::going(
     read(PodState::Terminating),
     "evicted",
-    "the answer was lost, and the pod is gone: timed out"
+    "the response was lost, and the pod is gone: timed out"
 )]
 #[case::there(
     present(),
     "unknown",
-    "the answer was lost, and the pod is still there: timed out"
+    "the response was lost, and the pod still exists: timed out"
 )]
 #[case::unreadable(
     ExecutionEvent::PodRead(Err("no connection".into())),
     "unknown",
-    "the answer was lost (timed out), and the pod could not be read: no connection"
+    "the response was lost (timed out), and the pod could not be read: no connection"
 )]
 fn after_a_lost_answer_the_pod_is_read_and_never_asked_for_again(
     #[case] event: ExecutionEvent,
@@ -391,8 +391,8 @@ fn a_pod_in_doubt_is_not_counted_as_ready() {
     );
     assert!(
         report.message.ends_with(
-            "3 pods are ready now and 1 lost evictions may take effect yet, so evicting c would \
-             leave fewer than MINIMUM_PODS_REQUIRED=2"
+            "3 pods are ready and 1 eviction without a response may still take effect, so \
+             evicting c would leave fewer than the minimum of 2 ready pods"
         ),
         "{}",
         report.message
@@ -413,8 +413,8 @@ fn the_minimum_is_kept_in_the_middle_of_a_wave() {
     );
     assert_eq!(
         report.message,
-        "2 of 4 pods evicted, 2 not attempted; ended early: 2 pods are ready now, so evicting c \
-         would leave fewer than MINIMUM_PODS_REQUIRED=2"
+        "2 of 4 pods evicted, 2 not attempted; ended early: 2 pods are ready, so evicting c would \
+         leave fewer than the minimum of 2 ready pods"
     );
 }
 
@@ -470,7 +470,7 @@ fn replacements_that_never_come_end_it_at_the_ready_timeout() {
     );
     assert!(
         report.message.ends_with(
-            "the replacements were not ready within READY_TIMEOUT=3s: 5 of 6 pods are ready"
+            "the replacements were not ready within the ready timeout of 3 s: 5 of 6 pods are ready"
         ),
         "{}",
         report.message
@@ -576,7 +576,7 @@ fn a_stop_between_two_actions_ends_it(
     assert!(
         report
             .message
-            .ends_with("ended early: it was asked to stop")
+            .ends_with("ended early: a stop was requested")
     );
 }
 
@@ -634,7 +634,7 @@ fn without_a_hot_pod_no_cold_one_goes() {
     let report = story.ends(["failed", "failed", "not_attempted", "not_attempted"], None);
     assert_eq!(
         report.pods[2].message.as_deref(),
-        Some("no hot pod could be evicted, so evicting a cold one is no gain")
+        Some("none of the hottest pods was evicted, so evicting this one would not help")
     );
 }
 
@@ -812,7 +812,7 @@ fn a_freeze_window_ends_it_where_an_eviction_is_left(
     assert!(story.execution.has_evictions_left());
     story.execution.handle(story.now, frozen());
     let report = story.ends(outcomes, Some("frozen"));
-    let words = "ended early: a freeze window has begun (FREEZE=* 8-17 * * MON-FRI Europe/Berlin)";
+    let words = "ended early: the freeze window `* 8-17 * * MON-FRI Europe/Berlin` has begun";
     assert!(report.message.ends_with(words), "{}", report.message);
 }
 
@@ -937,7 +937,7 @@ fn nothing_is_evicted_once_another_run_holds_the_lease() {
         ["evicted", "not_attempted", "not_attempted", "not_attempted"],
         Some("lease_lost"),
     );
-    assert!(report.message.ends_with("pod-7 holds the lease now"));
+    assert!(report.message.ends_with("the lease is now held by pod-7"));
 }
 
 #[test]

@@ -66,7 +66,7 @@ pub async fn follow(
             }
         };
         if let Some(cause) = live::beside(pausing, Some(wait)).await {
-            why = cause.as_words().to_owned();
+            why = cause.to_string();
             break None;
         }
         match observe(ports, order, None, stop).await {

@@ -161,7 +161,7 @@ async fn a_run_takes_no_longer_than_it_may() -> Result<()> {
     assert_eq!(execution["stopped"], "run_timeout");
     run.assert_says(
         execution["message"].as_str().unwrap(),
-        &["RUN_TIMEOUT had passed"],
+        &["the run timeout was reached"],
     );
     assert_eq!(run.outcomes()[1..], ["not_attempted"; 3]);
     assert!(run.0.elapsed.as_secs() < 15, "{}", run.0);

@@ -241,6 +241,9 @@ async fn sigterm_ends_the_waiting_for_an_answer() -> Result<()> {
     assert!(terminated.elapsed() < Duration::from_secs(5), "{run}");
     assert_eq!(run.code, Some(1), "{run}");
     let run = Outcome(run);
-    run.assert_says(&run.error(), &["asked to stop before a decision was made"]);
+    run.assert_says(
+        &run.error(),
+        &["a stop was requested before a decision was made"],
+    );
     assert_untouched(&consumer, &before).await
 }

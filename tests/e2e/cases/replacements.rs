@@ -107,7 +107,7 @@ async fn one_that_finds_no_room_is_waited_for_and_named() -> Result<()> {
     let message = ended(&run, "ready_timeout");
     let replacement = one_replaced(&consumer, &before).await?;
     let words = format!(
-        "not ready within READY_TIMEOUT=3s: 7 of 8 pods are ready; {} does not start: \
+        "not ready within the ready timeout of 3 s: 7 of 8 pods are ready; {} does not start: \
          Unschedulable (0/3 nodes are available: 3 Insufficient cpu.",
         replacement.name
     );

@@ -69,6 +69,6 @@ async fn replacements_that_do_not_become_ready_end_the_run() -> Result<()> {
     let workload = run.workload();
     assert_eq!(workload["execution"]["stopped"], "ready_timeout");
     let message = workload["execution"]["message"].as_str().unwrap();
-    run.assert_says(message, &["READY_TIMEOUT=3s", "6 of 8 pods are ready"]);
+    run.assert_says(message, &["ready timeout of 3 s", "6 of 8 pods are ready"]);
     Ok(())
 }

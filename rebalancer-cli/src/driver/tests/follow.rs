@@ -114,7 +114,7 @@ fn a_stop_ends_it() {
     assert_eq!(follow_up.outcome, None);
     assert_eq!(
         follow_up.message,
-        "what came true is not known: after 0 s it was asked to stop; the next run tells it"
+        "what came true is not known: after 0 s a stop was requested; the next run tells it"
     );
 }
 

@@ -122,7 +122,7 @@ pub(super) async fn carry_out(
         let message = report["execution"]["pods"][1]["message"].as_str();
         run.assert_says(
             message.unwrap_or_default(),
-            &["no hot pod could be evicted"],
+            &["none of the hottest pods was evicted"],
         );
     }
     super::assert_broken(&seen, faults.len());
@@ -240,7 +240,7 @@ async fn reading_a_victim_again() -> Result<()> {
 
 /// What is to come of a fault of the first eviction.
 fn of_an_eviction(kind: Kind) -> Expected {
-    const STILL_THERE: &str = "the answer was lost, and the pod is still there";
+    const STILL_THERE: &str = "the response was lost, and the pod still exists";
     match kind {
         Kind::Reset | Kind::Stall | Kind::HalfOpen | Kind::Gateway | Kind::Broken | Kind::Busy => {
             let words = kind.words_of_kubernetes();
@@ -251,7 +251,7 @@ fn of_an_eviction(kind: Kind) -> Expected {
         Kind::ResetAfter | Kind::StallAfter | Kind::GatewayAfter | Kind::BrokenAfter => expect(
             EVICTED,
             EVICTED,
-            &["the answer was lost, and the pod is gone"],
+            &["the response was lost, and the pod is gone"],
         ),
         // The head alone says that it was evicted.
         Kind::Truncate | Kind::CloseAfter | Kind::Latency => expect(EVICTED, EVICTED, &[]),
@@ -301,7 +301,7 @@ async fn looking_after_a_lost_answer() -> Result<()> {
             expect(
                 UNKNOWN,
                 LEFT,
-                &["the answer was lost", "could not be read", words],
+                &["the response was lost", "could not be read", words],
             )
         };
         let faults = [
@@ -426,7 +426,7 @@ async fn replacements_that_cannot_be_seen() -> Result<()> {
     let execution = &run.workload()["execution"];
     assert_eq!(execution["stopped"], "ready_timeout", "{}", run.0);
     let message = execution["message"].as_str().unwrap_or_default();
-    run.assert_says(message, &["READY_TIMEOUT=5s", "out of cheese"]);
+    run.assert_says(message, &["ready timeout of 5 s", "out of cheese"]);
     assert_accounted(&run, &seen, &before, &consumer.pods().await?);
     Ok(())
 }

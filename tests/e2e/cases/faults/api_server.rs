@@ -61,7 +61,7 @@ async fn is_killed_and_started_again() -> Result<()> {
     let message = in_flight.workload()["execution"]["pods"][0]["message"].clone();
     in_flight.assert_says(
         message.as_str().unwrap(),
-        &["the answer was lost", "could not be read"],
+        &["the response was lost", "could not be read"],
     );
     assert_eq!(count(&seen, EVICTION), 1, "{}", listed(&seen));
     assert_untouched(&workloads["in-flight"], &before[0]).await?;
@@ -71,7 +71,7 @@ async fn is_killed_and_started_again() -> Result<()> {
     let execution = &stays_away.workload()["execution"];
     assert_eq!(execution["stopped"], "ready_timeout");
     let message = execution["message"].as_str().unwrap();
-    stays_away.assert_says(message, &["READY_TIMEOUT=5s", "cannot be reached"]);
+    stays_away.assert_says(message, &["ready timeout of 5 s", "cannot be reached"]);
 
     assert_eq!(comes_back.0.code, Some(0), "{}", comes_back.0);
     assert_eq!(comes_back.outcomes(), ["evicted", "evicted"]);

@@ -1,0 +1,529 @@
+//! The state machine itself: the states, the steps they ask for, and the transitions.
+//!
+//! For every victim the states are `Reading` → `Counting` → `Evicting`, so an eviction always
+//! follows a read of the pod and a count of the ready pods. A stop, a freeze window or a lost lease
+//! leads to `Done` from every state but `Confirming`: what a lost eviction did is still looked up,
+//! since a read changes nothing.
+
+use std::time::Duration;
+
+use super::baseline::Baseline;
+use super::eviction::{self, Settled, Verdict};
+use super::lease::LeaseRenewal;
+use super::ledger::{Ledger, VictimIndex};
+use super::outcome::{ExecutionReport, PodOutcome, StopReason};
+use super::replacements::Replacements;
+use super::step::{ExecutionEvent, Step};
+use super::waiting::{Awaited, Waiting};
+use super::wave::{Turn, Wave};
+use crate::model::WorkloadState;
+use crate::plan::Plan;
+use crate::policy::ExecutionPolicy;
+use crate::ports::{EvictionAnswer, LeaseState, PodState};
+
+/// The pause between two reads of the workload while replacements start.
+const POLL_PAUSE: Duration = Duration::from_secs(2);
+
+/// A plan in execution. See the [module](crate::execution) for its rules.
+#[derive(Debug, Clone)]
+pub struct Execution {
+    policy: ExecutionPolicy,
+    baseline: Baseline,
+    ledger: Ledger,
+    wave: Wave,
+    lease: Option<LeaseRenewal>,
+    /// Evictions whose response was lost and whose pod was not seen to go. They may take effect at
+    /// any time, so their pods do not count as ready.
+    in_doubt: usize,
+    state: State,
+    stopped: Option<(StopReason, String)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// The victim is read.
+    Reading(VictimIndex),
+    /// The ready pods are counted before the victim's eviction.
+    Counting(VictimIndex),
+    /// The victim's eviction is requested.
+    Evicting(VictimIndex),
+    /// The response to the victim's eviction was lost: the pod is read.
+    Confirming(VictimIndex),
+    /// All victims that are left in the wave wait for the next round.
+    Pausing,
+    /// The pause is over: the workload is read to see whether it has changed.
+    Resuming,
+    /// The wave is over: the workload is read to see whether its replacements are ready.
+    Polling {
+        /// The deadline for the replacements.
+        deadline: Duration,
+    },
+    /// The replacements were not ready: the next read is due at `until`.
+    AwaitingReady {
+        /// The deadline for the replacements.
+        deadline: Duration,
+        until: Duration,
+    },
+    Done,
+}
+
+impl Execution {
+    /// Starts the execution of `plan` at `now`. `baseline` is the workload for which the plan was
+    /// made. Times are durations since an arbitrary fixed instant; later calls must use the same.
+    #[must_use]
+    pub fn new(plan: &Plan, policy: ExecutionPolicy, baseline: Baseline, now: Duration) -> Self {
+        let ledger = Ledger::new(plan);
+        let timeout = policy.eviction_timeout_seconds.to_duration();
+        let mut execution = Self {
+            wave: Wave::begin(&ledger, 0, now, timeout),
+            policy,
+            baseline,
+            ledger,
+            lease: None,
+            in_doubt: 0,
+            state: State::Done,
+            stopped: None,
+        };
+        execution.state = execution.next_turn(now);
+        execution
+    }
+
+    /// Makes the execution renew the lease that the run holds. `renewed` is the time at which its
+    /// acquisition or last renewal was requested.
+    #[must_use]
+    pub fn with_lease(mut self, renewed: Duration) -> Self {
+        self.lease = Some(LeaseRenewal::new(renewed));
+        self
+    }
+
+    /// Accepts a change that the caller made to the workload, which thereby got this generation.
+    ///
+    /// A generation that is more than one higher than the last known one is not accepted: another
+    /// client changed the workload too.
+    pub fn acknowledge_own_change(&mut self, generation: i64) {
+        self.baseline.acknowledge_own_change(generation);
+    }
+
+    /// The next step. This method changes nothing.
+    #[must_use]
+    pub fn step(&self, now: Duration) -> Step {
+        if self.must_renew_lease(now) {
+            return Step::RenewLease;
+        }
+        match self.state {
+            State::Reading(victim) | State::Confirming(victim) => {
+                Step::ReadPod(self.ledger.victim(victim).clone())
+            }
+            State::Counting(_) => Step::CountReady {
+                enough: self.ready_needed(),
+            },
+            State::Evicting(victim) => Step::Evict(self.ledger.victim(victim).clone()),
+            State::Pausing => Step::Wait(self.wave.next_round().saturating_sub(now)),
+            // Only the rollout is of interest, not the number of ready pods.
+            State::Resuming => Step::ReadWorkload { enough: 0 },
+            State::Polling { .. } => Step::ReadWorkload {
+                enough: self.baseline.ready,
+            },
+            State::AwaitingReady { until, .. } => Step::Wait(until.saturating_sub(now)),
+            State::Done => Step::Done,
+        }
+    }
+
+    /// Handles the result of a step, or a request from outside.
+    ///
+    /// A result that does not belong to the current step is ignored.
+    pub fn handle(&mut self, now: Duration, event: ExecutionEvent) {
+        if !self.is_done() {
+            self.state = self.transition(now, event);
+        }
+    }
+
+    fn transition(&mut self, now: Duration, event: ExecutionEvent) -> State {
+        let state = self.state;
+        match event {
+            ExecutionEvent::Stop(cause) => self.interrupt(cause.reason(), cause.to_string()),
+            ExecutionEvent::Frozen(window) if self.has_evictions_left() => {
+                let why = format!("the freeze window `{window}` has begun");
+                self.interrupt(StopReason::Frozen, why)
+            }
+            ExecutionEvent::Frozen(_) => state,
+            ExecutionEvent::LeaseRenewed { asked, state } => self.lease_renewed(now, asked, state),
+            ExecutionEvent::PodRead(read) => {
+                if let State::Reading(victim) = state {
+                    self.pod_read(now, victim, read)
+                } else if let State::Confirming(victim) = state {
+                    self.eviction_confirmed(now, victim, read)
+                } else {
+                    state
+                }
+            }
+            ExecutionEvent::ReadyCounted(count) => {
+                if let State::Counting(victim) = state {
+                    self.ready_counted(victim, count)
+                } else {
+                    state
+                }
+            }
+            ExecutionEvent::EvictionAnswered(answer) => {
+                if let State::Evicting(victim) = state {
+                    self.eviction_answered(now, victim, answer)
+                } else {
+                    state
+                }
+            }
+            ExecutionEvent::WorkloadRead(read) => {
+                if let State::Resuming = state {
+                    self.resume(now, read)
+                } else if let State::Polling { deadline } = state {
+                    self.replacements_read(now, deadline, read)
+                } else {
+                    state
+                }
+            }
+            ExecutionEvent::Elapsed => match state {
+                State::Pausing if now >= self.wave.next_round() => State::Resuming,
+                State::AwaitingReady { deadline, until } if now >= until => {
+                    State::Polling { deadline }
+                }
+                State::Reading(_)
+                | State::Counting(_)
+                | State::Evicting(_)
+                | State::Confirming(_)
+                | State::Pausing
+                | State::Resuming
+                | State::Polling { .. }
+                | State::AwaitingReady { .. }
+                | State::Done => state,
+            },
+        }
+    }
+
+    /// Whether an eviction may still be requested, for the first time or again.
+    #[must_use]
+    pub fn has_evictions_left(&self) -> bool {
+        if self.stopped.is_some() {
+            return false;
+        }
+        match self.state {
+            State::Reading(_) | State::Counting(_) | State::Evicting(_) => true,
+            State::Confirming(_)
+            | State::Pausing
+            | State::Resuming
+            | State::Polling { .. }
+            | State::AwaitingReady { .. } => !self.is_last_wave() || self.wave.has_turns_left(),
+            State::Done => false,
+        }
+    }
+
+    /// The current wait; `None` while the execution acts.
+    #[must_use]
+    pub fn waiting(&self) -> Option<Waiting> {
+        let (awaited, until, timeout) = match self.state {
+            State::Pausing | State::Resuming => {
+                let retries = self.wave.retries().iter();
+                let reports = retries.map(|victim| self.ledger.report(*victim));
+                // The coldest pods that wait for the hottest ones were not refused.
+                let refused = reports
+                    .clone()
+                    .filter(|report| report.outcome != PodOutcome::NotAttempted);
+                let awaited = Awaited::Evictions {
+                    pods: refused.count(),
+                    budgets: reports.filter_map(|report| report.budget.clone()).collect(),
+                };
+                let timeout = self.policy.eviction_timeout_seconds;
+                (awaited, self.wave.deadline(), timeout)
+            }
+            State::Polling { deadline } | State::AwaitingReady { deadline, .. } => {
+                let wanted = self.baseline.ready;
+                let timeout = self.policy.ready_timeout_seconds;
+                (Awaited::Replacements { wanted }, deadline, timeout)
+            }
+            State::Reading(_)
+            | State::Counting(_)
+            | State::Evicting(_)
+            | State::Confirming(_)
+            | State::Done => return None,
+        };
+        Some(Waiting {
+            awaited,
+            since: until.saturating_sub(timeout.to_duration()),
+            until,
+        })
+    }
+
+    /// Whether the execution has ended.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// The report so far. Victims whose turn has not come are `not_attempted`.
+    #[must_use]
+    pub fn report(&self) -> ExecutionReport {
+        let in_flight = if let State::Evicting(victim) = self.state {
+            Some(victim)
+        } else {
+            None
+        };
+        self.ledger
+            .execution_report(self.policy.dry_run, in_flight, self.stopped.as_ref())
+    }
+
+    /// Ends the execution. The first reason is kept.
+    fn stop(&mut self, reason: StopReason, why: String) -> State {
+        self.stopped.get_or_insert((reason, why));
+        State::Done
+    }
+
+    /// Ends the execution for a reason from outside, which may arise in any state. The pod of a lost
+    /// eviction is still looked up.
+    fn interrupt(&mut self, reason: StopReason, why: String) -> State {
+        let done = self.stop(reason, why);
+        if let State::Confirming(_) = self.state {
+            self.state
+        } else {
+            done
+        }
+    }
+
+    /// Records the outcome of `victim` and goes on.
+    fn settle(&mut self, now: Duration, victim: VictimIndex, settled: Settled) -> State {
+        self.ledger.record(victim, settled);
+        self.next_turn(now)
+    }
+
+    /// The state for the next victim of the wave, or for the end of the wave.
+    fn next_turn(&mut self, now: Duration) -> State {
+        if self.stopped.is_some() {
+            return State::Done;
+        }
+        match self.wave.next_turn(&mut self.ledger) {
+            Turn::Victim(victim) => State::Reading(victim),
+            Turn::NextRound => State::Pausing,
+            Turn::Over => self.end_wave(now),
+        }
+    }
+
+    fn end_wave(&mut self, now: Duration) -> State {
+        let last = self.is_last_wave();
+        if !last && !self.ledger.first_are_out(self.wave.end()) {
+            let why = "not every pod of the wave was evicted, so the next wave was not started";
+            return self.stop(StopReason::WaveIncomplete, why.into());
+        }
+        match (self.policy.dry_run, last) {
+            (true, false) => self.begin_next_wave(now),
+            (true, true) => State::Done,
+            (false, true) if !self.ledger.any_evicted() => State::Done,
+            (false, _) => State::Polling {
+                deadline: now + self.policy.ready_timeout_seconds.to_duration(),
+            },
+        }
+    }
+
+    fn begin_next_wave(&mut self, now: Duration) -> State {
+        let timeout = self.policy.eviction_timeout_seconds.to_duration();
+        self.wave = Wave::begin(&self.ledger, self.wave.end(), now, timeout);
+        self.next_turn(now)
+    }
+
+    fn is_last_wave(&self) -> bool {
+        self.wave.end() == self.ledger.len()
+    }
+
+    /// The number of ready pods that one more eviction requires.
+    fn ready_needed(&self) -> usize {
+        [self.wave.simulated, self.in_doubt, 1]
+            .into_iter()
+            .fold(self.policy.minimum_pods.get(), usize::saturating_add)
+    }
+
+    fn must_renew_lease(&self, now: Duration) -> bool {
+        // After a stop, only the outcome of a lost eviction is looked up. That needs no lease.
+        if self.is_done() || self.stopped.is_some() {
+            return false;
+        }
+        let in_eviction = matches!(self.state, State::Counting(_) | State::Evicting(_));
+        self.lease
+            .is_some_and(|lease| lease.is_due(now, in_eviction))
+    }
+
+    fn lease_renewed(
+        &mut self,
+        now: Duration,
+        asked: Duration,
+        result: Result<LeaseState, String>,
+    ) -> State {
+        let handled = match &mut self.lease {
+            Some(lease) => lease.handle(now, asked, result),
+            None => Ok(()),
+        };
+        if let Err(why) = handled {
+            return self.interrupt(StopReason::LeaseLost, why);
+        }
+        match self.state {
+            // The renewal took time, so what was read before it may be outdated.
+            State::Counting(victim) | State::Evicting(victim) if now <= self.wave.deadline() => {
+                State::Reading(victim)
+            }
+            State::Counting(victim) | State::Evicting(victim) => {
+                let why = "not evicted: the lease renewal took until after the eviction timeout";
+                self.settle(now, victim, (PodOutcome::Failed, Some(why.into())))
+            }
+            State::Reading(_)
+            | State::Confirming(_)
+            | State::Pausing
+            | State::Resuming
+            | State::Polling { .. }
+            | State::AwaitingReady { .. }
+            | State::Done => self.state,
+        }
+    }
+
+    fn pod_read(
+        &mut self,
+        now: Duration,
+        victim: VictimIndex,
+        read: Result<PodState, String>,
+    ) -> State {
+        match eviction::check_pod(read) {
+            Ok(()) => State::Counting(victim),
+            Err(settled) => self.settle(now, victim, settled),
+        }
+    }
+
+    fn ready_counted(&mut self, victim: VictimIndex, count: Result<usize, String>) -> State {
+        match count {
+            Ok(ready) if ready >= self.ready_needed() => State::Evicting(victim),
+            Ok(ready) => {
+                let in_doubt = match self.in_doubt {
+                    0 => String::new(),
+                    1 => " and 1 eviction without a response may still take effect".into(),
+                    count => {
+                        format!(" and {count} evictions without a response may still take effect")
+                    }
+                };
+                let why = format!(
+                    "{ready} pods are ready{in_doubt}, so evicting {} would leave fewer than the \
+                     minimum of {} ready pods",
+                    self.ledger.victim(victim).name,
+                    self.policy.minimum_pods
+                );
+                self.stop(StopReason::MinimumPods, why)
+            }
+            Err(why) => {
+                let why = format!("the ready pods could not be counted: {why}");
+                self.stop(StopReason::ReadyUnknown, why)
+            }
+        }
+    }
+
+    fn eviction_answered(
+        &mut self,
+        now: Duration,
+        victim: VictimIndex,
+        answer: EvictionAnswer,
+    ) -> State {
+        let dry_run = self.policy.dry_run;
+        match Verdict::of(answer) {
+            Verdict::Settled(settled) => {
+                let simulated = dry_run && settled.0 == PodOutcome::Evicted;
+                self.wave.simulated += usize::from(simulated);
+                self.settle(now, victim, settled)
+            }
+            Verdict::Retry {
+                outcome,
+                message,
+                budget,
+                retry_after,
+            } => {
+                self.ledger.record(victim, (outcome, Some(message)));
+                self.ledger.record_budget(victim, budget);
+                // A dry run does not retry: no pod that could free the budget becomes ready.
+                if !dry_run {
+                    self.wave.retry(now, victim, retry_after);
+                }
+                self.next_turn(now)
+            }
+            Verdict::Forbidden(message) => {
+                let outcome = (PodOutcome::Failed, Some(message.clone()));
+                self.ledger.record(victim, outcome);
+                self.stop(StopReason::Forbidden, message)
+            }
+            Verdict::Lost(message) => {
+                self.ledger
+                    .record(victim, (PodOutcome::Unknown, Some(message)));
+                // A dry run changes nothing, so the pod shows no effect.
+                if dry_run {
+                    self.next_turn(now)
+                } else {
+                    State::Confirming(victim)
+                }
+            }
+        }
+    }
+
+    fn eviction_confirmed(
+        &mut self,
+        now: Duration,
+        victim: VictimIndex,
+        read: Result<PodState, String>,
+    ) -> State {
+        let lost = self.ledger.report(victim).message.as_deref();
+        let (outcome, message) = eviction::confirm(lost.unwrap_or_default(), read);
+        self.in_doubt += usize::from(outcome == PodOutcome::Unknown);
+        self.settle(now, victim, (outcome, Some(message)))
+    }
+
+    /// Begins the next round, unless the workload was changed during the pause.
+    fn resume(&mut self, now: Duration, read: Result<WorkloadState, String>) -> State {
+        match read {
+            Ok(workload) => {
+                if let Some(change) = self.baseline.change_to(workload.rollout) {
+                    return self.stop(StopReason::WorkloadChanged, change);
+                }
+                self.wave.begin_round();
+                self.next_turn(now)
+            }
+            // No pod is evicted while the state of the workload is unknown.
+            Err(_) if self.wave.postpone_round(now) => State::Pausing,
+            Err(why) => {
+                let why = format!("the workload could not be read: {why}");
+                self.stop(StopReason::ReadyUnknown, why)
+            }
+        }
+    }
+
+    fn replacements_read(
+        &mut self,
+        now: Duration,
+        deadline: Duration,
+        read: Result<WorkloadState, String>,
+    ) -> State {
+        let last = self.is_last_wave();
+        let progress = match read.map(|workload| Replacements::of(&workload, &self.baseline)) {
+            Ok(Replacements::Ready) if last => return State::Done,
+            Ok(Replacements::Ready) => return self.begin_next_wave(now),
+            // After the last wave there is nothing left to stop.
+            Ok(Replacements::WorkloadChanged(_)) if last => return State::Done,
+            Ok(Replacements::WorkloadChanged(change)) => {
+                return self.stop(StopReason::WorkloadChanged, change);
+            }
+            Ok(Replacements::Failed(failure)) => {
+                return self.stop(StopReason::ReplacementFailed, failure);
+            }
+            Ok(Replacements::Starting(progress)) => progress,
+            Err(why) => format!("the workload could not be read: {why}"),
+        };
+        if now < deadline {
+            return State::AwaitingReady {
+                deadline,
+                until: now + POLL_PAUSE,
+            };
+        }
+        let why = format!(
+            "the replacements were not ready within the ready timeout of {} s: {progress}",
+            self.policy.ready_timeout_seconds
+        );
+        self.stop(StopReason::ReadyTimeout, why)
+    }
+}
