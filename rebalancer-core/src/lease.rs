@@ -1,8 +1,8 @@
-//! One run at a time: how long a lease lasts, and how a run keeps it.
+//! The lease of a workload: its durations and its holder.
 //!
-//! The lengths fit each other: a run renews its lease between two actions, none of which takes
-//! longer than a request may (30 seconds), and begins no eviction unless the lease lasts longer
-//! than that eviction can.
+//! The durations depend on each other. A run renews its lease between two actions, and an action
+//! takes at most 30 seconds, the timeout of a request. A run starts an eviction only if the lease
+//! lasts longer than the eviction can take.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Seconds;
 
-/// A lease ends so long after it was last renewed.
+/// The time from the last renewal of a lease until it expires.
 pub const DURATION: Duration = Duration::from_secs(90);
-/// It is renewed between two actions when its last renewal is older than this.
+/// The age of the last renewal from which the lease is renewed between two actions.
 pub const RENEW_AFTER: Duration = Duration::from_secs(20);
-/// No eviction is begun when its last renewal is older than this: the answer to a request may
-/// take half a minute, and until then the lease must be ours.
+/// The greatest age of the last renewal at which an eviction may start. The response to a request
+/// may take 30 seconds, and the lease must be held until then.
 pub const SAFE_FOR: Duration = Duration::from_secs(50);
 
 /// Another run that holds the lease.
@@ -23,8 +23,8 @@ pub const SAFE_FOR: Duration = Duration::from_secs(50);
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LeaseHolder {
-    /// Who it is, by its own words: a host, which in a pod is the pod's name, and a number.
+    /// The identity that the holder wrote: its host name (in a pod, the pod's name) and a number.
     pub identity: String,
-    /// Its lease ends after so many seconds unless it is renewed, and may be taken over then.
+    /// The time in seconds until the lease expires and may be taken over, unless it is renewed.
     pub expires_seconds: Seconds,
 }

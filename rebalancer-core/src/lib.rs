@@ -1,39 +1,43 @@
-//! The decision of the rebalancer, as a library: everything known about the pods of one workload
-//! in, a plan of evictions or a reason to hold out.
+//! The decision logic of the rebalancer as a library. The input is a snapshot of one workload; the
+//! output is a plan of evictions, or a reason to hold.
 //!
-//! A workload whose pods share work unevenly (the consumers of a Kafka group, say) is evened out
-//! by evicting the hottest pods together with the coldest: their work is dealt out anew. This
-//! crate decides whether that is worth it and safe, says why, and knows how to carry it out with
-//! care. It does none of it by itself.
+//! The pods of a workload may share its work unevenly, as the consumers of a Kafka group do. The
+//! rebalancer evens out the load by evicting the hottest pods together with the coldest ones, so
+//! that the group assigns their partitions again. This crate decides whether an eviction is safe
+//! and worthwhile, reports the reasons, and contains the state machine that executes the plan.
 //!
-//! # The walk of the data
+//! # Data flow
 //! ```text
 //! MetricsSource ─┐
 //!                ├─► Snapshot ─► decide ─► Decision ─► Execution ⇄ PodActuator ─► Report
 //! PodActuator  ──┘
 //! ```
-//! The modules are in that order, so that a rule is found by walking it:
+//! The modules in the order of the data flow; each uses only modules above it:
 //!
-//! | module | holds |
+//! | module | contents |
 //! |---|---|
-//! | [`model`] | the words of the domain, as types that cannot hold nonsense |
-//! | [`ports`] | what is needed from the world, as traits |
-//! | [`snapshot`] | what is known at one instant, and the target that follows from it |
-//! | [`policy`] | the operator's rules |
-//! | [`checks`] | every rule of safety, each with its verdict and its numbers |
-//! | [`strategy`] | the rule that chooses victims |
-//! | [`decision`] | all of it put together: rotate or hold |
-//! | [`plan`] | who goes, why, and in which wave |
-//! | [`execution`] | the state machine that carries a plan out |
-//! | [`report`] | the document of a whole run |
+//! | [`model`] | the vocabulary: pods, loads, workloads, as types without invalid values |
+//! | [`lease`] | the lease of a workload: durations and holder |
+//! | [`history`] | the record of an earlier rotation |
+//! | [`ports`] | the traits for everything outside the core: metrics, pods, lease, journal, clock |
+//! | [`group`] | the consumer group: members, topics, owners of partitions |
+//! | [`snapshot`] | everything known about one workload at one instant, validated |
+//! | [`policy`] | the operator's rules, validated |
+//! | [`plan`] | the victims, their roles and their waves |
+//! | [`forecast`] | the expected loads after a plan |
+//! | [`checks`] | the safety rules, each with its verdict and its numbers |
+//! | [`strategy`] | the selection of the victims |
+//! | [`decision`] | [`decide`]: rotate or hold |
+//! | [`execution`] | the state machine that executes a plan |
+//! | [`report`] | the JSON document of a run |
 //!
 //! # Purity
-//! No I/O, no clock, no environment, no threads, no hidden randomness: time is a field of the
-//! snapshot and an argument of the execution, and the same input gives the same bytes of JSON. The
-//! linter refuses anything else.
+//! The functions of this crate are pure: no I/O, no clock, no environment, no threads, no hidden
+//! randomness. Time is a field of the snapshot and an argument of the execution. The same input
+//! yields the same bytes of JSON. Lints enforce this.
 //!
-//! # Decide, and read why
-//! Build a snapshot by hand, in Rust:
+//! # Making a decision
+//! Build a snapshot in Rust:
 //!
 //! ```
 //! use rebalancer_core::model::{Cores, Load, MinimumPods, Pod};
@@ -60,7 +64,7 @@
 //! assert_eq!(names, ["a", "b", "f", "e"]);
 //! println!("{}", decision.message);
 //!
-//! // With the default minimum of three ready pods the same snapshot is held, and it says why.
+//! // The default minimum of three ready pods does not allow this plan.
 //! let decision = decide(&snapshot, &Policy::default());
 //! assert_eq!(
 //!     decision.message,
@@ -76,7 +80,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Or from JSON, where whatever is left out describes a healthy, settled workload:
+//! Or read it from JSON. The default of every field describes a healthy workload:
 //!
 //! ```
 //! use rebalancer_core::{HoldReason, Policy, Snapshot, decide};
@@ -90,14 +94,14 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 //!
-//! # Carry a plan out
-//! An [`Execution`] is asked what to do, and told what came of it, until it
-//! is done. Here the world is a number of ready pods and a clock that jumps:
+//! # Executing a plan
+//! An [`Execution`] returns one step at a time and handles its result, until it is done. This
+//! example simulates the cluster as a number of ready pods and a clock:
 //!
 //! ```
 //! use std::time::Duration;
 //!
-//! use rebalancer_core::execution::{Baseline, ExecutionEvent, Execution, Step};
+//! use rebalancer_core::execution::{Baseline, Execution, ExecutionEvent, Step};
 //! use rebalancer_core::model::WorkloadState;
 //! use rebalancer_core::ports::{EvictionAnswer, PodState};
 //! use rebalancer_core::{ExecutionPolicy, Policy, Snapshot, decide};
@@ -113,8 +117,8 @@
 //!
 //! let mut now = Duration::ZERO;
 //! let mut ready = snapshot.ready();
-//! let before = Baseline::of(&snapshot);
-//! let mut execution = Execution::new(plan, ExecutionPolicy::default(), before, now);
+//! let baseline = Baseline::of(&snapshot);
+//! let mut execution = Execution::new(plan, ExecutionPolicy::default(), baseline, now);
 //! let mut evicted = Vec::new();
 //! loop {
 //!     let event = match execution.step(now) {
@@ -126,10 +130,10 @@
 //!             ExecutionEvent::EvictionAnswered(EvictionAnswer::Evicted)
 //!         }
 //!         Step::ReadWorkload { .. } => {
-//!             ready = snapshot.ready(); // The replacements are quick.
+//!             ready = snapshot.ready(); // The replacements start at once.
 //!             ExecutionEvent::WorkloadRead(Ok(WorkloadState { ready, ..WorkloadState::default() }))
 //!         }
-//!         Step::RenewLease => unreachable!("there is none"),
+//!         Step::RenewLease => unreachable!("the run has no lease"),
 //!         Step::Wait(pause) => {
 //!             now += pause;
 //!             ExecutionEvent::Elapsed
@@ -144,9 +148,9 @@
 //! ```
 //!
 //! # Features
-//! - `proptest`: strategies that generate snapshots and policies, for testing your own policies;
-//!   the module `generate` has an example.
-//! - `schema`: JSON Schemas of the documents, through `schemars`.
+//! - `proptest`: the module `generate`, with strategies that generate snapshots and policies for
+//!   property tests.
+//! - `schema`: `schemars::JsonSchema` for the types of the documents.
 
 pub mod checks;
 pub mod decision;
@@ -175,3 +179,8 @@ pub use plan::Plan;
 pub use policy::{ExecutionPolicy, Policy, Strategy};
 #[doc(inline)]
 pub use snapshot::{Snapshot, SnapshotData};
+
+/// Runs the example of the README as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;

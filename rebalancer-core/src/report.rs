@@ -1,4 +1,4 @@
-//! The report: the versioned document of a whole run.
+//! The report: the versioned document of a run.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,10 +8,10 @@ use crate::execution::{ExecutionOutcome, ExecutionReport};
 use crate::history::RotationOutcome;
 use crate::model::{Seconds, WorkloadRef};
 
-/// The form of the report. It changes only when a field is removed or changes its meaning.
+/// The version of the report format. It changes only if a field is removed or changes its meaning.
 pub const SCHEMA: &str = "rebalancer/report/v1";
 
-/// A whole run.
+/// The report of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
@@ -19,81 +19,81 @@ pub struct Report {
     pub schema: String,
     /// The program's version.
     pub version: String,
-    /// When the run began.
+    /// The start of the run.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub started: Timestamp,
-    /// When it ended.
+    /// The end of the run.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub finished: Timestamp,
-    /// Nothing was to be changed: a dry run, or a plan that was only to be shown.
+    /// Whether the run was not allowed to change anything: a dry run, or a run that only plans.
     pub dry_run: bool,
-    /// Every workload of the run.
+    /// The workloads of the run.
     pub workloads: Vec<WorkloadReport>,
 }
 
-/// One workload of a run: decided, or failed.
+/// The result for one workload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum WorkloadReport {
     /// A decision was made.
     Decided(Box<Decided>),
-    /// None could be made.
+    /// No decision could be made.
     Failed(Failed),
 }
 
-/// A workload that was decided on.
+/// The decision for a workload, and its results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Decided {
     /// The decision, with the analysis and every check.
     #[serde(flatten)]
     pub decision: Decision,
-    /// What became of its plan; absent when there was none, or it was not to be carried out.
+    /// The execution of the plan; absent if there was no plan, or it was not to be executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<ExecutionReport>,
-    /// What came true of it; absent when nobody waited for that.
+    /// The measured effect of the rotation; absent if the run did not wait for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow_up: Option<FollowUp>,
 }
 
-/// What came true of a rotation, by the run itself.
+/// The effect of a rotation, measured by the run that performed it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FollowUp {
-    /// How long after the execution it was looked at last.
+    /// The time between the execution and the last measurement, in seconds.
     pub after_seconds: Seconds,
-    /// What came true; absent when the group had not settled by then.
+    /// The effect; absent if the group had not settled by then.
     pub outcome: Option<RotationOutcome>,
-    /// The same in one sentence, or why it is not known.
+    /// One sentence about the effect, or why it is unknown.
     pub message: String,
 }
 
-/// A workload that could not be decided on.
+/// A workload for which no decision could be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Failed {
     /// The workload.
     pub workload: WorkloadRef,
-    /// What was attempted, on what, what happened, and what to do.
+    /// The attempted action, its object, the failure and the remedy.
     pub error: String,
 }
 
-/// What a run came to, from the best to the worst.
+/// The outcome of a run, from the best to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RunOutcome {
-    /// Nothing to do, or all done.
+    /// There was nothing to do, or everything was done.
     Fine,
-    /// There is a plan, and it was not to be carried out.
+    /// There is a plan that was not to be executed.
     Planned,
-    /// A plan was carried out in part.
+    /// A plan was executed in part.
     Incomplete,
-    /// Something failed, or too little was known to decide.
+    /// A workload failed, or data for its decision is missing.
     Failed,
 }
 
 impl WorkloadReport {
-    /// A workload that was decided on.
+    /// The result for a workload with a decision.
     #[must_use]
     pub fn decided(decision: Decision, execution: Option<ExecutionReport>) -> Self {
         Self::Decided(Box::new(Decided {
@@ -103,7 +103,7 @@ impl WorkloadReport {
         }))
     }
 
-    /// What became of its plan, when one was carried out.
+    /// The execution of the plan, if there was one.
     #[must_use]
     pub fn execution(&self) -> Option<&ExecutionReport> {
         match self {
@@ -112,7 +112,7 @@ impl WorkloadReport {
         }
     }
 
-    /// What it came to.
+    /// The outcome for this workload.
     #[must_use]
     pub fn outcome(&self) -> RunOutcome {
         let decided = match self {
@@ -133,7 +133,7 @@ impl WorkloadReport {
 }
 
 impl Report {
-    /// What the run came to: what the worst of its workloads came to.
+    /// The outcome of the run: the worst of the outcomes of its workloads.
     #[must_use]
     pub fn outcome(&self) -> RunOutcome {
         self.workloads

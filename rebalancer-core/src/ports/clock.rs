@@ -5,13 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-/// Time, for whoever drives an execution: the real one, or a simulated one.
+/// The time source of the driver: the system clock, or a simulated one.
 #[async_trait]
 pub trait Clock: Send + Sync {
-    /// The present instant, which somebody may set back.
+    /// The current wall-clock time. It may be set back.
     fn now(&self) -> Timestamp;
 
-    /// Time since some fixed instant; it never runs backwards.
+    /// The time since an arbitrary fixed instant. It never decreases.
     fn elapsed(&self) -> Duration;
 
     /// Returns after `duration`.

@@ -2,13 +2,13 @@
 
 use std::error::Error as StdError;
 
-/// A port could not answer. The adapter's own typed error is the source.
+/// The failure of a port. The adapter's own typed error is the source.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct PortError {
-    /// What kind of trouble it is, for those who act on it.
+    /// The class of the failure, for callers that react to it.
     pub kind: PortErrorKind,
-    /// What was attempted, on what, what happened, and what to do: one line for a person.
+    /// One line for the operator: the attempted action, its object, the failure and the remedy.
     pub message: String,
     /// The adapter's error.
     #[source]
@@ -16,7 +16,7 @@ pub struct PortError {
 }
 
 impl PortError {
-    /// An error with no further cause.
+    /// An error without a source.
     pub fn new(kind: PortErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -25,7 +25,7 @@ impl PortError {
         }
     }
 
-    /// Wraps an adapter's error: its `Display` becomes the message.
+    /// Wraps an adapter's error, whose `Display` becomes the message.
     pub fn from_source(kind: PortErrorKind, source: impl StdError + Send + Sync + 'static) -> Self {
         Self {
             kind,
@@ -35,27 +35,27 @@ impl PortError {
     }
 }
 
-/// What kind of trouble a port met.
+/// The class of a port's failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PortErrorKind {
-    /// No connection, or it broke.
+    /// The connection could not be established, or was lost.
     Unreachable,
-    /// Certificates or the handshake.
+    /// The TLS handshake failed, or a certificate was rejected.
     Tls,
-    /// No answer in time.
+    /// There was no response in time.
     Timeout,
-    /// 401: who we are was not accepted.
+    /// HTTP 401: the credentials were not accepted.
     Unauthorized,
-    /// 403: we may not do this.
+    /// HTTP 403: the permission is missing.
     Forbidden,
-    /// 404: it does not exist.
+    /// HTTP 404: the object does not exist.
     NotFound,
-    /// Our request was refused as wrong (a PromQL error, an invalid object).
+    /// The server rejected the request as invalid (a PromQL error, an invalid object).
     Rejected,
-    /// The server is in trouble (5xx).
+    /// The server failed (HTTP 5xx).
     Server,
-    /// An answer came that is not of the expected form.
+    /// The response does not have the expected form.
     BadAnswer,
-    /// The adapter was set up wrongly (a token file that cannot be read, no such context).
+    /// The adapter is misconfigured (an unreadable token file, an unknown context).
     Setup,
 }

@@ -2,57 +2,59 @@
 
 use crate::model::{Rate, SampleFault};
 
-/// How metrics name a member of a group; at least one of these, whichever they have.
+/// The labels that identify a member of a group in metrics. At least one of them is set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MemberLabels {
-    /// The name of its pod.
+    /// The name of the member's pod.
     pub pod: Option<String>,
-    /// Its host's address as the broker sees it: the pod's IP, perhaps after a `/`.
+    /// The address of the member's host as the broker sees it: the pod's IP, possibly after a `/`.
     pub host: Option<String>,
-    /// `client.id`.
+    /// The `client.id`.
     pub client_id: Option<String>,
-    /// Its member id (`consumer id`).
+    /// The member id (`consumer id`).
     pub member_id: Option<String>,
-    /// `group.instance.id`.
+    /// The `group.instance.id`.
     pub instance: Option<String>,
 }
 
-/// A partition, and who owns it.
+/// A partition and its owner.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OwnerSample {
     /// The topic.
     pub topic: String,
     /// The number of the partition.
     pub partition: u32,
-    /// The member that owns it; `None` when the metrics say that nobody does.
+    /// The member that owns the partition; `None` if the metrics report it as unowned.
     pub owner: Option<MemberLabels>,
 }
 
-/// What arrives in a partition.
+/// The incoming rate of a partition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RateSample {
     /// The topic.
     pub topic: String,
     /// The number of the partition.
     pub partition: u32,
-    /// Records or bytes per second, or why the number is none.
+    /// The rate in records or bytes per second, or why the value is not a valid rate.
     pub rate: Result<Rate, SampleFault>,
 }
 
-/// The consumer group at one instant, as metrics know it.
+/// The consumer group at one instant, as metrics report it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GroupObservation {
-    /// Who owns what now. A partition that is there twice is told by both its owners.
+    /// The current owner of each partition. A partition with duplicate series appears once for
+    /// each owner.
     pub owners: Vec<OwnerSample>,
-    /// Who owned what a cooldown ago; `None` when nobody was asked.
+    /// The owners one cooldown earlier; `None` if they were not queried.
     pub owners_before: Option<Vec<OwnerSample>>,
-    /// What arrives in each partition, perhaps of other topics too; `None` when nobody was asked.
+    /// The rate of each partition, possibly including other topics; `None` if the rates were not
+    /// queried.
     pub rates: Option<Vec<RateSample>>,
-    /// What the rates count, for people.
+    /// The unit of the rates, for display.
     pub rate_unit: Option<String>,
-    /// The metrics do not say which group the owners are in: those of topics that no pod of the
-    /// workload owns anything of may be of another.
+    /// Whether the metrics do not name the group. Owners of topics of which no pod of the workload
+    /// owns a partition may then belong to another group.
     pub other_groups: bool,
-    /// Why the answer may lack something, in the server's words; `None` when it is complete.
+    /// Why the response may be incomplete, as reported by the server; `None` if it is complete.
     pub partial: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The journal: a record of what was done, for people and for later runs.
+//! The journal: a record of the run's actions, for people and for later runs.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -7,35 +7,36 @@ use super::PortError;
 use crate::history::Rotation;
 use crate::model::PodRef;
 
-/// Tells the world, and later runs, what was done.
+/// Publishes the actions of a run, and stores its rotation for later runs.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Publishes what was done, for people and their alerts.
+    /// Publishes an entry for people and their alerts.
     ///
     /// # Errors
-    /// When it could not be published.
+    /// If the entry could not be published.
     async fn publish(&self, entry: &JournalEntry) -> Result<(), PortError>;
 
-    /// Keeps `rotation` for the next run, in the place of the one before. The answer is the
-    /// generation that the workload has by it, where that itself gave it a new one, as an
-    /// annotation does to a Deployment; `None` where it did not.
+    /// Stores `rotation` for the next run and replaces the previous one.
+    ///
+    /// Returns the new generation of the workload if storing the rotation caused one, as an
+    /// annotation of a Deployment does, and `None` otherwise.
     ///
     /// # Errors
-    /// When it could not be kept.
+    /// If the rotation could not be stored.
     async fn remember(&self, rotation: &Rotation) -> Result<Option<i64>, PortError>;
 }
 
-/// Something that was done, or not done although it was planned.
+/// An action that was performed, or was planned and not performed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalEntry {
-    /// The pod it was done to; `None` when it is about the workload as a whole.
+    /// The pod concerned; `None` if the entry is about the workload as a whole.
     pub pod: Option<PodRef>,
-    /// A word for machines, such as `Rotated`.
+    /// A machine-readable word, such as `Rotated`.
     pub reason: &'static str,
     /// One sentence for people, with the numbers.
     pub message: String,
-    /// It is not as it should be.
+    /// Whether the entry is a warning.
     pub warning: bool,
-    /// When, by the clock of the cluster.
+    /// The time of the action, by the clock of the cluster.
     pub at: Timestamp,
 }

@@ -1,41 +1,41 @@
-//! The lease: one run at a time acts on a workload.
+//! The lease port: only one run at a time acts on a workload.
 
 use async_trait::async_trait;
 
 use super::PortError;
 use crate::lease::LeaseHolder;
 
-/// Sees to it that only one run at a time acts on a workload.
+/// The lease of one run on its workload.
 ///
-/// A lease is taken before the workload is observed and given back after the last action. It
-/// ends by itself [`lease::DURATION`](crate::lease::DURATION) after it was last renewed, so that
-/// a run that died holds nobody up for long.
+/// A run acquires the lease before it observes the workload and releases it after the last action.
+/// The lease expires [`lease::DURATION`](crate::lease::DURATION) after its last renewal, so that a
+/// run that crashed does not block others for long.
 #[async_trait]
 pub trait RunLease: Send + Sync {
-    /// Takes the lease, unless another run holds it.
+    /// Acquires the lease, unless another run holds it.
     ///
     /// # Errors
-    /// When that could not be told; the lease must then be taken as not held.
+    /// If the result is unknown. The caller must treat the lease as not held.
     async fn acquire(&self) -> Result<LeaseState, PortError>;
 
     /// Renews the lease.
     ///
     /// # Errors
-    /// When that could not be told; the lease may have been renewed or not.
+    /// If the result is unknown: the lease may or may not have been renewed.
     async fn renew(&self) -> Result<LeaseState, PortError>;
 
-    /// Gives the lease back, if it is still held.
+    /// Releases the lease if this run still holds it.
     ///
     /// # Errors
-    /// When it could not be given back; it ends by itself.
+    /// If the lease could not be released. It then expires.
     async fn release(&self) -> Result<(), PortError>;
 }
 
-/// Who holds a lease.
+/// The holder of a lease, as seen by one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaseState {
-    /// This run does.
+    /// This run holds the lease.
     Held,
-    /// Another run does.
+    /// Another run holds the lease.
     HeldBy(LeaseHolder),
 }

@@ -6,27 +6,27 @@ use jiff::Timestamp;
 use super::{GroupObservation, PortError};
 use crate::model::{Autoscaler, Load, SampleFault, Seconds};
 
-/// Where loads come from.
+/// The source of loads and of the state of the consumer group.
 #[async_trait]
 pub trait MetricsSource: Send + Sync {
     /// The load of every pod of the workload.
     ///
     /// # Errors
-    /// When no trustworthy answer was had at all. What is wrong with a single pod is in its
-    /// sample instead.
+    /// If there was no trustworthy response. A fault of a single pod is part of its sample
+    /// instead.
     async fn loads(&self) -> Result<LoadObservation, PortError>;
 
-    /// The workload's autoscalers as kube-state-metrics reports them, for those who cannot grant
-    /// the Kubernetes API's (`TARGET_SOURCE=prometheus`).
+    /// The workload's autoscalers as kube-state-metrics reports them, for runs without permission
+    /// to read them from the Kubernetes API.
     ///
     /// # Errors
-    /// When no trustworthy answer was had.
+    /// If there was no trustworthy response.
     async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError>;
 
-    /// The consumer group of the workload; `None` when the source was not told where to find one.
+    /// The consumer group of the workload; `None` if the source has no queries for one.
     ///
     /// # Errors
-    /// When no trustworthy answer was had.
+    /// If there was no trustworthy response.
     async fn group(&self) -> Result<Option<GroupObservation>, PortError> {
         Ok(None)
     }
@@ -50,16 +50,16 @@ pub struct LoadSample {
 /// The loads of all pods at one instant.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LoadObservation {
-    /// One sample a pod; no pod twice.
+    /// At most one sample for each pod.
     pub samples: Vec<LoadSample>,
-    /// Why the answer may lack something, in the server's words; `None` when it is complete.
+    /// Why the response may be incomplete, as reported by the server; `None` if it is complete.
     pub partial: Option<String>,
-    /// The ages of the samples are known; false with a custom load query that has no freshness
-    /// query beside it.
+    /// Whether the ages of the samples are known. They are not known for a custom load query
+    /// without a freshness query.
     pub freshness_known: bool,
-    /// The loads come from a custom query, so that their unit is not known to be cores.
+    /// Whether the loads come from a custom query, so that their unit may not be cores.
     pub custom: bool,
-    /// When the queries were evaluated, by the clock of the metrics server; `None` when it did
-    /// not say.
+    /// The evaluation time of the queries, by the clock of the metrics server; `None` if the
+    /// server did not report it.
     pub evaluated_at: Option<Timestamp>,
 }

@@ -1,8 +1,8 @@
-//! The ports: what the core needs from the world, as traits beside plain types.
+//! The ports: traits for everything outside the core, with plain types for their results.
 //!
-//! An adapter is made for one workload; whoever wires the program gives it what it needs to know
-//! (endpoints, queries, names). Both ports are asked concurrently, so neither depends on what the
-//! other answered.
+//! An adapter serves one workload. The program that creates it passes the endpoints, queries and
+//! names. [`MetricsSource`] and [`PodActuator`] are read concurrently, so neither may depend on the
+//! result of the other.
 
 mod clock;
 mod error;

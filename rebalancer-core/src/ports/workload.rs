@@ -9,112 +9,113 @@ use super::PortError;
 use crate::history::Rotation;
 use crate::model::{Autoscaler, Pod, PodRef, Rollout, WorkloadRef, WorkloadState};
 
-/// Where pods are read, and evicted.
+/// Reads one workload and its pods, and evicts pods.
 #[async_trait]
 pub trait PodActuator: Send + Sync {
-    /// The workload this actuator is for.
+    /// The workload of this actuator.
     fn workload(&self) -> &WorkloadRef;
 
-    /// The workload with its pods and autoscalers, now.
+    /// Reads the workload, its pods and its autoscalers.
     ///
     /// # Errors
-    /// When the workload does not exist or anything about it could not be read.
+    /// If the workload does not exist, or a part of it could not be read.
     async fn observe(&self) -> Result<WorkloadObservation, PortError>;
 
-    /// One pod, now.
+    /// Reads one pod.
     ///
     /// # Errors
-    /// When it could not be read; that it is gone is no error.
+    /// If the pod could not be read. A pod that is gone is not an error.
     async fn read_pod(&self, pod: &PodRef) -> Result<PodState, PortError>;
 
-    /// The workload's ready pods (owned, Running, Ready, not terminating), now. Any lower bound
-    /// that is at least `enough` will do, so that a large workload need not be listed again for
-    /// every victim; a number below `enough` must be exact.
+    /// Counts the workload's ready pods: owned, Running, Ready and not terminating.
+    ///
+    /// The result may be a lower bound if it is at least `enough`, so that a large workload need
+    /// not be listed again for every victim. A result below `enough` must be exact.
     ///
     /// # Errors
-    /// When they could not be counted.
+    /// If the pods could not be counted.
     async fn count_ready(&self, enough: usize) -> Result<usize, PortError>;
 
-    /// The workload between two waves: its rollout, and its ready pods as
-    /// [`count_ready`](Self::count_ready) counts them.
+    /// Reads the rollout of the workload and counts its ready pods, as
+    /// [`count_ready`](Self::count_ready) does.
     ///
     /// # Errors
-    /// When it could not be read.
+    /// If the workload could not be read.
     async fn read_workload(&self, enough: usize) -> Result<WorkloadState, PortError>;
 
-    /// Evicts the pod, with its UID as a precondition; in a dry run the server only says what it
-    /// would do.
+    /// Evicts the pod, with its UID as a precondition. In a dry run the server only reports
+    /// whether it would evict the pod.
     async fn evict(&self, pod: &PodRef, dry_run: bool) -> EvictionAnswer;
 }
 
 /// The workload, its pods and its autoscalers at one instant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkloadObservation {
-    /// The instant, by the clock of the cluster where it can be known.
+    /// The time of the observation, by the clock of the cluster if it is known.
     pub taken_at: Timestamp,
-    /// How far its controller is; `None` for kinds that do not report it.
+    /// The progress of the rollout; `None` for kinds of workload that do not report it.
     pub rollout: Option<Rollout>,
-    /// Its autoscalers, when this port was asked to read them.
+    /// The autoscalers, if this port was configured to read them.
     pub autoscalers: Vec<Autoscaler>,
-    /// The pods its selector matches, without loads. Pods that it does not own are among them
-    /// and marked so.
+    /// The pods that match the workload's selector, without loads. Pods that the workload does not
+    /// own are included and marked.
     pub pods: Vec<Pod>,
-    /// What is remembered of the last rotation, where somebody could write it down.
+    /// The last rotation, if one was stored.
     pub last_rotation: Option<Rotation>,
 }
 
-/// What a pod is when it is read again right before its eviction.
+/// The state of a pod right before its eviction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PodState {
-    /// The same pod (same UID), not terminating.
+    /// The pod exists with the same UID and is not terminating.
     Present {
-        /// Its Ready condition.
+        /// The pod's Ready condition.
         ready: bool,
     },
-    /// The same pod, which an annotation now asks to leave alone.
+    /// The pod exists with the same UID, and an annotation now opts it out of eviction.
     OptedOut,
-    /// The same pod, on its way out.
+    /// The pod exists with the same UID and is terminating.
     Terminating,
-    /// No pod of that name, or one with another UID: ours is gone.
+    /// The pod is gone: no pod has its name, or only one with another UID.
     Gone,
 }
 
-/// What came of asking for an eviction.
+/// The answer to an eviction request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EvictionAnswer {
-    /// Accepted.
+    /// The eviction was accepted.
     Evicted,
-    /// 404, or a UID conflict: the pod was gone already.
+    /// HTTP 404 or a UID conflict: the pod was already gone.
     AlreadyGone,
-    /// 429: a PodDisruptionBudget forbids it now.
+    /// HTTP 429 from a PodDisruptionBudget, which does not allow the eviction for now.
     Blocked {
-        /// The budget and its numbers, in the server's words.
+        /// The budget and its numbers, as reported by the server.
         message: String,
-        /// The name of the budget, when the server gave it.
+        /// The name of the budget, if the server reported it.
         budget: Option<String>,
-        /// How long the server asks to wait, when it does.
+        /// The pause that the server asked for, if any.
         retry_after: Option<Duration>,
     },
-    /// 429 without a budget: the server is too busy, and did nothing.
+    /// HTTP 429 without a budget: the server was too busy and did nothing.
     Throttled {
-        /// What the server said.
+        /// The message of the server.
         message: String,
-        /// How long the server asks to wait, when it does.
+        /// The pause that the server asked for, if any.
         retry_after: Option<Duration>,
     },
-    /// 403: this and every other eviction is forbidden to us.
+    /// HTTP 403: the permission to evict pods is missing.
     Forbidden {
-        /// The permission that is missing: verb and resource.
+        /// The missing permission: verb and resource.
         message: String,
     },
-    /// Refused or failed for certain: the pod was not evicted.
+    /// The request was refused or failed, and certainly had no effect.
     Failed {
-        /// What happened.
+        /// The failure.
         message: String,
     },
-    /// The answer was lost (timeout, broken connection): it may have taken effect.
+    /// The response was lost (timeout, broken connection). The request may have taken effect.
     Unknown {
-        /// What happened.
+        /// The failure.
         message: String,
     },
 }
