@@ -4,6 +4,11 @@
 //! decision for each. After an intended change of the document, record the decisions again:
 //! `RECORD_DECISIONS=1 cargo test -p rebalancer-core --test recorded`, and review the diff.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this test reads and writes recorded files"
+)]
+
 use std::fs;
 use std::path::Path;
 
