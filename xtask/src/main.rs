@@ -7,12 +7,15 @@
 
 mod bench;
 mod calibration;
+mod cycles;
 mod deny;
 mod efficacy;
 mod figures;
 mod fuzz;
 mod generate;
 mod lab;
+mod packages;
+mod prose;
 mod setup;
 mod soak;
 mod svg;
@@ -47,6 +50,10 @@ Tasks:
   generate [--check]  write what is made from the code: docs/schemas and the
                       configuration table of the README; or say what is stale
   figures [--check]   draw docs/figures, or say what is stale
+  cycles              list modules that depend on each other, in any package; fails
+                      when there are some
+  prose [--verbose]   count phrases that CONTRIBUTING.md asks to avoid, in the
+                      comments of each package; fails above 20 per 10,000 words
   lab [--pods N]      start the servers with a skewed workload, print the
                       environment to run rebalancer against them, and stay
                       until Ctrl-C
@@ -120,6 +127,13 @@ fn main() -> ExitCode {
         Some("fuzz") => match fuzz::Options::parse(&rest) {
             Ok(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
             Err(message) => return usage(&message),
+        },
+        Some("cycles") if rest.is_empty() => cycles::run().map(|()| ExitCode::SUCCESS),
+        Some("cycles") => return usage("cycles takes no arguments"),
+        Some("prose") => match rest.as_slice() {
+            [] => prose::run(false).map(|()| ExitCode::SUCCESS),
+            [flag] if flag == "--verbose" => prose::run(true).map(|()| ExitCode::SUCCESS),
+            _ => return usage("prose takes --verbose or nothing"),
         },
         Some("deny") if rest.is_empty() => deny::run().map(|()| ExitCode::SUCCESS),
         Some("deny") => return usage("deny takes no arguments"),
