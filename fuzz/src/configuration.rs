@@ -1,7 +1,7 @@
 //! A configuration file, environment variables (`NAME=value` lines) and flags (`key=value` lines),
-//! with a line `%%` between: reading them never panics, and no error shows the value of a header.
+//! separated by a line `%%`: reading them never panics, and no error shows the value of a header.
 //!
-//! The file is TOML when its first line is `# toml`, else YAML.
+//! The file is TOML if its first line is `# toml`, and YAML otherwise.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use super::parts;
 const SECRET: &str = "correct-horse-battery-staple";
 const HEADERS: &str = "PROMETHEUS_HEADERS";
 
-/// Reads the input as the settings of a run.
+/// Checks the input as the settings of a run.
 pub fn check(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else {
         return false;
@@ -23,7 +23,7 @@ pub fn check(data: &[u8]) -> bool {
     let is_toml = file.lines().next() == Some("# toml");
     let environment = pairs(environment);
     let mut flags = pairs(flags);
-    // The command line knows no others.
+    // The command line accepts no other flags.
     flags.retain(|key, _| SETTINGS.iter().any(|setting| setting.key() == *key));
     let accepted = settings(file, is_toml, &environment, &flags).is_ok();
     if !text.contains(SECRET) {
@@ -41,7 +41,7 @@ fn pairs(lines: &str) -> HashMap<String, String> {
         .collect()
 }
 
-/// The secret first in the file, where nothing that follows can make another value of it.
+/// A file that begins with the secret, so that nothing later in it can change the value.
 fn from_the_file(
     file: &str,
     is_toml: bool,
@@ -62,7 +62,7 @@ fn from_the_file(
     hides(&(one_of(heads, file) + file), is_toml, environment, flags);
 }
 
-/// The secret before or behind whatever the variable holds.
+/// The value of the variable with the secret before or after it.
 fn from_the_environment(
     file: &str,
     is_toml: bool,
@@ -79,7 +79,7 @@ fn from_the_environment(
     hides(file, is_toml, &environment, flags);
 }
 
-/// One form an input, by its length: reading takes its time.
+/// The form of an input, chosen by its length. Reading every form of each input would be slow.
 fn one_of<const N: usize>(mut forms: [String; N], input: &str) -> String {
     std::mem::take(&mut forms[input.len() % N])
 }

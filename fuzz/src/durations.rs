@@ -1,11 +1,11 @@
-//! Durations as Go writes them: parsing never panics, it agrees with exact arithmetic on what is
-//! accepted and how long that is, and what it gives reads back as itself.
+//! Durations in Go's notation: parsing never panics, agrees with exact arithmetic on what is
+//! accepted and on the value, and the result survives a round trip.
 
 use std::time::Duration;
 
 use rebalancer_cli::fuzzing::duration;
 
-/// The units, in nanoseconds.
+/// The units and their lengths, in nanoseconds.
 const UNITS: [(&str, u128); 8] = [
     ("ns", 1),
     ("us", 1_000),
@@ -16,12 +16,12 @@ const UNITS: [(&str, u128); 8] = [
     ("m", 60_000_000_000),
     ("h", 3_600_000_000_000),
 ];
-/// The oracle counts in this part of a nanosecond.
+/// The fraction of a nanosecond in which the oracle counts.
 const FINE: u128 = 1_000_000;
-/// Ten years: what is longer is refused.
+/// Ten years; longer durations are refused.
 const LONGEST: u128 = 10 * 365 * 24 * 3600 * 1_000_000_000;
 
-/// Parses the input.
+/// Checks the input as a duration.
 pub fn check(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else {
         return false;
@@ -48,7 +48,7 @@ pub fn check(data: &[u8]) -> bool {
     parsed.is_some()
 }
 
-/// A nanosecond and as much as doubles lose, each of which holds nearly 16 digits.
+/// The allowed error: one nanosecond plus the rounding of doubles, which hold nearly 16 digits.
 fn rounding(exact: u128) -> u128 {
     FINE + exact / 100_000_000_000_000
 }
@@ -58,7 +58,7 @@ fn reads_back(parsed: Duration) {
     match duration(&text) {
         Some(again) => {
             let difference = again.as_nanos().abs_diff(parsed.as_nanos());
-            // Up to 13 days every step of the arithmetic is exact.
+            // Up to 13 days, every step of the arithmetic is exact.
             let allowed = if parsed.as_nanos() < 1 << 50 {
                 0
             } else {
@@ -73,7 +73,7 @@ fn reads_back(parsed: Duration) {
     }
 }
 
-/// What Go's grammar makes of it, without rounding but for the 19th digit behind the point.
+/// The value by Go's grammar, exact up to the 19th decimal place.
 fn exact(text: &str) -> Option<u128> {
     let mut rest = text.trim();
     if rest == "0" {
@@ -106,7 +106,7 @@ fn exact(text: &str) -> Option<u128> {
         let number = match whole.len() {
             0 => 0,
             1..=18 => whole.parse::<u128>().ok()? * scale,
-            // Over ten years in any unit.
+            // Longer than ten years in any unit.
             _ => 2 * LONGEST * FINE,
         };
         let places = u32::try_from(fraction.len()).ok()?;

@@ -1,14 +1,14 @@
-//! An answer of the Kubernetes API in protobuf (or JSON): reading it as a page of pods and as a
-//! refusal never panics, and every pod that comes of it has a name, a UID and numbers that are
-//! some.
+//! A response of the Kubernetes API in protobuf (or JSON): reading it as a page of pods and as a
+//! refusal never panics, and every resulting pod has a name, a UID and valid
+//! numbers.
 
 use jiff::Timestamp;
 use rebalancer_k8s::fuzzing::{pods, refusal};
 
-/// Reads the input as it is, and as the object within an answer.
+/// Checks the input as a whole response, and as the object inside a response.
 pub fn check(data: &[u8]) -> bool {
     let accepted = read(data);
-    // So that the fuzzer need not find the envelope around each object by itself.
+    // The envelope is added here, so that the fuzzer does not have to find it.
     let within = read(&answer(data));
     accepted || within
 }
@@ -30,7 +30,7 @@ fn read(body: &[u8]) -> bool {
     for status in [404, 429, 500] {
         let (words, from_api) = refusal(status, body);
         assert!(!words.contains('\n'), "several lines: {words:?}");
-        // What is not the API's is cut short.
+        // A body that is not from the API server is shortened.
         assert!(from_api || words.chars().count() <= 201);
         assert!(!words.is_empty(), "a refusal without words");
     }
@@ -40,7 +40,7 @@ fn read(body: &[u8]) -> bool {
     assert_eq!(page.pods.len(), page.items);
     assert!(page.next.is_none_or(|token| !token.is_empty()));
     let serving = page.pods.iter().filter(|pod| pod.serves()).count();
-    // Those that serve are of our owner, and ready.
+    // Pods that serve belong to our owner and are ready.
     assert_eq!(serving, page.ready, "the two ways to count differ");
     for pod in &page.pods {
         assert!(!pod.name.is_empty() && !pod.uid.0.is_empty());

@@ -1,11 +1,11 @@
-//! What the fuzz targets check, as plain functions over bytes.
+//! The checks of the fuzz targets, as plain functions over bytes.
 //!
-//! A target of `fuzz_targets/` calls the `check` of its module with whatever the fuzzer thinks of.
+//! A target of `fuzz_targets/` calls the `check` of its module with the input of the fuzzer.
 //! The test `fuzz_corpus` of the workspace calls the same functions with every file of `corpus/`,
 //! so that the targets and their seeds are checked on stable as well.
 //!
-//! A `check` panics when a promise is broken, and otherwise says whether the input was accepted:
-//! that tells a seed that is meant to be good from one that is meant to be refused.
+//! A `check` panics if a promise is broken. Otherwise it returns whether the input was accepted,
+//! which distinguishes seeds that must be accepted from seeds that must be refused.
 
 pub mod configuration;
 pub mod durations;
@@ -14,7 +14,7 @@ pub mod prometheus_answer;
 pub mod promql_quoting;
 pub mod snapshot;
 
-/// A target: its name, which is that of its corpus as well, and what it checks.
+/// A target: its name, which is also the name of its corpus, and its check.
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.
@@ -27,10 +27,10 @@ pub const TARGETS: [Target; 6] = [
     ("snapshot", snapshot::check),
 ];
 
-/// What stands between the parts of an input that has several.
+/// The separator between the parts of an input.
 const SEPARATOR: &str = "\n%%\n";
 
-/// The parts of an input; those that are missing are empty.
+/// The parts of an input; missing parts are empty.
 fn parts<const N: usize>(text: &str) -> [&str; N] {
     let mut parts = [""; N];
     for (part, text) in parts.iter_mut().zip(text.splitn(N, SEPARATOR)) {

@@ -1,7 +1,7 @@
-//! The bodies of three answers, with a line `%%` between, about loads, ages and copies, or about the
-//! owners of partitions now and before and their rates: reading them never panics, no load and no
-//! rate is NaN, infinite or negative, no pod is there twice, and no error shows the secret of the
-//! request, even where the server sends it back. What becomes of a group is a valid snapshot.
+//! The bodies of three responses, separated by a line `%%`: loads, ages and series counts, or the
+//! current and previous owners of partitions and their rates. Reading them never panics, no load and no
+//! rate is NaN, infinite or negative, no pod occurs twice, and no error shows the secret of the
+//! request, even if the server sends it back. A group read from them makes a valid snapshot.
 
 use rebalancer_core::Snapshot;
 use rebalancer_core::model::{Pod, WorkloadRef};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::SEPARATOR;
 
-/// Reads the input as answers to the queries of a run.
+/// Checks the input as responses to the queries of a run.
 pub fn check(data: &[u8]) -> bool {
     let bodies = bodies(data);
     let mut accepted = false;
@@ -42,7 +42,7 @@ pub fn check(data: &[u8]) -> bool {
         }
         Err(error) => hides(&error.to_string()),
     }
-    // Whatever a server says beside a failure, it is a failure.
+    // A response with a failure is a failure, whatever else it contains.
     for status in [400, 503] {
         match observation(status, bodies) {
             Ok(_) => unreachable!("a failure (HTTP {status}) is taken for an answer"),
@@ -51,7 +51,7 @@ pub fn check(data: &[u8]) -> bool {
     }
     for hpa_prefix in ["", "hpa-"] {
         match autoscalers(200, bodies[0], &workload(), hpa_prefix) {
-            // Named ones, each once.
+            // Every pod has a name, and no name occurs twice.
             Ok(found) => assert!(found.windows(2).all(|pair| pair[0].name < pair[1].name)),
             Err(error) => hides(&error.to_string()),
         }
@@ -59,7 +59,7 @@ pub fn check(data: &[u8]) -> bool {
     accepted | check_group(bodies)
 }
 
-/// Reads the bodies as answers about a group.
+/// Checks the bodies as responses about a group.
 fn check_group(bodies: [&[u8]; 3]) -> bool {
     let mut accepted = false;
     for other_groups in [false, true] {
@@ -78,7 +78,7 @@ fn check_group(bodies: [&[u8]; 3]) -> bool {
     accepted
 }
 
-/// Joins what was observed with pods, of which some are named by seeds.
+/// Joins the observation with pods; some have the names that the seeds use.
 fn check_assembled(observation: GroupObservation) {
     let owned = observation.owners.len();
     let pods: Vec<Pod> = ["ingestion-7d4-aaaaa", "ingestion-7d4-bbbbb", "a"]
@@ -114,7 +114,7 @@ fn workload() -> WorkloadRef {
     }
 }
 
-/// The body for each query; one stands for all where there are no others.
+/// The body for each query; a single body is used for all queries.
 fn bodies(data: &[u8]) -> [&[u8]; 3] {
     let separator = SEPARATOR.as_bytes();
     let split = |data: &'_ [u8]| {

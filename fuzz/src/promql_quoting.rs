@@ -1,5 +1,5 @@
-//! A namespace and a container, with a line `%%` between: as label values they read back as what
-//! they were, and leave the rest of each query as it is.
+//! A namespace and a container, separated by a line `%%`: as label values they read back
+//! unchanged, and they do not change the rest of each query.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use rebalancer_prom::fuzzing::{literal, queries};
 
 use super::parts;
 
-/// Quotes the input.
+/// Checks the quoting of the input.
 pub fn check(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else {
         return false;
@@ -27,7 +27,7 @@ pub fn check(data: &[u8]) -> bool {
         assert_eq!(outside, expected, "the query is another one: {query}");
         let given = values.iter().zip(&of_plain);
         let given: Vec<&str> = given
-            // The names of the autoscalers' metrics are ours.
+            // The metric names of autoscalers are fixed by us.
             .filter(|(_, plain)| plain.is_empty())
             .map(|(value, _)| value.as_str())
             .collect();
@@ -39,8 +39,8 @@ pub fn check(data: &[u8]) -> bool {
     true
 }
 
-/// What of a query is outside of its strings, and the strings, unquoted as Go's
-/// `strconv.Unquote` does.
+/// The part of a query outside of its strings, and the strings, unquoted like Go's
+/// `strconv.Unquote`.
 fn strings(query: &str) -> (String, Vec<String>) {
     let mut outside = String::new();
     let mut strings = Vec::new();
@@ -59,7 +59,7 @@ fn strings(query: &str) -> (String, Vec<String>) {
                     Some(c @ ('\\' | '"')) => c,
                     other => unreachable!("{other:?} after a backslash in {query:?}"),
                 }),
-                // Neither may stand in a string.
+                // A string may contain neither of these.
                 None | Some('\n') => unreachable!("a string is left open in {query:?}"),
                 Some(c) => value.push(c),
             }

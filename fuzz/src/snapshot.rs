@@ -1,5 +1,5 @@
-//! A snapshot in JSON, and after it, if the input goes on, a policy: the decision never panics, the
-//! same input gives the same bytes, and every document survives being read again.
+//! A snapshot in JSON, optionally followed by a policy: the decision never panics, the
+//! same input gives the same bytes, and every document survives a round trip.
 
 use rebalancer_cli::render::document;
 use rebalancer_cli::render::style::Palette;
@@ -7,7 +7,7 @@ use rebalancer_cli::render::table;
 use rebalancer_core::{Decision, Policy, Snapshot, decide};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// Decides on the input.
+/// Checks the decision on the input.
 pub fn check(data: &[u8]) -> bool {
     let mut input = serde_json::Deserializer::from_slice(data);
     let Ok(snapshot) = Snapshot::deserialize(&mut input) else {
@@ -46,7 +46,7 @@ pub fn check(data: &[u8]) -> bool {
             "a victim that does not serve"
         );
     }
-    // Names are shown as they are: whatever is in them, showing them must not fail.
+    // Names are shown as they are. Rendering must not fail whatever they contain.
     let shown = table::decision(&decision, table::Detail::Group, &Palette::plain());
     assert!(!shown.is_empty());
     assert!(document::yaml(&decision).is_ok(), "no YAML of a decision");
@@ -60,7 +60,7 @@ fn json(document: &impl Serialize) -> String {
     }
 }
 
-/// The document after a round trip, which gives the same bytes.
+/// The document after a round trip, which must give the same bytes.
 fn reread<T: Serialize + DeserializeOwned>(document: &T) -> T {
     let text = json(document);
     match serde_json::from_str(&text) {

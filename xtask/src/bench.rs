@@ -1,4 +1,4 @@
-//! What a dry run costs: peak memory and CPU time of the release binary against real servers.
+//! The cost of a dry run: peak memory and CPU time of the release binary against real servers.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -10,12 +10,12 @@ use nix::sys::time::TimeValLike as _;
 
 use crate::{Error, cargo, setup};
 
-/// Sizes of the workload.
+/// Sizes of the workload, in pods.
 const PODS: [usize; 2] = [1000, 5000];
-/// Runs of each size; the median counts.
+/// Runs of each size; the median is printed.
 const RUNS: usize = 11;
 
-/// What one run cost.
+/// The cost of one run.
 #[derive(Debug, Clone, Copy)]
 struct Cost {
     /// Peak resident memory, in KiB.
@@ -54,7 +54,7 @@ pub(crate) fn run() -> Result<(), Error> {
 async fn measure_dry_runs(binary: &Path, pods: usize) -> Result<(), Error> {
     eprintln!("starting {pods} pods …");
     let world = World::named(&format!("bench-{pods}")).await?;
-    // Two hot ones and two cold ones among pods at the mean, so that there is a plan.
+    // Two hot and two cold pods among pods at the mean, so that the run has a plan.
     let loads = [1.4, 1.3, 0.2, 0.1]
         .into_iter()
         .chain(std::iter::repeat(0.7))
@@ -91,7 +91,7 @@ async fn measure_dry_runs(binary: &Path, pods: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// The last line that `measure` wrote.
+/// The last line that `measure` printed.
 fn cost(output: &std::process::Output) -> Result<Cost, Error> {
     let text = String::from_utf8_lossy(&output.stderr);
     let last = text.lines().last().unwrap_or_default();
@@ -102,8 +102,8 @@ fn cost(output: &std::process::Output) -> Result<Cost, Error> {
     }
 }
 
-/// Runs a program as the only child of this process, and writes what it cost: the kernel keeps
-/// one account for all children.
+/// Runs a program as the only child of this process and prints its cost. The kernel keeps
+/// one account for all children of a process.
 pub(crate) fn measure(command: &[OsString]) -> Result<(), Error> {
     let (program, args) = command.split_first().ok_or("measure what?")?;
     let status = Command::new(program).args(args).status()?;

@@ -1,18 +1,18 @@
-//! How good forecasts are on what real consumer groups did: the table of the documentation.
+//! The accuracy of forecasts on recorded consumer groups: the table in docs/forecast.md.
 
 use evaluation::calibration::{Calibration, Effort, Orders, calibrate};
 use evaluation::episode::Ids;
 
 use crate::Error;
 
-/// What is known, from most to least.
+/// The knowledge a forecast starts from, from most to least.
 const KNOWN: [(Ids, Orders); 3] = [
     (Ids::Known, Orders::Known),
     (Ids::Known, Orders::Unknown),
     (Ids::Unknown, Orders::Unknown),
 ];
 
-/// Calibrates, and prints the table.
+/// Runs the calibration and prints the table.
 pub(crate) fn run() -> Result<(), Error> {
     let mut columns = Vec::new();
     for (ids, orders) in KNOWN {
@@ -39,11 +39,11 @@ pub(crate) fn run() -> Result<(), Error> {
     Ok(())
 }
 
-/// The error, and how often the interval held.
+/// The error, and the share of outcomes inside the interval.
 fn cell(calibration: &Calibration) -> String {
     let error = calibration.error_percent();
     let coverage = calibration.coverage_percent();
-    // What the arithmetic of a fit leaves is no error.
+    // Rounding in the fit is not an error of the forecast.
     if error < 1e-6 {
         format!("exact, {coverage:.0} %")
     } else {

@@ -12,8 +12,8 @@ const CARGO_DENY: Tool = Tool {
 
 /// Checks licenses, banned crates and sources.
 ///
-/// Not advisories: their database is another repository, and what is said there tomorrow must not
-/// fail what passed today.
+/// Advisories are not checked: their database is another repository, and a change there must not
+/// fail a commit that passed before.
 pub(crate) fn run() -> Result<(), Error> {
     let status = Command::new(CARGO_DENY.locate()?)
         .args(["--locked", "check", "bans", "licenses", "sources"])

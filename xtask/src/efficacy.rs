@@ -1,4 +1,4 @@
-//! What each strategy makes of simulated groups: the table of the documentation.
+//! The effect of each strategy on simulated groups: the table in docs/forecast.md.
 
 use std::ffi::OsString;
 
@@ -8,7 +8,7 @@ use rebalancer_core::policy::Strategy;
 
 use crate::Error;
 
-/// What to measure.
+/// The options of the task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
     worlds: u64,
@@ -46,7 +46,7 @@ impl Options {
     }
 }
 
-/// Every assignor that balances, then those that evicting cannot help under.
+/// The assignors that balance, then those under which evictions cannot help.
 const KINDS: [(Assignor, ClientFamily); 6] = [
     (Assignor::Sticky, ClientFamily::Java),
     (Assignor::CooperativeSticky, ClientFamily::Java),
@@ -56,10 +56,10 @@ const KINDS: [(Assignor, ClientFamily); 6] = [
     (Assignor::RoundRobin, ClientFamily::Java),
 ];
 
-/// How many reasons of holding are named.
+/// The number of hold reasons that are listed.
 const REASONS: usize = 3;
 
-/// Measures, and prints the tables.
+/// Runs the simulations and prints the tables.
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let mut hot_partitions = Vec::new();
     for (drift, traffic) in [
@@ -135,7 +135,7 @@ fn line(setting: &Setting, strategy: Strategy, efficacy: &Efficacy, outliers: &E
     )
 }
 
-/// What both make of the worlds in which the forecast begins by blaming one partition.
+/// Both strategies on the worlds in which the first forecast diagnoses a hot partition.
 fn hot_partition(setting: &Setting, outliers: &Efficacy, forecast: &Efficacy) -> String {
     let blamed = |world: &&Played| world.first_hold() == Some("hot_partition");
     let seeds: Vec<u64> = forecast

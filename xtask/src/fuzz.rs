@@ -1,4 +1,4 @@
-//! The fuzz targets of `fuzz/`, each for some seconds.
+//! Runs the fuzz targets of `fuzz/`, each for some seconds.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -14,15 +14,15 @@ const CARGO_FUZZ: Tool = Tool {
     version: "0.13.2",
 };
 
-/// An input that takes longer is a find.
+/// The time after which an input counts as a failure, in seconds.
 const SECONDS_PER_INPUT: u32 = 10;
 
-/// What the task was asked for.
+/// The options of the task.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// How long each target runs.
+    /// The duration of each target, in seconds.
     seconds: u32,
-    /// Which; all when empty.
+    /// The targets to run; all if empty.
     targets: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ impl Options {
         while let Some(arg) = args.next() {
             if arg == "--seconds" {
                 let seconds = args.next().unwrap_or_default();
-                // For libFuzzer 0 is for ever.
+                // libFuzzer runs without end for 0.
                 options.seconds = match seconds.parse() {
                     Ok(seconds) if seconds > 0 => seconds,
                     _ => return Err(format!("--seconds takes a number from 1, not {seconds:?}")),
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
             .args(arguments)
             .arg("--fuzz-dir")
             .arg(&fuzz)
-            // The cargo that runs this program is of the stable toolchain.
+            // The cargo that runs this program belongs to the stable toolchain.
             .env_remove("CARGO");
         command
     };
@@ -92,7 +92,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         return Err(format!("the fuzz targets do not build ({built})").into());
     }
     for target in &chosen {
-        // Where libFuzzer writes what it finds comes first; the seeds beside it are only read.
+        // libFuzzer writes new inputs into the first folder and only reads the others.
         let found = fuzz.join("found").join(target);
         fs::create_dir_all(&found)?;
         let mut command = cargo_fuzz(&["run"]);
@@ -108,7 +108,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         if dictionary.is_file() {
             command.arg(format!("-dict={}", dictionary.display()));
         }
-        // Thousands of lines, of which nobody reads any unless it fails.
+        // Thousands of lines, printed only after a failure.
         let output = command.output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
@@ -150,7 +150,7 @@ fn targets(fuzz: &Path) -> Result<BTreeSet<String>, Error> {
     Ok(names)
 }
 
-/// The name of a nightly toolchain, if one is installed: the instrumentation takes one.
+/// The name of an installed nightly toolchain, which the instrumentation needs.
 fn nightly() -> Option<String> {
     let output = Command::new("rustup")
         .args(["toolchain", "list"])

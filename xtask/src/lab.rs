@@ -1,4 +1,4 @@
-//! A cluster to try things in by hand.
+//! A cluster for manual experiments.
 
 use std::ffi::OsString;
 
@@ -9,7 +9,7 @@ use crate::{Error, setup};
 /// Loads of the default workload, in cores, for a target of 0.7.
 const LOADS: [f64; 8] = [1.4, 1.2, 0.9, 0.7, 0.6, 0.5, 0.3, 0.2];
 
-/// What the task was asked for.
+/// The options of the task.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     pods: usize,
@@ -36,7 +36,7 @@ impl Options {
     }
 }
 
-/// Starts the servers and the workload, and stays.
+/// Starts the servers and the workload, and waits for Ctrl-C.
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     setup::run()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -66,12 +66,12 @@ async fn stay(options: &Options) -> Result<(), Error> {
     );
     eprintln!("\nIn another terminal, with these variables: cargo run -p rebalancer-cli -- plan");
     eprintln!("Ctrl-C ends the servers.");
-    // The servers end with this process, whatever ends it.
+    // The servers are killed when this process ends for any reason.
     tokio::signal::ctrl_c().await?;
     Ok(())
 }
 
-/// The variables as lines for a shell. Their values need no quotes: addresses,
+/// The variables as shell assignments. The values need no quotes: addresses,
 /// names, and paths of temporary files.
 fn environment(program: &Rebalancer) -> String {
     program

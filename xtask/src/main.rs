@@ -35,42 +35,42 @@ Usage: cargo xtask <TASK>
 
 Tasks:
   setup               install or build what the tests need: Prometheus,
-                      VictoriaMetrics, Java and Maven by apt-get, the Kubernetes
-                      control plane by go build (some minutes at the first
-                      time), the jars of a Kafka broker by Maven
+                      VictoriaMetrics, Java and Maven with apt-get, the Kubernetes
+                      control plane with go build (some minutes the first
+                      time), the jars of a Kafka broker with Maven
   test [ARGS]...      setup, then build the binary and run all tests of the
                       workspace; ARGS go to cargo test
   bench               measure a dry run of the release binary on 1,000 and on
                       5,000 pods: peak memory and CPU time
   fuzz [--seconds N] [TARGET]...
-                      run the fuzz targets, or those named, for 10 seconds each;
-                      takes a nightly toolchain, and says so where there is none
+                      run all fuzz targets, or the named ones, for 10 seconds
+                      each (default); needs a nightly toolchain
   deny                check licenses, banned crates and sources of the
                       dependencies by deny.toml
-  generate [--check]  write what is made from the code: docs/schemas and the
-                      configuration table of the README; or say what is stale
-  figures [--check]   draw docs/figures, or say what is stale
+  generate [--check]  write the generated files: docs/schemas and the tables in
+                      docs; with --check, only report stale files
+  figures [--check]   draw docs/figures; with --check, only report stale files
   cycles              list modules that depend on each other, in any package; fails
                       when there are some
   prose [--verbose]   count phrases that CONTRIBUTING.md asks to avoid, in the
                       comments of each package; fails above 20 per 10,000 words
   lab [--pods N]      start the servers with a skewed workload, print the
-                      environment to run rebalancer against them, and stay
-                      until Ctrl-C
+                      environment to run rebalancer against them, and wait
+                      for Ctrl-C
   soak [--worlds N] [--seed S]
-                      run N simulated worlds (default 1,000,000) in which
-                      anything may go wrong, of the seeds from S on (default
-                      1), against the rules that none may break; says how many
-                      a second, and the seed of a world that breaks one. In a
-                      hurry: cargo run --release --package xtask -- soak
-  calibration         how good forecasts are on what real consumer groups did:
-                      the table of docs/forecast.md
+                      run N simulated worlds (default 1,000,000) with injected
+                      faults and check the safety rules; the seeds start at S
+                      (default 1). Prints the worlds per second, and the seed of
+                      a world that breaks a rule. Faster in release mode:
+                      cargo run --release --package xtask -- soak
+  calibration         accuracy of forecasts on recorded consumer groups: the
+                      table in docs/forecast.md
   efficacy [--worlds N] [--only ASSIGNOR]
-                      what rotate-outliers and the forecast make of N simulated
-                      groups (default 200) of each assignor: evictions, and the
-                      peak that is left; the table of docs/forecast.md. In a
-                      hurry: cargo run --release --package xtask -- efficacy
-  help                this text
+                      evictions and remaining peak load of rotate-outliers and
+                      of the forecast on N simulated groups (default 200) per
+                      assignor: the table in docs/forecast.md. Faster in
+                      release mode: cargo run --release --package xtask -- efficacy
+  help                print this text
 
 Environment:
   KUBEBUILDER_ASSETS    folder of etcd, kube-apiserver and
@@ -83,7 +83,7 @@ Environment:
   REBALANCER_TEST_KEEP  when set, keep the directories and logs of the servers
 ";
 
-/// Any failure of a task; its message is all that matters here.
+/// Any failure of a task; only its message is used.
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
@@ -112,7 +112,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(&rest),
         Some("bench") if rest.is_empty() => bench::run().map(|()| ExitCode::SUCCESS),
         Some("bench") => return usage("bench takes no arguments"),
-        // Not in the help: `bench` starts it to have one child's account for itself.
+        // Not in the help: `bench` starts it so that the kernel's account holds one child.
         Some("measure") => bench::measure(&rest).map(|()| ExitCode::SUCCESS),
         Some("generate") => match rest.as_slice() {
             [] => generate::run(false).map(|()| ExitCode::SUCCESS),
@@ -146,7 +146,7 @@ fn main() -> ExitCode {
             Err(message) => return usage(&message),
         },
         Some("setup") => return usage("setup takes no arguments"),
-        Some("") => return usage("which task?"),
+        Some("") => return usage("no task is given"),
         _ => return usage(&format!("there is no task {}", task.display())),
     };
     result.unwrap_or_else(|error| {
@@ -155,21 +155,21 @@ fn main() -> ExitCode {
     })
 }
 
-/// Runs cargo.
+/// Runs cargo and waits for it.
 fn cargo<A: AsRef<std::ffi::OsStr>>(args: &[A]) -> std::io::Result<ExitStatus> {
     cargo_command(args).status()
 }
 
-/// A call of cargo.
+/// A command that runs cargo.
 fn cargo_command<A: AsRef<std::ffi::OsStr>>(args: &[A]) -> Command {
-    // Set by the cargo that runs this program, so that the toolchain is the same.
+    // The cargo that runs this program sets it, so that the toolchain stays the same.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(args);
     command
 }
 
-/// The top of the repository.
+/// The root folder of the repository.
 fn root() -> Result<&'static Path, Error> {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()

@@ -12,7 +12,7 @@ const METRICS_SERVERS: [(&str, &str); 2] = [
     ("victoria-metrics", "VICTORIA_METRICS_BIN"),
 ];
 
-/// Brings everything that is missing.
+/// Installs or builds everything that is missing.
 pub(crate) fn run() -> Result<(), Error> {
     let mut missing: Vec<&str> = METRICS_SERVERS
         .into_iter()
@@ -76,7 +76,7 @@ fn install(packages: &[&str]) -> Result<(), Error> {
 }
 
 fn apt_get(prefix: &[&str], args: &[&str]) -> Result<(), Error> {
-    // Through env, since sudo drops variables that it is not given as arguments.
+    // Through env, since sudo drops the variables of its own environment.
     let line = [
         prefix,
         &[

@@ -1,4 +1,4 @@
-//! Many simulated worlds in which anything may go wrong, under the real driver.
+//! Many simulated worlds with injected faults, under the real driver.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use soak::{Soak, soak};
 
-/// Worlds between two lines of progress.
+/// The number of worlds between two lines of progress.
 const CHUNK: u64 = 100_000;
 
-/// What to soak.
+/// The options of the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Options {
     worlds: u64,
@@ -38,7 +38,7 @@ impl Options {
     }
 }
 
-/// Runs the worlds of the seeds from the first on, until one breaks a rule.
+/// Runs one world per seed, from the first seed on, until a world breaks a rule.
 pub(crate) fn run(options: Options) -> ExitCode {
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let mut total = Soak::default();

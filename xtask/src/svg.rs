@@ -1,27 +1,27 @@
-//! A small writer of SVG: shapes and text in order, numbers to a tenth of a pixel, so that the same
-//! picture is the same bytes.
+//! A small SVG writer: shapes and text in order, with numbers rounded to a tenth of a pixel, so
+//! that the same picture always has the same bytes.
 
 use std::fmt::Write as _;
 
-/// What is drawn on: the picture looks the same on a light and on a dark page.
+/// The background: the picture looks the same on a light and on a dark page.
 const PAPER: &str = "#ffffff";
 
-/// Text, and the lines of axes.
+/// The colour of text and axes.
 pub(crate) const INK: &str = "#1f2328";
 
-/// Text and lines of less weight.
+/// The colour of secondary text and lines.
 pub(crate) const FAINT: &str = "#59636e";
 
-/// Lines of a grid.
+/// The colour of grid lines.
 pub(crate) const GRID: &str = "#d8dee4";
 
-/// Colours that people with any colour vision tell apart (Okabe and Ito), and a grey.
+/// Colours that people with any colour vision can distinguish (Okabe and Ito), and a grey.
 pub(crate) const BLUE: &str = "#0072b2";
 pub(crate) const ORANGE: &str = "#e69f00";
 pub(crate) const RED: &str = "#d55e00";
 pub(crate) const GREY: &str = "#b6bec7";
 
-/// Which point of a text is put where it is asked for.
+/// The point of a text that is placed at the given coordinates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Anchor {
     Start,
@@ -39,7 +39,7 @@ impl Anchor {
     }
 }
 
-/// How a text looks.
+/// The style of a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Font {
     pub(crate) size: u32,
@@ -48,25 +48,25 @@ pub(crate) struct Font {
 }
 
 impl Font {
-    /// Of a picture's title.
+    /// The title of a picture.
     pub(crate) const TITLE: Self = Self {
         size: 16,
         bold: true,
         colour: INK,
     };
-    /// Of a part's title.
+    /// The title of a part.
     pub(crate) const HEADING: Self = Self {
         size: 12,
         bold: true,
         colour: INK,
     };
-    /// Of everything else.
+    /// Ordinary text.
     pub(crate) const TEXT: Self = Self {
         size: 12,
         bold: false,
         colour: INK,
     };
-    /// Of numbers at axes, and of notes.
+    /// Numbers at axes, and notes.
     pub(crate) const NOTE: Self = Self {
         size: 11,
         bold: false,
@@ -74,13 +74,13 @@ impl Font {
     };
 }
 
-/// A picture in the making.
+/// A picture that is being drawn.
 pub(crate) struct Svg {
     text: String,
 }
 
 impl Svg {
-    /// An empty one with a title, which is drawn, and a description for those who do not see it.
+    /// An empty picture with a visible title and a description for screen readers.
     pub(crate) fn new(width: u32, height: u32, title: &str, description: &str) -> Self {
         let mut svg = Self {
             text: format!(
@@ -144,7 +144,7 @@ impl Svg {
         self.turned_text((x, y), 0, anchor, font, text);
     }
 
-    /// A text that runs upwards.
+    /// Draws a text that runs upwards.
     pub(crate) fn upright(&mut self, x: f64, y: f64, anchor: Anchor, font: Font, text: &str) {
         self.turned_text((x, y), -90, anchor, font, text);
     }
@@ -173,7 +173,7 @@ impl Svg {
         let _ = writeln!(self.text, ">{}</text>", escaped(text));
     }
 
-    /// The whole file.
+    /// The text of the file.
     pub(crate) fn finish(mut self) -> String {
         self.text.push_str("</svg>\n");
         self.text

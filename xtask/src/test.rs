@@ -1,4 +1,4 @@
-//! All tests of the workspace.
+//! Runs all tests of the workspace.
 
 use std::{
     ffi::OsString,
@@ -7,12 +7,12 @@ use std::{
 
 use crate::{Error, cargo, cargo_command, setup};
 
-/// Runs them; the exit code is that of cargo.
+/// Runs the tests; the exit code is that of cargo.
 ///
-/// No end-to-end case skips itself, so that a suite that could not run has failed.
+/// No end-to-end case skips itself: a suite that cannot run fails.
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode, Error> {
     setup::run()?;
-    // The cases run the binary itself, which `cargo test` alone would not build.
+    // The end-to-end cases run the binary, which `cargo test` alone does not build.
     let built = cargo(&["build", "--package", "rebalancer-cli"])?;
     if !built.success() {
         return Ok(code(built));
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitCode, Error> {
         .into();
     test.extend_from_slice(args);
     let mut test = cargo_command(&test);
-    // The end-to-end cases wait for servers more than they compute.
+    // The end-to-end cases spend most of their time waiting for servers.
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         test.env("RUST_TEST_THREADS", "6");
     }

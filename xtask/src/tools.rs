@@ -1,4 +1,4 @@
-//! Cargo subcommands that some tasks need, installed where they are missing.
+//! Cargo subcommands that some tasks need; a missing one is installed.
 
 use std::path::PathBuf;
 
@@ -6,15 +6,15 @@ use harness::assets::{cache_dir, find_in_path};
 
 use crate::{Error, cargo};
 
-/// A program of a package of the same name.
+/// A program from the package of the same name.
 pub(crate) struct Tool {
     pub(crate) name: &'static str,
-    /// The one that is installed; another one in `PATH` is taken as it is.
+    /// The version to install. Any version found in `PATH` is used as it is.
     pub(crate) version: &'static str,
 }
 
 impl Tool {
-    /// The program: from `PATH`, else from the cache, where it is built at the first call.
+    /// The path of the program: from `PATH`, otherwise from the cache, where the first call builds it.
     pub(crate) fn locate(&self) -> Result<PathBuf, Error> {
         let Self { name, version } = *self;
         if let Some(path) = find_in_path(name) {

@@ -1,4 +1,4 @@
-//! Forecasts beside what real consumer groups did.
+//! Forecasts compared with recorded consumer groups.
 
 use evaluation::calibration::{Calibration, Case, Effort, Orders, calibrate};
 use evaluation::episode::Ids;
@@ -7,13 +7,13 @@ use super::plot::{Plot, legend};
 use crate::Error;
 use crate::svg::{Anchor, BLUE, Font, GREY, INK, RED, Svg};
 
-/// Less than the table's, so that the picture is quickly checked.
+/// Fewer samples than for the table, so that the check of the picture is fast.
 const EFFORT: Effort = Effort {
     draws: 2,
     samples: 100,
 };
 
-/// A part for each of these kinds: client, protocol, assignor.
+/// The kinds of groups (client, protocol, assignor), one part of the picture each.
 const KINDS: [(&str, &str, &str); 6] = [
     ("java", "classic", "range"),
     ("java", "classic", "sticky"),
@@ -23,10 +23,10 @@ const KINDS: [(&str, &str, &str); 6] = [
     ("librdkafka", "consumer", "uniform"),
 ];
 
-/// Parts side by side.
+/// The number of parts per row.
 const COLUMNS: u32 = 3;
 
-/// Draws it.
+/// Draws the picture.
 pub(super) fn draw() -> Result<String, Error> {
     let calibrations = calibrate(Ids::Known, Orders::Unknown, EFFORT, |_| true)?;
     let mut svg = Svg::new(

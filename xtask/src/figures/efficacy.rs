@@ -1,4 +1,4 @@
-//! Evictions and peaks of both strategies, tick by tick.
+//! Evictions and peaks of both strategies, per tick.
 
 use evaluation::efficacy::{Efficacy, Setting, measure};
 use rebalancer_core::group::{Assignor, ClientFamily};
@@ -8,10 +8,10 @@ use super::plot::{Plot, legend};
 use crate::Error;
 use crate::svg::{Anchor, BLUE, Font, ORANGE, Svg};
 
-/// Less than the table's, so that the picture is quickly checked.
+/// Fewer worlds than for the table, so that the check of the picture is fast.
 const WORLDS: u64 = 20;
 
-/// Draws it.
+/// Draws the picture.
 pub(super) fn draw() -> Result<String, Error> {
     let setting = Setting::of(Assignor::CooperativeSticky, ClientFamily::Java, 0..WORLDS);
     let mut svg = Svg::new(
@@ -76,7 +76,7 @@ fn peaks_of(efficacy: &Efficacy) -> impl Iterator<Item = f64> {
     std::iter::once(efficacy.first_peak()).chain(efficacy.peaks())
 }
 
-/// A line with a dot at each number, and the last one beside it.
+/// Draws a line with a dot at each number, labelled with the last number.
 fn curve(svg: &mut Svg, plot: &Plot, colour: &str, numbers: impl Iterator<Item = f64>) {
     let points: Vec<(f64, f64)> = (0_u32..)
         .zip(numbers)

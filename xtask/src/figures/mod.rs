@@ -1,4 +1,4 @@
-//! The pictures of the documentation, made by the code that they show.
+//! The pictures of the documentation, drawn from the results of the code that they describe.
 
 mod calibration;
 mod efficacy;
@@ -8,7 +8,7 @@ mod plot;
 
 use crate::{Error, generate, root};
 
-/// Draws all, or with `check` only says which are out of date.
+/// Draws all pictures; with `check`, only reports which are out of date.
 pub(crate) fn run(check: bool) -> Result<(), Error> {
     let folder = root()?.join("docs/figures");
     let drawn = [

@@ -1,4 +1,4 @@
-//! What one eviction does to a group: who carries what before it, without the pod, and with its
+//! The effect of one eviction on a group: the owners before it, without the pod, and with its
 //! replacement.
 
 use std::cmp::Ordering;
@@ -9,7 +9,7 @@ use super::plot::{Plot, legend};
 use crate::Error;
 use crate::svg::{Anchor, BLUE, Font, GREY, INK, RED, Svg};
 
-/// What each partition costs, in hundredths of a core, as the pods own them at first.
+/// The cost of each partition, in hundredths of a core, by the pod that owns it at first.
 const LOADS: [(&str, [u32; 4]); 6] = [
     ("a", [15, 9, 22, 13]),
     ("b", [12, 21, 7, 16]),
@@ -19,24 +19,24 @@ const LOADS: [(&str, [u32; 4]); 6] = [
     ("f", [10, 18, 13, 9]),
 ];
 
-/// The place of the pod that is evicted, and the names of its member and of its replacement's.
+/// The index of the evicted pod, and the member names of the pod and of its replacement.
 const VICTIM: usize = 2;
 const REPLACEMENT: &str = "g";
 
-/// In cores.
+/// The highest load on the axis, in cores.
 const THRESHOLD: f64 = 1.05;
 
-/// A group at one time.
+/// A group at one instant.
 struct Panel {
     heading: &'static str,
     note: &'static str,
-    /// The pods of its bars, from left to right; without one where nobody is.
+    /// The pod of each bar, from left to right; `None` for a gap.
     pods: [Option<&'static str>; 6],
-    /// The bar of each partition.
+    /// The index of the bar of each partition.
     bars: Vec<Option<usize>>,
 }
 
-/// Draws it.
+/// Draws the picture.
 pub(super) fn draw() -> Result<String, Error> {
     let panels = panels();
     let mut svg = Svg::new(
@@ -120,14 +120,14 @@ impl Panel {
 }
 
 fn loads() -> impl Iterator<Item = f64> {
-    // Dealt as a fresh group has them: one to each pod in turn.
+    // The assignment of a new group: one partition to each pod in turn.
     (0..4_usize).flat_map(|round| {
         let of_round = LOADS.iter().filter_map(move |(_, loads)| loads.get(round));
         of_round.map(|load| f64::from(*load) / 100.0)
     })
 }
 
-/// What becomes of each partition, by who has it in the end.
+/// The class of each partition by its final owner.
 fn colours(last: &[Option<usize>]) -> Vec<&'static str> {
     let first = (0..LOADS.len()).cycle();
     let colour = |(first, last): (usize, &Option<usize>)| match *last {
@@ -153,8 +153,8 @@ fn panels() -> [Panel; 3] {
         .map(Some)
         .collect();
 
-    // Without the victim those after it move up by one place; its bar is that of the replacement,
-    // which is the last member.
+    // Without the victim, the members after it move down by one index. The victim's bar becomes
+    // the bar of the replacement, which is the last member.
     members.remove(VICTIM);
     let moved_up = |place: usize| match place.cmp(&VICTIM) {
         Ordering::Less => Some(place),

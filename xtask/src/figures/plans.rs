@@ -1,4 +1,4 @@
-//! What plans are forecast to do to one simulated group, beside doing nothing.
+//! The forecast effect of plans on one simulated group, compared with no action.
 
 use evaluation::efficacy::Setting;
 use kafka_assignors::Algorithm;
@@ -13,26 +13,26 @@ use super::plot::Plot;
 use crate::Error;
 use crate::svg::{Anchor, BLUE, Font, GREY, INK, ORANGE, Svg};
 
-/// A world in which a plan helps, and one in which none does enough.
+/// The seeds of a world in which a plan helps, and of one in which no plan helps enough.
 const WORLDS: [(u64, &str); 2] = [
     (4, "A group in which a plan helps"),
-    (2, "A group in which none helps enough: nobody is evicted"),
+    (2, "A group in which no plan helps enough: no pod is evicted"),
 ];
 
-/// Imagined executions of each plan.
+/// The number of sampled executions of each plan.
 const SAMPLES: u32 = 400;
 
-/// How long its pods took to start, in seconds.
+/// The start-up time of its pods, in seconds.
 const STARTUP: u32 = 30;
 
-/// Bars of each distribution.
+/// The number of bars per distribution.
 const BARS: usize = 70;
 
-/// The height of a row, in pixels, and of the bars in it.
+/// The height of a row and of its bars, in pixels.
 const ROW: f64 = 52.0;
 const TALLEST: f64 = 32.0;
 
-/// A plan, and what each imagined execution of it came to.
+/// A plan and the results of its sampled executions.
 struct Row {
     name: String,
     colour: &'static str,
@@ -40,7 +40,7 @@ struct Row {
     peaks: Vec<f64>,
 }
 
-/// Draws it.
+/// Draws the picture.
 pub(super) fn draw() -> Result<String, Error> {
     let mut svg = Svg::new(
         760,
@@ -150,8 +150,8 @@ impl Row {
     }
 }
 
-/// The present max/mean, and the plans: those that the search compared last, and what the rule of
-/// outliers would do.
+/// The current max/mean, and the plans: the finalists of the search, and the plan of
+/// rotate-outliers.
 fn rows(snapshot: &Snapshot) -> Result<(f64, Vec<Row>), Error> {
     let group = Group::of(snapshot).map_err(|problem| problem.to_string())?;
     let pods = snapshot.pods();
@@ -230,7 +230,7 @@ fn decided(snapshot: &Snapshot, strategy: Strategy) -> Decision {
     decide(snapshot, &policy)
 }
 
-/// The world of a seed as it begins.
+/// The initial state of the world of a seed.
 fn snapshot(seed: u64) -> Result<Snapshot, Error> {
     let setting = Setting::of(Assignor::CooperativeSticky, ClientFamily::Java, 0..1);
     let world = setting.world(seed)?;

@@ -2,27 +2,27 @@
 
 use crate::svg::{Anchor, FAINT, Font, GRID, Svg};
 
-/// Where something is, and what numbers it spans.
+/// The position of a plot and the ranges of its axes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Plot {
-    /// Its left upper corner, in pixels.
+    /// The upper left corner, in pixels.
     pub(super) at: (f64, f64),
-    /// Its width and height, in pixels.
+    /// The width and height, in pixels.
     pub(super) size: (f64, f64),
-    /// The numbers at its left and right ends.
+    /// The numbers at the left and right ends.
     pub(super) across: (f64, f64),
-    /// The numbers at its lower and upper ends.
+    /// The numbers at the lower and upper ends.
     pub(super) up: (f64, f64),
 }
 
 impl Plot {
-    /// The pixel of a number across, no further than the ends.
+    /// The horizontal position of a number, in pixels, limited to the plot.
     pub(super) fn x(&self, number: f64) -> f64 {
         let (from, to) = self.across;
         self.at.0 + self.size.0 * ((number - from) / (to - from)).clamp(0.0, 1.0)
     }
 
-    /// The pixel of a number up, no further than the ends.
+    /// The vertical position of a number, in pixels, limited to the plot.
     pub(super) fn y(&self, number: f64) -> f64 {
         let (from, to) = self.up;
         self.bottom() - self.size.1 * ((number - from) / (to - from)).clamp(0.0, 1.0)
@@ -45,7 +45,7 @@ impl Plot {
         svg.text(x, y - 10.0, Anchor::Start, Font::HEADING, text);
     }
 
-    /// Lines across at these numbers, which stand at the left.
+    /// Draws horizontal grid lines, labelled at the left.
     pub(super) fn grid_up(&self, svg: &mut Svg, numbers: &[f64], decimals: usize) {
         for number in numbers {
             let y = self.y(*number);
@@ -55,7 +55,7 @@ impl Plot {
         }
     }
 
-    /// Lines up at these numbers, which stand below.
+    /// Draws vertical grid lines, labelled at the bottom.
     pub(super) fn grid_across(&self, svg: &mut Svg, numbers: &[f64], decimals: usize) {
         for number in numbers {
             let x = self.x(*number);
@@ -66,19 +66,19 @@ impl Plot {
         }
     }
 
-    /// The line at the bottom.
+    /// Draws the horizontal axis.
     pub(super) fn base(&self, svg: &mut Svg) {
         let y = self.bottom();
         svg.line((self.at.0, y), (self.right(), y), FAINT, 1.0);
     }
 
-    /// What the numbers up mean.
+    /// Labels the vertical axis.
     pub(super) fn label_up(&self, svg: &mut Svg, text: &str) {
         let middle = self.at.1 + self.size.1 / 2.0;
         svg.upright(self.at.0 - 38.0, middle, Anchor::Middle, Font::TEXT, text);
     }
 
-    /// What the numbers across mean.
+    /// Labels the horizontal axis.
     pub(super) fn label_across(&self, svg: &mut Svg, text: &str) {
         let middle = self.at.0 + self.size.0 / 2.0;
         let below = self.bottom() + 36.0;
@@ -86,12 +86,12 @@ impl Plot {
     }
 }
 
-/// An entry of a legend; yields where the next one begins.
+/// Draws an entry of a legend; returns the position of the next entry.
 pub(super) fn legend(svg: &mut Svg, (x, y): (f64, f64), colour: &str, text: &str) -> f64 {
     svg.rect((x, y - 10.0), (12.0, 12.0), colour);
     svg.text(x + 18.0, y, Anchor::Start, Font::TEXT, text);
     #[expect(clippy::cast_precision_loss, reason = "a number of letters")]
     let letters = text.chars().count() as f64;
-    // About as wide as letters of this size are.
+    // An estimate of the width of letters of this size.
     x + 18.0 + letters * 6.4 + 22.0
 }
