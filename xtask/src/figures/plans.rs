@@ -16,7 +16,10 @@ use crate::svg::{Anchor, BLUE, Font, GREY, INK, ORANGE, Svg};
 /// The seeds of a world in which a plan helps, and of one in which no plan helps enough.
 const WORLDS: [(u64, &str); 2] = [
     (4, "A group in which a plan helps"),
-    (2, "A group in which no plan helps enough: no pod is evicted"),
+    (
+        2,
+        "A group in which no plan helps enough: no pod is evicted",
+    ),
 ];
 
 /// The number of sampled executions of each plan.
