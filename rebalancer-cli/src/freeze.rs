@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use cronexpr::Crontab;
 use jiff::Timestamp;
+use rebalancer_driver::FreezeSchedule;
 
 /// `FREEZE`: crontab expressions, each with its time zone, with `;` between them. Every minute that
 /// one of them matches is frozen.
@@ -23,10 +24,8 @@ pub struct InvalidFreeze {
     problem: String,
 }
 
-impl Freeze {
-    /// The window that `instant` is in, as it was written.
-    #[must_use]
-    pub fn at(&self, instant: Timestamp) -> Option<&str> {
+impl FreezeSchedule for Freeze {
+    fn window_at(&self, instant: Timestamp) -> Option<&str> {
         if self.windows.is_empty() {
             return None;
         }
@@ -84,7 +83,7 @@ mod tests {
         let freeze: Freeze = "* 8-17 * * MON-FRI Europe/Berlin; * * 24-26 12 * UTC;"
             .parse()
             .unwrap();
-        assert_eq!(freeze.at(at.parse().unwrap()), window);
+        assert_eq!(freeze.window_at(at.parse().unwrap()), window);
     }
 
     #[rstest]
@@ -103,9 +102,11 @@ mod tests {
 
     #[test]
     fn nothing_is_frozen_unless_said() {
-        assert_eq!(Freeze::default().at(Timestamp::UNIX_EPOCH), None);
+        assert_eq!(Freeze::default().window_at(Timestamp::UNIX_EPOCH), None);
         assert_eq!(
-            "".parse::<Freeze>().unwrap().at(Timestamp::UNIX_EPOCH),
+            "".parse::<Freeze>()
+                .unwrap()
+                .window_at(Timestamp::UNIX_EPOCH),
             None
         );
     }

@@ -1,32 +1,32 @@
-//! The command line of the rebalancer: configuration, the driver of a run, rendering.
+//! The command line of the rebalancer: configuration, wiring, observers of a run, rendering.
 //!
-//! The binary calls [`main`]. The modules that another tool may want are public: the [`driver`]
-//! runs the core's decision and execution over any two ports, [`settings`] reads the
-//! configuration, [`render`] shows decisions.
+//! The binary calls [`main`]. The modules that another tool may want are public: [`settings`]
+//! reads the configuration, [`render`] shows decisions.
 
 mod args;
 mod clock;
 mod commands;
-pub mod driver;
 mod error;
 mod exit;
 pub mod freeze;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod live;
-pub mod logging;
+mod logging;
+mod observers;
 pub mod render;
 pub mod settings;
 mod signals;
 
 use std::collections::HashMap;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use args::{Invocation, Task};
 use commands::run::Mode;
 use error::CliError;
 use exit::Exit;
+use observers::terminal_line::TerminalLine;
 use rebalancer_core::policy::{Policy, Strategy};
 use render::table::Detail;
 use settings::{Interface, LogLevel, Settings, Sources};
@@ -106,28 +106,30 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         let path = environment.get(CONFIG)?;
         (!path.is_empty()).then(|| path.into())
     });
-    let sources = Sources::read(config.as_deref(), environment, &invocation.flags)
-        .inspect_err(|_| logging::start(FALLBACK, level))?;
+    let sources =
+        Sources::read(config.as_deref(), environment, &invocation.flags).inspect_err(|_| {
+            logging::start(FALLBACK, level);
+        })?;
     let interface = sources.interface();
-    logging::start(*interface.as_ref().unwrap_or(&FALLBACK), level);
+    let line = logging::start(*interface.as_ref().unwrap_or(&FALLBACK), level);
     let exit_code = invocation.exit_code;
     match &invocation.command {
         Task::Run { follow } => {
             let mode = Mode::Act { follow: *follow };
-            cluster(&sources.settings()?, mode, interface?, exit_code)
+            cluster(&sources.settings()?, mode, interface?, exit_code, line)
         }
         Task::Plan { save } => {
             let mode = Mode::Show {
                 save: save.as_deref(),
             };
-            cluster(&sources.settings()?, mode, interface?, exit_code)
+            cluster(&sources.settings()?, mode, interface?, exit_code, line)
         }
         Task::Forecast { snapshot: None } => {
             let mut settings = sources.settings()?;
             for workload in &mut settings.workloads {
                 workload.policy.strategy = Strategy::Forecast;
             }
-            cluster(&settings, Mode::Forecast, interface?, exit_code)
+            cluster(&settings, Mode::Forecast, interface?, exit_code, line)
         }
         Task::Forecast {
             snapshot: Some(snapshot),
@@ -147,7 +149,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         }
         Task::Demo(options) => {
             let ((policy, _), output) = (sources.policy()?, interface?.output);
-            runtime()?.block_on(commands::demo::run(*options, &policy, output))
+            runtime()?.block_on(commands::demo::run(*options, &policy, output, line))
         }
     }
 }
@@ -157,6 +159,7 @@ fn cluster(
     mode: Mode<'_>,
     interface: Interface,
     exit_code: bool,
+    line: Arc<TerminalLine>,
 ) -> Result<Exit, CliError> {
     let runtime = runtime()?;
     let exit = runtime.block_on(commands::run::run(
@@ -164,6 +167,7 @@ fn cluster(
         mode,
         interface.output,
         exit_code,
+        line,
     ));
     // A credential plugin that hangs must not hold the end of the process.
     runtime.shutdown_background();

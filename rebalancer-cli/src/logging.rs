@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -13,13 +14,13 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
-use crate::live;
+use crate::observers::terminal_line::TerminalLine;
 use crate::render::style::Palette;
 use crate::settings::{Interface, LogFormat, LogLevel};
 
-/// Starts logging for the whole process; the first call wins. `default` is the level where
-/// `LOG_LEVEL` does not say.
-pub fn start(interface: Interface, default: LogLevel) {
+/// Starts logging for the whole process; the first call wins. `default` is the level when
+/// `LOG_LEVEL` is not set. Returns the line on the terminal, which the log leaves intact.
+pub(crate) fn start(interface: Interface, default: LogLevel) -> Arc<TerminalLine> {
     let stderr = std::io::stderr();
     let format = interface.log_format.unwrap_or(if stderr.is_terminal() {
         LogFormat::Text
@@ -28,14 +29,16 @@ pub fn start(interface: Interface, default: LogLevel) {
     });
     let level = level(interface.log_level.unwrap_or(default));
     let for_people = stderr.is_terminal() && format == LogFormat::Text;
-    live::allow(for_people && level >= Level::INFO);
+    let line = Arc::new(TerminalLine::new(for_people && level >= Level::INFO));
     let layer = Lines {
         format,
         level,
         palette: Palette::for_stream(&stderr),
+        line: Arc::clone(&line),
     };
     // An embedding program may have its own subscriber; its logs then carry ours.
     let _already_logging = Registry::default().with(layer).try_init();
+    line
 }
 
 fn level(level: LogLevel) -> Level {
@@ -52,6 +55,7 @@ struct Lines {
     format: LogFormat,
     level: Level,
     palette: Palette,
+    line: Arc<TerminalLine>,
 }
 
 impl<S> Layer<S> for Lines
@@ -70,7 +74,7 @@ where
             LogFormat::Json => json(event.metadata(), fields, Timestamp::now()),
             LogFormat::Text => text(event.metadata(), &fields, &self.palette),
         };
-        live::write_above(&line);
+        self.line.write_above(&line);
     }
 }
 
@@ -187,7 +191,7 @@ fn text(metadata: &Metadata<'_>, fields: &Fields, palette: &Palette) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     /// Collects what `json` makes of events.
     struct Collect(Arc<Mutex<Vec<String>>>);

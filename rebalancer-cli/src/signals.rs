@@ -1,27 +1,30 @@
 //! SIGTERM, SIGINT and `RUN_TIMEOUT` end a run between two actions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rebalancer_core::execution::StopCause;
+use rebalancer_driver::Stop;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tracing::warn;
 
-use crate::driver::Stop;
-use crate::live;
+use crate::observers::terminal_line::TerminalLine;
 
 /// Starts listening; must be called within the async runtime. A second signal ends the process
 /// at once.
-pub(crate) fn listen(run_timeout: Option<Duration>) -> std::io::Result<Stop> {
+pub(crate) fn listen(
+    run_timeout: Option<Duration>,
+    line: Arc<TerminalLine>,
+) -> std::io::Result<Stop> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let (sender, stop) = watch::channel(None);
+    let (handle, stop) = Stop::channel();
     if let Some(timeout) = run_timeout {
-        let sender = sender.clone();
+        let handle = handle.clone();
         tokio::spawn(async move {
             tokio::time::sleep(timeout).await;
             warn!("RUN_TIMEOUT: no further action is begun");
-            stop_once(&sender, StopCause::RunTimeout);
+            handle.stop(StopCause::RunTimeout);
         });
     }
     tokio::spawn(async move {
@@ -32,20 +35,11 @@ pub(crate) fn listen(run_timeout: Option<Duration>) -> std::io::Result<Stop> {
             };
             if first {
                 warn!("{name}: no further action is begun; once more ends at once");
-                stop_once(&sender, StopCause::Signal);
+                handle.stop(StopCause::Signal);
             }
         }
-        live::clear();
+        line.clear();
         std::process::exit(130);
     });
     Ok(stop)
-}
-
-/// The first cause stays.
-fn stop_once(sender: &watch::Sender<Option<StopCause>>, cause: StopCause) {
-    sender.send_if_modified(|stop| {
-        let first = stop.is_none();
-        stop.get_or_insert(cause);
-        first
-    });
 }

@@ -7,12 +7,12 @@ use std::path::Path;
 use rebalancer_core::model::Cores;
 use rebalancer_core::policy::Policy;
 use rebalancer_core::report::{RunOutcome, WorkloadReport};
-use rebalancer_core::{Decision, Snapshot, SnapshotData};
+use rebalancer_core::{Decision, Snapshot, SnapshotData, decide};
 
 use crate::commands::{json, palette, print};
-use crate::driver;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::observers::logging;
 use crate::render::table::Detail;
 use crate::render::{document, table};
 use crate::settings::OutputFormat;
@@ -56,7 +56,8 @@ pub(crate) fn run(
                 from: from.clone(),
                 source,
             })?;
-        let decision = driver::decide_and_log(&snapshot, policy);
+        let decision = decide(&snapshot, policy);
+        logging::decided(&decision);
         print(&show(&decision, output, detail, decided == 0)?)?;
         decided += 1;
         outcome = outcome.max(WorkloadReport::decided(decision, None).outcome());

@@ -2,6 +2,7 @@
 //! group twice, once by each strategy.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rebalancer_core::Decision;
@@ -10,16 +11,16 @@ use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
 use rebalancer_core::ports::Clock as _;
 use rebalancer_core::report::{Report, RunOutcome, WorkloadReport};
 use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
+use rebalancer_driver::{NeverFrozen, Ports, RunSettings, Stop, WorkloadRun, run_workload};
 use rebalancer_sim::{SimConfig, SimWorld};
-use tokio::sync::watch;
 
 use crate::args::DemoOptions;
 use crate::commands::run::report;
 use crate::commands::{palette, print};
-use crate::driver::{self, Order, Ports, Stop};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::freeze::Freeze;
+use crate::observers::logging::LoggingObserver;
+use crate::observers::terminal_line::TerminalLine;
 use crate::render::style::Palette;
 use crate::render::{document, group};
 use crate::settings::OutputFormat;
@@ -42,6 +43,7 @@ pub(crate) async fn run(
     options: DemoOptions,
     policy: &Policy,
     output: OutputFormat,
+    line: Arc<TerminalLine>,
 ) -> Result<Exit, CliError> {
     let mut sides = Vec::new();
     for strategy in STRATEGIES {
@@ -56,8 +58,7 @@ pub(crate) async fn run(
             world,
         });
     }
-    // Nobody can stop a demo but by ending it.
-    let (_never, mut stop) = watch::channel(None);
+    let observer = LoggingObserver::new(line);
     let palette = palette();
     if let (OutputFormat::Table, Some(side)) = (output, sides.first()) {
         print(&introduction(&side.world, options, &palette))?;
@@ -66,7 +67,7 @@ pub(crate) async fn run(
         let mut shown = String::new();
         for side in &sides {
             let before = distribution(&side.world);
-            let report = one(side, options.assignor, &mut stop).await;
+            let report = one(side, options.assignor, &observer).await;
             side.world.advance(TICK);
             match output {
                 OutputFormat::Json => print(&document::json_line(&report)?)?,
@@ -91,7 +92,7 @@ pub(crate) async fn run(
 }
 
 /// One tick: the same driver as on a real cluster.
-async fn one(side: &Side, assignor: Assignor, stop: &mut Stop) -> Report {
+async fn one(side: &Side, assignor: Assignor, observer: &LoggingObserver) -> Report {
     let world = &side.world;
     let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
     let journal = world.journal();
@@ -101,10 +102,11 @@ async fn one(side: &Side, assignor: Assignor, stop: &mut Stop) -> Report {
         clock: &clock,
         lease: None,
         journal: Some(&journal),
+        observer,
     };
     let started = clock.now();
     let config = world.config();
-    let settings = AssembleSettings {
+    let assemble = AssembleSettings {
         container: config.workload.name.clone(),
         workload: config.workload,
         target: None,
@@ -119,14 +121,16 @@ async fn one(side: &Side, assignor: Assignor, stop: &mut Stop) -> Report {
         minimum_pods: side.policy.minimum_pods,
         ..ExecutionPolicy::default()
     };
-    let order = Order {
-        assemble: &settings,
+    let settings = RunSettings {
+        assemble: &assemble,
         autoscalers_from_metrics: false,
-        freeze: &Freeze::default(),
+        freeze: &NeverFrozen,
         policy: &side.policy,
         execution: Some(execution),
     };
-    let (workload, _) = driver::run_workload(ports, &order, stop).await;
+    let WorkloadRun {
+        report: workload, ..
+    } = run_workload(ports, &settings, &Stop::never()).await;
     report(started, clock.now(), false, vec![workload])
 }
 

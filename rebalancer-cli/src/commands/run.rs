@@ -1,22 +1,24 @@
 //! `run` and `plan`: every workload of the configuration, on a real cluster.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{Clock as _, PortError, RunLease};
 use rebalancer_core::report::{Report, SCHEMA, WorkloadReport};
 use rebalancer_core::snapshot::AssembleSettings;
+use rebalancer_driver::{Ports, RunObserver, RunSettings, WorkloadRun, follow, run_workload};
 use rebalancer_k8s::{ConnectSettings, KubernetesActuator, KubernetesJournal, KubernetesLease};
 use rebalancer_prom::PrometheusSource;
 use tracing::{debug, info};
 
 use crate::clock::SystemClock;
 use crate::commands::show;
-use crate::driver::{self, Order, Ports};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::live;
+use crate::observers::logging::LoggingObserver;
+use crate::observers::terminal_line::TerminalLine;
 use crate::render::document;
 use crate::render::table::Detail;
 use crate::settings::{OutputFormat, Settings, TargetSource, WorkloadSettings};
@@ -45,18 +47,19 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn ports<'a>(&'a self, clock: &'a SystemClock) -> Ports<'a> {
+    fn ports<'a>(&'a self, clock: &'a SystemClock, observer: &'a dyn RunObserver) -> Ports<'a> {
         Ports {
             metrics: &self.metrics,
             actuator: &self.actuator,
             clock,
             lease: self.lease.as_ref().map(|lease| lease as &dyn RunLease),
             journal: Some(&self.journal),
+            observer,
         }
     }
 
-    fn order<'a>(&'a self, policy: &'a Policy) -> Order<'a> {
-        Order {
+    fn settings<'a>(&'a self, policy: &'a Policy) -> RunSettings<'a> {
+        RunSettings {
             assemble: &self.assemble,
             autoscalers_from_metrics: self.workload.target_source == TargetSource::Prometheus,
             freeze: &self.workload.freeze,
@@ -72,6 +75,7 @@ pub(crate) async fn run(
     mode: Mode<'_>,
     output: OutputFormat,
     exit_code: bool,
+    line: Arc<TerminalLine>,
 ) -> Result<Exit, CliError> {
     let clock = SystemClock::new();
     let started = clock.now();
@@ -91,8 +95,10 @@ pub(crate) async fn run(
     .map_err(PortError::from)?;
     // From here on a signal ends the run in order; until here it simply ends the process, also
     // while a credential plugin of the kubeconfig hangs.
-    let mut stop = signals::listen(settings.run_timeout).map_err(CliError::Runtime)?;
-    live::begin(settings.run_timeout);
+    let stop =
+        signals::listen(settings.run_timeout, Arc::clone(&line)).map_err(CliError::Runtime)?;
+    let _updates = line.begin(settings.run_timeout);
+    let observer = (LoggingObserver::new(Arc::clone(&line)), line);
     let identity = identity(started);
     let mut jobs = Vec::new();
     for (workload, metrics) in sources {
@@ -134,8 +140,9 @@ pub(crate) async fn run(
             max_evictions: evictions_left(job.workload.policy.max_evictions, &workloads),
             ..job.workload.policy
         };
-        let order = job.order(&policy);
-        let (report, snapshot) = driver::run_workload(job.ports(&clock), &order, &mut stop).await;
+        let ports = job.ports(&clock, &observer);
+        let WorkloadRun { report, snapshot } =
+            run_workload(ports, &job.settings(&policy), &stop).await;
         workloads.push(report);
         // A large workload's takes megabytes: it is kept only where it is asked for again.
         snapshots.push(snapshot.filter(|_| keeps_snapshots));
@@ -143,10 +150,9 @@ pub(crate) async fn run(
     if let Mode::Act { follow: true } = mode {
         for ((job, snapshot), report) in jobs.iter().zip(&snapshots).zip(&mut workloads) {
             if let (WorkloadReport::Decided(decided), Some(snapshot)) = (report, snapshot) {
-                let order = job.order(&job.workload.policy);
-                let following =
-                    driver::follow(job.ports(&clock), &order, decided, snapshot, &mut stop);
-                decided.follow_up = following.await;
+                let ports = job.ports(&clock, &observer);
+                let settings = job.settings(&job.workload.policy);
+                decided.follow_up = follow(ports, &settings, decided, snapshot, &stop).await;
             }
         }
     }

@@ -10,15 +10,13 @@ use std::ops::Range;
 use std::thread;
 use std::time::Duration;
 
-use rebalancer_cli::driver::{Order, Ports, run_workload};
-use rebalancer_cli::freeze::Freeze;
 use rebalancer_core::forecast::Spread;
 use rebalancer_core::group::{Assignor, ClientFamily};
 use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
 use rebalancer_core::report::WorkloadReport;
 use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
+use rebalancer_driver::{NeverFrozen, NoObserver, Ports, RunSettings, Stop, run_workload};
 use rebalancer_sim::{InvalidConfig, SimConfig, SimWorld};
-use tokio::sync::watch;
 
 /// An outcome that was forecast exactly is so up to this, what the arithmetic of a fit leaves.
 const EXACT: f64 = 1e-6;
@@ -326,6 +324,7 @@ async fn tick(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Worklo
         clock: &clock,
         lease: None,
         journal: Some(&journal),
+        observer: &NoObserver,
     };
     let config = world.config();
     let assemble = AssembleSettings {
@@ -344,18 +343,17 @@ async fn tick(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Worklo
         strategy,
         ..Policy::default()
     };
-    let order = Order {
+    let settings = RunSettings {
         assemble: &assemble,
         autoscalers_from_metrics: false,
-        freeze: &Freeze::default(),
+        freeze: &NeverFrozen,
         policy: &policy,
         execution: Some(ExecutionPolicy {
             minimum_pods: policy.minimum_pods,
             ..ExecutionPolicy::default()
         }),
     };
-    let (_sender, mut stop) = watch::channel(None);
-    run_workload(ports, &order, &mut stop).await.0
+    run_workload(ports, &settings, &Stop::never()).await.report
 }
 
 /// The true loads of the ready pods.

@@ -1,10 +1,10 @@
 //! What a world is like: everything follows from its seed.
 
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use rebalancer_cli::driver::Order;
-use rebalancer_cli::freeze::Freeze;
+use jiff::Timestamp;
 use rebalancer_core::execution::StopCause;
 use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rebalancer_core::model::{
@@ -12,6 +12,7 @@ use rebalancer_core::model::{
 };
 use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
 use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
+use rebalancer_driver::{FreezeSchedule, RunSettings};
 use rebalancer_sim::faults::FaultPlan;
 use rebalancer_sim::{Budget, SimConfig};
 
@@ -24,7 +25,7 @@ pub(crate) struct Scenario {
     pub(crate) config: SimConfig,
     pub(crate) settings: AssembleSettings,
     pub(crate) autoscalers_from_metrics: bool,
-    pub(crate) freeze: Freeze,
+    pub(crate) freeze: FreezeWindow,
     pub(crate) policy: Policy,
     pub(crate) execution: ExecutionPolicy,
     pub(crate) runs: Vec<RunPlan>,
@@ -50,9 +51,26 @@ pub(crate) enum Begin {
     After(Duration),
 }
 
+/// A freeze window of whole minutes after an instant; `None` without a window.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FreezeWindow {
+    start: Timestamp,
+    minutes: Option<RangeInclusive<i64>>,
+}
+
+impl FreezeSchedule for FreezeWindow {
+    fn window_at(&self, instant: Timestamp) -> Option<&str> {
+        let minutes = self.minutes.as_ref()?;
+        let seconds = instant.as_second() - self.start.as_second();
+        minutes
+            .contains(&seconds.div_euclid(60))
+            .then_some("a window of the soak")
+    }
+}
+
 impl Scenario {
-    pub(crate) fn order(&self) -> Order<'_> {
-        Order {
+    pub(crate) fn run_settings(&self) -> RunSettings<'_> {
+        RunSettings {
             assemble: &self.settings,
             autoscalers_from_metrics: self.autoscalers_from_metrics,
             freeze: &self.freeze,
@@ -63,7 +81,8 @@ impl Scenario {
 
     /// The freeze window at an instant, which is a length of time since the world was handed over.
     pub(crate) fn frozen(&self, at: Duration) -> Option<&str> {
-        self.freeze.at(self.config.start.saturating_add(at).ok()?)
+        self.freeze
+            .window_at(self.config.start.saturating_add(at).ok()?)
     }
 
     /// No plan has more victims.
@@ -137,9 +156,9 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
         execution,
         runs: runs(&mut draw, abilities),
         freeze: if abilities.freeze {
-            freeze(&mut draw)
+            freeze(&mut draw, config.start)
         } else {
-            Freeze::default()
+            FreezeWindow::default()
         },
         config,
     }
@@ -158,17 +177,19 @@ fn group(draw: &mut Draw, config: &SimConfig) -> Option<GroupSettings> {
 
 /// Windows in the hour in which the world begins: some that are there from the first, others that
 /// come, and go again.
-fn freeze(draw: &mut Draw) -> Freeze {
-    let window = match draw.below(100) {
-        0..3 => "* * * * * UTC".to_owned(),
+fn freeze(draw: &mut Draw, start: Timestamp) -> FreezeWindow {
+    let minutes = match draw.below(100) {
+        0..3 => i64::MIN..=i64::MAX,
         3..20 => {
             let from = draw.pick([1, 1, 1, 2, 3, 5]);
-            format!("{from}-{} 0 1 1 * UTC", from + draw.below(10))
+            i64::from(from)..=i64::from(from + draw.below(10))
         }
-        _ => return Freeze::default(),
+        _ => return FreezeWindow::default(),
     };
-    // A world in which it is missing would be found by the tally.
-    window.parse().unwrap_or_default()
+    FreezeWindow {
+        start,
+        minutes: Some(minutes),
+    }
 }
 
 fn config(draw: &mut Draw) -> SimConfig {

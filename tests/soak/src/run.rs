@@ -3,15 +3,14 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use rebalancer_cli::driver::{Ports, run_workload};
 use rebalancer_core::Snapshot;
 use rebalancer_core::execution::StopCause;
 use rebalancer_core::model::PodUid;
 use rebalancer_core::ports::PodState;
 use rebalancer_core::report::WorkloadReport;
+use rebalancer_driver::{NoObserver, Ports, Stop, WorkloadRun, run_workload};
 use rebalancer_sim::SimWorld;
 use rebalancer_sim::faults::{EvictionRequest, FaultyPorts, RunLimits, TraceRecord, VirtualTime};
-use tokio::sync::watch;
 
 use crate::draw::{Begin, RunPlan, Scenario};
 
@@ -132,13 +131,14 @@ async fn play_run(
         clock: &faulty,
         lease: scenario.abilities.lease.then_some(&faulty as _),
         journal: Some(&faulty),
+        observer: &NoObserver,
     };
-    let (sender, mut stop) = watch::channel(None);
+    let (handle, stop) = Stop::channel();
     let began = time.elapsed();
     let mut stopped = None;
-    let order = scenario.order();
+    let settings = scenario.run_settings();
     let run = async {
-        let (report, snapshot) = run_workload(ports, &order, &mut stop).await;
+        let WorkloadRun { report, snapshot } = run_workload(ports, &settings, &stop).await;
         let victims = match &report {
             WorkloadReport::Decided(decided) => decided.decision.plan(),
             WorkloadReport::Failed(_) => None,
@@ -159,7 +159,7 @@ async fn play_run(
         if let Some((after, cause)) = plan.stop {
             time.sleep(after).await;
             stopped = Some((time.elapsed(), cause));
-            sender.send_replace(Some(cause));
+            handle.stop(cause);
         }
         std::future::pending::<Infallible>().await
     };

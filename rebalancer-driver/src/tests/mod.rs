@@ -1,23 +1,35 @@
+//! The driver over mocks of the ports and over the simulated world.
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use mockall::mock;
-use rebalancer_core::HoldReason;
-use rebalancer_core::execution::{PodOutcome, StopReason};
+use rebalancer_core::execution::{
+    ExecutionOutcome, ExecutionReport, PodOutcome, StopCause, StopReason,
+};
 use rebalancer_core::history::Rotation;
+use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::{
     Autoscaler, Cores, Load, MaxUnavailable, MinimumPods, Pod, PodRef, PodUid, WorkloadRef,
     WorkloadState,
 };
-use rebalancer_core::ports::JournalEntry;
-use rebalancer_core::ports::{LoadObservation, LoadSample, PodState, WorkloadObservation};
+use rebalancer_core::policy::{ExecutionPolicy, Policy};
+use rebalancer_core::ports::{
+    Clock, EvictionAnswer, Journal, JournalEntry, LeaseState, LoadObservation, LoadSample,
+    MetricsSource, PodActuator, PodState, PortError, PortErrorKind, RunLease, WorkloadObservation,
+};
+use rebalancer_core::report::{RunOutcome, WorkloadReport};
+use rebalancer_core::snapshot::AssembleSettings;
+use rebalancer_core::{Decision, HoldReason, Snapshot, decide};
 use rebalancer_sim::{Budget, SimConfig, SimWorld};
 use rstest::rstest;
 
-use super::*;
-use rebalancer_core::report::RunOutcome;
+use crate::{
+    FreezeSchedule, NeverFrozen, NoObserver, ObserveError, Ports, RunSettings, Stop, WorkloadRun,
+    execute, observe, run_workload,
+};
 
 mod follow;
 
@@ -126,22 +138,21 @@ fn pods(names: &[&str]) -> WorkloadObservation {
     }
 }
 
-fn order(assemble: &AssembleSettings, autoscalers_from_metrics: bool) -> Order<'_> {
+fn deciding(assemble: &AssembleSettings, autoscalers_from_metrics: bool) -> RunSettings<'_> {
     static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);
-    static NEVER: LazyLock<Freeze> = LazyLock::new(Freeze::default);
-    Order {
+    RunSettings {
         assemble,
         autoscalers_from_metrics,
-        freeze: &NEVER,
+        freeze: &NeverFrozen,
         policy: &POLICY,
         execution: None,
     }
 }
 
-fn acting(assemble: &AssembleSettings, execution: ExecutionPolicy) -> Order<'_> {
-    Order {
+fn acting(assemble: &AssembleSettings, execution: ExecutionPolicy) -> RunSettings<'_> {
+    RunSettings {
         execution: Some(execution),
-        ..order(assemble, false)
+        ..deciding(assemble, false)
     }
 }
 
@@ -155,15 +166,20 @@ fn observed(
     metrics_port.expect_autoscalers().never();
     let mut actuator = MockActuator::new();
     actuator.expect_observe().times(1).return_once(|| workload);
-    let (_sender, mut stop) = watch::channel(None);
     let ports = Ports {
         metrics: &metrics_port,
         actuator: &actuator,
         clock: &Still,
         lease: None,
         journal: None,
+        observer: &NoObserver,
     };
-    block_on(observe(ports, &order(&settings(), false), None, &mut stop))
+    block_on(observe(
+        ports,
+        &deciding(&settings(), false),
+        None,
+        &Stop::never(),
+    ))
 }
 
 #[test]
@@ -204,20 +220,34 @@ fn a_stop_before_the_decision_ends_the_run() {
     }
     let mut actuator = MockActuator::new();
     actuator.expect_observe().returning(|| Ok(pods(&[])));
-    let (sender, mut stop) = watch::channel(None);
-    sender.send_replace(Some(StopCause::Signal));
+    let (handle, stop) = Stop::channel();
+    handle.stop(StopCause::Signal);
     let ports = Ports {
         metrics: &Silent,
         actuator: &actuator,
         clock: &Still,
         lease: None,
         journal: None,
+        observer: &NoObserver,
     };
-    let error = block_on(observe(ports, &order(&settings(), true), None, &mut stop)).unwrap_err();
+    let error = block_on(observe(ports, &deciding(&settings(), true), None, &stop)).unwrap_err();
     assert!(matches!(error, ObserveError::Stopped(_)));
 }
 
-/// What a freeze window makes of a run.
+/// A freeze window that lasts from one minute after the start of the simulation to another.
+struct FrozenMinutes {
+    start: Timestamp,
+    minutes: std::ops::Range<i64>,
+}
+
+impl FreezeSchedule for FrozenMinutes {
+    fn window_at(&self, instant: Timestamp) -> Option<&str> {
+        let minute = (instant - self.start).get_seconds().div_euclid(60);
+        self.minutes.contains(&minute).then_some("a window")
+    }
+}
+
+/// How a run ends around a freeze window.
 #[derive(Debug, Clone, Copy)]
 enum Ending {
     Held,
@@ -227,10 +257,13 @@ enum Ending {
 
 /// One at a time, where the simulated replacements of each wave need over twenty seconds.
 #[rstest]
-#[case::that_has_begun("* * * * * UTC", Ending::Held)]
-#[case::that_begins_meanwhile("1-59 * * * * UTC", Ending::Stopped)]
-#[case::that_begins_later("30-59 * * * * UTC", Ending::Completed)]
-fn nothing_is_evicted_in_a_freeze_window(#[case] window: &str, #[case] ending: Ending) {
+#[case::that_has_begun(0..60, Ending::Held)]
+#[case::that_begins_during_the_run(1..60, Ending::Stopped)]
+#[case::that_begins_later(30..60, Ending::Completed)]
+fn evicts_nothing_in_a_freeze_window(
+    #[case] minutes: std::ops::Range<i64>,
+    #[case] ending: Ending,
+) {
     let world = SimWorld::new(SimConfig::default()).unwrap();
     let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
     let ports = Ports {
@@ -239,20 +272,23 @@ fn nothing_is_evicted_in_a_freeze_window(#[case] window: &str, #[case] ending: E
         clock: &clock,
         lease: None,
         journal: None,
+        observer: &NoObserver,
     };
-    let freeze: Freeze = window.parse().unwrap();
-    let settings = of_world(&world);
+    let freeze = FrozenMinutes {
+        start: world.config().start,
+        minutes,
+    };
+    let assemble = of_world(&world);
     let policy = Policy {
         max_unavailable: "1".parse::<MaxUnavailable>().unwrap(),
         ..Policy::default()
     };
-    let order = Order {
+    let settings = RunSettings {
         freeze: &freeze,
         policy: &policy,
-        ..acting(&settings, ExecutionPolicy::default())
+        ..acting(&assemble, ExecutionPolicy::default())
     };
-    let (_sender, mut stop) = watch::channel(None);
-    let (report, _) = block_on(run_workload(ports, &order, &mut stop));
+    let report = block_on(run_workload(ports, &settings, &Stop::never())).report;
     match ending {
         Ending::Held => {
             let reason = decision_of(&report).hold_reason();
@@ -306,16 +342,17 @@ fn tick(
         clock: &clock,
         lease: None,
         journal: None,
+        observer: &NoObserver,
     };
     let settings = of_world(world);
-    let (_sender, mut stop) = watch::channel(None);
     block_on(async {
-        let snapshot = observe(ports, &order(&settings, false), None, &mut stop)
+        let snapshot = observe(ports, &deciding(&settings, false), None, &Stop::never())
             .await
             .unwrap();
-        let decision = decide_and_log(&snapshot, policy);
-        let order = acting(&settings, execution);
-        let report = execute(&decision, &snapshot, &order, ports, None, &mut stop).await;
+        let decision = decide(&snapshot, policy);
+        let settings = acting(&settings, execution);
+        let stop = Stop::never();
+        let report = execute(&decision, &snapshot, &settings, ports, None, &stop).await;
         (decision, report)
     })
 }
@@ -454,21 +491,22 @@ fn a_stop_between_two_actions_evicts_nobody_further_and_still_reports() {
         clock: &clock,
         lease: None,
         journal: None,
+        observer: &NoObserver,
     };
     let settings = of_world(&world);
-    let (sender, mut stop) = watch::channel(None);
+    let (handle, stop) = Stop::channel();
     let report = block_on(async {
-        let snapshot = observe(ports, &order(&settings, false), None, &mut stop)
+        let snapshot = observe(ports, &deciding(&settings, false), None, &Stop::never())
             .await
             .unwrap();
-        let decision = decide_and_log(&snapshot, &Policy::default());
-        sender.send_replace(Some(StopCause::Signal));
+        let decision = decide(&snapshot, &Policy::default());
+        handle.stop(StopCause::Signal);
         let policy = ExecutionPolicy {
             minimum_pods: MinimumPods::new(1).unwrap(),
             ..ExecutionPolicy::default()
         };
-        let order = acting(&settings, policy);
-        execute(&decision, &snapshot, &order, ports, None, &mut stop).await
+        let settings = acting(&settings, policy);
+        execute(&decision, &snapshot, &settings, ports, None, &stop).await
     });
     let report = report.unwrap();
     assert_eq!(report.stopped, Some(StopReason::Stopped));
@@ -487,7 +525,7 @@ fn whole_run(
     lease: &dyn RunLease,
     journal: &dyn Journal,
     execution: ExecutionPolicy,
-) -> (WorkloadReport, Option<Snapshot>) {
+) -> WorkloadRun {
     let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
     let ports = Ports {
         metrics: &metrics,
@@ -495,13 +533,13 @@ fn whole_run(
         clock: &clock,
         lease: Some(lease),
         journal: Some(journal),
+        observer: &NoObserver,
     };
     let settings = of_world(world);
-    let (_sender, mut stop) = watch::channel(None);
     block_on(run_workload(
         ports,
         &acting(&settings, execution),
-        &mut stop,
+        &Stop::never(),
     ))
 }
 
@@ -531,7 +569,8 @@ fn another_run_holds_this_one_and_is_named() {
     });
     // It is not ours to give back.
     lease.expect_release().never();
-    let (report, _) = whole_run(&world, &lease, &silent(), ExecutionPolicy::default());
+    let WorkloadRun { report, .. } =
+        whole_run(&world, &lease, &silent(), ExecutionPolicy::default());
     let decision = decision_of(&report);
     assert_eq!(decision.hold_reason(), Some(HoldReason::AnotherRun));
     assert!(decision.message.contains("pod-7"), "{}", decision.message);
@@ -547,7 +586,8 @@ fn without_knowing_about_other_runs_nothing_is_done() {
         .expect_acquire()
         .returning(|| Err(refused("no connection")));
     lease.expect_release().returning(|| Ok(()));
-    let (report, snapshot) = whole_run(&world, &lease, &silent(), ExecutionPolicy::default());
+    let WorkloadRun { report, snapshot } =
+        whole_run(&world, &lease, &silent(), ExecutionPolicy::default());
     assert_eq!(report.outcome(), RunOutcome::Failed);
     assert!(snapshot.is_none());
     let WorkloadReport::Failed(failed) = report else {
@@ -568,7 +608,8 @@ fn a_workload_that_does_not_exist_is_no_trouble_of_the_lease() {
         Err(PortError::new(PortErrorKind::NotFound, message))
     });
     lease.expect_release().returning(|| Ok(()));
-    let (report, _) = whole_run(&world, &lease, &silent(), ExecutionPolicy::default());
+    let WorkloadRun { report, .. } =
+        whole_run(&world, &lease, &silent(), ExecutionPolicy::default());
     let WorkloadReport::Failed(failed) = report else {
         panic!("decided");
     };
@@ -614,14 +655,15 @@ fn a_lease_that_may_be_ours_is_given_back(#[case] stopped: bool) {
         clock: &clock,
         lease: Some(&lease),
         journal: None,
+        observer: &NoObserver,
     };
     let settings = of_world(&world);
-    let order = acting(&settings, ExecutionPolicy::default());
-    let (sender, mut stop) = watch::channel(None);
+    let settings = acting(&settings, ExecutionPolicy::default());
+    let (handle, stop) = Stop::channel();
     if stopped {
-        sender.send_replace(Some(StopCause::Signal));
+        handle.stop(StopCause::Signal);
     }
-    let (report, _) = block_on(run_workload(ports, &order, &mut stop));
+    let report = block_on(run_workload(ports, &settings, &stop)).report;
     assert_eq!(report.outcome(), RunOutcome::Failed);
     assert!(lease.released.into_inner());
     assert_eq!(effective(&world), 0);
@@ -634,7 +676,7 @@ fn a_dry_run_takes_no_lease_and_leaves_no_trace() {
         dry_run: true,
         ..ExecutionPolicy::default()
     };
-    let (report, _) = whole_run(&world, &MockLease::new(), &silent(), execution);
+    let WorkloadRun { report, .. } = whole_run(&world, &MockLease::new(), &silent(), execution);
     assert_eq!(report.outcome(), RunOutcome::Planned);
 }
 
@@ -659,7 +701,8 @@ fn a_rotation_is_told_and_remembered_and_the_lease_given_back() {
         rotations.lock().unwrap().1.push(rotation.clone());
         Ok(None)
     });
-    let (report, _) = whole_run(&world, &lease, &journal, ExecutionPolicy::default());
+    let WorkloadRun { report, .. } =
+        whole_run(&world, &lease, &journal, ExecutionPolicy::default());
     let decision = decision_of(&report);
     let names: Vec<String> = decision
         .plan()
@@ -711,7 +754,8 @@ fn who_may_not_tell_does_not_try_twice_and_evicts_all_the_same() {
         .expect_remember()
         .times(1)
         .returning(move |_| Err(forbidden()));
-    let (report, _) = whole_run(&world, &lease, &journal, ExecutionPolicy::default());
+    let WorkloadRun { report, .. } =
+        whole_run(&world, &lease, &journal, ExecutionPolicy::default());
     assert_eq!(report.outcome(), RunOutcome::Fine);
     assert!(effective(&world) > 0);
 }

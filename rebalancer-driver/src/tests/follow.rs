@@ -6,6 +6,7 @@ use rebalancer_core::report::{Decided, FollowUp};
 use rebalancer_core::snapshot::GroupSettings;
 
 use super::*;
+use crate::follow;
 
 /// A run of the world under that strategy, and what is told about it afterwards. `meanwhile` comes
 /// between the run and the first look after it.
@@ -39,6 +40,7 @@ fn play(
         clock: &clock,
         lease: None,
         journal: Some(&journal),
+        observer: &NoObserver,
     };
     let assemble = AssembleSettings {
         workload: world.config().workload,
@@ -52,27 +54,29 @@ fn play(
         strategy,
         ..Policy::default()
     };
-    let order = Order {
+    let settings = RunSettings {
         policy: &policy,
         execution: Some(ExecutionPolicy {
             dry_run,
             ..ExecutionPolicy::default()
         }),
-        ..order(&assemble, false)
+        ..deciding(&assemble, false)
     };
-    let (sender, mut stopping) = watch::channel(None);
+    let (handle, stopping) = Stop::channel();
     block_on(async {
-        let (report, snapshot) = run_workload(ports, &order, &mut stopping).await;
+        let WorkloadRun { report, snapshot } = run_workload(ports, &settings, &stopping).await;
         let WorkloadReport::Decided(decided) = report else {
             panic!("{report:?}");
         };
         meanwhile(&world).await;
-        sender.send_replace(stop);
+        if let Some(cause) = stop {
+            handle.stop(cause);
+        }
         let ports = Ports {
             metrics: metrics_then.unwrap_or(ports.metrics),
             ..ports
         };
-        let follow_up = follow(ports, &order, &decided, &snapshot.unwrap(), &mut stopping).await;
+        let follow_up = follow(ports, &settings, &decided, &snapshot.unwrap(), &stopping).await;
         (*decided, follow_up)
     })
 }
@@ -114,7 +118,7 @@ fn a_stop_ends_it() {
     assert_eq!(follow_up.outcome, None);
     assert_eq!(
         follow_up.message,
-        "what came true is not known: after 0 s a stop was requested; the next run tells it"
+        "the outcome is not known: after 0 s a stop was requested; the next run evaluates it"
     );
 }
 
@@ -130,7 +134,7 @@ fn what_cannot_be_looked_at_any_more_is_not_waited_for_for_ever() {
     // Twice the cooldown, and a minute.
     assert_eq!(
         follow_up.message,
-        "what came true is not known: after 660 s Prometheus is gone; the next run tells it"
+        "the outcome is not known: after 660 s Prometheus is gone; the next run evaluates it"
     );
 }
 

@@ -1,0 +1,254 @@
+//! Logs the events of a run.
+
+use std::sync::Arc;
+
+use rebalancer_core::Decision;
+use rebalancer_core::decision::PodAssessment;
+use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport};
+use rebalancer_core::lease;
+use rebalancer_core::model::WorkloadRef;
+use rebalancer_core::plan::Victim;
+use rebalancer_core::ports::{EvictionAnswer, PortError, PortErrorKind};
+use rebalancer_core::report::FollowUp;
+use rebalancer_driver::{JournalWrite, ObserveError, RunEvent, RunObserver};
+use tracing::{Level, debug, enabled, error, info, warn};
+
+use crate::error::log_causes;
+use crate::observers::terminal_line::TerminalLine;
+
+/// Logs the events of a run through `tracing`.
+#[derive(Debug)]
+pub(crate) struct LoggingObserver {
+    /// What this line shows already is not logged as well.
+    line: Arc<TerminalLine>,
+}
+
+impl LoggingObserver {
+    pub(crate) fn new(line: Arc<TerminalLine>) -> Self {
+        Self { line }
+    }
+}
+
+impl RunObserver for LoggingObserver {
+    fn event(&self, event: &RunEvent<'_>) {
+        match event {
+            RunEvent::LeaseAcquired => debug!("lease acquired"),
+            RunEvent::LeaseHeldByAnother(holder) => {
+                debug!(holder = holder.identity, "lease held by another run");
+            }
+            RunEvent::LeaseKept => warn!(
+                "lease not released, because an eviction may still take effect; it expires within \
+                 {} s",
+                lease::DURATION.as_secs()
+            ),
+            RunEvent::LeaseReleased => debug!("lease released"),
+            RunEvent::LeaseNotReleased { error } => warn!(
+                "lease not released; it expires within {} s: {error}",
+                lease::DURATION.as_secs()
+            ),
+            RunEvent::LoadsRead { samples } => info!(samples, "Prometheus answered"),
+            RunEvent::WorkloadRead { pods } => info!(pods, "Kubernetes answered"),
+            RunEvent::GroupRead { owned_partitions } => {
+                info!(owned_partitions, "consumer group read");
+            }
+            RunEvent::GroupUnknown { error } => warn!("consumer group not read: {error}"),
+            RunEvent::AutoscalersUnknown { error } => warn!("autoscalers not read: {error}"),
+            RunEvent::ObserveFailed { workload, error } => observe_failed(workload, error),
+            RunEvent::Decided(decision) => decided(decision),
+            RunEvent::EvictionAnswered {
+                victim,
+                answer,
+                dry_run,
+            } => eviction_answered(victim, answer, *dry_run),
+            RunEvent::ReplacementsPending { ready, wanted } if !self.line.is_on() => info!(
+                ready,
+                wanted, "waiting for replacements: {ready} of {wanted} pods are ready"
+            ),
+            RunEvent::PortFailed { error } => error!(kind = kind_word(error.kind), "{error}"),
+            RunEvent::Paused(duration) => debug!(seconds = duration.as_secs_f64(), "waiting"),
+            RunEvent::Executed(report) => executed(report),
+            RunEvent::JournalFailed { write, error } => journal_failed(*write, error),
+            RunEvent::FollowUpStarted { limit } => info!(
+                seconds = limit.as_secs(),
+                "waiting for the group to settle, to compare the outcome with the forecast"
+            ),
+            RunEvent::NotSettled { reason } => debug!(why = reason, "group not settled yet"),
+            RunEvent::FollowedUp(follow_up) => followed_up(follow_up),
+            // Shown by the terminal line, or logged with a later event.
+            RunEvent::Waiting(_)
+            | RunEvent::WaitEnded
+            | RunEvent::Observed(_)
+            | RunEvent::EvictionRequested { .. }
+            | RunEvent::ReplacementsPending { .. } => {}
+            // Events of a later version of the driver.
+            _ => {}
+        }
+    }
+}
+
+fn observe_failed(workload: &WorkloadRef, error: &ObserveError) {
+    error!(
+        namespace = workload.namespace,
+        deployment = workload.name,
+        "{error}"
+    );
+    log_causes(error);
+}
+
+/// Logs a decision: the analysis, each check and pod at debug level, and the result.
+pub(crate) fn decided(decision: &Decision) {
+    let analysis = &decision.analysis;
+    let namespace = &decision.workload.namespace;
+    let deployment = &decision.workload.name;
+    info!(
+        namespace,
+        deployment,
+        pod_count = analysis.pods,
+        eligible = analysis.eligible,
+        avg_cpu = analysis.mean,
+        cpu_variance = analysis.variance,
+        max_cpu = analysis.max,
+        target = analysis.target,
+        threshold = analysis.threshold,
+        rebalance_needed = decision.plan().is_some(),
+        "CPU analysis completed"
+    );
+    if enabled!(Level::DEBUG) {
+        for check in &decision.checks {
+            debug!(verdict = ?check.verdict, detail = check.message, "check");
+        }
+        decision.pods.iter().for_each(assessed);
+    }
+    match decision.hold_reason() {
+        None => info!(namespace, deployment, "rotate: {}", decision.message),
+        Some(reason) if reason.means_missing_data() => {
+            warn!(
+                namespace,
+                deployment,
+                reason = reason.as_str(),
+                "hold: {}",
+                decision.message
+            );
+        }
+        Some(reason) => {
+            info!(
+                namespace,
+                deployment,
+                reason = reason.as_str(),
+                "hold: {}",
+                decision.message
+            );
+        }
+    }
+    // Missing data makes the run fail even when another check is the reason of the hold.
+    let missing = decision
+        .checks
+        .iter()
+        .filter(|check| check.means_missing_data() && check.message != decision.message);
+    for check in missing {
+        warn!(namespace, deployment, "also missing: {}", check.message);
+    }
+}
+
+fn assessed(pod: &PodAssessment) {
+    let reasons: Vec<String> = pod.reasons.iter().map(ToString::to_string).collect();
+    debug!(
+        pod = pod.name,
+        uid = pod.uid.0,
+        load = pod.load.map(f64::from),
+        eligible = pod.eligible,
+        role = pod.role.map(|role| role.as_str()),
+        reasons = reasons.join("; "),
+        "pod"
+    );
+}
+
+fn eviction_answered(victim: &Victim, answer: &EvictionAnswer, dry_run: bool) {
+    let (outcome, detail) = match answer {
+        EvictionAnswer::Evicted => ("evicted", None),
+        EvictionAnswer::AlreadyGone => ("already_gone", None),
+        EvictionAnswer::Blocked { message, .. } => ("blocked", Some(message)),
+        EvictionAnswer::Throttled { message, .. } => ("throttled", Some(message)),
+        EvictionAnswer::Forbidden { message } => ("forbidden", Some(message)),
+        EvictionAnswer::Failed { message } => ("failed", Some(message)),
+        EvictionAnswer::Unknown { message } => ("unknown", Some(message)),
+    };
+    info!(
+        pod = victim.name,
+        uid = victim.uid.0,
+        role = victim.role.as_str(),
+        load = victim.load.get(),
+        outcome,
+        dry_run,
+        // A field named `message` would replace the text of the event.
+        detail,
+        "eviction answered"
+    );
+}
+
+fn executed(report: &ExecutionReport) {
+    for pod in report.pods.iter().filter(|pod| !pod.outcome.is_success()) {
+        warn!(
+            pod = pod.name,
+            uid = pod.uid.0,
+            outcome = pod.outcome.as_str(),
+            detail = pod.message,
+            "pod not evicted"
+        );
+    }
+    match report.outcome {
+        ExecutionOutcome::Completed => info!("{}", report.message),
+        ExecutionOutcome::Incomplete => warn!("{}", report.message),
+    }
+}
+
+fn journal_failed(write: JournalWrite, error: &PortError) {
+    let what = match write {
+        JournalWrite::Event => "publish an event",
+        JournalWrite::Rotation => {
+            "keep the rotation in the annotation rebalancer.io/last-rotation (the cooldown is \
+             taken from the ages of the pods instead, and a rotation that does not help is not \
+             noticed)"
+        }
+    };
+    match error.kind {
+        PortErrorKind::Forbidden => info!("may not {what}: {error}"),
+        PortErrorKind::Unreachable
+        | PortErrorKind::Tls
+        | PortErrorKind::Timeout
+        | PortErrorKind::Unauthorized
+        | PortErrorKind::NotFound
+        | PortErrorKind::Rejected
+        | PortErrorKind::Server
+        | PortErrorKind::BadAnswer
+        | PortErrorKind::Setup => warn!("could not {what}: {error}"),
+    }
+}
+
+fn followed_up(follow_up: &FollowUp) {
+    let as_forecast = follow_up
+        .outcome
+        .and_then(|outcome| outcome.is_as_forecast());
+    // A better outcome than the forecast is a warning too: the model does not fit.
+    if as_forecast == Some(false) {
+        warn!("{}", follow_up.message);
+    } else {
+        info!("{}", follow_up.message);
+    }
+}
+
+/// The kind of a port's error, as the log has it.
+fn kind_word(kind: PortErrorKind) -> &'static str {
+    match kind {
+        PortErrorKind::Unreachable => "unreachable",
+        PortErrorKind::Tls => "tls",
+        PortErrorKind::Timeout => "timeout",
+        PortErrorKind::Unauthorized => "unauthorized",
+        PortErrorKind::Forbidden => "forbidden",
+        PortErrorKind::NotFound => "not_found",
+        PortErrorKind::Rejected => "rejected",
+        PortErrorKind::Server => "server",
+        PortErrorKind::BadAnswer => "bad_answer",
+        PortErrorKind::Setup => "setup",
+    }
+}

@@ -1,0 +1,207 @@
+//! Performs the steps of the core's execution, one at a time.
+
+use std::time::Duration;
+
+use rebalancer_core::execution::{
+    Awaited, Baseline, Execution, ExecutionEvent, ExecutionReport, Step,
+};
+use rebalancer_core::plan::Victim;
+use rebalancer_core::ports::EvictionAnswer;
+use rebalancer_core::{Decision, Snapshot};
+
+use crate::event::{RunEvent, Wait, WaitReason};
+use crate::lease;
+use crate::ports::{Ports, RunSettings};
+use crate::records::Records;
+use crate::run::Run;
+use crate::stop::Stop;
+
+/// Executes the plan of the decision; `None` when it has none, or the settings have no execution
+/// policy. `lease_held_since` is when the lease that the run holds was requested.
+pub async fn execute(
+    decision: &Decision,
+    snapshot: &Snapshot,
+    settings: &RunSettings<'_>,
+    ports: Ports<'_>,
+    lease_held_since: Option<Duration>,
+    stop: &Stop,
+) -> Option<ExecutionReport> {
+    let run = Run {
+        ports,
+        settings,
+        stop,
+    };
+    execute_plan(run, decision, snapshot, lease_held_since).await
+}
+
+pub(crate) async fn execute_plan(
+    run: Run<'_>,
+    decision: &Decision,
+    snapshot: &Snapshot,
+    lease_held_since: Option<Duration>,
+) -> Option<ExecutionReport> {
+    let policy = run.settings.execution?;
+    let plan = decision.plan()?;
+    let before = Baseline::of(snapshot);
+    let mut execution = Execution::new(plan, policy, before, run.elapsed());
+    if let Some(since) = lease_held_since {
+        execution = execution.with_lease(since);
+    }
+    let executor = Executor {
+        run,
+        dry_run: policy.dry_run,
+        execution,
+        records: Records::new(run, policy.dry_run, decision, snapshot),
+        ready_before: snapshot.ready(),
+        ready_reported: None,
+        waiting: false,
+    };
+    Some(executor.execute().await)
+}
+
+/// An execution in progress.
+struct Executor<'a> {
+    run: Run<'a>,
+    dry_run: bool,
+    execution: Execution,
+    records: Records<'a>,
+    /// The number of ready pods before the first eviction.
+    ready_before: usize,
+    /// The number of ready pods that was reported last, since the last eviction.
+    ready_reported: Option<usize>,
+    /// Whether a wait was reported that has not ended.
+    waiting: bool,
+}
+
+impl Executor<'_> {
+    async fn execute(mut self) -> ExecutionReport {
+        loop {
+            self.handle_interruptions();
+            let step = self.execution.step(self.run.elapsed());
+            self.report_wait(&step);
+            let Some(event) = self.perform(step).await else {
+                break;
+            };
+            self.execution.handle(self.run.elapsed(), event);
+        }
+        self.end_wait();
+        let report = self.execution.report();
+        self.run.emit(&RunEvent::Executed(&report));
+        self.records.finished(&report).await;
+        report
+    }
+
+    /// Passes a stop request or a freeze window to the execution, between two actions.
+    fn handle_interruptions(&mut self) {
+        let run = self.run;
+        if let Some(cause) = run.stop.requested() {
+            self.execution
+                .handle(run.elapsed(), ExecutionEvent::Stop(cause));
+        }
+        if self.execution.has_evictions_left()
+            && let Some(window) = run.settings.freeze.window_at(run.ports.clock.now())
+        {
+            let frozen = ExecutionEvent::Frozen(window.to_owned());
+            self.execution.handle(run.elapsed(), frozen);
+        }
+    }
+
+    /// Performs one step; `None` when the execution is over.
+    async fn perform(&mut self, step: Step) -> Option<ExecutionEvent> {
+        let run = self.run;
+        Some(match step {
+            Step::Done => return None,
+            Step::ReadPod(victim) => {
+                let pod = victim.reference();
+                ExecutionEvent::PodRead(run.ask(run.ports.actuator.read_pod(&pod)).await)
+            }
+            Step::CountReady { enough } => {
+                ExecutionEvent::ReadyCounted(run.ask(run.ports.actuator.count_ready(enough)).await)
+            }
+            Step::Evict(victim) => self.evict(&victim).await,
+            Step::ReadWorkload { enough } => self.read_workload(enough).await,
+            Step::RenewLease => lease::renew(run).await,
+            Step::Wait(duration) => pause(run, duration).await,
+        })
+    }
+
+    /// Requests an eviction. A stop does not cut it short: it may take effect either way, and the
+    /// report needs the answer.
+    async fn evict(&mut self, victim: &Victim) -> ExecutionEvent {
+        let (run, dry_run) = (self.run, self.dry_run);
+        run.emit(&RunEvent::EvictionRequested { victim, dry_run });
+        let answer = run.ports.actuator.evict(&victim.reference(), dry_run).await;
+        run.emit(&RunEvent::EvictionAnswered {
+            victim,
+            answer: &answer,
+            dry_run,
+        });
+        self.ready_reported = None;
+        if answer == EvictionAnswer::Evicted
+            && let Some(generation) = self.records.evicted(victim).await
+        {
+            self.execution.acknowledge_own_change(generation);
+        }
+        ExecutionEvent::EvictionAnswered(answer)
+    }
+
+    async fn read_workload(&mut self, enough: usize) -> ExecutionEvent {
+        let run = self.run;
+        let workload = run.ask(run.ports.actuator.read_workload(enough)).await;
+        if let (Ok(workload), true) = (&workload, enough > 0) {
+            self.report_ready(workload.ready);
+        }
+        ExecutionEvent::WorkloadRead(workload)
+    }
+
+    fn report_ready(&mut self, ready: usize) {
+        let changed = self.ready_reported.replace(ready) != Some(ready);
+        let wanted = self.ready_before;
+        if changed && ready < wanted {
+            self.run
+                .emit(&RunEvent::ReplacementsPending { ready, wanted });
+        }
+    }
+
+    /// Reports what is waited for while `step` is performed.
+    fn report_wait(&mut self, step: &Step) {
+        match self.wait(step) {
+            Some(wait) => {
+                self.waiting = true;
+                self.run.emit(&RunEvent::Waiting(&wait));
+            }
+            None => self.end_wait(),
+        }
+    }
+
+    fn end_wait(&mut self) {
+        if std::mem::take(&mut self.waiting) {
+            self.run.emit(&RunEvent::WaitEnded);
+        }
+    }
+
+    fn wait(&self, step: &Step) -> Option<Wait> {
+        if *step == Step::RenewLease {
+            return Some(Wait::new(WaitReason::LeaseRenewal));
+        }
+        let waiting = self.execution.waiting()?;
+        let reason = match waiting.awaited {
+            Awaited::Replacements { wanted } => WaitReason::Replacements {
+                ready: self.ready_reported,
+                wanted,
+            },
+            Awaited::Evictions { pods, budgets } => WaitReason::Evictions { pods, budgets },
+        };
+        let elapsed = self.run.elapsed().saturating_sub(waiting.since);
+        let limit = waiting.until.saturating_sub(waiting.since);
+        Some(Wait::new(reason).within(elapsed, limit))
+    }
+}
+
+async fn pause(run: Run<'_>, duration: Duration) -> ExecutionEvent {
+    run.emit(&RunEvent::Paused(duration));
+    tokio::select! {
+        () = run.ports.clock.sleep(duration) => ExecutionEvent::Elapsed,
+        cause = run.stop.wait() => ExecutionEvent::Stop(cause),
+    }
+}

@@ -1,0 +1,82 @@
+//! Acquires, renews and releases the lease that excludes other runs.
+
+use std::time::Duration;
+
+use rebalancer_core::execution::{ExecutionEvent, PodOutcome};
+use rebalancer_core::lease::LeaseHolder;
+use rebalancer_core::ports::{LeaseState, RunLease};
+use rebalancer_core::report::WorkloadReport;
+
+use crate::event::{RunEvent, WaitReason};
+use crate::observe::ObserveError;
+use crate::run::Run;
+
+/// What a run knows about the lease.
+pub(crate) enum LeaseStatus {
+    /// The run needs no lease.
+    Unused,
+    /// The run holds the lease.
+    Held {
+        /// When it was requested, on the monotonic clock.
+        since: Duration,
+    },
+    /// Another run holds the lease.
+    HeldByAnother(LeaseHolder),
+}
+
+pub(crate) async fn acquire(
+    run: Run<'_>,
+    lease: &dyn RunLease,
+) -> Result<LeaseStatus, ObserveError> {
+    let since = run.elapsed();
+    let acquiring = async {
+        tokio::select! {
+            biased;
+            state = lease.acquire() => state.map_err(ObserveError::from_lease),
+            cause = run.stop.wait() => Err(ObserveError::Stopped(cause)),
+        }
+    };
+    match run.during(WaitReason::LeaseAcquisition, acquiring).await? {
+        LeaseState::Held => {
+            run.emit(&RunEvent::LeaseAcquired);
+            Ok(LeaseStatus::Held { since })
+        }
+        LeaseState::HeldBy(holder) => {
+            run.emit(&RunEvent::LeaseHeldByAnother(&holder));
+            Ok(LeaseStatus::HeldByAnother(holder))
+        }
+    }
+}
+
+/// Renews the lease, as a step of the execution.
+pub(crate) async fn renew(run: Run<'_>) -> ExecutionEvent {
+    let asked = run.elapsed();
+    let state = match run.ports.lease {
+        Some(lease) => run.ask(lease.renew()).await,
+        None => Err("there is no lease to renew".into()),
+    };
+    ExecutionEvent::LeaseRenewed { asked, state }
+}
+
+/// Releases the lease, unless an eviction may still take effect: then no other run may act until
+/// the lease expires.
+pub(crate) async fn release(run: Run<'_>, lease: &dyn RunLease, report: &WorkloadReport) {
+    if has_unknown_eviction(report) {
+        run.emit(&RunEvent::LeaseKept);
+        return;
+    }
+    let releasing = run.before_stop(lease.release());
+    match run.during(WaitReason::LeaseRelease, releasing).await {
+        Some(Ok(())) => run.emit(&RunEvent::LeaseReleased),
+        Some(Err(error)) => run.emit(&RunEvent::LeaseNotReleased { error: &error }),
+        None => {}
+    }
+}
+
+fn has_unknown_eviction(report: &WorkloadReport) -> bool {
+    report
+        .execution()
+        .into_iter()
+        .flat_map(|execution| &execution.pods)
+        .any(|pod| pod.outcome == PodOutcome::Unknown)
+}

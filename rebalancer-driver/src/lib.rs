@@ -1,0 +1,41 @@
+//! One rebalance of one workload, over ports: observe, decide, execute, follow up.
+//!
+//! [`run_workload`] is the whole of it. The driver asks the ports, lets [`rebalancer_core`]
+//! decide, and executes the plan step by step. It does no I/O of its own and does not log: it
+//! emits a [`RunEvent`] for everything that happens, to the [`RunObserver`] of its caller. A real
+//! cluster and a simulated one differ in their ports only.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `run` | the sequence of a run, and what its steps share |
+//! | `lease` | acquires, keeps and releases the lease that excludes other runs |
+//! | `observe` | reads loads, pods, autoscalers and the group into a snapshot |
+//! | `execute` | performs the steps of the core's execution |
+//! | `records` | publishes and remembers what was done |
+//! | `follow` | compares the outcome of a rotation with its forecast |
+//! | `stop` | the request to stop |
+//! | `freeze` | the schedule of times without evictions |
+//! | `event` | events and observers |
+
+mod event;
+mod execute;
+mod follow;
+mod freeze;
+mod lease;
+mod observe;
+mod ports;
+mod records;
+mod run;
+mod stop;
+
+pub use event::{JournalWrite, NoObserver, RunEvent, RunObserver, Wait, WaitReason};
+pub use execute::execute;
+pub use follow::follow;
+pub use freeze::{FreezeSchedule, NeverFrozen};
+pub use observe::{ObserveError, observe};
+pub use ports::{Ports, RunSettings};
+pub use run::{WorkloadRun, run_workload};
+pub use stop::{Stop, StopHandle};
+
+#[cfg(test)]
+mod tests;

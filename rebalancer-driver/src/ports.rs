@@ -1,0 +1,40 @@
+//! The ports and the settings of a run.
+
+use rebalancer_core::policy::{ExecutionPolicy, Policy};
+use rebalancer_core::ports::{Clock, Journal, MetricsSource, PodActuator, RunLease};
+use rebalancer_core::snapshot::AssembleSettings;
+
+use crate::event::RunObserver;
+use crate::freeze::FreezeSchedule;
+
+/// The ports of one workload, the clock, and the observer of the run.
+#[derive(Clone, Copy)]
+pub struct Ports<'a> {
+    /// The source of loads.
+    pub metrics: &'a dyn MetricsSource,
+    /// Reads and evicts pods.
+    pub actuator: &'a dyn PodActuator,
+    /// The clock.
+    pub clock: &'a dyn Clock,
+    /// The lease that excludes other runs; `None` to run without one.
+    pub lease: Option<&'a dyn RunLease>,
+    /// Publishes and remembers what was done; `None` to do neither.
+    pub journal: Option<&'a dyn Journal>,
+    /// Receives the events of the run.
+    pub observer: &'a dyn RunObserver,
+}
+
+/// The settings of the run of one workload.
+#[derive(Clone, Copy)]
+pub struct RunSettings<'a> {
+    /// The operator's description of the workload.
+    pub assemble: &'a AssembleSettings,
+    /// Whether the metrics source is asked for autoscalers.
+    pub autoscalers_from_metrics: bool,
+    /// When nothing may be evicted.
+    pub freeze: &'a dyn FreezeSchedule,
+    /// The rules of the decision.
+    pub policy: &'a Policy,
+    /// The rules of the execution; `None` to decide only.
+    pub execution: Option<ExecutionPolicy>,
+}

@@ -1,0 +1,158 @@
+//! Publishes what was done, and remembers it for the next run. A failure of the journal is
+//! reported and changes nothing else.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport};
+use rebalancer_core::history::Rotation;
+use rebalancer_core::plan::Victim;
+use rebalancer_core::ports::{Journal, JournalEntry, PortError, PortErrorKind};
+use rebalancer_core::{Decision, Snapshot};
+
+use crate::event::{JournalWrite, RunEvent};
+use crate::run::{CUT_SHORT, Run};
+
+/// The records of one execution.
+pub(crate) struct Records<'a> {
+    run: Run<'a>,
+    /// `None` in a dry run.
+    journal: Option<&'a dyn Journal>,
+    decision: &'a Decision,
+    snapshot: &'a Snapshot,
+    /// When the execution began, on the monotonic clock.
+    began: Duration,
+    evicted: Vec<String>,
+    /// The number of evicted pods in the rotation that was remembered last.
+    remembered: usize,
+    may_publish: bool,
+    may_remember: bool,
+}
+
+impl<'a> Records<'a> {
+    pub(crate) fn new(
+        run: Run<'a>,
+        dry_run: bool,
+        decision: &'a Decision,
+        snapshot: &'a Snapshot,
+    ) -> Self {
+        Self {
+            run,
+            journal: run.ports.journal.filter(|_| !dry_run),
+            decision,
+            snapshot,
+            began: run.elapsed(),
+            evicted: Vec::new(),
+            remembered: 0,
+            may_publish: true,
+            may_remember: true,
+        }
+    }
+
+    /// Records an evicted pod. The rotation is remembered right after the first one, so that the
+    /// next run knows about it even if this one is killed.
+    ///
+    /// Returns the generation of the workload when remembering has changed it.
+    pub(crate) async fn evicted(&mut self, victim: &Victim) -> Option<i64> {
+        self.evicted.push(victim.name.clone());
+        let message = format!(
+            "evicted as one of the {} pods of {}, load {:.3}: {}",
+            victim.role.as_str(),
+            self.decision.workload,
+            victim.load.get(),
+            self.decision.message
+        );
+        let entry = JournalEntry {
+            pod: Some(victim.reference()),
+            reason: "Rotated",
+            message,
+            warning: false,
+            at: self.now(),
+        };
+        self.publish(entry).await;
+        if self.evicted.len() == 1 {
+            return self.remember().await;
+        }
+        None
+    }
+
+    /// Records the end of the execution.
+    pub(crate) async fn finished(&mut self, report: &ExecutionReport) {
+        // An eviction whose answer was lost may have taken effect.
+        for pod in &report.pods {
+            if pod.outcome.may_have_been_evicted() && !self.evicted.contains(&pod.name) {
+                self.evicted.push(pod.name.clone());
+            }
+        }
+        if self.evicted.len() > self.remembered {
+            self.remember().await;
+        }
+        let completed = report.outcome == ExecutionOutcome::Completed;
+        let entry = JournalEntry {
+            pod: None,
+            reason: if completed {
+                "Rotated"
+            } else {
+                "RotationIncomplete"
+            },
+            message: format!("{}: {}", report.message, self.decision.message),
+            warning: !completed,
+            at: self.now(),
+        };
+        self.publish(entry).await;
+    }
+
+    /// The current time by the clock of the cluster when the snapshot has it.
+    fn now(&self) -> Timestamp {
+        let since = self.run.elapsed().saturating_sub(self.began);
+        self.snapshot
+            .data()
+            .taken_at
+            .and_then(|at| at.checked_add(since).ok())
+            .unwrap_or_else(|| self.run.ports.clock.now())
+    }
+
+    async fn publish(&mut self, entry: JournalEntry) {
+        let Some(journal) = self.journal.filter(|_| self.may_publish) else {
+            return;
+        };
+        let published = self.write(journal.publish(&entry)).await;
+        self.may_publish = self.may_retry(JournalWrite::Event, published.err());
+    }
+
+    async fn remember(&mut self) -> Option<i64> {
+        let journal = self.journal.filter(|_| self.may_remember)?;
+        let last = self.snapshot.data().last_rotation.as_ref();
+        let strategy = self.run.settings.policy.strategy;
+        let victims = self.evicted.clone();
+        let rotation = Rotation::of(self.decision, strategy, last, self.now(), victims)?;
+        match self.write(journal.remember(&rotation)).await {
+            Ok(generation) => {
+                self.remembered = self.evicted.len();
+                generation
+            }
+            Err(error) => {
+                self.may_remember = self.may_retry(JournalWrite::Rotation, Some(error));
+                None
+            }
+        }
+    }
+
+    async fn write<T>(
+        &self,
+        writing: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        let written = self.run.before_stop(writing).await;
+        written.unwrap_or_else(|| Err(PortError::new(PortErrorKind::Timeout, CUT_SHORT)))
+    }
+
+    /// Reports a failure, and whether a later write may succeed.
+    fn may_retry(&self, write: JournalWrite, error: Option<PortError>) -> bool {
+        let Some(error) = error else { return true };
+        self.run.emit(&RunEvent::JournalFailed {
+            write,
+            error: &error,
+        });
+        error.kind != PortErrorKind::Forbidden
+    }
+}
