@@ -254,7 +254,7 @@ fn an_odd_file_is_refused_with_what_is_wrong(#[case] text: &str, #[case] expecte
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn a_missing_file_is_named() {
     let errors = read(Some(Path::new("/nowhere/r.yaml")), &REQUIRED, &[]).unwrap_err();
     assert!(
         errors.starts_with("cannot read the configuration file /nowhere/r.yaml"),

@@ -1,7 +1,7 @@
 //! The end-to-end suite: one binary, so that its tests share one cluster.
 //!
-//! Each case runs the real program against real servers and looks at its exit code, its report,
-//! its log and at what became of the pods. Cases that change nothing share one set of workloads
+//! Each case runs the real program against real servers and checks its exit code, its report,
+//! its log and the pods that are left. Cases that change nothing share one set of workloads
 //! ([`support::shared`]), since every workload needs a window of time to be measured.
 #![allow(
     clippy::unwrap_used,

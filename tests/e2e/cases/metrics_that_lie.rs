@@ -1,4 +1,4 @@
-//! Metrics that are there and wrong: each lie has its own reason, and nobody is evicted.
+//! Metrics that are present but wrong: each fault has its own hold reason, and no pod is evicted.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ fn servers(world: &World) -> [&MetricsServer; 2] {
     [world.prometheus(), world.victoria_metrics()]
 }
 
-/// Runs against both servers, and looks at each outcome; none evicts anybody.
+/// Runs against both servers and checks each outcome; neither run evicts a pod.
 async fn with_both(
     world: &World,
     workload: &Workload<'_>,
@@ -39,7 +39,7 @@ async fn seconds(count: u64) {
     tokio::time::sleep(Duration::from_secs(count)).await;
 }
 
-/// Pods that run for ten seconds, known to cadvisor for the last four.
+/// Pods that have run for ten seconds and are known to cadvisor for the last four.
 async fn measured_late(world: &World) -> Result<Workload<'_>> {
     let spec = WorkloadSpec::deployment("consumer").loads([1.3, 0.6, 0.4, 0.2]);
     let spec = spec.annotation(annotation::UNMEASURED, "true");
@@ -51,9 +51,9 @@ async fn measured_late(world: &World) -> Result<Workload<'_>> {
     Ok(consumer)
 }
 
-/// The rate is there, finite and plausible, and of some time ago.
+/// The rate exists, is finite and plausible, but is old.
 #[tokio::test]
-async fn series_that_ended_within_the_window() -> Result<()> {
+async fn holds_on_series_that_ended_within_the_window() -> Result<()> {
     let world = World::start().await?;
     let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
     consumer.set_measured(false).await?;
@@ -81,7 +81,7 @@ async fn series_that_ended_within_the_window() -> Result<()> {
 }
 
 /// Waits until both servers have two series of the pod's container within a minute; VictoriaMetrics
-/// needs some seconds to find new ones by labels that it was asked for before.
+/// needs some seconds until a selector that it has seen before finds new series.
 async fn wait_for_two_series(world: &World, pod: &str) -> Result<()> {
     let namespace = world.namespace();
     let series = format!(
@@ -103,7 +103,7 @@ async fn wait_for_two_series(world: &World, pod: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_pod_that_two_scrape_jobs_see() -> Result<()> {
+async fn holds_when_two_scrape_jobs_measure_a_pod() -> Result<()> {
     let world = World::start().await?;
     let consumer = world
         .create(WorkloadSpec::deployment("consumer").loads([0.9, 0.6, 0.4, 0.2]))
@@ -129,9 +129,9 @@ async fn a_pod_that_two_scrape_jobs_see() -> Result<()> {
     .await
 }
 
-/// As with the metrics of another cluster: the same names, and none of our pods.
+/// The metrics of another cluster: the same names, but none of our pods.
 #[tokio::test]
-async fn pods_that_are_none_of_the_workloads() -> Result<()> {
+async fn holds_when_only_unknown_pods_are_measured() -> Result<()> {
     let world = World::start().await?;
     let spec = WorkloadSpec::deployment("consumer").pods(3);
     let others = WorkloadSpec::deployment("others").container("consumer");
@@ -161,7 +161,7 @@ async fn pods_that_are_none_of_the_workloads() -> Result<()> {
     )
     .await?;
 
-    // Beside pods of our own they are the neighbours that they are.
+    // Beside measured pods of our own, other pods are only neighbours.
     consumer.set_measured(true).await?;
     consumer.wait_measured().await?;
     with_both(
@@ -181,12 +181,12 @@ async fn pods_that_are_none_of_the_workloads() -> Result<()> {
     .await
 }
 
-/// As after the metrics server was down for long: the rate is of a few samples.
+/// The state after a long outage of the metrics server: the rate is computed from a few samples.
 #[tokio::test]
-async fn a_window_without_samples_but_for_its_end() -> Result<()> {
+async fn holds_when_only_the_end_of_the_window_has_samples() -> Result<()> {
     let world = World::start().await?;
     let consumer = measured_late(&world).await?;
-    // The pods are younger than this window, but so old that the operator lets them count.
+    // The pods are younger than this window, but old enough by MINIMUM_POD_AGE.
     let window = |program: Rebalancer| {
         let program = program.env("METRICS_TIME_WINDOW", "60s");
         program.env("MINIMUM_POD_AGE", "5s").env("COOLDOWN", "1s")
@@ -203,7 +203,7 @@ async fn a_window_without_samples_but_for_its_end() -> Result<()> {
     })
     .await?;
 
-    // That of a new pod is no fault of the metrics.
+    // A new pod without earlier samples is not a fault of the metrics.
     let young = |program: Rebalancer| {
         let program = program.env("METRICS_TIME_WINDOW", "60s");
         program.env("MINIMUM_POD_AGE", "24h").env("COOLDOWN", "1s")
@@ -215,9 +215,9 @@ async fn a_window_without_samples_but_for_its_end() -> Result<()> {
     .await
 }
 
-/// The hottest pod restarts: its rate is of two cgroups, of which each has a part of the window.
+/// The hottest pod restarts: its rate comes from two cgroups, each with a part of the window.
 #[tokio::test]
-async fn a_container_that_restarted_within_the_window() -> Result<()> {
+async fn a_pod_restarted_within_the_window_is_ineligible() -> Result<()> {
     let world = World::start().await?;
     let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
     let ready = Instant::now();
@@ -225,15 +225,15 @@ async fn a_container_that_restarted_within_the_window() -> Result<()> {
     let hot = &before[VICTIMS[0]];
     seconds(20).await;
     consumer.restart(hot).await?;
-    // Every pod is older than that, and the restart is not.
+    // Every pod is older than that; the restart is more recent.
     let age = ready.elapsed();
     wait_for_two_series(&world, &hot.name).await?;
-    // The API's times are in whole seconds.
+    // The API reports times in whole seconds.
     seconds(2).await;
     // As after any restart, the pod became ready a moment ago.
     let program = |program: Rebalancer| program.env("COOLDOWN", "0s");
 
-    // Its load alone would make it a victim.
+    // By its load alone it would be a victim.
     let lenient = |run: Rebalancer| program(run).arg("plan").env("MINIMUM_POD_AGE", "0s");
     with_both(&world, &consumer, 0, lenient, |run| {
         assert!(run.victims().contains(&hot.uid), "{}", run.0);
@@ -272,13 +272,13 @@ async fn a_container_that_restarted_within_the_window() -> Result<()> {
 }
 
 #[tokio::test]
-async fn loads_of_zero_everywhere() -> Result<()> {
+async fn holds_when_all_loads_are_zero() -> Result<()> {
     let world = World::start().await?;
     let spec = WorkloadSpec::deployment("consumer").loads([0.0; 4]);
     let consumer = world.create(spec).await?;
     world.autoscale(&consumer, Target::Utilization(70)).await?;
     consumer.wait_measured().await?;
-    // VictoriaMetrics takes the sample before the window into account.
+    // VictoriaMetrics also uses the last sample before the window.
     seconds(2).await;
     with_both(
         &world,
@@ -294,7 +294,7 @@ async fn loads_of_zero_everywhere() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_load_that_no_pod_can_have() -> Result<()> {
+async fn holds_on_an_implausible_load() -> Result<()> {
     let world = World::start().await?;
     let spec = WorkloadSpec::deployment("consumer").loads([60.0, 0.6, 0.5, 0.4, 0.3, 0.2]);
     let consumer = world.create(spec).await?;
@@ -318,9 +318,9 @@ async fn a_load_that_no_pod_can_have() -> Result<()> {
     .await
 }
 
-/// No real server can be made to tell another time, so that this one answers from a script.
+/// No real server can be made to report another time, so this one answers from a script.
 #[tokio::test]
-async fn a_metrics_server_of_another_time() -> Result<()> {
+async fn holds_when_the_clocks_differ() -> Result<()> {
     let world = World::start().await?;
     let spec = WorkloadSpec::deployment("consumer").pods(3);
     let consumer = world.create(spec).await?;
@@ -328,7 +328,7 @@ async fn a_metrics_server_of_another_time() -> Result<()> {
     let before = consumer.pods().await?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let then = now + Duration::from_secs(600);
-    // One of everything: a core, a second of age, a copy, a series in the first half.
+    // One of everything: a core, a second of age, one series, one series in the first half.
     let samples: Vec<String> = before
         .iter()
         .map(|pod| {
@@ -363,9 +363,9 @@ async fn a_metrics_server_of_another_time() -> Result<()> {
     assert_untouched(&consumer, &before).await
 }
 
-/// Nothing of this is seen in a healthy workload, and all of it is in the report.
+/// A healthy workload passes all of these checks, and the report contains each of them.
 #[tokio::test]
-async fn metrics_that_do_not_lie() -> Result<()> {
+async fn healthy_metrics_pass_every_check() -> Result<()> {
     let shared = crate::support::shared::Shared::open().await?;
     let (consumer, _) = shared.skewed().await?;
     for server in servers(&shared.world) {

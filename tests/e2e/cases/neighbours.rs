@@ -1,10 +1,10 @@
-//! Pods of others stay out of it.
+//! Pods of other workloads are not touched.
 
 use ::harness::{Result, Target, WorkloadSpec, World};
 
 use crate::support::{RunExt as _, assert_untouched};
 
-/// Same namespace, same container name, same label: only the owner tells them apart.
+/// Same namespace, container name and labels: only the owner distinguishes the pods.
 #[tokio::test]
 async fn pods_of_another_workload_with_the_same_container_are_left_alone() -> Result<()> {
     let world = World::start().await?;
@@ -19,7 +19,7 @@ async fn pods_of_another_workload_with_the_same_container_are_left_alone() -> Re
     tokio::try_join!(consumer.wait_measured(), neighbour.wait_measured())?;
     let (before, others) = (consumer.pods().await?, neighbour.pods().await?);
 
-    // Ten pods match the selector, six are the workload's: the minimum counts those.
+    // Ten pods match the selector, and six belong to the workload: the minimum counts these six.
     let program = world.rebalancer(&consumer);
     let run = program
         .clone()

@@ -1,11 +1,11 @@
-//! Two runs never act at once.
+//! Two runs never act at the same time.
 
 use ::harness::{Result, WorkloadSpec, World};
 use k8s_openapi::{api::coordination::v1::Lease, jiff::Timestamp};
 
 use crate::support::{RunExt as _, VICTIMS, assert_untouched, skewed, uids};
 
-/// A lease of somebody else on the workload `consumer`, renewed so many seconds ago.
+/// Another holder's lease on the workload `consumer`, renewed `seconds_ago` seconds ago.
 async fn lease_of_another(world: &World, seconds_ago: i64) -> Result<()> {
     let renewed = Timestamp::from_second(Timestamp::now().as_second() - seconds_ago)
         .unwrap()
@@ -30,7 +30,7 @@ async fn a_run_holds_while_another_acts_and_takes_over_from_one_that_died() -> R
     let message = run.held("another_run");
     run.assert_says(&message, &["the-other-one", "its lease ends in"]);
     assert_untouched(&consumer, &before).await?;
-    // A dry run changes nothing, so it need not wait for anybody.
+    // A dry run changes nothing, so it does not need the lease.
     let program = world.rebalancer(&consumer).arg("--dry-run");
     assert_eq!(program.ends_with(0).await?.outcomes(), ["evicted"; 4]);
 
@@ -49,7 +49,7 @@ async fn a_run_holds_while_another_acts_and_takes_over_from_one_that_died() -> R
 }
 
 #[tokio::test]
-async fn of_two_runs_at_once_one_acts() -> Result<()> {
+async fn only_one_of_two_concurrent_runs_acts() -> Result<()> {
     let world = World::start().await?;
     let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
@@ -66,7 +66,7 @@ async fn of_two_runs_at_once_one_acts() -> Result<()> {
         .collect();
     let acted = reasons.iter().filter(|reason| *reason == "above_threshold");
     assert_eq!(acted.count(), 1, "{reasons:?}");
-    // The other came while it acted, or after it.
+    // The other run started while the first one acted, or after it.
     assert!(
         reasons
             .iter()
@@ -82,7 +82,7 @@ async fn of_two_runs_at_once_one_acts() -> Result<()> {
     Ok(())
 }
 
-/// It would stay for ever.
+/// A lease for a mistyped name would never be deleted.
 #[tokio::test]
 async fn a_workload_that_does_not_exist_leaves_no_lease() -> Result<()> {
     let world = World::start().await?;

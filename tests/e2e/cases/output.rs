@@ -1,4 +1,4 @@
-//! What is written to standard output.
+//! The output on standard output.
 
 use ::harness::{Rebalancer, Result, Run};
 use rebalancer_cli::settings::SETTINGS;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{RunExt as _, shared::Shared};
 
-/// Six pods around a target of 0.7: the worked example.
+/// The worked example of the README: six pods and a target of 0.7.
 const EXAMPLE: &str = r#"{"target":0.7,"pods":[{"name":"a","load":1.2},{"name":"b","load":1.1},{"name":"c","load":0.8},{"name":"d","load":0.6},{"name":"e","load":0.4},{"name":"f","load":0.3}]}"#;
 
 async fn decide(stdin: &str, output: &str, minimum: &str) -> Result<Run> {
@@ -68,7 +68,7 @@ async fn a_stream_of_snapshots_gives_a_stream_of_decisions() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_no_snapshot_is_refused() -> Result<()> {
+async fn input_that_is_not_a_snapshot_is_refused() -> Result<()> {
     for (text, says) in [
         ("", "there is none"),
         ("[]", "snapshot number 1 of standard input"),
@@ -107,7 +107,7 @@ async fn json_and_yaml_are_the_same_document() -> Result<()> {
     Ok(())
 }
 
-/// The document without what differs from one run to the next.
+/// The document without the fields that differ between two runs.
 fn shape(document: &Value) -> Value {
     match document {
         Value::Object(fields) => fields
@@ -150,7 +150,7 @@ async fn the_table_shows_every_pod_and_ends_with_the_decision() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_table_says_what_failed() -> Result<()> {
+async fn the_table_shows_the_failure() -> Result<()> {
     let shared = Shared::open().await?;
     let program = shared.world.rebalancer_for("disagreed").arg("plan");
     let run = program.run().await?;

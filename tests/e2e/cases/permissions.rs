@@ -1,4 +1,4 @@
-//! The rights: those of `deploy/` are enough, and each that is missing is named.
+//! Permissions: those in `deploy/` are sufficient, and each missing one is named.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ use rstest::rstest;
 
 use crate::support::{RunExt as _, account, assert_untouched, shared::Shared, skewed};
 
-/// The rights of a manifest's Role.
+/// The rights in the Role of a manifest.
 fn granted(manifest: &str) -> BTreeSet<Right> {
     rights::granted(manifest).unwrap()
 }
 
-/// What the adapter says it needs for that.
+/// The adapter's statement of the rights that it needs.
 fn needed(needs: &[Need]) -> BTreeSet<Right> {
     let of = PERMISSIONS.iter().filter(|rule| needs.contains(&rule.need));
     of.map(|rule| Right {
@@ -27,7 +27,7 @@ fn needed(needs: &[Need]) -> BTreeSet<Right> {
     .collect()
 }
 
-/// All that a run on a Deployment uses.
+/// Every right that a run on a Deployment uses.
 const DEPLOYMENT: [Need; 7] = [
     Need::Always,
     Need::Deployment,
@@ -38,7 +38,7 @@ const DEPLOYMENT: [Need; 7] = [
     Need::DeploymentMemory,
 ];
 
-/// Without which even a dry run fails: it keeps nobody off and writes nothing down.
+/// The rights without which even a dry run fails. A dry run takes no lease and records nothing.
 const DRY_RUN: [Need; 4] = [
     Need::Always,
     Need::Deployment,
@@ -46,12 +46,12 @@ const DRY_RUN: [Need; 4] = [
     Need::Evict,
 ];
 
-/// The actions of an account, in the words of [`Right`]'s display.
+/// The actions of an account, as [`Right`] displays them.
 fn used(calls: &[AuditEntry]) -> BTreeSet<String> {
     calls.iter().map(AuditEntry::action).collect()
 }
 
-/// An account with these rights and no other.
+/// An account with exactly these rights.
 async fn with_rights(world: &World, name: &str, rights: &BTreeSet<Right>) -> Result<Account> {
     let rules: Vec<String> = rights
         .iter()
@@ -79,7 +79,7 @@ fn the_role_grants_what_the_adapter_needs_and_no_more() {
     assert_eq!(granted(&manifest().unwrap()), needed(&needs));
 }
 
-/// The rules that stand in comments, for those who want more.
+/// The optional rules, which are comments in the manifest.
 #[test]
 fn the_role_shows_every_optional_right() {
     let mut all = granted(&with_optional(&manifest().unwrap()));
@@ -94,7 +94,7 @@ fn the_role_shows_every_optional_right() {
     assert_eq!(all, needed(&needs));
 }
 
-/// As the CronJob would run, but for the address of the metrics and the workload.
+/// The environment of the CronJob, with another metrics address and workload.
 #[tokio::test]
 async fn the_rights_of_the_manifests_are_enough_and_all_used() -> Result<()> {
     let world = World::start().await?;
@@ -109,7 +109,7 @@ async fn the_rights_of_the_manifests_are_enough_and_all_used() -> Result<()> {
         .env("KUBECONFIG", &account.kubeconfig)
         .env("DEPLOYMENT_NAME", consumer.name())
         .env("METRICS_TIME_WINDOW", "10s");
-    // As it is delivered it only shows what it would do.
+    // The manifest is delivered with DRY_RUN=true.
     let before = consumer.pods().await?;
     let run = cron_job.clone().ends_with(0).await?;
     assert_eq!(run.report()["dry_run"], true);
@@ -131,21 +131,21 @@ async fn the_rights_of_the_manifests_are_enough_and_all_used() -> Result<()> {
         .await?;
     run.held("group_not_settled");
     let calls = world.audit(&account)?;
-    // A lease is looked for before it is first made.
+    // The lease is read before it is first created.
     let refused = |call: &&AuditEntry| call.code >= 300 && call.action() != "get leases";
     assert_eq!(calls.iter().find(refused), None);
     let mut all: BTreeSet<String> = granted(&manifest().unwrap())
         .iter()
         .map(Right::to_string)
         .collect();
-    // It held, so that there was nothing to write down.
+    // The run held, so it had nothing to record.
     all.remove("patch statefulsets");
     assert_eq!(used(&calls), all);
     Ok(())
 }
 
 #[tokio::test]
-async fn each_right_that_is_missing_is_named_and_nobody_is_evicted() -> Result<()> {
+async fn each_missing_right_is_named_and_no_pod_is_evicted() -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
     let all = needed(&DRY_RUN);
@@ -154,10 +154,10 @@ async fn each_right_that_is_missing_is_named_and_nobody_is_evicted() -> Result<(
         rights.remove(missing);
         let name = format!("without-{number}");
         let account = with_rights(&shared.world, &name, &rights).await?;
-        // Should it evict all the same, then only in a dry run: others need these pods.
+        // A dry run, so that a faulty eviction would not remove pods that other cases need.
         let program = program(&shared.world, &consumer, &account).env("DRY_RUN", "true");
         let run = match missing.to_string().as_str() {
-            // What is asked for after the decision cannot be known before.
+            // A permission that is used after the decision cannot be checked before it.
             "create pods/eviction" | "get pods" => program.ends_with(3).await?,
             _ => program.ends_with(1).await?,
         };
@@ -193,7 +193,7 @@ async fn a_refused_eviction_ends_the_run_at_once() -> Result<()> {
     assert_untouched(&consumer, &before).await
 }
 
-/// What is not granted by default is named as well where it is asked for.
+/// Permissions outside the default Role are also named when a setting needs them.
 #[rstest]
 #[case::delete(&[("EVICTION_METHOD", "delete")], 3, "grant verb `delete` on `pods`")]
 #[case::stateful_set(&[("WORKLOAD_KIND", "StatefulSet")], 1, "grant verb `get` on `statefulsets`")]
@@ -221,7 +221,7 @@ async fn a_right_that_a_setting_needs_is_named(
 }
 
 #[tokio::test]
-async fn the_rights_to_the_autoscalers_are_not_needed_with_a_target_from_elsewhere() -> Result<()> {
+async fn the_rights_to_autoscalers_are_not_needed_with_another_target() -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, _) = shared.skewed().await?;
     let rights = needed(&[Need::Always, Need::Deployment]);
@@ -241,7 +241,7 @@ async fn the_rights_to_the_autoscalers_are_not_needed_with_a_target_from_elsewhe
     Ok(())
 }
 
-/// Without the right to look around the message is only poorer.
+/// Without permission to list other objects, the message only has fewer suggestions.
 #[tokio::test]
 async fn a_workload_that_does_not_exist_is_named_without_the_right_to_list() -> Result<()> {
     let shared = Shared::open().await?;

@@ -1,4 +1,4 @@
-//! Metrics that cannot be had, or not be trusted: each says why, and nobody is evicted.
+//! Metrics that are unavailable or not trusted: each failure is explained, and no pod is evicted.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use rstest::rstest;
 
 use crate::support::{Outcome, RunExt as _, assert_untouched, shared::Shared};
 
-/// Runs against the skewed workload, which would be rotated.
+/// Runs against the skewed workload, which a healthy run would rotate.
 async fn fails(change: impl FnOnce(&Shared, Rebalancer) -> Rebalancer) -> Result<Outcome> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
@@ -220,7 +220,7 @@ async fn both_servers_down() -> Result<()> {
 }
 
 #[tokio::test]
-async fn sigterm_ends_the_waiting_for_an_answer() -> Result<()> {
+async fn sigterm_ends_the_wait_for_a_response() -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
     let server = FaultServer::stall().await?;

@@ -1,4 +1,4 @@
-//! Redirects are not followed, so that no credentials go where nobody said they should.
+//! Redirects are not followed, so that credentials only reach the configured server.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::support::{RunExt as _, shared::Shared};
 
 const SECRET: &str = "s3cr3t-w0rd";
 
-/// A server that sends every request to another, and that other one: its name is another host's.
+/// A server that redirects every request, and the target of its redirects, on another host name.
 async fn two_servers(status: u16) -> Result<(FaultServer, FaultServer)> {
     let elsewhere = FaultServer::json(200, "{}").await?;
     let location = elsewhere_of(&elsewhere);
@@ -18,13 +18,13 @@ async fn two_servers(status: u16) -> Result<(FaultServer, FaultServer)> {
     Ok((server, elsewhere))
 }
 
-/// An address on that server, by another name, with a secret in it.
+/// An address of that server under another host name, with a secret in it.
 fn elsewhere_of(server: &FaultServer) -> String {
     let url = server.url().replace("127.0.0.1", "localhost");
     format!("{url}/login?from={SECRET}")
 }
 
-/// Panics if anything came to it.
+/// Panics if the server received a request.
 fn assert_left_alone(elsewhere: &FaultServer) {
     let requests = elsewhere.requests();
     assert!(requests.is_empty(), "{requests:?}");
@@ -92,7 +92,7 @@ fn kubeconfig(path: &Path, server: &str) {
     std::fs::write(path, config.to_string()).unwrap();
 }
 
-/// Panics unless every request had the token, and a run that failed says what happened.
+/// Panics unless every request carried the token and the failed run explains the redirect.
 async fn assert_not_followed(
     shared: &Shared,
     server: &FaultServer,
@@ -146,10 +146,10 @@ async fn an_api_server_that_redirects_sends_no_token_elsewhere(
     assert_not_followed(&shared, &server, &elsewhere, status, command).await
 }
 
-/// What a request changes is not changed elsewhere either.
+/// Requests that change objects are not redirected either.
 #[rstest]
 #[tokio::test]
-async fn a_write_that_is_redirected_goes_nowhere(
+async fn a_redirected_write_is_not_followed(
     #[values(301, 302, 303, 307, 308)] status: u16,
 ) -> Result<()> {
     let shared = Shared::open().await?;

@@ -1,4 +1,4 @@
-//! Replacements that do not come up: the run ends, says what was seen, and takes no further pod.
+//! Replacements that do not start: the run ends, reports the cause, and evicts no further pod.
 
 use ::harness::{PodView, Result, Trouble, Workload, WorkloadSpec, World};
 use rstest::rstest;
@@ -8,7 +8,7 @@ use crate::support::{Outcome, RunExt as _, VICTIMS, skewed, uids};
 const EVICTED: &str = "evicted";
 const LEFT: &str = "not_attempted";
 
-/// Panics unless the first victim alone is out of the pods of before; the pod in its place.
+/// The pod that replaced the first victim; panics unless only that victim is gone.
 async fn one_replaced(workload: &Workload<'_>, before: &[PodView]) -> Result<PodView> {
     let now = workload.pods().await?;
     let out = &before[VICTIMS[0]].uid;
@@ -26,7 +26,7 @@ async fn one_replaced(workload: &Workload<'_>, before: &[PodView]) -> Result<Pod
     Ok(replacement)
 }
 
-/// What the run says of its end, when the first of four waves is out and the others are left.
+/// The message of a run that stopped after the first of four waves.
 fn ended(run: &Outcome, stopped: &str) -> String {
     assert_eq!(run.outcomes(), [EVICTED, LEFT, LEFT, LEFT], "{}", run.0);
     let execution = &run.workload()["execution"];
@@ -35,7 +35,8 @@ fn ended(run: &Outcome, stopped: &str) -> String {
     execution["message"].as_str().unwrap().to_owned()
 }
 
-/// What waiting does not mend is not waited for: `READY_TIMEOUT` is longer than a run may take here.
+/// A failure that waiting does not fix ends the run: `READY_TIMEOUT` is longer than the test's
+/// limit.
 #[rstest]
 #[case::crash(WorkloadSpec::deployment("consumer"), Trouble::CrashLoopBackOff, &[
     "does not start: CrashLoopBackOff (container consumer: back-off 20s restarting failed container=consumer",
@@ -49,7 +50,7 @@ fn ended(run: &Outcome, stopped: &str) -> String {
     "does not start: ImagePullBackOff (container consumer: Back-off pulling image \"consumer:1\")",
 ])]
 #[tokio::test]
-async fn one_that_cannot_start_ends_the_run_at_once(
+async fn a_replacement_that_cannot_start_ends_the_run_at_once(
     #[case] spec: WorkloadSpec,
     #[case] trouble: Trouble,
     #[case] says: &[&str],
@@ -72,9 +73,9 @@ async fn one_that_cannot_start_ends_the_run_at_once(
     Ok(())
 }
 
-/// All victims are out, and nobody would see that there is nothing in their place.
+/// All victims are evicted, so only the report can show that the replacements are missing.
 #[tokio::test]
-async fn one_that_crashes_after_the_last_wave_is_told() -> Result<()> {
+async fn a_replacement_that_crashes_after_the_last_wave_is_reported() -> Result<()> {
     let world = World::start().await?;
     let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
@@ -91,9 +92,9 @@ async fn one_that_crashes_after_the_last_wave_is_told() -> Result<()> {
     Ok(())
 }
 
-/// A node may come, so that it is waited for; then it is named with the scheduler's words.
+/// A node may be added, so the run waits; afterwards it reports the scheduler's message.
 #[tokio::test]
-async fn one_that_finds_no_room_is_waited_for_and_named() -> Result<()> {
+async fn an_unschedulable_replacement_is_awaited_and_named() -> Result<()> {
     let world = World::start().await?;
     let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;

@@ -1,4 +1,4 @@
-//! A workload that is out of balance is evened out.
+//! An imbalanced workload is evened out.
 
 use ::harness::{Result, WorkloadSpec, World};
 use rstest::rstest;
@@ -63,7 +63,7 @@ async fn the_pods_of_a_stateful_set_change_and_keep_their_names() -> Result<()> 
     Ok(())
 }
 
-/// The Deployment's ReplicaSet stands for anything else that can be scaled.
+/// The Deployment's ReplicaSet stands for any other kind with a scale subresource.
 #[tokio::test]
 async fn another_kind_is_read_through_its_scale() -> Result<()> {
     let shared = Shared::open().await?;
@@ -83,7 +83,7 @@ async fn another_kind_is_read_through_its_scale() -> Result<()> {
     Ok(())
 }
 
-/// The pod that replaced a hot one is told apart from those that were there before.
+/// The replacement of a hot pod is distinguished from the pods that existed before.
 #[tokio::test]
 async fn the_next_run_lets_the_replacements_settle() -> Result<()> {
     let world = World::start().await?;

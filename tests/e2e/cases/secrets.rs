@@ -1,4 +1,4 @@
-//! Secrets reach the server they are for, and no log and no report.
+//! Secrets reach the server that they are for, and no log or report.
 
 mod marked;
 
@@ -24,7 +24,7 @@ async fn a_secret_is_sent_and_never_shown(
     #[case] setting: &str,
     #[case] header: &str,
     #[case] sent: &str,
-    // An answer, a refusal and a nonsense, each of which is quoted in some message.
+    // A result, a refusal and an invalid body; each is quoted in a message.
     #[values(
         (200, r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#),
         (401, "who are you"),
@@ -101,7 +101,7 @@ async fn the_token_of_the_kubeconfig_is_not_shown() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_named() -> Result<()> {
+async fn a_missing_file_is_named() -> Result<()> {
     let shared = Shared::open().await?;
     let run = shared
         .world

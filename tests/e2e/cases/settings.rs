@@ -1,4 +1,4 @@
-//! Settings that cannot be used: one line each that names the setting, and nothing is sent.
+//! Invalid settings: one line per setting that names it, and no request is sent.
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
@@ -7,7 +7,7 @@ use rebalancer_cli::settings::{SETTINGS, by_env};
 use rstest::rstest;
 use serde_json::Value;
 
-/// A setting and a text that it cannot be.
+/// A setting and a text that is not valid for it.
 const BAD: &[(&str, &str)] = &[
     ("COOLDOWN", "-1s"),
     ("COOLDOWN", "5"),
@@ -67,7 +67,7 @@ const BAD: &[(&str, &str)] = &[
     ("WORKLOAD_KIND", "DaemonSet"),
 ];
 
-/// Settings of which every text is a possible one until a server has seen it.
+/// Settings that accept every text until a server evaluates it.
 const FREE: [&str; 9] = [
     "CONTAINER_NAME",
     "GROUP_ASSIGNMENT_QUERY",
@@ -80,7 +80,7 @@ const FREE: [&str; 9] = [
     "PROMETHEUS_CA_FILE",
 ];
 
-/// The required ones; the kubeconfig leads nowhere.
+/// The required settings; the kubeconfig names an unreachable server.
 fn program(server: &FaultServer) -> Rebalancer {
     Rebalancer::new()
         .env("PROMETHEUS_ENDPOINT", server.url())
@@ -89,7 +89,7 @@ fn program(server: &FaultServer) -> Rebalancer {
         .env("KUBECONFIG", "/nowhere/kubeconfig")
 }
 
-/// The messages of the log.
+/// The messages in the log.
 fn messages(run: &Run) -> Vec<String> {
     run.stderr
         .lines()
@@ -100,7 +100,7 @@ fn messages(run: &Run) -> Vec<String> {
         .collect()
 }
 
-/// A dry run must not turn into a real one because its setting cannot be read.
+/// A dry run must not become a real run because its setting cannot be read.
 #[rstest]
 #[case::variable("DRY_RUN", b"true\xff")]
 #[case::number("MINIMUM_PODS_REQUIRED", b"\xff")]
@@ -188,7 +188,7 @@ fn the_table_has_every_setting() {
 }
 
 #[tokio::test]
-async fn what_is_required_and_missing_is_named_all_at_once() -> Result<()> {
+async fn all_missing_required_settings_are_named_at_once() -> Result<()> {
     let run = Rebalancer::new().env("DRY_RUN", "maybe").run().await?;
     assert_eq!(run.code, Some(2), "{run}");
     let messages = messages(&run);

@@ -1,4 +1,4 @@
-//! The target, from every kind of autoscaler.
+//! The target from every kind of autoscaler.
 
 use ::harness::{Rebalancer, Result, Target, WorkloadSpec};
 use rstest::rstest;
@@ -15,7 +15,7 @@ fn target(run: &Outcome) -> f64 {
 }
 
 #[rstest]
-// 70 % of 1 core; of 500m without what the sidecar requests, which is said.
+// 70 % of 1 core, and 70 % of 500m without the request of the sidecar, which the message says.
 #[case("consumer", 0.7, &["70 %", "mean request 1.000 cores"])]
 #[case("accompanied", 0.35, &["other containers of the pods request 0.100 cores more"])]
 #[case("average", 0.6, &["HorizontalPodAutoscaler average"])]
@@ -66,7 +66,7 @@ async fn kube_state_metrics_give_the_same_one(
 #[case("beside", &["no autoscaler has a CPU metric for container beside", "container proxy"])]
 #[case("modest", &["container modest of pod modest-", "requests no CPU"])]
 #[tokio::test]
-async fn without_one_nobody_is_evicted_and_it_says_what_was_found(
+async fn without_a_target_no_pod_is_evicted_and_the_message_lists_what_was_found(
     #[case] workload: &str,
     #[case] says: &[&str],
 ) -> Result<()> {
@@ -74,7 +74,7 @@ async fn without_one_nobody_is_evicted_and_it_says_what_was_found(
     let run = plan(&shared, workload).ends_with(1).await?;
     let message = run.held("target_unknown");
     run.assert_says(&message, says);
-    // The operator's own word ends the matter.
+    // TARGET_CORES has precedence.
     let run = plan(&shared, workload)
         .env("TARGET_CORES", "0.45")
         .ends_with(0)
@@ -83,9 +83,9 @@ async fn without_one_nobody_is_evicted_and_it_says_what_was_found(
     Ok(())
 }
 
-/// An autoscaler of the workload's name that scales something else is none of the workload's.
+/// An autoscaler with the workload's name that scales another object is not used.
 #[tokio::test]
-async fn an_autoscaler_of_another_object_is_not_taken_for_its_name() -> Result<()> {
+async fn an_autoscaler_of_another_object_is_not_used_for_its_name() -> Result<()> {
     let shared = Shared::open().await?;
     let world = &shared.world;
     let elsewhere = world.workload(WorkloadSpec::deployment("elsewhere"));

@@ -1,4 +1,4 @@
-//! What a person sees on a terminal while the program waits: one line, renewed in place.
+//! The terminal while the program waits: one line, updated in place.
 
 use std::{
     io::Read as _,
@@ -19,15 +19,15 @@ use serde_json::Value;
 
 use crate::support::skewed;
 
-/// Wide enough for all of the line.
+/// A width that shows the whole line.
 const WIDE: u16 = 120;
-/// Not wide enough.
+/// A width that cuts the line.
 const NARROW: u16 = 40;
 
-/// The program with its standard error on a terminal.
+/// The program with its standard error connected to a terminal.
 struct OnTerminal {
     child: Child,
-    /// Everything that was written to the terminal.
+    /// The output on the terminal so far.
     written: Arc<Mutex<Vec<u8>>>,
     reader: std::thread::JoinHandle<()>,
 }
@@ -63,7 +63,7 @@ impl OnTerminal {
         String::from_utf8_lossy(&written).into_owned()
     }
 
-    /// Waits until that was written; panics when it does not come.
+    /// Waits until the words appear; panics after a timeout.
     async fn shows(&self, words: &str) {
         let started = Instant::now();
         while !self.written().contains(words) {
@@ -81,7 +81,7 @@ impl OnTerminal {
         kill(id, signal).unwrap();
     }
 
-    /// Its exit code, its report, and what was written to the terminal.
+    /// The exit code, the report, and the output on the terminal.
     fn end(mut self) -> (Option<i32>, Value, String) {
         let mut report = String::new();
         let stdout = self.child.stdout.as_mut().unwrap();
@@ -99,7 +99,7 @@ fn read_all(master: OwnedFd, into: Arc<Mutex<Vec<u8>>>) -> std::thread::JoinHand
     std::thread::spawn(move || {
         let mut master = std::fs::File::from(master);
         let mut piece = [0; 4096];
-        // When the program has ended, reading fails.
+        // Reading fails once the program has ended.
         while let Ok(length @ 1..) = master.read(&mut piece) {
             let mut into = into.lock().unwrap_or_else(PoisonError::into_inner);
             into.extend_from_slice(&piece[..length]);
@@ -107,7 +107,7 @@ fn read_all(master: OwnedFd, into: Arc<Mutex<Vec<u8>>>) -> std::thread::JoinHand
     })
 }
 
-/// What stands on the terminal in the end, line by line; a line that is too long goes on in the next.
+/// The final lines on the terminal; a line that is too long continues on the next one.
 fn screen(written: &str, columns: u16) -> Vec<String> {
     let mut rows = vec![Vec::new()];
     let mut column = 0;
@@ -131,7 +131,7 @@ fn screen(written: &str, columns: u16) -> Vec<String> {
     rows.into_iter().map(text).collect()
 }
 
-/// Panics unless nothing but the log is left, and the line never took more than one of the terminal.
+/// Panics unless only the log is left and the status line never needed a second line.
 fn assert_clean(written: &str, columns: u16) {
     let screen = screen(written, columns);
     assert!(
@@ -171,7 +171,7 @@ async fn a_wait_for_replacements_is_one_line_that_goes_away() -> Result<()> {
     assert!(written.contains(" s left of RUN_TIMEOUT"), "{written:?}");
     assert!(!written.contains('\x1b'), "{written:?}");
     assert_clean(&written, WIDE);
-    // The whole log is there, of the line nothing.
+    // The whole log is left, and nothing of the status line.
     let log = screen(&written, WIDE).join("");
     for words in ["configuration loaded", "eviction answered", "run finished"] {
         assert!(log.contains(words), "{log}");
@@ -208,17 +208,17 @@ async fn an_interrupt_while_a_budget_forbids_leaves_a_clean_line(
     assert_clean(&written, columns);
     let log = screen(&written, columns).join("");
     assert!(log.contains("SIGINT: no further action is begun"), "{log}");
-    // Colours are the log's.
+    // Only the log uses colours.
     assert_eq!(written.contains('\x1b'), terminal != "dumb", "{written:?}");
     Ok(())
 }
 
-/// What reads logs wants no line that is written over.
+/// A log for machines contains no line that is overwritten.
 #[rstest]
 #[case::json("LOG_FORMAT", "json")]
 #[case::warnings("LOG_LEVEL", "warn")]
 #[tokio::test]
-async fn where_the_log_is_not_for_people_there_is_none(
+async fn a_machine_readable_log_has_no_status_line(
     #[case] setting: &str,
     #[case] value: &str,
 ) -> Result<()> {

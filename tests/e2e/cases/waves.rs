@@ -6,7 +6,7 @@ use ::harness::{Result, WorkloadSpec, World, annotation};
 
 use crate::support::{Outcome, VICTIMS, assert_untouched, skewed, uids};
 
-/// With a minimum that forbids the plan as a whole, one pod at a time is possible.
+/// The minimum forbids the plan as one wave, but allows one pod at a time.
 #[tokio::test]
 async fn each_wave_waits_for_the_replacements_of_the_one_before() -> Result<()> {
     let world = World::start().await?;

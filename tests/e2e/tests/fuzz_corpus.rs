@@ -1,9 +1,10 @@
-//! Runs every seed of the fuzz targets through what they check, on stable and without a fuzzer.
+//! Runs the check of each fuzz target on every seed, on stable and without a fuzzer.
 //!
-//! A seed whose name begins with `valid` must be accepted, one with `broken` must be refused: so
-//! the corpus keeps on reaching what it was written for.
+//! A seed whose name begins with `valid` must be accepted, and one with `broken` must be refused,
+//! so
+//! that the corpus keeps covering its purpose.
 
-// Not a dependency: it would bring the fuzzer's runtime, and has a workspace of its own.
+// Not a dependency: the package needs the runtime of the fuzzer and has its own workspace.
 #[expect(unreachable_pub, reason = "it is a library by itself")]
 #[path = "../../../fuzz/src/lib.rs"]
 mod fuzz;
@@ -48,7 +49,7 @@ fn every_seed_holds_and_is_taken_as_it_is_meant() {
         let mut kinds = BTreeSet::new();
         for path in entries(&folder("corpus").join(target)) {
             let name = path.file_name().unwrap().to_str().unwrap();
-            // Shown when the check fails.
+            // Printed when the check fails.
             println!("{target}/{name}");
             let accepted = check(&fs::read(&path).unwrap());
             let (kind, _) = name.split_once('-').unwrap();

@@ -1,11 +1,11 @@
-//! What the program asked the API for in the whole end-to-end suite, against what `deploy/` grants.
-//! Cargo runs the tests of a package by the alphabet, so that this one comes after the suite.
+//! Compares the API calls of the whole end-to-end suite with the rights that `deploy/` grants.
+//! Cargo runs the test targets of a package in alphabetical order, so this one follows the suite.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use harness::{Right, audit, rights};
 
-/// What a case asks for that no manifest grants, and why.
+/// Calls that no manifest grants, and the reason for each.
 const BEYOND: [(&str, &str); 5] = [
     ("get replicasets", "a WORKLOAD_KIND of another group"),
     ("get replicasets/scale", "a WORKLOAD_KIND of another group"),
@@ -26,7 +26,7 @@ const BEYOND: [(&str, &str); 5] = [
 #[test]
 fn the_suite_used_every_right_that_is_granted_and_no_other() {
     let calls = audit::of_the_last_suite().unwrap();
-    // Discovery has no object, and any account may do it.
+    // Discovery has no object, and every account may use it.
     let about_objects = calls.iter().filter(|call| !call.resource.is_empty());
     let mut used: BTreeMap<Right, usize> = BTreeMap::new();
     for call in about_objects {

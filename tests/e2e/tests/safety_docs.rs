@@ -1,4 +1,4 @@
-//! Every sentence of the README on safety has its tests, and they exist.
+//! Every sentence about safety in the README has tests, and these tests exist.
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root.join(path)).unwrap()
 }
 
-/// The section with a heading, up to the next one of its kind.
+/// The section with a heading, up to the next heading of the same level.
 fn section<'a>(document: &'a str, heading: &str) -> &'a str {
     let start = document.find(heading).unwrap() + heading.len();
     let rest = &document[start..];

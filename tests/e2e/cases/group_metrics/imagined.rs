@@ -46,7 +46,7 @@ pub(super) struct Imagined {
 }
 
 impl Imagined {
-    /// Opens it; the first one makes it.
+    /// Opens the namespace; the first call creates it.
     pub(super) async fn open() -> Result<Self> {
         static MADE: OnceCell<Result<()>> = OnceCell::const_new();
         if let Err(error) = MADE.get_or_init(make).await {

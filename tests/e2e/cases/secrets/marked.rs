@@ -1,5 +1,5 @@
-//! Every place that a secret can come from holds a marked one, and nothing that the program writes
-//! anywhere shows a mark: not when all goes well, and not in any class of error.
+//! Every source of a secret holds a marked value, and no output of the program contains
+//! a mark: neither in a successful run nor in any class of error.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Outcome, account, shared::Shared, skewed};
 
-/// All that a run may be given.
+/// Every secret that a run can be given.
 const METRICS_TOKEN: &str = "mark-of-the-metrics-token";
 const PASSWORD: &str = "mark of the password";
 /// `me:mark of the password` in base 64.
@@ -24,7 +24,7 @@ const PAIR: &str = "bWU6bWFyayBvZiB0aGUgcGFzc3dvcmQ=";
 const HEADER: &str = "mark-of-the-header, with=more";
 const KUBE_TOKEN: &str = "mark.of-the_kube.token";
 
-/// Where the secrets of a run come from; two ways, since some exclude each other.
+/// The sources of the secrets of a run; two sets, since some sources exclude each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum From {
     /// A bearer token for the metrics, headers from the environment, token and client key in the
@@ -103,13 +103,13 @@ impl Secrets {
         self.path("kubeconfig")
     }
 
-    /// The program with all of them.
+    /// The program with all secrets configured.
     fn give(&self, program: Rebalancer) -> Rebalancer {
         let program = program.env("LOG_LEVEL", "debug");
         match self.from {
             From::Environment => program
                 .env("PROMETHEUS_BEARER_TOKEN_FILE", self.path("metrics-token"))
-                // A comma would end the value there.
+                // A comma would end the value.
                 .env(
                     "PROMETHEUS_HEADERS",
                     format!("X-Api-Key={}", header_alone()),
@@ -121,13 +121,13 @@ impl Secrets {
         }
     }
 
-    /// What must be found nowhere.
+    /// The texts that no output may contain.
     fn marks(&self) -> Vec<String> {
         let mut marks: Vec<String> = [METRICS_TOKEN, PASSWORD, PAIR, HEADER, header_alone()]
             .map(str::to_owned)
             .into();
         marks.push(self.kube_token.clone());
-        // Of a token that is a JWT any part.
+        // For a JWT, each part of the token.
         marks.extend(self.kube_token.split('.').map(str::to_owned));
         let lines = self.key.lines().filter(|line| !line.starts_with("-----"));
         marks.extend(lines.map(str::to_owned));
@@ -136,7 +136,7 @@ impl Secrets {
         marks
     }
 
-    /// Panics if one of them is in the text.
+    /// Panics if the text contains one of them.
     fn assert_not_in(&self, what: &str, text: &str) {
         for mark in self.marks() {
             assert!(!text.contains(&mark), "{mark:?} is in {what}: {text}");
@@ -153,14 +153,14 @@ fn header_alone() -> &'static str {
     HEADER.split(',').next().unwrap()
 }
 
-/// As a kubeconfig has its data.
+/// The encoding of data in a kubeconfig.
 fn base64(text: &str) -> String {
     use k8s_openapi::ByteString;
     let encoded = serde_json::to_value(ByteString(text.as_bytes().to_vec())).unwrap();
     encoded.as_str().unwrap().to_owned()
 }
 
-/// What the program is shown in return: every header that it sent.
+/// A response that quotes every header of the request.
 fn echo(request: &Request) -> String {
     let headers: Vec<String> = request
         .headers
@@ -178,7 +178,7 @@ fn answer(status: u16, content_type: &str, body: String) -> Reply {
     }
 }
 
-/// What is wrong with a server.
+/// The failure of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     Unauthorized,
@@ -205,12 +205,12 @@ impl Trouble {
         Self::Timeout,
     ];
 
-    /// The server does not get as far as to see a secret.
+    /// The connection fails before the server receives a secret.
     fn comes_first(self) -> bool {
         matches!(self, Self::Refused | Self::Tls)
     }
 
-    /// What the server answers; `complain` makes an error of its own kind of some words.
+    /// The response of the server; `complain` makes an error document from a text.
     fn reply(self, request: &Request, complain: fn(&str) -> Value) -> Reply {
         let words = echo(request);
         let json = |status, body: Value| answer(status, "application/json", body.to_string());
@@ -236,7 +236,7 @@ impl Trouble {
         }
     }
 
-    /// A server with that trouble, if it needs one, and its address.
+    /// A server with that failure, if one is needed, and its address.
     async fn server(self, complain: fn(&str) -> Value) -> Result<(Option<FaultServer>, String)> {
         if self == Self::Refused {
             return Ok((None, refused_url()?));
@@ -259,7 +259,7 @@ fn of_kubernetes(words: &str) -> Value {
         "message": words, "details": {"causes": [{"reason": words, "message": words}]}})
 }
 
-/// Plans in both forms of log and report, which fails.
+/// Runs `plan` with both log and report formats; the runs must fail.
 async fn fails(secrets: &Secrets, what: &str, program: &Rebalancer) -> Result<()> {
     for (log, output) in [("json", "json"), ("text", "table"), ("text", "yaml")] {
         let run = program
@@ -277,7 +277,7 @@ async fn fails(secrets: &Secrets, what: &str, program: &Rebalancer) -> Result<()
 
 #[rstest]
 #[tokio::test]
-async fn no_trouble_of_the_metrics_server_shows_a_secret(
+async fn no_failure_of_the_metrics_server_shows_a_secret(
     #[values(From::Environment, From::Files)] from: From,
 ) -> Result<()> {
     let shared = Shared::open().await?;
@@ -305,7 +305,7 @@ async fn no_trouble_of_the_metrics_server_shows_a_secret(
 
 #[rstest]
 #[tokio::test]
-async fn no_trouble_of_the_api_server_shows_a_secret(
+async fn no_failure_of_the_api_server_shows_a_secret(
     #[values(From::Environment, From::Files)] from: From,
 ) -> Result<()> {
     let shared = Shared::open().await?;
@@ -327,7 +327,7 @@ async fn no_trouble_of_the_api_server_shows_a_secret(
     Ok(())
 }
 
-/// What the program prints of a token that only a plugin of the kubeconfig knows.
+/// The output of a run whose token comes from an exec plugin of the kubeconfig.
 #[tokio::test]
 async fn the_token_of_a_plugin_is_not_shown_either() -> Result<()> {
     let shared = Shared::open().await?;
@@ -357,7 +357,7 @@ async fn the_token_of_a_plugin_is_not_shown_either() -> Result<()> {
     Ok(())
 }
 
-/// Nobody else on the host reads them from the arguments, of the program or of its children.
+/// Other users of the host cannot read secrets from the arguments of the program or its children.
 #[tokio::test]
 async fn the_arguments_of_the_running_program_hold_no_secret() -> Result<()> {
     let shared = Shared::open().await?;
@@ -389,7 +389,7 @@ async fn the_arguments_of_the_running_program_hold_no_secret() -> Result<()> {
     Ok(())
 }
 
-/// A flag could be read by everybody, so there is none.
+/// Every process on the host could read a flag, so no flag exists.
 #[tokio::test]
 async fn a_header_cannot_be_given_as_an_argument() -> Result<()> {
     for args in [
@@ -411,16 +411,16 @@ async fn a_header_cannot_be_given_as_an_argument() -> Result<()> {
     Ok(())
 }
 
-/// An account that may do everything in the namespace of the world.
+/// An account with all rights in the namespace of the world.
 async fn admin(world: &World) -> Result<Account> {
     let everything = "[{apiGroups: ['*'], resources: ['*'], verbs: ['*']}]";
     account(world, "everything", everything).await
 }
 
-/// A whole run on real servers: what it prints, keeps, and writes into the cluster.
+/// A whole run on real servers: its output, its files, and the objects that it writes.
 #[rstest]
 #[tokio::test]
-async fn a_run_that_goes_well_shows_no_secret(
+async fn a_successful_run_shows_no_secret(
     #[values(From::Environment, From::Files)] from: From,
 ) -> Result<()> {
     let world = World::start().await?;
@@ -455,7 +455,7 @@ async fn a_run_that_goes_well_shows_no_secret(
     assert_eq!(run.code, Some(0), "{run}");
     secrets.assert_not_shown("a run", &run);
     assert_eq!(Outcome(run).outcomes(), ["evicted"; 4]);
-    // Everything that it wrote, as the API has it.
+    // Everything that the run wrote, read back from the API.
     let all = Default::default();
     let events = world.api::<Event>().list(&all).await.unwrap().items;
     let leases = world.api::<Lease>().list(&all).await.unwrap().items;

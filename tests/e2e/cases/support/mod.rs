@@ -1,4 +1,4 @@
-//! What the cases have in common.
+//! Helpers that the cases share.
 
 mod outcome;
 pub(crate) mod shared;
@@ -10,7 +10,7 @@ pub(crate) use outcome::Outcome;
 /// Two pods above 1.5 × 0.7 cores, two far below the others; in the order of the pods' names.
 pub(crate) const SKEWED: [f64; 8] = [0.7, 1.3, 0.2, 0.6, 1.2, 0.8, 0.3, 0.5];
 
-/// The places in [`SKEWED`] of those that have to go, in the order of their turn.
+/// The indices in [`SKEWED`] of the expected victims, in order.
 pub(crate) const VICTIMS: [usize; 4] = [1, 4, 2, 6];
 
 /// A workload with the loads of [`SKEWED`] and an autoscaler that aims at 0.7 cores, measured.
@@ -21,7 +21,7 @@ pub(crate) async fn skewed(world: &World, spec: WorkloadSpec) -> Result<Workload
     Ok(workload)
 }
 
-/// The UIDs of the pods at some places.
+/// The UIDs of the pods at the given indices.
 pub(crate) fn uids(pods: &[PodView], places: &[usize]) -> Vec<String> {
     places
         .iter()
@@ -29,7 +29,7 @@ pub(crate) fn uids(pods: &[PodView], places: &[usize]) -> Vec<String> {
         .collect()
 }
 
-/// Panics unless the pods are those of before, none of them ending.
+/// Panics unless the pods are the same as before and none of them is terminating.
 pub(crate) async fn assert_untouched(workload: &Workload<'_>, before: &[PodView]) -> Result<()> {
     let now = workload.pods().await?;
     let all = |pods: &[PodView]| pods.iter().map(|pod| pod.uid.clone()).collect::<Vec<_>>();
@@ -53,13 +53,13 @@ pub(crate) async fn account(world: &World, name: &str, rules: &str) -> Result<Ac
     Ok(account)
 }
 
-/// What a Deployment needs to be looked at.
+/// The RBAC rules to observe a Deployment.
 pub(crate) const READ_RULES: &str = "[{apiGroups: [''], resources: [pods], verbs: [get, list]}, \
      {apiGroups: [apps], resources: [deployments], verbs: [get]}, \
      {apiGroups: [apps], resources: [replicasets], verbs: [list]}, \
      {apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [list]}]";
 
-/// The same, and to evict one run at a time; not to tell or remember what was done.
+/// The RBAC rules to observe and evict under a lease, without events and annotations.
 pub(crate) fn evict_rules() -> String {
     let read = READ_RULES.trim_end_matches(']');
     format!(
@@ -68,9 +68,9 @@ pub(crate) fn evict_rules() -> String {
     )
 }
 
-/// Runs the program, with its report as JSON, and reads what it left.
+/// Runs the program with a JSON report and reads the results.
 pub(crate) trait RunExt {
-    /// Panics unless it ends with that exit code.
+    /// Panics unless the program ends with that exit code.
     async fn ends_with(self, code: i32) -> Result<Outcome>;
 }
 

@@ -1,4 +1,4 @@
-//! What a run left, as a case looks at it. Whatever is not as expected panics with all of it.
+//! The results of a run, with assertions that print all of them on failure.
 
 use ::harness::Run;
 use serde_json::Value;
@@ -23,17 +23,17 @@ impl Outcome {
         workloads[0].clone()
     }
 
-    /// UIDs of the victims, in the order of their turn.
+    /// UIDs of the victims, in order.
     pub(crate) fn victims(&self) -> Vec<String> {
         texts(&self.workload()["victims"], "uid")
     }
 
-    /// What became of each victim, in the order of their turn.
+    /// The outcome of each victim, in order.
     pub(crate) fn outcomes(&self) -> Vec<String> {
         texts(&self.workload()["execution"]["pods"], "outcome")
     }
 
-    /// The check of that name.
+    /// The check with that name.
     pub(crate) fn check(&self, name: &str) -> Value {
         let workload = self.workload();
         let checks = workload["checks"].as_array().unwrap();
@@ -43,7 +43,7 @@ impl Outcome {
             .clone()
     }
 
-    /// Panics unless the decision was to hold for that reason; its message.
+    /// The message of a hold; panics unless the run held for that reason.
     pub(crate) fn held(&self, reason: &str) -> String {
         let workload = self.workload();
         let decision = &workload["decision"];
@@ -53,7 +53,7 @@ impl Outcome {
         decision["message"].as_str().unwrap().to_owned()
     }
 
-    /// Panics unless the workload could not be decided on; the error.
+    /// The error of a run without a decision; panics if there was a decision.
     pub(crate) fn error(&self) -> String {
         let workload = self.workload();
         let error = workload["error"].as_str();
@@ -77,14 +77,14 @@ impl Outcome {
         self.0.stderr.lines().map(parse).collect()
     }
 
-    /// The lines of the log with that message.
+    /// The lines of the log that have that message.
     pub(crate) fn events(&self, message: &str) -> Vec<Value> {
         let mut lines = self.log();
         lines.retain(|line| line["msg"] == message);
         lines
     }
 
-    /// Panics unless the text holds all of these.
+    /// Panics unless the text contains all of these.
     pub(crate) fn assert_says(&self, text: &str, parts: &[&str]) {
         for part in parts {
             assert!(

@@ -1,4 +1,4 @@
-//! Workloads that cases share which change nothing: made and measured once.
+//! Workloads shared by cases that change nothing; created and measured once.
 
 use ::harness::{PodView, Result, Target, Workload, WorkloadSpec, World, annotation};
 use futures::future::try_join_all;
@@ -14,7 +14,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Opens it; the first one makes it.
+    /// Opens the namespace; the first call creates it.
     pub(crate) async fn open() -> Result<Self> {
         static MADE: OnceCell<Result<()>> = OnceCell::const_new();
         if let Err(error) = MADE.get_or_init(make).await {
@@ -24,14 +24,14 @@ impl Shared {
         Ok(Self { world })
     }
 
-    /// Has the loads of [`SKEWED`], and an autoscaler that aims at 0.7 cores.
+    /// The workload with the loads of [`SKEWED`] and an autoscaler with a target of 0.7 cores.
     pub(crate) async fn skewed(&self) -> Result<(Workload<'_>, Vec<PodView>)> {
         let workload = self.world.workload(skewed());
         let pods = workload.pods().await?;
         Ok((workload, pods))
     }
 
-    /// One of the others.
+    /// One of the other workloads.
     pub(crate) fn workload(&self, name: &str) -> Workload<'_> {
         let (spec, _) = others()
             .into_iter()
@@ -45,7 +45,7 @@ fn skewed() -> WorkloadSpec {
     WorkloadSpec::deployment("consumer").loads(SKEWED)
 }
 
-/// The other workloads, each with the autoscalers that aim at it.
+/// The other workloads, each with its autoscalers.
 fn others() -> Vec<(WorkloadSpec, Vec<(&'static str, Target)>)> {
     let of = |name: &str| {
         WorkloadSpec::deployment(name)
@@ -113,7 +113,7 @@ async fn make() -> Result<()> {
             workload.wait_measured().await
         }
     }));
-    // An autoscaler that says by its name alone whom it is for.
+    // An autoscaler that refers to the workload only by its own name.
     let elsewhere = world.workload(WorkloadSpec::deployment("elsewhere"));
     let prefixed = world.autoscale_named(
         "keda-hpa-named-after",
