@@ -1,4 +1,4 @@
-//! Disruption budgets hold back evictions, and are named.
+//! PodDisruptionBudgets delay evictions, and the report names them.
 
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,9 @@ async fn a_budget_that_allows_none_blocks_all_and_is_named() -> Result<()> {
         .budget("keep-all", &consumer, Limit::MaxUnavailable("0".into()))
         .await?;
     let program = world.rebalancer(&consumer);
-    // A dry run learns it too, and does not wait for what is not going to happen.
+    // A dry run reports the budget too, and does not wait for it.
     let run = program.clone().arg("--dry-run").ends_with(3).await?;
-    // The coldest are no gain without the hottest, so they are not even asked for.
+    // Evicting a cold pod without a hot one is no gain, so no such eviction is requested.
     let blocked = ["blocked", "blocked", "not_attempted", "not_attempted"];
     assert_eq!(run.outcomes(), blocked);
     assert!(run.0.elapsed < Duration::from_secs(10), "{}", run.0);
@@ -41,7 +41,7 @@ async fn a_budget_that_allows_none_blocks_all_and_is_named() -> Result<()> {
     assert!(run.0.elapsed < Duration::from_secs(15), "{}", run.0);
     assert_untouched(&consumer, &before).await?;
 
-    // A second one makes it worse, in other words.
+    // A second budget for the same pod gives another message.
     world
         .budget("keep-some", &consumer, Limit::MinAvailable("1".into()))
         .await?;
@@ -57,7 +57,7 @@ async fn a_budget_that_allows_none_blocks_all_and_is_named() -> Result<()> {
     );
     assert_untouched(&consumer, &before).await?;
 
-    // Whoever deletes asks no budget.
+    // Deletion does not respect budgets.
     let run = program
         .env("EVICTION_METHOD", "delete")
         .ends_with(0)
@@ -72,7 +72,7 @@ async fn a_budget_that_allows_none_blocks_all_and_is_named() -> Result<()> {
 #[tokio::test]
 async fn a_budget_that_allows_one_at_a_time_lets_them_go_in_turn() -> Result<()> {
     let world = World::start().await?;
-    // The next turn comes before the replacement is ready.
+    // The next attempt comes before the replacement is ready.
     let spec = WorkloadSpec::deployment("consumer").annotation(annotation::READY_AFTER, "2");
     let consumer = skewed(&world, spec).await?;
     let before = consumer.pods().await?;
@@ -95,7 +95,7 @@ async fn a_budget_that_allows_one_at_a_time_lets_them_go_in_turn() -> Result<()>
 }
 
 #[tokio::test]
-async fn sigterm_ends_the_waiting_for_a_budget() -> Result<()> {
+async fn sigterm_ends_the_wait_for_a_budget() -> Result<()> {
     let world = World::start().await?;
     let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;

@@ -1,4 +1,4 @@
-//! A Kubernetes API, a workload or a context that is not there.
+//! A Kubernetes API, a workload or a context that does not exist.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,7 +10,7 @@ use rstest::rstest;
 
 use crate::support::{RunExt as _, shared::Shared};
 
-/// Writes a kubeconfig with the contexts `here` and `there` of a server; its path.
+/// Writes a kubeconfig with the contexts `here` and `there` of a server, and returns its path.
 pub(crate) fn kubeconfig(path: &Path, url: &str) -> PathBuf {
     let config = serde_json::json!({
         "apiVersion": "v1",
@@ -48,7 +48,7 @@ async fn an_api_server_that_is_down_is_named() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_accepted_is_said() -> Result<()> {
+async fn a_refused_token_is_named() -> Result<()> {
     let shared = Shared::open().await?;
     let path = shared.world.dir().join("refused.kubeconfig");
     let control_plane = shared.world.control_plane();
@@ -61,7 +61,7 @@ async fn a_token_that_is_not_accepted_is_said() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_context_that_is_not_there_is_a_wrong_configuration() -> Result<()> {
+async fn an_unknown_context_is_a_configuration_error() -> Result<()> {
     let shared = Shared::open().await?;
     let path = shared.world.dir().join("contexts.kubeconfig");
     let path = kubeconfig(&path, &refused_url()?);

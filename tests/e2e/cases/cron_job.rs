@@ -1,4 +1,4 @@
-//! The manifests of `deploy/`, as they are: the CronJob controller fires, and its pod is run.
+//! The unchanged manifests of `deploy/`: the CronJob controller creates a Job, and its pod runs.
 
 use ::harness::{Result, WorkloadSpec, World, rights::manifest};
 use k8s_openapi::api::{batch::v1::CronJob, core::v1::Pod};
@@ -38,7 +38,7 @@ async fn edit(world: &World, spec: Value) -> Result<()> {
     Ok(())
 }
 
-/// Variables of its container; those that are there already are replaced.
+/// Sets environment variables of the container; existing ones are replaced.
 fn with_environment(variables: &[(&str, &str)]) -> Value {
     let variables: Vec<Value> = variables
         .iter()
@@ -48,8 +48,8 @@ fn with_environment(variables: &[(&str, &str)]) -> Value {
     json!({"jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}}})
 }
 
-/// Of the manifests nothing is changed but the schedule, since a test does not wait ten minutes. The
-/// workload has the name that they have for it, and so has the metrics server.
+/// Only the schedule of the manifests is changed, since a test cannot wait ten minutes. The
+/// workload and the metrics server have the names that the manifests expect.
 #[tokio::test]
 async fn the_cron_job_of_the_manifests_fires_and_its_pod_runs() -> Result<()> {
     let world = World::start().await?;
@@ -67,11 +67,11 @@ async fn the_cron_job_of_the_manifests_fires_and_its_pod_runs() -> Result<()> {
         log.contains("\"msg\":\"configuration loaded\",\"workloads\":1,\"dry_run\":true"),
         "{log}"
     );
-    // The window is five minutes, and the group is younger.
+    // The pods are younger than the window of five minutes.
     assert!(log.contains("\nHOLD (group_not_settled): "), "{log}");
     assert_untouched(&consumer, &before).await?;
 
-    // What the comments of the manifests say is to be set, once the log is what one wants.
+    // The settings that the comments of the manifests recommend after a review of the log.
     let settings = [
         ("DRY_RUN", "false"),
         ("METRICS_TIME_WINDOW", "10s"),
@@ -89,7 +89,7 @@ async fn the_cron_job_of_the_manifests_fires_and_its_pod_runs() -> Result<()> {
     edit(&world, json!({"suspend": true})).await?;
     consumer.wait_ready().await?;
 
-    // Its calls were made with the rights of its account, and with a token of its pod.
+    // Its calls used the rights of its service account and a token of its pod.
     let (account, _) = world.cron_job("pod-rebalancer").await?;
     let calls = world.audit(&account)?;
     let evictions = calls

@@ -1,4 +1,4 @@
-//! The demo needs nothing, and shows the same world for the same seed.
+//! The demo needs no servers and shows the same simulation for the same seed.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn it_shows_a_rotation_and_a_hold() -> Result<()> {
     assert_eq!(run.code, Some(0), "{run}");
     assert!(run.stdout.contains("ROTATE: evict"), "{run}");
     assert!(run.stdout.contains("HOLD ("), "{run}");
-    // Each strategy in its own copy of the group, and the tally of both.
+    // Each strategy runs in its own copy of the group; a summary compares both.
     for strategy in ["rotate-outliers ", "forecast        "] {
         let shown = run.stdout.lines().filter(|line| line.starts_with(strategy));
         assert_eq!(shown.count(), 4 + 1, "{run}");
@@ -55,7 +55,7 @@ async fn its_reports_are_lines_of_json() -> Result<()> {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    // In turn: by rotate-outliers, then by the forecast, which knows the group.
+    // Alternating: rotate-outliers, then the forecast, which knows the group.
     assert_eq!(reports.len(), 10, "{run}");
     for (number, report) in reports.iter().enumerate() {
         assert_eq!(report["schema"], "rebalancer/report/v1");
@@ -65,7 +65,7 @@ async fn its_reports_are_lines_of_json() -> Result<()> {
     Ok(())
 }
 
-/// The last line of a strategy: how many pods it evicted, and the highest load at first and then.
+/// The last line of a strategy: the number of evictions, and the highest load before and after.
 fn tally(stdout: &str, strategy: &str) -> [f64; 3] {
     let line = stdout.lines().rfind(|line| line.starts_with(strategy));
     let numbers = line.unwrap().split_whitespace();
@@ -86,7 +86,7 @@ async fn a_range_assignor_is_not_helped_by_evictions() -> Result<()> {
     Ok(())
 }
 
-/// Wherever evicting can help, the forecast needs fewer evictions.
+/// Where evictions can help, the forecast needs fewer of them.
 #[rstest]
 #[tokio::test]
 async fn the_forecast_evicts_less(

@@ -1,4 +1,4 @@
-//! Looking changes nothing.
+//! Plans and dry runs change nothing.
 
 use ::harness::{Rebalancer, Result};
 

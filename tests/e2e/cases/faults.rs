@@ -1,7 +1,7 @@
-//! Every call that the program makes × every fault, on real servers behind a proxy.
+//! Every call of the program combined with every fault, on real servers behind a proxy.
 //!
-//! Whatever breaks, the run ends in time, with the right exit code and words; no pod is evicted
-//! that was not planned, none twice, and the report says of each what became of it.
+//! Whatever fails, the run ends in time with the right exit code and message, evicts no pod
+//! outside the plan and none twice, and reports an outcome for each pod.
 
 mod acting;
 mod api_server;
@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::support::Outcome;
 use table::Kind;
 
-/// The calls that observe, those that act, and the queries to Prometheus; each meets every fault.
+/// The calls that observe, the calls that act, and the queries to Prometheus; each has every fault.
 const CALLS: [&str; 30] = [
     "acquiring: get leases",
     "acquiring: create leases",
@@ -54,7 +54,7 @@ const CALLS: [&str; 30] = [
     "query autoscalers",
 ];
 
-/// The number that docs/safety.md names.
+/// The number of combinations, which docs/safety.md names.
 #[test]
 fn how_many_are_tried() {
     let (calls, faults) = (CALLS.len(), Kind::ALL.len());
@@ -66,7 +66,7 @@ fn how_many_are_tried() {
     assert_eq!(calls * faults, 600);
 }
 
-/// Runs a case for each fault, all at once; panics with the names of those that went wrong.
+/// Runs a case for each fault concurrently; panics with the names of the failed ones.
 async fn each(
     call: &str,
     kinds: impl IntoIterator<Item = Kind>,
@@ -95,8 +95,9 @@ async fn each(
     );
 }
 
-/// A turn to run the program: on few cores many at once would only be slow. Those that wait for an
-/// answer that does not come take none.
+/// A permit to run the program: many concurrent runs on few cores would only be slow. Runs that
+/// wait for a
+/// response that never comes need no permit.
 async fn turn(kind: Kind) -> Option<SemaphorePermit<'static>> {
     static TURNS: Semaphore = Semaphore::const_new(10);
     if kind.stalls() {
@@ -105,8 +106,8 @@ async fn turn(kind: Kind) -> Option<SemaphorePermit<'static>> {
     TURNS.acquire().await.ok()
 }
 
-/// How the program is told to wait for the API server; only where it has to, since a short wait
-/// would not be kept to on a busy machine: half of it is for the connection.
+/// The program's timeout for the API server. It is short only where a case needs it, since a busy
+/// machine could not keep to it: half of the timeout is for the connection.
 fn patience(kind: Kind) -> Vec<(&'static str, &'static str)> {
     if kind.stalls() {
         vec![("KUBE_TIMEOUT", "4s")]
@@ -115,8 +116,8 @@ fn patience(kind: Kind) -> Vec<(&'static str, &'static str)> {
     }
 }
 
-/// Panics unless the run ended within a bound that has room for three looks that fail, and for a
-/// busy machine; a call that is not answered takes as long as [`patience`] says.
+/// Panics unless the run ended within a bound that allows for three failed reads and a
+/// busy machine; a call without a response takes the time that [`patience`] gives.
 fn assert_in_time(run: &Outcome) {
     assert!(
         run.0.elapsed < Duration::from_secs(30),
@@ -125,19 +126,19 @@ fn assert_in_time(run: &Outcome) {
     );
 }
 
-/// Panics unless so many calls were broken.
+/// Panics unless the proxy broke the expected number of calls.
 fn assert_broken(seen: &[Seen], calls: usize) {
     let broken = seen.iter().filter(|seen| seen.fault.is_some()).count();
     assert_eq!(broken, calls, "{}", listed(seen));
 }
 
-/// The calls, one a line.
+/// The calls, one per line.
 fn listed(seen: &[Seen]) -> String {
     let lines: Vec<_> = seen.iter().map(ToString::to_string).collect();
     lines.join("\n")
 }
 
-/// The messages in the log that have those words.
+/// The messages in the log that contain those words.
 fn said(run: &Outcome, words: &str) -> Vec<String> {
     let messages = run.log().into_iter().filter_map(|line| {
         let message = line["msg"].as_str()?;

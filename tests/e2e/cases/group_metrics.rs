@@ -1,6 +1,6 @@
-//! The consumer group, as each exporter tells of it to both metrics servers.
+//! The consumer group, as each exporter reports it to both metrics servers.
 //!
-//! One workload stands for many groups: what differs is what the metrics say of them.
+//! One workload stands for many groups, which differ only in their metrics.
 
 mod imagined;
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::support::{Outcome, RunExt as _, assert_untouched, shared::Shared};
 use imagined::{Imagined, MOVED, MOVED_TO, OWNERS, RATES, moved, topic};
 
-/// What makes of the loads what they are: the first pod is hot, and it is known why.
+/// Loads that follow from the rates and owners: the first pod is hot because of its partitions.
 const VICTIM: usize = 0;
 
 fn server(world: &World, which: usize) -> &MetricsServer {
@@ -22,7 +22,7 @@ fn server(world: &World, which: usize) -> &MetricsServer {
 }
 
 impl Imagined {
-    /// The program, told to forecast for a group.
+    /// The program with the forecast strategy and a group.
     fn program(&self, which: usize, group: &str, metrics: &str) -> Rebalancer {
         let program = self
             .world
@@ -36,7 +36,7 @@ impl Imagined {
             .env("COOLDOWN", "5s")
     }
 
-    /// What `plan` makes of it, and the group in the snapshot that it saves.
+    /// The outcome of `plan`, and the group in the snapshot that it saves.
     async fn plan(&self, program: Rebalancer, code: i32) -> Result<(Outcome, Value)> {
         let file = tempfile::NamedTempFile::new().unwrap();
         let program = program.args(["plan", "--save"]).arg(file.path());
@@ -48,7 +48,7 @@ impl Imagined {
     }
 }
 
-/// The topic's owners are the pods of `owners`, and its rates those of [`RATES`].
+/// The topic's owners are the pods of `owners`, and its rates are [`RATES`].
 fn assert_group(group: &Value, name: &str, owners: &[usize], pods: &[PodView], rated: bool) {
     assert!(group.get("partial").is_none(), "{group}");
     assert!(group.get("moved_lately").is_none(), "{group}");
@@ -78,7 +78,7 @@ fn assert_group(group: &Value, name: &str, owners: &[usize], pods: &[PodView], r
     }
 }
 
-/// The hot pod goes, and no more than one other.
+/// The plan evicts the hot pod and at most one other.
 fn assert_few_victims(run: &Outcome, pods: &[PodView]) {
     let victims = run.victims();
     assert!((1..=2).contains(&victims.len()), "{}", run.0);
@@ -92,7 +92,7 @@ fn assert_few_victims(run: &Outcome, pods: &[PodView]) {
 #[case::lag_exporter_for_owners("kafka-exporter,kafka-lag-exporter", true)]
 #[case::without_rates("consumer", false)]
 #[tokio::test]
-async fn a_group_is_seen_as_it_is(
+async fn each_exporter_describes_the_group(
     #[case] metrics: &str,
     #[case] rated: bool,
     #[values(0, 1)] which: usize,
@@ -113,7 +113,7 @@ async fn a_group_is_seen_as_it_is(
     }
     assert_few_victims(&run, &imagined.pods);
 
-    // What explains the loads is what they were made of.
+    // The fit finds the base and the cost from which the loads were made.
     let forecast = program.arg("forecast").ends_with(0).await?;
     let group = &forecast.workload()["group"];
     assert_eq!(group["assignor"], "cooperative-sticky", "{}", forecast.0);
@@ -132,8 +132,8 @@ async fn a_group_is_seen_as_it_is(
 }
 
 #[tokio::test]
-async fn the_victims_of_a_forecast_are_evicted_and_nobody_else() -> Result<()> {
-    // Its topic and the rates of it.
+async fn only_the_victims_of_a_forecast_are_evicted() -> Result<()> {
+    // The topic of the group, with its rates.
     let imagined = Imagined::open().await?;
     let world = World::start().await?;
     let consumer = world.create(imagined::spec()).await?;
@@ -165,7 +165,7 @@ async fn the_victims_of_a_forecast_are_evicted_and_nobody_else() -> Result<()> {
 #[case::address(r#"kafka_consumergroup_group_lag{group="orders"}"#)]
 #[case::pod(r#"kafka_consumer_assignment{group_id="orders"}"#)]
 #[tokio::test]
-async fn queries_of_ones_own_find_members_by_what_their_samples_have(
+async fn custom_queries_match_members_by_the_labels_of_their_samples(
     #[case] owners: &str,
     #[values(0, 1)] which: usize,
 ) -> Result<()> {
@@ -235,7 +235,7 @@ async fn a_positional_assignor_is_recognised(#[values(0, 1)] which: usize) -> Re
     "the metrics name no owner of any partition"
 )]
 #[tokio::test]
-async fn a_group_that_is_known_in_part_is_refused_with_what_is_missing(
+async fn a_partially_known_group_is_refused_with_what_is_missing(
     #[case] group: &str,
     #[case] reason: &str,
     #[case] code: i32,
@@ -253,7 +253,7 @@ async fn a_group_that_is_known_in_part_is_refused_with_what_is_missing(
     let message = run.held(reason);
     run.assert_says(&message, &[says]);
 
-    // Where it does not pass by itself, the rule that needs no group decides.
+    // If the problem is permanent, `auto` uses the rule that needs no group.
     let program = program
         .env("STRATEGY", "auto")
         .env("REBALANCE_TOP_K_PODS", "1");
@@ -272,14 +272,14 @@ async fn a_group_that_is_known_in_part_is_refused_with_what_is_missing(
     Ok(())
 }
 
-/// Infinities and NaN come of queries of one's own.
+/// Custom queries can yield infinities and NaN.
 #[rstest]
 #[case::nan(
     "0 / 0 * ",
     0,
     "rates that are none: imagined.orders-0 (the query answered a number that is not finite"
 )]
-// This one answers no NaN.
+// This server returns no NaN.
 #[case::nan("0 / 0 * ", 1, "partitions without a rate: imagined.orders-0")]
 #[case::negative(
     "-1 * ",
@@ -292,7 +292,7 @@ async fn a_group_that_is_known_in_part_is_refused_with_what_is_missing(
     "rates that are none: imagined.orders-0 (the query answered a negative"
 )]
 #[tokio::test]
-async fn rates_that_are_none_are_refused(
+async fn invalid_rates_are_refused(
     #[case] times: &str,
     #[case] which: usize,
     #[case] says: &str,
@@ -311,10 +311,9 @@ async fn rates_that_are_none_are_refused(
     Ok(())
 }
 
-/// kafka-lag-exporter's NaN, which VictoriaMetrics does not store: the partition is missed there.
+/// VictoriaMetrics does not store the NaN of kafka-lag-exporter, so it lacks the partition.
 #[tokio::test]
-async fn a_partition_that_nothing_was_committed_of_has_an_owner_where_nan_is_stored() -> Result<()>
-{
+async fn a_partition_without_commits_has_an_owner_where_nan_is_stored() -> Result<()> {
     let imagined = Imagined::open().await?;
     let program = |which| imagined.program(which, "uncommitted", "kafka-lag-exporter");
     let (_, group) = imagined.plan(program(0), 0).await?;
@@ -328,14 +327,14 @@ async fn a_partition_that_nothing_was_committed_of_has_an_owner_where_nan_is_sto
     Ok(())
 }
 
-/// The loads are not those of the present owners for a while.
+/// For a while the loads still include those of the previous owners.
 #[tokio::test]
 async fn a_partition_that_moved_within_the_cooldown_holds() -> Result<()> {
     const COOLDOWN: &str = "12s";
     let imagined = Imagined::open().await?;
     let to = &imagined.pods[MOVED_TO].name;
-    // The selector of the program's own query: VictoriaMetrics keeps for some seconds which series
-    // a selector finds, and one that was asked before does not find a new series at once.
+    // The selector of the program's own query: VictoriaMetrics caches for some seconds which series
+    // a selector finds, so a selector that was used before does not find a new series at once.
     let owned = async |which: usize, offset: &str| -> Result<f64> {
         let query =
             format!("sum by (pod) (kafka_consumer_assignment{{group_id=\"moving\"}} {offset})");
@@ -356,7 +355,7 @@ async fn a_partition_that_moved_within_the_cooldown_holds() -> Result<()> {
         let program = imagined.program(which, "moving", "consumer,kafka-exporter");
         program.env("COOLDOWN", COOLDOWN)
     };
-    // Exposed for so long that nothing has moved yet.
+    // Exposed for longer than the cooldown, without a move yet.
     tokio::time::sleep(Duration::from_secs(14)).await;
     for which in [0, 1] {
         let (run, _) = imagined.plan(program(which), 0).await?;
@@ -383,7 +382,7 @@ async fn a_partition_that_moved_within_the_cooldown_holds() -> Result<()> {
     Ok(())
 }
 
-/// What a decision is, but for its numbers, which are never the same twice.
+/// The words of a decision without its numbers, which differ between runs.
 fn gist(run: &Outcome) -> Value {
     let workload = run.workload();
     let each = |list: &str, fields: &[&str]| -> Vec<Vec<Value>> {
@@ -410,9 +409,7 @@ fn queries(proxy: &FaultProxy) -> Vec<String> {
 
 #[rstest]
 #[tokio::test]
-async fn whoever_says_nothing_of_a_group_is_asked_nothing_more(
-    #[values(0, 1)] which: usize,
-) -> Result<()> {
+async fn without_group_settings_no_group_query_is_sent(#[values(0, 1)] which: usize) -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, _) = shared.skewed().await?;
     let plan = async |strategy: Option<&str>| -> Result<(Value, Vec<String>)> {
@@ -443,7 +440,7 @@ async fn whoever_says_nothing_of_a_group_is_asked_nothing_more(
         (unset.clone(), asked.clone())
     );
 
-    // It says that there is no forecast, and decides as ever.
+    // The log says that there is no forecast, and the default rule decides.
     let (mut auto, asked_by_auto) = plan(Some("auto")).await?;
     assert_eq!(asked_by_auto, asked);
     let checks = auto["checks"].as_array_mut().unwrap();
@@ -453,7 +450,7 @@ async fn whoever_says_nothing_of_a_group_is_asked_nothing_more(
 }
 
 #[tokio::test]
-async fn owners_now_and_before_and_rates_are_asked_for_once() -> Result<()> {
+async fn current_owners_previous_owners_and_rates_are_queried_once() -> Result<()> {
     let imagined = Imagined::open().await?;
     let proxy = FaultProxy::prometheus(server(&imagined.world, 0)).await?;
     let program = imagined.program(0, "orders", "kafka-lag-exporter");

@@ -1,4 +1,4 @@
-//! The harness itself: what the other cases take for granted.
+//! The harness itself: the behaviour on which the other cases rely.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -28,7 +28,7 @@ async fn a_deployment_has_ready_pods_and_replaces_evicted_ones() -> Result<()> {
     assert!(before.iter().all(|pod| pod.phase == "Running" && pod.ready));
 
     world.evict(victim).await?;
-    // Terminating or gone: either way the pod does not count any more.
+    // A terminating or deleted pod does not count any more.
     assert!(
         !consumer
             .pods()
@@ -160,7 +160,7 @@ async fn annotations_and_holds_keep_pods_from_becoming_ready() -> Result<()> {
 #[case(Trouble::ImagePullBackOff, "Pending", 0)]
 #[case(Trouble::Unschedulable, "Pending", 0)]
 #[tokio::test]
-async fn a_pod_in_trouble_says_so(
+async fn a_failing_pod_shows_its_reason(
     #[case] trouble: Trouble,
     #[case] phase: &str,
     #[case] restarts: i32,
@@ -202,7 +202,7 @@ async fn a_pod_in_trouble_says_so(
     Ok(())
 }
 
-/// Why the first container of a pod waits, or the pod for a node.
+/// The reason why the first container of a pod, or the pod itself, is waiting.
 fn reason(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     if let Some(container) = status.container_statuses.iter().flatten().next() {
@@ -315,7 +315,7 @@ async fn a_server_that_ends_at_once_shows_its_log() -> Result<()> {
 }
 
 /// Starts a copy of this program that holds a server in a static, kills it with
-/// SIGKILL, and looks whether the server and its directory are gone.
+/// SIGKILL, and checks that the server and its directory are gone.
 #[test]
 fn servers_do_not_outlive_a_killed_process() {
     if std::env::var_os(VICTIM).is_some() {
@@ -363,7 +363,7 @@ fn servers_do_not_outlive_a_killed_process() {
 
 fn hold_a_server_forever() -> ! {
     static HELD: std::sync::OnceLock<Server> = std::sync::OnceLock::new();
-    // From a thread that is gone when the process is killed, as those of tests are.
+    // From a thread, as in tests.
     std::thread::spawn(|| {
         let dir = ::harness::process::server_dir("victim").unwrap();
         let script = format!("echo $$ > {}/pid; exec sleep 600", dir.display());

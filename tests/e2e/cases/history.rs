@@ -1,4 +1,4 @@
-//! What a run leaves for people and for the next run, and what the operator forbids it.
+//! The records of a run for people and for the next run, and the limits that the operator sets.
 
 use ::harness::{Result, Workload, WorkloadSpec, World};
 use k8s_openapi::{
@@ -11,8 +11,8 @@ use crate::support::{RunExt as _, VICTIMS, assert_untouched, skewed};
 
 const ANNOTATION: &str = "rebalancer.io/last-rotation";
 
-/// The workload remembers a rotation of `seconds` from now that did not help, after ten that had
-/// not either.
+/// Records a rotation at `seconds` from now that did not help, after ten others that did
+/// not help.
 async fn remember(consumer: &Workload<'_>, seconds: i64) -> Result<()> {
     let time = Timestamp::from_second(Timestamp::now().as_second() + seconds).unwrap();
     let rotation = json!({
@@ -25,7 +25,7 @@ async fn remember(consumer: &Workload<'_>, seconds: i64) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_rotation_leaves_events_and_is_remembered() -> Result<()> {
+async fn a_rotation_is_published_as_events_and_recorded() -> Result<()> {
     let world = World::start().await?;
     let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
@@ -76,11 +76,11 @@ async fn a_rotation_leaves_events_and_is_remembered() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_remembered_holds_until_it_is_told_to_be_ignored() -> Result<()> {
+async fn a_recorded_rotation_holds_unless_history_is_ignored() -> Result<()> {
     let world = World::start().await?;
     let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
-    // Pods that became ready a moment ago would hold first.
+    // Pods that became ready a moment ago would cause another hold.
     let program = world.rebalancer(&consumer).env("COOLDOWN", "1s");
 
     remember(&consumer, 3600).await?;
@@ -101,7 +101,7 @@ async fn what_is_remembered_holds_until_it_is_told_to_be_ignored() -> Result<()>
     );
     assert_untouched(&consumer, &before).await?;
 
-    // What cannot be read is no history.
+    // An annotation that cannot be read counts as no history.
     consumer
         .patch(json!({"metadata": {"annotations": {ANNOTATION: "yesterday"}}}))
         .await?;
@@ -134,7 +134,7 @@ async fn a_freeze_window_and_a_limit_are_kept() -> Result<()> {
         .env("MAX_EVICTIONS", "3")
         .ends_with(0)
         .await?;
-    // The hottest and the coldest: a third would be of no use by itself.
+    // The hottest and the coldest pod. A third victim without a counterpart would be of no use.
     let roles: Vec<Value> = run.workload()["victims"]
         .as_array()
         .unwrap()
@@ -147,7 +147,7 @@ async fn a_freeze_window_and_a_limit_are_kept() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_run_takes_no_longer_than_it_may() -> Result<()> {
+async fn run_timeout_ends_the_run() -> Result<()> {
     let world = World::start().await?;
     let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
     world.hold_new_pods(true);

@@ -1,4 +1,4 @@
-//! Nobody is evicted, and the report says why.
+//! Holds: no pod is evicted, and the report says why.
 
 use ::harness::{Result, Target, WorkloadSpec, World};
 use rstest::rstest;
@@ -57,7 +57,7 @@ async fn a_rollout_in_progress_holds() -> Result<()> {
         .await?;
     world.hold_new_pods(true);
     consumer.roll_out().await?;
-    // Without an autoscaler: that the target is not known is no reason to pass over the rollout.
+    // Without an autoscaler: the rollout is the reason, although the target is unknown too.
     let run = world.rebalancer(&consumer).ends_with(1).await?;
     run.held("rollout_in_progress");
     let program = world.rebalancer(&consumer).env("TARGET_CORES", "0.7");
@@ -85,7 +85,7 @@ async fn an_autoscaler_that_is_scaling_holds() -> Result<()> {
     assert_untouched(&consumer, &before).await
 }
 
-/// A new pod has spent little yet, and would always be among the coldest.
+/// A new pod has used little CPU so far and would always be among the coldest.
 #[tokio::test]
 async fn a_young_pod_is_never_a_victim() -> Result<()> {
     let world = World::start().await?;
@@ -102,7 +102,7 @@ async fn a_young_pod_is_never_a_victim() -> Result<()> {
         .unwrap();
     consumer.wait_measured().await?;
 
-    // The ages are those of the snapshot, so that it does not matter how long a run takes.
+    // The ages come from the snapshot, so the duration of the run does not matter.
     let snapshot = world.dir().join("snapshot.json");
     let plan = world
         .rebalancer(&consumer)

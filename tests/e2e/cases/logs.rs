@@ -1,4 +1,4 @@
-//! The log: one JSON object a line, and the events that dashboards count on.
+//! The log: one JSON object per line, with the events that dashboards rely on.
 
 use ::harness::{Result, WorkloadSpec, World};
 

@@ -1,6 +1,6 @@
-//! Faults while a plan is carried out: no pod is evicted twice, and none is left out of the report.
+//! Faults during an execution: no pod is evicted twice, and every pod is in the report.
 //!
-//! Each case has a workload of its own, all of one call in one namespace.
+//! Each case has its own workload; the cases of one call share a namespace.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use rstest::rstest;
 use super::{Kind, assert_in_time, each, listed, patience, turn};
 use crate::support::Outcome;
 
-/// The first pod is the only hot one, and the last one the coldest; those two go.
+/// The first pod is the only hot one, and the last one is the coldest; these two are the victims.
 pub(super) const LOADS: [f64; 4] = [1.2, 0.8, 0.6, 0.3];
 
-/// The places of the victims in [`LOADS`], in the order of their turn.
+/// The indices of the victims in [`LOADS`], in order.
 pub(super) const PAIR: [usize; 2] = [0, 3];
 
 pub(super) const EVICTED: &str = "evicted";
@@ -24,7 +24,7 @@ const FAILED: &str = "failed";
 const UNKNOWN: &str = "unknown";
 const LEFT: &str = "not_attempted";
 
-/// Workloads with [`LOADS`], of those names, measured.
+/// Measured workloads with [`LOADS`] and the given names.
 pub(super) async fn workloads<'w>(
     world: &'w World,
     names: impl IntoIterator<Item = String>,
@@ -46,7 +46,7 @@ pub(super) async fn workloads<'w>(
     Ok(made)
 }
 
-/// Makes a workload for each fault.
+/// Creates a workload for each fault.
 pub(super) async fn for_each_fault(world: &World) -> Result<BTreeMap<String, Workload<'_>>> {
     workloads(world, Kind::ALL.map(name)).await
 }
@@ -55,7 +55,7 @@ pub(super) fn name(kind: Kind) -> String {
     format!("{kind:?}").to_ascii_lowercase()
 }
 
-/// The program, as it is to rotate the pair.
+/// The program, configured to evict the two victims.
 pub(super) fn program(world: &World, workload: &Workload<'_>, proxy: &FaultProxy) -> Rebalancer {
     world
         .rebalancer(workload)
@@ -66,10 +66,10 @@ pub(super) fn program(world: &World, workload: &Workload<'_>, proxy: &FaultProxy
         .env("MINIMUM_PODS_REQUIRED", "1")
 }
 
-/// What a case expects.
+/// The expectations of a case.
 pub(super) struct Expected {
     outcomes: [&'static str; 2],
-    /// In the message about the first victim.
+    /// A part of the message about the first victim.
     says: Vec<&'static str>,
 }
 
@@ -86,7 +86,7 @@ pub(super) fn expect(first: &'static str, second: &'static str, says: &[&'static
     }
 }
 
-/// One run, with faults told to the proxy, and all that is true of every such run.
+/// One run with faults configured in the proxy, and the checks that apply to every such run.
 pub(super) async fn carry_out(
     world: &World,
     workload: &Workload<'_>,
@@ -130,12 +130,12 @@ pub(super) async fn carry_out(
     Ok((run, seen))
 }
 
-/// The calls that take a pod away.
+/// The calls that remove a pod.
 pub(super) fn takes_away(seen: &Seen) -> bool {
     ["create pods/eviction", "delete pods"].contains(&seen.call.as_str())
 }
 
-/// The program cannot know what became of the call.
+/// Whether the program cannot know the outcome of the call.
 fn is_lost(seen: &Seen) -> bool {
     match &seen.fault {
         Some(
@@ -146,7 +146,7 @@ fn is_lost(seen: &Seen) -> bool {
             | Fault::HalfOpen
             | Fault::AnswerAfter(_),
         ) => true,
-        // Whoever is in trouble may have gone on, and a page is not of the API.
+        // A failing server may have executed the call, and an HTML page is not from the API.
         Some(Fault::Answer(canned)) => match canned.status() {
             500.. => true,
             status => canned.is_page() && (200..300).contains(&status),
@@ -155,8 +155,8 @@ fn is_lost(seen: &Seen) -> bool {
     }
 }
 
-/// Panics unless only planned pods were evicted, each at most once, the report says of each what
-/// became of it, and every pod whose answer was lost was looked up at once.
+/// Panics unless only planned pods were evicted, each at most once, the report has an outcome for
+/// each, and every pod whose response was lost was read at once.
 pub(super) fn assert_accounted(
     run: &Outcome,
     seen: &[Seen],
@@ -219,7 +219,7 @@ async fn reading_a_victim_again() -> Result<()> {
         let expected = if kind.is_survived_by_reads() {
             expect(EVICTED, EVICTED, &[])
         } else {
-            // That a page is not there says nothing about the pod.
+            // A 404 page from a proxy says nothing about the pod.
             expect(FAILED, LEFT, &["get pods", kind.words_of_kubernetes()])
         };
         let faults = [("get pods", Turn::Only(1), kind.fault())];
@@ -238,7 +238,7 @@ async fn reading_a_victim_again() -> Result<()> {
     Ok(())
 }
 
-/// What is to come of a fault of the first eviction.
+/// The expected result of a fault of the first eviction.
 fn of_an_eviction(kind: Kind) -> Expected {
     const STILL_THERE: &str = "the response was lost, and the pod still exists";
     match kind {
@@ -246,16 +246,16 @@ fn of_an_eviction(kind: Kind) -> Expected {
             let words = kind.words_of_kubernetes();
             expect(UNKNOWN, LEFT, &[STILL_THERE, words])
         }
-        // Not the API's: nobody knows what became of the call.
+        // Not from the API: the outcome of the call is unknown.
         Kind::LoginPage => expect(UNKNOWN, LEFT, &[STILL_THERE]),
         Kind::ResetAfter | Kind::StallAfter | Kind::GatewayAfter | Kind::BrokenAfter => expect(
             EVICTED,
             EVICTED,
             &["the response was lost, and the pod is gone"],
         ),
-        // The head alone says that it was evicted.
+        // The status line alone proves the eviction.
         Kind::Truncate | Kind::CloseAfter | Kind::Latency => expect(EVICTED, EVICTED, &[]),
-        // Nothing was done, and it may be tried again.
+        // The server did nothing, so the call may be retried.
         Kind::Throttled => expect(EVICTED, EVICTED, &[]),
         Kind::Forbidden => expect(FAILED, LEFT, &["grant verb"]),
         Kind::NoSuchPage => expect(FAILED, LEFT, &["(404)"]),
@@ -288,9 +288,9 @@ async fn evicting(#[case] call: &str, #[case] method: &str) -> Result<()> {
     Ok(())
 }
 
-/// The pod was evicted, the answer was lost, and the look at the pod meets a fault as well.
+/// The pod was evicted, the response was lost, and reading the pod fails as well.
 #[tokio::test]
-async fn looking_after_a_lost_answer() -> Result<()> {
+async fn reading_the_pod_after_a_lost_response() -> Result<()> {
     let world = World::start().await?;
     let workloads = for_each_fault(&world).await?;
     each("after a lost answer: get pods", Kind::ALL, async |kind| {
@@ -323,15 +323,15 @@ async fn looking_after_a_lost_answer() -> Result<()> {
     Ok(())
 }
 
-/// The calls of a look at the workload, each with its number in the whole
-/// run when the calls before it have met the fault once.
+/// The calls that read the workload, each with its number in the whole
+/// run when the calls before it have failed once.
 type Look = [(&'static str, usize); 3];
 
-/// The Deployment is looked at twice before: for the first lease of a workload, and when observing.
+/// The Deployment is read twice before: for the first lease of a workload, and to observe it.
 ///
-/// When the first eviction is to come back later, when a wave is out, and when all are: a look that
-/// fails is taken again. The one at the Deployment, then the one at its ReplicaSets,
-/// then the one at its pods.
+/// After a postponed eviction, after a wave and after the last wave: a failed read is
+/// repeated. The cases fail the read of the Deployment, then of its ReplicaSets,
+/// then of its pods.
 #[rstest]
 #[case::after_a_pause("after a pause", "all", [
     ("get deployments", 3),
@@ -349,7 +349,7 @@ type Look = [(&'static str, usize); 3];
     ("list pods", 4),
 ])]
 #[tokio::test]
-async fn looking_at_the_workload(
+async fn reading_the_workload(
     #[case] when: &str,
     #[case] max_unavailable: &str,
     #[case] calls: Look,
@@ -357,7 +357,7 @@ async fn looking_at_the_workload(
     let world = World::start().await?;
     let (stalling, others): (Vec<_>, Vec<_>) =
         Kind::ALL.into_iter().partition(|kind| kind.stalls());
-    // Three timeouts would take long: one workload for each call.
+    // Three timeouts in one run would take long, so each call has its own workload.
     let of_call =
         |kind, (call, _): (&str, usize)| format!("{}-{}", name(kind), call.replace(' ', "-"));
     let names = others.iter().map(|kind| name(*kind)).chain(
@@ -388,7 +388,7 @@ async fn looking_at_the_workload(
         carry_out(&world, workload, kind, expected, &faults, &settings).await?;
         Ok(())
     };
-    // All three calls of the look, one after the other.
+    // All three calls, one after the other.
     let label = format!("{when}: list pods");
     let at_once = each(&label, others.iter().copied(), async |kind| {
         look(kind, &name(kind), &calls).await
@@ -408,9 +408,9 @@ async fn looking_at_the_workload(
     Ok(())
 }
 
-/// All are evicted, but nobody can tell whether there are others in their place.
+/// All victims are evicted, but the replacements cannot be read.
 #[tokio::test]
-async fn replacements_that_cannot_be_seen() -> Result<()> {
+async fn replacements_that_cannot_be_read() -> Result<()> {
     let world = World::start().await?;
     let workloads = workloads(&world, ["consumer".to_owned()]).await?;
     let consumer = &workloads["consumer"];

@@ -1,4 +1,4 @@
-//! The API server is killed while plans are carried out, and started again.
+//! The API server is killed during executions and started again.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::support::{Outcome, assert_untouched, uids};
 
-/// Three runs meet one failure: one has sent an eviction that nobody takes; two wait for the
-/// replacements of their first waves, one of them until the server is there again.
+/// Three runs see one failure: one has sent an eviction that is never received; two wait for the
+/// replacements of their first waves, one of them until the server is back.
 #[tokio::test]
 async fn is_killed_and_started_again() -> Result<()> {
     let world = World::with_own_servers("restart").await?;

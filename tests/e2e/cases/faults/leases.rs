@@ -1,4 +1,4 @@
-//! Faults of the lease: without it nothing is evicted, and with it all goes on.
+//! Faults of the lease: without the lease nothing is evicted, and with it the run continues.
 
 use std::time::Duration;
 
@@ -13,18 +13,19 @@ use super::{
 };
 use crate::support::{Outcome, assert_untouched};
 
-/// Whether a run goes on after the fault of a call for the lease.
+/// Whether a run continues after a fault of a lease call.
 fn is_survived(call: &str, kind: Kind) -> bool {
     match call {
-        // A page in the place of the lease does no harm: creating tells whether there is one.
+        // An HTML page instead of the lease does no harm: creating the lease shows whether one
+        // exists.
         "get leases" => kind.is_survived_by_reads() || kind == Kind::NoSuchPage,
         "create leases" => kind.is_harmless() || kind == Kind::Conflict,
-        // It is read again.
+        // The lease is read again.
         _ => kind.is_harmless() || matches!(kind, Kind::Conflict | Kind::NoSuchPage),
     }
 }
 
-/// A lease that nobody holds.
+/// A lease without a holder.
 fn free_lease(workload: &str) -> String {
     format!(
         "apiVersion: coordination.k8s.io/v1\nkind: Lease\n\
@@ -68,7 +69,7 @@ async fn acquiring(#[case] call: &str, #[case] given_back: bool) -> Result<()> {
         let says = [call, words, "nothing was evicted", "ONE_AT_A_TIME=false"];
         run.assert_says(&run.error(), &says);
         let took_effect = kind.takes_effect() || kind == Kind::Truncate;
-        // A lease that may be ours is looked for, and where it is, given back.
+        // The run reads a lease that may be its own, and releases it if it is.
         let again = took_effect && call == "update leases";
         assert_broken(&seen, if again { 2 } else { 1 });
         if took_effect && call == "create leases" {
@@ -77,7 +78,7 @@ async fn acquiring(#[case] call: &str, #[case] given_back: bool) -> Result<()> {
             let holder = lease.spec.and_then(|spec| spec.holder_identity);
             assert_eq!(holder.unwrap_or_default(), "", "{}", listed(&seen));
         }
-        // The workload is not even looked at, but for whether it exists.
+        // Only the existence of the workload is read.
         let looks = seen
             .iter()
             .filter(|seen| !seen.call.ends_with(" leases"))
@@ -92,7 +93,7 @@ async fn acquiring(#[case] call: &str, #[case] given_back: bool) -> Result<()> {
     Ok(())
 }
 
-/// The replacements of the first wave take so long that the lease is renewed meanwhile.
+/// The replacements of the first wave take longer than the renewal interval of the lease.
 #[tokio::test]
 async fn renewing() -> Result<()> {
     let world = World::start().await?;

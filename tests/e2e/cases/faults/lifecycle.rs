@@ -1,5 +1,5 @@
-//! What happens in the life of a cluster: listings expire, tokens are replaced, pods go by
-//! themselves.
+//! Events in the life of a cluster: listings expire, tokens are replaced, pods are deleted by
+//! others.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::support::{
 pub(super) const EVICTION: &str = "create pods/eviction";
 const CONTINUED: &str = "list pods, continued";
 
-/// The API's own words.
+/// The message of the API.
 fn expired() -> Fault {
     Fault::Answer(Canned::api(
         410,
@@ -34,7 +34,7 @@ pub(super) fn count(seen: &[Seen], call: &str) -> usize {
     seen.iter().filter(|seen| seen.call == call).count()
 }
 
-/// Eight pods in pages of three; the second page is no longer to be had.
+/// Eight pods in pages of three; the second page is no longer available.
 #[rstest]
 // The listing of the observation, and of the first count.
 #[case::observing(1, 3)]
@@ -62,7 +62,7 @@ async fn a_listing_that_expires_begins_again(
     super::assert_broken(&seen, 1);
     assert!(count(&seen, CONTINUED) >= at_least, "{}", listed(&seen));
     let place = seen.iter().position(|seen| seen.fault.is_some()).unwrap();
-    // Other calls may come in between while observing.
+    // Other calls may come in between during the observation.
     let next = seen[place + 1..]
         .iter()
         .find(|seen| seen.call.starts_with("list pods"))
@@ -82,7 +82,7 @@ async fn a_listing_that_always_expires_is_given_up() -> Result<()> {
         .world
         .rebalancer(&consumer)
         .env("KUBECONFIG", proxy.kubeconfig())
-        // Other tests run on this workload.
+        // Other tests use this workload at the same time.
         .env("ONE_AT_A_TIME", "false")
         .ends_with(1)
         .await?;
@@ -91,7 +91,7 @@ async fn a_listing_that_always_expires_is_given_up() -> Result<()> {
     assert_untouched(&consumer, &before).await
 }
 
-/// Files that people write end with a line break.
+/// Files written with an editor end with a line break.
 #[tokio::test]
 async fn a_token_file_may_end_with_a_line_break() -> Result<()> {
     let shared = Shared::open().await?;
@@ -109,7 +109,7 @@ async fn a_token_file_may_end_with_a_line_break() -> Result<()> {
 }
 
 /// The kubelet replaces the token of a pod long before it expires; a token may be revoked at any
-/// time, though. Either way the file has a new one when the old one is refused.
+/// time. In both cases the file contains a new token when the old one is refused.
 #[tokio::test]
 async fn a_token_that_was_replaced_is_read_again() -> Result<()> {
     let world = World::start().await?;
@@ -143,7 +143,7 @@ async fn a_token_that_was_replaced_is_read_again() -> Result<()> {
     Ok(())
 }
 
-/// Looks until it is so.
+/// Polls until the condition is true.
 pub(super) async fn until(what: &str, so: impl Fn() -> Result<bool>) -> Result<()> {
     let started = Instant::now();
     while !so()? {
@@ -153,8 +153,8 @@ pub(super) async fn until(what: &str, so: impl Fn() -> Result<bool>) -> Result<(
     Ok(())
 }
 
-/// The pod goes between the look at it and its eviction. A StatefulSet gives its name to another
-/// one, which the API tells apart by the UID (409); otherwise there is no such pod (404).
+/// The pod is deleted between its read and its eviction. A StatefulSet gives the name to a new
+/// pod, which the API distinguishes by the UID (409); otherwise the pod does not exist (404).
 #[rstest]
 #[case::deployment(WorkloadSpec::deployment("consumer"), 404)]
 #[case::stateful_set(WorkloadSpec::stateful_set("consumer"), 409)]
@@ -181,7 +181,7 @@ async fn a_pod_is_gone_when_its_eviction_arrives(
     assert_eq!(run.outcomes(), ["already_gone", "evicted"]);
     let first = seen.iter().find(|seen| seen.call == EVICTION).unwrap();
     assert_eq!(first.status, Some(status), "{}", listed(&seen));
-    // The successor is left alone.
+    // The new pod is not evicted.
     let after = consumer.wait_ready().await?;
     let gone = |place: &usize| !after.iter().any(|pod| pod.uid == before[*place].uid);
     assert!(PAIR.iter().all(gone));

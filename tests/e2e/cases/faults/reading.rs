@@ -1,7 +1,7 @@
-//! Faults of what is read: nothing is evicted on what is not known.
+//! Faults of reads: nothing is evicted on unknown data.
 //!
-//! All on one workload, since nothing becomes of it. Where the program is to go on in spite of the
-//! fault, it only asks whether it might evict.
+//! All cases share one workload, since none changes it. Where the program continues despite the
+//! fault, it runs with DRY_RUN.
 
 use ::harness::{
     FaultProxy, Rebalancer, Result,
@@ -14,11 +14,11 @@ use super::{
 };
 use crate::support::{Outcome, VICTIMS, assert_untouched, shared::Shared, uids};
 
-/// What can befall a connection before anything is asked on it.
+/// Faults of a connection before the first request.
 pub(super) const CONNECTION_FAULTS: [Fault; 3] = [Fault::Reset, Fault::Stall, Fault::HalfOpen];
 
-/// Runs against the skewed workload, as it would be rotated, or only asks where `asks`. Without
-/// the lease, for which many runs on one workload would have to wait.
+/// Runs against the skewed workload, as a dry run if `asks`. The run takes no
+/// lease, since concurrent runs on one workload would exclude each other.
 async fn run(
     shared: &Shared,
     asks: bool,
@@ -32,7 +32,7 @@ async fn run(
     Ok(Outcome(program.run().await?))
 }
 
-/// Panics unless the plan is the one that it would have been without a fault.
+/// Panics unless the plan is the same as without a fault.
 async fn assert_asked_for_all(shared: &Shared, run: &Outcome) -> Result<()> {
     assert_eq!(run.0.code, Some(0), "{}", run.0);
     let (_, before) = shared.skewed().await?;
@@ -73,7 +73,7 @@ async fn observing_kubernetes(
             return assert_asked_for_all(&shared, &run).await;
         }
         assert_eq!(run.0.code, Some(1), "{}", run.0);
-        // A page that is not there says nothing about the Deployment.
+        // A 404 page from a proxy says nothing about the Deployment.
         run.assert_says(&run.error(), &[call, kind.words_of_kubernetes()]);
         let acted = seen.iter().any(takes_away);
         assert!(!acted, "{}", listed(&seen));
@@ -83,7 +83,7 @@ async fn observing_kubernetes(
     assert_untouched(&consumer, &before).await
 }
 
-/// What is asked again is not asked for ever.
+/// Retries are bounded.
 #[rstest]
 #[tokio::test]
 async fn a_server_that_stays_busy_is_given_up(
@@ -109,7 +109,7 @@ async fn a_server_that_stays_busy_is_given_up(
     assert_untouched(&consumer, &before).await
 }
 
-/// Right before the first eviction, when the plan is made already.
+/// The fault comes right before the first eviction, after the decision.
 #[tokio::test]
 async fn counting_the_ready_pods() -> Result<()> {
     let shared = Shared::open().await?;
@@ -190,7 +190,7 @@ async fn querying_prometheus(
     assert_untouched(&consumer, &before).await
 }
 
-/// Nothing can be asked at all.
+/// No request can be sent.
 #[tokio::test]
 async fn connections() -> Result<()> {
     let shared = Shared::open().await?;

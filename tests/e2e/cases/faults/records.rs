@@ -1,4 +1,4 @@
-//! Faults of what is told and remembered: the evictions go on as if nothing had happened.
+//! Faults of events and annotations: the evictions continue unchanged.
 
 use ::harness::{Result, World, proxy::Turn};
 use rstest::rstest;
@@ -9,8 +9,8 @@ use super::{
     each, listed, said,
 };
 
-/// The first event, and the first annotation, come between two waves: that the annotation makes
-/// a new generation of a Deployment is no change by somebody else, told or not.
+/// The first event and the first annotation come between two waves. The new generation that the
+/// annotation gives a Deployment does not count as a change by another actor.
 #[rstest]
 #[case("create events", "publish an event", 3)]
 #[case("patch deployments", "keep the rotation in the annotation", 2)]
@@ -27,10 +27,10 @@ async fn telling(#[case] call: &str, #[case] what: &str, #[case] times: usize) -
         let failures = said(&run, &format!("could not {what}"));
         let refusals = said(&run, &format!("may not {what}"));
         let (failed, refused, sent) = if kind == Kind::Forbidden {
-            // Another try is no use.
+            // A retry would not help.
             (0, 1, 1)
         } else if kind == Kind::Truncate || call == "patch deployments" && kind.takes_effect() {
-            // It was done, which the workload itself may tell where the answer does not.
+            // The write took effect, which a read of the workload can show after a lost response.
             (failures.len().min(1), 0, times)
         } else {
             (usize::from(!kind.is_harmless()), 0, times)

@@ -1,39 +1,39 @@
-//! The faults, and what the program says about them.
+//! The faults, and the messages of the program about them.
 
 use std::time::Duration;
 
 use ::harness::proxy::{Canned, Fault};
 
-/// A way in which a call goes wrong.
+/// A way in which a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Connection reset; the server knows nothing of the call.
+    /// Connection reset; the server never received the call.
     Reset,
-    /// Connection reset in place of the answer.
+    /// Connection reset instead of the response.
     ResetAfter,
-    /// No answer; the server knows nothing of the call.
+    /// No response; the server never received the call.
     Stall,
-    /// No answer, although the server gave one.
+    /// No response, although the server sent one.
     StallAfter,
     /// The other side has closed its half of the connection.
     HalfOpen,
-    /// The answer ends in its middle.
+    /// The response is cut in the middle.
     Truncate,
-    /// 200 with a page of something else than the server.
+    /// 200 with an HTML page that is not from the server.
     LoginPage,
     /// 404 with such a page.
     NoSuchPage,
     /// 502 with such a page.
     Gateway,
-    /// 504 with such a page, although the server carried the call out.
+    /// 504 with such a page, although the server executed the call.
     GatewayAfter,
-    /// 500 of the server itself.
+    /// 500 from the server itself.
     Broken,
-    /// 500 of the server itself, which lost its store right after that had carried the call out.
+    /// 500 from the server itself, which lost its store right after the store executed the call.
     BrokenAfter,
-    /// 503 of the server itself, to be asked again in a second.
+    /// 503 from the server itself, with a Retry-After of one second.
     Busy,
-    /// 429 of the server itself, to be asked again in a second.
+    /// 429 from the server itself, with a Retry-After of one second.
     Throttled,
     /// 401.
     Unauthorized,
@@ -43,14 +43,14 @@ pub(crate) enum Kind {
     Conflict,
     /// 410.
     Expired,
-    /// The connection is closed after the answer, without a word before.
+    /// The connection is closed after the response without notice.
     CloseAfter,
-    /// Slow, but not too slow.
+    /// A response that is slow but within the timeout.
     Latency,
 }
 
 impl Kind {
-    /// All of them.
+    /// All faults.
     pub(crate) const ALL: [Self; 20] = [
         Self::Reset,
         Self::ResetAfter,
@@ -74,7 +74,7 @@ impl Kind {
         Self::Latency,
     ];
 
-    /// What the proxy is to do.
+    /// The action of the proxy.
     pub(crate) fn fault(self) -> Fault {
         let api = |code, reason, message| Fault::Answer(Canned::api(code, reason, message));
         match self {
@@ -117,17 +117,17 @@ impl Kind {
         }
     }
 
-    /// Nothing comes until the program's own timeout.
+    /// Whether the call lasts until the program's own timeout.
     pub(crate) fn stalls(self) -> bool {
         matches!(self, Self::Stall | Self::StallAfter)
     }
 
-    /// Every call is answered nevertheless.
+    /// Whether every call still gets its response.
     pub(crate) fn is_harmless(self) -> bool {
         matches!(self, Self::CloseAfter | Self::Latency)
     }
 
-    /// The request takes effect, and its answer is lost.
+    /// Whether the request takes effect and its response is lost.
     pub(crate) fn takes_effect(self) -> bool {
         matches!(
             self,
@@ -135,12 +135,12 @@ impl Kind {
         )
     }
 
-    /// A read of the Kubernetes API that meets it once has its answer nevertheless.
+    /// Whether a read of the Kubernetes API succeeds after one such fault.
     pub(crate) fn is_survived_by_reads(self) -> bool {
         self.is_harmless() || matches!(self, Self::Busy | Self::Throttled)
     }
 
-    /// What is said of a read of the Kubernetes API that meets it.
+    /// The message about a read of the Kubernetes API with this fault.
     pub(crate) fn words_of_kubernetes(self) -> &'static str {
         match self {
             Self::Reset | Self::ResetAfter | Self::HalfOpen | Self::Truncate => "cannot be reached",
@@ -161,7 +161,7 @@ impl Kind {
         }
     }
 
-    /// What is said of a query that meets it.
+    /// The message about a query with this fault.
     pub(crate) fn words_of_prometheus(self) -> &'static str {
         match self {
             Self::Reset | Self::ResetAfter | Self::HalfOpen | Self::Truncate => {

@@ -1,4 +1,4 @@
-//! A workload that is measured, and what imagined exporters say of the groups that it may be.
+//! A measured workload, and the metrics that simulated exporters report about its groups.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,29 +7,29 @@ use ::harness::{PodView, Result, Series, Target, WorkloadSpec, World};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::OnceCell;
 
-/// Who owns which partition of the one topic: as a sticky assignor may leave it.
+/// The owner of each partition of the topic, as a sticky assignor may leave them.
 pub(super) const OWNERS: [usize; 12] = [0, 1, 0, 2, 3, 0, 1, 2, 3, 1, 2, 3];
-/// What arrives in it, in records per second.
+/// The rate of each partition, in records per second.
 pub(super) const RATES: [f64; 12] = [
     60.0, 20.0, 50.0, 10.0, 15.0, 40.0, 20.0, 10.0, 15.0, 20.0, 20.0, 10.0,
 ];
-/// Who owns what under the range assignor, and the rates that make the same loads of it.
+/// The owners under the range assignor, and the rates that give the same loads.
 const RANGED: [usize; 12] = [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3];
 const RANGED_RATES: [f64; 12] = [
     60.0, 50.0, 40.0, 20.0, 20.0, 20.0, 10.0, 10.0, 20.0, 15.0, 15.0, 10.0,
 ];
-/// The partition of the group `uncommitted` that nothing was committed of.
+/// The partition of the group `uncommitted` that has no committed offset.
 const UNCOMMITTED: usize = 4;
 /// The partition of the group `moving` that moves, and between which pods.
 pub(super) const MOVED: usize = 3;
 const MOVED_FROM: usize = 2;
 pub(super) const MOVED_TO: usize = 1;
-/// Of the pods: 0.05 cores, and 8 milliseconds of one for each record.
+/// The load of a pod: 0.05 cores, plus 8 milliseconds of CPU time per record.
 const LOADS: [f64; 4] = [1.25, 0.53, 0.37, 0.37];
 
 const NAMESPACE: &str = "imagined";
 
-/// A topic by its short name: exporters do not name namespaces, and the client writes no `.`.
+/// The full name of a topic: exporters do not report namespaces, and the client writes no `.`.
 pub(super) fn topic(name: &str) -> String {
     format!("{NAMESPACE}.{name}")
 }
@@ -86,16 +86,16 @@ async fn make() -> Result<()> {
     lag.extend(latest_offsets());
     world.expose("kafka-lag-exporter", lag);
     consumer.wait_measured().await?;
-    // A rate is exact once the whole of its window has samples, and the series are younger than the
+    // A rate is exact once its whole window has samples, and the series are younger than the
     // loads.
     tokio::time::sleep(Duration::from_secs(15)).await;
     Ok(())
 }
 
-/// Name and address of the owner of each partition.
+/// The name and address of the owner of each partition.
 type Members = [(String, String)];
 
-/// What consumers export of themselves, as PostHog's do.
+/// The metrics that consumers export themselves, as PostHog's do.
 fn assignment(group: &str, owners: &Members) -> Vec<Series> {
     let owners = owners.iter().enumerate();
     owners
@@ -103,7 +103,7 @@ fn assignment(group: &str, owners: &Members) -> Vec<Series> {
         .collect()
 }
 
-/// The same of a group of other pods, with the owners of [`OWNERS`].
+/// A group of other pods, with the owners of [`OWNERS`].
 pub(super) fn assignment_of(group: &str, pods: &[PodView]) -> Vec<Series> {
     let owner = |pod: &usize| (pods[*pod].name.clone(), String::new());
     assignment(group, &OWNERS.iter().map(owner).collect::<Vec<_>>())
@@ -120,7 +120,7 @@ fn owned(group: &str, partition: usize, pod: &str, value: f64) -> Series {
     )
 }
 
-/// A partition of the group `moving` goes to another pod; the one before says that it gave it back.
+/// A partition of the group `moving` moves to another pod; the previous owner reports its release.
 pub(super) fn moved(imagined: &Imagined) {
     let mut series = assignment_of("moving", &imagined.pods);
     series[MOVED] = owned("moving", MOVED, &imagined.pods[MOVED_TO].name, 1.0);
@@ -128,12 +128,12 @@ pub(super) fn moved(imagined: &Imagined) {
     imagined.world.expose("moving", series);
 }
 
-/// The whole group, and some with something wrong.
+/// The complete group, and groups with one defect each.
 fn consumers(owners: &Members) -> Vec<Series> {
     let mut all = assignment("orders", owners);
-    // A partition that it gave back long ago.
+    // A partition that was released long ago.
     all.push(owned("orders", 1, &owners[0].0, 0.0));
-    // And what an ended pod left behind.
+    // And the series of a pod that no longer exists.
     all.push(owned("orders", 2, "consumer-ended", 1.0));
 
     let mut gap = assignment("gap", owners);
@@ -158,8 +158,8 @@ fn consumers(owners: &Members) -> Vec<Series> {
     all
 }
 
-/// The Java client through the JMX exporter, on the pods of this workload and on those of one whose
-/// name begins alike.
+/// The Java client through the JMX exporter, on the pods of this workload and of another one whose
+/// name has the same prefix.
 fn client(owners: &Members) -> Vec<Series> {
     let of = |topic: &str, partition: usize, pod: &str| {
         Series::gauge(
@@ -175,7 +175,7 @@ fn client(owners: &Members) -> Vec<Series> {
     let mut series = Vec::new();
     for (partition, (pod, _)) in owners.iter().enumerate() {
         series.push(of(&written, partition, pod));
-        // From Kafka 4.1 on by both names; these pods are being upgraded.
+        // Kafka 4.1 and later have both names; these pods are being upgraded.
         if partition % 2 == 0 {
             series.push(of(&topic("orders"), partition, pod));
         }
@@ -184,7 +184,7 @@ fn client(owners: &Members) -> Vec<Series> {
     series
 }
 
-/// Two of kafka_exporter's replicas: offsets by the broker's names, of topics of others too.
+/// Two replicas of kafka_exporter: offsets by the broker's names, also of topics of other groups.
 fn kafka_exporter() -> Vec<Series> {
     let of = |name: &str, partition: usize, rate: f64| {
         let topic = topic(name);
@@ -229,7 +229,7 @@ fn lag_exporter(group: &str, topic: &str, owners: &Members) -> Vec<Series> {
     let of = |(partition, (pod, address)): (usize, &(String, String))| {
         let host = format!("/{address}");
         let id = format!("consumer-1-of-{pod}");
-        // It has NaN where nothing was committed yet.
+        // NaN where no offset was committed yet.
         let uncommitted = group == "uncommitted" && partition == UNCOMMITTED;
         let value = if uncommitted { f64::NAN } else { 12.0 };
         lag(group, topic, partition, [&host, &id, "consumer-1"], value)
@@ -237,13 +237,13 @@ fn lag_exporter(group: &str, topic: &str, owners: &Members) -> Vec<Series> {
     owners.map(of).collect()
 }
 
-/// What it says of a group whose members are all gone.
+/// Its metrics for a group without members.
 fn without_members() -> impl Iterator<Item = Series> {
     let nobody = ["unknown"; 3];
     (0..OWNERS.len()).map(move |partition| lag("empty", &topic("orders"), partition, nobody, 1.0))
 }
 
-/// Members of which the client id alone tells the pod: they are behind a gateway.
+/// Members behind a gateway: only the client id names the pod.
 fn by_client_id(owners: &Members) -> Vec<Series> {
     let owners = owners.iter().enumerate();
     let of = |(partition, (pod, _)): (usize, &(String, String))| {
@@ -254,7 +254,7 @@ fn by_client_id(owners: &Members) -> Vec<Series> {
     owners.map(of).collect()
 }
 
-/// kafka-lag-exporter's offsets, of two clusters with topics of the same names.
+/// The offsets of kafka-lag-exporter for two clusters with topics of the same names.
 fn latest_offsets() -> Vec<Series> {
     let of = |cluster: &str, partition: usize, rate: f64| {
         let topic = topic("orders");
