@@ -1,4 +1,4 @@
-//! One consumer on a thread of its own.
+//! A consumer that runs on its own thread.
 
 use std::{
     collections::BTreeSet,
@@ -21,10 +21,10 @@ use rebalancer_core::group::{Assignor, Protocol};
 
 use crate::failed;
 
-/// How long a consumer waits for a record before it looks whether it should end.
+/// The longest wait for a record before a consumer checks whether it should stop.
 const POLL: Duration = Duration::from_millis(100);
 
-/// How the consumers of a group are set up.
+/// The configuration of the consumers of a group.
 #[derive(Debug, Clone)]
 pub struct GroupConfig {
     /// The address of the broker.
@@ -48,13 +48,13 @@ impl GroupConfig {
             .set("client.id", pod)
             .set("auto.offset.reset", "earliest")
             .set("auto.commit.interval.ms", "500")
-            // Member ids are told by the log alone.
+            // Only the log contains the member ids.
             .set("debug", "cgrp")
             .set_log_level(RDKafkaLogLevel::Debug);
         match self.protocol {
             Protocol::Classic => config
                 .set("partition.assignment.strategy", self.assignor.as_str())
-                // Who is told of a rebalance within so long takes part in it.
+                // The interval within which a member learns of a rebalance.
                 .set("heartbeat.interval.ms", "300")
                 .set("session.timeout.ms", "6000"),
             Protocol::Consumer => config
@@ -65,7 +65,7 @@ impl GroupConfig {
     }
 }
 
-/// A partition as Kafka has it: a topic, and a number in it.
+/// A partition: a topic and a partition number.
 pub type Partition = (String, i32);
 
 /// A running consumer: a member of its group until it is closed or dropped.
@@ -104,7 +104,7 @@ impl Consumer {
         let shared = Arc::clone(&state);
         let thread = std::thread::spawn(move || {
             while !shared.ends.load(Ordering::Relaxed) {
-                // What fails for a moment is tried again by librdkafka; what fails for good shows in
+                // librdkafka retries transient failures. A permanent failure shows as
                 // a group that does not settle.
                 if let Some(Ok(record)) = client.poll(POLL) {
                     debug_assert!(record.partition() >= 0);
@@ -123,27 +123,27 @@ impl Consumer {
         })
     }
 
-    /// The name of its pod.
+    /// The name of the consumer's pod.
     #[must_use]
     pub fn pod(&self) -> &str {
         &self.pod
     }
 
-    /// Its member id, empty until it has one.
+    /// The member id; empty until the consumer has one.
     #[must_use]
     pub fn id(&self) -> String {
         let id = self.state.id.lock();
         id.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What it owns.
+    /// The partitions that the consumer owns.
     #[must_use]
     pub fn owned(&self) -> BTreeSet<Partition> {
         let owned = self.state.owned.lock();
         owned.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tells it to leave its group, without waiting until it has.
+    /// Requests that the consumer leaves its group, without waiting for it.
     pub fn end(&self) {
         self.state.ends.store(true, Ordering::Relaxed);
     }
@@ -153,7 +153,7 @@ impl Drop for Consumer {
     fn drop(&mut self) {
         self.end();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been printed by then.
+            // A panic of the thread has already been printed.
             let _ = thread.join();
         }
     }
@@ -176,11 +176,11 @@ impl State {
     }
 }
 
-/// What a client tells of itself.
+/// The state that a client's callbacks record.
 struct Membership(Arc<State>);
 
 impl ClientContext for Membership {
-    /// librdkafka's binding has no call for the member id, so that it is read from the line
+    /// The bindings of librdkafka have no call for the member id, so it is read from the log line
     /// `Group "…": updating member id "…" -> "…"`. It is empty once the member has left.
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         let id = message.rsplit('"').nth(1).unwrap_or_default();

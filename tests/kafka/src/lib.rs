@@ -1,4 +1,4 @@
-//! Real consumers of librdkafka: a client each, as pods would run them.
+//! Real librdkafka consumers, one client each, as pods would run them.
 
 mod consumer;
 
@@ -11,7 +11,7 @@ use rdkafka::{
 
 pub use consumer::{Consumer, GroupConfig, Partition};
 
-/// For `map_err`: what librdkafka refused.
+/// Converts an error of librdkafka, for `map_err`.
 pub fn failed(what: &str, error: impl std::fmt::Display) -> Error {
     Error::Document {
         what: what.to_owned(),

@@ -1,6 +1,7 @@
-//! The closed loop: a real group whose members live and die with the pods, and the program that
-//! evicts them. Broker, consumers, records, metrics and control plane are real; the work on a record
-//! alone is imagined.
+//! The closed loop: a real group whose members start and stop with the pods, and the program that
+//! evicts them. Broker, consumers, records, metrics and control plane are real; only the CPU work
+//! per
+//! record is simulated.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,28 +21,30 @@ use serde_json::Value;
 
 use scene::Scene;
 
-/// Records a second in most partitions: a pod with three of them spends 0.34 cores.
+/// The rate of most partitions, in records per second: a pod with three of them uses 0.34 cores.
 const LIGHT: f64 = 8.0;
 
-/// And in each partition of the hot pod, which spends 0.82 cores. One of them alone makes no pod hot.
+/// The rate of each partition of the hot pod, which uses 0.82 cores. One such partition alone does
+/// not make a pod hot.
 const HEAVY: f64 = 24.0;
 
-/// What the autoscaler aims at, in cores: the mean. Above 1.5 times as much a pod is hot.
+/// The target of the autoscaler, in cores: the mean load. A pod is hot above 1.5 times the target.
 const TARGET: f64 = 0.42;
 const THRESHOLD: f64 = 1.5 * TARGET;
 
-/// How far a load that is counted may be from the one that is forecast, as a share.
+/// The allowed difference between a counted and a forecast load, as a fraction.
 const NEAR: f64 = 0.05;
 
-/// How long the program may hold because the group has just changed, and a run may take.
+/// The time limit for holds after a change of the group, and for a run.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// The heavy partitions of one pod spread over others, as it was forecast, and stay there.
+/// The heavy partitions of one pod move to other pods, as forecast, and stay there.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_can_be_evened_out_is() -> Result<()> {
+async fn evens_out_a_group_within_the_forecast() -> Result<()> {
     let world = World::start().await?;
     let mut scene = Scene::start(&world, Assignor::CooperativeSticky).await?;
-    // A newcomer takes the lowest numbers of the others, so that the highest ones stay spread.
+    // A new member takes the lowest partition numbers of the others, so the highest ones stay
+    // spread.
     let owned = scene.settled().await?;
     let last = owned.values().max_by_key(|owned| owned.iter().max());
     let heavy = last.unwrap().clone();
@@ -68,7 +71,7 @@ async fn a_group_that_can_be_evened_out_is() -> Result<()> {
         let workload = workload(&run);
         let decision = &workload["decision"];
         if decision["action"] == "rotate" {
-            // There is one hot pod, and none after it was evicted.
+            // There is one hot pod before the eviction, and none after it.
             assert!(after.is_none(), "{run}");
             assert_eq!(workload["execution"]["outcome"], "completed", "{run}");
             scene.workload.wait_ready().await?;
@@ -76,7 +79,7 @@ async fn a_group_that_can_be_evened_out_is() -> Result<()> {
             scene.measured().await?;
             let loads = scene.consumption().await;
             assert_within(&workload["group"]["chosen"], &loads, &run);
-            // The program itself saw the same come true.
+            // The follow-up of the program reports the same.
             let told = workload["follow_up"]["outcome"]["now"].as_f64();
             let told = told.unwrap_or_else(|| panic!("not followed: {run}"));
             let found = imbalance(&loads);
@@ -86,7 +89,7 @@ async fn a_group_that_can_be_evened_out_is() -> Result<()> {
         }
         match decision["reason"].as_str().unwrap_or_default() {
             "within_tolerance" => break,
-            // Both pass by themselves.
+            // Both reasons are temporary.
             "group_not_settled" | "cooldown" if started.elapsed() < DEADLINE => {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -99,9 +102,9 @@ async fn a_group_that_can_be_evened_out_is() -> Result<()> {
     Ok(())
 }
 
-/// Whoever replaces a pod has the same partitions as another before it.
+/// A replacement gets the partitions of a previous member.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_evicted_under_range() -> Result<()> {
+async fn evicts_nothing_under_range() -> Result<()> {
     let world = World::start().await?;
     let mut scene = Scene::start(&world, Assignor::Range).await?;
     let owned = scene.settled().await?;
@@ -116,16 +119,16 @@ async fn nobody_is_evicted_under_range() -> Result<()> {
     holds(&scene, "positional_assignor").await
 }
 
-/// One partition alone makes its owner hot, whoever that is.
+/// A single partition makes any owner hot.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_evicted_for_a_hot_partition() -> Result<()> {
+async fn evicts_nothing_for_a_hot_partition() -> Result<()> {
     let world = World::start().await?;
     let mut scene = Scene::start(&world, Assignor::CooperativeSticky).await?;
     scene.arrive(|partition| if partition == 7 { 3.0 * HEAVY } else { LIGHT })?;
     holds(&scene, "hot_partition").await
 }
 
-/// Runs the program once, which has to hold for that reason although there is a hot pod.
+/// Runs the program once; it must hold for that reason although there is a hot pod.
 async fn holds(scene: &Scene<'_>, reason: &str) -> Result<()> {
     autoscale(scene).await?;
     scene.measured().await?;
@@ -171,13 +174,15 @@ fn imbalance(loads: &[f64]) -> f64 {
     loads.iter().copied().fold(0.0, f64::max) / mean
 }
 
-/// Panics unless the loads are as uneven as the plan was forecast to make them.
+/// Panics unless the imbalance of the loads is within the forecast of the plan.
 ///
-/// One outcome in ten lies outside of an interval of 90 % by chance; here chance has little to say.
-/// The pods take so long to start that an evicted one has left before, which the forecast takes for
-/// the likeliest by far, and however the heavy partitions come apart, the highest load is the same.
-/// What remains is the error of counting. The interval reaches up to what it was before, for the case
-/// that the replacement joins in time to take over everything: that it does not is for the caller.
+/// One outcome in ten lies outside a 90 % interval by chance, but here chance has little effect.
+/// The pods start slowly enough that an evicted pod leaves first, which the forecast considers
+/// by far the most likely order, and the highest load is the same for every way in which the heavy
+/// partitions separate.
+/// The remaining error comes from counting. The interval includes the previous imbalance, for the
+/// case
+/// that the replacement joins in time to take over all partitions; the caller excludes that case.
 fn assert_within(plan: &Value, loads: &[f64], run: &Run) {
     let forecast = &plan["forecast"]["peak_to_mean"];
     let bound = |name: &str| forecast[name].as_f64().unwrap_or_else(|| panic!("{run}"));

@@ -14,11 +14,11 @@ use harness::{RunningPod, Work};
 use crate::traffic::Offsets;
 use consumers::{Consumer, GroupConfig};
 
-/// What a pod spends on a record, in CPU seconds.
+/// The CPU time of a pod per record, in seconds.
 pub(crate) const COST: f64 = 0.01;
 
-/// The consumers of a group: each lives and dies with its pod, which spends [`COST`] on each record
-/// that it really reads.
+/// The consumers of a group. Each runs as long as its pod, whose load is [`COST`] per record
+/// that the consumer really reads.
 pub(crate) struct GroupInPods {
     config: GroupConfig,
     offsets: Arc<Offsets>,
@@ -44,7 +44,7 @@ impl GroupInPods {
         consumers.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The partitions that each pod owns, by the pods' names.
+    /// The partitions that each pod owns, by pod name.
     pub(crate) fn owned(&self) -> BTreeMap<String, Vec<i32>> {
         let consumers = self.consumers();
         let owned = consumers.values().map(|running| {
@@ -55,7 +55,7 @@ impl GroupInPods {
         owned.collect()
     }
 
-    /// How many records each pod has read since its start, by the pods' names.
+    /// The number of records that each pod has read since its start, by pod name.
     pub(crate) fn consumed(&self) -> BTreeMap<String, u64> {
         let consumers = self.consumers();
         let consumed = consumers.values().map(|running| {
@@ -81,11 +81,11 @@ impl Work for GroupInPods {
 
     fn stop(&self, pod: &RunningPod) {
         let running = self.consumers().remove(pod.uid());
-        // Leaves the group, which takes a moment.
+        // Leaving the group takes a moment.
         drop(running);
     }
 
-    /// What the consumers export of themselves, and an exporter beside them of the broker.
+    /// The metrics that the consumers export, and those of an exporter for the broker.
     fn metrics(&self) -> String {
         let mut text = String::new();
         for running in self.consumers().values() {

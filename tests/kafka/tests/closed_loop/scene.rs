@@ -1,4 +1,4 @@
-//! A workload whose pods are the consumers of a real group, with traffic, as a case sets it up.
+//! The scene of a case: a workload whose pods are the consumers of a real group, with traffic.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,34 +16,34 @@ use crate::pods::{COST, GroupInPods};
 use crate::traffic::{Offsets, Traffic};
 use consumers::{GroupConfig, create_topics};
 
-/// How many pods there are.
+/// The number of pods.
 pub(crate) const PODS: usize = 6;
 
-/// How many partitions there are: three for each pod.
+/// The number of partitions: three per pod.
 const PARTITIONS: usize = 18;
 
-/// What a pod spends whatever it reads, in cores.
+/// The base load of a pod, in cores.
 const BASE: f64 = 0.1;
 
-/// A pod takes so many seconds to start: long enough for its predecessor to have left the group.
+/// The start-up time of a pod, in seconds: long enough for its predecessor to leave the group.
 const STARTUP_SECONDS: &str = "12";
 
-/// A group is settled once nothing has changed for so long.
+/// The time without a change after which a group counts as settled.
 const CALM: Duration = Duration::from_secs(2);
 
-/// How long a group, or the metrics of it, may take to settle on a machine busy with a build.
+/// The time limit for a group or its metrics to settle, on a machine that is busy with a build.
 const DEADLINE: Duration = Duration::from_secs(180);
 
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// How far measured loads may be from what the rates make them: records come in handfuls, and a
-/// window of metrics begins and ends in the middle of one.
+/// The allowed difference between measured and expected loads: records arrive in batches, and a
+/// metrics window begins and ends in the middle of a batch.
 const NEAR: f64 = 0.05;
 
-/// How long consumption is looked at.
+/// The duration over which consumption is measured.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// A group at work.
+/// A running group.
 pub(crate) struct Scene<'world> {
     pub(crate) world: &'world World,
     pub(crate) workload: Workload<'world>,
@@ -57,7 +57,7 @@ pub(crate) struct Scene<'world> {
 }
 
 impl<'world> Scene<'world> {
-    /// Starts the pods, and waits until their group has settled. Nothing arrives yet.
+    /// Starts the pods and waits until their group has settled, without traffic.
     pub(crate) async fn start(world: &'world World, assignor: Assignor) -> Result<Self> {
         let kafka = Kafka::shared().await?;
         let topic = format!("{}-work", world.namespace());
@@ -91,8 +91,8 @@ impl<'world> Scene<'world> {
         Ok(scene)
     }
 
-    /// Waits until each partition has one owner among the pods, and nothing has changed for a
-    /// moment; yields the partitions of each pod.
+    /// Waits until each partition has one owner among the pods and nothing has changed for a
+    /// moment; returns the partitions of each pod.
     pub(crate) async fn settled(&self) -> Result<BTreeMap<String, Vec<i32>>> {
         let (mut last, mut since) = (BTreeMap::new(), Instant::now());
         until("the group to settle", DEADLINE, PAUSE, async || {
@@ -113,7 +113,7 @@ impl<'world> Scene<'world> {
         .await
     }
 
-    /// From now on so many records a second arrive in each partition.
+    /// Starts traffic with the given rate for each partition, in records per second.
     pub(crate) fn arrive(&mut self, rate: impl Fn(i32) -> f64) -> Result<()> {
         self.rates = (0..).take(PARTITIONS).map(rate).collect();
         let rates = self.rates.clone();
@@ -126,7 +126,7 @@ impl<'world> Scene<'world> {
         Ok(())
     }
 
-    /// The load that each pod has by what it owns, in cores.
+    /// The expected load of each pod by the partitions that it owns, in cores.
     fn expected(&self) -> BTreeMap<String, f64> {
         let load = |partitions: Vec<i32>| {
             let rates = partitions.into_iter().filter_map(|partition| {
@@ -139,7 +139,7 @@ impl<'world> Scene<'world> {
         owned.map(|(pod, owned)| (pod, load(owned))).collect()
     }
 
-    /// Waits until Prometheus has seen a window in which the pods did what they own now.
+    /// Waits until Prometheus has a full window with the current owners.
     pub(crate) async fn measured(&self) -> Result<()> {
         let prometheus = self.world.prometheus();
         let (namespace, container) = (self.world.namespace(), self.workload.container());
@@ -159,7 +159,7 @@ impl<'world> Scene<'world> {
         .await
     }
 
-    /// The load of each pod by what its consumer really reads, in cores.
+    /// The load of each pod by the records that its consumer reads, in cores.
     pub(crate) async fn consumption(&self) -> Vec<f64> {
         let (before, since) = (self.group.consumed(), Instant::now());
         tokio::time::sleep(LOOK).await;
@@ -172,7 +172,7 @@ impl<'world> Scene<'world> {
         before.values().zip(after.values()).map(load).collect()
     }
 
-    /// The program, with the forecast of this group.
+    /// The program, configured to forecast for this group.
     pub(crate) fn rebalancer(&self) -> Rebalancer {
         self.world
             .rebalancer(&self.workload)

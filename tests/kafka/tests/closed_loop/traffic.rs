@@ -1,4 +1,4 @@
-//! Records that arrive in the partitions of a topic, each at its own rate.
+//! Traffic: records for the partitions of a topic, each partition at its own rate.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use rdkafka::{
 
 use consumers::failed;
 
-/// How often what is due is sent.
+/// The interval at which due records are sent.
 const TICK: Duration = Duration::from_millis(50);
 
 /// A producer that runs until it is dropped.
@@ -29,7 +29,7 @@ pub(crate) struct Traffic {
     thread: Option<JoinHandle<()>>,
 }
 
-/// The end offset of each partition: what the broker has acknowledged.
+/// The end offset of each partition, counted from the acknowledgements of the broker.
 #[derive(Debug)]
 pub(crate) struct Offsets(Vec<AtomicU64>);
 
@@ -46,7 +46,7 @@ impl Offsets {
 }
 
 impl Traffic {
-    /// Sends records to the partitions of a topic, so many a second to each.
+    /// Sends records to the partitions of a topic at the given rates, in records per second.
     pub(crate) fn start(
         kafka: &Kafka,
         topic: &str,
@@ -74,7 +74,7 @@ impl Traffic {
                         let record = BaseRecord::<(), [u8]>::to(&topic)
                             .partition(partition)
                             .payload(b"work");
-                        // A queue that is full is emptied by the next tick.
+                        // A full queue is emptied by the next tick.
                         if producer.send(record).is_err() {
                             break;
                         }
@@ -97,13 +97,13 @@ impl Drop for Traffic {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been printed by then.
+            // A panic of the thread has already been printed.
             let _ = thread.join();
         }
     }
 }
 
-/// Keeps the end offsets, which nobody else moves.
+/// Updates the end offsets; no other producer writes to the topic.
 struct Delivery {
     offsets: Arc<Offsets>,
     failures: Arc<Mutex<Option<String>>>,

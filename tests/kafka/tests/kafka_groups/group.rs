@@ -1,4 +1,4 @@
-//! A group of real consumers, and what it does when some of them are replaced.
+//! A group of real consumers, and its reaction to the replacement of members.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,16 +15,16 @@ use rebalancer_core::group::{Assignor, Protocol};
 
 use crate::server::Cluster;
 
-/// How many consumers a group has.
+/// The number of consumers of a group.
 const MEMBERS: usize = 6;
 
-/// How many are replaced at a time.
+/// The number of consumers replaced at a time.
 const REPLACED: usize = 2;
 
-/// A group is settled once nothing has changed for so long: several heartbeats.
+/// The time without a change after which a group counts as settled: several heartbeats.
 const CALM: Duration = Duration::from_millis(1500);
 
-/// How long a group may take to settle, on a machine busy with a build.
+/// The time limit for a group to settle, on a machine that is busy with a build.
 const SETTLED_DEADLINE: Duration = Duration::from_secs(120);
 
 /// Running consumers of one group.
@@ -33,7 +33,7 @@ pub(crate) struct RealGroup {
     topics: BTreeMap<String, usize>,
     consumers: Vec<Consumer>,
     started: usize,
-    /// As they were when the group settled last.
+    /// The owners when the group settled last.
     owners: Owners,
 }
 
@@ -66,7 +66,7 @@ impl RealGroup {
 
     fn grow(&mut self, members: usize) -> Result<()> {
         for _ in 0..members {
-            // Names as those of pods: in no order, so that newcomers come between the others.
+            // Names like those of pods: unordered, so that new members sort between the others.
             let suffix = self.started.wrapping_mul(0x9e37) & 0xffff;
             let pod = format!("consumer-{suffix:04x}");
             self.started += 1;
@@ -76,7 +76,7 @@ impl RealGroup {
         Ok(())
     }
 
-    /// Replaces the two that have been there for longest.
+    /// Replaces the two oldest members.
     pub(crate) async fn replace_two(&mut self, order: EpisodeOrder) -> Result<Episode> {
         let before = self.owners.clone();
         let members = self.members();
@@ -130,7 +130,8 @@ impl RealGroup {
         self.settled_beside(&[]).await
     }
 
-    /// Waits until each partition has one owner, each member something, and nothing has changed for
+    /// Waits until each partition has one owner, each member owns a partition, and nothing has
+    /// changed for
     /// a moment.
     async fn settled_beside(&self, others: &[Consumer]) -> Result<Owners> {
         let all = || self.consumers.iter().chain(others);
@@ -159,7 +160,7 @@ impl RealGroup {
         .await
     }
 
-    /// Who owns each partition, once each has exactly one owner.
+    /// The owner of each partition; `None` until each has exactly one owner.
     fn owners(&self, owned: &BTreeMap<&str, BTreeSet<(String, i32)>>) -> Option<Owners> {
         let owner = |topic: &String, number: usize| {
             let partition = (topic.clone(), i32::try_from(number).ok()?);
@@ -175,10 +176,10 @@ impl RealGroup {
     }
 }
 
-/// Ends consumers at the same time, and waits until they have left.
+/// Stops consumers at the same time and waits until they have left.
 async fn end(consumers: Vec<Consumer>) {
     consumers.iter().for_each(Consumer::end);
-    // Closing waits for the coordinator's answer.
+    // Closing waits for the response of the coordinator.
     let closed = tokio::task::spawn_blocking(move || drop(consumers)).await;
     closed.expect("consumers close");
 }

@@ -20,25 +20,27 @@ use rstest::rstest;
 use group::RealGroup;
 use server::{Cluster, Kind};
 
-/// In all orders, one after the other in the same group.
+/// The orders of leave and join, executed one after the other in the same group.
 const ORDERS: [EpisodeOrder; 3] = [
     EpisodeOrder::LeaveFirst,
     EpisodeOrder::JoinFirst,
     EpisodeOrder::Together,
 ];
 
-/// Draws of the partitions' rates for each episode.
+/// The number of random draws of the rates per episode.
 const DRAWS: u64 = 30;
 
-/// How often an outcome has to be within the 90 % interval, in percent, over all draws of a case.
+/// The minimum share of outcomes inside the 90 % interval, in percent, over all draws of a case.
 ///
-/// One outcome is one of many that might have been, and an odd one is odd with most draws: 90 %, or
-/// anything near it, would fail by chance. Of the recorded episodes any three that follow each other
-/// come to 66 % at least, while those of librdkafka's cooperative-sticky forecast by Java's
-/// algorithm come to 17 % in the mean.
+/// An outcome is one of many possible ones, and an unusual one is unusual with most draws, so a
+/// limit of 90 %, or
+/// close to it, would fail by chance. Any three consecutive recorded episodes
+/// reach at least 66 %, while librdkafka's cooperative-sticky forecast with Java's
+/// algorithm reaches 17 % on average.
 const COVERED_PERCENT: f64 = 30.0;
 
-/// What a real group comes to is what the assignor computes, and the forecast spans it.
+/// The assignment of a real group equals the one that the assignor computes, and lies inside the
+/// forecast.
 #[rstest]
 #[case::range_of_the_mock(Kind::Mock, Protocol::Classic, Assignor::Range)]
 #[case::round_robin_of_the_mock(Kind::Mock, Protocol::Classic, Assignor::RoundRobin)]
@@ -49,7 +51,7 @@ const COVERED_PERCENT: f64 = 30.0;
 #[case::uniform(Kind::Broker, Protocol::Consumer, Assignor::Uniform)]
 #[case::range_of_the_broker(Kind::Broker, Protocol::Consumer, Assignor::Range)]
 #[tokio::test]
-async fn real_groups_do_as_they_are_thought_to(
+async fn real_groups_match_the_assignor_and_the_forecast(
     #[case] kind: Kind,
     #[case] protocol: Protocol,
     #[case] assignor: Assignor,
@@ -59,20 +61,21 @@ async fn real_groups_do_as_they_are_thought_to(
     let mut group = RealGroup::start(&cluster, &name, protocol, assignor).await?;
     let orders = match protocol {
         Protocol::Classic => Orders::Known,
-        // One heartbeat at a time, whatever the order.
+        // One heartbeat at a time, in every order.
         Protocol::Consumer => Orders::Unknown,
     };
     let positional = Algorithm::of(assignor, ClientFamily::Librdkafka, protocol).is_positional();
     let mut calibration = Calibration::default();
     let mut inexact = Vec::new();
     for order in ORDERS {
-        // The mock waits out most of a session timeout in each rebalance, so that two have to do.
+        // The mock waits for most of a session timeout in each rebalance, so only two episodes are
+        // run.
         if kind == Kind::Mock && order == EpisodeOrder::JoinFirst {
             continue;
         }
         let episode = group.replace_two(order).await?;
         if protocol == Protocol::Classic {
-            // The broker's assignors go by the order of a hash map, which is not known.
+            // The broker's assignors depend on the order of a hash map, which is unknown.
             if !episode.replays().contains(&episode.after) {
                 inexact.push(episode.clone());
             }
@@ -87,8 +90,8 @@ async fn real_groups_do_as_they_are_thought_to(
         );
     }
     let (error, coverage) = (calibration.error_percent(), calibration.coverage_percent());
-    // On a busy machine a consumer may miss its heartbeats, be out of the group for a moment and come
-    // back, which no replay knows of. An assignor that keeps owners remembers that.
+    // On a busy machine a consumer may miss heartbeats, leave the group for a moment and join
+    // again, which the replay does not know. The result of a sticky assignor depends on that.
     let by_chance = usize::from(!positional);
     assert!(inexact.len() <= by_chance, "{inexact:#?}");
     if positional {

@@ -1,31 +1,31 @@
-//! What the consumers are clients of.
+//! The Kafka cluster of the consumers.
 
 use harness::{Kafka, Result};
 use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
 
 use consumers::{create_topics, failed};
 
-/// Two topics whose partitions divide by no number of members that comes up.
+/// Two topics whose partition counts are not divisible by any number of members in the cases.
 const TOPICS: [(&str, usize); 2] = [("clicks", 13), ("views", 8)];
 
-/// A mock cluster within this process, or a real broker.
+/// A mock cluster in this process, or a real broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Mock,
     Broker,
 }
 
-/// A cluster with two topics of the case's own.
+/// A cluster with two topics for the case.
 pub(crate) struct Cluster {
     pub(crate) bootstrap: String,
-    /// With their numbers of partitions.
+    /// The topics and their numbers of partitions.
     pub(crate) topics: Vec<(String, usize)>,
-    // Held for its drop.
+    // Kept alive until the case ends.
     _mock: Option<MockCluster<'static, DefaultProducerContext>>,
 }
 
 impl Cluster {
-    /// A mock cluster of its own, or the broker that all cases share, and topics with a name of
+    /// Starts a mock cluster, or uses the shared broker, and creates topics with names of
     /// their own.
     pub(crate) async fn start(kind: Kind, name: &str) -> Result<Self> {
         let topics = TOPICS.map(|(topic, size)| (format!("{name}-{topic}"), size));
