@@ -1,25 +1,25 @@
-//! The PodDisruptionBudget.
+//! The simulated PodDisruptionBudget.
 
-/// A budget over the workload's pods.
+/// A PodDisruptionBudget for the workload's pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its limit.
+    /// The limit.
     pub limit: BudgetLimit,
 }
 
 /// The limit of a budget, in pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BudgetLimit {
-    /// `maxUnavailable`: at most so many of the replicas may be away.
+    /// `maxUnavailable`: the number of replicas that may be missing.
     MaxUnavailable(u32),
-    /// `minAvailable`: at least so many pods must stay.
+    /// `minAvailable`: the number of pods that must remain.
     MinAvailable(u32),
 }
 
 impl Budget {
-    /// A budget that allows at most `pods` of the replicas to be away.
+    /// A budget that allows at most `pods` of the replicas to be missing.
     #[must_use]
     pub fn max_unavailable(name: impl Into<String>, pods: u32) -> Self {
         Self {
@@ -28,7 +28,7 @@ impl Budget {
         }
     }
 
-    /// A budget that demands that at least `pods` stay.
+    /// A budget that requires that at least `pods` remain.
     #[must_use]
     pub fn min_available(name: impl Into<String>, pods: u32) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl Budget {
         }
     }
 
-    /// The healthy pods that the budget demands of a workload of so many replicas.
+    /// The number of healthy pods that the budget requires.
     pub(crate) fn needed(&self, replicas: u32) -> usize {
         let needed = match self.limit {
             BudgetLimit::MaxUnavailable(pods) => replicas.saturating_sub(pods),

@@ -1,4 +1,4 @@
-//! What a simulated world is made of.
+//! The configuration of a simulated world.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rebalancer_core::model::WorkloadRef;
 
 use crate::budget::Budget;
-use crate::faults::FaultPlan;
+use crate::fault_plan::FaultPlan;
 
-/// The make-up of a world. Start from [`SimConfig::default`] or [`SimConfig::seeded`] and change
-/// what matters:
+/// The configuration of a world. Start from [`SimConfig::default`] or [`SimConfig::seeded`] and
+/// change individual fields:
 ///
 /// ```
 /// use rebalancer_core::group::Assignor;
@@ -26,76 +26,79 @@ use crate::faults::FaultPlan;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimConfig {
-    /// Everything random follows from this number. Default 10, a world that takes two rotations.
+    /// The seed of all random numbers. Default 10, a world that needs two rotations.
     pub seed: u64,
-    /// The workload. Its name is also that of its autoscaler and of its container. Default
+    /// The workload. Its autoscaler and its container have the same name. Default
     /// `Deployment demo/consumer`.
     pub workload: WorkloadRef,
-    /// Replicas, and both bounds of the autoscaler, so that it stays put; at least 1. Default 8.
+    /// The number of replicas, which is also the minimum and the maximum of the autoscaler, so that
+    /// it never scales; at least 1. Default 8.
     pub pods: u32,
-    /// Partitions of the one topic; at least 1. Default 64.
+    /// The number of partitions of the topic; at least 1. Default 64.
     pub partitions: u32,
-    /// Standard deviation of the logarithm of the partitions' rates, 0 to 5: 0 makes all alike, 1
-    /// makes the heaviest of 64 about seven times the mean. Default 1.
+    /// The standard deviation of the logarithm of the partitions' rates, 0 to 5. With 0 all rates
+    /// are equal; with 1 the highest of 64 is about seven times the mean. Default 1.
     pub sigma: f64,
-    /// Mean rate of a partition at the start, in records per second; above 0. Default 1000.
+    /// The mean rate of a partition at the start, in records per second; above 0. Default 1000.
     pub mean_rate: f64,
-    /// Share, 0 to 1, of each partition's rate that is drawn anew every
-    /// [`drift_interval`](Self::drift_interval); the skew as a whole stays as `sigma` says.
-    /// Default 0: traffic is steady.
+    /// The share, 0 to 1, of each partition's rate that is redrawn every
+    /// [`drift_interval`](Self::drift_interval). The overall skew stays as given by `sigma`.
+    /// Default 0: the traffic is constant.
     pub drift: f64,
-    /// How often the rates drift; above 0. Default 10 minutes.
+    /// The time between two drifts of the rates; above 0. Default 10 minutes.
     pub drift_interval: Duration,
-    /// How often the rates are dealt to the partitions before the deal that loads the hottest
-    /// quarter of the pods most is kept; at least 1. The higher, the worse the day on which the world starts. It
-    /// has no bearing on what later rebalances lead to, and 1 is the quickest. Default 50.
+    /// The number of random assignments of the rates to the partitions, at least 1. The one with
+    /// the highest load of the hottest quarter of the pods is kept, so a higher number gives a less
+    /// even start. It does not affect the results of later rebalances; 1 is the fastest.
+    /// Default 50.
     pub deals: u32,
-    /// Who decides which member owns which partition; one that the client and the protocol have.
-    /// Default [`Assignor::CooperativeSticky`].
+    /// The assignor of the group, which the client and the protocol must support. Default [`Assignor::CooperativeSticky`].
     pub assignor: Assignor,
     /// The client library of the consumers. Default [`ClientFamily::Java`].
     pub client: ClientFamily,
     /// The group protocol. Default [`Protocol::Classic`].
     pub protocol: Protocol,
-    /// Each consumer has the name of its pod for its `group.instance.id`. Default false.
+    /// Whether the consumers are static members, with the names of their pods as
+    /// `group.instance.id`. Default false.
     pub static_members: bool,
-    /// How long a static member that is gone keeps its partitions (`session.timeout.ms`).
-    /// Default 45 s.
+    /// The time for which a static member that is gone keeps its partitions
+    /// (`session.timeout.ms`). Default 45 s.
     pub session_timeout: Duration,
-    /// How long a classic group gathers members that come and go into one rebalance: as long as it
-    /// takes all to hear of it with a heartbeat. What a member left behind is served by nobody until
-    /// then. Default 3 s.
+    /// The time from a change of membership to the rebalance of a classic group: all members learn
+    /// of the change with their next heartbeat. Partitions of a member that left are not consumed
+    /// until then. Default 3 s.
     pub rebalance_delay: Duration,
-    /// What a running pod spends without any partition, in cores; 0 or more. Default 0.05.
+    /// The load of a running pod without partitions, in cores; 0 or more. Default 0.05.
     pub base_load: f64,
-    /// Mean load of a pod at the start, in cores; at least `base_load`. The cost of a record
-    /// follows from it. Default 0.65.
+    /// The mean load of a pod at the start, in cores; at least `base_load`. It determines the cost
+    /// of a record. Default 0.65.
     pub mean_load: f64,
-    /// CPU request of each pod, in cores; above 0. Default 1.
+    /// The CPU request of each pod, in cores; above 0. Default 1.
     pub request: f64,
     /// The autoscaler's target utilization, in percent of the request; at least 1. Default 70.
     pub target_percent: u32,
-    /// The budget over the workload's pods, if any. Default none.
+    /// The PodDisruptionBudget of the workload's pods, if any. Default none.
     pub budget: Option<Budget>,
-    /// The instant at which the world is handed over. Default 2026-01-01T00:00:00Z.
+    /// The start of the simulation. Default 2026-01-01T00:00:00Z.
     pub start: Timestamp,
-    /// How long the first pods have been running by then. Default 6 hours.
+    /// The age of the first pods at the start of the simulation. Default 6 hours.
     pub initial_age: Duration,
-    /// From the creation of a pod to its containers running. Default 2 s.
+    /// The time from the creation of a pod to the start of its containers. Default 2 s.
     pub pending_delay: Duration,
-    /// From the containers running to Ready, give or take a quarter. Default 30 s.
+    /// The time from the start of the containers to Ready, plus or minus a quarter. Default 30 s.
     pub startup_delay: Duration,
-    /// From Ready to membership in the group. Default 3 s.
+    /// The time from Ready to membership in the group. Default 3 s.
     pub join_delay: Duration,
-    /// From the beginning of a pod's termination to its leaving the group. Default 3 s.
+    /// The time from the start of a pod's termination to the departure of its member from the group.
+    /// Default 3 s.
     pub leave_delay: Duration,
-    /// From its leaving the group to its being gone. Default 2 s.
+    /// The time from then to the removal of the pod. Default 2 s.
     pub exit_delay: Duration,
     /// The window over which measured loads are averaged; above 0. Default 5 minutes.
     pub metrics_window: Duration,
-    /// How often pods are scraped; above 0. Default 15 s.
+    /// The scrape interval; above 0. Default 15 s.
     pub scrape_interval: Duration,
-    /// What goes wrong. Default nothing.
+    /// The faults. Default none.
     pub faults: Option<FaultPlan>,
 }
 
@@ -140,20 +143,20 @@ impl Default for SimConfig {
     }
 }
 
-/// A field of a [`SimConfig`] that no world can be made of.
+/// An invalid field of a [`SimConfig`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{value} is not a valid `{field}` of a simulated world: it must be {expected}")]
 pub struct InvalidConfig {
     /// The field.
     pub field: &'static str,
-    /// Its value, as text.
+    /// The value, as text.
     pub value: String,
-    /// What is allowed.
+    /// The allowed values.
     pub expected: &'static str,
 }
 
 impl SimConfig {
-    /// The default world of another seed.
+    /// The default configuration with another seed.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self {
@@ -162,8 +165,8 @@ impl SimConfig {
         }
     }
 
-    /// A group of that assignor, of the protocol that has it: `uniform` is the newer one's alone,
-    /// all others are taken as those of a classic group.
+    /// Sets the assignor and a protocol that supports it: the consumer protocol (KIP-848) for
+    /// `uniform`, the classic protocol for all others.
     #[must_use]
     pub fn with_assignor(self, assignor: Assignor) -> Self {
         let protocol = match assignor {
@@ -184,7 +187,7 @@ impl SimConfig {
         Algorithm::of(self.assignor, self.client, self.protocol)
     }
 
-    /// A replacement bears the name of the pod before it.
+    /// Whether a replacement has the name of the pod that it replaces.
     pub(crate) fn has_stable_names(&self) -> bool {
         self.workload.kind == "StatefulSet"
     }
@@ -196,12 +199,12 @@ impl SimConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<(), InvalidConfig> {
-        // The upper bounds keep every sum of rates and loads a finite number.
+        // The upper bounds keep every sum of rates and loads finite.
         let positive = |value: f64| value > 0.0 && value <= 1e9;
         let amount = |value: f64| (0.0..=1e9).contains(&value);
-        let whole = "a whole number, 1 or more";
-        let length = "longer than nothing";
-        let no_share = self.faults.as_ref().and_then(FaultPlan::invalid);
+        let whole = "an integer of at least 1";
+        let length = "longer than 0";
+        let invalid_share = self.faults.as_ref().and_then(FaultPlan::invalid_share);
         let rules = [
             ("pods", self.pods.to_string(), self.pods > 0, whole),
             (
@@ -257,7 +260,7 @@ impl SimConfig {
                 "assignor",
                 self.assignor.to_string(),
                 self.assignor.exists_in(self.protocol, self.client),
-                "one that the client and the protocol have",
+                "supported by the client and the protocol",
             ),
             (
                 "drift_interval",
@@ -278,7 +281,7 @@ impl SimConfig {
                 length,
             ),
         ];
-        if let Some((field, value)) = no_share {
+        if let Some((field, value)) = invalid_share {
             return Err(InvalidConfig {
                 field,
                 value: value.to_string(),
@@ -303,12 +306,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_valid() {
+    fn defaults_are_valid() {
         assert_eq!(SimConfig::default().validate(), Ok(()));
     }
 
     #[test]
-    fn an_error_names_the_field() {
+    fn error_names_the_field() {
         let config = SimConfig {
             sigma: f64::NAN,
             ..SimConfig::default()

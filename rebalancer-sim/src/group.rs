@@ -1,4 +1,4 @@
-//! The consumer group: members, and who owns what.
+//! The consumer group: its members and the owners of the partitions.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -11,41 +11,41 @@ use crate::pod::PodKey;
 /// The topic that the group consumes.
 pub(crate) const TOPIC: &str = "events";
 
-/// One consumer group on one topic, whose members all subscribe to it.
+/// A consumer group whose members all subscribe to one topic.
 #[derive(Debug, Clone)]
 pub(crate) struct ConsumerGroup {
     algorithm: Algorithm,
     protocol: Protocol,
     topics: Topics,
     members: Vec<GroupMember>,
-    /// Owners are places in `members`.
+    /// The assignment; owners are indices of `members`.
     owners: Assignment,
-    /// Members came or went, and the group has not rebalanced yet.
+    /// Whether the membership has changed since the last rebalance.
     unsettled: bool,
-    /// Who owned what, from the instants on at which that changed.
-    past: VecDeque<(Duration, Vec<Option<Owner>>)>,
+    /// The owners of the partitions after each change.
+    past: VecDeque<(Duration, Vec<Option<ServingMember>>)>,
 }
 
-/// A member, and the pod that it runs in.
+/// A member and its pod.
 #[derive(Debug, Clone)]
 struct GroupMember {
     pod: PodKey,
     member: Member,
-    /// A static member whose pod is gone: it keeps its partitions until its session ends, and
-    /// serves none of them.
+    /// Whether this is a static member whose pod is gone. Until its session expires it keeps its
+    /// partitions, which are not consumed.
     absent: bool,
 }
 
-/// Whoever owns a partition.
+/// The member that consumes a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Owner {
+pub(crate) struct ServingMember {
     pub(crate) pod: PodKey,
     pub(crate) id: String,
     pub(crate) instance: Option<String>,
 }
 
 impl ConsumerGroup {
-    /// A group that has just started, with all of its first members joined at once.
+    /// A group after its first rebalance.
     pub(crate) fn new(
         algorithm: Algorithm,
         protocol: Protocol,
@@ -68,8 +68,8 @@ impl ConsumerGroup {
         group
     }
 
-    /// A member joins, or takes the place that it had: a static one whose session has not ended
-    /// gets its partitions back, and nothing is assigned anew. Whether a rebalance is due.
+    /// Adds a member, and returns whether a rebalance is due. A static member whose session has not
+    /// expired gets its partitions back without a rebalance.
     pub(crate) fn join(&mut self, pod: PodKey, id: String, instance: Option<String>) -> bool {
         let known = self
             .members
@@ -98,25 +98,25 @@ impl ConsumerGroup {
         });
     }
 
-    /// The pod has a member.
+    /// Whether the pod has a member.
     pub(crate) fn has(&self, pod: PodKey) -> bool {
         self.members.iter().any(|member| member.pod == pod)
     }
 
-    /// The pod's member leaves, whose partitions then have no owner until the group rebalances.
-    /// Whether that is due; a pod that never joined changes nothing.
+    /// Removes the pod's member, and returns whether a rebalance is due. Its partitions are unowned
+    /// until then. There is no effect if the pod has no member.
     pub(crate) fn leave(&mut self, pod: PodKey) -> bool {
         self.remove(|member| member.pod == pod)
     }
 
-    /// The pod of a static member ends: nobody serves its partitions, and the group does not know.
-    /// Whether there is such a member.
-    pub(crate) fn desert(&mut self, pod: PodKey) -> bool {
-        let deserter = self
+    /// Marks the pod's static member as absent, and returns whether there is one. Its partitions are
+    /// not consumed, and the group does not notice.
+    pub(crate) fn mark_absent(&mut self, pod: PodKey) -> bool {
+        let member = self
             .members
             .iter_mut()
             .find(|member| member.pod == pod && member.member.instance.is_some());
-        match deserter {
+        match member {
             Some(member) => {
                 member.absent = true;
                 true
@@ -125,47 +125,46 @@ impl ConsumerGroup {
         }
     }
 
-    /// The session of a pod's static member ends, unless it has come back. Whether a rebalance is
-    /// due.
+    /// Removes the pod's static member if it is still absent, and returns whether a rebalance is due.
     pub(crate) fn session_ended(&mut self, pod: PodKey) -> bool {
         self.remove(|member| member.pod == pod && member.absent)
     }
 
     fn remove(&mut self, goes: impl Fn(&GroupMember) -> bool) -> bool {
         let mut next = 0;
-        let places: Vec<Option<usize>> = self
+        let new_indices: Vec<Option<usize>> = self
             .members
             .iter()
             .map(|member| {
-                let place = (!goes(member)).then_some(next);
-                next += usize::from(place.is_some());
-                place
+                let index = (!goes(member)).then_some(next);
+                next += usize::from(index.is_some());
+                index
             })
             .collect();
         if next == self.members.len() {
             return false;
         }
         self.members.retain(|member| !goes(member));
-        self.owners = self.owners.renumbered(&places);
+        self.owners = self.owners.renumbered(&new_indices);
         self.unsettled = true;
         true
     }
 
-    /// Members came or went, and the group has not rebalanced yet.
+    /// Whether the membership has changed since the last rebalance.
     pub(crate) fn is_unsettled(&self) -> bool {
         self.unsettled
     }
 
-    /// The broker of the newer protocol assigns anew at once; the members of a classic group first
-    /// have to hear of it.
-    pub(crate) fn gathers(&self) -> bool {
+    /// Whether a rebalance is delayed. In the consumer protocol (KIP-848) the broker assigns
+    /// immediately; the members of a classic group learn of the change with their next heartbeat.
+    pub(crate) fn delays_rebalance(&self) -> bool {
         match self.protocol {
             Protocol::Classic => true,
             Protocol::Consumer => false,
         }
     }
 
-    /// Gives the partitions out anew, until nobody has to give anything up any more.
+    /// Rebalances until no member has to give up partitions.
     pub(crate) fn rebalance(&mut self, now: Duration, keep: Duration) {
         let members: Vec<Member> = self.members.iter().map(|m| m.member.clone()).collect();
         let settled = self.algorithm.settle(&self.topics, &members, &self.owners);
@@ -174,12 +173,12 @@ impl ConsumerGroup {
         self.remember(now, keep);
     }
 
-    /// Writes down who owns what from now on; what is older than `keep` before now is forgotten.
+    /// Adds the current owners to the history. Changes older than `keep` before now are dropped.
     pub(crate) fn remember(&mut self, now: Duration, keep: Duration) {
         let owners = self.owners().collect();
         self.past.push_back((now, owners));
         let oldest = now.saturating_sub(keep);
-        // The last change before the oldest instant says who owned what then.
+        // The last change before the oldest time gives the owners at that time.
         while self
             .past
             .get(1)
@@ -189,10 +188,10 @@ impl ConsumerGroup {
         }
     }
 
-    /// Who owns each partition, as far as it is served.
-    pub(crate) fn owners(&self) -> impl Iterator<Item = Option<Owner>> {
+    /// The member that consumes each partition.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = Option<ServingMember>> {
         self.serving().map(|member| {
-            member.map(|member| Owner {
+            member.map(|member| ServingMember {
                 pod: member.pod,
                 id: member.member.id.clone(),
                 instance: member.member.instance.clone(),
@@ -205,21 +204,21 @@ impl ConsumerGroup {
         owners.map(|owner| self.members.get(owner?).filter(|member| !member.absent))
     }
 
-    /// Who owned each partition at an instant that is not forgotten yet.
-    pub(crate) fn owners_at(&self, at: Duration) -> &[Option<Owner>] {
+    /// The owners of the partitions at an earlier time within the history.
+    pub(crate) fn owners_at(&self, at: Duration) -> &[Option<ServingMember>] {
         let changes = self.past.iter();
         let last = changes.take_while(|(since, _)| *since <= at).last();
         last.or(self.past.front())
             .map_or(&[], |(_, owners)| owners.as_slice())
     }
 
-    /// How many partitions a pod owns.
+    /// The number of partitions that a pod consumes.
     pub(crate) fn partitions_of(&self, pod: PodKey) -> usize {
         let owners = self.serving().flatten();
         owners.filter(|member| member.pod == pod).count()
     }
 
-    /// The sum of the rates of each pod's partitions; pods without partitions are left out.
+    /// The sum of the rates of each pod's partitions, for pods with partitions.
     pub(crate) fn rate_by_pod(&self, rates: &[f64]) -> BTreeMap<PodKey, f64> {
         let mut sums = BTreeMap::new();
         for (owner, rate) in self.serving().zip(rates) {
@@ -259,10 +258,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_member_leaves_behind_is_nobodys_until_the_group_rebalances() {
+    fn partitions_of_a_departed_member_are_unowned_until_the_rebalance() {
         let mut group = group(&["a", "b", "c"], false);
         assert!(group.leave(PodKey(1)) && group.is_unsettled());
-        assert!(!group.leave(PodKey(1)), "it is gone already");
+        assert!(!group.leave(PodKey(1)), "the member has already left");
         assert_eq!(owned(&group).iter().flatten().count(), 4);
         group.rebalance(at(10), KEEP);
         assert!(owned(&group).iter().all(Option::is_some));
@@ -271,10 +270,10 @@ mod tests {
     }
 
     #[test]
-    fn a_static_member_gets_back_what_it_had() {
+    fn returning_static_member_gets_its_partitions_back() {
         let mut group = group(&["a", "b", "c"], true);
         let before = owned(&group);
-        assert!(group.desert(PodKey(1)) && !group.is_unsettled());
+        assert!(group.mark_absent(PodKey(1)) && !group.is_unsettled());
         assert_eq!(owned(&group).iter().flatten().count(), 4);
         assert!(!group.join(PodKey(7), "d".into(), Some("i-b".into())));
         let after: Vec<_> = before
@@ -282,14 +281,14 @@ mod tests {
             .map(|pod| pod.map(|pod| if pod == 1 { 7 } else { pod }))
             .collect();
         assert_eq!(owned(&group), after);
-        assert!(!group.session_ended(PodKey(1)), "it came back");
+        assert!(!group.session_ended(PodKey(1)), "the member has returned");
     }
 
     #[test]
-    fn a_static_member_that_stays_away_is_out_when_its_session_ends() {
+    fn absent_static_member_is_removed_when_its_session_expires() {
         let mut group = group(&["a", "b", "c"], true);
-        group.desert(PodKey(1));
-        // Of another name: it is one more.
+        group.mark_absent(PodKey(1));
+        // Another instance id makes it an additional member.
         assert!(group.join(PodKey(7), "d".into(), Some("i-d".into())));
         assert!(group.session_ended(PodKey(1)) && !group.has(PodKey(1)));
         group.rebalance(at(45), KEEP);
@@ -297,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_past_is_remembered_as_long_as_it_is_asked_for() {
+    fn history_is_kept_for_the_requested_time() {
         let mut group = group(&["a", "b"], false);
         let first = group.owners_at(at(0)).to_vec();
         group.join(PodKey(9), "z".into(), None);

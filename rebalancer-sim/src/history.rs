@@ -1,25 +1,25 @@
-//! What a pod has spent, as far back as the metrics look.
+//! The history of a value, as far back as the metrics window.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// The load of one pod over time: constant between changes, nothing before the first, and nothing
-/// after the end. Instants are lengths of time since the beginning of the world.
+/// A value over time, such as the load of a pod: zero before the first change, and constant between
+/// changes. Times are durations since the creation of the world.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LoadHistory {
     changes: VecDeque<(Duration, f64)>,
 }
 
 impl LoadHistory {
-    /// From `at` on the pod spends `load` cores. Changes come in the order of time; what is older
-    /// than `keep` before `at` is forgotten.
+    /// Sets the value from `at` on. Calls must be in chronological order. Changes older than `keep`
+    /// before `at` are dropped.
     pub(crate) fn record(&mut self, at: Duration, load: f64, keep: Duration) {
         if self.now() == load && !self.changes.is_empty() {
             return;
         }
         self.changes.push_back((at, load));
         let oldest = at.saturating_sub(keep);
-        // The last change before the window says what was spent at its beginning.
+        // The last change before the window gives the value at the start of the window.
         while self
             .changes
             .get(1)
@@ -29,13 +29,13 @@ impl LoadHistory {
         }
     }
 
-    /// What is spent now, in cores.
+    /// The current value.
     pub(crate) fn now(&self) -> f64 {
         self.changes.back().map_or(0.0, |(_, load)| *load)
     }
 
-    /// The CPU time spent in the `window` before `until`, over the whole of the window: a pod that
-    /// was not there for all of it reads low. In cores.
+    /// The average over the `window` before `until`. The average of a pod that is younger than the
+    /// window is too low, as in real metrics.
     pub(crate) fn average(&self, until: Duration, window: Duration) -> f64 {
         let from = until.saturating_sub(window);
         let ends = self
@@ -44,7 +44,7 @@ impl LoadHistory {
             .skip(1)
             .map(|(at, _)| *at)
             .chain([until]);
-        let spent: f64 = self
+        let sum: f64 = self
             .changes
             .iter()
             .zip(ends)
@@ -53,7 +53,7 @@ impl LoadHistory {
                 load * length.as_secs_f64()
             })
             .sum();
-        spent / window.as_secs_f64()
+        sum / window.as_secs_f64()
     }
 }
 
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_young_pod_reads_low() {
+    fn average_of_a_young_pod_is_low() {
         let mut history = LoadHistory::default();
         history.record(at(1000), 1.0, WINDOW);
         assert_eq!(history.average(at(1025), WINDOW), 0.25);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_shows_in_proportion_and_old_changes_are_forgotten() {
+    fn changes_show_in_proportion_and_old_changes_are_dropped() {
         let mut history = LoadHistory::default();
         for hour in 0..50 {
             history.record(at(hour * 3600), f64::from(hour as u32 % 2), WINDOW);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_ended_fades() {
+    fn average_falls_after_the_end_of_a_pod() {
         let mut history = LoadHistory::default();
         history.record(at(0), 2.0, WINDOW);
         history.record(at(500), 0.0, WINDOW);

@@ -1,15 +1,17 @@
 //! A simulated cluster and consumer group in memory, under virtual time.
 //!
-//! The pods of a Deployment consume a topic as one group. What a pod spends follows from the
-//! partitions it owns: a base, plus a cost for each record. Evicting a pod creates a replacement
-//! at once; the old pod leaves the group, its partitions go to others, and when the replacement is
-//! ready it joins and takes some over, all as Kafka's own assignors have it. The metrics see all that through a rate window, late and
-//! smoothed. [`SimWorld`] hands out the ports of [`rebalancer_core::ports`] to it, so whatever
-//! runs on a real cluster runs on a simulated one, hours in no time, and the same way each time.
+//! The pods of a Deployment consume a topic as one group. The load of a pod follows from the
+//! partitions that it owns: a base load plus a cost for each record. An eviction creates a
+//! replacement immediately. The old pod leaves the group and its partitions go to other members;
+//! when the replacement is ready it joins and receives partitions. All assignments are those of
+//! Kafka's own assignors. The metrics show loads through a rate window, delayed and smoothed.
 //!
-//! Nothing goes wrong in it unless it is asked for: see [`faults`].
+//! [`SimWorld`] provides the ports of [`rebalancer_core::ports`]. Code that runs on a real cluster
+//! can run on a simulated one, deterministically, and with hours of virtual time in milliseconds.
 //!
-//! There is no I/O, no real clock and no randomness but that of the seed.
+//! There are no faults unless they are configured: see [`faults`].
+//!
+//! The crate has no I/O and no real clock, and its only source of randomness is the seed.
 //!
 //! ```
 //! use std::time::Duration;
@@ -22,7 +24,7 @@
 //! let world = SimWorld::new(SimConfig::seeded(10))?;
 //! let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
 //!
-//! // The hottest pod, as the metrics show it ...
+//! // Find the hottest pod.
 //! let loads = metrics.loads().await?;
 //! let hottest = loads
 //!     .samples
@@ -35,7 +37,7 @@
 //!     .find(|pod| pod.name == hottest.pod)
 //!     .ok_or("not in the cluster")?;
 //!
-//! // ... is evicted, and ten minutes later another one is in its place.
+//! // Evict it. Ten minutes later a replacement is ready.
 //! actuator.evict(&pod.reference(), false).await;
 //! assert_eq!(actuator.count_ready(8).await?, 7);
 //! clock.sleep(Duration::from_secs(600)).await;
@@ -45,29 +47,32 @@
 //! # }
 //! ```
 //!
-//! # What is simplified
-//! - A rebalance interrupts only what changes hands, and nobody lags behind: a partition that
-//!   nobody served for a while brings no more load afterwards.
+//! # Simplifications
+//! - A rebalance interrupts only the partitions that change their owner. There is no lag: a
+//!   partition that was not consumed for some time causes no additional load afterwards.
 //! - There is one topic, to which all members subscribe.
-//! - The HorizontalPodAutoscaler has its minimum at its maximum, so it never scales.
+//! - The HorizontalPodAutoscaler has equal minimum and maximum, so it never scales.
 
-mod answers;
 mod budget;
 mod config;
+mod fault_draws;
+mod fault_plan;
 pub mod faults;
 mod group;
 mod history;
-mod lease;
 mod pod;
 mod ports;
 mod seeded;
+mod shared;
 mod state;
 mod timeline;
+mod trace;
 mod traffic;
+mod views;
 mod world;
 
 pub use budget::{Budget, BudgetLimit};
 pub use config::{InvalidConfig, SimConfig};
-pub use lease::{SimJournal, SimLease};
-pub use ports::{SimActuator, SimClock, SimMetrics};
-pub use world::{Eviction, Owner, PartitionView, PodLoad, SimWorld};
+pub use ports::{SimActuator, SimClock, SimJournal, SimLease, SimMetrics};
+pub use views::{EvictionRecord, PartitionOwner, PartitionView, PodLoad};
+pub use world::SimWorld;

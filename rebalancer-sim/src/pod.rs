@@ -1,4 +1,4 @@
-//! One simulated pod.
+//! A simulated pod.
 
 use std::time::Duration;
 
@@ -6,15 +6,25 @@ use rebalancer_core::model::{Cores, Evictability, Load, Pod, PodPhase, PodUid, S
 use rebalancer_core::ports::{LoadSample, PodState};
 
 use crate::config::SimConfig;
-use crate::faults::Defect;
 use crate::history::LoadHistory;
 
-/// Names a pod within a world: the number in the order of creation.
+/// The key of a pod within a world: its number in the order of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PodKey(pub(crate) u64);
 
-/// A pod from its creation until the metrics have forgotten it. Instants are lengths of time since
-/// the beginning of the world.
+/// The reason why a new pod does not start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Defect {
+    /// The container crashes again and again.
+    Crashes,
+    /// The image cannot be pulled.
+    NoImage,
+    /// No node has room for the pod, for this long.
+    NoRoom(Duration),
+}
+
+/// A pod, from its creation until its last sample leaves the metrics window. Times are durations
+/// since the creation of the world.
 #[derive(Debug, Clone)]
 pub(crate) struct SimPod {
     pub(crate) name: String,
@@ -24,24 +34,24 @@ pub(crate) struct SimPod {
     pub(crate) ready: Option<Duration>,
     pub(crate) terminating: bool,
     pub(crate) gone: Option<Duration>,
-    /// The number of the template it was made of.
+    /// The number of the template from which the pod was created.
     pub(crate) template: u64,
-    /// An annotation asks to leave it alone.
+    /// Whether an annotation opts the pod out of eviction.
     pub(crate) opted_out: bool,
-    /// Why it does not come up.
+    /// Why the pod does not start.
     pub(crate) defect: Option<Defect>,
-    /// Scrapes happen at this offset and every interval after.
+    /// The time of the first possible scrape; the others follow at the scrape interval.
     pub(crate) scrape_offset: Duration,
     pub(crate) history: LoadHistory,
 }
 
 impl SimPod {
-    /// The pod counts as one of the workload's ready pods.
+    /// Whether the pod counts as one of the workload's ready pods.
     pub(crate) fn serves(&self) -> bool {
         self.ready.is_some() && !self.terminating
     }
 
-    /// The pod's containers run.
+    /// Whether the pod's containers run.
     pub(crate) fn runs(&self) -> bool {
         self.started.is_some() && self.gone.is_none()
     }
@@ -60,7 +70,7 @@ impl SimPod {
         }
     }
 
-    /// The pod as the Kubernetes API shows it.
+    /// The pod as the Kubernetes API reports it.
     pub(crate) fn as_listed(&self, now: Duration, config: &SimConfig) -> Pod {
         Pod {
             name: self.name.clone(),
@@ -91,8 +101,8 @@ impl SimPod {
         }
     }
 
-    /// The pod as the metrics show it: nothing until it was scraped twice, since a rate needs two
-    /// samples; and the samples of a pod that is gone stay until they leave the window.
+    /// The pod as the metrics report it. A pod is reported from its second scrape on, since a rate
+    /// needs two samples, and until its samples leave the window, even if it is gone.
     pub(crate) fn as_measured(&self, now: Duration, config: &SimConfig) -> Option<LoadSample> {
         let started = self.started?;
         let first = self.scrape_at_or_after(started, config.scrape_interval);
@@ -102,7 +112,7 @@ impl SimPod {
             return None;
         }
         let average = self.history.average(now, config.metrics_window);
-        // The newest sample that is not of the second half is of the first, if there is one.
+        // The window is covered if the newest sample before its second half is in its first half.
         let half = now.saturating_sub(config.metrics_window / 2);
         let window_covered = self
             .scrape_at_or_before(half.min(last), config.scrape_interval)
@@ -111,8 +121,7 @@ impl SimPod {
             });
         Some(LoadSample {
             pod: self.name.clone(),
-            // A valid configuration leads to finite, positive loads; a fault is more honest than
-            // a made-up number should that ever be wrong.
+            // A valid configuration yields finite, positive loads.
             load: Load::new(average).map_err(|_| SampleFault::NotFinite),
             age: Some(age.into()),
             series: 1,
@@ -142,7 +151,7 @@ fn remainder(length: Duration, interval: Duration) -> Duration {
         .as_nanos()
         .checked_rem(interval.as_nanos())
         .unwrap_or(0);
-    // Less than `interval`, which is a `Duration` itself.
+    // The remainder is less than `interval`, so it fits a `Duration`.
     Duration::from_nanos_u128(nanos)
 }
 
@@ -174,15 +183,15 @@ mod tests {
     #[case::scraped_once(110, None)]
     #[case::scraped_twice(124, Some(0.0))]
     #[case::between_scrapes(133, Some(9.0))]
-    fn a_pod_is_measured_from_its_second_scrape_on(#[case] now: u64, #[case] age: Option<f64>) {
-        // Scraped at 4, 19, … 109, 124, 139.
+    fn pod_is_measured_from_its_second_scrape_on(#[case] now: u64, #[case] age: Option<f64>) {
+        // Scrapes at 4, 19, …, 109, 124, 139.
         let sample = pod(100).as_measured(Duration::from_secs(now), &SimConfig::default());
         let seen = sample.map(|sample| sample.age.unwrap().get());
         assert_eq!(seen, age);
     }
 
     #[rstest::rstest]
-    // Scraped at 4, 19, … 109, 124, and the window is of 300 seconds.
+    // Scrapes at 4, 19, …, 109, 124; the window is 300 seconds.
     #[case::young(pod(100), 124, false)]
     #[case::just_not(pod(100), 258, false)]
     #[case::since_half_of_the_window(pod(100), 259, true)]
@@ -190,7 +199,7 @@ mod tests {
     #[case::gone_a_moment_ago(SimPod { gone: Some(Duration::from_secs(1000)), ..pod(100) }, 1100, true)]
     #[case::gone_as_long_as_the_samples_last(
         SimPod { gone: Some(Duration::from_secs(1000)), ..pod(100) }, 1294, true)]
-    fn the_window_is_covered_by_samples_of_its_first_half(
+    fn window_is_covered_by_samples_of_its_first_half(
         #[case] pod: SimPod,
         #[case] now: u64,
         #[case] covered: bool,
@@ -200,10 +209,10 @@ mod tests {
     }
 
     #[test]
-    fn a_gone_pod_is_measured_until_its_samples_leave_the_window() {
+    fn removed_pod_is_measured_until_its_samples_leave_the_window() {
         let mut pod = pod(100);
         pod.gone = Some(Duration::from_secs(1000));
-        // Scraped last at 994.
+        // The last scrape is at 994.
         let measured = |now| pod.as_measured(Duration::from_secs(now), &SimConfig::default());
         assert_eq!(measured(1100).unwrap().age.unwrap().get(), 106.0);
         assert!(measured(1294).is_some());

@@ -1,59 +1,61 @@
-//! The ports of a simulated world.
+//! The ports of a simulated world, without faults.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use rebalancer_core::history::Rotation;
 use rebalancer_core::model::{Autoscaler, PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
-    Clock, EvictionAnswer, GroupObservation, LoadObservation, MetricsSource, PodActuator, PodState,
-    PortError, WorkloadObservation,
+    Clock, EvictionAnswer, GroupObservation, Journal, JournalEntry, LeaseState, LoadObservation,
+    MetricsSource, PodActuator, PodState, PortError, RunLease, WorkloadObservation,
 };
 
-use crate::world::SimWorld;
+use crate::shared::SharedState;
 
-/// The metrics of a [`SimWorld`]: loads as a rate over the configured window. A young pod reads
-/// low, a pod is missing until it was scraped twice, and one that is gone is still there until its
-/// samples leave the window.
+/// The metrics of a [`SimWorld`](crate::SimWorld): loads as a rate over the configured window.
 ///
-/// Of the group they know what a consumer exports that tells its own assignment, and rates over the
+/// The load of a young pod reads low. A pod is missing until it was scraped twice. A pod that is
+/// gone is reported until its samples leave the window.
+///
+/// The group metrics are those of consumers that export their own assignment, with rates over the
 /// same window.
 #[derive(Debug, Clone)]
 pub struct SimMetrics {
-    world: SimWorld,
+    state: SharedState,
 }
 
 impl SimMetrics {
-    pub(crate) fn new(world: SimWorld) -> Self {
-        Self { world }
+    pub(crate) fn new(state: SharedState) -> Self {
+        Self { state }
     }
 }
 
 #[async_trait]
 impl MetricsSource for SimMetrics {
     async fn loads(&self) -> Result<LoadObservation, PortError> {
-        Ok(self.world.lock().answer_loads())
+        Ok(self.state.lock().answer_loads())
     }
 
     async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError> {
-        Ok(self.world.lock().answer_autoscalers())
+        Ok(self.state.lock().answer_autoscalers())
     }
 
     async fn group(&self) -> Result<Option<GroupObservation>, PortError> {
-        Ok(Some(self.world.lock().answer_group()))
+        Ok(Some(self.state.lock().answer_group()))
     }
 }
 
-/// The cluster of a [`SimWorld`].
+/// The pod actuator of a [`SimWorld`](crate::SimWorld).
 #[derive(Debug, Clone)]
 pub struct SimActuator {
-    world: SimWorld,
+    state: SharedState,
     workload: WorkloadRef,
 }
 
 impl SimActuator {
-    pub(crate) fn new(world: SimWorld, workload: WorkloadRef) -> Self {
-        Self { world, workload }
+    pub(crate) fn new(state: SharedState, workload: WorkloadRef) -> Self {
+        Self { state, workload }
     }
 }
 
@@ -64,51 +66,110 @@ impl PodActuator for SimActuator {
     }
 
     async fn observe(&self) -> Result<WorkloadObservation, PortError> {
-        Ok(self.world.lock().answer_observe())
+        Ok(self.state.lock().answer_observe())
     }
 
     async fn read_pod(&self, pod: &PodRef) -> Result<PodState, PortError> {
-        Ok(self.world.lock().answer_read_pod(pod))
+        Ok(self.state.lock().answer_read_pod(pod))
     }
 
     async fn count_ready(&self, _enough: usize) -> Result<usize, PortError> {
-        // Counting costs nothing here, so the number is always exact.
-        Ok(self.world.lock().answer_count_ready())
+        // Counting is cheap here, so the number is always exact.
+        Ok(self.state.lock().answer_count_ready())
     }
 
     async fn read_workload(&self, _enough: usize) -> Result<WorkloadState, PortError> {
-        Ok(self.world.lock().answer_read_workload())
+        Ok(self.state.lock().answer_read_workload())
     }
 
     async fn evict(&self, pod: &PodRef, dry_run: bool) -> EvictionAnswer {
-        self.world.lock().answer_evict(pod, dry_run)
+        self.state.lock().answer_evict(pod, dry_run)
     }
 }
 
-/// The virtual clock of a [`SimWorld`]: sleeping lets the world's time pass at once.
+/// The virtual clock of a [`SimWorld`](crate::SimWorld). A sleep advances the time of the world and
+/// returns immediately.
 #[derive(Debug, Clone)]
 pub struct SimClock {
-    world: SimWorld,
+    state: SharedState,
 }
 
 impl SimClock {
-    pub(crate) fn new(world: SimWorld) -> Self {
-        Self { world }
+    pub(crate) fn new(state: SharedState) -> Self {
+        Self { state }
     }
 }
 
 #[async_trait]
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
-        self.world.now()
+        self.state.lock().timestamp()
     }
 
     fn elapsed(&self) -> Duration {
-        // Virtual time is never set back.
-        Duration::try_from(self.world.now() - self.world.config().start).unwrap_or_default()
+        self.state.lock().elapsed()
     }
 
     async fn sleep(&self, duration: Duration) {
-        self.world.advance(duration);
+        self.state.lock().advance(duration);
+    }
+}
+
+/// The lease of a [`SimWorld`](crate::SimWorld)'s workload, for one run.
+#[derive(Debug, Clone)]
+pub struct SimLease {
+    state: SharedState,
+    identity: String,
+}
+
+impl SimLease {
+    pub(crate) fn new(state: SharedState, identity: String) -> Self {
+        Self { state, identity }
+    }
+}
+
+#[async_trait]
+impl RunLease for SimLease {
+    async fn acquire(&self) -> Result<LeaseState, PortError> {
+        let mut state = self.state.lock();
+        let now = state.elapsed();
+        Ok(state.acquire_lease(&self.identity, now))
+    }
+
+    async fn renew(&self) -> Result<LeaseState, PortError> {
+        let mut state = self.state.lock();
+        let now = state.elapsed();
+        Ok(state.renew_lease(&self.identity, now))
+    }
+
+    async fn release(&self) -> Result<(), PortError> {
+        self.state.lock().release_lease(&self.identity);
+        Ok(())
+    }
+}
+
+/// The journal of a [`SimWorld`](crate::SimWorld). A stored rotation is part of the next
+/// observation.
+#[derive(Debug, Clone)]
+pub struct SimJournal {
+    state: SharedState,
+}
+
+impl SimJournal {
+    pub(crate) fn new(state: SharedState) -> Self {
+        Self { state }
+    }
+}
+
+#[async_trait]
+impl Journal for SimJournal {
+    async fn publish(&self, entry: &JournalEntry) -> Result<(), PortError> {
+        self.state.lock().published.push(entry.clone());
+        Ok(())
+    }
+
+    async fn remember(&self, rotation: &Rotation) -> Result<Option<i64>, PortError> {
+        self.state.lock().remember(rotation.clone());
+        Ok(None)
     }
 }

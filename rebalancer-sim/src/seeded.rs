@@ -1,4 +1,4 @@
-//! All randomness of a world, from its seed.
+//! The random numbers of a world, derived from its seed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The letters and digits Kubernetes makes names of: no vowels, so that no words come out.
+/// The characters of generated Kubernetes names. There are no vowels, so that no words result.
 const NAME_ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
-/// Names and ids, times, and traffic. Each has its own stream, so that, say, one more pod name
-/// drawn does not change the traffic: worlds of one seed stay comparable.
+/// Separate random streams for names, times and traffic. Drawing one more pod name, for example,
+/// does not change the traffic, so worlds of the same seed stay comparable.
 #[derive(Debug, Clone)]
 pub(crate) struct Seeded {
     naming: ChaCha8Rng,
@@ -35,7 +35,7 @@ impl Seeded {
         }
     }
 
-    /// `length` characters such as Kubernetes puts at the end of generated names.
+    /// A suffix of `length` characters as in generated Kubernetes names.
     pub(crate) fn name_suffix(&mut self, length: usize) -> String {
         (0..length)
             .filter_map(|_| {
@@ -45,7 +45,7 @@ impl Seeded {
             .collect()
     }
 
-    /// A pod name that no pod of this world has had.
+    /// A pod name that is unique within this world.
     pub(crate) fn pod_name(&mut self, replica_set: &str) -> String {
         loop {
             let name = format!("{replica_set}-{}", self.name_suffix(5));
@@ -72,13 +72,13 @@ impl Seeded {
         uuid
     }
 
-    /// A length of time within a quarter of `around`.
+    /// A random duration that differs from `around` by at most a quarter.
     pub(crate) fn jittered(&mut self, around: Duration) -> Duration {
         let factor = self.timing.random_range(0.75..1.25);
         Duration::try_from_secs_f64(around.as_secs_f64() * factor).unwrap_or(around)
     }
 
-    /// A length of time shorter than `limit`.
+    /// A random duration shorter than `limit`.
     pub(crate) fn within(&mut self, limit: Duration) -> Duration {
         let share = self.timing.random::<f64>();
         Duration::try_from_secs_f64(limit.as_secs_f64() * share).unwrap_or(limit)
@@ -86,13 +86,13 @@ impl Seeded {
 
     /// A draw from the standard normal distribution.
     pub(crate) fn standard_normal(&mut self) -> f64 {
-        // Box and Muller's transform; 1 - u lies in (0, 1], where the logarithm is finite.
+        // Box-Muller transform. 1 - u is in (0, 1], where the logarithm is finite.
         let radius = (-2.0 * (1.0 - self.traffic.random::<f64>()).ln()).sqrt();
         let angle = std::f64::consts::TAU * self.traffic.random::<f64>();
         radius * angle.cos()
     }
 
-    /// Shuffles what belongs to the traffic.
+    /// Shuffles items with the random stream of the traffic.
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         items.shuffle(&mut self.traffic);
     }
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uuid_has_version_4_and_its_variant() {
+    fn uuid_has_version_4_and_its_variant() {
         let mut seeded = Seeded::new(1);
         for _ in 0..100 {
             let uuid = seeded.uuid();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_normal_distribution_has_mean_0_and_deviation_1() {
+    fn standard_normal_has_mean_0_and_deviation_1() {
         let mut seeded = Seeded::new(1);
         let draws: Vec<f64> = (0..20_000).map(|_| seeded.standard_normal()).collect();
         let mean = draws.iter().sum::<f64>() / 20_000.0;

@@ -1,14 +1,14 @@
-//! What is going to happen, in order.
+//! The event queue of a world.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::pod::PodKey;
 
-/// Something that happens to the world by itself.
+/// A scheduled event of the simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WorldEvent {
-    /// The pod's containers run.
+    /// The pod's containers start.
     Started(PodKey),
     /// The pod becomes Ready.
     Ready(PodKey),
@@ -16,40 +16,41 @@ pub(crate) enum WorldEvent {
     Joined(PodKey),
     /// The consumer of a terminating pod leaves the group.
     Left(PodKey),
-    /// The session of the pod's static member ends.
+    /// The session of the pod's static member expires.
     SessionEnded(PodKey),
-    /// The group has heard that members came or went, and rebalances.
+    /// The members of the group have noticed a change of membership, and the group rebalances.
     Rebalanced,
-    /// A terminating pod is gone from the cluster.
+    /// A terminating pod is removed from the cluster.
     Gone(PodKey),
-    /// The last sample of a gone pod leaves the metrics' window.
+    /// The last sample of a removed pod leaves the metrics window.
     Forgotten(PodKey),
     /// The rates of the partitions drift.
     Drifted,
-    /// Something happens that is none of the workload's own doing.
+    /// A disturbance of the fault plan occurs.
     Disturbed,
-    /// The controller sees the present specification.
+    /// The controller observes the current specification.
     Observed,
-    /// The controller goes on with a rollout.
+    /// The controller continues a rollout.
     RollOn,
     /// The request of this number reaches the server.
     Arrived(usize),
 }
 
-/// Events to come. Those of the same instant happen in the order in which they were planned.
+/// The scheduled events by time. Events of the same time happen in the order in which they were
+/// scheduled.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Timeline {
     events: BTreeMap<(Duration, u64), WorldEvent>,
-    planned: u64,
+    scheduled: u64,
 }
 
 impl Timeline {
-    pub(crate) fn plan(&mut self, at: Duration, event: WorldEvent) {
-        self.events.insert((at, self.planned), event);
-        self.planned += 1;
+    pub(crate) fn schedule(&mut self, at: Duration, event: WorldEvent) {
+        self.events.insert((at, self.scheduled), event);
+        self.scheduled += 1;
     }
 
-    /// Takes the next event, unless it lies beyond `until`.
+    /// Removes and returns the next event, unless it is later than `until`.
     pub(crate) fn next_until(&mut self, until: Duration) -> Option<(Duration, WorldEvent)> {
         let entry = self.events.first_entry()?;
         let at = entry.key().0;

@@ -1,10 +1,9 @@
-//! The default world under the real decision and the default policy: it takes two rotations, and
-//! then there is nothing to do.
+//! The default world under `decide` and the default policy: it needs two rotations.
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "the helpers of tests fail by panicking, too"
+    reason = "helpers of tests may panic"
 )]
 
 use std::time::Duration;
@@ -29,7 +28,7 @@ async fn decide_now(world: &SimWorld) -> Decision {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn it_rotates_twice_and_then_holds() {
+async fn default_world_rotates_twice_and_then_holds() {
     let world = SimWorld::new(SimConfig::default()).unwrap();
     let mut evicted = Vec::new();
     for tick in 0..5 {
@@ -42,7 +41,7 @@ async fn it_rotates_twice_and_then_holds() {
                 assert_eq!(answer, EvictionAnswer::Evicted);
                 count += 1;
             }
-            // While the replacements warm up their readings are no ground for a decision.
+            // While the replacements warm up, the decision is to hold.
             world.clock().sleep(Duration::from_secs(120)).await;
             let soon = decide_now(&world).await;
             assert!(soon.plan().is_none(), "tick {tick}: {}", soon.message);

@@ -1,15 +1,15 @@
-//! Rotating the outliers evens the default world out for most seeds: what the demo shows.
+//! Rotating the outliers evens out the default world for most seeds.
 //!
 //! Of the seeds 0 to 49, 98 % start with one to three hot pods, 80 % end within the tolerance, and
-//! 78 % do so after one to six rotations. The others have a partition that makes its owner hot by
-//! itself, or bad luck; the test allows for some drift of these shares, down to 70 %.
+//! 78 % do so after one to six rotations. The others have a partition that alone makes its owner
+//! hot, or bad luck. The test allows these shares to drop to 70 %.
 //!
-//! The rule here is a naive one, written for this test; the real one lives in the core.
+//! The rule in this test is a simple one; the actual rule is in the core.
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "the helpers of tests fail by panicking, too"
+    reason = "helpers of tests may panic"
 )]
 
 use std::time::Duration;
@@ -31,7 +31,7 @@ struct Tick {
     evicted: usize,
 }
 
-/// One run of the CronJob through the ports.
+/// One run of the rule through the ports.
 async fn tick(world: &SimWorld) -> Tick {
     let threshold = TOLERANCE * world.config().target();
     let metrics = world.metrics().loads().await.unwrap();
@@ -68,7 +68,7 @@ async fn tick(world: &SimWorld) -> Tick {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn most_worlds_are_evened_out_within_6_ticks() {
+async fn most_worlds_are_even_within_6_rotations() {
     let (mut one_to_three, mut rotated_and_evened, mut evened) = (0, 0, 0);
     for seed in 0..SEEDS {
         let world = SimWorld::new(SimConfig::seeded(seed)).unwrap();
@@ -93,7 +93,7 @@ async fn most_worlds_are_evened_out_within_6_ticks() {
         if let Some(even) = first_even {
             assert!(
                 ticks[even..].iter().all(|tick| tick.evicted == 0),
-                "seed {seed}: steady traffic and no evictions, and yet it changed"
+                "seed {seed}: the load changed with constant traffic and without evictions"
             );
         }
     }

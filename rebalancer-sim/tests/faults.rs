@@ -1,8 +1,5 @@
-//! The fault plan, the lease and virtual time.
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy's leave for tests does not reach the helpers beside them"
-)]
+//! Fault plans, the lease and virtual time.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::time::Duration;
 
@@ -14,7 +11,7 @@ use rebalancer_sim::faults::{
 };
 use rebalancer_sim::{SimConfig, SimWorld};
 
-const BOUNDS: RunLimits = RunLimits {
+const LIMITS: RunLimits = RunLimits {
     steps: 10_000,
     time: Duration::from_secs(3600),
 };
@@ -30,7 +27,7 @@ fn world(faults: FaultPlan) -> (SimWorld, VirtualTime) {
 }
 
 fn first_pod(world: &SimWorld, time: &VirtualTime) -> PodRef {
-    let observed = time.run(world.actuator().observe(), BOUNDS);
+    let observed = time.run(world.actuator().observe(), LIMITS);
     observed.unwrap().unwrap().pods.swap_remove(0).reference()
 }
 
@@ -39,7 +36,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
-fn sleeps_end_in_the_order_of_their_instants_and_a_dropped_one_takes_no_time() {
+fn sleeps_end_in_chronological_order_and_dropped_sleeps_take_no_time() {
     let (world, time) = world(FaultPlan::none(1));
     let order = std::cell::RefCell::new(Vec::new());
     let sleeper = async |length: u64| {
@@ -50,20 +47,20 @@ fn sleeps_end_in_the_order_of_their_instants_and_a_dropped_one_takes_no_time() {
         tokio::join!(sleeper(5), sleeper(1), sleeper(3));
         tokio::select! {
             () = time.sleep(seconds(2)) => {}
-            () = time.sleep(seconds(100)) => unreachable!("it is longer"),
+            () = time.sleep(seconds(100)) => unreachable!("the other sleep is shorter"),
         }
     };
-    time.run(all, BOUNDS).unwrap();
+    time.run(all, LIMITS).unwrap();
     assert_eq!(*order.borrow(), [(1, 1), (3, 3), (5, 5)]);
     assert_eq!(world.elapsed(), seconds(7));
 }
 
 #[test]
-fn what_does_not_end_is_told() {
+fn limits_stop_futures_that_do_not_complete() {
     let (_, time) = world(FaultPlan::none(1));
-    let stuck = time.run(std::future::pending::<()>(), BOUNDS);
+    let stuck = time.run(std::future::pending::<()>(), LIMITS);
     assert!(matches!(stuck, Err(NotFinished::Stuck { .. })), "{stuck:?}");
-    let long = time.run(time.sleep(seconds(3601)), BOUNDS);
+    let long = time.run(time.sleep(seconds(3601)), LIMITS);
     assert!(matches!(long, Err(NotFinished::Time { .. })), "{long:?}");
     let busy = time.run(
         async {
@@ -71,7 +68,7 @@ fn what_does_not_end_is_told() {
                 time.sleep(Duration::ZERO).await;
             }
         },
-        BOUNDS,
+        LIMITS,
     );
     assert!(
         matches!(busy, Err::<(), _>(NotFinished::Steps { .. })),
@@ -80,7 +77,7 @@ fn what_does_not_end_is_told() {
 }
 
 #[test]
-fn an_eviction_on_its_way_arrives_though_nobody_waits() {
+fn eviction_in_transit_arrives_after_its_client_gave_up() {
     let (world, time) = world(FaultPlan {
         latency: seconds(1),
         ..FaultPlan::none(1)
@@ -94,7 +91,7 @@ fn an_eviction_on_its_way_arrives_though_nobody_waits() {
             () = time.sleep(Duration::ZERO) => None,
         }
     };
-    assert_eq!(time.run(impatient, BOUNDS), Ok(None));
+    assert_eq!(time.run(impatient, LIMITS), Ok(None));
     assert_eq!(world.pod(&pod), PodState::Present { ready: true });
     world.advance(seconds(1));
     assert_eq!(world.pod(&pod), PodState::Terminating);
@@ -104,7 +101,7 @@ fn an_eviction_on_its_way_arrives_though_nobody_waits() {
 }
 
 #[test]
-fn an_answer_is_lost_in_every_way() {
+fn responses_are_lost_before_and_after_the_effect() {
     let (mut before, mut after, mut late, mut answered) = (0, 0, 0, 0);
     for seed in 0..300 {
         let (world, time) = world(FaultPlan {
@@ -113,7 +110,7 @@ fn an_answer_is_lost_in_every_way() {
         });
         let ports = FaultyPorts::new(&world, &time, 0);
         let pod = first_pod(&world, &time);
-        let answer = time.run(ports.evict(&pod, false), BOUNDS).unwrap();
+        let answer = time.run(ports.evict(&pod, false), LIMITS).unwrap();
         assert!(world.elapsed() <= REQUEST_TIMEOUT);
         world.advance(seconds(60));
         let request = world.requests().remove(0);
@@ -133,19 +130,19 @@ fn an_answer_is_lost_in_every_way() {
 }
 
 #[tokio::test]
-async fn a_lease_is_of_one_run_until_it_ends_or_is_given_back() {
+async fn lease_belongs_to_one_run_until_it_expires_or_is_released() {
     let world = SimWorld::new(SimConfig::default()).unwrap();
     let (one, other) = (world.lease("one"), world.lease("other"));
     assert_eq!(one.acquire().await.unwrap(), LeaseState::Held);
     world.advance(seconds(10));
     let LeaseState::HeldBy(holder) = other.acquire().await.unwrap() else {
-        panic!("it is held");
+        panic!("the lease is held by the other run");
     };
     assert_eq!(holder.identity, "one");
     let left = lease::DURATION - seconds(10);
     assert_eq!(holder.expires_seconds.to_duration(), left);
 
-    // Renewed, it lasts longer; not renewed, anybody may take it, and then it is lost.
+    // A renewal extends the lease. An expired lease can be acquired by another run and is then lost.
     assert_eq!(one.renew().await.unwrap(), LeaseState::Held);
     world.advance(left);
     assert!(matches!(
@@ -156,7 +153,7 @@ async fn a_lease_is_of_one_run_until_it_ends_or_is_given_back() {
     assert_eq!(other.acquire().await.unwrap(), LeaseState::Held);
     assert!(matches!(one.renew().await.unwrap(), LeaseState::HeldBy(_)));
 
-    // Only its holder can give it back.
+    // Only the holder can release the lease.
     one.release().await.unwrap();
     assert!(matches!(
         one.acquire().await.unwrap(),
@@ -168,7 +165,7 @@ async fn a_lease_is_of_one_run_until_it_ends_or_is_given_back() {
 }
 
 #[test]
-fn a_fault_plan_without_faults_changes_nothing() {
+fn fault_plan_without_faults_changes_nothing() {
     let (faulty, _) = world(FaultPlan::none(1));
     let plain = SimWorld::new(SimConfig::default()).unwrap();
     for _ in 0..50 {
@@ -180,7 +177,7 @@ fn a_fault_plan_without_faults_changes_nothing() {
 }
 
 #[test]
-fn a_share_above_one_is_refused() {
+fn share_above_one_is_rejected() {
     let config = SimConfig {
         faults: Some(FaultPlan {
             failing: 1.5,

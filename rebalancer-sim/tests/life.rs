@@ -1,9 +1,6 @@
-//! The life of a pod, a budget and an autoscaler, seen through the ports.
+//! The lifecycle of pods, the budget, the autoscaler and the group, as seen through the ports.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "the helpers of tests fail by panicking, too"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::time::Duration;
 
@@ -22,7 +19,7 @@ async fn pods(world: &SimWorld) -> Vec<PodRef> {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn an_evicted_pod_leaves_and_its_replacement_warms_up() {
+async fn evicted_pod_leaves_and_its_replacement_warms_up() {
     let world = world(SimConfig::default());
     let actuator = world.actuator();
     let victim = pods(&world).await.remove(0);
@@ -31,7 +28,7 @@ async fn an_evicted_pod_leaves_and_its_replacement_warms_up() {
         EvictionAnswer::Evicted
     );
 
-    // At once: the old one terminates and is no longer counted, the new one is pending.
+    // Immediately, the old pod terminates and is not counted, and the new pod is pending.
     assert_eq!(
         actuator.read_pod(&victim).await.unwrap(),
         PodState::Terminating
@@ -49,17 +46,17 @@ async fn an_evicted_pod_leaves_and_its_replacement_warms_up() {
         (8, 8, 8)
     );
 
-    // After 4 s it has left the group; after 10 s it is gone, but not from the metrics.
-    let holds = |name: &str| {
+    // After 4 s the old pod has left the group. After 10 s it is gone, but still in the metrics.
+    let partitions = |name: &str| {
         let loads = world.loads();
         let pod = loads.iter().find(|pod| pod.name == name);
         pod.map(|pod| pod.partitions)
     };
-    assert_eq!(holds(&victim.name), Some(8));
+    assert_eq!(partitions(&victim.name), Some(8));
     world.advance(Duration::from_secs(4));
-    assert_eq!(holds(&victim.name), Some(0));
+    assert_eq!(partitions(&victim.name), Some(0));
     world.advance(Duration::from_secs(6));
-    assert_eq!(holds(&victim.name), None);
+    assert_eq!(partitions(&victim.name), None);
     assert_eq!(actuator.read_pod(&victim).await.unwrap(), PodState::Gone);
     assert_eq!(
         actuator.evict(&victim, false).await,
@@ -69,11 +66,11 @@ async fn an_evicted_pod_leaves_and_its_replacement_warms_up() {
     assert!(samples.iter().any(|sample| sample.pod == victim.name));
     assert!(samples.iter().all(|sample| sample.pod != new.name));
 
-    // After a minute the new one is a member, and reads low for the rest of the window.
+    // After a minute the new pod is a member. Its measured load is low for the rest of the window.
     world.advance(Duration::from_secs(50));
-    assert_eq!(holds(&new.name), Some(8));
+    assert_eq!(partitions(&new.name), Some(8));
     assert_eq!(actuator.count_ready(8).await.unwrap(), 8);
-    let read_low = |world: SimWorld, name: String| async move {
+    let measured_share = |world: SimWorld, name: String| async move {
         let samples = world.metrics().loads().await.unwrap().samples;
         let sample = samples
             .into_iter()
@@ -86,17 +83,17 @@ async fn an_evicted_pod_leaves_and_its_replacement_warms_up() {
             .unwrap();
         sample.load.unwrap().get() / real.load
     };
-    let share = read_low(world.clone(), new.name.clone()).await;
+    let share = measured_share(world.clone(), new.name.clone()).await;
     assert!((0.01..0.2).contains(&share), "{share}");
     world.advance(Duration::from_secs(300));
-    let share = read_low(world.clone(), new.name.clone()).await;
+    let share = measured_share(world.clone(), new.name.clone()).await;
     assert!((share - 1.0).abs() < 1e-9, "{share}");
     let samples = world.metrics().loads().await.unwrap().samples;
     assert_eq!(samples.len(), 8);
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn another_uid_is_another_pod() {
+async fn pod_with_another_uid_is_another_pod() {
     let world = world(SimConfig::default());
     let mut other = pods(&world).await.remove(0);
     other.uid = PodUid("another".into());
@@ -110,7 +107,7 @@ async fn another_uid_is_another_pod() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_budget_blocks_with_its_name_and_numbers() {
+async fn budget_blocks_with_its_name_and_numbers() {
     let world = world(SimConfig {
         budget: Some(Budget::max_unavailable("consumer-pdb", 1)),
         ..SimConfig::default()
@@ -126,7 +123,7 @@ async fn a_budget_blocks_with_its_name_and_numbers() {
             message, budget, ..
         } = actuator.evict(&pods[1], dry_run).await
         else {
-            panic!("the budget was overdrawn");
+            panic!("the budget does not allow the eviction");
         };
         assert_eq!(budget.as_deref(), Some("consumer-pdb"));
         assert!(
@@ -134,7 +131,7 @@ async fn a_budget_blocks_with_its_name_and_numbers() {
             "{message}"
         );
     }
-    // Its replacement once ready, the next may go.
+    // Once the replacement is ready, the budget allows the next eviction.
     world.advance(Duration::from_secs(60));
     assert_eq!(
         actuator.evict(&pods[1], false).await,
@@ -147,11 +144,11 @@ async fn a_budget_blocks_with_its_name_and_numbers() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn the_autoscaler_stays_put() {
+async fn autoscaler_never_scales() {
     let world = world(SimConfig::default());
     let observed = world.actuator().observe().await.unwrap();
     let [autoscaler] = observed.autoscalers.as_slice() else {
-        panic!("one autoscaler");
+        panic!("expected one autoscaler");
     };
     assert_eq!(autoscaler.cpu, [CpuMetric::Utilization { percent: 70 }]);
     assert_eq!(autoscaler.current_replicas, autoscaler.desired_replicas);
@@ -161,9 +158,9 @@ async fn the_autoscaler_stays_put() {
     );
 }
 
-/// Under range the loads are those of the blocks, whoever carries them: evictions only shuffle.
+/// The range assignor splits the partitions into fixed blocks. Evictions only change their owners.
 #[tokio::test(flavor = "current_thread")]
-async fn under_range_no_eviction_changes_the_set_of_loads() {
+async fn evictions_do_not_change_the_set_of_loads_under_range() {
     let world = world(SimConfig {
         assignor: Assignor::Range,
         ..SimConfig::default()
@@ -182,7 +179,7 @@ async fn under_range_no_eviction_changes_the_set_of_loads() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn names_look_like_a_deployments() {
+async fn pod_names_have_the_form_of_a_deployment() {
     let world = world(SimConfig::default());
     for pod in pods(&world).await {
         let parts: Vec<_> = pod.name.split('-').map(str::len).collect();
@@ -192,42 +189,41 @@ async fn names_look_like_a_deployments() {
 }
 
 #[test]
-fn time_ends_with_the_calendar_instead_of_wrapping() {
+fn time_stops_at_the_end_of_the_calendar() {
     let world = world(SimConfig::default());
     world.advance(Duration::MAX);
     assert_eq!(world.now(), jiff::Timestamp::MAX);
 }
 
-/// The group as the metrics tell it is the group as it is.
 #[tokio::test(flavor = "current_thread")]
-async fn the_metrics_tell_owners_and_rates() {
+async fn metrics_report_the_actual_owners_and_rates() {
     let world = world(SimConfig::default());
-    let told = world.metrics().group().await.unwrap().unwrap();
-    let rates = told.rates.as_ref().unwrap();
+    let reported = world.metrics().group().await.unwrap().unwrap();
+    let rates = reported.rates.as_ref().unwrap();
     for (number, partition) in world.partitions().iter().enumerate() {
         let owner = partition.owner.as_ref().unwrap();
-        let sample = &told.owners[number];
+        let sample = &reported.owners[number];
         assert_eq!(sample.partition as usize, number);
-        let told = sample.owner.as_ref().unwrap();
-        assert_eq!(told.pod.as_deref(), Some(owner.pod.as_str()));
-        assert_eq!(told.member_id.as_deref(), Some(owner.member.as_str()));
+        let labels = sample.owner.as_ref().unwrap();
+        assert_eq!(labels.pod.as_deref(), Some(owner.pod.as_str()));
+        assert_eq!(labels.member_id.as_deref(), Some(owner.member.as_str()));
         let rate = rates[number].rate.as_ref().unwrap().get();
         assert!((rate - partition.rate).abs() < 1e-9 * rate, "{rate}");
     }
-    assert_eq!(told.owners_before.as_ref(), Some(&told.owners));
+    assert_eq!(reported.owners_before.as_ref(), Some(&reported.owners));
 }
 
-/// Members that come and go within a heartbeat are one rebalance of a classic group; meanwhile
-/// nobody serves what a member left behind, and what changed hands is told from then on.
+/// Changes of membership within a heartbeat cause one rebalance of a classic group. Until then the
+/// partitions of members that left are unowned; afterwards the metrics report the new owners.
 #[tokio::test(flavor = "current_thread")]
-async fn a_classic_group_takes_its_time() {
+async fn classic_group_rebalances_after_a_delay() {
     let config = SimConfig {
         leave_delay: Duration::from_secs(3),
         rebalance_delay: Duration::from_secs(3),
         ..SimConfig::default()
     };
     let world = world(config);
-    let unserved = || {
+    let unowned = || {
         let partitions = world.partitions();
         partitions.iter().filter(|p| p.owner.is_none()).count()
     };
@@ -235,34 +231,34 @@ async fn a_classic_group_takes_its_time() {
         world.actuator().evict(victim, false).await;
     }
     world.advance(Duration::from_secs(4));
-    assert_eq!(unserved(), 16, "eight partitions of each of the two");
+    assert_eq!(unowned(), 16, "eight partitions of each of the two pods");
     world.advance(Duration::from_secs(3));
-    assert_eq!(unserved(), 0);
-    let told = world.metrics().group().await.unwrap().unwrap();
-    assert_ne!(told.owners_before, Some(told.owners));
+    assert_eq!(unowned(), 0);
+    let reported = world.metrics().group().await.unwrap().unwrap();
+    assert_ne!(reported.owners_before, Some(reported.owners));
 }
 
-/// The broker of the newer protocol goes by each heartbeat.
+/// In the consumer protocol (KIP-848) the broker assigns with each heartbeat.
 #[tokio::test(flavor = "current_thread")]
-async fn the_newer_protocol_assigns_at_once() {
+async fn consumer_protocol_assigns_immediately() {
     let world = world(SimConfig::default().with_assignor(Assignor::Uniform));
     world.actuator().evict(&pods(&world).await[0], false).await;
     world.advance(Duration::from_secs(4));
     assert!(world.partitions().iter().all(|p| p.owner.is_some()));
 }
 
-/// A static member's partitions wait for it: for its successor of the same name in a StatefulSet,
-/// else until its session ends.
+/// A static member keeps its partitions until a pod of the same name replaces it, as in a
+/// StatefulSet, or its session expires.
 #[rstest::rstest]
 #[case::stateful_set("StatefulSet", 30, 8)]
 #[case::deployment("Deployment", 30, 8)]
 #[case::deployment_after_the_session("Deployment", 60, 0)]
 #[case::stateful_set_after_the_restart("StatefulSet", 120, 0)]
 #[tokio::test(flavor = "current_thread")]
-async fn static_members_are_waited_for(
+async fn static_member_keeps_its_partitions(
     #[case] kind: &str,
     #[case] after: u64,
-    #[case] unserved: usize,
+    #[case] expected: usize,
 ) {
     let defaults = SimConfig::default();
     let world = world(SimConfig {
@@ -278,14 +274,14 @@ async fn static_members_are_waited_for(
     let victim = pods(&world).await[0].clone();
     world.actuator().evict(&victim, false).await;
     world.advance(Duration::from_secs(after));
-    let nobodys = world
+    let unowned = world
         .partitions()
         .iter()
         .filter(|p| p.owner.is_none())
         .count();
-    assert_eq!(nobodys, unserved);
-    // The successor carries what its predecessor carried.
-    if kind == "StatefulSet" && unserved == 0 {
+    assert_eq!(unowned, expected);
+    // The replacement has the load of the pod that it replaces.
+    if kind == "StatefulSet" && expected == 0 {
         let mut loads: Vec<f64> = world.loads().iter().map(|pod| pod.load).collect();
         loads.rotate_right(1);
         assert_eq!(loads, before);
@@ -294,7 +290,7 @@ async fn static_members_are_waited_for(
 }
 
 #[test]
-fn an_assignor_that_the_group_cannot_have_is_refused() {
+fn assignor_unsupported_by_the_client_is_rejected() {
     let config = SimConfig {
         assignor: Assignor::Sticky,
         client: ClientFamily::Librdkafka,

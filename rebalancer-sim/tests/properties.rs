@@ -1,9 +1,6 @@
-//! What holds in every world, whatever is done to it.
+//! Invariants of every world under random steps.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "the helpers of tests fail by panicking, too"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +14,7 @@ use rebalancer_core::ports::{
 };
 use rebalancer_sim::{Budget, BudgetLimit, SimConfig, SimWorld};
 
-/// What somebody does to a world.
+/// A step of a client.
 #[derive(Debug, Clone)]
 enum Step {
     Sleep(u64),
@@ -113,7 +110,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// Everything that can be seen through the ports.
+/// Everything that is visible through the ports.
 type Observation = (LoadObservation, WorkloadObservation, usize);
 
 async fn observe(world: &SimWorld) -> Observation {
@@ -130,7 +127,7 @@ struct Run {
     answers: Vec<(PodRef, bool, EvictionAnswer)>,
 }
 
-/// Takes the steps, and gives `check` the world after each.
+/// Performs the steps, and calls `check` after each.
 async fn take(
     world: &SimWorld,
     steps: &[Step],
@@ -172,7 +169,7 @@ async fn take(
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 128,
-        // A failure prints the case that it was shrunk to; nothing is kept between runs.
+        // A failure prints the minimal case; no file is written.
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -221,20 +218,20 @@ proptest! {
                 assert_eq!(records(world), start);
             }
 
-            // What the three ways to ask say of the ready pods is one number.
+            // All three ways of counting the ready pods agree.
             assert_eq!(observed.pods.iter().filter(|pod| pod.serves()).count(), *ready);
             assert_eq!(loads.iter().filter(|pod| pod.ready).count(), *ready);
-            let there = observed.pods.len() - if config.workload.kind == "StatefulSet" {
+            let replicas = observed.pods.len() - if config.workload.kind == "StatefulSet" {
                 0
             } else {
                 observed.pods.iter().filter(|pod| pod.terminating).count()
             };
-            assert_eq!(there, config.pods as usize);
+            assert_eq!(replicas, config.pods as usize);
         }));
     }
 
     #[test]
-    fn a_pod_is_evicted_once_and_within_the_budget(
+    fn pod_is_evicted_once_and_within_the_budget(
         config in config(),
         steps in prop::collection::vec(step(), 1..40),
     ) {
@@ -246,7 +243,7 @@ proptest! {
         };
         let mut ready_before = config.pods as usize;
         let run = block_on(take(&world, &steps, |_, (_, _, ready)| {
-            // Nothing but an eviction ever makes the ready pods fewer.
+            // Only evictions reduce the number of ready pods.
             assert!(*ready >= ready_before || *ready >= needed as usize);
             ready_before = *ready;
         }));
@@ -277,7 +274,7 @@ proptest! {
     }
 
     #[test]
-    fn the_same_calls_give_the_same_answers(
+    fn same_calls_give_the_same_results(
         config in config(),
         steps in prop::collection::vec(step(), 1..25),
     ) {
@@ -294,7 +291,7 @@ proptest! {
     }
 
     #[test]
-    fn how_a_length_of_time_is_cut_does_not_matter(
+    fn splitting_a_duration_does_not_change_the_result(
         config in config(),
         cuts in prop::collection::vec(0_u64..200, 1..20),
         rank in any::<usize>(),

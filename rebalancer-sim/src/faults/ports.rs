@@ -1,4 +1,4 @@
-//! The ports of a world whose calls take time and go wrong.
+//! The ports of a world with faults and latency.
 
 use std::time::Duration;
 
@@ -11,20 +11,19 @@ use rebalancer_core::ports::{
     MetricsSource, PodActuator, PodState, PortError, PortErrorKind, RunLease, WorkloadObservation,
 };
 
-use super::draw::{CallFailure, CallOutcome};
-use super::requests::{Answer, Request};
 use super::time::VirtualTime;
-use super::trace::{EvictionRequest, TraceEvent, TraceRecord};
-use crate::state::State;
+use crate::fault_draws::{CallFailure, CallOutcome};
+use crate::shared::SharedState;
+use crate::state::{Request, Response, State};
 use crate::timeline::WorldEvent;
+use crate::trace::{EvictionRequest, TraceEvent, TraceRecord};
 use crate::world::SimWorld;
 
-/// Every port of one run over a [`SimWorld`], under its fault plan. A question is answered as
-/// things stood when it reached the server; what it changes happens then too, even when nobody
-/// waits for the answer any more.
+/// All ports of one run on a [`SimWorld`], under its fault plan. A call sees the state at the time at
+/// which it reaches the server. Its effect occurs then too, even if the run has given up waiting.
 #[derive(Debug, Clone)]
 pub struct FaultyPorts {
-    world: SimWorld,
+    state: SharedState,
     time: VirtualTime,
     workload: WorkloadRef,
     run: usize,
@@ -32,11 +31,11 @@ pub struct FaultyPorts {
 }
 
 impl FaultyPorts {
-    /// The ports of the run of this number; each run needs its own.
+    /// The ports of the run with this number. Every run needs its own.
     #[must_use]
     pub fn new(world: &SimWorld, time: &VirtualTime, run: usize) -> Self {
         Self {
-            world: world.clone(),
+            state: world.shared().clone(),
             time: time.clone(),
             workload: world.config().workload,
             run,
@@ -44,52 +43,53 @@ impl FaultyPorts {
         }
     }
 
-    /// Who this run is to the lease.
+    /// The identity of this run as a lease holder.
     #[must_use]
     pub fn identity(&self) -> &str {
         &self.identity
     }
 
-    /// Asks something that changes nothing. `trace` says what is to be remembered of the answer.
-    async fn ask<T>(
+    /// Performs a call that changes nothing. `trace` returns the event to record.
+    async fn read<T>(
         &self,
         answer: impl FnOnce(&mut State) -> T,
         trace: impl FnOnce(&T) -> Option<TraceEvent>,
     ) -> Result<T, PortError> {
-        let (begun, fate) = self.draw();
+        let (begun, outcome) = self.draw();
         let CallOutcome {
             arrives, answered, ..
-        } = fate;
-        if let (Some(arrives), None) = (arrives, fate.trouble) {
+        } = outcome;
+        if let (Some(arrives), None) = (arrives, outcome.failure) {
             self.time.sleep(arrives).await;
-            let answer = answer(&mut self.world.lock());
+            let answer = answer(&mut self.state.lock());
             self.time.sleep(answered.saturating_sub(arrives)).await;
             if let Some(what) = trace(&answer) {
-                self.note(begun, what);
+                self.record(begun, what);
             }
             return Ok(answer);
         }
         self.time.sleep(answered).await;
-        Err(in_words(fate.trouble))
+        Err(port_error(outcome.failure))
     }
 
-    /// Sends a request that changes something; the answer, or why there is none.
-    async fn send(&self, request: Request) -> Result<Answer, Option<CallFailure>> {
-        let (_, fate) = self.draw();
+    /// Sends a request that changes the world. The error is why there is no response, or `None` if
+    /// the request has not arrived yet.
+    async fn send(&self, request: Request) -> Result<Response, Option<CallFailure>> {
+        let (_, outcome) = self.draw();
         let number = {
-            let mut state = self.world.lock();
+            let mut state = self.state.lock();
             let number = state.requests.add(request);
-            if let Some(arrives) = fate.arrives {
-                state.plan(arrives, WorldEvent::Arrived(number));
+            if let Some(arrives) = outcome.arrives {
+                state.schedule(arrives, WorldEvent::Arrived(number));
             }
             number
         };
-        self.time.sleep(fate.answered).await;
-        if fate.trouble.is_some() {
-            return Err(fate.trouble);
+        self.time.sleep(outcome.answered).await;
+        if outcome.failure.is_some() {
+            return Err(outcome.failure);
         }
-        let answer = self.world.lock().requests.answer(number);
-        answer.ok_or(None)
+        let response = self.state.lock().requests.response(number);
+        response.ok_or(None)
     }
 
     async fn lease(
@@ -98,23 +98,23 @@ impl FaultyPorts {
     ) -> Result<LeaseState, PortError> {
         let begun = self.time.elapsed();
         match self.send(request(self.identity.clone(), begun)).await {
-            Ok(Answer::Lease(state)) => {
-                self.note(begun, TraceEvent::Lease(state.clone()));
+            Ok(Response::Lease(state)) => {
+                self.record(begun, TraceEvent::Lease(state.clone()));
                 Ok(state)
             }
-            Ok(Answer::Eviction(_) | Answer::Done) => Err(in_words(None)),
-            Err(trouble) => Err(in_words(trouble)),
+            Ok(Response::Eviction(_) | Response::Done) => Err(port_error(None)),
+            Err(failure) => Err(port_error(failure)),
         }
     }
 
     fn draw(&self) -> (Duration, CallOutcome) {
-        let mut state = self.world.lock();
+        let mut state = self.state.lock();
         let now = state.elapsed();
-        (now, state.faults.fate(now))
+        (now, state.faults.call_outcome(now))
     }
 
-    fn note(&self, begun: Duration, what: TraceEvent) {
-        let mut state = self.world.lock();
+    fn record(&self, begun: Duration, what: TraceEvent) {
+        let mut state = self.state.lock();
         let at = state.elapsed();
         state.trace.push(TraceRecord {
             run: self.run,
@@ -124,11 +124,11 @@ impl FaultyPorts {
         });
     }
 
-    /// Writes down that an eviction is asked for; its place among those.
-    fn note_request(&self, pod: &PodRef, dry_run: bool) -> usize {
-        let mut state = self.world.lock();
+    /// Records an eviction request, and returns its index.
+    fn record_request(&self, pod: &PodRef, dry_run: bool) -> usize {
+        let mut state = self.state.lock();
         let begun = state.elapsed();
-        let place = state.asked.len();
+        let index = state.eviction_requests.len();
         let counted = state.trace.iter().rev().find_map(|traced| {
             match (&traced.what, traced.run == self.run) {
                 (TraceEvent::ReadyCounted { taken, .. }, true) => Some(*taken),
@@ -144,9 +144,9 @@ impl FaultyPorts {
                 ) => None,
             }
         });
-        // Who has not counted has nobody else to blame.
+        // A run that has not counted the ready pods cannot attribute a loss to others.
         let taken_at_count = counted.unwrap_or(state.taken);
-        state.asked.push(EvictionRequest {
+        state.eviction_requests.push(EvictionRequest {
             run: self.run,
             pod: pod.clone(),
             dry_run,
@@ -160,19 +160,22 @@ impl FaultyPorts {
             run: self.run,
             begun,
             at: begun,
-            what: TraceEvent::Requested(place),
+            what: TraceEvent::Requested(index),
         });
-        place
+        index
     }
 }
 
-fn in_words(trouble: Option<CallFailure>) -> PortError {
-    match trouble {
+fn port_error(failure: Option<CallFailure>) -> PortError {
+    match failure {
         Some(CallFailure::Refused(kind)) => {
-            PortError::new(kind, "refused, as the fault plan has it")
+            PortError::new(kind, "simulated fault: request refused")
         }
-        Some(CallFailure::Lost(kind)) => PortError::new(kind, "lost, as the fault plan has it"),
-        None => PortError::new(PortErrorKind::Timeout, "no answer in time"),
+        Some(CallFailure::Lost(kind)) => PortError::new(kind, "simulated fault: response lost"),
+        None => PortError::new(
+            PortErrorKind::Timeout,
+            "simulated fault: no response in time",
+        ),
     }
 }
 
@@ -182,33 +185,33 @@ impl MetricsSource for FaultyPorts {
         let answer = |state: &mut State| {
             let mut loads = state.answer_loads();
             if state.faults.odd() {
-                state.faults.bend_loads(&mut loads);
+                state.faults.distort_loads(&mut loads);
             }
             loads
         };
-        self.ask(answer, |_| None).await
+        self.read(answer, |_| None).await
     }
 
     async fn group(&self) -> Result<Option<GroupObservation>, PortError> {
         let answer = |state: &mut State| {
             let mut group = state.answer_group();
             if state.faults.odd() {
-                state.faults.bend_group(&mut group);
+                state.faults.distort_group(&mut group);
             }
             Some(group)
         };
-        self.ask(answer, |_| None).await
+        self.read(answer, |_| None).await
     }
 
     async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError> {
         let answer = |state: &mut State| {
             let mut autoscalers = state.answer_autoscalers();
             if state.faults.odd() {
-                state.faults.bend_autoscalers(&mut autoscalers);
+                state.faults.distort_autoscalers(&mut autoscalers);
             }
             autoscalers
         };
-        self.ask(answer, |_| None).await
+        self.read(answer, |_| None).await
     }
 }
 
@@ -222,15 +225,17 @@ impl PodActuator for FaultyPorts {
         let answer = |state: &mut State| {
             let mut observation = state.answer_observe();
             if state.faults.odd() {
-                state.faults.bend_autoscalers(&mut observation.autoscalers);
+                state
+                    .faults
+                    .distort_autoscalers(&mut observation.autoscalers);
             }
             observation
         };
-        self.ask(answer, |_| Some(TraceEvent::Observed)).await
+        self.read(answer, |_| Some(TraceEvent::Observed)).await
     }
 
     async fn read_pod(&self, pod: &PodRef) -> Result<PodState, PortError> {
-        self.ask(
+        self.read(
             |state| state.answer_read_pod(pod),
             |read| Some(TraceEvent::PodRead(pod.clone(), *read)),
         )
@@ -240,13 +245,13 @@ impl PodActuator for FaultyPorts {
     async fn count_ready(&self, enough: usize) -> Result<usize, PortError> {
         let answer = |state: &mut State| {
             let ready = state.answer_count_ready();
-            // Any lower bound that is at least enough will do.
-            let told = if ready > enough && state.faults.odd() {
+            // A lower bound of at least `enough` is a valid answer.
+            let reported = if ready > enough && state.faults.odd() {
                 enough + state.faults.below(ready - enough)
             } else {
                 ready
             };
-            (told, state.taken)
+            (reported, state.taken)
         };
         let trace = |counted: &(usize, u64)| {
             Some(TraceEvent::ReadyCounted {
@@ -254,7 +259,7 @@ impl PodActuator for FaultyPorts {
                 taken: counted.1,
             })
         };
-        Ok(self.ask(answer, trace).await?.0)
+        Ok(self.read(answer, trace).await?.0)
     }
 
     async fn read_workload(&self, enough: usize) -> Result<WorkloadState, PortError> {
@@ -272,13 +277,13 @@ impl PodActuator for FaultyPorts {
                 rollout: workload.rollout,
             })
         };
-        self.ask(answer, trace).await
+        self.read(answer, trace).await
     }
 
     async fn evict(&self, pod: &PodRef, dry_run: bool) -> EvictionAnswer {
-        let place = self.note_request(pod, dry_run);
+        let index = self.record_request(pod, dry_run);
         let refusal = {
-            let mut state = self.world.lock();
+            let mut state = self.state.lock();
             let odd = state.faults.odd();
             odd.then(|| (state.faults.refusal(), state.faults.round_trip()))
         };
@@ -287,18 +292,18 @@ impl PodActuator for FaultyPorts {
                 self.time.sleep(round_trip).await;
                 refusal
             }
-            None => match self.send(Request::Evict(place)).await {
-                Ok(Answer::Eviction(answer)) => answer,
-                Ok(Answer::Lease(_) | Answer::Done) => unknown(),
+            None => match self.send(Request::Evict(index)).await {
+                Ok(Response::Eviction(answer)) => answer,
+                Ok(Response::Lease(_) | Response::Done) => unknown(),
                 Err(Some(CallFailure::Refused(kind))) => refused(kind),
                 Err(Some(CallFailure::Lost(_)) | None) => unknown(),
             },
         };
-        let mut state = self.world.lock();
+        let mut state = self.state.lock();
         let now = state.elapsed();
-        if let Some(asked) = state.asked.get_mut(place) {
-            asked.answer = Some(answer.clone());
-            asked.answered = Some(now);
+        if let Some(request) = state.eviction_requests.get_mut(index) {
+            request.answer = Some(answer.clone());
+            request.answered = Some(now);
         }
         answer
     }
@@ -306,13 +311,13 @@ impl PodActuator for FaultyPorts {
 
 fn unknown() -> EvictionAnswer {
     EvictionAnswer::Unknown {
-        message: "lost, as the fault plan has it".into(),
+        message: "simulated fault: response lost".into(),
     }
 }
 
-/// What a refusal of this kind says about an eviction.
+/// The answer to an eviction that is refused with this kind of error.
 fn refused(kind: PortErrorKind) -> EvictionAnswer {
-    let message = String::from("refused, as the fault plan has it");
+    let message = String::from("simulated fault: request refused");
     match kind {
         PortErrorKind::Forbidden => EvictionAnswer::Forbidden { message },
         PortErrorKind::Unreachable
@@ -338,11 +343,11 @@ impl RunLease for FaultyPorts {
     }
 
     async fn release(&self) -> Result<(), PortError> {
-        // Whatever comes of it, this run counts on the lease no more.
-        self.note(self.time.elapsed(), TraceEvent::Released);
+        // Whatever the result, this run no longer relies on the lease.
+        self.record(self.time.elapsed(), TraceEvent::Released);
         match self.send(Request::Release(self.identity.clone())).await {
             Ok(_) => Ok(()),
-            Err(trouble) => Err(in_words(trouble)),
+            Err(failure) => Err(port_error(failure)),
         }
     }
 }
@@ -352,14 +357,14 @@ impl Journal for FaultyPorts {
     async fn publish(&self, entry: &JournalEntry) -> Result<(), PortError> {
         match self.send(Request::Publish(entry.clone())).await {
             Ok(_) => Ok(()),
-            Err(trouble) => Err(in_words(trouble)),
+            Err(failure) => Err(port_error(failure)),
         }
     }
 
     async fn remember(&self, rotation: &Rotation) -> Result<Option<i64>, PortError> {
         match self.send(Request::Remember(rotation.clone())).await {
             Ok(_) => Ok(None),
-            Err(trouble) => Err(in_words(trouble)),
+            Err(failure) => Err(port_error(failure)),
         }
     }
 }
@@ -367,7 +372,7 @@ impl Journal for FaultyPorts {
 #[async_trait]
 impl Clock for FaultyPorts {
     fn now(&self) -> Timestamp {
-        self.world.now()
+        self.state.lock().timestamp()
     }
 
     fn elapsed(&self) -> Duration {
@@ -375,7 +380,7 @@ impl Clock for FaultyPorts {
     }
 
     async fn sleep(&self, duration: Duration) {
-        let late = self.world.lock().faults.oversleep();
+        let late = self.state.lock().faults.oversleep();
         self.time.sleep(duration.saturating_add(late)).await;
     }
 }

@@ -1,10 +1,9 @@
-//! Virtual time in which several things go on at once.
+//! Virtual time for concurrent futures.
 //!
-//! [`SimClock`](crate::SimClock) lets time pass as soon as somebody sleeps, which is all that one
-//! run without latencies needs. Here a sleep is a timer: the future is polled until nothing in it
-//! can go on, then the world advances to the next timer, and only that one ends. So two runs, a
-//! stop and the world itself interleave, in the order of their instants, and the same way each
-//! time.
+//! A sleep of [`SimClock`](crate::SimClock) advances the time immediately, which suffices for one
+//! run without latencies. Here a sleep is a timer. The future is polled until it cannot make
+//! progress; then the world advances to the next timer, and only that timer fires. Two runs, a stop
+//! and the events of the world thus interleave in chronological order, and deterministically.
 
 use std::collections::BTreeSet;
 use std::pin::{Pin, pin};
@@ -15,61 +14,61 @@ use std::time::Duration;
 
 use crate::world::SimWorld;
 
-/// Runs futures under the time of a [`SimWorld`]. Clones share their timers.
+/// An executor for futures under the virtual time of a [`SimWorld`]. Clones share their timers.
 #[derive(Debug, Clone)]
 pub struct VirtualTime {
     world: SimWorld,
     timers: Arc<Mutex<Timers>>,
 }
 
-/// The instant of a timer, and its number among those of the same instant.
-type Key = (Duration, u64);
+/// The time of a timer, and its number, which orders timers of the same time.
+type TimerKey = (Duration, u64);
 
 #[derive(Debug, Default)]
 struct Timers {
-    waiting: BTreeSet<Key>,
-    made: u64,
+    waiting: BTreeSet<TimerKey>,
+    created: u64,
 }
 
-/// How long a future may go on.
+/// The limits for running a future.
 #[derive(Debug, Clone, Copy)]
 pub struct RunLimits {
-    /// Timers that may end meanwhile.
+    /// The number of timers that may fire.
     pub steps: usize,
-    /// Virtual time that may pass.
+    /// The virtual time that may pass.
     pub time: Duration,
 }
 
-/// A future that did not end within its [`RunLimits`].
+/// The failure of a future to complete within its [`RunLimits`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFinished {
-    /// It waits for what nobody will do.
-    #[error("it waits for ever, after {steps} steps and {elapsed:?}")]
+    /// The future waits for something other than a timer.
+    #[error("the future waits without a timer after {steps} steps and {elapsed:?}")]
     Stuck {
-        /// Timers that had ended.
+        /// The number of timers that fired.
         steps: usize,
-        /// The time that had passed.
+        /// The virtual time that passed.
         elapsed: Duration,
     },
-    /// It takes too many steps.
-    #[error("it had not ended after {steps} steps and {elapsed:?}")]
+    /// The future exceeded the number of steps.
+    #[error("the future did not complete within {steps} steps ({elapsed:?})")]
     Steps {
-        /// Timers that had ended.
+        /// The number of timers that fired.
         steps: usize,
-        /// The time that had passed.
+        /// The virtual time that passed.
         elapsed: Duration,
     },
-    /// It takes too long.
-    #[error("it had not ended after {elapsed:?} and {steps} steps")]
+    /// The future exceeded the virtual time.
+    #[error("the future did not complete within {elapsed:?} ({steps} steps)")]
     Time {
-        /// Timers that had ended.
+        /// The number of timers that fired.
         steps: usize,
-        /// The time that had passed.
+        /// The virtual time that passed.
         elapsed: Duration,
     },
 }
 
-/// Whether anything asked to be polled again.
+/// Whether the future asked to be polled again.
 struct Woken(AtomicBool);
 
 impl Wake for Woken {
@@ -79,7 +78,7 @@ impl Wake for Woken {
 }
 
 impl VirtualTime {
-    /// The time of this world.
+    /// The virtual time of this world.
     #[must_use]
     pub fn new(world: SimWorld) -> Self {
         Self {
@@ -88,13 +87,13 @@ impl VirtualTime {
         }
     }
 
-    /// The time that has passed since the world was handed over.
+    /// The time since the start of the simulation.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.world.elapsed()
     }
 
-    /// Ends after `duration`. A sleep that is dropped first takes no time.
+    /// Returns a future that completes after `duration`. A sleep that is dropped takes no time.
     #[must_use]
     pub fn sleep(&self, duration: Duration) -> Sleep {
         Sleep {
@@ -104,11 +103,11 @@ impl VirtualTime {
         }
     }
 
-    /// Runs a future to its end.
+    /// Runs a future to completion.
     ///
     /// # Errors
-    /// [`NotFinished`] when it does not come to one.
-    pub fn run<F: Future>(&self, future: F, bounds: RunLimits) -> Result<F::Output, NotFinished> {
+    /// [`NotFinished`] if the future does not complete within the limits.
+    pub fn run<F: Future>(&self, future: F, limits: RunLimits) -> Result<F::Output, NotFinished> {
         let mut future = pin!(future);
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let waker = Waker::from(Arc::clone(&woken));
@@ -128,10 +127,10 @@ impl VirtualTime {
                 return Err(NotFinished::Stuck { steps, elapsed });
             };
             steps += 1;
-            if steps > bounds.steps {
+            if steps > limits.steps {
                 return Err(NotFinished::Steps { steps, elapsed });
             }
-            if at.saturating_sub(began) > bounds.time {
+            if at.saturating_sub(began) > limits.time {
                 return Err(NotFinished::Time { steps, elapsed });
             }
             self.world.advance(at.saturating_sub(self.elapsed()));
@@ -143,27 +142,27 @@ impl VirtualTime {
     }
 }
 
-/// A timer, see [`VirtualTime::sleep`]. Even one of no length lets others go on first, so that no
-/// order of polling decides what happens.
+/// A timer; see [`VirtualTime::sleep`]. Even a sleep of zero length lets other futures make progress
+/// first, so that the result does not depend on the order of polling.
 #[derive(Debug)]
 pub struct Sleep {
     time: VirtualTime,
     duration: Duration,
-    key: Option<Key>,
+    key: Option<TimerKey>,
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        let over = match self.key {
+        let fired = match self.key {
             Some(key) => !self.time.timers().waiting.contains(&key),
             None => {
                 let at = self.time.elapsed().saturating_add(self.duration);
                 let key = {
                     let mut timers = self.time.timers();
-                    let key = (at, timers.made);
-                    timers.made += 1;
+                    let key = (at, timers.created);
+                    timers.created += 1;
                     timers.waiting.insert(key);
                     key
                 };
@@ -171,7 +170,11 @@ impl Future for Sleep {
                 false
             }
         };
-        if over { Poll::Ready(()) } else { Poll::Pending }
+        if fired {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 

@@ -1,4 +1,9 @@
-//! The world itself, and how it goes on by itself.
+//! The state of a world and its events.
+
+mod answers;
+mod disturbances;
+mod lease;
+mod requests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,18 +15,22 @@ use rebalancer_core::model::{PodRef, PodUid};
 use rebalancer_core::ports::JournalEntry;
 
 use crate::config::SimConfig;
-use crate::faults::{Defect, EvictionRequest, FaultPlan, Faults, Requests, TraceRecord};
+use crate::fault_draws::FaultDraws;
+use crate::fault_plan::FaultPlan;
 use crate::group::ConsumerGroup;
 use crate::history::LoadHistory;
-use crate::lease::Lease;
-use crate::pod::{PodKey, SimPod};
+use crate::pod::{Defect, PodKey, SimPod};
 use crate::seeded::Seeded;
 use crate::timeline::{Timeline, WorldEvent};
+use crate::trace::{EvictionRequest, TraceRecord};
 use crate::traffic::Traffic;
-use crate::world::Eviction;
+use crate::views::EvictionRecord;
 
-/// Everything there is. Instants are lengths of time since the beginning of the world, which lies
-/// the configured initial age before the instant at which it is handed over.
+pub(crate) use lease::HeldLease;
+pub(crate) use requests::{Request, Requests, Response};
+
+/// The state of a world. Times are durations since the creation of the world. The simulation starts
+/// when the world has reached the configured initial age.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) config: SimConfig,
@@ -29,31 +38,31 @@ pub(crate) struct State {
     pub(crate) pods: BTreeMap<PodKey, SimPod>,
     pub(crate) group: ConsumerGroup,
     pub(crate) traffic: Traffic,
-    pub(crate) evictions: Vec<Eviction>,
-    pub(crate) faults: Faults,
+    pub(crate) evictions: Vec<EvictionRecord>,
+    pub(crate) faults: FaultDraws,
     pub(crate) requests: Requests,
-    pub(crate) asked: Vec<EvictionRequest>,
+    pub(crate) eviction_requests: Vec<EvictionRequest>,
     pub(crate) trace: Vec<TraceRecord>,
-    /// Ready pods that others than the runs took away so far.
+    /// The number of ready pods lost so far for reasons other than the runs.
     pub(crate) taken: u64,
     pub(crate) generation: i64,
     pub(crate) observed_generation: i64,
-    /// The number of the present template.
+    /// The number of the current template.
     pub(crate) template: u64,
-    pub(crate) lease: Option<Lease>,
+    pub(crate) lease: Option<HeldLease>,
     pub(crate) published: Vec<JournalEntry>,
     pub(crate) last_rotation: Option<Rotation>,
     timeline: Timeline,
     seeded: Seeded,
-    /// Workload name and hash of the pod template: the first part of every pod's name.
+    /// The prefix of every pod name: the workload's name and the hash of the pod template.
     replica_set: String,
-    /// Cores for one record per second.
+    /// The load in cores of one record per second.
     cost: f64,
     created: u64,
 }
 
 impl State {
-    /// A world that has been running for the initial age; the configuration is a valid one.
+    /// A world that has reached its initial age. The configuration must be valid.
     pub(crate) fn new(config: SimConfig) -> Self {
         let mut seeded = Seeded::new(config.seed);
         let replica_set = format!("{}-{}", config.workload.name, seeded.name_suffix(9));
@@ -82,14 +91,14 @@ impl State {
             group,
             traffic,
             evictions: Vec::new(),
-            faults: Faults::new(
+            faults: FaultDraws::new(
                 config
                     .faults
                     .clone()
                     .unwrap_or_else(|| FaultPlan::none(config.seed)),
             ),
             requests: Requests::default(),
-            asked: Vec::new(),
+            eviction_requests: Vec::new(),
             trace: Vec::new(),
             taken: 0,
             generation: 1,
@@ -109,7 +118,7 @@ impl State {
         state
     }
 
-    /// Creates the first pods as if they had gone through their start-up long ago.
+    /// Creates the first pods as if they had started long ago.
     fn settle(&mut self, names: Vec<String>) {
         self.record_rates();
         for name in names {
@@ -124,31 +133,31 @@ impl State {
         }
         self.record_loads();
         self.now = self.config.initial_age;
-        self.plan_drift();
-        self.plan_disturbance();
+        self.schedule_drift();
+        self.schedule_disturbance();
     }
 
-    /// Lets time pass; what is to happen in between happens in order. Ends at the end of the
-    /// calendar, in the year 9999.
+    /// Advances the time and executes the events that are due, in order. Time ends with the year
+    /// 9999.
     pub(crate) fn advance(&mut self, duration: Duration) {
         let until = self.now.saturating_add(duration).min(self.horizon());
         while let Some((at, event)) = self.timeline.next_until(until) {
             self.now = at;
-            self.happen(event);
+            self.execute(event);
         }
         self.now = until.max(self.now);
     }
 
     pub(crate) fn timestamp(&self) -> Timestamp {
         let since_start = self.now.saturating_sub(self.config.initial_age);
-        // The error is for calendar units, which a `Duration` does not have.
+        // Only calendar units, which a `Duration` does not have, can fail.
         self.config
             .start
             .saturating_add(since_start)
             .unwrap_or(Timestamp::MAX)
     }
 
-    /// The time that has passed since the world was handed over.
+    /// The time since the start of the simulation.
     pub(crate) fn elapsed(&self) -> Duration {
         self.now.saturating_sub(self.config.initial_age)
     }
@@ -160,53 +169,52 @@ impl State {
         self.config.initial_age.saturating_add(left)
     }
 
-    fn happen(&mut self, event: WorldEvent) {
+    fn execute(&mut self, event: WorldEvent) {
         let now = self.now;
         match event {
             WorldEvent::Started(key) => {
-                if self.held_up(key) {
+                if self.start_is_blocked(key) {
                     return;
                 }
                 let startup = self.seeded.jittered(self.config.startup_delay);
-                // A pod that is already on its way out is not started any more.
                 if let Some(pod) = self.alive(key) {
                     pod.started = Some(now);
                     if pod.defect == Some(Defect::Crashes) {
                         return;
                     }
-                    self.plan(startup, WorldEvent::Ready(key));
+                    self.schedule(startup, WorldEvent::Ready(key));
                     self.record_loads();
                 }
             }
             WorldEvent::Ready(key) => {
                 if let Some(pod) = self.alive(key) {
                     pod.ready = Some(now);
-                    self.plan(self.config.join_delay, WorldEvent::Joined(key));
+                    self.schedule(self.config.join_delay, WorldEvent::Joined(key));
                 }
             }
             WorldEvent::Joined(key) => {
                 let ready = self.alive(key).is_some_and(|pod| pod.ready.is_some());
-                // A pod that crashed and came back is told to join twice.
+                // A pod that crashed and became ready again may already be a member.
                 if ready && !self.group.has(key) {
                     self.join(key);
                 }
             }
             WorldEvent::Left(key) => {
-                if self.group.desert(key) {
-                    self.plan(self.config.session_timeout, WorldEvent::SessionEnded(key));
+                if self.group.mark_absent(key) {
+                    self.schedule(self.config.session_timeout, WorldEvent::SessionEnded(key));
                     self.members_changed(false);
                 } else {
                     self.leave(key);
                 }
-                self.plan(self.config.exit_delay, WorldEvent::Gone(key));
+                self.schedule(self.config.exit_delay, WorldEvent::Gone(key));
             }
             WorldEvent::Gone(key) => {
                 if let Some(pod) = self.pods.get_mut(&key) {
                     pod.gone = Some(now);
                     pod.history.record(now, 0.0, self.config.metrics_window);
                 }
-                self.plan(self.config.metrics_window, WorldEvent::Forgotten(key));
-                // The next pod of that name only comes when this one is gone.
+                self.schedule(self.config.metrics_window, WorldEvent::Forgotten(key));
+                // A StatefulSet creates the next pod of the name only now.
                 if self.config.has_stable_names() {
                     self.replenish();
                 }
@@ -228,11 +236,11 @@ impl State {
                 self.traffic.drift(self.config.drift, &mut self.seeded);
                 self.record_rates();
                 self.record_loads();
-                self.plan_drift();
+                self.schedule_drift();
             }
             WorldEvent::Disturbed => {
                 self.disturb();
-                self.plan_disturbance();
+                self.schedule_disturbance();
             }
             WorldEvent::Observed => self.observed_generation = self.generation,
             WorldEvent::RollOn => self.roll_on(),
@@ -240,16 +248,16 @@ impl State {
         }
     }
 
-    /// Begins the termination of a pod; its ReplicaSet makes another at once.
+    /// Begins the termination of a pod. Its ReplicaSet creates a replacement immediately.
     pub(crate) fn terminate(&mut self, key: PodKey) {
         if let Some(pod) = self.alive(key) {
             pod.terminating = true;
-            self.plan(self.config.leave_delay, WorldEvent::Left(key));
+            self.schedule(self.config.leave_delay, WorldEvent::Left(key));
             self.replenish();
         }
     }
 
-    /// Creates pods until there are as many as there are to be.
+    /// Creates pods up to the number of replicas.
     pub(crate) fn replenish(&mut self) {
         if self.config.has_stable_names() {
             for ordinal in 0..u64::from(self.config.pods) {
@@ -261,8 +269,8 @@ impl State {
             return;
         }
         let wanted = self.config.pods as usize;
-        let there = self.listed().filter(|(_, pod)| !pod.terminating).count();
-        for _ in there..wanted {
+        let current = self.listed().filter(|(_, pod)| !pod.terminating).count();
+        for _ in current..wanted {
             let name = self.seeded.pod_name(&self.replica_set);
             self.create(name);
         }
@@ -270,7 +278,7 @@ impl State {
 
     fn create(&mut self, name: String) {
         let created = self.new_pod(name);
-        self.plan(self.config.pending_delay, WorldEvent::Started(created));
+        self.schedule(self.config.pending_delay, WorldEvent::Started(created));
     }
 
     fn join(&mut self, key: PodKey) {
@@ -281,33 +289,33 @@ impl State {
         self.members_changed(due);
     }
 
-    /// The pod's member leaves the group, if it is in it.
+    /// Removes the pod's member from the group, if it has one.
     pub(crate) fn leave(&mut self, key: PodKey) {
         let due = self.group.leave(key);
         self.members_changed(due);
     }
 
-    /// Members came or went, or others serve in their place; a rebalance may be due.
+    /// Handles a change of membership. `due` means that it requires a rebalance.
     fn members_changed(&mut self, due: bool) {
         let keep = self.config.metrics_window;
-        if due && !self.group.gathers() {
+        if due && !self.group.delays_rebalance() {
             self.group.rebalance(self.now, keep);
         } else {
             self.group.remember(self.now, keep);
             if due {
-                self.plan(self.config.rebalance_delay, WorldEvent::Rebalanced);
+                self.schedule(self.config.rebalance_delay, WorldEvent::Rebalanced);
             }
         }
         self.record_loads();
     }
 
-    /// The pod of this name and UID in the cluster, terminating or not.
+    /// The pod in the cluster with this name and UID, terminating or not.
     pub(crate) fn find(&self, wanted: &PodRef) -> Option<(PodKey, &SimPod)> {
         self.listed()
             .find(|(_, pod)| pod.uid == wanted.uid && pod.name == wanted.name)
     }
 
-    /// The pods in the cluster, terminating ones included, in the order of creation.
+    /// The pods in the cluster in the order of their creation, including terminating ones.
     pub(crate) fn listed(&self) -> impl Iterator<Item = (PodKey, &SimPod)> {
         self.pods
             .iter()
@@ -319,6 +327,7 @@ impl State {
         self.listed().filter(|(_, pod)| pod.serves()).count()
     }
 
+    /// The pod, unless it is terminating or gone.
     pub(crate) fn alive(&mut self, key: PodKey) -> Option<&mut SimPod> {
         self.pods
             .get_mut(&key)
@@ -346,7 +355,7 @@ impl State {
         key
     }
 
-    /// Writes down what every running pod spends from now on.
+    /// Adds the current load of every running pod to its history.
     pub(crate) fn record_loads(&mut self) {
         let rates = self.group.rate_by_pod(self.traffic.rates());
         for (key, pod) in &mut self.pods {
@@ -363,18 +372,19 @@ impl State {
         self.traffic.record(self.now, self.config.metrics_window);
     }
 
-    pub(crate) fn plan(&mut self, delay: Duration, event: WorldEvent) {
-        self.timeline.plan(self.now.saturating_add(delay), event);
+    pub(crate) fn schedule(&mut self, delay: Duration, event: WorldEvent) {
+        self.timeline
+            .schedule(self.now.saturating_add(delay), event);
     }
 
-    fn plan_drift(&mut self) {
+    fn schedule_drift(&mut self) {
         if self.config.drift > 0.0 {
-            self.plan(self.config.drift_interval, WorldEvent::Drifted);
+            self.schedule(self.config.drift_interval, WorldEvent::Drifted);
         }
     }
 }
 
-/// The sum of the rates of the quarter of the pods that carries most, but at least of one.
+/// The sum of the rates of the quarter of the pods with the highest rates, at least of one pod.
 fn top_quarter(rates: BTreeMap<PodKey, f64>) -> f64 {
     let mut rates: Vec<f64> = rates.into_values().collect();
     rates.sort_by(|a, b| b.total_cmp(a));
@@ -395,7 +405,7 @@ fn stable_name(config: &SimConfig, ordinal: u64) -> String {
     format!("{}-{ordinal}", config.workload.name)
 }
 
-/// As the coordinator or the client makes them: in the newer protocol a UUID alone.
+/// A member id. In the consumer protocol (KIP-848) it is a UUID alone.
 fn member_id(config: &SimConfig, seeded: &mut Seeded) -> String {
     let uuid = seeded.uuid();
     match config.protocol {

@@ -1,4 +1,4 @@
-//! The draws of a fault plan.
+//! The random draws of a fault plan.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,45 +10,35 @@ use rebalancer_core::ports::{
     EvictionAnswer, GroupObservation, LoadObservation, LoadSample, OwnerSample, PortErrorKind,
 };
 
-use super::{FaultPlan, LATEST_EFFECT, LONGEST_OVERSLEEP, REQUEST_TIMEOUT};
+use crate::fault_plan::{FaultPlan, LATEST_EFFECT, LONGEST_OVERSLEEP, REQUEST_TIMEOUT};
+use crate::pod::Defect;
 
-/// What becomes of one call. Lengths of time count from its beginning.
+/// The outcome of a call. Times are durations since the start of the call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CallOutcome {
-    /// When it reaches the server and takes effect there; `None` for never.
+    /// The time at which the call reaches the server and takes effect; `None` for never.
     pub(crate) arrives: Option<Duration>,
-    /// When the caller has an answer, or gives up.
+    /// The time at which the caller has a response or gives up.
     pub(crate) answered: Duration,
-    /// What the caller is told instead of the server's answer.
-    pub(crate) trouble: Option<CallFailure>,
+    /// The failure that the caller sees instead of the server's response.
+    pub(crate) failure: Option<CallFailure>,
 }
 
-/// Why a caller has no answer of the server.
+/// The reason why a caller has no response from the server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum CallFailure {
-    /// The call had no effect, and the caller knows it.
+    /// The call had no effect, and the caller can tell.
     Refused(PortErrorKind),
-    /// The caller cannot know whether it had an effect.
+    /// The caller cannot tell whether the call had an effect.
     Lost(PortErrorKind),
 }
 
-/// Why a new pod does not come up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Defect {
-    /// Its container ends again and again.
-    Crashes,
-    /// Its container cannot be created.
-    NoImage,
-    /// No node has room, for so long.
-    NoRoom(Duration),
-}
-
-/// The state of the draws.
+/// The random numbers and the state of the faults.
 #[derive(Debug, Clone)]
-pub(crate) struct Faults {
+pub(crate) struct FaultDraws {
     plan: FaultPlan,
     generator: ChaCha8Rng,
-    /// Nothing is in reach until then, in the time of the world.
+    /// The end of the current outage, in the time of the world.
     outage_until: Duration,
 }
 
@@ -69,10 +59,10 @@ const LOSSES: [PortErrorKind; 4] = [
     PortErrorKind::BadAnswer,
 ];
 
-impl Faults {
+impl FaultDraws {
     pub(crate) fn new(plan: FaultPlan) -> Self {
         let mut generator = ChaCha8Rng::seed_from_u64(plan.seed);
-        // Streams 1 to 3 are those of the world itself.
+        // The world itself uses streams 1 to 3.
         generator.set_stream(4);
         Self {
             plan,
@@ -81,8 +71,8 @@ impl Faults {
         }
     }
 
-    /// What becomes of a call that is begun at `now`.
-    pub(crate) fn fate(&mut self, now: Duration) -> CallOutcome {
+    /// The outcome of a call that starts at `now`.
+    pub(crate) fn call_outcome(&mut self, now: Duration) -> CallOutcome {
         if self.chance(self.plan.outages) {
             self.outage_until = now + self.within(Duration::from_secs(60));
         }
@@ -91,14 +81,14 @@ impl Faults {
             return CallOutcome {
                 arrives: Some(arrives),
                 answered: arrives + self.within(self.plan.latency),
-                trouble: None,
+                failure: None,
             };
         }
         match self.below(20) {
             0..5 => CallOutcome {
                 arrives: None,
                 answered: self.within(self.plan.latency),
-                trouble: Some(CallFailure::Refused(self.one_of(&REFUSALS))),
+                failure: Some(CallFailure::Refused(self.one_of(&REFUSALS))),
             },
             5..9 => self.lost(None),
             9..14 => {
@@ -116,13 +106,13 @@ impl Faults {
                 CallOutcome {
                     arrives: Some(self.within(answered)),
                     answered,
-                    trouble: None,
+                    failure: None,
                 }
             }
         }
     }
 
-    /// How long a call takes when nothing is wrong.
+    /// The duration of a call without faults.
     pub(crate) fn round_trip(&mut self) -> Duration {
         self.within(self.plan.latency) + self.within(self.plan.latency)
     }
@@ -136,11 +126,11 @@ impl Faults {
         CallOutcome {
             arrives,
             answered,
-            trouble: Some(CallFailure::Lost(self.one_of(&LOSSES))),
+            failure: Some(CallFailure::Lost(self.one_of(&LOSSES))),
         }
     }
 
-    /// How much longer than asked for a process sleeps.
+    /// The time that a process sleeps beyond the requested duration.
     pub(crate) fn oversleep(&mut self) -> Duration {
         if self.chance(self.plan.oversleeping) {
             self.within(LONGEST_OVERSLEEP)
@@ -149,14 +139,14 @@ impl Faults {
         }
     }
 
-    /// An answer is to be an odd one.
+    /// Whether a response is an odd one.
     pub(crate) fn odd(&mut self) -> bool {
         self.chance(self.plan.odd)
     }
 
-    /// The refusal of an eviction that the pod and its budget have no part in.
+    /// A refusal of an eviction for reasons other than the pod and its budget.
     pub(crate) fn refusal(&mut self) -> EvictionAnswer {
-        let message = String::from("as the fault plan has it");
+        let message = String::from("simulated fault");
         match self.below(4) {
             0 => EvictionAnswer::Failed { message },
             1 if self.below(4) == 0 => EvictionAnswer::Forbidden { message },
@@ -172,8 +162,8 @@ impl Faults {
         }
     }
 
-    /// Bends an observation of the loads in one of the ways a metrics server may.
-    pub(crate) fn bend_loads(&mut self, loads: &mut LoadObservation) {
+    /// Distorts loads in a way that is possible with a metrics server.
+    pub(crate) fn distort_loads(&mut self, loads: &mut LoadObservation) {
         match self.below(12) {
             0 => loads.partial = Some("one store did not answer".into()),
             1 => {
@@ -184,13 +174,13 @@ impl Faults {
                     turn % 10 != kept
                 });
             }
-            2 => self.bend_one(loads, |sample, _| sample.load = Err(SampleFault::NotFinite)),
-            3 => self.bend_one(loads, |sample, _| sample.load = Err(SampleFault::Negative)),
-            4 => self.bend_one(loads, |sample, _| sample.series = 2),
-            5 => self.bend_one(loads, |sample, faults| {
+            2 => self.distort_one(loads, |sample, _| sample.load = Err(SampleFault::NotFinite)),
+            3 => self.distort_one(loads, |sample, _| sample.load = Err(SampleFault::Negative)),
+            4 => self.distort_one(loads, |sample, _| sample.series = 2),
+            5 => self.distort_one(loads, |sample, faults| {
                 sample.age = Some(faults.within(Duration::from_secs(600)).into());
             }),
-            6 => self.bend_one(loads, |sample, _| sample.age = None),
+            6 => self.distort_one(loads, |sample, _| sample.age = None),
             7 => {
                 for sample in &mut loads.samples {
                     sample.window_covered = false;
@@ -216,7 +206,7 @@ impl Faults {
             _ => {
                 if let Some(sample) = loads.samples.first().cloned() {
                     loads.samples.push(LoadSample {
-                        pod: "a-pod-of-somebody-else".into(),
+                        pod: "pod-of-another-workload".into(),
                         age: Some(Seconds::ZERO),
                         ..sample
                     });
@@ -225,15 +215,19 @@ impl Faults {
         }
     }
 
-    fn bend_one(&mut self, loads: &mut LoadObservation, bend: impl Fn(&mut LoadSample, &mut Self)) {
+    fn distort_one(
+        &mut self,
+        loads: &mut LoadObservation,
+        distort: impl Fn(&mut LoadSample, &mut Self),
+    ) {
         let index = self.below(loads.samples.len());
         if let Some(sample) = loads.samples.get_mut(index) {
-            bend(sample, self);
+            distort(sample, self);
         }
     }
 
-    /// Bends what is known of the group in one of the ways in which metrics lie.
-    pub(crate) fn bend_group(&mut self, group: &mut GroupObservation) {
+    /// Distorts the state of the group in a way that is possible with metrics.
+    pub(crate) fn distort_group(&mut self, group: &mut GroupObservation) {
         match self.below(6) {
             0 => group.partial = Some("one store did not answer".into()),
             1 if !group.owners.is_empty() => {
@@ -255,8 +249,8 @@ impl Faults {
             }
             3 => {
                 if let Some(rates) = &mut group.rates {
-                    let bent = self.below(rates.len().max(1));
-                    if let Some(sample) = rates.get_mut(bent) {
+                    let index = self.below(rates.len().max(1));
+                    if let Some(sample) = rates.get_mut(index) {
                         sample.rate = Err(SampleFault::NotFinite);
                     }
                 }
@@ -266,8 +260,8 @@ impl Faults {
         }
     }
 
-    /// Bends autoscalers in one of the ways in which their status may be behind.
-    pub(crate) fn bend_autoscalers(&mut self, autoscalers: &mut Vec<Autoscaler>) {
+    /// Distorts autoscalers as if their status were missing or outdated.
+    pub(crate) fn distort_autoscalers(&mut self, autoscalers: &mut Vec<Autoscaler>) {
         match self.below(5) {
             0 => autoscalers.clear(),
             1 => {
@@ -295,7 +289,7 @@ impl Faults {
         }
     }
 
-    /// Why a new pod does not come up; `None` when it does.
+    /// The reason why a new pod does not start; `None` if it starts.
     pub(crate) fn defect(&mut self) -> Option<Defect> {
         if !self.chance(self.plan.broken_pods) {
             return None;
@@ -307,13 +301,13 @@ impl Faults {
         })
     }
 
-    /// How long until something happens to the world; `None` for never.
+    /// The time until the next disturbance; `None` for never.
     pub(crate) fn until_disturbed(&mut self) -> Option<Duration> {
         let mean = self.plan.disturbed_every?;
         Some(self.within(mean.saturating_mul(2)))
     }
 
-    /// A number below `limit`; 0 when there is none.
+    /// A random number below `limit`; 0 if `limit` is 0.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
         if limit == 0 {
             return 0;
@@ -321,11 +315,12 @@ impl Faults {
         self.generator.random_range(0..limit)
     }
 
+    /// A random duration of a whole number of seconds.
     pub(crate) fn between(&mut self, range: Range<u64>) -> Duration {
         Duration::from_secs(self.generator.random_range(range))
     }
 
-    /// A length of time shorter than `limit`, or none at all.
+    /// A random duration shorter than `limit`; zero if `limit` is zero.
     pub(crate) fn within(&mut self, limit: Duration) -> Duration {
         let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
         if nanos == 0 {
@@ -335,7 +330,7 @@ impl Faults {
     }
 
     fn chance(&mut self, share: f64) -> bool {
-        // No draw for what cannot be, so that a calm plan costs nothing.
+        // A share of 0 needs no draw, so a plan without faults is cheap.
         share > 0.0 && self.generator.random::<f64>() < share
     }
 

@@ -1,5 +1,5 @@
-//! What the world answers to the calls of the ports: one function a call, and nothing else of the
-//! world's state is read or changed by a port.
+//! The answers of the world to the calls of the ports, one function for each call. The ports use no
+//! other part of the state.
 
 use rebalancer_core::model::{
     Autoscaler, CpuMetric, Load, PodRef, Rate, Rollout, SampleFault, WorkloadState,
@@ -9,10 +9,10 @@ use rebalancer_core::ports::{
     PodState, RateSample, WorkloadObservation,
 };
 
-use crate::group::{Owner, TOPIC};
+use super::State;
+use crate::group::{ServingMember, TOPIC};
 use crate::pod::SimPod;
-use crate::state::State;
-use crate::world::Eviction;
+use crate::views::EvictionRecord;
 
 impl State {
     pub(crate) fn answer_loads(&self) -> LoadObservation {
@@ -25,15 +25,15 @@ impl State {
         }
     }
 
-    /// A sample for each name that pods have or had: as `sum by (pod)` has it, what the pod before
-    /// spent within the window counts as well.
+    /// One sample for each pod name. As with `sum by (pod)`, the load of a predecessor with the same
+    /// name within the window is included.
     fn samples(&self) -> Vec<LoadSample> {
         let measured = |pod: &SimPod| pod.as_measured(self.now, &self.config);
         let mut samples: Vec<LoadSample> = Vec::new();
         for sample in self.pods.values().filter_map(measured) {
             match samples.iter_mut().find(|known| known.pod == sample.pod) {
                 Some(known) if self.config.has_stable_names() => {
-                    // In the order of their creation: the newer one comes later.
+                    // Pods are in the order of their creation, so this one is newer.
                     *known = LoadSample {
                         load: match (&known.load, sample.load) {
                             (Ok(before), Ok(now)) => Load::new(before.get() + now.get())
@@ -52,7 +52,7 @@ impl State {
     pub(crate) fn answer_group(&self) -> GroupObservation {
         let window = self.config.metrics_window;
         let before = self.now.saturating_sub(window);
-        let now: Vec<Option<Owner>> = self.group.owners().collect();
+        let now: Vec<Option<ServingMember>> = self.group.owners().collect();
         GroupObservation {
             owners: self.owner_samples(&now),
             owners_before: Some(self.owner_samples(self.group.owners_at(before))),
@@ -72,8 +72,8 @@ impl State {
         }
     }
 
-    /// As a consumer exports its own assignment: under the name of its pod.
-    fn owner_samples(&self, owners: &[Option<Owner>]) -> Vec<OwnerSample> {
+    /// The owners as consumers export their own assignments, labelled with their pods.
+    fn owner_samples(&self, owners: &[Option<ServingMember>]) -> Vec<OwnerSample> {
         let owned = (0..).zip(owners);
         owned
             .filter_map(|(partition, owner)| {
@@ -130,14 +130,14 @@ impl State {
         WorkloadState {
             ready: self.ready_pods(),
             rollout: Some(self.rollout()),
-            failures: self.failures(),
+            failures: self.pod_failures(),
         }
     }
 
-    /// As the API server does it: the UID first, then the budget, and a dry run stops short of the
-    /// act. A pod that is terminating already is accepted again, without any further effect.
+    /// Evicts a pod as the API server does: it checks the UID, then the budget. The eviction of a
+    /// terminating pod is accepted and has no further effect.
     pub(crate) fn answer_evict(&mut self, pod: &PodRef, dry_run: bool) -> EvictionAnswer {
-        let (answer, acted_on) = match self.find(pod) {
+        let (answer, evicted) = match self.find(pod) {
             None => (EvictionAnswer::AlreadyGone, None),
             Some((_, found)) if found.terminating => (EvictionAnswer::Evicted, None),
             Some((key, found)) => self
@@ -146,27 +146,27 @@ impl State {
                     (blocked, None)
                 }),
         };
-        let acted_on = acted_on.filter(|_| !dry_run);
-        if let Some(key) = acted_on {
+        let evicted = evicted.filter(|_| !dry_run);
+        if let Some(key) = evicted {
             self.terminate(key);
         }
-        self.evictions.push(Eviction {
+        self.evictions.push(EvictionRecord {
             at: self.timestamp(),
             pod: pod.clone(),
             dry_run,
-            took_effect: acted_on.is_some(),
+            took_effect: evicted.is_some(),
             answer: answer.clone(),
         });
         answer
     }
 
-    /// The budget's answer, when it forbids the eviction of this pod.
+    /// The answer of the budget if it does not allow the eviction of this pod.
     fn blocked(&self, pod: &SimPod) -> Option<EvictionAnswer> {
         let budget = self.config.budget.as_ref()?;
         let needed = budget.needed(self.config.pods);
         let healthy = self.ready_pods();
-        // A pod that has not started is no loss to anyone; one that runs without being ready
-        // may go as long as enough others are healthy.
+        // The eviction of a pod that has not started is always allowed; that of a running pod that
+        // is not ready if enough others are healthy.
         let allowed = if pod.started.is_none() {
             true
         } else if pod.serves() {
@@ -185,8 +185,8 @@ impl State {
         })
     }
 
-    /// The Deployment's status: terminating pods no longer count, and their replacements do from
-    /// their creation on, so an eviction never looks like a rollout.
+    /// The rollout as in the status of a Deployment. Replacements count from their creation on and
+    /// terminating pods do not, so an eviction does not look like a rollout.
     pub(crate) fn rollout(&self) -> Rollout {
         let count = |counts: &dyn Fn(&SimPod) -> bool| {
             let pods = self

@@ -1,35 +1,34 @@
-//! What happens to a world by itself, or by others than the rebalancers.
+//! Disturbances of the cluster: everything in a fault plan that is not a fault of a call.
 
 use std::time::Duration;
 
 use rebalancer_core::model::{PodFailure, PodRef};
 use rebalancer_core::ports::EvictionAnswer;
 
-use super::draw::Defect;
-use super::trace::Effect;
+use super::State;
 use crate::budget::{Budget, BudgetLimit};
-use crate::pod::PodKey;
-use crate::state::State;
+use crate::pod::{Defect, PodKey};
 use crate::timeline::WorldEvent;
+use crate::trace::Effect;
 
-/// Between two pods of a rollout.
+/// The pause between two pods of a rollout.
 const ROLLOUT_PAUSE: Duration = Duration::from_secs(5);
 
 impl State {
-    /// Plans the next thing to happen, if anything is to.
-    pub(crate) fn plan_disturbance(&mut self) {
+    /// Schedules the next disturbance, if the fault plan has any.
+    pub(crate) fn schedule_disturbance(&mut self) {
         if let Some(delay) = self.faults.until_disturbed() {
-            self.plan(delay, WorldEvent::Disturbed);
+            self.schedule(delay, WorldEvent::Disturbed);
         }
     }
 
-    /// Something happens.
+    /// Executes a random disturbance.
     pub(crate) fn disturb(&mut self) {
         match self.faults.below(16) {
             0..4 => self.crash(),
             4..8 => {
                 if let Some(key) = self.any_pod() {
-                    self.take(key);
+                    self.evict_by_other(key);
                 }
             }
             8..11 => self.change_budget(),
@@ -43,13 +42,13 @@ impl State {
             14 => self.scale(),
             _ => {
                 self.template += 1;
-                self.specify();
-                self.plan(ROLLOUT_PAUSE, WorldEvent::RollOn);
+                self.change_specification();
+                self.schedule(ROLLOUT_PAUSE, WorldEvent::RollOn);
             }
         }
     }
 
-    /// The controller goes on replacing the pods of older templates, one at a time.
+    /// Replaces the next pod of an older template, as the controller does in a rollout.
     pub(crate) fn roll_on(&mut self) {
         let template = self.template;
         let old = self
@@ -58,25 +57,25 @@ impl State {
             .map(|(key, _)| key);
         let Some(key) = old else { return };
         if self.ready_pods() >= self.config.pods as usize {
-            self.take(key);
+            self.evict_by_other(key);
         }
-        self.plan(ROLLOUT_PAUSE, WorldEvent::RollOn);
+        self.schedule(ROLLOUT_PAUSE, WorldEvent::RollOn);
     }
 
-    /// A container that does not run yet stays that way for now: decided once a pod.
-    pub(crate) fn held_up(&mut self, key: PodKey) -> bool {
+    /// Whether the start of a new pod is delayed or prevented. Each pod is drawn once.
+    pub(crate) fn start_is_blocked(&mut self, key: PodKey) -> bool {
         let defect = self.faults.defect();
         let Some(pod) = self.alive(key) else {
             return false;
         };
-        // Who waited for a node gets one in the end.
+        // The wait for a node is over.
         if pod.defect.take().is_some() {
             return false;
         }
         pod.defect = defect;
         match defect {
             Some(Defect::NoRoom(wait)) => {
-                self.plan(wait, WorldEvent::Started(key));
+                self.schedule(wait, WorldEvent::Started(key));
                 true
             }
             Some(Defect::NoImage) => true,
@@ -84,8 +83,8 @@ impl State {
         }
     }
 
-    /// The pods that do not come up, as Kubernetes words it.
-    pub(crate) fn failures(&self) -> Vec<PodFailure> {
+    /// The pods that do not start, with the reasons that Kubernetes reports.
+    pub(crate) fn pod_failures(&self) -> Vec<PodFailure> {
         self.listed()
             .filter(|(_, pod)| !pod.terminating)
             .filter_map(|(_, pod)| {
@@ -100,17 +99,17 @@ impl State {
                         uid: pod.uid.clone(),
                     },
                     reason: reason.into(),
-                    message: "as the fault plan has it".into(),
+                    message: "simulated fault".into(),
                     lasting,
                 })
             })
             .collect()
     }
 
-    /// An eviction arrives; what it does is written down at its place among those asked for.
+    /// Evicts a pod, and records the effect at this index of the eviction requests.
     pub(crate) fn evict_traced(
         &mut self,
-        place: usize,
+        index: usize,
         pod: &PodRef,
         dry_run: bool,
     ) -> EvictionAnswer {
@@ -127,13 +126,13 @@ impl State {
             .is_some_and(|eviction| eviction.took_effect);
         if took_effect {
             let (at, ready_left, taken) = (self.elapsed(), self.ready_pods(), self.taken);
-            let holder = self.lease_holder().map(|lease| lease.holder.clone());
-            if let Some(asked) = self.asked.get_mut(place) {
-                asked.effect = Some(Effect {
+            let holder = self.valid_lease().map(|lease| lease.holder.clone());
+            if let Some(request) = self.eviction_requests.get_mut(index) {
+                request.effect = Some(Effect {
                     at,
                     was_ready,
                     ready_left,
-                    taken_since_count: taken.saturating_sub(asked.taken_at_count),
+                    taken_since_count: taken.saturating_sub(request.taken_at_count),
                     budget,
                     holder,
                 });
@@ -142,13 +141,13 @@ impl State {
         answer
     }
 
-    /// Somebody else takes a pod away.
-    fn take(&mut self, key: PodKey) {
+    /// Evicts a pod on behalf of another client.
+    fn evict_by_other(&mut self, key: PodKey) {
         self.count_loss(key);
         self.terminate(key);
     }
 
-    /// A pod's container ends, and is up again some time later.
+    /// Crashes a pod, which becomes ready again some time later.
     fn crash(&mut self) {
         let outage = self.faults.between(1..120);
         let Some(key) = self.any_pod() else { return };
@@ -156,7 +155,7 @@ impl State {
         if let Some(pod) = self.alive(key)
             && pod.ready.take().is_some()
         {
-            self.plan(outage, WorldEvent::Ready(key));
+            self.schedule(outage, WorldEvent::Ready(key));
             self.leave(key);
         }
     }
@@ -178,32 +177,32 @@ impl State {
         let up = self.faults.below(2) == 0;
         if up {
             self.config.pods += 1;
-            self.specify();
+            self.change_specification();
             self.replenish();
         } else if self.config.pods > 1 {
             self.config.pods -= 1;
-            self.specify();
+            self.change_specification();
             if let Some(key) = self.any_pod() {
-                self.take(key);
+                self.evict_by_other(key);
             }
         }
     }
 
-    /// The specification changed; the controller sees it some time later.
-    fn specify(&mut self) {
+    /// Changes the specification. The controller observes the change some time later.
+    fn change_specification(&mut self) {
         self.generation += 1;
         let delay = self.faults.between(0..4);
-        self.plan(delay, WorldEvent::Observed);
+        self.schedule(delay, WorldEvent::Observed);
     }
 
-    /// Writes down that others take a pod away, if it is a ready one.
+    /// Counts the loss of a pod that is not caused by a run, if the pod is ready.
     fn count_loss(&mut self, key: PodKey) {
         if self.pods.get(&key).is_some_and(|pod| pod.serves()) {
             self.taken += 1;
         }
     }
 
-    /// Any pod that is not terminating.
+    /// A random pod that is not terminating.
     fn any_pod(&mut self) -> Option<PodKey> {
         let alive: Vec<PodKey> = self
             .listed()
