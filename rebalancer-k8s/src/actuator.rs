@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kube::core::params::ListParams;
-use rebalancer_adapter::read_json;
 use rebalancer_core::model::{Autoscaler, Pod, PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
     EvictionAnswer, PodActuator, PodState, PortError, WorkloadObservation,
@@ -13,14 +12,14 @@ use rebalancer_core::ports::{
 
 use crate::api::Api;
 use crate::autoscalers::{self, Hpa};
-use crate::connect::Connection;
+use crate::connection::Connection;
 use crate::error::{Attempt, K8sError};
 use crate::eviction::{self, Eviction};
 use crate::journal::{KubernetesJournal, Subject};
 use crate::kind::{WorkloadKind, is_path_safe};
 use crate::label_selector;
 use crate::lease::KubernetesLease;
-use crate::pods::{LeanPod, ReadyCount, Reduced, Reduction};
+use crate::pods::{PodObject, ReadyCount, Reduced, Reduction};
 use crate::protobuf::PREFERRED;
 use crate::settings::{Autoscalers, Settings};
 use crate::suggestions;
@@ -162,7 +161,7 @@ impl KubernetesActuator {
         &self,
         selector: &str,
         page_size: u32,
-        pages: &mut impl crate::api::Pages,
+        pages: &mut impl crate::pages::Pages,
     ) -> Result<(), K8sError> {
         let attempt = Attempt::list("", "pods", self.namespace());
         let params = ListParams::default()
@@ -272,22 +271,20 @@ impl KubernetesActuator {
     async fn read_one(&self, pod: &PodRef) -> Result<PodState, K8sError> {
         let attempt = Attempt::on("get", "", "pods", self.namespace(), &pod.name);
         let path = format!("{}/{}", self.pods_path(), pod.name);
-        let body = match self.api.get_bytes(&attempt, &path).await {
+        let object = match self.api.get::<PodObject>(&attempt, &path, None).await {
             // A page of something before the API says nothing about the pod.
             Err(K8sError::NotFound { from_api: true, .. }) => return Ok(PodState::Gone),
-            body => body?,
+            object => object?,
         };
-        let lean: LeanPod<'_> =
-            read_json(&body).map_err(|error| self.api.bad_answer(&attempt, &error))?;
-        Ok(if lean.uid() != pod.uid.0 {
+        Ok(if !object.has_uid(&pod.uid) {
             PodState::Gone
-        } else if lean.terminating() {
+        } else if object.terminating() {
             PodState::Terminating
-        } else if lean.opted_out().is_some() {
+        } else if object.opted_out().is_some() {
             PodState::OptedOut
         } else {
             PodState::Present {
-                ready: lean.ready(),
+                ready: object.ready(),
             }
         })
     }

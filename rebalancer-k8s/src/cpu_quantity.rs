@@ -1,10 +1,11 @@
-//! CPU amounts as the Kubernetes API writes them: `100m`, `1`, `0.5`, `1e3`, `2Ki`.
+//! CPU quantities of the Kubernetes API: `100m`, `1`, `0.5`, `1e3`, `2Ki`.
 
 use std::fmt;
 
-use serde::de::{self, Deserializer, Visitor};
+use bytes::Bytes;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-/// An amount of CPU in cores: finite, and of either sign, as the grammar allows.
+/// An amount of CPU in cores. It is finite, and may be negative, because the grammar allows that.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct CpuQuantity(pub(crate) f64);
 
@@ -20,7 +21,7 @@ impl CpuQuantity {
             })
             .map_or(text.len(), |(at, _)| at);
         let (number, suffix) = text.split_at(end);
-        // `f64::from_str` checks the rest of the grammar: one point at most, one digit at least.
+        // `f64::from_str` checks the rest of the grammar: at most one point, at least one digit.
         let value = match suffix {
             "" => number.parse().ok()?,
             "n" => scaled(number, -9)?,
@@ -46,8 +47,8 @@ impl CpuQuantity {
     }
 }
 
-/// `number` × 10^`exponent`, rounded once: `100m` is the double nearest to 0.1, where dividing
-/// could be one off.
+/// `number` × 10^`exponent`, rounded once: `100m` is the double nearest to 0.1. A division could
+/// round differently.
 fn scaled(number: &str, exponent: i32) -> Option<f64> {
     format!("{number}e{exponent}").parse().ok()
 }
@@ -57,33 +58,56 @@ fn binary(number: &str, exponent: i32) -> Option<f64> {
     Some(number.parse::<f64>().ok()? * 2_f64.powi(exponent))
 }
 
-impl<'de> de::Deserialize<'de> for CpuQuantity {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
+/// A quantity as the API sends it, which is not parsed yet.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Quantity {
+    #[prost(bytes = "bytes", tag = "1")]
+    text: Bytes,
+}
 
-        impl Visitor<'_> for Text {
-            type Value = CpuQuantity;
+impl Quantity {
+    /// Returns the quantity in cores.
+    ///
+    /// # Errors
+    /// The text that is not a quantity.
+    pub(crate) fn cores(&self) -> Result<f64, String> {
+        let text = String::from_utf8_lossy(&self.text);
+        match CpuQuantity::parse(&text) {
+            Some(quantity) => Ok(quantity.0),
+            None => Err(text.into_owned()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrNumber;
+
+        impl Visitor<'_> for TextOrNumber {
+            type Value = Quantity;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a quantity of CPU such as `100m`")
+                f.write_str("a quantity such as `100m`")
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<CpuQuantity, E> {
-                CpuQuantity::parse(text)
-                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Quantity, E> {
+                Ok(Quantity {
+                    text: text.to_owned().into(),
+                })
             }
 
-            // The API always answers text, but accepts plain numbers; so do its imitations.
-            fn visit_u64<E: de::Error>(self, cores: u64) -> Result<CpuQuantity, E> {
-                self.visit_str(&cores.to_string())
+            // The API server always sends text. Other servers may send a number, which the API
+            // server accepts as well.
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Quantity, E> {
+                self.visit_str(&number.to_string())
             }
 
-            fn visit_f64<E: de::Error>(self, cores: f64) -> Result<CpuQuantity, E> {
-                Ok(CpuQuantity(cores))
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Quantity, E> {
+                self.visit_str(&number.to_string())
             }
         }
 
-        deserializer.deserialize_any(Text)
+        deserializer.deserialize_any(TextOrNumber)
     }
 }
 
@@ -113,7 +137,7 @@ mod tests {
     #[case("2Ki", 2048.0)]
     #[case("1Mi", 1_048_576.0)]
     #[case("0.5Gi", 536_870_912.0)]
-    fn a_quantity_is_read(#[case] text: &str, #[case] cores: f64) {
+    fn parses_a_quantity(#[case] text: &str, #[case] cores: f64) {
         assert_eq!(CpuQuantity::parse(text), Some(CpuQuantity(cores)));
     }
 
@@ -132,15 +156,17 @@ mod tests {
     #[case("NaN")]
     #[case("inf")]
     #[case("1-2")]
-    fn what_is_no_quantity_is_refused(#[case] text: &str) {
+    fn refuses_a_text_that_is_not_a_quantity(#[case] text: &str) {
         assert_eq!(CpuQuantity::parse(text), None);
     }
 
-    #[test]
-    fn json_may_hold_text_or_a_number() {
-        let quantities: Vec<CpuQuantity> = serde_json::from_str(r#"["200m", 2, 0.5]"#).unwrap();
-        assert_eq!(quantities, [0.2, 2.0, 0.5].map(CpuQuantity));
-        let error = serde_json::from_str::<CpuQuantity>(r#""lots""#).unwrap_err();
-        assert!(error.to_string().contains("a quantity of CPU"), "{error}");
+    #[rstest]
+    #[case(r#""200m""#, Ok(0.2))]
+    #[case("2", Ok(2.0))]
+    #[case("0.5", Ok(0.5))]
+    #[case(r#""lots""#, Err("lots".to_owned()))]
+    fn reads_text_and_numbers_in_json(#[case] json: &str, #[case] cores: Result<f64, String>) {
+        let quantity: Quantity = serde_json::from_str(json).unwrap();
+        assert_eq!(quantity.cores(), cores);
     }
 }

@@ -270,7 +270,7 @@ mod tests {
         let refusal = Refusal::read(
             StatusCode::from_u16(code).unwrap(),
             None,
-            body.to_string().as_bytes(),
+            &body.to_string().into(),
         );
         let attempt = eviction(EvictionMethod::Evict, None, false).attempt(&pod());
         answer(Ok(Some(refusal)), &attempt, "https://k8s")

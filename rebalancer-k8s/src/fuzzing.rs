@@ -1,10 +1,11 @@
 //! The readers of answers, for the fuzz targets: nothing here is part of the crate's interface.
 
+use bytes::Bytes;
 use http::StatusCode;
 use jiff::Timestamp;
 use rebalancer_core::model::Pod;
 
-use crate::api::Pages as _;
+use crate::pages::Pages as _;
 use crate::pods::{ReadyCount, Reduction};
 use crate::refusal::Refusal;
 
@@ -35,8 +36,9 @@ pub fn pods(
     let owners = [owner.to_owned()];
     let mut reduction = Reduction::new(taken_at, container);
     let mut count = ReadyCount::new(&owners, usize::MAX);
-    let reduced = reduction.page(body);
-    let counted = count.page(body);
+    let body = Bytes::copy_from_slice(body);
+    let reduced = reduction.page(&body);
+    let counted = count.page(&body);
     let end = reduced.map_err(|error| error.to_string())?;
     counted.map_err(|error| error.to_string())?;
     Ok(Page {
@@ -51,6 +53,6 @@ pub fn pods(
 #[must_use]
 pub fn refusal(status: u16, body: &[u8]) -> (String, bool) {
     let status = StatusCode::from_u16(status).unwrap_or_default();
-    let refusal = Refusal::read(status, None, body);
+    let refusal = Refusal::read(status, None, &Bytes::copy_from_slice(body));
     (refusal.message, refusal.from_api)
 }

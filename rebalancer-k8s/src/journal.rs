@@ -10,11 +10,12 @@ use rebalancer_core::ports::{Journal, JournalEntry, PortError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::annotations::LAST_ROTATION;
 use crate::api::{Api, METADATA};
 use crate::clock::MicroTime;
 use crate::error::{Attempt, K8sError};
 use crate::kind::WorkloadKind;
-use crate::workload::{self, LAST_ROTATION, Place, Workload};
+use crate::workload::{self, Place, Workload};
 
 /// Who reports, by which alerts find our Events.
 const CONTROLLER: &str = "rebalancer.io/rebalancer";

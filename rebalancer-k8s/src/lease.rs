@@ -21,6 +21,7 @@ use rebalancer_core::ports::{LeaseState, PortError, RunLease};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::annotations::WORKLOAD;
 use crate::api::Api;
 use crate::clock::MicroTime;
 use crate::error::{Attempt, K8sError, Surroundings};
@@ -229,7 +230,7 @@ impl KubernetesLease {
                 "name": self.name,
                 "namespace": self.workload.namespace,
                 "labels": {"app.kubernetes.io/managed-by": "rebalancer"},
-                "annotations": {"rebalancer.io/workload": self.workload.to_string()},
+                "annotations": {WORKLOAD: self.workload.to_string()},
             },
             "spec": Spec::default().held_by(&self.identity, self.api.now()),
         });

@@ -35,10 +35,13 @@
 //! ```
 
 mod actuator;
+mod annotations;
 mod api;
 mod autoscalers;
+mod client_error;
 mod clock;
 mod connect;
+mod connection;
 mod cpu_quantity;
 mod error;
 mod eviction;
@@ -47,8 +50,11 @@ mod eviction;
 pub mod fuzzing;
 mod journal;
 mod kind;
+mod kubeconfig;
 mod label_selector;
 mod lease;
+mod object_meta;
+mod pages;
 mod permissions;
 mod pods;
 mod protobuf;
@@ -58,7 +64,8 @@ mod suggestions;
 mod workload;
 
 pub use actuator::KubernetesActuator;
-pub use connect::{ConnectSettings, Connection, connect};
+pub use connect::{ConnectSettings, connect};
+pub use connection::Connection;
 pub use error::{Attempt, Candidate, K8sError, Source, Surroundings};
 pub use journal::KubernetesJournal;
 pub use kind::{GroupVersionKind, InvalidWorkloadKind, WorkloadKind};

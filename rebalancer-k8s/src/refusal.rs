@@ -1,45 +1,54 @@
-//! An answer that is not a success.
+//! Responses that are not a success.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
+use prost::Message as _;
 use rebalancer_adapter::{Secrets, read_json};
 use serde::Deserialize;
 
 use crate::error::{Attempt, K8sError};
-use crate::protobuf::{self, Fields, Object, Value};
+use crate::object_meta::null_as_default;
+use crate::protobuf;
 
-/// The reason of a cause by which a PodDisruptionBudget is told from throttling.
+/// Reason of the cause that distinguishes a PodDisruptionBudget from throttling.
 const BUDGET: &str = "DisruptionBudget";
 
-/// The `Status` object of the API, as far as we read it.
-#[derive(Debug, Default, Deserialize)]
+/// The fields of the API's `Status` object that are read.
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
 struct Status {
-    kind: String,
+    #[prost(string, optional, tag = "3")]
     message: Option<String>,
+    #[prost(message, optional, tag = "5")]
     details: Option<Details>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Details {
-    causes: Option<Vec<Cause>>,
-    retry_after_seconds: Option<u32>,
+    #[prost(message, repeated, tag = "4")]
+    #[serde(default, deserialize_with = "null_as_default")]
+    causes: Vec<Cause>,
+    #[prost(int32, optional, tag = "5")]
+    retry_after_seconds: Option<i32>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, prost::Message, Deserialize)]
 struct Cause {
+    #[prost(string, optional, tag = "1")]
     reason: Option<String>,
+    #[prost(string, optional, tag = "2")]
     message: Option<String>,
 }
 
-/// A refusal, whether a Kubernetes API or something before it gave it.
+/// A refusal by the API server or by something in front of it.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: u16,
-    /// The server's words.
+    /// The server's message.
     pub(crate) message: String,
-    /// The answer is the API's own and not, say, a proxy's page.
+    /// The response is from the API server and not, for example, a page of a proxy.
     pub(crate) from_api: bool,
     pub(crate) retry_after: Option<Duration>,
     /// The message about the budget that forbids an eviction.
@@ -47,70 +56,55 @@ pub(crate) struct Refusal {
 }
 
 impl Status {
-    /// The same in the API's other format, in which lists of pods are asked for; what cannot be
-    /// read is left out.
-    fn from_protobuf(status: Option<Object<'_>>) -> Self {
-        let mut read = Self::default();
-        for field in Fields::of(status.map_or(&[], |status| status.bytes)).flatten() {
-            match field {
-                (3, Value::Bytes(message)) => read.message = words(message),
-                (5, Value::Bytes(details)) => {
-                    let retry_after_seconds =
-                        Fields::of(details).flatten().find_map(|field| match field {
-                            (5, Value::Number(seconds)) => u32::try_from(seconds).ok(),
-                            _ => None,
-                        });
-                    read.details = Some(Details {
-                        causes: None,
-                        retry_after_seconds: retry_after_seconds.filter(|&seconds| seconds > 0),
-                    });
-                }
-                _ => {}
-            }
+    /// Reads a `Status` in either format. `None` if the response is not from the API server.
+    fn read(body: &Bytes) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Kind {
+            kind: String,
         }
-        read
+
+        match protobuf::object(body) {
+            Ok(None) => read_json::<Kind>(body)
+                .is_ok_and(|object| object.kind == "Status")
+                .then(|| read_json(body).ok())
+                .flatten(),
+            // Only the API server responds in this format.
+            Ok(Some(object)) => Some(Self::decode(object.message).unwrap_or_default()),
+            Err(_) => Some(Self::default()),
+        }
     }
 }
 
-fn words(text: &[u8]) -> Option<String> {
-    Some(String::from_utf8_lossy(text).into_owned()).filter(|text| !text.is_empty())
-}
-
 impl Refusal {
-    /// Reads the answer; whatever it holds, something comes of it.
-    pub(crate) fn read(code: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Self {
-        let status = match protobuf::object(body) {
-            Ok(None) => read_json::<Status>(body)
-                .ok()
-                .filter(|status| status.kind == "Status"),
-            // Whoever speaks this format is the API.
-            found => Some(found.map_or_else(|_| Status::default(), Status::from_protobuf)),
-        };
+    /// Reads a response. A response of any form yields a refusal.
+    pub(crate) fn read(code: StatusCode, retry_after: Option<Duration>, body: &Bytes) -> Self {
+        let status = Status::read(body);
         let from_api = status.is_some();
         let status = status.unwrap_or_default();
         let details = status.details.unwrap_or_default();
         Self {
             code: code.as_u16(),
-            message: match status.message {
-                Some(words) => words.replace('\n', " "),
+            message: match status.message.filter(|message| !message.is_empty()) {
+                Some(message) => message.replace('\n', " "),
                 None if from_api => code.to_string(),
                 None => excerpt(body),
             },
             from_api,
             retry_after: details
                 .retry_after_seconds
-                .map(|seconds| Duration::from_secs(seconds.into()))
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .filter(|seconds| *seconds > 0)
+                .map(Duration::from_secs)
                 .or(retry_after),
             budget: details
                 .causes
-                .unwrap_or_default()
                 .into_iter()
                 .find(|cause| cause.reason.as_deref() == Some(BUDGET))
                 .map(|cause| cause.message.unwrap_or_default()),
         }
     }
 
-    /// The error of a request that only reads.
+    /// Returns the error for this refusal.
     pub(crate) fn into_error(self, attempt: &Attempt, server: &str) -> K8sError {
         let attempt = Box::new(attempt.clone());
         let server = server.to_owned();
@@ -169,7 +163,7 @@ fn excerpt(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protobuf::testing::Message;
+    use crate::protobuf::testing::Encoded;
     use rebalancer_core::ports::PortErrorKind;
     use rstest::rstest;
 
@@ -184,37 +178,38 @@ mod tests {
     #[case(500, PortErrorKind::Server)]
     #[case(503, PortErrorKind::Server)]
     #[case(302, PortErrorKind::BadAnswer)]
-    fn a_status_becomes_an_error(#[case] code: u16, #[case] kind: PortErrorKind) {
-        let body = br#"{"kind":"Status","message":"the words","reason":"R","code":1}"#;
-        let refusal = Refusal::read(StatusCode::from_u16(code).unwrap(), None, body);
+    fn maps_the_status_code_to_an_error(#[case] code: u16, #[case] kind: PortErrorKind) {
+        let body =
+            Bytes::from_static(br#"{"kind":"Status","message":"the words","reason":"R","code":1}"#);
+        let refusal = Refusal::read(StatusCode::from_u16(code).unwrap(), None, &body);
         let error = refusal.into_error(&Attempt::list("", "pods", "a"), "https://k8s");
         assert_eq!(error.kind(), kind);
         assert!(error.to_string().contains("the words"), "{error}");
     }
 
     #[test]
-    fn a_status_in_protobuf_is_read() {
-        let details = Message::default().bytes(1, "a").number(5, 7);
-        let body = Message::default()
+    fn reads_a_status_in_protobuf() {
+        let details = Encoded::default().bytes(1, "a").number(5, 7);
+        let body = Encoded::default()
             .bytes(1, "")
             .bytes(2, "Failure")
             .bytes(3, "pods \"a\" not found")
             .bytes(4, "NotFound")
             .bytes(5, details.0)
             .number(6, 404)
-            .answer("Status");
+            .response("Status");
         let refusal = Refusal::read(StatusCode::NOT_FOUND, None, &body);
         assert!(refusal.from_api);
         assert_eq!(refusal.message, "pods \"a\" not found");
         assert_eq!(refusal.retry_after, Some(Duration::from_secs(7)));
-        let cut = Refusal::read(StatusCode::NOT_FOUND, None, &body[..20]);
+        let cut = Refusal::read(StatusCode::NOT_FOUND, None, &body.slice(..20));
         assert_eq!(cut.message, "404 Not Found");
     }
 
     #[test]
-    fn a_page_of_a_proxy_is_cut_to_one_line() {
+    fn shortens_a_page_of_a_proxy_to_one_line() {
         let body = format!("<html>\n<h1>Bad gateway</h1>{}", "x".repeat(1000));
-        let refusal = Refusal::read(StatusCode::BAD_GATEWAY, None, body.as_bytes());
+        let refusal = Refusal::read(StatusCode::BAD_GATEWAY, None, &body.into());
         assert!(!refusal.from_api);
         assert!(
             refusal
@@ -225,10 +220,12 @@ mod tests {
     }
 
     #[test]
-    fn the_header_says_when_to_retry_unless_the_details_do() {
+    fn details_take_precedence_over_the_retry_after_header() {
         let header = Some(Duration::from_secs(1));
-        let read =
-            |body: &[u8]| Refusal::read(StatusCode::TOO_MANY_REQUESTS, header, body).retry_after;
+        let read = |body: &'static [u8]| {
+            let body = Bytes::from_static(body);
+            Refusal::read(StatusCode::TOO_MANY_REQUESTS, header, &body).retry_after
+        };
         assert_eq!(read(b"Too many requests"), header);
         assert_eq!(
             read(br#"{"kind":"Status","details":{"retryAfterSeconds":10}}"#),

@@ -1,0 +1,454 @@
+//! The reduction of listed pods to the pods of a snapshot.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use rebalancer_core::model::{Cores, Load, Pod, PodRef, Seconds};
+
+use super::object::ContainerStatus;
+use super::{PodObject, read_page};
+use crate::object_meta::{Time, text};
+use crate::pages::{BadPage, PageEnd, Pages};
+
+/// Reduces the pods of a workload. Which of them the workload owns is resolved at the end, because
+/// the owners are read while the pods are listed.
+pub(crate) struct Reduction<'s> {
+    taken_at: Timestamp,
+    container: &'s str,
+    pods: Vec<Pod>,
+    /// UIDs of the controllers of all pods: a handful, even for thousands of pods.
+    controllers: Vec<String>,
+    /// For each pod, the index of its controller.
+    controlled_by: Vec<Option<usize>>,
+    /// For each pod, whether it has the measured container.
+    measurable: Vec<bool>,
+    /// The containers of the pods that do not have the measured container.
+    others: BTreeSet<String>,
+}
+
+/// The pods of a workload.
+pub(crate) struct Reduced {
+    pub(crate) pods: Vec<Pod>,
+    /// The containers of the workload's pods, if none of these pods has the measured container.
+    pub(crate) instead: Option<Vec<String>>,
+}
+
+/// The CPU requests of the containers of a pod.
+struct Requests {
+    /// The request of the measured container.
+    measured: Option<Cores>,
+    /// The sum of the requests of the other containers.
+    others: f64,
+}
+
+impl<'s> Reduction<'s> {
+    pub(crate) fn new(taken_at: Timestamp, container: &'s str) -> Self {
+        Self {
+            taken_at,
+            container,
+            pods: Vec::new(),
+            controllers: Vec::new(),
+            controlled_by: Vec::new(),
+            measurable: Vec::new(),
+            others: BTreeSet::new(),
+        }
+    }
+
+    fn add(&mut self, pod: &PodObject) -> Result<(), BadPage> {
+        let requests = self.requests(pod)?;
+        let measurable = pod
+            .running_containers()
+            .any(|container| container.name == self.container);
+        let restarted = measurable.then(|| self.restarted(pod)).flatten();
+        if !measurable {
+            let names = pod.running_containers().map(|container| &container.name);
+            self.others.extend(names.map(text));
+        }
+        let controller = pod.controller().map(|owner| {
+            let known = self.controllers.iter().position(|uid| owner.uid == *uid);
+            known.unwrap_or_else(|| {
+                self.controllers.push(text(&owner.uid));
+                self.controllers.len() - 1
+            })
+        });
+        self.controlled_by.push(controller);
+        self.measurable.push(measurable);
+        let ready = pod.ready_condition();
+        // The API server always sets the time of creation. Without it, the pod counts as new.
+        let created = instant(pod.metadata.creation_timestamp).unwrap_or(self.taken_at);
+        let PodRef { name, uid } = pod.reference();
+        self.pods.push(Pod {
+            uid,
+            ip: Some(text(&pod.status.pod_ip)).filter(|ip| !ip.is_empty()),
+            name,
+            load: None,
+            fault: None,
+            sample_age_seconds: None,
+            series: 1,
+            phase: pod.phase(),
+            ready: ready.is_some(),
+            terminating: pod.terminating(),
+            owned: false,
+            evictability: pod.evictability(),
+            opted_out: pod.opted_out(),
+            age_seconds: Some(self.age(created)),
+            ready_seconds: ready.map(|condition| {
+                self.age(instant(condition.last_transition_time).unwrap_or(created))
+            }),
+            restarted_seconds: restarted,
+            window_covered: true,
+            request: requests.measured,
+            other_requests: Load::new(requests.others).unwrap_or(Load::ZERO),
+        });
+        Ok(())
+    }
+
+    fn requests(&self, pod: &PodObject) -> Result<Requests, BadPage> {
+        let mut requests = Requests {
+            measured: None,
+            others: 0.0,
+        };
+        for container in pod.running_containers() {
+            let cores = match container.cpu_request() {
+                Some(quantity) => quantity.cores().map_err(BadPage::Quantity)?,
+                None => 0.0,
+            };
+            if container.name == self.container {
+                // A request of zero is treated like a missing request.
+                requests.measured = Cores::new(cores).ok();
+            } else {
+                requests.others += cores;
+            }
+        }
+        Ok(requests)
+    }
+
+    /// The time since the last restart of the measured container, or `None` if it never restarted.
+    /// Zero if the container restarted at an unknown time.
+    fn restarted(&self, pod: &PodObject) -> Option<Seconds> {
+        let status = pod
+            .container_statuses()
+            .find(|status| status.name == self.container)
+            .filter(|status| status.restart_count > 0)?;
+        let since = last_start(status).map(|since| self.age(since));
+        Some(since.unwrap_or(Seconds::ZERO))
+    }
+
+    /// The time since an instant; zero if the instant is in the future.
+    fn age(&self, since: Timestamp) -> Seconds {
+        let seconds = self.taken_at.duration_since(since).as_secs_f64();
+        Seconds::new(seconds.max(0.0)).unwrap_or(Seconds::ZERO)
+    }
+
+    /// Resolves which pods the workload owns.
+    ///
+    /// `owners` are the UIDs of the workload and of the objects that it controls. `opted_out` is
+    /// the workload's annotation that exempts all its pods from eviction.
+    pub(crate) fn finish(self, owners: &[String], opted_out: Option<&str>) -> Reduced {
+        let is_owner: Vec<bool> = self
+            .controllers
+            .iter()
+            .map(|uid| owners.contains(uid))
+            .collect();
+        let mut pods = self.pods;
+        let mut any = false;
+        let mut any_measurable = false;
+        for ((pod, controller), measurable) in
+            pods.iter_mut().zip(self.controlled_by).zip(self.measurable)
+        {
+            pod.owned = controller.is_some_and(|index| is_owner.get(index) == Some(&true));
+            any |= pod.owned;
+            any_measurable |= pod.owned && measurable;
+            if let (None, Some(annotation)) = (&pod.opted_out, opted_out) {
+                pod.opted_out = Some(annotation.to_owned());
+            }
+        }
+        Reduced {
+            pods,
+            instead: (any && !any_measurable).then(|| self.others.into_iter().collect()),
+        }
+    }
+}
+
+impl Pages for Reduction<'_> {
+    fn restart(&mut self) {
+        *self = Self::new(self.taken_at, self.container);
+    }
+
+    fn page(&mut self, body: &Bytes) -> Result<PageEnd, BadPage> {
+        let (pods, end) = read_page(body)?;
+        self.pods.reserve_exact(pods.len());
+        for pod in &pods {
+            self.add(pod)?;
+        }
+        Ok(end)
+    }
+}
+
+/// The last start of a container, or its last end if it does not run.
+fn last_start(status: &ContainerStatus) -> Option<Timestamp> {
+    let running = status
+        .state
+        .as_ref()
+        .and_then(|state| state.running.as_ref());
+    match running {
+        Some(running) => instant(running.started_at),
+        None => instant(status.last_end()?.finished_at),
+    }
+}
+
+fn instant(time: Option<Time>) -> Option<Timestamp> {
+    time.and_then(Time::instant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{bodies, pod, with, with_status};
+    use super::*;
+    use rebalancer_core::model::{Evictability, PodPhase, PodUid};
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    /// Reduces pods, which must be the same in both formats.
+    fn reduce_all(pods: &[Value], owners: &[&str], workload: Option<&str>) -> Reduced {
+        let list = json!({"kind": "PodList", "metadata": {}, "items": pods});
+        let [in_json, in_protobuf] =
+            bodies(&list).map(|body| reduce_body(&body, pods.len(), owners, workload));
+        assert_eq!(in_json.pods, in_protobuf.pods);
+        assert_eq!(in_json.instead, in_protobuf.instead);
+        in_json
+    }
+
+    fn reduce_body(body: &Bytes, items: usize, owners: &[&str], workload: Option<&str>) -> Reduced {
+        let taken_at = "2026-01-02T03:10:00Z".parse().unwrap();
+        let mut reduction = Reduction::new(taken_at, "ingestion");
+        let end = reduction.page(body).unwrap();
+        assert_eq!((end.items, end.next, end.enough), (items, None, false));
+        let owners: Vec<String> = owners.iter().map(ToString::to_string).collect();
+        reduction.finish(&owners, workload)
+    }
+
+    fn reduce(pod: Value) -> Pod {
+        reduce_all(&[pod], &["d1", "rs1"], None).pods.remove(0)
+    }
+
+    #[test]
+    fn reduces_a_pod_to_the_fields_of_a_snapshot() {
+        assert_eq!(
+            reduce(pod()),
+            Pod {
+                name: "ingestion-7d4-abcde".into(),
+                ip: Some("10.0.0.7".into()),
+                uid: PodUid("u1".into()),
+                load: None,
+                fault: None,
+                sample_age_seconds: None,
+                series: 1,
+                phase: PodPhase::Running,
+                ready: true,
+                terminating: false,
+                owned: true,
+                evictability: Evictability::Evictable,
+                opted_out: None,
+                age_seconds: Some(Seconds::new(600.0).unwrap()),
+                ready_seconds: Some(Seconds::new(540.0).unwrap()),
+                restarted_seconds: None,
+                window_covered: true,
+                request: Some(Cores::new(0.5).unwrap()),
+                other_requests: Load::new(0.25).unwrap(),
+            }
+        );
+    }
+
+    #[rstest]
+    #[case("/status/phase", json!("Pending"), PodPhase::Pending)]
+    #[case("/status/phase", json!("Failed"), PodPhase::Failed)]
+    #[case("/status/phase", json!("Hibernated"), PodPhase::Unknown)]
+    fn reads_the_phase(#[case] path: &str, #[case] value: Value, #[case] phase: PodPhase) {
+        assert_eq!(reduce(with(path, value)).phase, phase);
+    }
+
+    #[test]
+    fn pod_without_status_is_not_ready() {
+        let mut bare = pod();
+        bare.as_object_mut().unwrap().remove("status");
+        let bare = reduce(bare);
+        assert_eq!(
+            (bare.phase, bare.ready, bare.ready_seconds),
+            (PodPhase::Unknown, false, None)
+        );
+    }
+
+    #[rstest]
+    #[case(json!([]), false, None)]
+    #[case(json!(null), false, None)]
+    #[case(json!([{"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-02T03:09:00Z"}]), false, None)]
+    #[case(json!([{"type": "Ready", "status": "Unknown"}]), false, None)]
+    #[case(json!([{"type": "Ready", "status": "True", "lastTransitionTime": null}]), true, Some(600.0))]
+    #[case(json!([{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T03:10:05Z"}]), true, Some(0.0))]
+    fn reads_readiness_and_its_age(
+        #[case] conditions: Value,
+        #[case] ready: bool,
+        #[case] age: Option<f64>,
+    ) {
+        let pod = reduce(with("/status/conditions", conditions));
+        assert_eq!(
+            (pod.ready, pod.ready_seconds.map(Seconds::get)),
+            (ready, age)
+        );
+    }
+
+    #[test]
+    fn age_of_a_pod_from_the_future_is_zero() {
+        let pod = reduce(with(
+            "/metadata/creationTimestamp",
+            json!("2026-01-02T04:00:00Z"),
+        ));
+        assert_eq!(pod.age_seconds, Some(Seconds::ZERO));
+    }
+
+    #[test]
+    fn pod_with_a_deletion_timestamp_is_terminating() {
+        assert!(
+            reduce(with(
+                "/metadata/deletionTimestamp",
+                json!("2026-01-02T03:10:30Z")
+            ))
+            .terminating
+        );
+    }
+
+    #[rstest]
+    #[case(json!(null), Evictability::Bare, false)]
+    #[case(json!([{"kind": "ReplicaSet", "uid": "rs1"}]), Evictability::Bare, false)]
+    #[case(json!([{"kind": "DaemonSet", "uid": "ds", "controller": true}]), Evictability::DaemonSet, false)]
+    #[case(json!([{"kind": "ReplicaSet", "uid": "rs2", "controller": true}]), Evictability::Evictable, false)]
+    #[case(json!([{"kind": "Deployment", "uid": "d1", "controller": true}]), Evictability::Evictable, true)]
+    fn ownership_follows_the_controller(
+        #[case] owners: Value,
+        #[case] evictability: Evictability,
+        #[case] owned: bool,
+    ) {
+        let pod = reduce(with("/metadata/ownerReferences", owners));
+        assert_eq!((pod.evictability, pod.owned), (evictability, owned));
+    }
+
+    #[test]
+    fn mirror_pod_has_the_annotation() {
+        let annotations = json!({"kubernetes.io/config.mirror": "x", "big": "y"});
+        assert_eq!(
+            reduce(with("/metadata/annotations", annotations)).evictability,
+            Evictability::Mirror
+        );
+    }
+
+    #[rstest]
+    #[case(json!({"rebalancer.io/skip": "true"}), Some("rebalancer.io/skip: true"))]
+    #[case(json!({"rebalancer.io/skip": "false"}), None)]
+    #[case(json!({"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}),
+        Some("cluster-autoscaler.kubernetes.io/safe-to-evict: false"))]
+    #[case(json!({"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}), None)]
+    #[case(json!({"descheduler.alpha.kubernetes.io/prefer-no-eviction": ""}),
+        Some("descheduler.alpha.kubernetes.io/prefer-no-eviction: "))]
+    #[case(json!({"a": "quote \" and \u{e9}"}), None)]
+    #[case(json!(null), None)]
+    fn pod_opts_out_by_annotation(#[case] annotations: Value, #[case] opted_out: Option<&str>) {
+        let pod = reduce(with("/metadata/annotations", annotations));
+        assert_eq!(pod.opted_out.as_deref(), opted_out);
+    }
+
+    #[test]
+    fn workload_opts_out_all_pods_that_do_not_opt_out_themselves() {
+        let own = with(
+            "/metadata/annotations",
+            json!({"rebalancer.io/skip": "true"}),
+        );
+        let pods = reduce_all(&[pod(), own], &["rs1"], Some("on the workload")).pods;
+        assert_eq!(pods[0].opted_out.as_deref(), Some("on the workload"));
+        assert_eq!(
+            pods[1].opted_out.as_deref(),
+            Some("rebalancer.io/skip: true")
+        );
+    }
+
+    #[rstest]
+    #[case(json!({}), None)]
+    #[case(json!({"requests": {"cpu": "0"}}), None)]
+    #[case(json!({"requests": {"memory": "1Gi"}}), None)]
+    #[case(json!({"requests": {"cpu": "1200m"}}), Some(1.2))]
+    fn request_of_zero_is_none(#[case] resources: Value, #[case] cores: Option<f64>) {
+        let pod = reduce(with("/spec/containers/0/resources", resources));
+        assert_eq!(pod.request.map(Cores::get), cores);
+    }
+
+    #[test]
+    fn measured_container_may_be_a_sidecar() {
+        let pod = reduce(with("/spec/containers/0/name", json!("other")));
+        assert_eq!(pod.request, None);
+        let mut sidecar = with("/spec/containers/0/name", json!("other"));
+        sidecar["spec"]["initContainers"][1]["name"] = json!("ingestion");
+        assert_eq!(reduce(sidecar).request.map(Cores::get), Some(0.15));
+    }
+
+    #[rstest]
+    #[case::never(json!({"restartCount": 0, "state": {"running": {"startedAt": "2026-01-02T03:00:05Z"}}}), None)]
+    #[case::running(json!({"restartCount": 1, "state": {"running": {"startedAt": "2026-01-02T03:08:00Z"}},
+        "lastState": {"terminated": {"finishedAt": "2026-01-02T03:07:00Z"}}}), Some(120.0))]
+    #[case::running_since_an_unknown_time(json!({"restartCount": 1, "state": {"running": {}}}), Some(0.0))]
+    #[case::waiting(json!({"restartCount": 300, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"reason": "Error", "startedAt": "2026-01-02T03:06:00Z",
+            "finishedAt": "2026-01-02T03:07:00Z"}}}), Some(180.0))]
+    #[case::waiting_since_an_unknown_time(json!({"restartCount": 1, "state": {"waiting": {}},
+        "lastState": null}), Some(0.0))]
+    #[case::without_a_state(json!({"restartCount": 1}), Some(0.0))]
+    #[case::another_container(json!({"restartCount": 3, "name": "idle", "state": {"running": {}}}), None)]
+    fn reads_the_age_of_the_last_restart_of_the_measured_container(
+        #[case] status: Value,
+        #[case] expected: Option<f64>,
+    ) {
+        let pod = reduce(with_status("/status/containerStatuses", status));
+        assert_eq!(pod.restarted_seconds.map(Seconds::get), expected);
+    }
+
+    #[test]
+    fn restart_of_a_sidecar_counts_and_of_an_init_container_does_not() {
+        let status =
+            json!({"restartCount": 1, "state": {"running": {"startedAt": "2026-01-02T03:08:00Z"}}});
+        let mut sidecar = with_status("/status/initContainerStatuses", status);
+        sidecar["spec"]["containers"][0]["name"] = json!("other");
+        sidecar["spec"]["initContainers"][1]["name"] = json!("ingestion");
+        let seconds = reduce(sidecar.clone()).restarted_seconds;
+        assert_eq!(seconds.map(Seconds::get), Some(120.0));
+        sidecar["spec"]["initContainers"][1]["restartPolicy"] = json!(null);
+        assert_eq!(reduce(sidecar).restarted_seconds, None);
+    }
+
+    #[test]
+    fn lists_the_containers_of_a_workload_without_the_measured_container() {
+        let renamed = with("/spec/containers/0/name", json!("worker"));
+        let foreign = with("/metadata/ownerReferences", json!(null));
+        // The measured container of a pod that the workload does not own does not count.
+        let reduced = reduce_all(&[renamed.clone(), foreign], &["rs1"], None);
+        assert_eq!(
+            reduced.instead.as_deref(),
+            Some(
+                ["idle", "mesh", "proxy", "worker"]
+                    .map(String::from)
+                    .as_slice()
+            )
+        );
+        assert_eq!(reduce_all(&[renamed, pod()], &["rs1"], None).instead, None);
+        assert_eq!(reduce_all(&[], &["rs1"], None).instead, None);
+    }
+
+    #[test]
+    fn invalid_request_is_an_error_in_both_formats() {
+        let body = json!({"kind": "PodList", "items": [with("/spec/containers/0/resources/requests/cpu", json!("lots"))]});
+        let mut reduction = Reduction::new(Timestamp::UNIX_EPOCH, "ingestion");
+        for body in bodies(&body) {
+            let error = reduction.page(&body).unwrap_err();
+            assert!(error.to_string().contains("`lots`"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The workload: its selector, its rollout, and the owners of its pods.
+
+mod object;
+mod owners;
+mod resource;
+
+use rebalancer_core::history::Rotation;
+use rebalancer_core::model::{Rollout, WorkloadRef};
+use serde::Deserialize;
+
+use crate::annotations::{self, LAST_ROTATION};
+use crate::api::{Api, METADATA};
+use crate::error::{Attempt, K8sError};
+use crate::kind::{GroupVersionKind, WorkloadKind};
+use crate::label_selector;
+
+use object::Object;
+use resource::resource_of;
+
+pub(crate) use owners::owners;
+
+/// The workload at one instant.
+#[derive(Debug, Clone)]
+pub(crate) struct Workload {
+    pub(crate) uid: String,
+    /// The workload's own label selector.
+    pub(crate) selector: String,
+    pub(crate) rollout: Option<Rollout>,
+    /// The annotation that exempts all its pods from eviction.
+    pub(crate) opted_out: Option<String>,
+    /// The annotation with its last rotation, not parsed.
+    pub(crate) last_rotation: Option<String>,
+    /// The address of its object.
+    pub(crate) place: Place,
+}
+
+/// The address of an object at the API server.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The resource, in plural.
+    pub(crate) resource: String,
+    pub(crate) path: String,
+}
+
+impl Workload {
+    /// The last rotation. An annotation that cannot be parsed is ignored with a warning: the ages
+    /// of the pods also show that they were replaced.
+    pub(crate) fn rotation(&self, workload: &WorkloadRef) -> Option<Rotation> {
+        let text = self.last_rotation.as_deref()?;
+        serde_json::from_str(text)
+            .inspect_err(|error| {
+                tracing::warn!(
+                    %workload,
+                    %error,
+                    "ignoring the annotation {LAST_ROTATION}: it is not a rotation"
+                );
+            })
+            .ok()
+    }
+
+    fn of(object: Object, selector: String, rollout: Option<Rollout>, place: Place) -> Self {
+        let annotations = &object.metadata.annotations;
+        Self {
+            selector,
+            rollout,
+            opted_out: annotations::opt_out_of_workload(annotations),
+            last_rotation: annotations::value_of(annotations, LAST_ROTATION)
+                .map(|text| text.into_owned()),
+            uid: object.metadata.uid,
+            place,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Scale {
+    status: Option<ScaleStatus>,
+}
+
+#[derive(Deserialize)]
+struct ScaleStatus {
+    selector: Option<String>,
+}
+
+const DEPLOYMENTS: &str = "deployments";
+const STATEFUL_SETS: &str = "statefulsets";
+
+/// The request for a workload of the group `apps`, and its path.
+fn of_apps(workload: &WorkloadRef, resource: &'static str) -> (Attempt, String) {
+    let WorkloadRef {
+        namespace, name, ..
+    } = workload;
+    let path = format!("/apis/apps/v1/namespaces/{namespace}/{resource}/{name}");
+    let attempt = Attempt::on("get", "apps", resource, namespace, name);
+    (attempt, path)
+}
+
+/// The request for a workload of another kind, and its path.
+fn of_kind(workload: &WorkloadRef, gvk: &GroupVersionKind, resource: &str) -> (Attempt, String) {
+    let WorkloadRef {
+        namespace, name, ..
+    } = workload;
+    let path = format!(
+        "{}/namespaces/{namespace}/{resource}/{name}",
+        gvk.api_path()
+    );
+    let (group, resource) = (gvk.group.clone(), resource.to_owned());
+    let attempt = Attempt::on("get", group, resource, namespace, name);
+    (attempt, path)
+}
+
+/// Checks that the workload exists. [`K8sError::NotFound`] if it does not.
+pub(crate) async fn exists(
+    api: &Api,
+    workload: &WorkloadRef,
+    kind: &WorkloadKind,
+) -> Result<(), K8sError> {
+    let (attempt, path) = match kind {
+        WorkloadKind::Deployment => of_apps(workload, DEPLOYMENTS),
+        WorkloadKind::StatefulSet => of_apps(workload, STATEFUL_SETS),
+        WorkloadKind::Scalable(gvk) => {
+            let resource = resource_of(api, gvk).await?;
+            of_kind(workload, gvk, &resource)
+        }
+    };
+    let _object: Object = api.get(&attempt, &path, Some(METADATA)).await?;
+    Ok(())
+}
+
+/// Reads the workload. [`K8sError::NotFound`] if it does not exist.
+pub(crate) async fn read(
+    api: &Api,
+    workload: &WorkloadRef,
+    kind: &WorkloadKind,
+) -> Result<Workload, K8sError> {
+    let resource = match kind {
+        WorkloadKind::Deployment => DEPLOYMENTS,
+        WorkloadKind::StatefulSet => STATEFUL_SETS,
+        WorkloadKind::Scalable(gvk) => return read_scalable(api, workload, gvk).await,
+    };
+    let (attempt, path) = of_apps(workload, resource);
+    let mut object: Object = api.get(&attempt, &path, None).await?;
+    let selector = label_selector::text_of(object.take_selector())
+        .map_err(|error| api.bad_answer(&attempt, &error))?
+        .ok_or_else(|| no_selector(workload))?;
+    let rollout = Some(object.rollout());
+    let place = Place {
+        resource: resource.to_owned(),
+        path,
+    };
+    Ok(Workload::of(object, selector, rollout, place))
+}
+
+async fn read_scalable(
+    api: &Api,
+    workload: &WorkloadRef,
+    gvk: &GroupVersionKind,
+) -> Result<Workload, K8sError> {
+    let WorkloadRef {
+        namespace, name, ..
+    } = workload;
+    let resource = resource_of(api, gvk).await?;
+    let (attempt, path) = of_kind(workload, gvk, &resource);
+    let scale_path = format!("{path}/scale");
+    let of_scale = Attempt::on(
+        "get",
+        gvk.group.clone(),
+        format!("{resource}/scale"),
+        namespace,
+        name,
+    );
+    let (object, scale) = tokio::join!(
+        api.get::<Object>(&attempt, &path, Some(METADATA)),
+        api.get::<Scale>(&of_scale, &scale_path, None),
+    );
+    let object = object?;
+    // The scale subresource has the selector as text.
+    let selector = scale?
+        .status
+        .and_then(|status| status.selector)
+        .filter(|selector| !selector.trim().is_empty());
+    let selector = selector.ok_or_else(|| no_selector(workload))?;
+    let place = Place { resource, path };
+    Ok(Workload::of(object, selector, None, place))
+}
+
+fn no_selector(workload: &WorkloadRef) -> K8sError {
+    K8sError::NoSelector {
+        workload: Box::new(workload.clone()),
+    }
+}
