@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use rebalancer_cli::fuzzing::settings;
-use rebalancer_cli::settings::SETTINGS;
+use rebalancer_cli::settings::all;
 
 use super::parts;
 
@@ -24,7 +24,7 @@ pub fn check(data: &[u8]) -> bool {
     let environment = pairs(environment);
     let mut flags = pairs(flags);
     // The command line accepts no other flags.
-    flags.retain(|key, _| SETTINGS.iter().any(|setting| setting.key() == *key));
+    flags.retain(|key, _| all().any(|setting| setting.key() == *key));
     let accepted = settings(file, is_toml, &environment, &flags).is_ok();
     if !text.contains(SECRET) {
         from_the_file(file, is_toml, &environment, &flags);

@@ -1,4 +1,4 @@
-//! The command line: subcommands by hand, settings from the registry.
+//! The command line. Subcommands are defined here; flags derive from the definitions of settings.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,16 +9,16 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use rebalancer_core::group::Assignor;
 
-use crate::settings::{Group, SETTINGS};
+use crate::settings::{self, JsonType, SECTIONS, Setting};
 
-/// What was asked for on the command line.
+/// The parsed command line.
 #[derive(Debug, Clone)]
 pub(crate) struct Invocation {
     pub(crate) command: Task,
     pub(crate) config: Option<PathBuf>,
     /// Settings given as flags, by key.
     pub(crate) flags: HashMap<String, String>,
-    /// Exit with 10 when there is a plan that was not carried out.
+    /// Whether to exit with 10 for a plan that was not executed.
     pub(crate) exit_code: bool,
 }
 
@@ -42,45 +42,54 @@ pub(crate) struct DemoOptions {
 
 const SOURCES: &str = "\
 Every setting is an environment variable, a flag, and a key of the --config file: METRICS_TIME_WINDOW, \
---metrics-time-window, metrics_time_window. Flags win over the environment, which wins over the file.";
+--metrics-time-window, metrics_time_window. Flags override the environment, which overrides the file.";
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 nothing to do, or all done; 1 an error, or too little known to decide; 2 usage or \
-configuration; 3 rotated in part; with --exit-code, 10 when there is a plan that was not carried out.";
+Exit codes: 0 nothing to do, or everything done; 1 an error, or too little data to decide; 2 usage or \
+configuration; 3 rotated in part; with --exit-code, 10 for a plan that was not executed.";
 
-/// The settings that are not among the flags.
+/// Help for the settings that have no flag.
 fn without_flag() -> String {
-    let secrets = SETTINGS.iter().filter(|setting| setting.is_secret());
+    let secrets = settings::all().filter(|setting| setting.is_secret());
     let lines: Vec<String> = secrets
         .map(|setting| {
-            let (env, help) = (setting.env, setting.help);
             format!(
-                "{env} has no flag, since every process on the host can read the arguments of \
-                 another. {help} [env: {env}] [default: {}]",
-                setting.default
+                "{} has no flag, since every process on the host can read the arguments of \
+                 another. {}",
+                setting.env(),
+                help(setting)
             )
         })
         .collect();
     lines.join("\n")
 }
 
-/// An error of the command line, which for a flag that there is on purpose not says what there is
-/// instead.
+/// The help of a setting, with its variable and its default.
+fn help(setting: &dyn Setting) -> String {
+    let default = setting.default_text().map_or_else(
+        || "required by run and plan".to_owned(),
+        |default| format!("default: {default}"),
+    );
+    format!("{} [env: {}] [{default}]", setting.help(), setting.env())
+}
+
+/// The error of the command line. For the flag of a secret, which does not exist, it names the
+/// alternatives.
 pub(crate) fn explained(error: clap::Error) -> clap::Error {
     let unknown = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(arg)) if error.kind() == ErrorKind::UnknownArgument => arg,
         Some(_) | None => return error,
     };
-    let secret = SETTINGS.iter().find(|setting| {
+    let secret = settings::all().find(|setting| {
         let flag = format!("--{}", setting.key().replace('_', "-"));
         setting.is_secret() && *unknown == flag
     });
     let Some(setting) = secret else { return error };
     let message = format!(
-        "there is no flag {unknown}, since every process on the host can read the arguments of \
-         another, and its value may hold secrets: set the environment variable {}, or `{}` in the \
-         file of --config",
-        setting.env,
+        "there is no flag {unknown}, since its value may be a secret and every process on the host \
+         can read the arguments of another: set the environment variable {}, or `{}` in the file \
+         of --config",
+        setting.env(),
         setting.key()
     );
     command().error(ErrorKind::UnknownArgument, message)
@@ -94,8 +103,8 @@ pub(crate) fn command() -> Command {
         .long_about(
             "Keeps the pods of a Kafka consumer group evenly loaded: reads each pod's CPU from \
              Prometheus or VictoriaMetrics and the pods from Kubernetes, decides whether evicting \
-             the hottest and the coldest pods evens the group out, evicts them safely, says why, \
-             and exits. Without a subcommand it runs once.",
+             the hottest and the coldest pods evens out the group, evicts them safely, reports the \
+             reason, and exits. Without a subcommand it runs once.",
         )
         .after_help(format!("{SOURCES}\n\n{}\n\n{EXIT_CODES}", without_flag()))
         .styles(Styles::styled().header(header).usage(header))
@@ -107,7 +116,7 @@ pub(crate) fn command() -> Command {
                     Arg::new("follow")
                         .long("follow")
                         .action(ArgAction::SetTrue)
-                        .help("After evictions wait until the group has settled, and say what came true"),
+                        .help("After evictions, wait until the group has settled, and report the outcome"),
                 ),
         )
         .subcommand(
@@ -123,13 +132,13 @@ pub(crate) fn command() -> Command {
         )
         .subcommand(
             Command::new("forecast")
-                .about("Show the consumer group, why pods are hot, and what evictions would do")
+                .about("Show the consumer group, why pods are hot, and the expected effect of evictions")
                 .arg(
                     Arg::new("snapshot")
                         .long("snapshot")
                         .value_name("FILE")
                         .value_parser(value_parser!(PathBuf))
-                        .help("Of a snapshot in JSON, or of several, instead; needs no network"),
+                        .help("Use one or more snapshots in JSON instead of the cluster; needs no network"),
                 ),
         )
         .subcommand(
@@ -141,19 +150,19 @@ pub(crate) fn command() -> Command {
                         .value_name("FILE")
                         .value_parser(value_parser!(PathBuf))
                         .required(true)
-                        .help("A snapshot in JSON, or several; - reads standard input"),
+                        .help("One or more snapshots in JSON; - reads standard input"),
                 ),
         )
         .subcommand(
             Command::new("demo")
-                .about("Watch a simulated group being evened out by each strategy; needs nothing")
+                .about("Watch each strategy even out a simulated group; needs no servers")
                 .arg(
                     Arg::new("seed")
                         .long("seed")
                         .value_name("N")
                         .value_parser(value_parser!(u64))
                         .default_value("10")
-                        .help("What the simulated world is drawn from"),
+                        .help("Seed of the simulated world"),
                 )
                 .arg(
                     Arg::new("ticks")
@@ -161,7 +170,7 @@ pub(crate) fn command() -> Command {
                         .value_name("N")
                         .value_parser(value_parser!(u64).range(1..=1000))
                         .default_value("4")
-                        .help("How often the CronJob fires, every ten minutes"),
+                        .help("Number of runs, one every ten simulated minutes"),
                 )
                 .arg(
                     Arg::new("assignor")
@@ -169,7 +178,7 @@ pub(crate) fn command() -> Command {
                         .value_name("NAME")
                         .value_parser(Assignor::ALL.map(Assignor::as_str))
                         .default_value(Assignor::CooperativeSticky.as_str())
-                        .help("How the simulated group assigns partitions"),
+                        .help("Partition assignor of the simulated group"),
                 ),
         )
         .arg(
@@ -185,7 +194,7 @@ pub(crate) fn command() -> Command {
                 .long("exit-code")
                 .action(ArgAction::SetTrue)
                 .global(true)
-                .help("Exit with 10 when there is a plan that was not carried out"),
+                .help("Exit with 10 for a plan that was not executed"),
         )
         .arg(
             Arg::new("verbose")
@@ -194,44 +203,40 @@ pub(crate) fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .conflicts_with("log_level")
                 .global(true)
-                .help("Show every query, number and cause; the same as --log-level debug"),
+                .help("Show every query, number and cause; same as --log-level debug"),
         );
     command = command.mut_subcommands(|sub| sub.after_help(without_flag()));
-    for group in Group::ALL {
-        for setting in SETTINGS.iter().filter(|setting| setting.group == group) {
-            let Some(flag) = setting.flag() else {
-                continue;
-            };
-            let default = match setting.default {
-                "" => "required by run and plan".to_owned(),
-                default => format!("default: {default}"),
-            };
-            let mut arg = Arg::new(setting.key())
-                .long(flag)
-                .value_name(setting.value)
-                // An empty value is a variable of a script that was not set: to go on without the
-                // setting could turn a dry run into a real one.
-                .value_parser(NonEmptyStringValueParser::new())
-                .global(true)
-                .help_heading(group.heading())
-                .help(format!(
-                    "{} [env: {}] [{default}]",
-                    setting.help, setting.env
-                ));
-            if setting.value == "BOOL" {
-                // `--dry-run` alone is what everybody types.
-                arg = arg
-                    .num_args(0..=1)
-                    .require_equals(true)
-                    .default_missing_value("true");
+    for section in &SECTIONS {
+        for setting in section.settings {
+            if let Some(flag) = setting.flag() {
+                command = command.arg(arg(*setting, flag).help_heading(section.heading));
             }
-            command = command.arg(arg);
         }
     }
     command
 }
 
-/// What was asked for.
+/// The flag of a setting.
+fn arg(setting: &dyn Setting, flag: String) -> Arg {
+    let arg = Arg::new(setting.key())
+        .long(flag)
+        .value_name(setting.value_name())
+        // An empty value usually comes from an unset variable of a script. Ignoring it could turn
+        // a dry run into a real one.
+        .value_parser(NonEmptyStringValueParser::new())
+        .global(true)
+        .help(help(setting));
+    if setting.json_type() == JsonType::Boolean {
+        // `--dry-run` without a value means true.
+        arg.num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+    } else {
+        arg
+    }
+}
+
+/// The parsed command line.
 pub(crate) fn invocation(matches: &ArgMatches) -> Invocation {
     let (name, sub) = matches.subcommand().unwrap_or(("run", matches));
     let path = |id: &str| sub.get_one::<PathBuf>(id).cloned();
@@ -261,8 +266,7 @@ pub(crate) fn invocation(matches: &ArgMatches) -> Invocation {
             follow: name == "run" && matches.subcommand().is_some() && sub.get_flag("follow"),
         },
     };
-    let mut flags: HashMap<String, String> = SETTINGS
-        .iter()
+    let mut flags: HashMap<String, String> = settings::all()
         .filter_map(|setting| {
             setting.flag()?;
             let key = setting.key();
@@ -291,12 +295,12 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         command().debug_assert();
     }
 
     #[test]
-    fn without_a_subcommand_it_runs() {
+    fn runs_without_a_subcommand() {
         assert!(matches!(parse(&[]).command, Task::Run { follow: false }));
         assert!(matches!(
             parse(&["run", "--follow"]).command,
@@ -308,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_may_stand_before_and_after_the_subcommand() {
+    fn settings_may_precede_or_follow_the_subcommand() {
         for args in [["--output", "json", "plan"], ["plan", "--output", "json"]] {
             let invocation = parse(&args);
             assert!(matches!(invocation.command, Task::Plan { save: None }));
@@ -317,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_flag_is_refused() {
+    fn refuses_an_empty_flag() {
         for flag in ["--dry-run=", "--minimum-pods-required="] {
             let args = ["rebalancer", flag];
             assert!(command().try_get_matches_from(args).is_err(), "{flag}");
@@ -325,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flag_of_a_secret_does_not_exist_and_its_value_is_not_shown() {
+    fn secret_has_no_flag_and_its_value_is_not_shown() {
         for args in [
             vec!["--prometheus-headers=X-Api-Key=hunter2"],
             vec!["--prometheus-headers", "X-Api-Key=hunter2"],
@@ -348,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn another_unknown_flag_is_explained_as_ever() {
+    fn other_unknown_flags_keep_their_error() {
         let args = ["rebalancer", "--prometheus-headres"];
         let error = command().try_get_matches_from(args).unwrap_err();
         let before = error.to_string();

@@ -1,5 +1,6 @@
 //! Freeze windows: times at which nothing may be done.
 
+use std::fmt;
 use std::str::FromStr;
 
 use cronexpr::Crontab;
@@ -37,6 +38,13 @@ impl FreezeSchedule for Freeze {
             .iter()
             .find(|(_, crontab)| crontab.matches(minute.as_str()).unwrap_or(true))
             .map(|(text, _)| text.as_str())
+    }
+}
+
+impl fmt::Display for Freeze {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let windows: Vec<&str> = self.windows.iter().map(|(text, _)| text.as_str()).collect();
+        f.write_str(&windows.join("; "))
     }
 }
 

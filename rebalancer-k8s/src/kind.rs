@@ -120,7 +120,9 @@ impl FromStr for WorkloadKind {
         let kind = parts.next().unwrap_or_default();
         let version = parts.next().unwrap_or_default();
         let group = parts.next();
-        if !(is_kind(kind) && is_version(version) && group.is_none_or(is_group)) {
+        // The core API group has one version, so `Rollout.v1alpha1` lacks its group.
+        let group_fits = group.map_or(version == "v1", is_group);
+        if !(is_kind(kind) && is_version(version) && group_fits) {
             return Err(InvalidWorkloadKind {
                 text: text.to_owned(),
             });
@@ -205,6 +207,7 @@ mod tests {
     #[case("ReplicaSet")]
     #[case("DaemonSet")]
     #[case("Rollout.v1.")]
+    #[case("Rollout.v1alpha1")]
     #[case("Rollout.1.argoproj.io")]
     #[case("rollouts.argoproj.io")]
     #[case("Rollout.argoproj.io")]

@@ -1,11 +1,11 @@
-//! What is made from the code and kept in the repository: JSON Schemas, and the configuration
-//! table of the README.
+//! Generates the files that derive from the code: JSON Schemas, and the table of settings in
+//! docs/configuration.md.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use rebalancer_cli::settings::{Group, SETTINGS, schema};
+use rebalancer_cli::settings::{SECTIONS, Setting, schema};
 use rebalancer_core::Snapshot;
 use rebalancer_core::report::Report;
 use serde_json::Value;
@@ -15,13 +15,13 @@ use crate::{Error, root};
 const TABLE_BEGIN: &str = "<!-- settings: cargo xtask generate -->\n";
 const TABLE_END: &str = "<!-- end of settings -->";
 
-/// Writes what is generated, or with `check` only says what is out of date.
+/// Writes the generated files, or with `check` only reports which are out of date.
 pub(crate) fn run(check: bool) -> Result<(), Error> {
     write_or_check(generated()?, check, "cargo xtask generate")
 }
 
-/// Writes those files that are not as they are to be, or with `check` only says which, and which
-/// `command` makes them.
+/// Writes the files whose content differs, or with `check` only reports them and the `command`
+/// that generates them.
 pub(crate) fn write_or_check(
     files: impl IntoIterator<Item = (PathBuf, String)>,
     check: bool,
@@ -29,7 +29,7 @@ pub(crate) fn write_or_check(
 ) -> Result<(), Error> {
     let mut stale = Vec::new();
     for (path, text) in files {
-        if fs::read_to_string(&path).is_ok_and(|present| present == text) {
+        if fs::read_to_string(&path).is_ok_and(|current| current == text) {
             continue;
         }
         if check {
@@ -51,9 +51,9 @@ pub(crate) fn write_or_check(
 fn generated() -> Result<Vec<(PathBuf, String)>, Error> {
     let root = root()?;
     let schemas = root.join("docs/schemas");
-    let readme = root.join("README.md");
-    let text = fs::read_to_string(&readme)?;
-    let table = with_table(&text).ok_or("README.md has no place for the settings")?;
+    let configuration = root.join("docs/configuration.md");
+    let text = fs::read_to_string(&configuration)?;
+    let text = with_table(&text).ok_or("docs/configuration.md has no markers for the table")?;
     Ok(vec![
         (schemas.join("config.json"), pretty(&schema())?),
         (
@@ -64,7 +64,7 @@ fn generated() -> Result<Vec<(PathBuf, String)>, Error> {
             schemas.join("report.json"),
             pretty(&schema_of::<Report>()?)?,
         ),
-        (readme, table),
+        (configuration, text),
     ])
 }
 
@@ -76,7 +76,7 @@ fn pretty(value: &Value) -> Result<String, Error> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
-/// The text with the table between its two marks made anew.
+/// The text with a new table between its two markers.
 fn with_table(text: &str) -> Option<String> {
     let (before, rest) = text.split_once(TABLE_BEGIN)?;
     let (_, after) = rest.split_once(TABLE_END)?;
@@ -88,21 +88,22 @@ fn with_table(text: &str) -> Option<String> {
 
 fn table() -> String {
     let mut table = String::from("| variable | default | meaning |\n|---|---|---|\n");
-    for group in Group::ALL {
-        let _ = writeln!(table, "| **{}** | | |", group.heading());
-        for setting in SETTINGS.iter().filter(|setting| setting.group == group) {
-            let default = match setting.default {
-                "" => "required",
-                default => default,
-            };
-            let help = setting.help.replace('|', "\\|");
-            let no_flag = if setting.flag().is_some() {
-                ""
-            } else {
-                "; no flag, since they may be secret"
-            };
-            let _ = writeln!(table, "| `{}` | {default} | {help}{no_flag} |", setting.env);
+    for section in &SECTIONS {
+        let _ = writeln!(table, "| **{}** | | |", section.heading);
+        for setting in section.settings {
+            table.push_str(&row(*setting));
         }
     }
     table
+}
+
+fn row(setting: &dyn Setting) -> String {
+    let default = setting.default_text().unwrap_or("required".into());
+    let help = setting.help().replace('|', "\\|");
+    let no_flag = if setting.is_secret() {
+        "; no flag, since the value may be a secret"
+    } else {
+        ""
+    };
+    format!("| `{}` | {default} | {help}{no_flag} |\n", setting.env())
 }

@@ -1,8 +1,8 @@
-//! Durations as Go writes them: `300ms`, `1m30s`, `1.5h`.
+//! Durations in the syntax of Go: `300ms`, `1m30s`, `1.5h`.
 
 use std::time::Duration;
 
-/// The units of Go's `time.ParseDuration`, in nanoseconds; longer names first.
+/// The units of Go's `time.ParseDuration`, in nanoseconds.
 const UNITS: [(&str, f64); 8] = [
     ("ns", 1.0),
     ("us", 1e3),
@@ -14,11 +14,11 @@ const UNITS: [(&str, f64); 8] = [
     ("h", 3.6e12),
 ];
 
-/// Longer than any setting can mean; keeps sums of durations and instants in range.
+/// The longest duration that is accepted. It keeps sums of durations and instants in range.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// Parses a Go duration that is not negative: numbers, each with a unit, one after the other.
-/// `None` for anything else, and for more than ten years.
+/// Parses a Go duration that is not negative: numbers, each followed by a unit. Returns `None` for
+/// any other text and for more than ten years.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest == "0" {
@@ -46,6 +46,27 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
     (duration <= LONGEST).then_some(duration)
 }
 
+/// Formats a duration of whole milliseconds such that [`parse`] reads it back.
+pub(crate) fn format(duration: Duration) -> String {
+    let mut text = String::new();
+    let seconds = duration.as_secs();
+    let parts = [
+        (seconds / 3600, "h"),
+        (seconds / 60 % 60, "m"),
+        (seconds % 60, "s"),
+        (duration.subsec_millis().into(), "ms"),
+    ];
+    for (number, unit) in parts {
+        if number > 0 {
+            text.push_str(&format!("{number}{unit}"));
+        }
+    }
+    if text.is_empty() {
+        text.push_str("0s");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,7 +85,7 @@ mod tests {
     #[case(".5s", 500)]
     #[case("2000µs", 2)]
     #[case("2000μs", 2)]
-    fn go_durations_are_read(#[case] text: &str, #[case] milliseconds: u64) {
+    fn parses_go_durations(#[case] text: &str, #[case] milliseconds: u64) {
         assert_eq!(parse(text), Some(Duration::from_millis(milliseconds)));
     }
 
@@ -81,7 +102,21 @@ mod tests {
     #[case("1e3s")]
     #[case("inf")]
     #[case("99999999999h")]
-    fn anything_else_is_refused(#[case] text: &str) {
+    fn refuses_other_texts(#[case] text: &str) {
         assert_eq!(parse(text), None);
+    }
+
+    #[rstest]
+    #[case(0, "0s")]
+    #[case(500, "500ms")]
+    #[case(30_000, "30s")]
+    #[case(300_000, "5m")]
+    #[case(90_000, "1m30s")]
+    #[case(7_200_000, "2h")]
+    #[case(5_400_250, "1h30m250ms")]
+    fn formats_what_it_parses(#[case] milliseconds: u64, #[case] text: &str) {
+        let duration = Duration::from_millis(milliseconds);
+        assert_eq!(format(duration), text);
+        assert_eq!(parse(text), Some(duration));
     }
 }

@@ -1,131 +1,113 @@
-//! What the operator says about the consumer group.
+//! Assembles the settings of the consumer group.
 
 use std::time::Duration;
 
-use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::policy::{Policy, Strategy};
 use rebalancer_core::snapshot::GroupSettings;
-use rebalancer_prom::{GroupMetrics, GroupSource};
+use rebalancer_prom::GroupSource;
 
+use super::definitions::consumer_group::{
+    GROUP_ASSIGNMENT_QUERY, GROUP_ASSIGNOR, GROUP_CLIENT, GROUP_ID, GROUP_METRICS, GROUP_PROTOCOL,
+    GROUP_RATE_QUERY, GROUP_SESSION_TIMEOUT,
+};
+use super::definitions::decision::STRATEGY;
 use super::reader::Reader;
 
-/// Where the group is found, and what is known of it without looking; `None` when no setting is
-/// about it.
+/// The metrics of the group and the configured facts about it; `None` if no setting mentions the
+/// group.
 pub(super) fn group(
     reader: &mut Reader<'_>,
     workload: &WorkloadRef,
     policy: &Policy,
 ) -> Option<(GroupSource, GroupSettings)> {
-    let group_id = reader.text("GROUP_ID");
-    let metrics = presets(reader);
-    let assignment_query = reader.text("GROUP_ASSIGNMENT_QUERY");
-    let rate_query = reader.text("GROUP_RATE_QUERY");
-    let assignor = assignor(reader);
-    let client = reader.word(
-        "GROUP_CLIENT",
-        &[ClientFamily::Java, ClientFamily::Librdkafka].map(|client| (client.as_str(), client)),
-    );
-    let protocol = reader.word(
-        "GROUP_PROTOCOL",
-        &[Protocol::Classic, Protocol::Consumer].map(|protocol| (protocol.as_str(), protocol)),
-    );
-    let session_timeout = reader.positive_duration("GROUP_SESSION_TIMEOUT");
-    if !metrics.is_empty() && group_id.is_none() {
-        reader.invalid("GROUP_METRICS", "GROUP_ID must be set as well");
-    }
+    let is_mentioned = reader.is_given(&GROUP_ID)
+        || reader.is_given(&GROUP_METRICS)
+        || reader.is_given(&GROUP_ASSIGNMENT_QUERY)
+        || reader.is_given(&GROUP_RATE_QUERY)
+        || reader.is_given(&GROUP_ASSIGNOR)
+        || reader.is_given(&GROUP_CLIENT)
+        || reader.is_given(&GROUP_PROTOCOL)
+        || reader.is_given(&GROUP_SESSION_TIMEOUT);
+    let source = source(reader, policy);
     let settings = GroupSettings {
-        id: group_id.clone(),
-        assignor,
-        client: client.unwrap_or_default(),
-        protocol: protocol.unwrap_or_default(),
-        session_timeout: session_timeout.map(Into::into),
+        id: source.group_id.clone(),
+        assignor: reader.value(&GROUP_ASSIGNOR),
+        client: reader.value(&GROUP_CLIENT),
+        protocol: reader.value(&GROUP_PROTOCOL),
+        session_timeout: reader.optional(&GROUP_SESSION_TIMEOUT).map(Into::into),
     };
-    if let Some(assignor) = assignor
+    check_assignor(reader, &settings);
+    check_owners(reader, &source, workload, policy.strategy);
+    is_mentioned.then_some((source, settings))
+}
+
+fn source(reader: &mut Reader<'_>, policy: &Policy) -> GroupSource {
+    let source = GroupSource {
+        group_id: reader.optional(&GROUP_ID),
+        metrics: reader.optional(&GROUP_METRICS).unwrap_or_default(),
+        assignment_query: reader.optional(&GROUP_ASSIGNMENT_QUERY),
+        rate_query: reader.optional(&GROUP_RATE_QUERY),
+        cooldown: Duration::try_from_secs_f64(policy.cooldown_seconds.get()).unwrap_or_default(),
+    };
+    if !source.metrics.is_empty() && source.group_id.is_none() {
+        reader.invalid(&GROUP_METRICS, "GROUP_ID must be set as well");
+    }
+    source
+}
+
+/// Checks that the assignor exists in the client library and the protocol.
+fn check_assignor(reader: &mut Reader<'_>, settings: &GroupSettings) {
+    if let Some(assignor) = settings.assignor
         && !assignor.exists_in(settings.protocol, settings.client)
     {
-        let why = format!(
+        let problem = format!(
             "there is no {assignor} in a group with GROUP_PROTOCOL={} and GROUP_CLIENT={}",
             settings.protocol.as_str(),
             settings.client.as_str()
         );
-        reader.invalid("GROUP_ASSIGNOR", why);
+        reader.invalid(&GROUP_ASSIGNOR, problem);
     }
-    let source = GroupSource {
-        group_id,
-        metrics,
-        assignment_query,
-        rate_query,
-        cooldown: Duration::try_from_secs_f64(policy.cooldown_seconds.get()).unwrap_or_default(),
-    };
-    owners_can_be_found(reader, &source, workload, policy.strategy);
-    let nothing_said = source
-        == GroupSource {
-            cooldown: source.cooldown,
-            ..GroupSource::default()
-        }
-        && settings == GroupSettings::default()
-        && client.is_none()
-        && protocol.is_none();
-    (!nothing_said).then_some((source, settings))
 }
 
-/// Rates without owners say nothing, and nothing can be forecast without them.
-fn owners_can_be_found(
+/// Checks that the owners of the partitions are available where they are needed: rates without
+/// owners are useless, and a forecast needs owners.
+fn check_owners(
     reader: &mut Reader<'_>,
     source: &GroupSource,
     workload: &WorkloadRef,
     strategy: Strategy,
 ) {
+    const REMEDY: &str = "set GROUP_ASSIGNMENT_QUERY, or GROUP_METRICS to consumer, jmx or \
+                          kafka-lag-exporter";
     if source
         .assignment(&workload.namespace, &workload.name)
         .is_some()
     {
         return;
     }
-    const HOW: &str = "set GROUP_ASSIGNMENT_QUERY, or GROUP_METRICS to consumer, jmx or \
-                       kafka-lag-exporter";
     if source.rate_query.is_some() {
         reader.invalid(
-            "GROUP_RATE_QUERY",
-            format!("nothing says who owns what: {HOW}"),
+            &GROUP_RATE_QUERY,
+            format!("no setting provides the owners of the partitions: {REMEDY}"),
         );
     } else if source.metrics.is_empty() {
         if strategy == Strategy::Forecast {
             reader.invalid(
-                "STRATEGY",
-                format!("forecast has to know who owns what: {HOW}"),
+                &STRATEGY,
+                format!("forecast needs the owners of the partitions: {REMEDY}"),
             );
         }
     } else if source.group_id.is_some() {
-        let said: Vec<&str> = source
+        let presets: Vec<&str> = source
             .metrics
             .iter()
             .map(|preset| preset.as_str())
             .collect();
-        let why = format!("{} does not say who owns what: {HOW}", said.join(", "));
-        reader.invalid("GROUP_METRICS", why);
+        let presets = presets.join(", ");
+        reader.invalid(
+            &GROUP_METRICS,
+            format!("{presets} does not provide the owners of the partitions: {REMEDY}"),
+        );
     }
-}
-
-fn presets(reader: &mut Reader<'_>) -> Vec<GroupMetrics> {
-    let Some(text) = reader.text("GROUP_METRICS") else {
-        return Vec::new();
-    };
-    let mut presets = Vec::new();
-    for word in text.split(',') {
-        match word.parse() {
-            Ok(preset) => presets.push(preset),
-            Err(why) => reader.invalid("GROUP_METRICS", why),
-        }
-    }
-    presets
-}
-
-/// `None` is `auto`.
-fn assignor(reader: &mut Reader<'_>) -> Option<Assignor> {
-    let [a, b, c, d, e] = Assignor::ALL.map(|assignor| (assignor.as_str(), Some(assignor)));
-    reader
-        .word("GROUP_ASSIGNOR", &[("auto", None), a, b, c, d, e])
-        .flatten()
 }

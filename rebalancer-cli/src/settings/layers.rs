@@ -1,5 +1,5 @@
-//! The layers of the configuration: file < environment < flags. Defaults come last, with the
-//! types, since many depend on other settings.
+//! Merges the layers of the configuration: file < environment < flags. Defaults are part of the
+//! definitions, since several depend on other settings.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,13 +9,15 @@ use config::{
     Config, ConfigError, File, FileFormat, FileStoredFormat, Format, Map, Source, Value, ValueKind,
 };
 
-use super::SettingsError;
-use super::registry::SETTINGS;
+use super::definition::Setting;
+use super::definitions::{all, by_env, by_key};
+use super::error::SettingsError;
+use super::value::{JsonType, RawValue};
 
 /// The key of the file that lists workloads.
 pub(super) const WORKLOADS: &str = "workloads";
 
-/// Where a text came from, so that an error can name it.
+/// The layer of a value. An error names the setting as that layer does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
     Flag,
@@ -24,7 +26,7 @@ pub(super) enum Origin {
 }
 
 impl Origin {
-    /// The name of the setting as it was written there.
+    /// The name of a setting in this layer.
     pub(super) fn name(&self, env: &str) -> String {
         let key = env.to_ascii_lowercase();
         match self {
@@ -35,56 +37,47 @@ impl Origin {
     }
 }
 
-/// What was given for a setting, and where it came from.
+/// The given value of a setting, with its layer.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Given {
-    pub(super) value: GivenValue,
+    pub(super) value: RawValue,
     pub(super) origin: Origin,
-}
-
-/// What was given for a setting.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) enum GivenValue {
-    /// A text, whose form is that of the environment.
-    Text(String),
-    /// A table of the file: names, each with its value as it is.
-    Table(Vec<(String, String)>),
 }
 
 impl fmt::Debug for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The value may be a secret; the typed settings show those that are none.
+        // The value may be a secret. The typed settings show values that are not.
         f.debug_struct("Given")
             .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
 }
 
-/// Settings by environment variable.
+/// Given values by environment variable.
 pub(super) type Layer = HashMap<&'static str, Given>;
 
-/// What all layers together say.
+/// The merged layers.
 #[derive(Debug, Default)]
 pub(super) struct Layers {
-    /// What holds for every workload.
+    /// The values for every workload.
     pub(super) common: Layer,
-    /// What the entries of the file's list of workloads say, each over `common`; `None` without
-    /// such a list.
+    /// The values of each entry of the file's list of workloads, which override `common`; `None`
+    /// without such a list.
     pub(super) workloads: Option<Vec<Layer>>,
 }
 
-/// Flags, as a source of the `config` crate.
+/// Flags or environment variables, as a source of the `config` crate.
 #[derive(Clone)]
-struct Flags(Map<String, Value>);
+struct Pairs(Map<String, Value>);
 
-impl fmt::Debug for Flags {
+impl fmt::Debug for Pairs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The environment comes in this form too, and holds secrets.
+        // Values of the environment may be secrets.
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-impl Source for Flags {
+impl Source for Pairs {
     fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
         Box::new(self.clone())
     }
@@ -101,7 +94,7 @@ const ENVIRONMENT: &str = "environment";
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum FileText {
     Toml,
-    /// By the YAML crate that the Kubernetes client brings anyway.
+    /// Parsed by the YAML crate that the Kubernetes client depends on.
     Yaml,
 }
 
@@ -118,7 +111,7 @@ impl Format for FileText {
         };
         root.into_iter()
             .map(|(key, value)| {
-                // The crate would take `a.b` and `a[1000000]` for paths.
+                // The `config` crate would interpret `a.b` and `a[1000000]` as paths.
                 if key
                     .chars()
                     .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
@@ -141,19 +134,19 @@ impl FileStoredFormat for FileText {
     }
 }
 
-/// A configuration file that was read, and not yet looked into.
+/// A configuration file before it is parsed.
 pub(crate) struct GivenFile {
-    /// What it is called in messages.
+    /// The name of the file in messages.
     pub(crate) path: String,
-    /// What is in it.
+    /// The content.
     pub(crate) text: String,
-    /// How to read that.
+    /// The format of the content.
     pub(crate) format: FileText,
 }
 
 impl fmt::Debug for GivenFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // There may be secrets in the text.
+        // The text may contain secrets.
         f.debug_struct("GivenFile")
             .field("path", &self.path)
             .field("format", &self.format)
@@ -162,10 +155,10 @@ impl fmt::Debug for GivenFile {
 }
 
 impl GivenFile {
-    /// Reads a file; what is not TOML by its name is YAML.
+    /// Reads a file: TOML if its extension is `toml`, else YAML.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// The file cannot be read.
     pub(super) fn read(file: &Path) -> Result<Self, SettingsError> {
         let path = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|error| SettingsError::Unreadable {
@@ -184,12 +177,12 @@ impl GivenFile {
     }
 }
 
-/// Merges the layers. `environment` and `flags` are by variable and by key; `file` is the
-/// configuration file, if any. What is wrong with single keys stands beside the layers, so that
-/// it can be said together with what is wrong with the values.
+/// Merges the configuration file, the environment (by variable) and the flags (by key). Errors of
+/// single keys are returned beside the layers, so that they can be reported together with errors
+/// of the values.
 ///
 /// # Errors
-/// When the file is no YAML or TOML.
+/// The file is not valid YAML or TOML.
 pub(super) fn merge(
     file: Option<GivenFile>,
     environment: &HashMap<String, String>,
@@ -201,11 +194,9 @@ pub(super) fn merge(
         builder = builder.add_source(File::from_str(&file.text, file.format));
         path = file.path;
     }
-    // Only variables that are settings: the rest of the environment is not ours to read.
-    let known = |name: &str| SETTINGS.iter().any(|setting| setting.env == name);
     let environment: Map<String, Value> = environment
         .iter()
-        .filter(|(name, text)| known(name) && !text.is_empty())
+        .filter(|(name, text)| by_env(name).is_some() && !text.is_empty())
         .map(|(name, text)| {
             let origin = ENVIRONMENT.to_owned();
             (
@@ -222,8 +213,8 @@ pub(super) fn merge(
         })
         .collect();
     let merged = builder
-        .add_source(Flags(environment))
-        .add_source(Flags(flags))
+        .add_source(Pairs(environment))
+        .add_source(Pairs(flags))
         .build()
         .and_then(|config| config.collect())
         .map_err(|error| SettingsError::Malformed {
@@ -242,7 +233,7 @@ pub(super) fn merge(
     Ok((layers, errors))
 }
 
-/// The list of workloads.
+/// The values of each entry of the list of workloads.
 fn entries(value: Value, path: &str, errors: &mut Vec<SettingsError>) -> Vec<Layer> {
     let ValueKind::Array(entries) = value.kind else {
         errors.push(SettingsError::Malformed {
@@ -269,13 +260,13 @@ fn entries(value: Value, path: &str, errors: &mut Vec<SettingsError>) -> Vec<Lay
     if layers.is_empty() && errors.is_empty() {
         errors.push(SettingsError::Malformed {
             path: path.into(),
-            message: format!("`{WORKLOADS}` is empty: list a workload, or leave it out"),
+            message: format!("`{WORKLOADS}` is empty: list a workload, or remove the key"),
         });
     }
     layers
 }
 
-/// Puts one key of a layer into `into`, or an error into `errors`.
+/// Inserts one key of a layer into `into`, or an error into `errors`.
 fn take(
     into: &mut Layer,
     key: String,
@@ -289,7 +280,7 @@ fn take(
         Some(ENVIRONMENT) => Origin::Environment,
         Some(_) | None => Origin::File(path.to_owned()),
     };
-    let Some(setting) = SETTINGS.iter().find(|setting| setting.key() == key) else {
+    let Some(setting) = by_key(&key) else {
         errors.push(SettingsError::UnknownKey {
             nearest: nearest(&key),
             key,
@@ -297,11 +288,11 @@ fn take(
         });
         return;
     };
-    if in_workload && setting.is_global() {
+    if in_workload && setting.is_of_the_whole_run() {
         errors.push(SettingsError::Malformed {
             path: path.into(),
             message: format!(
-                "`{key}` is of the whole run: it cannot stand in an entry of `{WORKLOADS}`"
+                "`{key}` applies to the whole run: it cannot be set in an entry of `{WORKLOADS}`"
             ),
         });
         return;
@@ -310,33 +301,33 @@ fn take(
         ValueKind::Nil => {
             errors.push(SettingsError::Malformed {
                 path: path.into(),
-                message: format!("`{key}` has no value: give it one, or leave it out"),
+                message: format!("`{key}` has no value: set one, or remove the key"),
             });
             return;
         }
-        ValueKind::Boolean(value) => GivenValue::Text(value.to_string()),
-        ValueKind::I64(value) => GivenValue::Text(value.to_string()),
-        ValueKind::I128(value) => GivenValue::Text(value.to_string()),
-        ValueKind::U64(value) => GivenValue::Text(value.to_string()),
-        ValueKind::U128(value) => GivenValue::Text(value.to_string()),
-        ValueKind::Float(value) => GivenValue::Text(value.to_string()),
-        ValueKind::String(value) => GivenValue::Text(value),
-        // PROMETHEUS_HEADERS reads better as a table in a file.
-        ValueKind::Table(table) if setting.env == "PROMETHEUS_HEADERS" => {
+        ValueKind::Boolean(value) => RawValue::Text(value.to_string()),
+        ValueKind::I64(value) => RawValue::Text(value.to_string()),
+        ValueKind::I128(value) => RawValue::Text(value.to_string()),
+        ValueKind::U64(value) => RawValue::Text(value.to_string()),
+        ValueKind::U128(value) => RawValue::Text(value.to_string()),
+        ValueKind::Float(value) => RawValue::Text(value.to_string()),
+        ValueKind::String(value) => RawValue::Text(value),
+        ValueKind::Table(table) if setting.json_type() == JsonType::TextOrTable => {
             let pairs: Result<Vec<(String, String)>, ConfigError> = table
                 .into_iter()
                 .map(|(name, value)| Ok((name, value.into_string()?)))
                 .collect();
-            // Without one of its headers a question may be answered for another tenant.
+            // A query without one of its headers may be answered for another tenant, so one bad
+            // header is an error of the whole table.
             let Ok(mut pairs) = pairs else {
                 errors.push(SettingsError::Malformed {
                     path: path.into(),
-                    message: format!("each header of `{key}` must have a single value"),
+                    message: format!("each entry of `{key}` must have a single value"),
                 });
                 return;
             };
             pairs.sort_unstable();
-            GivenValue::Table(pairs)
+            RawValue::Table(pairs)
         }
         ValueKind::Table(_) | ValueKind::Array(_) => {
             errors.push(SettingsError::Malformed {
@@ -346,15 +337,14 @@ fn take(
             return;
         }
     };
-    into.insert(setting.env, Given { value, origin });
+    into.insert(setting.env(), Given { value, origin });
 }
 
-/// The known key that looks most like `key`, when one does.
+/// The known key that is most similar to `key`; `None` if none is similar enough.
 fn nearest(key: &str) -> Option<String> {
     let key = key.to_ascii_lowercase().replace('-', "_");
-    SETTINGS
-        .iter()
-        .map(super::Setting::key)
+    all()
+        .map(Setting::key)
         .chain([WORKLOADS.to_owned()])
         .map(|known| (strsim::jaro_winkler(&key, &known), known))
         .filter(|(likeness, _)| *likeness > 0.75)
@@ -362,7 +352,8 @@ fn nearest(key: &str) -> Option<String> {
         .map(|(_, known)| known)
 }
 
-/// The error of a parser without the lines of the file it shows, which may hold secrets.
+/// The message of a parser without the lines that it quotes from the file, which may contain
+/// secrets.
 fn without_excerpt(text: &str) -> String {
     let lines: Vec<&str> = text
         .lines()

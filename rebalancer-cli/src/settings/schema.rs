@@ -1,26 +1,21 @@
-//! The JSON Schema of the configuration file, from the registry.
+//! The JSON Schema of the configuration file, derived from the definitions of the settings.
 
 use serde_json::{Map, Value, json};
 
+use super::definition::Setting;
+use super::definitions::all;
 use super::layers::WORKLOADS;
-use super::registry::{SETTINGS, Setting};
+use super::value::JsonType;
 
 /// The JSON Schema (draft 2020-12) of the configuration file.
 #[must_use]
 pub fn schema() -> Value {
-    let mut properties: Map<String, Value> = SETTINGS
-        .iter()
-        .map(|setting| (setting.key(), property(setting)))
-        .collect();
-    let of_a_workload: Map<String, Value> = SETTINGS
-        .iter()
-        .filter(|setting| !setting.is_global())
-        .map(|setting| (setting.key(), property(setting)))
-        .collect();
+    let mut properties = properties(all());
+    let of_a_workload = self::properties(all().filter(|setting| !setting.is_of_the_whole_run()));
     properties.insert(
         WORKLOADS.into(),
         json!({
-            "description": "The workloads of the run; each entry's settings stand over the common ones",
+            "description": "The workloads of the run; the settings of an entry override the common ones",
             "type": "array",
             "minItems": 1,
             "items": {
@@ -39,29 +34,33 @@ pub fn schema() -> Value {
     })
 }
 
-fn property(setting: &Setting) -> Value {
-    let mut property = match setting.value {
-        "BOOL" => json!({"type": "boolean"}),
-        "N" => json!({"type": "integer", "minimum": 1}),
-        "PERCENT" => json!({"type": "number", "minimum": 0, "maximum": 100}),
-        "X" => json!({"type": "number", "minimum": 1}),
-        "CORES" => json!({"type": "number", "exclusiveMinimum": 0}),
-        "N|PERCENT" => json!({"type": ["integer", "string"]}),
-        "NAME=VALUE,…" => json!({
+fn properties(settings: impl Iterator<Item = &'static dyn Setting>) -> Map<String, Value> {
+    settings
+        .map(|setting| (setting.key(), property(setting)))
+        .collect()
+}
+
+fn property(setting: &dyn Setting) -> Value {
+    let mut property = match setting.json_type() {
+        JsonType::Text => json!({"type": "string"}),
+        JsonType::Boolean => json!({"type": "boolean"}),
+        JsonType::Count => json!({"type": "integer", "minimum": 1}),
+        JsonType::Percent => json!({"type": "number", "minimum": 0, "maximum": 100}),
+        JsonType::Multiple => json!({"type": "number", "minimum": 1}),
+        JsonType::Amount => json!({"type": "number", "exclusiveMinimum": 0}),
+        JsonType::CountOrText => json!({"type": ["integer", "string"]}),
+        JsonType::TextOrTable => json!({
             "type": ["string", "object"],
             "additionalProperties": {"type": "string"},
         }),
-        _ => json!({"type": "string"}),
     };
     if let Some(object) = property.as_object_mut() {
-        let default = match setting.default {
-            "" => "required".to_owned(),
-            default => format!("default: {default}"),
-        };
-        object.insert(
-            "description".into(),
-            format!("{} ({default}); also {}", setting.help, setting.env).into(),
+        let default = setting.default_text().map_or_else(
+            || "required".to_owned(),
+            |default| format!("default: {default}"),
         );
+        let description = format!("{} ({default}); also {}", setting.help(), setting.env());
+        object.insert("description".into(), description.into());
     }
     property
 }

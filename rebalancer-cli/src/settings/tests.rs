@@ -1,11 +1,14 @@
 use std::collections::HashMap;
 use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
 
 use rebalancer_core::model::MaxUnavailable;
+use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rstest::rstest;
 
+use super::layers::GivenFile;
 use super::*;
-use std::time::Duration;
 
 const REQUIRED: [(&str, &str); 3] = [
     ("PROMETHEUS_ENDPOINT", "http://prometheus:9090"),
@@ -54,7 +57,7 @@ fn file(extension: &str, text: &str) -> tempfile::NamedTempFile {
 }
 
 #[test]
-fn the_required_settings_are_enough_and_the_defaults_are_those_of_the_table() {
+fn required_settings_suffice_and_defaults_match_the_core() {
     let settings = with(&[]).unwrap();
     let workload = &settings.workloads[0];
     assert_eq!(
@@ -71,7 +74,7 @@ fn the_required_settings_are_enough_and_the_defaults_are_those_of_the_table() {
 }
 
 #[test]
-fn what_follows_the_window_follows_it() {
+fn derived_defaults_follow_the_window() {
     let settings = with(&[("METRICS_TIME_WINDOW", "10s")]).unwrap();
     let policy = settings.workloads[0].policy;
     assert_eq!(policy.minimum_pod_age_seconds.get(), 10.0);
@@ -80,7 +83,7 @@ fn what_follows_the_window_follows_it() {
 }
 
 #[test]
-fn an_empty_variable_is_as_good_as_none() {
+fn empty_variable_counts_as_absent() {
     let settings = with(&[("HPA_PREFIX", ""), ("TOLERANCE_MULTIPLIER", "")]).unwrap();
     assert_eq!(format!("{settings:?}"), format!("{:?}", with(&[]).unwrap()));
 }
@@ -128,7 +131,7 @@ fn an_empty_variable_is_as_good_as_none() {
 #[case("PROMETHEUS_USERNAME", "me")]
 #[case("PROMETHEUS_PASSWORD_FILE", "/password")]
 #[case("FRESHNESS_QUERY", "1")]
-fn each_bad_value_is_one_line_that_names_its_variable(#[case] env: &str, #[case] text: &str) {
+fn invalid_value_is_one_line_that_names_its_variable(#[case] env: &str, #[case] text: &str) {
     let errors = with(&[(env, text)]).unwrap_err();
     assert_eq!(errors.lines().count(), 1, "{errors}");
     assert!(errors.starts_with(&format!("{env}: ")), "{errors}");
@@ -151,7 +154,7 @@ fn accepts_every_workload_kind_of_the_adapter(#[case] kind: &str, #[case] worklo
 }
 
 #[test]
-fn all_errors_come_at_once() {
+fn reports_all_errors_at_once() {
     let errors = read(
         None,
         &[("TOLERANCE_MULTIPLIER", "0"), ("DRY_RUN", "maybe")],
@@ -171,7 +174,7 @@ fn all_errors_come_at_once() {
 }
 
 #[test]
-fn a_header_that_cannot_be_read_is_not_shown() {
+fn invalid_header_is_not_shown() {
     let errors = with(&[("PROMETHEUS_HEADERS", "A=b,s3cret")]).unwrap_err();
     assert!(errors.contains("pair number 2"), "{errors}");
     assert!(!errors.contains("s3cret"), "{errors}");
@@ -193,10 +196,7 @@ fn debug_shows_no_header_values() {
     ".toml",
     "max_unavailable = \"25%\"\ndry_run = true\ntolerance_multiplier = 2\n[prometheus_headers]\nX-Scope-OrgID = \"tenant\"\n"
 )]
-fn a_file_is_under_the_environment_which_is_under_flags(
-    #[case] extension: &str,
-    #[case] text: &str,
-) {
+fn flags_override_environment_which_overrides_file(#[case] extension: &str, #[case] text: &str) {
     let file = file(extension, text);
     let mut env = REQUIRED.to_vec();
     let settings = read(Some(file.path()), &env, &[]).unwrap();
@@ -216,7 +216,7 @@ fn a_file_is_under_the_environment_which_is_under_flags(
 }
 
 #[test]
-fn an_error_names_the_flag_or_the_key_at_fault() {
+fn error_names_the_flag_or_the_key() {
     let errors = read(None, &REQUIRED, &[("max_unavailable", "0")]).unwrap_err();
     assert!(errors.starts_with("--max-unavailable: "), "{errors}");
     let file = file(".yaml", "max_unavailable: none\n");
@@ -230,15 +230,18 @@ fn an_error_names_the_flag_or_the_key_at_fault() {
 #[case("zzz: 2\n", "unknown key `zzz`")]
 #[case("workloads: []\n", "`workloads` is empty")]
 #[case("workloads: [1]\n", "not a table of settings")]
-#[case("workloads:\n  - dry_run: true\n", "`dry_run` is of the whole run")]
+#[case(
+    "workloads:\n  - dry_run: true\n",
+    "`dry_run` applies to the whole run"
+)]
 #[case("dry_run: [true]\n", "`dry_run` must be a single value")]
 #[case(
     "prometheus_headers: {A: b, C: [d]}\n",
-    "each header of `prometheus_headers` must have a single value"
+    "each entry of `prometheus_headers` must have a single value"
 )]
 #[case(
     "prometheus_headers:\n  X-Scope-OrgID:\n",
-    "each header of `prometheus_headers` must have a single value"
+    "each entry of `prometheus_headers` must have a single value"
 )]
 #[case("a: b: c\n", "cannot use the configuration file")]
 #[case("dry_run:\n", "`dry_run` has no value")]
@@ -247,14 +250,14 @@ fn an_error_names_the_flag_or_the_key_at_fault() {
     "\"workloads[20000000]\": 1\n",
     "`workloads[20000000]` cannot be a key"
 )]
-fn an_odd_file_is_refused_with_what_is_wrong(#[case] text: &str, #[case] expected: &str) {
+fn refuses_malformed_files(#[case] text: &str, #[case] expected: &str) {
     let file = file(".yaml", text);
     let errors = read(Some(file.path()), &REQUIRED, &[]).unwrap_err();
     assert!(errors.contains(expected), "{errors}");
 }
 
 #[test]
-fn a_missing_file_is_named() {
+fn missing_file_is_named() {
     let errors = read(Some(Path::new("/nowhere/r.yaml")), &REQUIRED, &[]).unwrap_err();
     assert!(
         errors.starts_with("cannot read the configuration file /nowhere/r.yaml"),
@@ -263,7 +266,7 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn a_file_may_list_workloads_each_with_its_own_settings_over_the_common_ones() {
+fn entries_override_the_common_settings() {
     let file = file(
         ".yaml",
         "prometheus_endpoint: http://vm:8428\nkube_namespace: posthog\nmax_unavailable: 1\n\
@@ -287,7 +290,7 @@ fn a_file_may_list_workloads_each_with_its_own_settings_over_the_common_ones() {
 }
 
 #[test]
-fn flags_and_environment_stand_over_the_entries_of_a_file() {
+fn flags_and_environment_override_entries() {
     let file = file(".yaml", "workloads:\n  - tolerance_multiplier: 1.5\n");
     let settings = read(
         Some(file.path()),
@@ -299,7 +302,7 @@ fn flags_and_environment_stand_over_the_entries_of_a_file() {
 }
 
 #[test]
-fn what_is_wrong_with_keys_and_with_values_comes_at_once() {
+fn reports_errors_of_keys_and_values_together() {
     let file = file(".yaml", "colour: red\n");
     let mut env = REQUIRED.to_vec();
     env.extend([("OUTPUT", "xml"), ("TOLERANCE_MULTIPLIER", "0")]);
@@ -320,7 +323,7 @@ fn what_is_wrong_with_keys_and_with_values_comes_at_once() {
 )]
 #[case(".toml", "prometheus_headers = \"Authorization=Bearer TOPSECRET\n")]
 #[case(".yaml", "prometheus_headers: \"Authorization=Bearer TOPSECRET\n")]
-fn a_file_that_does_not_parse_is_not_quoted(#[case] extension: &str, #[case] text: &str) {
+fn unparsable_file_is_not_quoted(#[case] extension: &str, #[case] text: &str) {
     let file = file(extension, text);
     let errors = read(Some(file.path()), &REQUIRED, &[]).unwrap_err();
     assert!(
@@ -331,10 +334,10 @@ fn a_file_that_does_not_parse_is_not_quoted(#[case] extension: &str, #[case] tex
 }
 
 #[test]
-fn the_same_workload_twice_is_refused() {
+fn refuses_duplicate_workloads() {
     let file = file(".yaml", "workloads:\n  - {}\n  - {}\n");
     let errors = read(Some(file.path()), &REQUIRED, &[]).unwrap_err();
-    assert!(errors.contains("is there twice"), "{errors}");
+    assert!(errors.contains("is listed more than once"), "{errors}");
 }
 
 #[rstest]
@@ -346,7 +349,7 @@ fn the_same_workload_twice_is_refused() {
     ".toml",
     "[prometheus_headers]\nX-List = \"a, b=c,d\"\nAccept-Language = \"de\"\n"
 )]
-fn a_value_of_the_table_of_headers_is_one_value(#[case] extension: &str, #[case] text: &str) {
+fn header_values_of_a_table_may_contain_commas(#[case] extension: &str, #[case] text: &str) {
     let file = file(extension, text);
     let settings = read(Some(file.path()), &REQUIRED, &[]).unwrap();
     let headers = &settings.workloads[0].prometheus.headers;
@@ -364,7 +367,7 @@ fn a_value_of_the_table_of_headers_is_one_value(#[case] extension: &str, #[case]
 }
 
 #[test]
-fn the_environment_stands_over_the_table_of_headers() {
+fn environment_overrides_the_table_of_headers() {
     let file = file(".yaml", "prometheus_headers: {A: of-the-file}\n");
     let mut env = REQUIRED.to_vec();
     env.push(("PROMETHEUS_HEADERS", "B=b,C=c"));
@@ -379,7 +382,7 @@ fn the_environment_stands_over_the_table_of_headers() {
 #[case::of_a_workload("workloads: [{prometheus_headers: {X-Api-Key: TOPSECRET}}]\n", &[])]
 #[case::text("prometheus_headers: X-Api-Key=TOPSECRET\n", &[])]
 #[case::environment("", &[("PROMETHEUS_HEADERS", "X-Api-Key=TOPSECRET")])]
-fn debug_of_what_was_read_shows_no_secret(#[case] text: &str, #[case] env: &[(&str, &str)]) {
+fn debug_of_sources_shows_no_secret(#[case] text: &str, #[case] env: &[(&str, &str)]) {
     let file = file(".yaml", text);
     let given = GivenFile::read(file.path()).unwrap();
     let mut shown = format!("{given:?}");
@@ -390,14 +393,14 @@ fn debug_of_what_was_read_shows_no_secret(#[case] text: &str, #[case] env: &[(&s
 }
 
 #[test]
-fn without_a_setting_of_the_group_there_is_none() {
+fn no_group_setting_means_no_group() {
     let workload = &with(&[]).unwrap().workloads[0];
     assert_eq!(workload.group, None);
     assert_eq!(workload.prometheus.group, None);
 }
 
 #[test]
-fn the_group_is_as_it_was_set() {
+fn group_settings_are_read() {
     let settings = with(&[
         ("GROUP_ID", "orders"),
         ("GROUP_METRICS", "consumer, kafka-exporter"),
@@ -424,16 +427,16 @@ fn the_group_is_as_it_was_set() {
 #[case(&[("GROUP_ID", "g"), ("GROUP_METRICS", "burrow")], "`burrow` is not one of")]
 #[case(
     &[("GROUP_ID", "g"), ("GROUP_METRICS", "kafka-exporter")],
-    "kafka-exporter does not say who owns what: set GROUP_ASSIGNMENT_QUERY"
+    "kafka-exporter does not provide the owners of the partitions: set GROUP_ASSIGNMENT_QUERY"
 )]
-#[case(&[("GROUP_RATE_QUERY", "q")], "nothing says who owns what")]
-#[case(&[("STRATEGY", "forecast")], "forecast has to know who owns what")]
+#[case(&[("GROUP_RATE_QUERY", "q")], "no setting provides the owners of the partitions")]
+#[case(&[("STRATEGY", "forecast")], "forecast needs the owners of the partitions")]
 #[case(
     &[("GROUP_ASSIGNOR", "uniform")],
     "there is no uniform in a group with GROUP_PROTOCOL=classic and GROUP_CLIENT=java"
 )]
 #[case(&[("GROUP_ASSIGNOR", "random")], "`random` is not one of auto, range, roundrobin")]
-fn what_cannot_be_of_a_group_is_refused(#[case] extra: &[(&str, &str)], #[case] says: &str) {
+fn refuses_contradictory_group_settings(#[case] extra: &[(&str, &str)], #[case] problem: &str) {
     let error = with(extra).unwrap_err();
-    assert!(error.contains(says), "{error}");
+    assert!(error.contains(problem), "{error}");
 }

@@ -1,7 +1,7 @@
 //! The output on standard output.
 
 use ::harness::{Rebalancer, Result, Run};
-use rebalancer_cli::settings::SETTINGS;
+use rebalancer_cli::settings;
 use serde_json::{Value, json};
 
 use crate::support::{RunExt as _, shared::Shared};
@@ -182,12 +182,12 @@ async fn version_and_help_go_to_standard_output() -> Result<()> {
         let help = Rebalancer::new().args(args).run().await?;
         assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""), "{help}");
         assert!(!help.stdout.contains('\x1b'), "{help}");
-        for setting in SETTINGS {
+        for setting in settings::all() {
             let flag = setting.flag().map(|flag| format!("--{flag}"));
-            let variable = format!("[env: {}]", setting.env);
+            let variable = format!("[env: {}]", setting.env());
             let both = flag.is_none_or(|flag| help.stdout.contains(&flag))
                 && help.stdout.contains(&variable);
-            assert!(both, "{args:?} lacks {}: {help}", setting.env);
+            assert!(both, "{args:?} lacks {}: {help}", setting.env());
         }
     }
     Ok(())

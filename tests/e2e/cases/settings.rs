@@ -3,7 +3,7 @@
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
 use ::harness::{FaultServer, Rebalancer, Result, Run};
-use rebalancer_cli::settings::{SETTINGS, by_env};
+use rebalancer_cli::settings::{self, by_env};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -137,7 +137,7 @@ async fn every_bad_setting_is_one_line_that_names_it(#[case] layer: Layer) -> Re
         let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
         let program = program(&server);
         let (program, name) = match layer {
-            Layer::Environment => (program.env(env, text), setting.env.to_owned()),
+            Layer::Environment => (program.env(env, text), setting.env().to_owned()),
             Layer::Flag => {
                 let Some(flag) = setting.flag() else {
                     continue;
@@ -160,7 +160,7 @@ async fn every_bad_setting_is_one_line_that_names_it(#[case] layer: Layer) -> Re
         } else {
             vec![]
         };
-        let says = [name.as_str(), setting.env].iter().any(|name| {
+        let says = [name.as_str(), setting.env()].iter().any(|name| {
             messages
                 .first()
                 .is_some_and(|message| message.contains(name))
@@ -181,9 +181,9 @@ async fn every_bad_setting_is_one_line_that_names_it(#[case] layer: Layer) -> Re
 
 #[test]
 fn the_table_has_every_setting() {
-    for setting in SETTINGS {
-        let bad = BAD.iter().any(|(env, _)| *env == setting.env);
-        assert!(bad || FREE.contains(&setting.env), "{}", setting.env);
+    for setting in settings::all() {
+        let bad = BAD.iter().any(|(env, _)| *env == setting.env());
+        assert!(bad || FREE.contains(&setting.env()), "{}", setting.env());
     }
 }
 

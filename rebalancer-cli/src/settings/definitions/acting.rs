@@ -1,0 +1,97 @@
+//! Settings of the execution.
+
+use std::time::Duration;
+
+use rebalancer_core::model::MaxUnavailable;
+use rebalancer_core::policy::{ExecutionPolicy, Policy};
+use rebalancer_k8s::EvictionMethod;
+
+use crate::settings::definition::{
+    Absent, Attributes, Defaulted, Definition, Fallback, Optional, Setting,
+};
+use crate::settings::value;
+
+/// Every setting of the section, in the order of help.
+pub(super) const SETTINGS: &[&dyn Setting] = &[
+    &DRY_RUN,
+    &EVICTION_METHOD,
+    &EVICTION_TIMEOUT,
+    &READY_TIMEOUT,
+    &RUN_TIMEOUT,
+    &ONE_AT_A_TIME,
+    &MAX_UNAVAILABLE,
+    &GRACE_PERIOD,
+];
+
+pub(in crate::settings) static DRY_RUN: Defaulted<bool> = Definition {
+    name: "DRY_RUN",
+    help: "Let the API server check every eviction without executing it",
+    value: &value::BOOLEAN,
+    default: Fallback::Value(|| false),
+    attributes: Attributes::WHOLE_RUN,
+};
+
+pub(in crate::settings) static EVICTION_METHOD: Defaulted<EvictionMethod> = Definition {
+    name: "EVICTION_METHOD",
+    help: "evict (respects PodDisruptionBudgets) or delete (does not)",
+    value: &value::EVICTION_METHOD,
+    default: Fallback::Value(EvictionMethod::default),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static EVICTION_TIMEOUT: Defaulted<Duration> = Definition {
+    name: "EVICTION_TIMEOUT",
+    help: "Maximum time that a wave waits for PodDisruptionBudgets",
+    value: &value::DURATION,
+    default: Fallback::Value(|| {
+        ExecutionPolicy::default()
+            .eviction_timeout_seconds
+            .to_duration()
+    }),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static READY_TIMEOUT: Defaulted<Duration> = Definition {
+    name: "READY_TIMEOUT",
+    help: "Maximum time to wait until a wave's replacements are ready",
+    value: &value::POSITIVE_DURATION,
+    default: Fallback::Value(|| {
+        ExecutionPolicy::default()
+            .ready_timeout_seconds
+            .to_duration()
+    }),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static RUN_TIMEOUT: Optional<Duration> = Definition {
+    name: "RUN_TIMEOUT",
+    help: "Maximum duration of a run: afterwards no action is started, and the report is \
+           written",
+    value: &value::POSITIVE_DURATION,
+    default: Absent("none"),
+    attributes: Attributes::WHOLE_RUN,
+};
+
+pub(in crate::settings) static ONE_AT_A_TIME: Defaulted<bool> = Definition {
+    name: "ONE_AT_A_TIME",
+    help: "Hold while another run holds the workload's Lease",
+    value: &value::BOOLEAN,
+    default: Fallback::Value(|| true),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static MAX_UNAVAILABLE: Defaulted<MaxUnavailable> = Definition {
+    name: "MAX_UNAVAILABLE",
+    help: "Size of a wave: all, a number of pods, or a percentage of the ready pods",
+    value: &value::PODS_OR_PERCENT,
+    default: Fallback::Value(|| Policy::default().max_unavailable),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static GRACE_PERIOD: Optional<u32> = Definition {
+    name: "GRACE_PERIOD",
+    help: "Termination grace period, in whole seconds; at least 1s",
+    value: &value::GRACE_PERIOD,
+    default: Absent("the pod's own"),
+    attributes: Attributes::USUAL,
+};

@@ -1,0 +1,172 @@
+//! Settings of the decision.
+
+use std::time::Duration;
+
+use rebalancer_core::model::{Cores, MinimumPods, Percent, Tolerance, TopK};
+use rebalancer_core::policy::{Policy, Strategy};
+
+use crate::freeze::Freeze;
+
+use super::metrics::METRICS_TIME_WINDOW;
+use crate::settings::types::TargetSource;
+
+use crate::settings::definition::{
+    Absent, Attributes, Defaulted, Definition, Fallback, Optional, Setting,
+};
+use crate::settings::value;
+
+/// Every setting of the section, in the order of help.
+pub(super) const SETTINGS: &[&dyn Setting] = &[
+    &STRATEGY,
+    &REBALANCE_TOP_K_PODS,
+    &TOLERANCE_MULTIPLIER,
+    &MINIMUM_IMPROVEMENT_PERCENT,
+    &MINIMUM_CONFIDENCE_PERCENT,
+    &MINIMUM_PODS_REQUIRED,
+    &HPA_PREFIX,
+    &TARGET_CORES,
+    &TARGET_SOURCE,
+    &MINIMUM_POD_AGE,
+    &COOLDOWN,
+    &MINIMUM_COVERAGE_PERCENT,
+    &MAXIMUM_SAMPLE_AGE,
+    &MAX_EVICTIONS,
+    &FREEZE,
+    &IGNORE_HISTORY,
+];
+
+pub(in crate::settings) static STRATEGY: Defaulted<Strategy> = Definition {
+    name: "STRATEGY",
+    help: "Rule that chooses the victims: rotate-outliers, forecast (needs the consumer group's \
+           metrics), or auto (forecast if the group is known, else rotate-outliers)",
+    value: &value::STRATEGY,
+    default: Fallback::Value(|| Policy::default().strategy),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static REBALANCE_TOP_K_PODS: Defaulted<TopK> = Definition {
+    name: "REBALANCE_TOP_K_PODS",
+    help: "Maximum number of hottest pods, and of coldest pods, to evict; at least 1",
+    value: &value::COUNT,
+    default: Fallback::Value(|| Policy::default().top_k),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static TOLERANCE_MULTIPLIER: Defaulted<Tolerance> = Definition {
+    name: "TOLERANCE_MULTIPLIER",
+    help: "Multiple of the target above which a pod is hot; at least 1.0",
+    value: &value::TOLERANCE,
+    default: Fallback::Value(|| Policy::default().tolerance),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static MINIMUM_IMPROVEMENT_PERCENT: Defaulted<Percent> = Definition {
+    name: "MINIMUM_IMPROVEMENT_PERCENT",
+    help: "Improvement that a plan must exceed; with forecast, the expected decrease of the \
+           highest load; 0 to 100",
+    value: &value::PERCENT,
+    default: Fallback::Value(|| Policy::default().minimum_improvement_percent),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static MINIMUM_CONFIDENCE_PERCENT: Defaulted<Percent> = Definition {
+    name: "MINIMUM_CONFIDENCE_PERCENT",
+    help: "Probability with which a forecast plan must lower the highest load; 0 to 100",
+    value: &value::PERCENT,
+    default: Fallback::Value(|| Policy::default().minimum_confidence_percent),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static MINIMUM_PODS_REQUIRED: Defaulted<MinimumPods> = Definition {
+    name: "MINIMUM_PODS_REQUIRED",
+    help: "Number of ready pods that must remain at any time; at least 1",
+    value: &value::MINIMUM_PODS,
+    default: Fallback::Value(|| Policy::default().minimum_pods),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static HPA_PREFIX: Defaulted<String> = Definition {
+    name: "HPA_PREFIX",
+    help: "If set, and no HorizontalPodAutoscaler refers to the workload, the one named \
+           HPA_PREFIX + DEPLOYMENT_NAME is used",
+    value: &value::PREFIX,
+    default: Fallback::Value(String::new),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static TARGET_CORES: Optional<Cores> = Definition {
+    name: "TARGET_CORES",
+    help: "Target load per pod, in cores (or the unit of LOAD_QUERY)",
+    value: &value::CORES,
+    default: Absent("from the autoscaler"),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static TARGET_SOURCE: Defaulted<TargetSource> = Definition {
+    name: "TARGET_SOURCE",
+    help: "Source of the autoscalers: kubernetes, or prometheus (kube-state-metrics)",
+    value: &value::TARGET_SOURCE,
+    default: Fallback::Value(TargetSource::default),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static MINIMUM_POD_AGE: Defaulted<Duration> = Definition {
+    name: "MINIMUM_POD_AGE",
+    help: "Minimum age of a victim: the rate of a younger pod is not yet its load",
+    value: &value::DURATION,
+    default: Fallback::SameAs(&METRICS_TIME_WINDOW),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static COOLDOWN: Defaulted<Duration> = Definition {
+    name: "COOLDOWN",
+    help: "Hold if a pod became ready, or the last rotation happened, more recently than this",
+    value: &value::DURATION,
+    default: Fallback::SameAs(&METRICS_TIME_WINDOW),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static MINIMUM_COVERAGE_PERCENT: Defaulted<Percent> = Definition {
+    name: "MINIMUM_COVERAGE_PERCENT",
+    help: "Share of the ready pods that must have a trusted load; 0 to 100",
+    value: &value::PERCENT,
+    default: Fallback::Value(|| Policy::default().minimum_coverage_percent),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static MAXIMUM_SAMPLE_AGE: Defaulted<Duration> = Definition {
+    name: "MAXIMUM_SAMPLE_AGE",
+    help: "Maximum age of a load's newest sample; an older load is not trusted",
+    value: &value::POSITIVE_DURATION,
+    default: Fallback::Derived {
+        from: &METRICS_TIME_WINDOW,
+        derive: |window| window / 2,
+        words: "half of",
+    },
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static MAX_EVICTIONS: Optional<TopK> = Definition {
+    name: "MAX_EVICTIONS",
+    help: "Maximum number of evictions of a run, over all workloads",
+    value: &value::COUNT,
+    default: Absent("none"),
+    attributes: Attributes::WHOLE_RUN,
+};
+
+pub(in crate::settings) static FREEZE: Optional<Freeze> = Definition {
+    name: "FREEZE",
+    help: "Hold in every minute that matches, such as `* 8-17 * * MON-FRI Europe/Berlin`",
+    value: &value::FREEZE,
+    default: Absent("none"),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static IGNORE_HISTORY: Defaulted<bool> = Definition {
+    name: "IGNORE_HISTORY",
+    help: "Ignore the recorded last rotation: neither its time nor its failure to help causes a \
+           hold",
+    value: &value::BOOLEAN,
+    default: Fallback::Value(|| Policy::default().ignore_history),
+    attributes: Attributes::USUAL,
+};

@@ -1,0 +1,105 @@
+//! Settings of the metrics server and of the load.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::settings::definition::{
+    Absent, Attributes, Defaulted, Definition, Fallback, Mandatory, Optional, Required, Setting,
+};
+use crate::settings::value;
+
+/// Every setting of the section, in the order of help.
+pub(super) const SETTINGS: &[&dyn Setting] = &[
+    &PROMETHEUS_ENDPOINT,
+    &PROMETHEUS_TIMEOUT,
+    &METRICS_TIME_WINDOW,
+    &LOAD_QUERY,
+    &FRESHNESS_QUERY,
+    &PROMETHEUS_BEARER_TOKEN_FILE,
+    &PROMETHEUS_USERNAME,
+    &PROMETHEUS_PASSWORD_FILE,
+    &PROMETHEUS_CA_FILE,
+    &PROMETHEUS_HEADERS,
+];
+
+pub(in crate::settings) static PROMETHEUS_ENDPOINT: Required<String> = Definition {
+    name: "PROMETHEUS_ENDPOINT",
+    help: "Base URL of Prometheus, VictoriaMetrics, Thanos or Mimir; it may have a path",
+    value: &value::ENDPOINT,
+    default: Mandatory,
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static PROMETHEUS_TIMEOUT: Defaulted<Duration> = Definition {
+    name: "PROMETHEUS_TIMEOUT",
+    help: "Timeout of each query",
+    value: &value::POSITIVE_DURATION,
+    default: Fallback::Value(|| Duration::from_secs(30)),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static METRICS_TIME_WINDOW: Defaulted<Duration> = Definition {
+    name: "METRICS_TIME_WINDOW",
+    help: "Time window of the CPU rate",
+    value: &value::POSITIVE_DURATION,
+    default: Fallback::Value(|| Duration::from_secs(300)),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static LOAD_QUERY: Optional<String> = Definition {
+    name: "LOAD_QUERY",
+    help: "PromQL that returns one sample per `pod` label, instead of the CPU rate; set \
+           METRICS_TIME_WINDOW to its window",
+    value: &value::PROMQL,
+    default: Absent("CPU rate of the container"),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static FRESHNESS_QUERY: Optional<String> = Definition {
+    name: "FRESHNESS_QUERY",
+    help: "PromQL that returns the age in seconds of each `pod`'s newest sample; only with \
+           LOAD_QUERY",
+    value: &value::PROMQL,
+    default: Absent("from the CPU series"),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static PROMETHEUS_BEARER_TOKEN_FILE: Optional<PathBuf> = Definition {
+    name: "PROMETHEUS_BEARER_TOKEN_FILE",
+    help: "File with a bearer token, read again for each query",
+    value: &value::FILE,
+    default: Absent("none"),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static PROMETHEUS_USERNAME: Optional<String> = Definition {
+    name: "PROMETHEUS_USERNAME",
+    help: "User name of basic authentication",
+    value: &value::NAME,
+    default: Absent("none"),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static PROMETHEUS_PASSWORD_FILE: Optional<PathBuf> = Definition {
+    name: "PROMETHEUS_PASSWORD_FILE",
+    help: "File with the password of basic authentication",
+    value: &value::FILE,
+    default: Absent("none"),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static PROMETHEUS_CA_FILE: Optional<PathBuf> = Definition {
+    name: "PROMETHEUS_CA_FILE",
+    help: "PEM file of certificate authorities to trust in addition to the system's",
+    value: &value::FILE,
+    default: Absent("the system's"),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static PROMETHEUS_HEADERS: Optional<Vec<(String, String)>> = Definition {
+    name: "PROMETHEUS_HEADERS",
+    help: "Extra request headers, such as X-Scope-OrgID=tenant",
+    value: &value::HEADERS,
+    default: Absent("none"),
+    attributes: Attributes::SECRET,
+};

@@ -1,0 +1,46 @@
+//! Assembles the rules of a decision and of its execution.
+
+use rebalancer_core::model::TopK;
+use rebalancer_core::policy::{ExecutionPolicy, Policy};
+
+use super::definitions::acting::{EVICTION_TIMEOUT, MAX_UNAVAILABLE, READY_TIMEOUT};
+use super::definitions::decision::{
+    COOLDOWN, IGNORE_HISTORY, MAX_EVICTIONS, MAXIMUM_SAMPLE_AGE, MINIMUM_CONFIDENCE_PERCENT,
+    MINIMUM_COVERAGE_PERCENT, MINIMUM_IMPROVEMENT_PERCENT, MINIMUM_POD_AGE, MINIMUM_PODS_REQUIRED,
+    REBALANCE_TOP_K_PODS, STRATEGY, TOLERANCE_MULTIPLIER,
+};
+use super::reader::Reader;
+
+/// The rules of the decision.
+pub(super) fn policy(reader: &mut Reader<'_>) -> Policy {
+    Policy {
+        strategy: reader.value(&STRATEGY),
+        top_k: reader.value(&REBALANCE_TOP_K_PODS),
+        tolerance: reader.value(&TOLERANCE_MULTIPLIER),
+        minimum_improvement_percent: reader.value(&MINIMUM_IMPROVEMENT_PERCENT),
+        minimum_confidence_percent: reader.value(&MINIMUM_CONFIDENCE_PERCENT),
+        forecast_seed: Policy::default().forecast_seed,
+        minimum_pods: reader.value(&MINIMUM_PODS_REQUIRED),
+        max_unavailable: reader.value(&MAX_UNAVAILABLE),
+        max_evictions: reader.optional(&MAX_EVICTIONS).map(TopK::get),
+        minimum_pod_age_seconds: reader.value(&MINIMUM_POD_AGE).into(),
+        cooldown_seconds: reader.value(&COOLDOWN).into(),
+        maximum_sample_age_seconds: reader.value(&MAXIMUM_SAMPLE_AGE).into(),
+        minimum_coverage_percent: reader.value(&MINIMUM_COVERAGE_PERCENT),
+        ignore_history: reader.value(&IGNORE_HISTORY),
+    }
+}
+
+/// The rules of the execution.
+pub(super) fn execution(
+    reader: &mut Reader<'_>,
+    policy: &Policy,
+    dry_run: bool,
+) -> ExecutionPolicy {
+    ExecutionPolicy {
+        minimum_pods: policy.minimum_pods,
+        eviction_timeout_seconds: reader.value(&EVICTION_TIMEOUT).into(),
+        ready_timeout_seconds: reader.value(&READY_TIMEOUT).into(),
+        dry_run,
+    }
+}

@@ -1,0 +1,148 @@
+//! The layers of the configuration as a whole, and the typed settings that they yield.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::path::Path;
+
+use rebalancer_core::model::Cores;
+use rebalancer_core::policy::Policy;
+
+use super::definitions::acting::{DRY_RUN, RUN_TIMEOUT};
+use super::definitions::decision::TARGET_CORES;
+use super::definitions::interface::{LOG_FORMAT, LOG_LEVEL, OUTPUT};
+use super::definitions::workload::{KUBE_CONTEXT, KUBE_TIMEOUT};
+use super::error::SettingsError;
+use super::layers::{self, GivenFile, Layers, WORKLOADS};
+use super::policy::policy;
+use super::reader::Reader;
+use super::types::{Interface, Settings, WorkloadSettings};
+use super::workload::workload;
+
+/// The values of all layers, before they are parsed.
+#[derive(Debug, Default)]
+pub struct Sources {
+    layers: Layers,
+    /// Errors of single keys of the file.
+    errors: Vec<SettingsError>,
+}
+
+impl Sources {
+    /// Reads the layers: `file` < `environment` (by variable) < `flags` (by key).
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not valid YAML or TOML. Errors of single keys are returned
+    /// later, together with those of the values.
+    pub fn read(
+        file: Option<&Path>,
+        environment: &HashMap<String, String>,
+        flags: &HashMap<String, String>,
+    ) -> Result<Self, SettingsError> {
+        let file = file.map(GivenFile::read).transpose()?;
+        Self::of(file, environment, flags)
+    }
+
+    /// Reads the layers, with a file that is in memory.
+    ///
+    /// # Errors
+    /// The file is not valid YAML or TOML.
+    pub(crate) fn of(
+        file: Option<GivenFile>,
+        environment: &HashMap<String, String>,
+        flags: &HashMap<String, String>,
+    ) -> Result<Self, SettingsError> {
+        let (layers, errors) = layers::merge(file, environment, flags)?;
+        Ok(Self { layers, errors })
+    }
+
+    /// The format of the result and of the log. Errors of other settings do not affect it.
+    ///
+    /// # Errors
+    /// Every error of a setting of the interface.
+    pub fn interface(&self) -> Result<Interface, Vec<SettingsError>> {
+        let mut reader = Reader::new(&self.layers.common, None);
+        let interface = Interface {
+            output: reader.value(&OUTPUT),
+            log_level: reader.optional(&LOG_LEVEL),
+            log_format: reader.optional(&LOG_FORMAT),
+        };
+        reader.finish(interface)
+    }
+
+    /// The rules of a decision and `TARGET_CORES`, for subcommands without a cluster.
+    ///
+    /// # Errors
+    /// Every error of the file, the policy and the interface.
+    pub fn policy(&self) -> Result<(Policy, Option<Cores>), Vec<SettingsError>> {
+        let mut errors = self.errors.clone();
+        collect(self.interface(), &mut errors);
+        let mut reader = Reader::new(&self.layers.common, None);
+        let policy = (policy(&mut reader), reader.optional(&TARGET_CORES));
+        let policy = collect(reader.finish(policy), &mut errors);
+        policy.filter(|_| errors.is_empty()).ok_or(errors)
+    }
+
+    /// The configuration of a run.
+    ///
+    /// # Errors
+    /// Every error of every layer.
+    pub fn settings(&self) -> Result<Settings, Vec<SettingsError>> {
+        let mut errors = self.errors.clone();
+        let mut reader = Reader::new(&self.layers.common, None);
+        let dry_run = reader.value(&DRY_RUN);
+        let run = Settings {
+            kube_context: reader.optional(&KUBE_CONTEXT),
+            dry_run,
+            kube_timeout: reader.value(&KUBE_TIMEOUT),
+            run_timeout: reader.optional(&RUN_TIMEOUT),
+            workloads: Vec::new(),
+        };
+        let run = collect(reader.finish(run), &mut errors);
+        collect(self.interface(), &mut errors);
+        let workloads = self.workloads(dry_run, &mut errors);
+        // An error of a common setting is found once for each workload.
+        let mut seen = HashSet::new();
+        errors.retain(|error| seen.insert(error.to_string()));
+        match run {
+            Some(run) if errors.is_empty() => Ok(Settings { workloads, ..run }),
+            Some(_) | None => Err(errors),
+        }
+    }
+
+    /// The settings of each valid workload.
+    fn workloads(&self, dry_run: bool, errors: &mut Vec<SettingsError>) -> Vec<WorkloadSettings> {
+        let entries = match &self.layers.workloads {
+            None => vec![None],
+            Some(entries) => entries.iter().map(Some).collect(),
+        };
+        let mut workloads: Vec<WorkloadSettings> = Vec::new();
+        for entry in entries {
+            let mut reader = Reader::new(&self.layers.common, entry);
+            let settings = workload(&mut reader, dry_run);
+            let Some(settings) = collect(reader.finish(settings), errors) else {
+                continue;
+            };
+            let is_duplicate = workloads
+                .iter()
+                .any(|other| other.workload() == settings.workload());
+            if is_duplicate {
+                errors.push(SettingsError::Invalid {
+                    name: format!("`{WORKLOADS}`"),
+                    problem: format!("{} is listed more than once", settings.workload()),
+                });
+            }
+            workloads.push(settings);
+        }
+        workloads
+    }
+}
+
+/// The value; its errors are appended to `errors`.
+fn collect<T>(result: Result<T, Vec<SettingsError>>, errors: &mut Vec<SettingsError>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(more) => {
+            errors.extend(more);
+            None
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Assembles the settings of one workload.
+
+use rebalancer_core::model::WorkloadRef;
+use rebalancer_k8s::{Autoscalers, Settings as KubernetesSettings};
+use rebalancer_prom::PrometheusSettings;
+
+use super::definitions::acting::{EVICTION_METHOD, GRACE_PERIOD, ONE_AT_A_TIME};
+use super::definitions::decision::{FREEZE, HPA_PREFIX, TARGET_CORES, TARGET_SOURCE};
+use super::definitions::metrics::{
+    FRESHNESS_QUERY, LOAD_QUERY, METRICS_TIME_WINDOW, PROMETHEUS_BEARER_TOKEN_FILE,
+    PROMETHEUS_CA_FILE, PROMETHEUS_ENDPOINT, PROMETHEUS_HEADERS, PROMETHEUS_PASSWORD_FILE,
+    PROMETHEUS_TIMEOUT, PROMETHEUS_USERNAME,
+};
+use super::definitions::workload::{
+    CONTAINER_NAME, DEPLOYMENT_NAME, KUBE_LABEL_SELECTOR, KUBE_NAMESPACE, WORKLOAD_KIND,
+};
+use super::group::group;
+use super::policy::{execution, policy};
+use super::reader::Reader;
+use super::types::{TargetSource, WorkloadSettings};
+
+/// The settings of one workload. If a required setting is missing, which is an error of the
+/// reader, a placeholder stands for it.
+pub(super) fn workload(reader: &mut Reader<'_>, dry_run: bool) -> WorkloadSettings {
+    let policy = policy(reader);
+    let target = reader.optional(&TARGET_CORES);
+    let target_source = reader.value(&TARGET_SOURCE);
+    let autoscalers = match (target_source, target) {
+        (TargetSource::Prometheus, _) => Autoscalers::No,
+        (TargetSource::Kubernetes, Some(_)) => Autoscalers::IfPermitted,
+        (TargetSource::Kubernetes, None) => Autoscalers::Required,
+    };
+    let kubernetes = kubernetes(reader, autoscalers);
+    let mut prometheus = prometheus(reader, &kubernetes);
+    let (source, group) = group(reader, &kubernetes.workload, &policy).unzip();
+    prometheus.group = source;
+    WorkloadSettings {
+        execution: execution(reader, &policy, dry_run),
+        prometheus,
+        group,
+        kubernetes,
+        target,
+        target_source,
+        policy,
+        freeze: reader.optional(&FREEZE).unwrap_or_default(),
+        one_at_a_time: reader.value(&ONE_AT_A_TIME),
+    }
+}
+
+fn kubernetes(reader: &mut Reader<'_>, autoscalers: Autoscalers) -> KubernetesSettings {
+    let workload = WorkloadRef {
+        namespace: reader.required(&KUBE_NAMESPACE).unwrap_or_default(),
+        kind: reader.value(&WORKLOAD_KIND).to_string(),
+        name: reader.required(&DEPLOYMENT_NAME).unwrap_or_default(),
+    };
+    KubernetesSettings {
+        container: reader
+            .optional(&CONTAINER_NAME)
+            .unwrap_or_else(|| workload.name.clone()),
+        label_selector: reader.optional(&KUBE_LABEL_SELECTOR),
+        hpa_prefix: reader.value(&HPA_PREFIX),
+        autoscalers,
+        eviction_method: reader.value(&EVICTION_METHOD),
+        grace_period: reader.optional(&GRACE_PERIOD),
+        ..KubernetesSettings::new(workload)
+    }
+}
+
+fn prometheus(reader: &mut Reader<'_>, kubernetes: &KubernetesSettings) -> PrometheusSettings {
+    let endpoint = reader.required(&PROMETHEUS_ENDPOINT).unwrap_or_default();
+    let settings = PrometheusSettings {
+        timeout: reader.value(&PROMETHEUS_TIMEOUT),
+        window: reader.value(&METRICS_TIME_WINDOW),
+        container: kubernetes.container.clone(),
+        hpa_prefix: kubernetes.hpa_prefix.clone(),
+        load_query: reader.optional(&LOAD_QUERY),
+        freshness_query: reader.optional(&FRESHNESS_QUERY),
+        bearer_token_file: reader.optional(&PROMETHEUS_BEARER_TOKEN_FILE),
+        username: reader.optional(&PROMETHEUS_USERNAME),
+        password_file: reader.optional(&PROMETHEUS_PASSWORD_FILE),
+        ca_file: reader.optional(&PROMETHEUS_CA_FILE),
+        headers: reader.optional(&PROMETHEUS_HEADERS).unwrap_or_default(),
+        ..PrometheusSettings::new(endpoint, kubernetes.workload.clone())
+    };
+    if settings.freshness_query.is_some() && settings.load_query.is_none() {
+        reader.invalid(
+            &FRESHNESS_QUERY,
+            "it requires LOAD_QUERY; without one, freshness is read from the CPU series",
+        );
+    }
+    match (&settings.username, &settings.password_file) {
+        (Some(_), None) => reader.invalid(
+            &PROMETHEUS_USERNAME,
+            "PROMETHEUS_PASSWORD_FILE must be set as well",
+        ),
+        (None, Some(_)) => reader.invalid(
+            &PROMETHEUS_PASSWORD_FILE,
+            "PROMETHEUS_USERNAME must be set as well",
+        ),
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    if settings.username.is_some() && settings.bearer_token_file.is_some() {
+        reader.invalid(
+            &PROMETHEUS_BEARER_TOKEN_FILE,
+            "it cannot be used together with PROMETHEUS_USERNAME",
+        );
+    }
+    settings
+}
