@@ -1,6 +1,7 @@
 //! Reads typed values out of the layers and collects every error.
 
 use super::definition::{Defaulted, Definition, Fallback, Optional, Required, Setting as _};
+use super::definitions::by_env;
 use super::error::SettingsError;
 use super::layers::{Given, Layer, Origin};
 
@@ -93,6 +94,11 @@ impl<'a> Reader<'a> {
 
     /// The given value. An empty text counts as absent.
     fn given<T, D>(&self, setting: &Definition<T, D>) -> Option<&'a Given> {
+        debug_assert!(
+            by_env(setting.name).is_some(),
+            "{} is not in the list of its section",
+            setting.name
+        );
         let common = self.common.get(setting.name);
         // An entry of the list of workloads overrides the rest of the file, but neither the
         // environment nor the flags.

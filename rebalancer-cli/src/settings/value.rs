@@ -263,7 +263,16 @@ pub(super) static FREEZE: ValueType<Freeze> = ValueType {
 pub(super) static LABEL_SELECTOR: ValueType<String> = ValueType {
     name: "SELECTOR",
     json: JsonType::Text,
-    parse: |raw| Ok(raw.text()?.to_owned()),
+    parse: |raw| {
+        let text = raw.text()?;
+        match rebalancer_k8s::parse_label_selector(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(error) => Err(format!(
+                "{error}; a valid selector is, for example, `app=consumer,tier in (front, back)`"
+            )
+            .into()),
+        }
+    },
     write: String::clone,
 };
 
@@ -546,6 +555,17 @@ mod tests {
         let freeze = parse(&FREEZE, window).unwrap();
         assert_eq!((FREEZE.write)(&freeze), window);
         assert!(parse(&FREEZE, "* 8-17 * * MON-FRI").is_err());
+    }
+
+    #[test]
+    fn label_selectors_are_checked() {
+        let selector = "app=consumer,tier in (front, back),!canary";
+        round_trip(&LABEL_SELECTOR, selector, selector);
+        refuse(
+            &LABEL_SELECTOR,
+            "a in (",
+            "a valid selector is, for example,",
+        );
     }
 
     #[test]

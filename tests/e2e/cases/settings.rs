@@ -19,6 +19,7 @@ const BAD: &[(&str, &str)] = &[
     ("FREEZE", "* 8-17 * * MON-FRI Europe/Bonn"),
     ("GRACE_PERIOD", "1500ms"),
     ("IGNORE_HISTORY", "sometimes"),
+    ("KUBE_LABEL_SELECTOR", "a in ("),
     ("KUBE_TIMEOUT", "31s"),
     ("KUBE_TIMEOUT", "0s"),
     ("MAX_EVICTIONS", "0"),
@@ -68,13 +69,12 @@ const BAD: &[(&str, &str)] = &[
 ];
 
 /// Settings that accept every text until a server evaluates it.
-const FREE: [&str; 9] = [
+const FREE: [&str; 8] = [
     "CONTAINER_NAME",
     "GROUP_ASSIGNMENT_QUERY",
     "GROUP_ID",
     "HPA_PREFIX",
     "KUBE_CONTEXT",
-    "KUBE_LABEL_SELECTOR",
     "LOAD_QUERY",
     "PROMETHEUS_BEARER_TOKEN_FILE",
     "PROMETHEUS_CA_FILE",
@@ -185,6 +185,24 @@ fn the_table_has_every_setting() {
         let bad = BAD.iter().any(|(env, _)| *env == setting.env());
         assert!(bad || FREE.contains(&setting.env()), "{}", setting.env());
     }
+}
+
+#[tokio::test]
+async fn invalid_label_selector_is_explained_with_an_example() -> Result<()> {
+    let server = FaultServer::html(200, "").await?;
+    let program = program(&server).env("KUBE_LABEL_SELECTOR", "a in (");
+    let run = program.run().await?;
+    assert_eq!(run.code, Some(2), "{run}");
+    let messages = messages(&run);
+    assert_eq!(messages.len(), 1, "{run}");
+    for part in [
+        "KUBE_LABEL_SELECTOR: label selector `a in (`: expected",
+        "a valid selector is, for example, `app=consumer,tier in (front, back)`",
+    ] {
+        assert!(messages[0].contains(part), "{run}");
+    }
+    assert_eq!(server.requests(), [], "something was sent");
+    Ok(())
 }
 
 #[tokio::test]

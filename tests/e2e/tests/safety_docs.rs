@@ -90,7 +90,7 @@ fn every_sentence_on_safety_has_its_tests() {
 fn every_test_that_is_named_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut known = BTreeSet::new();
-    for part in ["cli", "core", "k8s", "prom", "sim"] {
+    for part in ["cli", "core", "driver", "k8s", "prom", "sim"] {
         for folder in ["src", "tests"] {
             let dir = root.join(format!("rebalancer-{part}")).join(folder);
             if dir.exists() {
