@@ -4,7 +4,6 @@
 //! reads the configuration, [`render`] shows decisions.
 
 mod args;
-mod clock;
 mod commands;
 mod error;
 mod exit;

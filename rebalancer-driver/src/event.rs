@@ -13,7 +13,7 @@ use rebalancer_core::ports::{EvictionAnswer, PortError};
 use rebalancer_core::report::FollowUp;
 use rebalancer_core::{Decision, Snapshot};
 
-use crate::observe::ObserveError;
+use crate::error::ObserveError;
 
 /// Receives the events of a run, in order.
 pub trait RunObserver: Send + Sync {

@@ -9,11 +9,11 @@ use rebalancer_core::plan::Victim;
 use rebalancer_core::ports::EvictionAnswer;
 use rebalancer_core::{Decision, Snapshot};
 
+use crate::context::Run;
 use crate::event::{RunEvent, Wait, WaitReason};
 use crate::lease;
 use crate::ports::{Ports, RunSettings};
 use crate::records::Records;
-use crate::run::Run;
 use crate::stop::Stop;
 
 /// Executes the plan of the decision; `None` when it has none, or the settings have no execution

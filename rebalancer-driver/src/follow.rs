@@ -10,10 +10,10 @@ use rebalancer_core::policy::{Policy, Strategy};
 use rebalancer_core::report::{Decided, FollowUp};
 use rebalancer_core::{Snapshot, decide};
 
+use crate::context::Run;
 use crate::event::{RunEvent, Wait, WaitReason};
 use crate::observe::observe_workload;
 use crate::ports::{Ports, RunSettings};
-use crate::run::Run;
 use crate::stop::Stop;
 
 /// The time between two observations.

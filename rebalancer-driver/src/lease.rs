@@ -7,9 +7,9 @@ use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::ports::{LeaseState, RunLease};
 use rebalancer_core::report::WorkloadReport;
 
+use crate::context::Run;
+use crate::error::ObserveError;
 use crate::event::{RunEvent, WaitReason};
-use crate::observe::ObserveError;
-use crate::run::Run;
 
 /// What a run knows about the lease.
 pub(crate) enum LeaseStatus {

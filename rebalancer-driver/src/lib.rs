@@ -7,16 +7,22 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `run` | the sequence of a run, and what its steps share |
+//! | `run` | the sequence of a run |
+//! | `context` | what the steps of a run share |
 //! | `lease` | acquires, keeps and releases the lease that excludes other runs |
 //! | `observe` | reads loads, pods, autoscalers and the group into a snapshot |
 //! | `execute` | performs the steps of the core's execution |
 //! | `records` | publishes and remembers what was done |
 //! | `follow` | compares the outcome of a rotation with its forecast |
+//! | `clock` | the system clock |
 //! | `stop` | the request to stop |
 //! | `freeze` | the schedule of times without evictions |
 //! | `event` | events and observers |
+//! | `error` | why a workload could not be observed |
 
+mod clock;
+mod context;
+mod error;
 mod event;
 mod execute;
 mod follow;
@@ -28,11 +34,13 @@ mod records;
 mod run;
 mod stop;
 
+pub use clock::SystemClock;
+pub use error::ObserveError;
 pub use event::{JournalWrite, NoObserver, RunEvent, RunObserver, Wait, WaitReason};
 pub use execute::execute;
 pub use follow::follow;
 pub use freeze::{FreezeSchedule, NeverFrozen};
-pub use observe::{ObserveError, observe};
+pub use observe::observe;
 pub use ports::{Ports, RunSettings};
 pub use run::{WorkloadRun, run_workload};
 pub use stop::{Stop, StopHandle};

@@ -1,64 +1,16 @@
 //! Reads loads, pods, autoscalers and the consumer group into a snapshot.
 
 use rebalancer_core::Snapshot;
-use rebalancer_core::execution::StopCause;
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::Autoscaler;
-use rebalancer_core::ports::{
-    GroupObservation, LoadObservation, PortError, PortErrorKind, WorkloadObservation,
-};
-use rebalancer_core::snapshot::{InvalidSnapshot, assemble};
+use rebalancer_core::ports::{GroupObservation, LoadObservation, PortError, WorkloadObservation};
+use rebalancer_core::snapshot::assemble;
 
+use crate::context::Run;
+use crate::error::ObserveError;
 use crate::event::RunEvent;
 use crate::ports::{Ports, RunSettings};
-use crate::run::Run;
 use crate::stop::Stop;
-
-/// Why a workload could not be observed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ObserveError {
-    /// A port failed.
-    #[error(transparent)]
-    Port(#[from] PortError),
-    /// Both ports failed.
-    #[error("{metrics}; and {workload}")]
-    Both {
-        /// The error of the metrics source.
-        #[source]
-        metrics: PortError,
-        /// The error of Kubernetes.
-        workload: PortError,
-    },
-    /// The observations contradict each other.
-    #[error("the pods of Kubernetes are no valid snapshot: {0}")]
-    Snapshot(#[from] InvalidSnapshot),
-    /// The lease could not be acquired.
-    #[error("{0}; nothing was evicted. ONE_AT_A_TIME=false does without the lease")]
-    Lease(#[source] PortError),
-    /// The run was asked to stop first.
-    #[error("{0} before a decision was made; nothing was evicted")]
-    Stopped(StopCause),
-}
-
-impl ObserveError {
-    /// The error of a lease that could not be acquired.
-    pub(crate) fn from_lease(error: PortError) -> Self {
-        match error.kind {
-            // The workload does not exist, so running without the lease would not help.
-            PortErrorKind::NotFound => Self::Port(error),
-            PortErrorKind::Unreachable
-            | PortErrorKind::Tls
-            | PortErrorKind::Timeout
-            | PortErrorKind::Unauthorized
-            | PortErrorKind::Forbidden
-            | PortErrorKind::Rejected
-            | PortErrorKind::Server
-            | PortErrorKind::BadAnswer
-            | PortErrorKind::Setup => Self::Lease(error),
-        }
-    }
-}
 
 /// Observes one workload through all ports at once. `other_run` is the run that holds the lease.
 ///

@@ -4,8 +4,8 @@ use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{Clock, Journal, MetricsSource, PodActuator, RunLease};
 use rebalancer_core::snapshot::AssembleSettings;
 
-use crate::event::RunObserver;
-use crate::freeze::FreezeSchedule;
+use crate::event::{NoObserver, RunObserver};
+use crate::freeze::{FreezeSchedule, NeverFrozen};
 
 /// The ports of one workload, the clock, and the observer of the run.
 #[derive(Clone, Copy)]
@@ -24,6 +24,25 @@ pub struct Ports<'a> {
     pub observer: &'a dyn RunObserver,
 }
 
+impl<'a> Ports<'a> {
+    /// The required ports, without a lease, a journal and an observer.
+    #[must_use]
+    pub fn new(
+        metrics: &'a dyn MetricsSource,
+        actuator: &'a dyn PodActuator,
+        clock: &'a dyn Clock,
+    ) -> Self {
+        Self {
+            metrics,
+            actuator,
+            clock,
+            lease: None,
+            journal: None,
+            observer: &NoObserver,
+        }
+    }
+}
+
 /// The settings of the run of one workload.
 #[derive(Clone, Copy)]
 pub struct RunSettings<'a> {
@@ -37,4 +56,27 @@ pub struct RunSettings<'a> {
     pub policy: &'a Policy,
     /// The rules of the execution; `None` to decide only.
     pub execution: Option<ExecutionPolicy>,
+}
+
+impl<'a> RunSettings<'a> {
+    /// Settings that only decide, without freeze windows and without autoscalers from metrics.
+    #[must_use]
+    pub fn new(assemble: &'a AssembleSettings, policy: &'a Policy) -> Self {
+        Self {
+            assemble,
+            autoscalers_from_metrics: false,
+            freeze: &NeverFrozen,
+            policy,
+            execution: None,
+        }
+    }
+
+    /// The same settings, with which a plan is executed.
+    #[must_use]
+    pub fn execute(self, execution: ExecutionPolicy) -> Self {
+        Self {
+            execution: Some(execution),
+            ..self
+        }
+    }
 }

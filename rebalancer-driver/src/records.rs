@@ -10,8 +10,8 @@ use rebalancer_core::plan::Victim;
 use rebalancer_core::ports::{Journal, JournalEntry, PortError, PortErrorKind};
 use rebalancer_core::{Decision, Snapshot};
 
+use crate::context::{CUT_SHORT, Run};
 use crate::event::{JournalWrite, RunEvent};
-use crate::run::{CUT_SHORT, Run};
 
 /// The records of one execution.
 pub(crate) struct Records<'a> {

@@ -8,12 +8,13 @@ use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{Clock as _, PortError, RunLease};
 use rebalancer_core::report::{Report, SCHEMA, WorkloadReport};
 use rebalancer_core::snapshot::AssembleSettings;
-use rebalancer_driver::{Ports, RunObserver, RunSettings, WorkloadRun, follow, run_workload};
+use rebalancer_driver::{
+    Ports, RunObserver, RunSettings, SystemClock, WorkloadRun, follow, run_workload,
+};
 use rebalancer_k8s::{ConnectSettings, KubernetesActuator, KubernetesJournal, KubernetesLease};
 use rebalancer_prom::PrometheusSource;
 use tracing::{debug, info};
 
-use crate::clock::SystemClock;
 use crate::commands::show;
 use crate::error::CliError;
 use crate::exit::Exit;

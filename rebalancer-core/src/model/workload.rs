@@ -135,6 +135,17 @@ pub struct WorkloadState {
     pub failures: Vec<PodFailure>,
 }
 
+impl WorkloadState {
+    /// The state of a workload with `ready` ready pods, without known rollout and failures.
+    #[must_use]
+    pub fn with_ready(ready: usize) -> Self {
+        Self {
+            ready,
+            ..Self::default()
+        }
+    }
+}
+
 /// A pod that is not coming up, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodFailure {

@@ -47,6 +47,20 @@ pub struct LoadSample {
     pub window_covered: bool,
 }
 
+impl LoadSample {
+    /// A sample of one series without known age.
+    #[must_use]
+    pub fn new(pod: impl Into<String>, load: Load) -> Self {
+        Self {
+            pod: pod.into(),
+            load: Ok(load),
+            age: None,
+            series: 1,
+            window_covered: true,
+        }
+    }
+}
+
 /// The loads of all pods at one instant.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LoadObservation {
@@ -62,4 +76,15 @@ pub struct LoadObservation {
     /// The evaluation time of the queries, by the clock of the metrics server; `None` if the
     /// server did not report it.
     pub evaluated_at: Option<Timestamp>,
+}
+
+impl LoadObservation {
+    /// A complete response with these samples, in cores, whose ages are not known.
+    #[must_use]
+    pub fn complete(samples: impl IntoIterator<Item = LoadSample>) -> Self {
+        Self {
+            samples: samples.into_iter().collect(),
+            ..Self::default()
+        }
+    }
 }

@@ -64,6 +64,20 @@ pub struct WorkloadObservation {
     pub last_rotation: Option<Rotation>,
 }
 
+impl WorkloadObservation {
+    /// A workload of `pods` without known rollout, autoscalers and last rotation.
+    #[must_use]
+    pub fn new(taken_at: Timestamp, pods: Vec<Pod>) -> Self {
+        Self {
+            taken_at,
+            rollout: None,
+            autoscalers: Vec::new(),
+            pods,
+            last_rotation: None,
+        }
+    }
+}
+
 /// The state of a pod right before its eviction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PodState {

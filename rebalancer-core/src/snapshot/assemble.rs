@@ -25,6 +25,18 @@ pub struct AssembleSettings {
     pub group: Option<GroupSettings>,
 }
 
+impl AssembleSettings {
+    /// The settings of a workload without a consumer group.
+    pub fn new(workload: WorkloadRef, container: impl Into<String>, target: Option<Cores>) -> Self {
+        Self {
+            workload,
+            container: container.into(),
+            target,
+            group: None,
+        }
+    }
+}
+
 /// Joins what the metrics and what Kubernetes said about the same workload, by pod name.
 ///
 /// `autoscalers` are those of the metrics source where it was asked for them

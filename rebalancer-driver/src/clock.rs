@@ -1,4 +1,4 @@
-//! The real time.
+//! The system clock.
 
 use std::time::{Duration, Instant};
 
@@ -6,17 +6,25 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rebalancer_core::ports::Clock;
 
-/// The system's clock.
+/// The system clock, with tokio's timer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SystemClock {
+pub struct SystemClock {
     started: Instant,
 }
 
 impl SystemClock {
-    pub(crate) fn new() -> Self {
+    /// A clock whose elapsed time starts at zero now.
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             started: Instant::now(),
         }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
