@@ -93,7 +93,7 @@ fn check_assembled(observation: GroupObservation) {
     if group.partial.is_none() {
         let owners = group.topics.values().flat_map(|topic| &topic.owners);
         assert!(owners.flatten().count() <= owned, "owners out of nowhere");
-        let rated = |topic: &rebalancer_core::group::GroupTopic| topic.rates.is_some();
+        let rated = |topic: &rebalancer_core::group::TopicDocument| topic.rates.is_some();
         assert!(
             group.topics.values().all(rated),
             "a rate is missing, and nobody says so"

@@ -1,4 +1,4 @@
-//! Dispatch over the eight assignors, and the rebalances that a group needs until it settles.
+//! Dispatch over the eight assignors, and the rebalances that a group needs to settle.
 
 use crate::{
     Assignment, Assignor, ClientFamily, Member, Protocol, Topics, consumer_range,
@@ -6,12 +6,13 @@ use crate::{
     sticky, uniform,
 };
 
-/// A group whose members give up and get partitions in turns settles within a few rebalances; this
-/// many would mean that it never does.
+/// Upper bound for the rebalances of [`Algorithm::settle`]. A cooperative group settles within a few
+/// rebalances, so a group that reaches this number would never settle.
 const MOST_REBALANCES: usize = 16;
 
-/// An assignor as one client or the broker computes it.
+/// An assignor as a particular client or the broker implements it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Algorithm {
     /// [`range`].
     Range,
@@ -31,17 +32,17 @@ pub enum Algorithm {
     ConsumerRange,
 }
 
-/// What a group comes to.
+/// The assignment of a group that has settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
-    /// Who owns what.
+    /// The owners.
     pub assignment: Assignment,
-    /// How many rebalances it took.
+    /// The number of rebalances until the group settled.
     pub rebalances: usize,
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Self; 8] = [
         Self::Range,
         Self::RoundRobin,
@@ -53,9 +54,9 @@ impl Algorithm {
         Self::ConsumerRange,
     ];
 
-    /// The algorithm that an assignor is with this client and protocol. In the consumer protocol
-    /// only the broker's count; what a group cannot have ([`Assignor::exists_in`]) is taken for
-    /// what comes nearest.
+    /// The implementation of an assignor by this client and protocol. In the consumer protocol only
+    /// the broker's assignors apply. For a combination that does not exist
+    /// ([`Assignor::exists_in`]), returns the most similar algorithm.
     #[must_use]
     pub fn of(assignor: Assignor, client: ClientFamily, protocol: Protocol) -> Self {
         match (assignor, protocol, client) {
@@ -79,8 +80,8 @@ impl Algorithm {
         }
     }
 
-    /// One rebalance. `previous` owners are places in `members`; those of members that left are
-    /// nobody.
+    /// Computes the owners after one rebalance. The previous owners are indices into `members`;
+    /// indices beyond the list are ignored.
     #[must_use]
     pub fn assign(self, topics: &Topics, members: &[Member], previous: &Assignment) -> Assignment {
         match self {
@@ -97,27 +98,26 @@ impl Algorithm {
         }
     }
 
-    /// Rebalances until nobody has anything to give up any more.
+    /// Rebalances until no member has a partition to revoke.
     #[must_use]
     pub fn settle(self, topics: &Topics, members: &[Member], previous: &Assignment) -> Settled {
         let mut assignment = self.assign(topics, members, previous);
         let mut rebalances = 1;
         while self.is_cooperative() && rebalances < MOST_REBALANCES {
-            // A member that lost something joins again, and what is free is given out.
-            let gave_up = previous
+            // A member that revoked a partition joins again, which assigns the unowned partitions.
+            let revoked = previous
                 .owners()
                 .zip(assignment.owners())
                 .any(|(before, after)| before.is_some() && after.is_none());
-            if rebalances == 1 && !gave_up {
+            if rebalances == 1 && !revoked {
                 break;
             }
             let next = self.assign(topics, members, &assignment);
             rebalances += 1;
-            let settled = next == assignment
-                || assignment
-                    .owners()
-                    .zip(next.owners())
-                    .all(|(before, after)| before.is_none() || before == after);
+            let settled = assignment
+                .owners()
+                .zip(next.owners())
+                .all(|(before, after)| before.is_none() || before == after);
             assignment = next;
             if settled {
                 break;
@@ -129,7 +129,8 @@ impl Algorithm {
         }
     }
 
-    /// Partitions change their owner in two rebalances, and nobody stops for what stays.
+    /// Whether partitions change their owner in two rebalances, while members keep consuming all
+    /// other partitions.
     #[must_use]
     pub fn is_cooperative(self) -> bool {
         match self {
@@ -143,7 +144,7 @@ impl Algorithm {
         }
     }
 
-    /// Everybody stops in each rebalance.
+    /// Whether all members stop consuming in each rebalance.
     #[must_use]
     pub fn is_eager(self) -> bool {
         match self {
@@ -155,8 +156,8 @@ impl Algorithm {
         }
     }
 
-    /// It goes by the ranks of the members alone: with one subscription and as many members as
-    /// before the same loads come out again, only who carries which may change.
+    /// Whether the assignment depends on the ranks of the members only. Replacing a member of a
+    /// group with one subscription then yields the same loads, possibly on different members.
     #[must_use]
     pub fn is_positional(self) -> bool {
         match self {

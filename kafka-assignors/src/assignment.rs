@@ -1,99 +1,117 @@
-//! Who owns which partition.
+//! The owners of all partitions.
 
-/// The owner of each partition: partitions as [`Topics`](super::Topics) numbers them, owners by
-/// their places in a list of members. Each partition has one owner or none.
+use crate::{MemberIndex, PartitionIndex};
+
+/// The owner of each partition of a group. Each partition has one owner or none.
+///
+/// Owners are indices into a list of members, which the assignment does not contain: after a
+/// change of that list, [`renumbered`](Self::renumbered) yields the assignment for the new one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Assignment {
-    /// `NOBODY` where there is no owner: half the size of an `Option<usize>`, and assignments of
-    /// ten thousand partitions are made by the hundred.
+    /// One entry per partition; `UNOWNED` if it has no owner. This takes a quarter of the memory of
+    /// `Option<usize>`, and forecasts copy assignments of 10,000 partitions hundreds of times.
     owners: Vec<u32>,
 }
 
-const NOBODY: u32 = u32::MAX;
+const UNOWNED: u32 = u32::MAX;
+
+fn pack(owner: Option<MemberIndex>) -> u32 {
+    owner
+        .and_then(|owner| u32::try_from(owner.get()).ok())
+        .unwrap_or(UNOWNED)
+}
+
+fn unpack(owner: u32) -> Option<MemberIndex> {
+    (owner != UNOWNED).then_some(MemberIndex::new(owner as usize))
+}
 
 impl Assignment {
-    /// So many partitions, all without an owner.
+    /// An assignment in which no partition has an owner.
     #[must_use]
     pub fn unowned(partitions: usize) -> Self {
         Self {
-            owners: vec![NOBODY; partitions],
+            owners: vec![UNOWNED; partitions],
         }
     }
 
-    /// How many partitions there are.
+    /// The number of partitions.
     #[must_use]
-    pub fn partitions(&self) -> usize {
+    pub fn partition_count(&self) -> usize {
         self.owners.len()
     }
 
-    /// The owner of a partition.
+    /// The owner of a partition. `None` if it has no owner or does not exist.
     #[must_use]
-    pub fn owner(&self, partition: usize) -> Option<usize> {
-        let owner = *self.owners.get(partition)?;
-        (owner != NOBODY).then_some(owner as usize)
+    pub fn owner(&self, partition: PartitionIndex) -> Option<MemberIndex> {
+        unpack(*self.owners.get(partition.get())?)
     }
 
-    /// The owners of all partitions, in their order.
-    pub fn owners(&self) -> impl Iterator<Item = Option<usize>> {
-        let owners = self.owners.iter();
-        owners.map(|owner| (*owner != NOBODY).then_some(*owner as usize))
+    /// The owners of all partitions, in order.
+    pub fn owners(&self) -> impl ExactSizeIterator<Item = Option<MemberIndex>> {
+        self.owners.iter().map(|owner| unpack(*owner))
     }
 
-    /// Gives a partition to an owner, or to nobody; a partition that does not exist is ignored.
-    pub fn set(&mut self, partition: usize, owner: Option<usize>) {
-        if let Some(place) = self.owners.get_mut(partition) {
-            *place = owner
-                .and_then(|owner| u32::try_from(owner).ok())
-                .unwrap_or(NOBODY);
+    /// All partitions with their owners.
+    pub fn iter(&self) -> impl Iterator<Item = (PartitionIndex, Option<MemberIndex>)> {
+        PartitionIndex::all(self.owners.len()).zip(self.owners())
+    }
+
+    /// The partitions without an owner, ascending.
+    pub fn without_owner(&self) -> impl Iterator<Item = PartitionIndex> {
+        self.iter()
+            .filter(|(_, owner)| owner.is_none())
+            .map(|(partition, _)| partition)
+    }
+
+    /// Sets or removes the owner of a partition. Ignores a partition that does not exist.
+    pub fn set(&mut self, partition: PartitionIndex, owner: Option<MemberIndex>) {
+        if let Some(entry) = self.owners.get_mut(partition.get()) {
+            *entry = pack(owner);
         }
     }
 
-    /// How many partitions each of so many members owns.
+    /// The number of partitions that each member owns, in a group of `members` members.
     #[must_use]
     pub fn counts(&self, members: usize) -> Vec<usize> {
         let mut counts = vec![0; members];
         for owner in self.owners().flatten() {
-            if let Some(count) = counts.get_mut(owner) {
+            if let Some(count) = counts.get_mut(owner.get()) {
                 *count += 1;
             }
         }
         counts
     }
 
-    /// The partitions of each of so many members, ascending.
+    /// The partitions that each member owns, ascending, in a group of `members` members.
     #[must_use]
-    pub fn by_member(&self, members: usize) -> Vec<Vec<usize>> {
-        let mut partitions: Vec<Vec<usize>> = self
+    pub fn by_member(&self, members: usize) -> Vec<Vec<PartitionIndex>> {
+        let mut partitions: Vec<Vec<PartitionIndex>> = self
             .counts(members)
             .into_iter()
             .map(Vec::with_capacity)
             .collect();
-        for (partition, owner) in self.owners().enumerate() {
-            if let Some(list) = owner.and_then(|owner| partitions.get_mut(owner)) {
+        for (partition, owner) in self.iter() {
+            if let Some(list) = owner.and_then(|owner| partitions.get_mut(owner.get())) {
                 list.push(partition);
             }
         }
         partitions
     }
 
-    /// The same with the members at other places: `places[old]` is the new one, `None` for a
-    /// member that is gone.
+    /// The same owners after a change of the list of members: `new_indices[old]` is the new index
+    /// of a member, or `None` if it left the group.
     #[must_use]
-    pub fn renumbered(&self, places: &[Option<usize>]) -> Self {
-        let owners = self.owners();
-        owners
-            .map(|owner| owner.and_then(|owner| places.get(owner).copied().flatten()))
+    pub fn renumbered(&self, new_indices: &[Option<MemberIndex>]) -> Self {
+        self.owners()
+            .map(|owner| new_indices.get(owner?.get()).copied().flatten())
             .collect()
     }
 }
 
-impl FromIterator<Option<usize>> for Assignment {
-    fn from_iter<T: IntoIterator<Item = Option<usize>>>(owners: T) -> Self {
-        let owners = owners.into_iter();
+impl FromIterator<Option<MemberIndex>> for Assignment {
+    fn from_iter<T: IntoIterator<Item = Option<MemberIndex>>>(owners: T) -> Self {
         Self {
-            owners: owners
-                .map(|owner| owner.and_then(|o| u32::try_from(o).ok()).unwrap_or(NOBODY))
-                .collect(),
+            owners: owners.into_iter().map(pack).collect(),
         }
     }
 }
@@ -102,18 +120,32 @@ impl FromIterator<Option<usize>> for Assignment {
 mod tests {
     use super::*;
 
+    fn member(index: usize) -> Option<MemberIndex> {
+        Some(MemberIndex::new(index))
+    }
+
     #[test]
-    fn partitions_are_counted_and_listed_by_member() {
-        let mut assignment: Assignment = [Some(1), None, Some(0), Some(1)].into_iter().collect();
+    fn counts_and_lists_partitions_by_member() {
+        let mut assignment: Assignment = [member(1), None, member(0), member(1)]
+            .into_iter()
+            .collect();
         assert_eq!(assignment.counts(3), [1, 2, 0]);
-        assert_eq!(assignment.by_member(2), [vec![2], vec![0, 3]]);
-        assignment.set(1, Some(2));
-        assignment.set(9, Some(2));
-        assert_eq!(assignment.owner(1), Some(2));
-        let moved = assignment.renumbered(&[Some(0), None, Some(1)]);
+        let partitions = [0, 2, 3].map(PartitionIndex::new);
+        assert_eq!(
+            assignment.by_member(2),
+            [vec![partitions[1]], vec![partitions[0], partitions[2]]]
+        );
+        assert_eq!(
+            assignment.without_owner().collect::<Vec<_>>(),
+            [PartitionIndex::new(1)]
+        );
+        assignment.set(PartitionIndex::new(1), member(2));
+        assignment.set(PartitionIndex::new(9), member(2));
+        assert_eq!(assignment.owner(PartitionIndex::new(1)), member(2));
+        let moved = assignment.renumbered(&[member(0), None, member(1)]);
         assert_eq!(
             moved.owners().collect::<Vec<_>>(),
-            [None, Some(1), Some(0), None]
+            [None, member(1), member(0), None]
         );
     }
 }

@@ -1,9 +1,9 @@
-//! The names of assignors, clients and group protocols, as Kafka spells them.
+//! The names of assignors, clients and group protocols.
 
 use std::fmt;
 
-/// How a group gives partitions to its members, by Kafka's own name for it
-/// (`partition.assignment.strategy`, or `group.consumer.assignors` of the broker).
+/// An assignor by its name in Kafka: a value of `partition.assignment.strategy` of the clients or of
+/// `group.consumer.assignors` of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "serde",
@@ -11,22 +11,23 @@ use std::fmt;
     serde(rename_all = "kebab-case")
 )]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub enum Assignor {
-    /// Contiguous partitions of each topic by the rank of the member.
+    /// A contiguous run of partitions of each topic, by the rank of the member.
     Range,
-    /// One partition after the other by the rank of the member.
+    /// One partition after the other, by the rank of the member.
     #[cfg_attr(feature = "serde", serde(rename = "roundrobin"))]
     RoundRobin,
-    /// Balanced, and as few moves as possible; everybody stops while it happens.
+    /// Balanced with as few moves as possible. All members stop during the rebalance.
     Sticky,
-    /// As sticky, but only what moves stops.
+    /// Balanced with as few moves as possible. Only partitions that move stop.
     CooperativeSticky,
-    /// The broker's own of KIP-848: balanced, and as few moves as possible.
+    /// The broker's default of KIP-848: balanced with as few moves as possible.
     Uniform,
 }
 
 impl Assignor {
-    /// All of them.
+    /// All assignors.
     pub const ALL: [Self; 5] = [
         Self::Range,
         Self::RoundRobin,
@@ -35,7 +36,7 @@ impl Assignor {
         Self::Uniform,
     ];
 
-    /// Kafka's name.
+    /// The name in Kafka.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -47,7 +48,17 @@ impl Assignor {
         }
     }
 
-    /// Whether the client and the protocol have this assignor.
+    /// Whether the assignor depends on the ranks of the members only, see
+    /// [`Algorithm::is_positional`](crate::Algorithm::is_positional).
+    #[must_use]
+    pub fn is_positional(self) -> bool {
+        match self {
+            Self::Range | Self::RoundRobin => true,
+            Self::Sticky | Self::CooperativeSticky | Self::Uniform => false,
+        }
+    }
+
+    /// Whether the client, or the broker in the consumer protocol, has this assignor.
     #[must_use]
     pub fn exists_in(self, protocol: Protocol, client: ClientFamily) -> bool {
         match (self, protocol, client) {
@@ -68,7 +79,7 @@ impl fmt::Display for Assignor {
     }
 }
 
-/// The client library of the consumers. Sticky assignors differ between the two.
+/// The client library of the consumers. Its implementation of the sticky assignors matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(
     feature = "serde",
@@ -76,8 +87,9 @@ impl fmt::Display for Assignor {
     serde(rename_all = "kebab-case")
 )]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub enum ClientFamily {
-    /// Kafka's own client, and whatever is built on it.
+    /// Kafka's Java client, and libraries that are built on it.
     #[default]
     Java,
     /// librdkafka, and its bindings for Python, Go, .NET, Rust, Node, …
@@ -85,13 +97,19 @@ pub enum ClientFamily {
 }
 
 impl ClientFamily {
-    /// Its name.
+    /// The name of the client.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Java => "java",
             Self::Librdkafka => "librdkafka",
         }
+    }
+}
+
+impl fmt::Display for ClientFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -104,20 +122,26 @@ impl ClientFamily {
 )]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub enum Protocol {
-    /// A member computes the assignment for all, in rebalances of the whole group.
+    /// A member computes the assignment for the whole group in each rebalance.
     #[default]
     Classic,
-    /// KIP-848: the broker computes it, at each heartbeat that changes something.
+    /// KIP-848: the broker computes a target assignment at each heartbeat that changes the group.
     Consumer,
 }
 
 impl Protocol {
-    /// Its name.
+    /// The name of the protocol.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Classic => "classic",
             Self::Consumer => "consumer",
         }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }

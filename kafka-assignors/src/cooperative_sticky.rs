@@ -1,27 +1,21 @@
 //! `cooperative-sticky` of the Java client.
 //!
-//! The assignment of [`sticky`](super::sticky), reached without stopping the world: members go on with
-//! what they keep, and a partition that changes its owner is left without one in the first rebalance,
-//! so that the old owner can let go of it. That one joins again, and the second rebalance gives out
-//! what is free. Topics that a member no longer subscribes to it lets go of before it joins.
+//! The target is the assignment of [`sticky`](mod@crate::sticky), reached in two rebalances. Members keep
+//! consuming the partitions that stay with them. In the first rebalance a partition that changes
+//! its owner gets no owner, so that the old one revokes it and joins again; the second rebalance
+//! assigns the unowned partitions. A member revokes partitions of topics that it no longer
+//! subscribes to before it joins.
 //! Source: KIP-429.
 
-use super::{abstract_sticky, order};
-use crate::{Assignment, Member, Topics};
+use crate::{Assignment, Member, Topics, abstract_sticky, order};
 
-/// One rebalance: partitions that change their owner come out without one.
+/// Computes the owners after one rebalance. Partitions that change their owner have none.
 #[must_use]
 pub fn assign(topics: &Topics, members: &[Member], previous: &Assignment) -> Assignment {
     let previous = order::still_wanted(topics, members, previous);
     let target = abstract_sticky::assign(topics, members, &previous);
     let owners = previous.owners().zip(target.owners());
     owners
-        .map(|(old, new)| {
-            if old.is_none() || old == new {
-                new
-            } else {
-                None
-            }
-        })
+        .map(|(old, new)| new.filter(|_| old.is_none() || old == new))
         .collect()
 }

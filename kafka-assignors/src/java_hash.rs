@@ -1,11 +1,11 @@
-//! The order in which a Java `HashMap` or `HashSet` is walked.
+//! The iteration order of a Java `HashMap` or `HashSet`.
 //!
-//! Kafka's sticky and uniform assignors walk members (and sometimes partitions) in the order of a
-//! hash table, and who comes first may keep a partition more. `java.util.HashMap` documents no
-//! order, but it has one: buckets ascending, and within a bucket as inserted. The hashes of strings
-//! and integers are documented.
+//! Kafka's sticky and uniform assignors iterate over members (and sometimes partitions) in the
+//! order of a hash table, and the first one may keep one partition more. `java.util.HashMap` does
+//! not document an order. In practice it is: buckets ascending, and insertion order within a
+//! bucket. The hash codes of strings and integers are documented.
 
-use crate::Member;
+use crate::{Member, MemberIndex};
 
 /// `String.hashCode`, over UTF-16 code units.
 pub(crate) fn string_hash(text: &str) -> u32 {
@@ -14,15 +14,15 @@ pub(crate) fn string_hash(text: &str) -> u32 {
     })
 }
 
-/// A hash table of Java, as far as the order of its entries goes.
+/// The number of buckets of a Java hash table, which determines its iteration order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Table {
     mask: u32,
 }
 
 impl Table {
-    /// A table that grew to hold so many entries: from 16 buckets, doubled whenever more than
-    /// three quarters as many entries are in it.
+    /// A table that grew to hold `entries` entries: it starts with 16 buckets and doubles whenever
+    /// the entries exceed three quarters of the buckets.
     pub(crate) fn of(entries: usize) -> Self {
         let mut buckets = 16_u32;
         while entries > buckets as usize / 4 * 3 && buckets < 1 << 30 {
@@ -37,17 +37,17 @@ impl Table {
     }
 }
 
-/// The places of members as a hash table walks their ids. Members of one bucket come in the order
-/// of the list, which stands for the order in which the coordinator knows them.
-pub(crate) fn walk(members: &[Member]) -> Vec<usize> {
+/// The members in the iteration order of a hash table with their ids as keys. Members in the same
+/// bucket are in the order of the list, which stands for the order in which the coordinator added
+/// them.
+pub(crate) fn iteration_order(members: &[Member]) -> Vec<MemberIndex> {
     let table = Table::of(members.len());
-    let mut keys: Vec<(u32, usize)> = members
-        .iter()
-        .enumerate()
-        .map(|(place, member)| (table.bucket(string_hash(&member.id)), place))
+    let mut keys: Vec<(u32, MemberIndex)> = MemberIndex::all(members.len())
+        .zip(members)
+        .map(|(index, member)| (table.bucket(string_hash(&member.id)), index))
         .collect();
     keys.sort_unstable();
-    keys.into_iter().map(|(_, place)| place).collect()
+    keys.into_iter().map(|(_, index)| index).collect()
 }
 
 #[cfg(test)]
@@ -55,17 +55,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_are_hashed_as_java_documents() {
+    fn hashes_strings_as_java_documents() {
         // From the documentation: s[0]·31^(n-1) + … + s[n-1], in 32 bits.
         assert_eq!(string_hash(""), 0);
         assert_eq!(string_hash("ab"), 97 * 31 + 98);
         assert_eq!(string_hash("Aa"), string_hash("BB"));
-        // A character outside the basic plane is two code units.
+        // A character outside the basic plane consists of two code units.
         assert_eq!(string_hash("\u{1F600}"), 0xD83D * 31 + 0xDE00);
     }
 
     #[test]
-    fn a_table_doubles_beyond_three_quarters() {
+    fn table_doubles_beyond_three_quarters() {
         let buckets = |entries| Table::of(entries).mask + 1;
         assert_eq!(
             [0, 12, 13, 24, 25, 1_000].map(buckets),
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn high_bits_reach_the_bucket() {
+    fn high_bits_affect_the_bucket() {
         assert_eq!(Table::of(1).bucket(0x0003_0001), 2);
     }
 }

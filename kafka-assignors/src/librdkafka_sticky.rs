@@ -1,34 +1,34 @@
-//! `sticky` as librdkafka computes it: KIP-54's general algorithm, with KIP-341's repairs.
+//! The target assignment of librdkafka's `cooperative-sticky`: the general algorithm of KIP-54 with
+//! the corrections of KIP-341.
 //!
-//! librdkafka has it under the one name `cooperative-sticky`
-//! ([its other half](super::librdkafka_cooperative_sticky)); what this module makes is where such
-//! a group is heading.
+//! librdkafka has no eager `sticky` assignor. Its `cooperative-sticky` reaches this target in two
+//! rebalances, see [`librdkafka_cooperative_sticky`](mod@crate::librdkafka_cooperative_sticky).
 //!
-//! 1. Members keep what they have and still want.
-//! 2. The rest is given out, each partition to the subscriber with the fewest.
-//! 3. Partitions move from their owner to the subscriber with the fewest while the owner has at
-//!    least two more: first only those just given out, then all, until nothing moves.
+//! 1. Members keep the partitions that they own and still subscribe to.
+//! 2. Each of the other partitions goes to the subscriber with the fewest partitions.
+//! 3. Partitions move from their owner to the subscriber with the fewest partitions while the owner
+//!    has at least two more: first only those assigned in step 2, then all, until none moves.
 //!
-//! Ties are broken by member id, the lowest first. When all members want the same, partitions come
-//! in the order in which they are taken away one by one from the fullest member that is left (the
-//! highest id of several), its lowest one first; those without an owner follow from the highest
-//! number to the lowest. When members want different topics, partitions come in the order of how
-//! many want them, then by name and number.
+//! The lowest member id breaks ties. If all members subscribe to the same topics, the order of the
+//! partitions is that of repeatedly removing the lowest partition from the member with the most
+//! remaining partitions (the highest id among several); unowned partitions follow in descending
+//! order. If subscriptions differ, partitions are sorted by the number of subscribers of their
+//! topic, then by name and number.
 //!
-//! The Java client has had a shorter algorithm since 2.6 for members that want the same: it lets
-//! nobody keep more than their share, and gives out what is left round-robin. Members end up with as
-//! many partitions, but with other ones; librdkafka always takes the lowest ones from the fullest.
+//! The Java client, since 2.6, uses a shorter algorithm for members with the same subscription: no
+//! member keeps more than its share, and the rest is assigned round-robin. The counts per member are
+//! the same, but different partitions move; librdkafka takes the lowest ones from the fullest
+//! members.
 //!
-//! Not here: racks (`client.rack`), and two members that claim the same partition of different
-//! generations. librdkafka also undoes earlier moves of the other direction instead of adding
-//! one; members that want the same never have such, see [`assign`].
+//! Not implemented: racks (`client.rack`), and claims of the same partition by members of different
+//! generations. librdkafka also reverts an earlier move in the opposite direction instead of adding
+//! one; this cannot occur when all members subscribe to the same topics.
 
-use super::librdkafka::loads::Loads;
-use super::librdkafka::queue::{Candidate, Queue};
-use super::order;
-use crate::{Assignment, Member, Topics};
+use crate::librdkafka::loads::Loads;
+use crate::librdkafka::queue::{Candidate, Queue};
+use crate::{Assignment, Member, Topics, order};
 
-/// The owners a group is heading for. The previous owners are places in `members`.
+/// Computes the target assignment.
 #[must_use]
 pub fn assign(topics: &Topics, members: &[Member], previous: &Assignment) -> Assignment {
     let kept = order::still_wanted(topics, members, previous);
@@ -36,31 +36,31 @@ pub fn assign(topics: &Topics, members: &[Member], previous: &Assignment) -> Ass
     let queue = Queue::new(topics, &loads);
     let unowned = queue.unowned(topics, &kept);
     let mut owners = kept.clone();
-    give_out(&unowned, &mut owners, &mut loads);
-    // Nearly always they are even by now, unless somebody joined.
+    assign_unowned(&unowned, &mut owners, &mut loads);
+    // The loads are usually even at this point, unless a member joined.
     if !loads.are_even() {
-        // Where a member owned what it no longer wants and others do, all may move at once.
-        let given_up = (0..topics.len()).any(|topic| {
-            let was_owned = |owner: Option<usize>| owner.is_some_and(|owner| owner < members.len());
+        // If a member revoked partitions that it no longer subscribes to and others do, all
+        // partitions may move at once.
+        let is_member = |owner: Option<crate::MemberIndex>| {
+            owner.is_some_and(|owner| owner.get() < members.len())
+        };
+        let revoked = topics.indices().any(|topic| {
             loads.subscribers(topic) > 0
-                && topics.range(topic).any(|partition| {
-                    kept.owner(partition).is_none() && was_owned(previous.owner(partition))
+                && topics.partitions(topic).any(|partition| {
+                    kept.owner(partition).is_none() && is_member(previous.owner(partition))
                 })
         });
-        if !given_up {
-            even_out(&unowned, &mut owners, &mut loads);
+        if !revoked {
+            balance(&unowned, &mut owners, &mut loads);
         }
-        even_out(
-            &queue.movable(topics, &kept, &loads),
-            &mut owners,
-            &mut loads,
-        );
+        let movable = queue.movable(topics, &kept, &loads);
+        balance(&movable, &mut owners, &mut loads);
     }
     owners
 }
 
-/// Gives each partition to the subscriber with the fewest.
-fn give_out(candidates: &[Candidate], owners: &mut Assignment, loads: &mut Loads) {
+/// Assigns each partition to the subscriber with the fewest partitions.
+fn assign_unowned(candidates: &[Candidate], owners: &mut Assignment, loads: &mut Loads) {
     for candidate in candidates {
         if let Some(member) = loads.fewest(candidate.topic) {
             owners.set(candidate.partition, Some(member));
@@ -69,9 +69,9 @@ fn give_out(candidates: &[Candidate], owners: &mut Assignment, loads: &mut Loads
     }
 }
 
-/// Moves partitions to subscribers with at least two fewer, until there is none. It ends: each move
-/// makes the sum of the squared loads smaller.
-fn even_out(candidates: &[Candidate], owners: &mut Assignment, loads: &mut Loads) {
+/// Moves partitions to subscribers with at least two fewer, until none can move. Terminates because
+/// each move lowers the sum of the squared loads.
+fn balance(candidates: &[Candidate], owners: &mut Assignment, loads: &mut Loads) {
     let mut moved = true;
     while moved {
         moved = false;

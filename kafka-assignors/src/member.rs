@@ -2,46 +2,53 @@
 
 use std::sync::Arc;
 
-/// The topics a member wants, by their places in [`Topics`](super::Topics), ascending. Cheap to
-/// clone: in most groups all members share one.
+use crate::{TopicIndex, Topics};
+
+/// The topics that a member subscribes to, ascending. A clone shares the list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Subscription(Arc<[usize]>);
+pub struct Subscription(Arc<[TopicIndex]>);
 
 impl Subscription {
-    /// A subscription to these topics; order and repetition do not matter.
+    /// A subscription to these topics. Order and repetition have no effect.
     #[must_use]
-    pub fn new(topics: impl IntoIterator<Item = usize>) -> Self {
-        let mut topics: Vec<usize> = topics.into_iter().collect();
+    pub fn new(topics: impl IntoIterator<Item = TopicIndex>) -> Self {
+        let mut topics: Vec<TopicIndex> = topics.into_iter().collect();
         topics.sort_unstable();
         topics.dedup();
         Self(topics.into())
     }
 
+    /// A subscription to all topics.
+    #[must_use]
+    pub fn all(topics: &Topics) -> Self {
+        Self(topics.indices().collect())
+    }
+
     /// The topics, ascending.
     #[must_use]
-    pub fn topics(&self) -> &[usize] {
+    pub fn topics(&self) -> &[TopicIndex] {
         &self.0
     }
 
-    /// Whether a topic is among them.
+    /// Whether a topic is part of the subscription.
     #[must_use]
-    pub fn contains(&self, topic: usize) -> bool {
+    pub fn contains(&self, topic: TopicIndex) -> bool {
         self.0.binary_search(&topic).is_ok()
     }
 }
 
-/// A member of a group. Elsewhere it is known by its place in a list of members.
+/// A member of a group. Assignments refer to it by its [`MemberIndex`](crate::MemberIndex).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// The id that the coordinator or the client gave it.
+    /// The member id, which the coordinator or the client generated.
     pub id: String,
-    /// `group.instance.id` of a static member.
+    /// The `group.instance.id` of a static member.
     pub instance: Option<String>,
-    /// What it wants.
+    /// The topics that the member subscribes to.
     pub subscription: Subscription,
 }
 
-/// All members want the same topics.
+/// Whether all members subscribe to the same topics.
 #[must_use]
 pub fn subscribed_alike(members: &[Member]) -> bool {
     members

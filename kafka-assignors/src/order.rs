@@ -1,11 +1,11 @@
-//! Orders of members, and who wants a topic.
+//! The order of members, subscribers of topics, and owners that remain valid.
 
 use std::cmp::Ordering;
 
-use crate::{Assignment, Member, Topics, member};
+use crate::{Assignment, Member, MemberIndex, Topics, member};
 
-/// Static members by `group.instance.id`, then the others by member id (KIP-345): so a static
-/// member that restarts under a new member id stands where it stood.
+/// Static members by `group.instance.id`, then the others by member id (KIP-345). So a static
+/// member that restarts with a new member id keeps its rank.
 fn static_first(a: &Member, b: &Member) -> Ordering {
     match (&a.instance, &b.instance) {
         (Some(a), Some(b)) => a.cmp(b),
@@ -15,25 +15,23 @@ fn static_first(a: &Member, b: &Member) -> Ordering {
     }
 }
 
-/// The places of members, static ones first.
-pub(crate) fn ranked(members: &[Member]) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..members.len()).collect();
-    places.sort_by(|a, b| match (members.get(*a), members.get(*b)) {
-        (Some(a), Some(b)) => static_first(a, b),
-        (Some(_) | None, Some(_) | None) => Ordering::Equal,
-    });
-    places
+/// Sorts the members, static ones first.
+pub(crate) fn ranked(members: &[Member]) -> Vec<MemberIndex> {
+    let mut indices: Vec<MemberIndex> = MemberIndex::all(members.len()).collect();
+    indices.sort_by(|a, b| static_first(&members[*a], &members[*b]));
+    indices
 }
 
-/// For each topic the members that want it, as positions in `order`, ascending.
-pub(crate) fn subscribers(topics: &Topics, members: &[Member], order: &[usize]) -> Vec<Vec<usize>> {
+/// The subscribers of each topic, as positions in `order`, ascending.
+pub(crate) fn subscribers(
+    topics: &Topics,
+    members: &[Member],
+    order: &[MemberIndex],
+) -> Vec<Vec<usize>> {
     let mut subscribers = vec![Vec::new(); topics.len()];
     for (position, member) in order.iter().enumerate() {
-        let Some(member) = members.get(*member) else {
-            continue;
-        };
-        for topic in member.subscription.topics() {
-            if let Some(list) = subscribers.get_mut(*topic) {
+        for topic in members[*member].subscription.topics() {
+            if let Some(list) = subscribers.get_mut(topic.get()) {
                 list.push(position);
             }
         }
@@ -41,28 +39,28 @@ pub(crate) fn subscribers(topics: &Topics, members: &[Member], order: &[usize]) 
     subscribers
 }
 
-/// The previous owners that are members and still want the topic.
+/// Keeps the previous owners that are still members and subscribe to the topic.
 pub(crate) fn still_wanted(
     topics: &Topics,
     members: &[Member],
     previous: &Assignment,
 ) -> Assignment {
-    let mut owners = Assignment::unowned(topics.partitions());
+    let mut owners = Assignment::unowned(topics.partition_count());
     let alike = member::subscribed_alike(members);
-    for topic in 0..topics.len() {
-        let wants = |owner: usize| {
+    for topic in topics.indices() {
+        let wants = |owner: MemberIndex| {
             members
-                .get(owner)
+                .get(owner.get())
                 .is_some_and(|member| member.subscription.contains(topic))
         };
-        if alike && !wants(0) {
+        if alike && !wants(MemberIndex::new(0)) {
             continue;
         }
-        for partition in topics.range(topic) {
+        for partition in topics.partitions(topic) {
             let owner = previous.owner(partition);
             if owner.is_some_and(|owner| {
                 if alike {
-                    owner < members.len()
+                    owner.get() < members.len()
                 } else {
                     wants(owner)
                 }

@@ -1,30 +1,30 @@
 //! `range` of the Java client.
 //!
-//! Each topic by itself: its partitions in a row, its subscribers in a row (static members by
-//! `group.instance.id` first, then by member id), everyone gets a contiguous run of the same length,
-//! and the first few one partition more when it does not divide. So the first members carry the
-//! remainder of every topic. What was owned before plays no role. Racks (KIP-881) are left out.
-//! Source: the documentation of `RangeAssignor`, KIP-345 for static members.
+//! Assigns each topic separately. Subscribers are sorted: static members by `group.instance.id`
+//! first, then the others by member id. Each one gets a contiguous run of partitions of the same
+//! length, and the first ones get one more if the division leaves a remainder. So the first members
+//! own the remainder of every topic. Previous owners have no influence. Racks (KIP-881) are not
+//! implemented.
+//! Source: the documentation of `RangeAssignor`, and KIP-345 for static members.
 
-use super::order;
-use crate::{Assignment, Member, Topics};
+use crate::{Assignment, Member, Topics, order};
 
-/// One rebalance; `previous` is not looked at.
+/// Computes the owners after one rebalance. Ignores the previous owners.
 #[must_use]
 pub fn assign(topics: &Topics, members: &[Member], _previous: &Assignment) -> Assignment {
     let ranked = order::ranked(members);
-    let mut owners = Assignment::unowned(topics.partitions());
+    let mut owners = Assignment::unowned(topics.partition_count());
     let subscribers = order::subscribers(topics, members, &ranked);
-    for (topic, subscribers) in subscribers.iter().enumerate() {
+    for (topic, subscribers) in topics.indices().zip(&subscribers) {
         if subscribers.is_empty() {
             continue;
         }
-        let mut partitions = topics.range(topic);
-        let each = partitions.len() / subscribers.len();
-        let one_more = partitions.len() % subscribers.len();
-        for (nth, rank) in subscribers.iter().enumerate() {
-            let run = each + usize::from(nth < one_more);
-            for partition in partitions.by_ref().take(run) {
+        let mut partitions = topics.partitions(topic);
+        let quota = partitions.len() / subscribers.len();
+        let remainder = partitions.len() % subscribers.len();
+        for (number, rank) in subscribers.iter().enumerate() {
+            let length = quota + usize::from(number < remainder);
+            for partition in partitions.by_ref().take(length) {
                 owners.set(partition, ranked.get(*rank).copied());
             }
         }

@@ -1,26 +1,25 @@
 //! `roundrobin` of the Java client.
 //!
-//! All partitions of all topics in a row (by topic name, then number), dealt to the members in a
-//! circle (static ones by `group.instance.id` first, then by member id); who does not subscribe to the
-//! topic is passed over. The circle goes on from topic to topic, so members that subscribe alike end
-//! within one partition of each other. What was owned before plays no role.
-//! Source: the documentation of `RoundRobinAssignor`, KIP-345 for static members.
+//! Assigns the partitions of all topics, by topic name and number, to the members in turn: static
+//! members by `group.instance.id` first, then the others by member id. Skips members that do not
+//! subscribe to the topic. The turn continues from topic to topic, so members with the same
+//! subscription differ by at most one partition. Previous owners have no influence.
+//! Source: the documentation of `RoundRobinAssignor`, and KIP-345 for static members.
 
-use super::order;
-use crate::{Assignment, Member, Topics};
+use crate::{Assignment, Member, Topics, order};
 
-/// One rebalance; `previous` is not looked at.
+/// Computes the owners after one rebalance. Ignores the previous owners.
 #[must_use]
 pub fn assign(topics: &Topics, members: &[Member], _previous: &Assignment) -> Assignment {
     let ranked = order::ranked(members);
-    let mut owners = Assignment::unowned(topics.partitions());
-    // The rank of whose turn it is.
+    let mut owners = Assignment::unowned(topics.partition_count());
+    // The rank of the member that gets the next partition.
     let mut turn = 0;
     let subscribers = order::subscribers(topics, members, &ranked);
-    for (topic, subscribers) in subscribers.iter().enumerate() {
+    for (topic, subscribers) in topics.indices().zip(&subscribers) {
         let next = subscribers.partition_point(|rank| *rank < turn);
         let circle = subscribers.iter().cycle().skip(next);
-        for (partition, rank) in topics.range(topic).zip(circle) {
+        for (partition, rank) in topics.partitions(topic).zip(circle) {
             owners.set(partition, ranked.get(*rank).copied());
             turn = rank + 1;
         }

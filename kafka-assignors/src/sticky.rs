@@ -1,14 +1,13 @@
 //! `sticky` of the Java client.
 //!
-//! Balance first, then keep: partitions move only as far as evening out the counts needs it. The
-//! algorithm is the one of `abstract_sticky`. Rebalances are eager: everybody
-//! gives everything up and gets the new assignment at once, so one rebalance settles it.
+//! Balances the number of partitions per member first, and moves as few partitions as this allows.
+//! Rebalances are eager: all members revoke all partitions and get the new assignment at once, so
+//! that the group settles in one rebalance.
 //! Source: KIP-54, and KIP-341 for members without a previous assignment.
 
-use super::abstract_sticky;
-use crate::{Assignment, Member, Topics};
+use crate::{Assignment, Member, Topics, abstract_sticky};
 
-/// One rebalance.
+/// Computes the owners after one rebalance.
 #[must_use]
 pub fn assign(topics: &Topics, members: &[Member], previous: &Assignment) -> Assignment {
     abstract_sticky::assign(topics, members, previous)

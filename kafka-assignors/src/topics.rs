@@ -1,20 +1,25 @@
-//! Topics, and their partitions numbered through.
+//! Topics, and the indices of their partitions.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// The topics of a group in the order of their names. Their partitions are numbered through, so
-/// that whatever belongs to a partition is a plain list: partition 0 of the first topic is 0, and
-/// the first one of each further topic follows the last of the topic before.
+use crate::{PartitionIndex, TopicIndex};
+
+/// The topics of a group, sorted by name.
+///
+/// The partitions of all topics have consecutive indices, so that a list with one entry per
+/// partition holds the values of all topics: partition 0 of the first topic has index 0, and
+/// partition 0 of each further topic follows the last partition of the topic before it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Topics {
     names: Vec<String>,
-    /// The first partition of each topic, and one behind the last of all.
+    /// The index of each topic's first partition, then the total number of partitions.
     starts: Vec<usize>,
 }
 
 impl Topics {
-    /// Topics with their numbers of partitions; of a name that is there twice the last counts.
+    /// Builds the list from topic names and partition counts. If a name occurs more than once, its
+    /// last count applies.
     #[must_use]
     pub fn new(topics: impl IntoIterator<Item = (String, usize)>) -> Self {
         let topics: BTreeMap<String, usize> = topics.into_iter().collect();
@@ -30,63 +35,90 @@ impl Topics {
         }
     }
 
-    /// How many topics there are.
+    /// The number of topics.
     #[must_use]
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// There is no topic.
+    /// Whether there is no topic.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// How many partitions there are in all topics together.
+    /// The number of partitions of all topics together.
     #[must_use]
-    pub fn partitions(&self) -> usize {
+    pub fn partition_count(&self) -> usize {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// The name of a topic by its place, `""` when there is no such topic.
+    /// The indices of all topics, in the order of their names.
     #[must_use]
-    pub fn name(&self, topic: usize) -> &str {
-        self.names.get(topic).map_or("", String::as_str)
+    pub fn indices(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = TopicIndex> + ExactSizeIterator + Clone {
+        TopicIndex::all(self.len())
     }
 
-    /// The place of a topic by its name.
+    /// The name of a topic; `""` if there is no such topic.
     #[must_use]
-    pub fn find(&self, name: &str) -> Option<usize> {
+    pub fn name(&self, topic: TopicIndex) -> &str {
+        self.names.get(topic.get()).map_or("", String::as_str)
+    }
+
+    /// The index of a topic by its name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<TopicIndex> {
         self.names
             .binary_search_by(|other| other.as_str().cmp(name))
             .ok()
+            .map(TopicIndex::new)
     }
 
-    /// The partitions of a topic; none when there is no such topic.
+    /// The partitions of a topic as a range of plain indices, to take the topic's part of a list
+    /// with one entry per partition. Empty if there is no such topic.
     #[must_use]
-    pub fn range(&self, topic: usize) -> Range<usize> {
+    pub fn range(&self, topic: TopicIndex) -> Range<usize> {
+        let topic = topic.get();
         match (self.starts.get(topic), self.starts.get(topic + 1)) {
             (Some(start), Some(end)) => *start..*end,
             (Some(_) | None, Some(_) | None) => 0..0,
         }
     }
 
-    /// The topic of a partition and its number there, as Kafka has it; `None` when there is no
-    /// such partition.
+    /// The number of partitions of a topic.
     #[must_use]
-    pub fn place(&self, partition: usize) -> Option<(usize, usize)> {
-        if partition >= self.partitions() {
-            return None;
-        }
-        // Topics without partitions start where the next one does, so the last such start counts.
-        let topic = self.starts.partition_point(|start| *start <= partition) - 1;
-        Some((topic, partition - self.starts.get(topic)?))
+    pub fn size(&self, topic: TopicIndex) -> usize {
+        self.range(topic).len()
     }
 
-    /// The partition as Kafka names it: `orders-7`.
+    /// The partitions of a topic, ascending.
     #[must_use]
-    pub fn partition_name(&self, partition: usize) -> String {
-        self.place(partition)
+    pub fn partitions(
+        &self,
+        topic: TopicIndex,
+    ) -> impl DoubleEndedIterator<Item = PartitionIndex> + ExactSizeIterator + Clone + use<> {
+        self.range(topic).map(PartitionIndex::new)
+    }
+
+    /// The topic of a partition, and the partition number within it. `None` if there is no such
+    /// partition.
+    #[must_use]
+    pub fn locate(&self, partition: PartitionIndex) -> Option<(TopicIndex, usize)> {
+        let partition = partition.get();
+        if partition >= self.partition_count() {
+            return None;
+        }
+        // An empty topic starts at the same index as the next one, so the last match counts.
+        let topic = self.starts.partition_point(|start| *start <= partition) - 1;
+        Some((TopicIndex::new(topic), partition - self.starts.get(topic)?))
+    }
+
+    /// The name of a partition as Kafka writes it, such as `orders-7`.
+    #[must_use]
+    pub fn partition_name(&self, partition: PartitionIndex) -> String {
+        self.locate(partition)
             .map_or_else(String::new, |(topic, number)| {
                 format!("{}-{number}", self.name(topic))
             })
@@ -98,20 +130,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn partitions_are_numbered_through_in_the_order_of_topic_names() {
+    fn partitions_are_indexed_in_the_order_of_topic_names() {
         let topics = Topics::new([
             ("b".into(), 2),
             ("a".into(), 3),
             ("empty".into(), 0),
             ("z".into(), 1),
         ]);
-        assert_eq!((topics.len(), topics.partitions()), (4, 6));
-        assert_eq!(topics.find("b"), Some(1));
-        assert_eq!(topics.range(1), 3..5);
-        assert_eq!(topics.range(2), 5..5);
-        assert_eq!(topics.place(5), Some((3, 0)));
-        assert_eq!(topics.place(6), None);
-        let names: Vec<String> = (0..7).map(|number| topics.partition_name(number)).collect();
+        let topic = TopicIndex::new;
+        assert_eq!((topics.len(), topics.partition_count()), (4, 6));
+        assert_eq!(topics.find("b"), Some(topic(1)));
+        assert_eq!(topics.range(topic(1)), 3..5);
+        assert_eq!(topics.range(topic(2)), 5..5);
+        assert_eq!(topics.range(topic(4)), 0..0);
+        assert_eq!(
+            topics.partitions(topic(3)).collect::<Vec<_>>(),
+            [PartitionIndex::new(5)]
+        );
+        assert_eq!(topics.locate(PartitionIndex::new(5)), Some((topic(3), 0)));
+        assert_eq!(topics.locate(PartitionIndex::new(6)), None);
+        let names: Vec<String> = PartitionIndex::all(7)
+            .map(|partition| topics.partition_name(partition))
+            .collect();
         assert_eq!(names, ["a-0", "a-1", "a-2", "b-0", "b-1", "z-0", ""]);
     }
 }

@@ -1,9 +1,12 @@
-//! Assignors against what Kafka's own code decided, and what holds of every assignment.
-#![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
+//! Comparison of the assignors with recordings of Kafka's own code, and properties of all
+//! assignments.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::collections::BTreeMap;
 
-use kafka_assignors::{Algorithm, Assignment, Member, Subscription, Topics};
+use kafka_assignors::{
+    Algorithm, Assignment, Member, MemberIndex, Subscription, TopicIndex, Topics, subscribed_alike,
+};
 use proptest::prelude::*;
 use rstest::rstest;
 use serde::Deserialize;
@@ -37,7 +40,7 @@ struct Joiner {
     topics: Vec<String>,
 }
 
-/// One change of a group: who is a member, who owned what, and what Kafka made of it.
+/// One change of a group: its members, the previous owners, and the outcome in Kafka.
 struct Case {
     name: String,
     topics: Topics,
@@ -47,13 +50,13 @@ struct Case {
     expected: Assignment,
 }
 
-/// The steps of all stories; each starts from what Kafka had made of the one before.
+/// The steps of all stories. Each step starts from Kafka's outcome of the step before.
 ///
-/// The broker walks topics in the order of a hash table of their ids, which the stories do not
-/// have. The ids with which they were made come in the order t0, t2, t1, so `walk_of_ids` gives
-/// the topics names that sort so.
-fn cases(stories: &str, walk_of_ids: bool) -> Vec<Case> {
-    let name = |topic: &str| match (walk_of_ids, topic) {
+/// The broker iterates over topics in the order of a hash table of their ids, which the stories do
+/// not contain. The order of the ids at the time of the recording was t0, t2, t1, so `order_of_ids`
+/// gives the topics names in that order.
+fn cases(stories: &str, order_of_ids: bool) -> Vec<Case> {
+    let name = |topic: &str| match (order_of_ids, topic) {
         (true, "t1") => "t2".to_owned(),
         (true, "t2") => "t1".to_owned(),
         (_, topic) => topic.to_owned(),
@@ -64,7 +67,7 @@ fn cases(stories: &str, walk_of_ids: bool) -> Vec<Case> {
         let sizes = story.topics.iter();
         let topics = Topics::new(sizes.map(|(topic, size)| (name(topic), *size)));
         let mut members: Vec<Member> = Vec::new();
-        let mut owners = vec![None; topics.partitions()];
+        let mut owners = vec![None; topics.partition_count()];
         for (number, step) in story.steps.into_iter().enumerate() {
             members.retain(|member| !step.leave.contains(&member.id));
             members.extend(step.join.into_iter().map(|joiner| {
@@ -79,16 +82,18 @@ fn cases(stories: &str, walk_of_ids: bool) -> Vec<Case> {
                     ),
                 }
             }));
-            let place = |owner: &Option<String>| {
+            let index = |owner: &Option<String>| {
                 let owner = owner.as_ref()?;
-                members.iter().position(|member| member.id == *owner)
+                let position = members.iter().position(|member| member.id == *owner);
+                position.map(MemberIndex::new)
             };
-            let previous = owners.iter().map(place).collect();
-            // A topic that nobody wants has no owners.
-            owners = (0..topics.len())
+            let previous = owners.iter().map(index).collect();
+            // A topic without subscribers has no owners.
+            owners = topics
+                .indices()
                 .flat_map(|topic| {
                     let of_topic = step.owners.get(&name(topics.name(topic))).cloned();
-                    of_topic.unwrap_or_else(|| vec![None; topics.range(topic).len()])
+                    of_topic.unwrap_or_else(|| vec![None; topics.size(topic)])
                 })
                 .collect();
             cases.push(Case {
@@ -97,14 +102,14 @@ fn cases(stories: &str, walk_of_ids: bool) -> Vec<Case> {
                 members: members.clone(),
                 previous,
                 rebalances: step.rebalances,
-                expected: owners.iter().map(place).collect(),
+                expected: owners.iter().map(index).collect(),
             });
         }
     }
     cases
 }
 
-/// How many partitions have another owner than before, of those that had one.
+/// The number of partitions that had an owner and no longer have the same one.
 fn moved(previous: &Assignment, now: &Assignment) -> usize {
     let owners = previous.owners().zip(now.owners());
     owners
@@ -112,17 +117,17 @@ fn moved(previous: &Assignment, now: &Assignment) -> usize {
         .count()
 }
 
-/// The share of the steps that must come out exactly, in percent; in the others equal members
-/// may be swapped.
+/// `exactly` is the percentage of steps that must match exactly. In the others, equal members may be
+/// swapped.
 #[rstest]
 #[case::range(RANGE, Algorithm::Range, 100.0)]
 #[case::round_robin(ROUND_ROBIN, Algorithm::RoundRobin, 100.0)]
 #[case::consumer_range(CONSUMER_RANGE, Algorithm::ConsumerRange, 100.0)]
 #[case::sticky(STICKY, Algorithm::Sticky, 100.0)]
 #[case::cooperative_sticky(COOPERATIVE_STICKY, Algorithm::CooperativeSticky, 100.0)]
-// What is left hangs on the ids of topics, and on the order within a bucket of the hash table.
+// The rest depends on topic ids and on the order within a bucket of the hash table.
 #[case::uniform(UNIFORM, Algorithm::Uniform, 99.0)]
-fn kafka_decided_the_same(
+fn matches_recorded_kafka(
     #[case] stories: &str,
     #[case] algorithm: Algorithm,
     #[case] exactly: f64,
@@ -140,7 +145,7 @@ fn kafka_decided_the_same(
         }
         let counts = |assignment: &Assignment| assignment.counts(case.members.len());
         let moves = |assignment: &Assignment| moved(&case.previous, assignment);
-        // Two topics of as many partitions for each subscriber come in the order of their ids.
+        // Two topics with the same number of partitions per subscriber are ordered by their ids.
         if case.name != "story 24 step 3" {
             assert_eq!(
                 counts(&settled.assignment),
@@ -162,38 +167,45 @@ fn kafka_decided_the_same(
     assert!(share >= exactly, "{share} %: {different:?}");
 }
 
-/// Small groups by hand: the topics with the owners of their partitions before and after, and what
-/// each member wants. The lowest id is that of the first member.
+/// Small groups: the topics with the owners of their partitions before and after, and the
+/// subscription of each member. Member ids ascend.
 #[rstest]
-#[case::a_fresh_start_goes_upwards(&[("t", "-----", "01201")], &["t", "t", "t"])]
-#[case::what_is_free_goes_downwards(&[("t", "01---", "01102")], &["t", "t", "t"])]
-#[case::the_last_of_the_fullest_gives_first(&[("t", "0101", "0201")], &["t", "t", "t"])]
-#[case::whoever_wants_less_gets_what_both_want(
+#[case::fresh_group_in_ascending_order(&[("t", "-----", "01201")], &["t", "t", "t"])]
+#[case::unowned_in_descending_order(&[("t", "01---", "01102")], &["t", "t", "t"])]
+#[case::highest_id_of_the_fullest_gives_first(&[("t", "0101", "0201")], &["t", "t", "t"])]
+#[case::narrow_subscription_gets_the_shared_topic(
     &[("t", "00", "00"), ("u", "--", "11")],
     &["tu", "u"]
 )]
-fn librdkafka_decides(#[case] topics: &[(&str, &str, &str)], #[case] wants: &[&str]) {
+fn librdkafka_sticky_on_small_groups(
+    #[case] topics: &[(&str, &str, &str)],
+    #[case] subscriptions: &[&str],
+) {
     let named = topics
         .iter()
         .map(|(name, before, _)| ((*name).to_owned(), before.len()));
     let sizes = Topics::new(named);
-    let members: Vec<Member> = wants
+    let members: Vec<Member> = subscriptions
         .iter()
         .enumerate()
-        .map(|(number, wants)| {
-            let places = wants
+        .map(|(number, names)| {
+            let topics = names
                 .chars()
                 .map(|name| sizes.find(&name.to_string()).unwrap());
             Member {
                 id: format!("m-{number}"),
                 instance: None,
-                subscription: Subscription::new(places),
+                subscription: Subscription::new(topics),
             }
         })
         .collect();
     let assignment = |text: String| -> Assignment {
         text.chars()
-            .map(|owner| owner.to_digit(10).map(|owner| owner as usize))
+            .map(|owner| {
+                owner
+                    .to_digit(10)
+                    .map(|owner| MemberIndex::new(owner as usize))
+            })
             .collect()
     };
     let before = assignment(topics.iter().map(|(_, before, _)| *before).collect());
@@ -207,7 +219,7 @@ fn librdkafka_decides(#[case] topics: &[(&str, &str, &str)], #[case] wants: &[&s
     }
 }
 
-/// A group: topics, members, and what is owned before, by anybody.
+/// A group: topics, members, and arbitrary previous owners.
 fn groups() -> impl Strategy<Value = (Topics, Vec<Member>, Assignment)> {
     let sizes = prop::collection::vec(0_usize..20, 1..4);
     let members = prop::collection::vec((any::<u32>(), any::<u8>()), 0..9);
@@ -224,17 +236,19 @@ fn groups() -> impl Strategy<Value = (Topics, Vec<Member>, Assignment)> {
                 id: format!("{:08x}", id.reverse_bits()),
                 instance: (wants % 5 == 0).then(|| format!("static-{id}")),
                 subscription: Subscription::new(
-                    (0..count).filter(|topic| alike || wants >> topic & 1 == 1),
+                    (0..count)
+                        .filter(|topic| alike || wants >> topic & 1 == 1)
+                        .map(TopicIndex::new),
                 ),
             })
             .collect();
-        // Any owner, now and then nobody.
+        // A pseudo-random owner, or none.
         let owner = |partition: usize| {
             let mixed = seed.wrapping_mul(partition as u64 * 2 + 1) >> 40;
             let owner = usize::try_from(mixed).unwrap() % (members.len() + 2);
-            (owner < members.len()).then_some(owner)
+            (owner < members.len()).then_some(MemberIndex::new(owner))
         };
-        let previous = (0..topics.partitions()).map(owner).collect();
+        let previous = (0..topics.partition_count()).map(owner).collect();
         (topics, members, previous)
     })
 }
@@ -243,23 +257,19 @@ fn algorithms() -> impl Strategy<Value = Algorithm> {
     prop::sample::select(Algorithm::ALL.to_vec())
 }
 
-fn alike(members: &[Member]) -> bool {
-    kafka_assignors::subscribed_alike(members)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn every_partition_that_somebody_wants_has_one_owner_who_wants_it(
+    fn subscribed_partitions_have_one_subscriber_as_owner(
         (topics, members, previous) in groups(),
         algorithm in algorithms(),
     ) {
         let settled = algorithm.settle(&topics, &members, &previous);
-        prop_assert_eq!(settled.assignment.partitions(), topics.partitions());
-        for topic in 0..topics.len() {
+        prop_assert_eq!(settled.assignment.partition_count(), topics.partition_count());
+        for topic in topics.indices() {
             let wants = |member: &Member| member.subscription.contains(topic);
-            for partition in topics.range(topic) {
+            for partition in topics.partitions(topic) {
                 match settled.assignment.owner(partition) {
                     Some(owner) => prop_assert!(wants(&members[owner])),
                     None => prop_assert!(!members.iter().any(wants)),
@@ -270,13 +280,13 @@ proptest! {
     }
 
     #[test]
-    fn numbers_are_within_one_where_all_want_the_same(
+    fn counts_differ_by_at_most_one_with_equal_subscriptions(
         (topics, members, previous) in groups(),
         algorithm in algorithms(),
     ) {
-        prop_assume!(!members.is_empty() && alike(&members));
+        prop_assume!(!members.is_empty() && subscribed_alike(&members));
         let counts = algorithm.settle(&topics, &members, &previous).assignment.counts(members.len());
-        // Range evens out each topic by itself.
+        // Range balances each topic separately.
         let by_topic = matches!(algorithm, Algorithm::Range | Algorithm::ConsumerRange);
         let most = if by_topic { topics.len() } else { 1 };
         let (max, min) = (counts.iter().max().unwrap(), counts.iter().min().unwrap());
@@ -284,7 +294,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_moves_when_nothing_changes(
+    fn no_partition_moves_in_an_unchanged_group(
         (topics, members, previous) in groups(),
         algorithm in algorithms(),
     ) {
@@ -294,10 +304,9 @@ proptest! {
         prop_assert_eq!(again.rebalances, 1);
     }
 
-    /// Whoever owns more than the quota gives up what is beyond it, and nobody gives up anything
-    /// else.
+    /// Only members that own more than the quota lose partitions, and only those beyond the quota.
     #[test]
-    fn no_partition_moves_without_need(
+    fn sticky_assignors_move_the_minimum(
         (topics, members, previous) in groups(),
         algorithm in prop::sample::select(vec![
             Algorithm::Sticky, Algorithm::CooperativeSticky, Algorithm::LibrdkafkaSticky,
@@ -307,33 +316,33 @@ proptest! {
         prop_assume!(!members.is_empty());
         let members: Vec<Member> = members
             .into_iter()
-            .map(|member| Member { subscription: Subscription::new(0..topics.len()), ..member })
+            .map(|member| Member { subscription: Subscription::all(&topics), ..member })
             .collect();
         let now = algorithm.settle(&topics, &members, &previous).assignment;
         let owned = previous.counts(members.len());
-        let (quota, extras) = (topics.partitions() / members.len(), topics.partitions() % members.len());
+        let (quota, extras) = (topics.partition_count() / members.len(), topics.partition_count() % members.len());
         let beyond: usize = owned.iter().map(|owned| owned.saturating_sub(quota)).sum();
         let above = owned.iter().filter(|owned| **owned > quota).count();
-        // As many as there are extras may keep one more.
+        // One member per extra may keep one more.
         prop_assert_eq!(moved(&previous, &now), beyond - above.min(extras));
     }
 
     #[test]
-    fn what_goes_by_rank_gives_each_rank_the_same_whoever_has_it(
+    fn positional_assignors_depend_on_ranks_only(
         (topics, members, previous) in groups(),
         algorithm in prop::sample::select(vec![
             Algorithm::Range, Algorithm::RoundRobin, Algorithm::ConsumerRange,
         ]),
     ) {
-        prop_assume!(alike(&members));
+        prop_assume!(subscribed_alike(&members));
         let renamed: Vec<Member> = members
             .iter()
             .map(|member| Member { id: format!("renamed-{}", member.id), ..member.clone() })
             .collect();
-        let nobody = Assignment::unowned(topics.partitions());
+        let unowned = Assignment::unowned(topics.partition_count());
         prop_assert_eq!(
             algorithm.assign(&topics, &members, &previous),
-            algorithm.assign(&topics, &renamed, &nobody)
+            algorithm.assign(&topics, &renamed, &unowned)
         );
     }
 }

@@ -167,6 +167,7 @@ pub mod policy;
 pub mod ports;
 pub mod report;
 pub mod snapshot;
+pub mod statistics;
 pub mod strategy;
 
 #[doc(inline)]

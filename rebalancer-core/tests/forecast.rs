@@ -1,6 +1,5 @@
-//! The strategies `forecast` and `auto`: each diagnosis, each hold, and that what they choose is
-//! what they promise.
-#![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
+//! The strategies `forecast` and `auto`: each diagnosis, each hold, and the chosen plans.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use proptest::prelude::*;
 use rebalancer_core::forecast::Diagnosis;
@@ -23,8 +22,8 @@ fn snapshot(value: Value) -> Snapshot {
     serde_json::from_value(value).unwrap()
 }
 
-/// A group of one topic: the pods a, b, c, … with the rates of their partitions; a pod spends a
-/// hundredth of a core for each record per second and nothing else.
+/// A group of one topic: the pods a, b, c, … with the rates of their partitions. The load of a pod is
+/// 0.01 cores per record per second.
 fn group(assignor: &str, rates: &[&[f64]], target: f64) -> Value {
     let names: Vec<String> = ('a'..).take(rates.len()).map(String::from).collect();
     let pods: Vec<Value> = names
@@ -49,7 +48,7 @@ fn forecast(value: Value) -> Decision {
     decide(&snapshot(value), &policy(Rule::Forecast))
 }
 
-/// Six pods with three partitions each, all alike but for the first, which has the heavy ones.
+/// Six pods with three partitions each. Only the first one has heavy partitions.
 const SKEWED: [&[f64]; 6] = [
     &[40.0, 45.0, 50.0],
     &[10.0, 10.0, 15.0],
@@ -60,7 +59,7 @@ const SKEWED: [&[f64]; 6] = [
 ];
 
 #[test]
-fn few_evictions_that_help_are_chosen() {
+fn chooses_few_effective_evictions() {
     let decision = forecast(group("cooperative-sticky", &SKEWED, 0.5));
     let plan = decision.plan().expect(&decision.message);
     let report = decision.group.as_ref().unwrap();
@@ -85,9 +84,9 @@ fn few_evictions_that_help_are_chosen() {
     assert!(
         decision
             .message
-            .ends_with("assignor cooperative-sticky (set by GROUP_ASSIGNOR)")
+            .ends_with("assignor cooperative-sticky (as configured)")
     );
-    // Every plan has fewer hot pods and the numbers of pods and partitions are those of the group.
+    // The report describes the group.
     assert_eq!(
         (report.members, report.partitions, report.hot_pods),
         (6, 18, 1)
@@ -106,7 +105,7 @@ fn with(mut value: Value, change: impl FnOnce(&mut Value)) -> Value {
     value
 }
 
-/// Uneven rates that no assignor that counts partitions could do better with.
+/// Rates that are uneven, but with which no assignor could do better.
 const EVEN: [&[f64]; 4] = [
     &[40.0, 40.0, 39.0],
     &[31.0, 30.0, 30.0],
@@ -118,8 +117,8 @@ const EVEN: [&[f64]; 4] = [
 #[case::positional_assignor(
     group("range", &SKEWED, 0.5),
     "positional_assignor",
-    "evicting cannot change the loads, only who carries which: the assignor is range (set by \
-     GROUP_ASSIGNOR), which goes by the rank of the member ids; use cooperative-sticky (or \
+    "evicting cannot change the loads, only which pod has which: the assignor is range (as \
+     configured), which depends on the rank of the member ids only; use cooperative-sticky (or \
      uniform, with group.protocol=consumer)"
 )]
 #[case::recognised(
@@ -127,37 +126,37 @@ const EVEN: [&[f64]; 4] = [
         value["group"].as_object_mut().unwrap().remove("assignor");
     }),
     "positional_assignor",
-    "evicting cannot change the loads, only who carries which: the assignor is range (recognised \
-     by who owns what; GROUP_ASSIGNOR overrules it), which goes by the rank of the member ids; \
-     use cooperative-sticky (or uniform, with group.protocol=consumer)"
+    "evicting cannot change the loads, only which pod has which: the assignor is range (recognised \
+     from the partition owners; set it to override this), which depends on the rank of the member \
+     ids only; use cooperative-sticky (or uniform, with group.protocol=consumer)"
 )]
 #[case::capacity(
     group("cooperative-sticky", &SKEWED, 0.2),
     "capacity",
-    "the pods spend 0.533 cores on average, above the threshold of 0.300: however the partitions \
-     are spread there are too few pods; scale from 6 to 16"
+    "the pods use 0.533 cores on average, above the threshold of 0.300: there are too few pods for \
+     any distribution of the partitions; scale from 6 to 16"
 )]
 #[case::hot_partition(
     group("cooperative-sticky", &[
         &[95.0, 5.0, 5.0], &[10.0, 10.0, 15.0], &[10.0, 15.0, 10.0], &[20.0, 10.0, 10.0],
     ], 0.6),
     "hot_partition",
-    "whoever owns partition t-0 is hot: it alone takes 0.950 cores, above the threshold of 0.900 \
-     (now on a); more partitions or better keys would help, evicting cannot"
+    "partition t-0 makes its owner hot: it alone takes 0.950 cores, above the threshold of 0.900 \
+     (currently on a); more partitions or better keys would help, evicting cannot"
 )]
 #[case::too_few_partitions(
     group("cooperative-sticky", &[&[95.0], &[10.0], &[20.0], &[]], 0.6),
     "too_few_partitions",
-    "3 partitions for 4 pods: each pod has one or none, however they are given out; add \
-     partitions, or run 3 pods"
+    "3 partitions for 4 pods: each pod has at most one, however they are assigned; add partitions, \
+     or run 3 pods"
 )]
 #[case::remainder(
     group("cooperative-sticky", &[
         &[30.0, 30.0, 30.0], &[30.0, 30.0, 30.0], &[30.0, 30.0], &[30.0, 30.0],
     ], 0.5),
     "remainder",
-    "10 partitions do not divide among 4 pods: 2 of them carry one more, which makes them hot; 5 \
-     pods divide them evenly"
+    "10 partitions do not divide evenly among 4 pods: 2 pods own one more, which makes them hot; \
+     with 5 pods they divide evenly"
 )]
 #[case::static_membership(
     with(group("cooperative-sticky", &SKEWED, 0.5), |value| {
@@ -168,7 +167,7 @@ const EVEN: [&[f64]; 4] = [
             .collect();
     }),
     "static_membership",
-    "evicting changes nothing: 6 members are static (group.instance.id), and the replacement of a \
+    "evicting has no effect: 6 members are static (group.instance.id), and the replacement of a \
      pod gets the same partitions back"
 )]
 #[case::no_plan_helps(
@@ -176,7 +175,7 @@ const EVEN: [&[f64]; 4] = [
     "no_plan_helps",
     "at least 10 % and 80 % confidence are needed"
 )]
-#[case::nobody_hot(
+#[case::no_hot_pod(
     group("range", &SKEWED, 5.0),
     "within_tolerance",
     "no eligible pod is above the threshold of 7.500 cores"
@@ -192,34 +191,34 @@ const EVEN: [&[f64]; 4] = [
     "loads_unexplained",
     "too little to forecast anything"
 )]
-#[case::nothing_known(
+#[case::no_group(
     json!({"target": 0.5, "pods": [{"name": "a", "load": 2}, {"name": "b", "load": 0.1}]}),
     "group_unknown",
-    "nobody says who owns which partition: set GROUP_METRICS or GROUP_ASSIGNMENT_QUERY"
+    "the owners of the partitions are unknown: no metrics of the consumer group are configured"
 )]
 #[case::partial(
     with(group("cooperative-sticky", &SKEWED, 0.5), |value| {
         value["group"]["partial"] = json!("a store is down");
     }),
     "group_unknown",
-    "the group is known in part only: a store is down"
+    "the data of the consumer group is incomplete: a store is down"
 )]
 #[case::rebalancing(
     with(group("cooperative-sticky", &SKEWED, 0.5), |value| {
         value["group"]["topics"]["t"]["owners"][3] = Value::Null;
     }),
     "group_not_settled",
-    "1 partitions have no owner, t-3 for one: the group is rebalancing, or does not consume them"
+    "1 partition has no owner, such as t-3: the group is rebalancing, or does not consume them"
 )]
-#[case::rebalanced_lately(
+#[case::rebalanced_recently(
     with(group("cooperative-sticky", &SKEWED, 0.5), |value| {
         value["group"]["moved_lately"] = json!(7);
     }),
     "group_not_settled",
-    "7 partitions changed hands within the cooldown: the loads are not those of the present \
-     owners yet"
+    "7 partitions changed the owner within the cooldown: the loads are not yet those of the \
+     current owners"
 )]
-fn each_hold_has_its_reason_and_its_advice(
+fn each_hold_has_a_reason_and_a_remedy(
     #[case] value: Value,
     #[case] reason: &str,
     #[case] says: &str,
@@ -234,7 +233,7 @@ fn each_hold_has_its_reason_and_its_advice(
     assert!(decision.message.contains(says), "{}", decision.message);
 }
 
-/// A plan that the minimum of ready pods forbids is not even tried; one that goes in waves is.
+/// Plans that violate the minimum of ready pods are not tried, unless they are executed in waves.
 #[rstest]
 #[case::of_six(3, MaxUnavailable::All, 3)]
 #[case::one_may_be_out(5, MaxUnavailable::All, 1)]
@@ -258,14 +257,14 @@ fn plans_leave_enough_ready_pods(
     let plans = &decision.group.as_ref().unwrap().plans;
     let sizes = plans.iter().map(|plan| plan.victims.len());
     assert_eq!(sizes.max(), Some(largest), "{plans:?}");
-    // What is possible at all is judged by the check, which says so.
+    // The check of the minimum reports that no eviction is possible.
     let reason = (minimum == 6).then_some(HoldReason::MinimumPods);
     assert_eq!(decision.hold_reason(), reason, "{}", decision.message);
 }
 
 #[test]
-fn a_topic_that_makes_the_load_and_is_spread_unevenly_is_named() {
-    // Each pod has four partitions; one has most of the heavy topic's.
+fn names_a_heavy_topic_with_uneven_owners() {
+    // Each pod has four partitions. Pod a owns most partitions of the heavy topic.
     let owners =
         |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
     let decision = forecast(json!({
@@ -293,12 +292,12 @@ fn a_topic_that_makes_the_load_and_is_spread_unevenly_is_named() {
         skewed.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
             "topic heavy makes 99 % of the load, and pods own 1 to 3 of its partitions: assignors \
-          even out partitions of all topics together; consume it in a group of its own"
+          balance the partitions of all topics together; consume it in a group of its own"
         ]
     );
 }
 
-/// All but one pod spend what their partitions cost.
+/// The partitions explain the load of all pods but one.
 fn one_slow(assignor: &str) -> Value {
     let rates: [&[f64]; 6] = [
         &[20.0, 10.0],
@@ -315,8 +314,8 @@ fn one_slow(assignor: &str) -> Value {
 
 #[rstest]
 #[case("cooperative-sticky")]
-#[case::whatever_the_assignor("range")]
-fn a_pod_that_is_slow_by_itself_is_evicted_alone(#[case] assignor: &str) {
+#[case::positional_assignor("range")]
+fn slow_pod_is_evicted_alone(#[case] assignor: &str) {
     let decision = forecast(one_slow(assignor));
     let plan = decision.plan().expect(&decision.message);
     let names: Vec<&str> = plan
@@ -330,24 +329,24 @@ fn a_pod_that_is_slow_by_itself_is_evicted_alone(#[case] assignor: &str) {
     let said = &report.diagnosis.last().unwrap().message;
     assert_eq!(
         said,
-        "a spends 1.500 cores where its partitions explain 0.300: it is slow by itself; evicting \
-         it alone is right"
+        "a uses 1.500 cores, but its partitions explain only 0.300: evict only this pod"
     );
 }
 
 #[test]
-fn a_slow_pod_that_may_not_be_evicted_is_the_reason() {
+fn ineligible_slow_pod_is_the_hold_reason() {
     let value = with(one_slow("cooperative-sticky"), |value| {
         value["pods"][0]["opted_out"] = json!("rebalancer.io/skip: true");
     });
     let decision = forecast(value);
     assert_eq!(decision.hold_reason(), Some(HoldReason::SlowPod));
-    let says = "it is slow by itself; evicting it alone is right; above it but not eligible: a";
+    let says =
+        "its partitions explain only 0.300: evict only this pod; above it but not eligible: a";
     assert!(decision.message.contains(says), "{}", decision.message);
 }
 
 #[test]
-fn without_rates_the_forecast_says_that_it_is_a_poor_one() {
+fn forecast_without_rates_is_marked_as_poor() {
     let decision = forecast(without_rates(group("cooperative-sticky", &SKEWED, 0.5)));
     let says = "without the rates of the partitions this is a poor forecast";
     assert!(decision.message.contains(says), "{}", decision.message);
@@ -355,14 +354,14 @@ fn without_rates_the_forecast_says_that_it_is_a_poor_one() {
 }
 
 #[test]
-fn auto_forecasts_where_it_can() {
+fn auto_forecasts_a_known_group() {
     let value = group("cooperative-sticky", &SKEWED, 0.5);
     let auto = decide(&snapshot(value.clone()), &policy(Rule::Auto));
     assert_eq!(auto, forecast(value));
 }
 
 #[rstest]
-#[case::nothing_known(|value: &mut Value| {
+#[case::no_group(|value: &mut Value| {
     value.as_object_mut().unwrap().remove("group");
 })]
 #[case::partial(|value: &mut Value| value["group"]["partial"] = json!("a store is down"))]
@@ -373,7 +372,7 @@ fn auto_forecasts_where_it_can() {
     }
     value["group"]["topics"]["t"]["rates"] = json!(vec![1; 18]);
 })]
-fn auto_falls_back_to_outliers(#[case] change: fn(&mut Value)) {
+fn auto_falls_back_to_rotate_outliers(#[case] change: fn(&mut Value)) {
     let value = with(group("cooperative-sticky", &SKEWED, 0.5), change);
     let of = |strategy| Policy {
         minimum_pods: MinimumPods::new(1).unwrap(),
@@ -411,7 +410,7 @@ fn auto_waits_while_the_group_rebalances() {
     assert_eq!(auto.hold_reason(), Some(HoldReason::GroupNotSettled));
 }
 
-/// Groups of any kind, settled, in which somebody is hot.
+/// Settled groups of any assignor.
 fn groups() -> impl Strategy<Value = Value> {
     let assignor = prop::sample::select(vec![
         "range",
@@ -435,17 +434,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn the_same_snapshot_gives_the_same_bytes(value in groups()) {
+    fn decisions_are_reproducible_and_serializable(value in groups()) {
         let bytes = |decision: &Decision| serde_json::to_string(decision).unwrap();
         let once = forecast(value.clone());
         prop_assert_eq!(bytes(&once), bytes(&forecast(value)));
-        // And it survives being written down.
         let read: Decision = serde_json::from_str(&bytes(&once)).unwrap();
         prop_assert_eq!(bytes(&read), bytes(&once));
     }
 
     #[test]
-    fn what_is_evicted_keeps_the_promise_of_its_forecast(
+    fn plans_meet_the_policy(
         value in groups(),
         minimum in 0.0..40.0,
         confidence in 50.0..100.0,
@@ -472,7 +470,7 @@ proptest! {
     }
 
     #[test]
-    fn under_an_assignor_that_goes_by_rank_nobody_is_evicted_unless_slow(value in groups()) {
+    fn positional_assignors_evict_slow_pods_only(value in groups()) {
         let positional = ["range", "roundrobin"].contains(&value["group"]["assignor"].as_str().unwrap());
         let decision = forecast(value);
         let report = decision.group.as_ref().unwrap();
@@ -482,9 +480,8 @@ proptest! {
         }
     }
 
-    /// The loads that nobody asked a forecast for are decided on as ever.
     #[test]
-    fn rotate_outliers_knows_no_group(value in groups()) {
+    fn rotate_outliers_ignores_the_group(value in groups()) {
         let outliers = policy(Rule::RotateOutliers);
         let with_group = decide(&snapshot(value.clone()), &outliers);
         let without = decide(&snapshot(with(value, |value| {

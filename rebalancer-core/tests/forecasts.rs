@@ -1,20 +1,24 @@
-//! What holds of every forecast, whatever the group and the plan.
+//! Properties of forecasts of arbitrary groups and plans.
 
-use kafka_assignors::{Algorithm, Assignment, Member, Subscription, Topics};
+use kafka_assignors::{Algorithm, Assignment, Member, Subscription, TopicIndex, Topics};
 use proptest::prelude::*;
-use rebalancer_core::forecast::membership::Order;
-use rebalancer_core::forecast::{Attribution, Forecast, Sampling, Spread, Subject, forecast};
-use rebalancer_core::group::{Assignor, ClientFamily, Group, Knowledge, KnownAssignor, Protocol};
+use rebalancer_core::forecast::{
+    Attribution, Forecast, LeaveJoinOrder, Sampling, Spread, Subject, forecast,
+};
+use rebalancer_core::group::{
+    Assignor, ClientFamily, GroupModel, Knowledge, KnownAssignor, Protocol, ServingPodIndex,
+};
+use rebalancer_core::model::PodIndex;
 
-/// A settled group, what its pods spend, and a plan for it.
+/// A settled group, the loads of its pods, and a plan.
 #[derive(Debug, Clone)]
 struct Case {
-    group: Group,
+    group: GroupModel,
     attribution: Attribution,
     algorithm: Algorithm,
     threshold: f64,
-    waves: Vec<Vec<usize>>,
-    order: Option<Order>,
+    waves: Vec<Vec<ServingPodIndex>>,
+    order: Option<LeaveJoinOrder>,
 }
 
 impl Case {
@@ -29,7 +33,7 @@ impl Case {
     }
 
     fn forecast(&self, samples: usize) -> Forecast {
-        let waves: Vec<&[usize]> = self.waves.iter().map(Vec::as_slice).collect();
+        let waves: Vec<&[ServingPodIndex]> = self.waves.iter().map(Vec::as_slice).collect();
         let sampling = Sampling {
             seed: 7,
             samples,
@@ -43,19 +47,23 @@ impl Case {
     }
 }
 
-/// One member a pod, which is static or not, with an id that is known or not.
+/// Groups with one member per pod: static or dynamic members, known or unknown ids.
 fn cases() -> impl Strategy<Value = Case> {
     cases_of(Algorithm::ALL.to_vec(), any::<bool>())
 }
 
-/// The same of these algorithms, where all members want the same or do not.
+/// Groups of these algorithms. With `alike` all members have the same subscription.
 fn cases_of(
     algorithms: Vec<Algorithm>,
     alike: impl Strategy<Value = bool>,
 ) -> impl Strategy<Value = Case> {
     let algorithm = prop::sample::select(algorithms);
     let rates = prop::collection::vec(0.0..100.0, 1..40);
-    let orders: Vec<Option<Order>> = Order::ALL.map(Some).into_iter().chain([None]).collect();
+    let orders: Vec<Option<LeaveJoinOrder>> = LeaveJoinOrder::ALL
+        .map(Some)
+        .into_iter()
+        .chain([None])
+        .collect();
     let members = (2_usize..9, any::<bool>(), any::<bool>(), alike);
     let plan = (1_usize..4, 1_usize..3, prop::sample::select(orders));
     (algorithm, rates, members, plan, 0.0..3.0).prop_map(
@@ -71,22 +79,24 @@ fn cases_of(
                     String::new()
                 },
                 instance: fixed.then(|| format!("static-{pod}")),
-                // The first one wants both.
-                subscription: Subscription::new(usize::from(!alike && pod % 2 == 1)..2),
+                // The first one subscribes to both topics.
+                subscription: Subscription::new(
+                    (usize::from(!alike && pod % 2 == 1)..2).map(TopicIndex::new),
+                ),
             };
             let members: Vec<Member> = (0..pods).map(member).collect();
-            let nobody = Assignment::unowned(topics.partitions());
-            let owners = algorithm.settle(&topics, &members, &nobody).assignment;
+            let unowned = Assignment::unowned(topics.partition_count());
+            let owners = algorithm.settle(&topics, &members, &unowned).assignment;
             let of_broker = matches!(algorithm, Algorithm::Uniform | Algorithm::ConsumerRange);
             let protocol = if of_broker {
                 Protocol::Consumer
             } else {
                 Protocol::Classic
             };
-            let group = Group {
+            let group = GroupModel {
                 members,
-                pod_of: (0..pods).collect(),
-                pods: (0..pods).collect(),
+                pod_of: ServingPodIndex::all(pods).collect(),
+                pods: (0..pods).map(PodIndex::new).collect(),
                 owners,
                 rates: Some(rates.clone()),
                 assignor: KnownAssignor {
@@ -108,10 +118,14 @@ fn cases_of(
                 residuals: vec![0.0; pods],
                 slow: Vec::new(),
             };
-            let victims: Vec<usize> = (0..evictions.min(pods - 1)).collect();
+            let victims: Vec<ServingPodIndex> =
+                ServingPodIndex::all(evictions.min(pods - 1)).collect();
             Case {
                 threshold: base + 2.0,
-                waves: victims.chunks(size).map(<[usize]>::to_vec).collect(),
+                waves: victims
+                    .chunks(size)
+                    .map(<[ServingPodIndex]>::to_vec)
+                    .collect(),
                 group,
                 attribution,
                 algorithm,
@@ -121,7 +135,7 @@ fn cases_of(
     )
 }
 
-/// Sums are rounded, in another order in another way.
+/// The rounding of sums depends on the order of the summands.
 const ROUNDING: f64 = 1e-9;
 
 fn is_one_value(spread: Spread) -> bool {
@@ -133,8 +147,8 @@ proptest! {
 
     #[test]
     #[expect(clippy::cast_precision_loss, reason = "numbers of pods and partitions")]
-    fn numbers_lie_where_they_can(case in cases()) {
-        let (pods, partitions) = (case.group.pods.len() as f64, case.group.topics.partitions() as f64);
+    fn numbers_are_in_range(case in cases()) {
+        let (pods, partitions) = (case.group.pods.len() as f64, case.group.topics.partition_count() as f64);
         let forecast = case.forecast(40);
         let target = forecast.peak_to_target.unwrap();
         for (spread, least, most) in [
@@ -147,18 +161,20 @@ proptest! {
             prop_assert!(least <= spread.p5 && spread.p5 <= spread.median && spread.median <= spread.p95 && spread.p95 <= most, "{spread:?}");
             prop_assert!(least <= spread.mean && spread.mean <= most, "{spread:?}");
             prop_assert!(spread.holds(spread.p5) && spread.holds(spread.p95), "{spread:?}");
+            let (low, high) = spread.interval();
+            prop_assert!(low <= spread.mean && spread.mean <= high, "{spread:?}");
             prop_assert!(!spread.holds(spread.p5 - 1.0) && !spread.holds(spread.p95 + 1.0), "{spread:?}");
         }
         prop_assert!((0.0..=100.0).contains(&forecast.confidence_percent));
         prop_assert!(forecast.expected_fall_percent <= 100.0);
         prop_assert_eq!(forecast.samples, 40);
-        // What the fall is of: the peak before, in targets.
+        // The fall is relative to the peak before.
         let fall = 1.0 - target.mean * (case.threshold / 1.5) / case.subject().peak();
         prop_assert!((forecast.expected_fall_percent - fall * 100.0).abs() < 1e-6);
     }
 
     #[test]
-    fn one_sample_is_spread_over_nothing(case in cases()) {
+    fn one_sample_has_no_spread(case in cases()) {
         let forecast = case.forecast(1);
         prop_assert!(is_one_value(forecast.peak_to_mean));
         prop_assert!(is_one_value(forecast.moved_partitions));
@@ -166,7 +182,7 @@ proptest! {
     }
 
     #[test]
-    fn whoever_evicts_nobody_changes_nothing(case in cases()) {
+    fn empty_plan_has_no_effect(case in cases()) {
         let case = Case { waves: Vec::new(), ..case };
         let forecast = case.forecast(5);
         prop_assert_eq!(forecast.moved_partitions.p95, 0.0);
@@ -176,29 +192,29 @@ proptest! {
         prop_assert!((forecast.peak_to_mean.mean - case.subject().imbalance()).abs() < ROUNDING);
     }
 
-    /// Nothing is assigned anew, and nobody serves what they owned until their session is over.
+    /// Their partitions are not reassigned, and not consumed until the session expires.
     #[test]
     #[expect(clippy::cast_precision_loss, reason = "a number of partitions")]
-    fn static_members_get_their_own_back(case in cases()) {
+    fn static_members_get_their_partitions_back(case in cases()) {
         prop_assume!(case.group.stable_names);
         let forecast = case.forecast(5);
         let evicted = case.evicted();
         let owners = case.group.pod_owners();
-        let theirs = owners.iter().flatten().filter(|pod| **pod < evicted).count();
+        let theirs = owners.iter().flatten().filter(|pod| pod.get() < evicted).count();
         prop_assert_eq!(forecast.moved_partitions.p95, 0.0);
         prop_assert_eq!(forecast.unserved_partition_seconds.mean, theirs as f64 * 45.0);
         prop_assert!((forecast.peak_to_mean.mean - case.subject().imbalance()).abs() < ROUNDING);
     }
 
-    /// What an evicted pod owned has another owner, if only its replacement; and what it spent
-    /// beyond that is gone with it.
+    /// The partitions of an evicted pod change their owner, if only to its replacement, and the
+    /// residual load of the pod disappears.
     #[test]
     #[expect(clippy::cast_precision_loss, reason = "a number of partitions")]
-    fn what_is_evicted_goes(case in cases()) {
+    fn evicted_pods_lose_partitions_and_residual(case in cases()) {
         prop_assume!(!case.group.stable_names);
         let evicted = case.evicted();
         let owners = case.group.pod_owners();
-        let theirs = owners.iter().flatten().filter(|pod| **pod < evicted).count();
+        let theirs = owners.iter().flatten().filter(|pod| pod.get() < evicted).count();
         let ordinary = case.forecast(5);
         prop_assert!(ordinary.moved_partitions.p5 >= theirs as f64);
         let mut slow = case;
@@ -208,24 +224,24 @@ proptest! {
         prop_assert_eq!(forecast.confidence_percent, 100.0);
     }
 
-    /// In an eager rebalance of a classic group everybody stops, three seconds each.
+    /// In an eager rebalance of a classic group all partitions stop for three seconds.
     #[test]
     #[expect(clippy::cast_precision_loss, reason = "numbers of partitions and rebalances")]
-    fn everybody_stops_in_each_eager_rebalance(
+    fn all_partitions_stop_in_eager_rebalances(
         case in cases_of(vec![Algorithm::RoundRobin, Algorithm::Sticky], any::<bool>()),
-        order in prop::sample::select(Order::ALL.to_vec()),
+        order in prop::sample::select(LeaveJoinOrder::ALL.to_vec()),
     ) {
         prop_assume!(!case.group.stable_names);
         let case = Case { order: Some(order), ..case };
-        let rebalances = case.waves.len() * if order == Order::Together { 1 } else { 2 };
-        let stopped = (rebalances * case.group.topics.partitions()) as f64;
+        let rebalances = case.waves.len() * if order == LeaveJoinOrder::Together { 1 } else { 2 };
+        let stopped = (rebalances * case.group.topics.partition_count()) as f64;
         let found = case.forecast(5).unserved_partition_seconds;
         prop_assert!((found.mean - stopped * 3.0).abs() < 1e-6, "{found:?}");
     }
 
-    /// With one subscription, as many members after it have the same loads as before.
+    /// With equal subscriptions, a positional assignor yields the same loads again.
     #[test]
-    fn what_goes_by_rank_has_the_same_loads_again(
+    fn positional_assignors_repeat_the_loads(
         case in cases_of(
             vec![Algorithm::Range, Algorithm::RoundRobin, Algorithm::ConsumerRange],
             Just(true),

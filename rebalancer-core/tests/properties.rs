@@ -353,7 +353,7 @@ proptest! {
                 Finding::Target { .. } => "target_unknown",
                 Finding::MinimumReady { .. } => "minimum_pods",
                 Finding::Group(known) => match &known.problem {
-                    Some(problem) if problem.passes() => "group_not_settled",
+                    Some(problem) if problem.is_transient() => "group_not_settled",
                     _ => "group_unknown",
                 },
             };

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use rebalancer_core::execution::ExecutionReport;
-use rebalancer_core::group::Group;
 use rebalancer_core::history::{Rotation, RotationOutcome};
 use rebalancer_core::policy::{Policy, Strategy};
 use rebalancer_core::report::{Decided, FollowUp};
@@ -162,9 +161,13 @@ fn settled(snapshot: &Snapshot, policy: &Policy) -> Result<f64, String> {
         return Err(check.message.clone());
     }
     // Only problems that pass with time are worth waiting for.
-    let group = snapshot.data().group.as_ref().map(|_| Group::of(snapshot));
+    let group = snapshot
+        .data()
+        .group
+        .as_ref()
+        .map(|_| snapshot.group_model());
     if let Some(Err(problem)) = group
-        && problem.passes()
+        && problem.is_transient()
     {
         return Err(problem.to_string());
     }

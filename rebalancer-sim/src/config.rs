@@ -169,12 +169,10 @@ impl SimConfig {
     /// `uniform`, the classic protocol for all others.
     #[must_use]
     pub fn with_assignor(self, assignor: Assignor) -> Self {
-        let protocol = match assignor {
-            Assignor::Uniform => Protocol::Consumer,
-            Assignor::Range
-            | Assignor::RoundRobin
-            | Assignor::Sticky
-            | Assignor::CooperativeSticky => Protocol::Classic,
+        let protocol = if assignor == Assignor::Uniform {
+            Protocol::Consumer
+        } else {
+            Protocol::Classic
         };
         Self {
             assignor,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use kafka_assignors::{Algorithm, Assignment, Member, Subscription, Topics};
+use kafka_assignors::{Algorithm, Assignment, Member, MemberIndex, Subscription, Topics};
 use rebalancer_core::group::Protocol;
 
 use crate::pod::PodKey;
@@ -92,7 +92,7 @@ impl ConsumerGroup {
             member: Member {
                 id,
                 instance,
-                subscription: Subscription::new([0]),
+                subscription: Subscription::all(&self.topics),
             },
             absent: false,
         });
@@ -132,11 +132,11 @@ impl ConsumerGroup {
 
     fn remove(&mut self, goes: impl Fn(&GroupMember) -> bool) -> bool {
         let mut next = 0;
-        let new_indices: Vec<Option<usize>> = self
+        let new_indices: Vec<Option<MemberIndex>> = self
             .members
             .iter()
             .map(|member| {
-                let index = (!goes(member)).then_some(next);
+                let index = (!goes(member)).then_some(MemberIndex::new(next));
                 next += usize::from(index.is_some());
                 index
             })
@@ -201,7 +201,11 @@ impl ConsumerGroup {
 
     fn serving(&self) -> impl Iterator<Item = Option<&GroupMember>> {
         let owners = self.owners.owners();
-        owners.map(|owner| self.members.get(owner?).filter(|member| !member.absent))
+        owners.map(|owner| {
+            self.members
+                .get(owner?.get())
+                .filter(|member| !member.absent)
+        })
     }
 
     /// The owners of the partitions at an earlier time within the history.

@@ -1,20 +1,20 @@
-//! The sticky assignment of members that subscribe alike.
+//! The sticky assignment of members with the same subscription (Java's `constrainedAssign`).
 //!
-//! Everyone may own `total / members` partitions, and `total % members` of them one more. Members keep
-//! what they own up to that, lowest partition numbers first; who owns enough for one more keeps it as
-//! long as there is one more to be had, in the order of Java's hash table. What is free goes in the
-//! order of topics and numbers, one each in turn, to those below the quota by member id; the last
-//! ones go to those that are just at the quota.
+//! The quota of each member is `total / members` partitions, and `total % members` of them own one
+//! more. Members keep what they own up to their quota, lowest partition numbers first. Members that
+//! own more keep one partition beyond the quota while extras remain, in the order of Java's hash
+//! table. Unowned partitions, by topic and number, go in turn to the members below the quota, by
+//! member id; the last ones go to members that are exactly at the quota.
 
 use crate::java_hash::{Table, string_hash};
-use crate::{Assignment, Member, Topics};
+use crate::{Assignment, Member, MemberIndex, PartitionIndex, TopicIndex, Topics};
 
 pub(super) fn assign(topics: &Topics, members: &[Member], kept: Assignment) -> Assignment {
     let Some(first) = members.first() else {
         return kept;
     };
-    let wanted = first.subscription.topics();
-    let total: usize = wanted.iter().map(|topic| topics.range(*topic).len()).sum();
+    let subscribed = first.subscription.topics();
+    let total: usize = subscribed.iter().map(|topic| topics.size(*topic)).sum();
     let quota = total / members.len();
     let extras = total % members.len();
 
@@ -25,55 +25,59 @@ pub(super) fn assign(topics: &Topics, members: &[Member], kept: Assignment) -> A
     for keeper in &keepers {
         keeps[*keeper] += 1;
     }
-    let by_id = |a: &usize, b: &usize| members[*a].id.cmp(&members[*b].id);
-    let mut below: Vec<usize> = (0..members.len()).filter(|m| owned[*m] < quota).collect();
+    let by_id = |a: &MemberIndex, b: &MemberIndex| members[*a].id.cmp(&members[*b].id);
+    let all = MemberIndex::all(members.len());
+    let mut below: Vec<MemberIndex> = all.clone().filter(|m| owned[*m] < quota).collect();
     below.sort_unstable_by(by_id);
-    let mut level: Vec<usize> = Vec::with_capacity(members.len());
+    let mut at_quota: Vec<MemberIndex> = Vec::with_capacity(members.len());
     if keepers.len() < extras {
-        level.extend((0..members.len()).filter(|m| owned[*m] == quota));
-        level.sort_unstable_by(by_id);
+        at_quota.extend(all.filter(|m| owned[*m] == quota));
+        at_quota.sort_unstable_by(by_id);
     }
     let mut missing: Vec<usize> = keeps
         .iter()
         .map(|keeps| quota.saturating_sub(*keeps))
         .collect();
 
-    let mut owners = without_surplus(topics, wanted, kept, keeps);
-    let free: Vec<usize> = wanted
+    let mut owners = without_surplus(topics, subscribed, kept, keeps);
+    let unowned: Vec<PartitionIndex> = subscribed
         .iter()
-        .flat_map(|topic| topics.range(*topic))
+        .flat_map(|topic| topics.partitions(*topic))
         .filter(|partition| owners.owner(*partition).is_none())
         .collect();
-    let mut free = free.into_iter();
-    while !below.is_empty() && free.len() > 0 {
+    let mut unowned = unowned.into_iter();
+    while !below.is_empty() && unowned.len() > 0 {
         below.retain(|member| {
-            if let Some(partition) = free.next() {
+            if let Some(partition) = unowned.next() {
                 owners.set(partition, Some(*member));
                 missing[*member] -= 1;
             }
             if missing[*member] == 0 {
-                level.push(*member);
+                at_quota.push(*member);
             }
             missing[*member] > 0
         });
     }
-    for (member, partition) in level.into_iter().zip(free) {
+    for (member, partition) in at_quota.into_iter().zip(unowned) {
         owners.set(partition, Some(member));
     }
     owners
 }
 
-/// Who keeps a partition beyond the quota: those that own one, but no more than there are extras.
+/// The members that keep one partition beyond the quota: those that own more than the quota, but at
+/// most `extras` of them.
 fn keepers_of_an_extra(
     members: &[Member],
     owned: &[usize],
     quota: usize,
     extras: usize,
-) -> Vec<usize> {
+) -> Vec<MemberIndex> {
     if extras == 0 {
         return Vec::new();
     }
-    let mut keepers: Vec<usize> = (0..members.len()).filter(|m| owned[*m] > quota).collect();
+    let mut keepers: Vec<MemberIndex> = MemberIndex::all(members.len())
+        .filter(|m| owned[*m] > quota)
+        .collect();
     if keepers.len() > extras {
         let table = Table::of(members.len());
         keepers.sort_by_cached_key(|member| table.bucket(string_hash(&members[*member].id)));
@@ -82,15 +86,18 @@ fn keepers_of_an_extra(
     keepers
 }
 
-/// Takes from each member what it owns beyond what it keeps. Partition numbers count before topics:
-/// 0 of every topic is kept before any 1.
+/// Removes the partitions that each member owns beyond `keeps`. The order is by partition number,
+/// then by topic: members keep partition 0 of every topic before any partition 1.
 fn without_surplus(
     topics: &Topics,
-    wanted: &[usize],
+    subscribed: &[TopicIndex],
     mut owners: Assignment,
     mut keeps: Vec<usize>,
 ) -> Assignment {
-    let mut rest: Vec<_> = wanted.iter().map(|topic| topics.range(*topic)).collect();
+    let mut rest: Vec<_> = subscribed
+        .iter()
+        .map(|topic| topics.partitions(*topic))
+        .collect();
     while !rest.is_empty() {
         rest.retain_mut(|partitions| {
             let Some(partition) = partitions.next() else {

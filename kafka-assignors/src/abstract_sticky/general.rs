@@ -1,15 +1,19 @@
-//! The sticky assignment of members whose subscriptions differ (the algorithm of KIP-54).
+//! The sticky assignment of members with different subscriptions (the algorithm of KIP-54, Java's
+//! `generalAssign`).
 //!
-//! Members keep what they own. What is free goes, topics with the fewest subscribers first, to the
-//! subscriber that owns least. Then partitions are moved, in the same order, from an owner to the
-//! subscriber that owns least when that has at least two fewer; first only those that were free,
-//! then all, until nothing moves. All of this is taken back when it did not lower the sum of the
-//! differences between members. Ties go by member id.
+//! Members keep what they own. Each unowned partition goes to the subscriber with the fewest
+//! partitions; topics with the fewest subscribers come first. Then, in the same order, partitions
+//! move from their owner to the subscriber with the fewest partitions if that has at least two
+//! fewer: first only those that were unowned, then all, until none moves. The moves are reverted if
+//! they do not lower the sum of the differences between members. Member ids break ties.
 
 use std::collections::BTreeSet;
 
 use super::movements::Movements;
-use crate::{Assignment, Member, Topics};
+use crate::{Assignment, Member, MemberIndex, PartitionIndex, TopicIndex, Topics};
+
+/// A partition with its topic.
+type Candidate = (TopicIndex, PartitionIndex);
 
 pub(super) fn assign(
     topics: &Topics,
@@ -17,78 +21,83 @@ pub(super) fn assign(
     previous: &Assignment,
     kept: Assignment,
 ) -> Assignment {
-    let mut group = Group::new(topics, members, kept);
-    // Topics that the fewest can have come first, so that others are free to even it out.
-    let mut in_order: Vec<usize> = (0..topics.len())
-        .filter(|topic| !group.subscribers[*topic].is_empty())
+    let mut state = State::new(topics, members, kept);
+    // Topics with the fewest subscribers come first: later topics can compensate for them.
+    let mut in_order: Vec<TopicIndex> = topics
+        .indices()
+        .filter(|topic| !state.subscribers[*topic].is_empty())
         .collect();
-    in_order.sort_by_key(|topic| group.subscribers[*topic].len());
-    let all: Vec<(usize, usize)> = in_order
+    in_order.sort_by_key(|topic| state.subscribers[*topic].len());
+    let all: Vec<Candidate> = in_order
         .iter()
-        .flat_map(|topic| topics.range(*topic).map(|partition| (*topic, partition)))
+        .flat_map(|topic| {
+            topics
+                .partitions(*topic)
+                .map(|partition| (*topic, partition))
+        })
         .collect();
-    let is_free = |group: &Group<'_>, partition: usize| group.owners.owner(partition).is_none();
-    let free: Vec<(usize, usize)> = all
+    let unowned: Vec<Candidate> = all
         .iter()
         .copied()
-        .filter(|(_, partition)| is_free(&group, *partition))
+        .filter(|(_, partition)| state.owners.owner(*partition).is_none())
         .collect();
-    let from_nothing = free.len() == all.len();
-    for (topic, partition) in &free {
-        if let Some(member) = group.lightest(*topic) {
-            group.give(*partition, member);
+    let from_nothing = unowned.len() == all.len();
+    for (topic, partition) in &unowned {
+        if let Some(member) = state.fewest(*topic) {
+            state.give(*partition, member);
         }
     }
 
-    let before = group.owners.clone();
-    let involved = group.involved(topics);
-    let spread_before = group.spread(&involved);
+    let before = state.owners.clone();
+    let involved = state.involved(topics);
+    let spread_before = state.spread(&involved);
     let mut movements = Movements::new(topics);
-    let gave_up = all.iter().any(|(topic, partition)| {
+    let revoked = all.iter().any(|(topic, partition)| {
         let owner = previous
             .owner(*partition)
-            .and_then(|owner| members.get(owner));
+            .and_then(|owner| members.get(owner.get()));
         owner.is_some_and(|owner| !owner.subscription.contains(*topic))
     });
-    if !gave_up {
-        group.even_out(&free, &mut movements);
+    if !revoked {
+        state.balance(&unowned, &mut movements);
     }
-    let moved = group.even_out(&all, &mut movements);
-    if moved && !from_nothing && group.spread(&involved) >= spread_before {
+    let moved = state.balance(&all, &mut movements);
+    if moved && !from_nothing && state.spread(&involved) >= spread_before {
         return before;
     }
-    group.owners
+    state.owners
 }
 
-/// An assignment under way.
-struct Group<'a> {
+/// An assignment in progress.
+struct State<'a> {
     members: &'a [Member],
     owners: Assignment,
-    /// Partitions of each member.
+    /// The number of partitions of each member.
     counts: Vec<usize>,
-    /// The rank of each member by its id, and the member of each rank.
+    /// The rank of each member by its id.
     ranks: Vec<usize>,
-    ranked: Vec<usize>,
-    /// Members by the number of their partitions, then by rank.
+    /// The member of each rank.
+    ranked: Vec<MemberIndex>,
+    /// Count and rank of each member, ascending.
     by_count: BTreeSet<(usize, usize)>,
-    /// The members that want each topic.
-    subscribers: Vec<Vec<usize>>,
+    /// The subscribers of each topic.
+    subscribers: Vec<Vec<MemberIndex>>,
 }
 
-impl<'a> Group<'a> {
+impl<'a> State<'a> {
     fn new(topics: &Topics, members: &'a [Member], owners: Assignment) -> Self {
         let counts = owners.counts(members.len());
-        let mut ranked: Vec<usize> = (0..members.len()).collect();
+        let mut ranked: Vec<MemberIndex> = MemberIndex::all(members.len()).collect();
         ranked.sort_by(|a, b| members[*a].id.cmp(&members[*b].id));
         let mut ranks = vec![0; members.len()];
         for (rank, member) in ranked.iter().enumerate() {
             ranks[*member] = rank;
         }
         let mut subscribers = vec![Vec::new(); topics.len()];
-        for (place, member) in members.iter().enumerate() {
+        for (index, member) in MemberIndex::all(members.len()).zip(members) {
             for topic in member.subscription.topics() {
-                if let Some(list) = subscribers.get_mut(*topic) {
-                    list.push(place);
+                if let Some(list) = subscribers.get_mut(topic.get()) {
+                    list.push(index);
                 }
             }
         }
@@ -103,45 +112,45 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The subscriber that owns least.
-    fn lightest(&self, topic: usize) -> Option<usize> {
-        let members = self.by_count.iter().map(|(_, rank)| self.ranked[*rank]);
-        let mut wanting =
-            members.filter(|member| self.members[*member].subscription.contains(topic));
-        wanting.next()
+    /// The subscriber with the fewest partitions.
+    fn fewest(&self, topic: TopicIndex) -> Option<MemberIndex> {
+        self.by_count
+            .iter()
+            .map(|(_, rank)| self.ranked[*rank])
+            .find(|member| self.members[*member].subscription.contains(topic))
     }
 
-    fn give(&mut self, partition: usize, member: usize) {
+    fn give(&mut self, partition: PartitionIndex, member: MemberIndex) {
         if let Some(owner) = self.owners.owner(partition) {
-            self.count(owner, self.counts[owner] - 1);
+            self.set_count(owner, self.counts[owner] - 1);
         }
         self.owners.set(partition, Some(member));
-        self.count(member, self.counts[member] + 1);
+        self.set_count(member, self.counts[member] + 1);
     }
 
-    fn count(&mut self, member: usize, count: usize) {
+    fn set_count(&mut self, member: MemberIndex, count: usize) {
         self.by_count
             .remove(&(self.counts[member], self.ranks[member]));
         self.by_count.insert((count, self.ranks[member]));
         self.counts[member] = count;
     }
 
-    /// Moves partitions to subscribers that own at least two fewer than the owner, until none is
-    /// left that does; yields whether any was moved.
-    fn even_out(&mut self, partitions: &[(usize, usize)], movements: &mut Movements<'_>) -> bool {
+    /// Moves partitions to subscribers that own at least two fewer than the owner, until none can
+    /// move. Returns whether any moved.
+    fn balance(&mut self, partitions: &[Candidate], movements: &mut Movements<'_>) -> bool {
         let mut ever = false;
         loop {
             let mut moved = false;
             for (topic, partition) in partitions {
                 let owner = self.owners.owner(*partition);
-                let (Some(owner), Some(lightest)) = (owner, self.lightest(*topic)) else {
+                let (Some(owner), Some(taker)) = (owner, self.fewest(*topic)) else {
                     continue;
                 };
-                if self.counts[owner] > self.counts[lightest] + 1 {
-                    let partition = movements.instead_of(*topic, *partition, owner, lightest);
+                if self.counts[owner] > self.counts[taker] + 1 {
+                    let partition = movements.instead_of(*topic, *partition, owner, taker);
                     let from = self.owners.owner(partition).unwrap_or(owner);
-                    movements.remember(*topic, partition, from, lightest);
-                    self.give(partition, lightest);
+                    movements.remember(*topic, partition, from, taker);
+                    self.give(partition, taker);
                     moved = true;
                 }
             }
@@ -152,28 +161,29 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The members that could give or get: those that lack something they could have, or own
-    /// something that another could have.
-    fn involved(&self, topics: &Topics) -> Vec<usize> {
+    /// The members that could give or receive a partition: those that own fewer partitions than
+    /// they subscribe to, or own one that another member could own.
+    fn involved(&self, topics: &Topics) -> Vec<MemberIndex> {
         let partitions = self.owners.by_member(self.members.len());
-        let is_shared = |partition: &usize| {
-            let topic = topics.place(*partition).map_or(0, |(topic, _)| topic);
-            self.subscribers[topic].len() > 1
+        let is_shared = |partition: &PartitionIndex| {
+            topics
+                .locate(*partition)
+                .is_some_and(|(topic, _)| self.subscribers[topic].len() > 1)
         };
-        (0..self.members.len())
+        MemberIndex::all(self.members.len())
             .filter(|member| {
-                let wanted = self.members[*member].subscription.topics().iter();
-                let most: usize = wanted.map(|topic| topics.range(*topic).len()).sum();
+                let subscribed = self.members[*member].subscription.topics().iter();
+                let most: usize = subscribed.map(|topic| topics.size(*topic)).sum();
                 self.counts[*member] < most || partitions[*member].iter().any(is_shared)
             })
             .collect()
     }
 
-    /// The sum of the differences between all pairs of members.
-    fn spread(&self, members: &[usize]) -> usize {
+    /// The sum of the differences in counts between all pairs of `members`.
+    fn spread(&self, members: &[MemberIndex]) -> usize {
         let mut counts: Vec<usize> = members.iter().map(|member| self.counts[*member]).collect();
         counts.sort_unstable();
-        // Each count is added once for each smaller one, and taken away once for each larger one.
+        // Each count is added once for each smaller one and subtracted once for each larger one.
         let (mut sum, mut spread) = (0, 0);
         for (smaller, count) in counts.iter().enumerate() {
             spread += count * smaller - sum;

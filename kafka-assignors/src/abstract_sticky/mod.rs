@@ -1,23 +1,22 @@
 //! The algorithm that `sticky` and `cooperative-sticky` of the Java client share
 //! (`AbstractStickyAssignor`).
 //!
-//! | when | then |
+//! | members | module |
 //! |---|---|
-//! | all members subscribe alike | [`constrained`]: quotas, linear in the partitions |
-//! | otherwise | [`general`]: fill up, then move partitions while that evens the counts out |
+//! | all subscribe to the same topics | [`constrained`]: quotas, linear in the number of partitions |
+//! | subscriptions differ | [`general`]: assigns unowned partitions, then moves partitions while this balances the counts |
 //!
-//! All members are taken to be of one generation, as in a group that was settled; racks (KIP-881) are
-//! left out.
+//! Assumes that all members are of the same generation, as in a settled group. Racks (KIP-881) are
+//! not implemented.
 
 mod constrained;
 mod general;
 mod movements;
 
-use super::order;
-use crate::{Assignment, Member, Topics, member};
+use crate::{Assignment, Member, Topics, member, order};
 
-/// The target of a rebalance.
-pub(super) fn assign(topics: &Topics, members: &[Member], previous: &Assignment) -> Assignment {
+/// Computes the target assignment.
+pub(crate) fn assign(topics: &Topics, members: &[Member], previous: &Assignment) -> Assignment {
     let kept = order::still_wanted(topics, members, previous);
     if member::subscribed_alike(members) {
         constrained::assign(topics, members, kept)

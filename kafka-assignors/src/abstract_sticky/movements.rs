@@ -1,18 +1,18 @@
-//! What was moved while evening out.
+//! The moves made while balancing.
 
 use std::collections::BTreeMap;
 
-use crate::Topics;
 use crate::java_hash::{Table, string_hash};
+use crate::{MemberIndex, PartitionIndex, TopicIndex, Topics};
 
-/// Moves of partitions between members, per topic. Two members of one topic shall not swap: where a
-/// partition would go against an earlier move, that one is taken back instead (KIP-54).
+/// The moves of partitions between members. Two members must not swap partitions of one topic:
+/// instead of a move against the direction of an earlier one, the earlier one is reverted (KIP-54).
 pub(super) struct Movements<'a> {
     topics: &'a Topics,
-    /// Where each moved partition came from, and where it is.
-    moved: BTreeMap<usize, (usize, usize)>,
-    /// Partitions of a topic that went from one member to another.
-    between: BTreeMap<(usize, usize, usize), Vec<usize>>,
+    /// The original and the current owner of each moved partition.
+    moved: BTreeMap<PartitionIndex, (MemberIndex, MemberIndex)>,
+    /// The partitions of a topic that moved from one member to another.
+    between: BTreeMap<(TopicIndex, MemberIndex, MemberIndex), Vec<PartitionIndex>>,
 }
 
 impl<'a> Movements<'a> {
@@ -24,15 +24,15 @@ impl<'a> Movements<'a> {
         }
     }
 
-    /// The partition to move so that a member gets one: this one of `owner`, or one that went the
-    /// other way before.
+    /// The partition to move from `owner` to `taker`: `partition`, or one that moved in the opposite
+    /// direction before.
     pub(super) fn instead_of(
         &self,
-        topic: usize,
-        partition: usize,
-        owner: usize,
-        taker: usize,
-    ) -> usize {
+        topic: TopicIndex,
+        partition: PartitionIndex,
+        owner: MemberIndex,
+        taker: MemberIndex,
+    ) -> PartitionIndex {
         let origin = self.moved.get(&partition).map_or(owner, |(from, _)| *from);
         let Some(back) = self.between.get(&(topic, taker, origin)) else {
             return partition;
@@ -40,8 +40,14 @@ impl<'a> Movements<'a> {
         self.first(topic, back).unwrap_or(partition)
     }
 
-    /// Remembers a move; one back to where the partition came from is forgotten with the first.
-    pub(super) fn remember(&mut self, topic: usize, partition: usize, from: usize, to: usize) {
+    /// Records a move. A move back to the original owner cancels the earlier record.
+    pub(super) fn remember(
+        &mut self,
+        topic: TopicIndex,
+        partition: PartitionIndex,
+        from: MemberIndex,
+        to: MemberIndex,
+    ) {
         let origin = match self.moved.remove(&partition) {
             Some((origin, before)) => {
                 let key = (topic, origin, before);
@@ -64,13 +70,13 @@ impl<'a> Movements<'a> {
         }
     }
 
-    /// The first of a Java set of partitions.
-    fn first(&self, topic: usize, partitions: &[usize]) -> Option<usize> {
+    /// The first partition in the iteration order of a Java `HashSet<TopicPartition>`.
+    fn first(&self, topic: TopicIndex, partitions: &[PartitionIndex]) -> Option<PartitionIndex> {
         let start = self.topics.range(topic).start;
         let name = string_hash(self.topics.name(topic));
         let table = Table::of(partitions.len());
         partitions.iter().copied().min_by_key(|partition| {
-            let number = u32::try_from(partition - start).unwrap_or(u32::MAX);
+            let number = u32::try_from(partition.get() - start).unwrap_or(u32::MAX);
             let hash = number.wrapping_add(31).wrapping_mul(31).wrapping_add(name);
             table.bucket(hash)
         })

@@ -1,169 +1,172 @@
-//! How many partitions each member has, and which subscriber of a topic has the fewest.
+//! The number of partitions of each member, and the subscriber of a topic with the fewest.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use crate::{Assignment, Member, Subscription, Topics};
+use crate::{Assignment, Member, MemberIndex, Subscription, TopicIndex, Topics};
 
-/// Loads of members, which are known by their places in the list of members.
+/// The loads of all members, in partitions.
 #[derive(Debug)]
 pub(crate) struct Loads {
-    /// By place.
+    /// By member.
     members: Vec<Load>,
-    /// Places in the order of ids, which is what librdkafka breaks ties by.
-    ranked: Vec<usize>,
-    /// Members of one subscription compete for the same partitions. Nearly always there is one
-    /// such crowd, so that the fewest of a topic is one look-up.
-    crowds: Vec<Crowd>,
+    /// The members by their ids, which is how librdkafka breaks ties.
+    ranked: Vec<MemberIndex>,
+    /// One cohort per distinct subscription. Usually there is one, so that the subscriber with the
+    /// fewest partitions is found in one lookup.
+    cohorts: Vec<Cohort>,
     /// By topic.
     subscribers: Vec<Subscribers>,
-    spread: Spread,
+    extremes: Extremes,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Load {
     partitions: usize,
     rank: usize,
-    crowd: usize,
+    /// Index of the member's cohort.
+    cohort: usize,
 }
 
-/// By load, then by rank. A load that changes gets a new entry, and the one before it is thrown
-/// away when it comes to the front: few loads change in a rebalance.
-type Crowd = BinaryHeap<Reverse<(usize, usize)>>;
+/// The members with the same subscription, by load, then by rank. A changed load gets a new entry;
+/// the outdated one is discarded when it reaches the front. Few loads change in a rebalance.
+type Cohort = BinaryHeap<Reverse<(usize, usize)>>;
 
 #[derive(Debug, Clone, Default)]
 struct Subscribers {
-    crowds: Vec<usize>,
+    /// Indices of the cohorts that subscribe to the topic.
+    cohorts: Vec<usize>,
     members: usize,
 }
 
 impl Loads {
-    /// The loads of members that own what `owners` says, each of which is one of them.
+    /// The loads of `members`. Each owner in `owners` is one of them.
     pub(crate) fn new(topics: &Topics, members: &[Member], owners: &Assignment) -> Self {
-        let mut by_id: Vec<(&str, usize)> = (0..)
-            .zip(members)
-            .map(|(place, member)| (member.id.as_str(), place))
+        let mut by_id: Vec<(&str, MemberIndex)> = members
+            .iter()
+            .zip(MemberIndex::all(members.len()))
+            .map(|(member, index)| (member.id.as_str(), index))
             .collect();
         by_id.sort_unstable();
-        let ranked: Vec<usize> = by_id.into_iter().map(|(_, place)| place).collect();
+        let ranked: Vec<MemberIndex> = by_id.into_iter().map(|(_, index)| index).collect();
 
         let counts = owners.counts(members.len());
-        let spread = Spread::of(&counts);
+        let extremes = Extremes::of(&counts);
         let mut known: BTreeMap<&Subscription, usize> = BTreeMap::new();
         let mut loads: Vec<Load> = counts
             .into_iter()
             .zip(members)
             .map(|(partitions, member)| {
-                let crowds = known.len();
+                let next = known.len();
                 Load {
                     partitions,
                     rank: 0,
-                    crowd: *known.entry(&member.subscription).or_insert(crowds),
+                    cohort: *known.entry(&member.subscription).or_insert(next),
                 }
             })
             .collect();
-        let mut crowds = vec![Vec::new(); known.len()];
-        for (rank, place) in ranked.iter().enumerate() {
-            let load = &mut loads[*place];
+        let mut cohorts = vec![Vec::new(); known.len()];
+        for (rank, member) in ranked.iter().enumerate() {
+            let load = &mut loads[*member];
             load.rank = rank;
-            crowds[load.crowd].push(Reverse((load.partitions, rank)));
+            cohorts[load.cohort].push(Reverse((load.partitions, rank)));
         }
 
         let mut subscribers = vec![Subscribers::default(); topics.len()];
-        for (wanted, crowd) in known {
-            for topic in wanted.topics() {
-                if let Some(subscribers) = subscribers.get_mut(*topic) {
-                    subscribers.crowds.push(crowd);
-                    subscribers.members += crowds[crowd].len();
+        for (subscription, cohort) in known {
+            for topic in subscription.topics() {
+                if let Some(subscribers) = subscribers.get_mut(topic.get()) {
+                    subscribers.cohorts.push(cohort);
+                    subscribers.members += cohorts[cohort].len();
                 }
             }
         }
         Self {
             members: loads,
             ranked,
-            crowds: crowds.into_iter().map(Crowd::from).collect(),
+            cohorts: cohorts.into_iter().map(Cohort::from).collect(),
             subscribers,
-            spread,
+            extremes,
         }
     }
 
-    /// How many members there are.
+    /// The number of members.
     pub(crate) fn members(&self) -> usize {
         self.members.len()
     }
 
-    /// How many members want a topic.
-    pub(crate) fn subscribers(&self, topic: usize) -> usize {
-        self.subscribers.get(topic).map_or(0, |all| all.members)
+    /// The number of members that subscribe to a topic.
+    pub(crate) fn subscribers(&self, topic: TopicIndex) -> usize {
+        self.subscribers[topic].members
     }
 
-    /// How many partitions a member has.
-    pub(crate) fn of(&self, member: usize) -> usize {
+    /// The number of partitions of a member.
+    pub(crate) fn of(&self, member: MemberIndex) -> usize {
         self.members[member].partitions
     }
 
-    /// The place of a member in the order of ids.
-    pub(crate) fn rank(&self, member: usize) -> usize {
+    /// The rank of a member by its id.
+    pub(crate) fn rank(&self, member: MemberIndex) -> usize {
         self.members[member].rank
     }
 
-    /// The subscriber of a topic with the fewest partitions, the first one by id if there are
-    /// several; `None` when nobody wants the topic.
-    pub(crate) fn fewest(&mut self, topic: usize) -> Option<usize> {
+    /// The subscriber of a topic with the fewest partitions, the lowest id among several. `None` if
+    /// the topic has no subscriber.
+    pub(crate) fn fewest(&mut self, topic: TopicIndex) -> Option<MemberIndex> {
         let Self {
             members,
             ranked,
-            crowds,
+            cohorts,
             subscribers,
             ..
         } = self;
-        let of_crowd = |crowd: &usize| {
-            let crowd = crowds.get_mut(*crowd)?;
-            while let Some(Reverse((partitions, rank))) = crowd.peek() {
+        let of_cohort = |cohort: &usize| {
+            let cohort = cohorts.get_mut(*cohort)?;
+            while let Some(Reverse((partitions, rank))) = cohort.peek() {
                 if members[ranked[*rank]].partitions == *partitions {
                     return Some((*partitions, *rank));
                 }
-                crowd.pop();
+                cohort.pop();
             }
             None
         };
-        let fewest = subscribers.get(topic)?.crowds.iter().filter_map(of_crowd);
+        let fewest = subscribers[topic].cohorts.iter().filter_map(of_cohort);
         fewest.min().map(|(_, rank)| ranked[rank])
     }
 
-    /// No member has two partitions more than another one.
+    /// Whether no member has two partitions more than another one.
     pub(crate) fn are_even(&self) -> bool {
-        self.spread.most - self.spread.fewest <= 1
+        self.extremes.most - self.extremes.fewest <= 1
     }
 
-    /// A member got a partition.
-    pub(crate) fn add(&mut self, member: usize) {
+    /// Records that a member got a partition.
+    pub(crate) fn add(&mut self, member: MemberIndex) {
         self.change(member, self.of(member) + 1);
     }
 
-    /// A member lost a partition.
-    pub(crate) fn remove(&mut self, member: usize) {
+    /// Records that a member lost a partition.
+    pub(crate) fn remove(&mut self, member: MemberIndex) {
         self.change(member, self.of(member).saturating_sub(1));
     }
 
-    fn change(&mut self, member: usize, partitions: usize) {
+    fn change(&mut self, member: MemberIndex, partitions: usize) {
         let load = &mut self.members[member];
-        self.spread.change(load.partitions, partitions);
+        self.extremes.change(load.partitions, partitions);
         load.partitions = partitions;
-        self.crowds[load.crowd].push(Reverse((partitions, load.rank)));
+        self.cohorts[load.cohort].push(Reverse((partitions, load.rank)));
     }
 }
 
 /// The highest and the lowest load.
 #[derive(Debug)]
-struct Spread {
-    /// How many members have so many partitions.
+struct Extremes {
+    /// The number of members with each load.
     members: Vec<usize>,
     most: usize,
     fewest: usize,
 }
 
-impl Spread {
+impl Extremes {
     fn of(loads: &[usize]) -> Self {
         let most = loads.iter().copied().max().unwrap_or(0);
         let mut members = vec![0; most + 1];
@@ -183,7 +186,7 @@ impl Spread {
         }
         self.members[before] -= 1;
         self.members[now] += 1;
-        // Whoever had the highest or the lowest load may have been the only one.
+        // No member may be left with the highest or the lowest load.
         self.most = self.most.max(now);
         while self.members[self.most] == 0 {
             self.most -= 1;

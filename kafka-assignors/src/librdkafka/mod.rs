@@ -1,4 +1,4 @@
-//! What librdkafka's sticky assignors are made of.
+//! Building blocks of librdkafka's sticky assignor.
 
 pub(crate) mod loads;
 pub(crate) mod queue;

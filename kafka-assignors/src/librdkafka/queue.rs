@@ -1,62 +1,60 @@
-//! In which order partitions are given out and moved.
+//! The order in which partitions are assigned and moved.
 
 use std::cmp::Reverse;
 
-use crate::{Assignment, Topics};
+use crate::{Assignment, PartitionIndex, TopicIndex, Topics};
 
 use super::loads::Loads;
 
 /// A partition with its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Candidate {
-    pub(crate) partition: usize,
-    pub(crate) topic: usize,
+    pub(crate) partition: PartitionIndex,
+    pub(crate) topic: TopicIndex,
 }
 
-/// The topics that somebody wants, and what the order of their partitions depends on.
+/// The topics with subscribers, in the order in which their partitions are processed.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    /// In the order in which their partitions come.
-    wanted: Vec<usize>,
-    /// All members want the same.
+    topics: Vec<TopicIndex>,
+    /// Whether all members subscribe to all of these topics.
     alike: bool,
 }
 
 impl Queue {
     pub(crate) fn new(topics: &Topics, loads: &Loads) -> Self {
-        let mut wanted: Vec<usize> = (0..topics.len())
-            .filter(|topic| loads.subscribers(*topic) > 0 && !topics.range(*topic).is_empty())
+        let mut subscribed: Vec<TopicIndex> = topics
+            .indices()
+            .filter(|topic| loads.subscribers(*topic) > 0 && topics.size(*topic) > 0)
             .collect();
-        let alike = wanted
+        let alike = subscribed
             .iter()
             .all(|topic| loads.subscribers(*topic) == loads.members());
         if !alike {
-            // Those first that the fewest members want, then by name.
-            wanted.sort_by_key(|topic| loads.subscribers(*topic));
+            // By the number of subscribers, then by name.
+            subscribed.sort_by_key(|topic| loads.subscribers(*topic));
         }
-        Self { wanted, alike }
+        Self {
+            topics: subscribed,
+            alike,
+        }
     }
 
-    /// The partitions without an owner, those first that are given out first. Where all members
-    /// want the same they come from the highest to the lowest, and upwards when none has an owner.
+    /// The partitions without an owner, in the order of assignment: descending if all members
+    /// subscribe to the same topics and at least one partition has an owner, ascending otherwise.
     pub(crate) fn unowned(&self, topics: &Topics, owners: &Assignment) -> Vec<Candidate> {
         let mut unowned: Vec<Candidate> = self
             .candidates(topics)
             .filter(|candidate| owners.owner(candidate.partition).is_none())
             .collect();
-        let all: usize = self
-            .wanted
-            .iter()
-            .map(|topic| topics.range(*topic).len())
-            .sum();
-        if self.alike && unowned.len() < all {
+        if self.alike && unowned.len() < self.partition_count(topics) {
             unowned.reverse();
         }
         unowned
     }
 
-    /// The partitions that may move to even out the loads, those first that move first. The owners
-    /// are those before anything was given out.
+    /// The partitions that may move, in the order of moving. `owners` are the owners before unowned
+    /// partitions were assigned.
     pub(crate) fn movable(
         &self,
         topics: &Topics,
@@ -70,18 +68,13 @@ impl Queue {
         }
     }
 
-    /// The order when all members want the same: one partition after the other is taken from
-    /// whoever has most left, its lowest one, the last one by id if several have as many.
+    /// The order if all members subscribe to the same topics: repeatedly the lowest partition of
+    /// the member with the most remaining ones, the highest id among several.
     ///
-    /// It ends where members have no more left than everyone gets in the end: by then the loads are
-    /// even. Partitions without an owner would come last, and went to those with the fewest.
+    /// Stops where no member has more than the quota left, because the loads are even by then.
+    /// Partitions without an owner would come last, and went to the members with the fewest.
     fn fullest_first(&self, topics: &Topics, owners: &Assignment, loads: &Loads) -> Vec<Candidate> {
-        let all: usize = self
-            .wanted
-            .iter()
-            .map(|topic| topics.range(*topic).len())
-            .sum();
-        let quota = all / loads.members().max(1);
+        let quota = self.partition_count(topics) / loads.members().max(1);
         let mut left = owners.counts(loads.members());
         let mut queue = Vec::new();
         for candidate in self.candidates(topics) {
@@ -97,11 +90,16 @@ impl Queue {
         queue.into_iter().map(|(_, candidate)| candidate).collect()
     }
 
+    fn partition_count(&self, topics: &Topics) -> usize {
+        self.topics.iter().map(|topic| topics.size(*topic)).sum()
+    }
+
     /// All partitions, by topic and number.
     fn candidates(&self, topics: &Topics) -> impl Iterator<Item = Candidate> {
-        self.wanted.iter().flat_map(|&topic| {
-            let partitions = topics.range(topic);
-            partitions.map(move |partition| Candidate { partition, topic })
+        self.topics.iter().flat_map(|&topic| {
+            topics
+                .partitions(topic)
+                .map(move |partition| Candidate { partition, topic })
         })
     }
 }

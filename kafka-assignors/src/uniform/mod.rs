@@ -1,29 +1,28 @@
 //! `uniform` of the broker, for the consumer protocol (KIP-848).
 //!
-//! | when | then |
+//! | members | module |
 //! |---|---|
-//! | all members subscribe alike | `alike`: quotas, linear in the partitions |
-//! | otherwise | `differing`: fill up, then move partitions from the fullest to the emptiest |
+//! | all subscribe to the same topics | `homogeneous`: quotas, linear in the number of partitions |
+//! | subscriptions differ | `heterogeneous`: assigns unowned partitions, then moves partitions from the fullest members to the emptiest |
 //!
-//! What is computed is the target of the group; members get there one heartbeat after the other.
-//! The order in which the broker walks the members is that of a Java hash table of their ids.
+//! The result is the target assignment of the group, which members reach one heartbeat after the
+//! other. The broker iterates over members in the order of a Java hash table of their ids.
 //! Source: KIP-848, and the broker's `UniformAssignor` as of Kafka 4.3.
 
-mod alike;
-mod differing;
-mod wheels;
+mod heterogeneous;
+mod homogeneous;
+mod turns;
 
-use super::{java_hash, order};
-use crate::{Assignment, Member, Topics, member};
+use crate::{Assignment, Member, Topics, java_hash, member, order};
 
-/// One target assignment; `previous` is the target before.
+/// Computes the target assignment; `previous` is the previous target.
 #[must_use]
 pub fn assign(topics: &Topics, members: &[Member], previous: &Assignment) -> Assignment {
     let kept = order::still_wanted(topics, members, previous);
-    let walk = java_hash::walk(members);
+    let in_order = java_hash::iteration_order(members);
     if member::subscribed_alike(members) {
-        alike::assign(topics, members, &walk, kept)
+        homogeneous::assign(topics, members, &in_order, kept)
     } else {
-        differing::assign(topics, members, &walk, kept)
+        heterogeneous::assign(topics, members, &in_order, kept)
     }
 }

@@ -265,14 +265,11 @@ fn conclusion(sides: &[Side], options: DemoOptions, palette: &Palette) -> String
             peak(&side.world),
         );
     }
-    text.push_str(match options.assignor {
-        Assignor::Range | Assignor::RoundRobin => {
-            "This assignor gives partitions out by the rank of the members: new pods only change \
-             who carries which load.\n"
-        }
-        Assignor::Sticky | Assignor::CooperativeSticky | Assignor::Uniform => {
-            "Try another world with --seed, or --assignor range, where evicting cannot help.\n"
-        }
+    text.push_str(if options.assignor.is_positional() {
+        "This assignor gives partitions out by the rank of the members: new pods only change who \
+         carries which load.\n"
+    } else {
+        "Try another world with --seed, or --assignor range, where evicting cannot help.\n"
     });
     text
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use rebalancer_core::Decision;
-use rebalancer_core::forecast::{Forecast, Spread};
+use rebalancer_core::forecast::Forecast;
 use rebalancer_core::model::Load;
 use rebalancer_core::strategy::forecast::{GroupReport, PlanForecast, PodExplained};
 
@@ -48,7 +48,7 @@ fn heading(group: &GroupReport, palette: &Palette) -> String {
         group.partitions,
         group.topics,
         if group.topics == 1 { "" } else { "s" },
-        group.assignor.in_words(),
+        group.assignor,
         group.client.as_str(),
         group.protocol.as_str(),
     );
@@ -145,14 +145,16 @@ fn plans(group: &GroupReport, palette: &Palette) -> String {
     // The chosen one is among the best.
     for plan in &group.plans {
         let Forecast {
-            peak_to_mean: Spread { mean, p5, p95, .. },
+            peak_to_mean,
             hot_pods,
             moved_partitions,
             expected_fall_percent,
             confidence_percent,
             ..
         } = plan.forecast;
-        let range = format!("{p5:.2} to {p95:.2}");
+        let mean = peak_to_mean.mean;
+        let (low, high) = peak_to_mean.interval();
+        let range = format!("{low:.2} to {high:.2}");
         let names: Vec<String> = plan.victims.iter().map(|name| printable(name)).collect();
         let (mark, style) = if chosen(plan) {
             ("▶ ", strong)
@@ -208,7 +210,7 @@ mod tests {
         assert!(
             text.starts_with(
                 "group orders: 4 members, 8 partitions of 1 topic; assignor cooperative-sticky \
-                 (set by GROUP_ASSIGNOR); client java, protocol classic\n\
+                 (as configured); client java, protocol classic\n\
                  load = 0.000 cores + 1.000e-1 × rate; 100 % of the variance is explained\n"
             ),
             "{text}"

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::workload::{Check, Finding, Verdict};
-use crate::group::{Group, GroupProblem};
+use crate::group::{GroupModel, GroupProblem};
 use crate::policy::{Policy, Strategy};
 
 /// The consumer group is known and settled: each partition has one owner, each member a ready pod.
@@ -38,14 +38,14 @@ impl fmt::Display for GroupKnown {
     }
 }
 
-pub(crate) fn group(group: &Result<Group, GroupProblem>, policy: &Policy) -> Check {
+pub(crate) fn group(group: &Result<GroupModel, GroupProblem>, policy: &Policy) -> Check {
     let (members, partitions) = group.as_ref().map_or((0, 0), |group| {
-        (group.members.len(), group.topics.partitions())
+        (group.members.len(), group.topics.partition_count())
     });
     let problem = group.as_ref().err().cloned();
     // A group that is rebalancing is left alone by either rule.
     let falls_back = match (policy.strategy, &problem) {
-        (Strategy::Auto, Some(problem)) => !problem.passes(),
+        (Strategy::Auto, Some(problem)) => !problem.is_transient(),
         (Strategy::Auto | Strategy::Forecast | Strategy::RotateOutliers, Some(_) | None) => false,
     };
     let verdict = match &problem {

@@ -67,7 +67,7 @@ impl Check {
                 | Finding::MeasuredPodsExist(_)
                 | Finding::LoadsNotAllZero(_)
                 | Finding::LoadPlausible(_) => true,
-                Finding::Group(known) => known.problem.as_ref().is_some_and(|p| !p.passes()),
+                Finding::Group(known) => known.problem.as_ref().is_some_and(|p| !p.is_transient()),
                 Finding::Target { problem, .. } => {
                     !matches!(problem, Some(TargetProblem::NoEligiblePods))
                 }

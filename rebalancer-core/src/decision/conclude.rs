@@ -7,7 +7,7 @@ use crate::model::Load;
 use crate::plan::{Plan, Role, Victim};
 use crate::policy::Policy;
 use crate::strategy::Judgement;
-use crate::strategy::forecast::{self, Forecasted, PlanForecast};
+use crate::strategy::forecast::{self, ForecastChoice, PlanForecast};
 use crate::strategy::rotate_outliers::{self, RotateOutliers};
 
 /// What a conclusion is drawn from.
@@ -100,26 +100,26 @@ impl Scene<'_> {
         }
     }
 
-    fn by_forecast(self, forecasted: &Forecasted) -> (Action, String) {
+    fn by_forecast(self, forecasted: &ForecastChoice) -> (Action, String) {
         let report = &forecasted.report;
         let said = || report.diagnosis.iter().map(|finding| &finding.diagnosis);
         match (&forecasted.verdict, &self.plan, &report.chosen) {
-            (forecast::Verdict::Rotate, Some(plan), Some(chosen)) => {
+            (forecast::ForecastVerdict::Rotate, Some(plan), Some(chosen)) => {
                 let message = format!(
                     "evict {} of {} pods: {}; {}; assignor {}",
                     plan.victims().len(),
                     self.analysis.pods,
                     list_some(chosen.victims.iter().cloned()),
                     expected(report.peak_to_mean, &chosen.forecast),
-                    report.assignor.in_words(),
+                    report.assignor,
                 );
                 (Action::Rotate(plan.clone()), message)
             }
-            (forecast::Verdict::Structural(diagnosis), _, _) => (
+            (forecast::ForecastVerdict::Structural(diagnosis), _, _) => (
                 Action::Hold(HoldReason::by(diagnosis)),
                 diagnosis.to_string(),
             ),
-            (forecast::Verdict::Unexplained, _, _) => {
+            (forecast::ForecastVerdict::Unexplained, _, _) => {
                 let fit = report.fit.as_ref().map_or(0.0, |fit| fit.goodness * 100.0);
                 (
                     Action::Hold(HoldReason::LoadsUnexplained),
@@ -130,7 +130,7 @@ impl Scene<'_> {
                     ),
                 )
             }
-            (forecast::Verdict::NoPlanHelps, _, _) => {
+            (forecast::ForecastVerdict::NoPlanHelps, _, _) => {
                 // What explains more than that nothing helps is the reason.
                 let why = said().find(|found| {
                     matches!(
@@ -146,7 +146,7 @@ impl Scene<'_> {
                 )
             }
             (
-                forecast::Verdict::WithinTolerance | forecast::Verdict::Rotate,
+                forecast::ForecastVerdict::WithinTolerance | forecast::ForecastVerdict::Rotate,
                 Some(_) | None,
                 Some(_) | None,
             ) => {
@@ -166,7 +166,7 @@ impl Scene<'_> {
         }
     }
 
-    fn no_plan_helps(&self, forecasted: &Forecasted) -> String {
+    fn no_plan_helps(&self, forecasted: &ForecastChoice) -> String {
         let report = &forecasted.report;
         let needed = format!(
             "at least {} % and {} % confidence are needed",
@@ -199,6 +199,7 @@ impl Scene<'_> {
 /// A forecast in words: what the highest load is expected to do.
 fn expected(now: f64, forecast: &Forecast) -> String {
     let peak = forecast.peak_to_mean;
+    let (low, high) = peak.interval();
     let direction = if forecast.expected_fall_percent < 0.0 {
         "rise"
     } else {
@@ -215,8 +216,8 @@ fn expected(now: f64, forecast: &Forecast) -> String {
          {poorer}",
         forecast.expected_fall_percent.abs(),
         peak.mean,
-        peak.p5,
-        peak.p95,
+        low,
+        high,
         forecast.confidence_percent
     )
 }

@@ -186,7 +186,7 @@ impl HoldReason {
             Finding::Target { .. } => Self::TargetUnknown,
             Finding::MinimumReady { .. } => Self::MinimumPods,
             Finding::Group(known) => match &known.problem {
-                Some(problem) if problem.passes() => Self::GroupNotSettled,
+                Some(problem) if problem.is_transient() => Self::GroupNotSettled,
                 Some(_) | None => Self::GroupUnknown,
             },
         }

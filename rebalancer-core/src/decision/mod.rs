@@ -11,11 +11,11 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::{self, Check, Ineligible, Verdict};
-use crate::group::Group;
 use crate::model::{Load, Pod, PodUid, Seconds, WorkloadRef};
 use crate::plan::{Plan, Role, Victim};
 use crate::policy::{Policy, Strategy};
-use crate::snapshot::{Snapshot, mean, resolve};
+use crate::snapshot::{Snapshot, resolve};
+use crate::statistics::mean;
 use crate::strategy::forecast::GroupReport;
 use crate::strategy::{Candidates, Choice, Judgement, choose};
 use conclude::{Scene, conclude};
@@ -166,7 +166,7 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         .map(|target| policy.tolerance.get() * target.cores.get());
     let group = match policy.strategy {
         Strategy::RotateOutliers => None,
-        Strategy::Forecast | Strategy::Auto => Some(Group::of(snapshot)),
+        Strategy::Forecast | Strategy::Auto => Some(snapshot.group_model()),
     };
     let choice = target.as_ref().ok().and_then(|target| {
         let candidates = Candidates {

@@ -1,13 +1,13 @@
-//! What an eviction will do to a consumer group, before it is done.
+//! Forecast of the effect of evictions on a consumer group.
 //!
-//! | module | holds |
+//! | module | contents |
 //! |---|---|
-//! | [`attribution`] | what each pod's load is made of |
-//! | [`diagnosis`] | why pods are hot, and what would help |
-//! | [`membership`] | who leaves and joins in which rebalance |
-//! | [`replay`] | one imagined execution of a plan |
+//! | [`attribution`] | attribution of the pods' loads to partitions |
+//! | [`diagnosis`] | reasons why pods are hot, and what would help |
+//! | [`membership`] | the order in which members leave and join |
+//! | [`replay`] | one simulated execution of a plan |
 //! | [`search`] | the search for a plan |
-//! | [`summary`] | many of them taken together |
+//! | [`summary`] | the summary of many simulated executions |
 
 pub mod attribution;
 mod chance;
@@ -17,11 +17,14 @@ pub mod replay;
 pub mod search;
 pub mod summary;
 
+pub use crate::statistics::Spread;
 #[doc(inline)]
 pub use attribution::{Attribution, Fit};
 #[doc(inline)]
 pub use diagnosis::{Diagnosis, diagnose};
 #[doc(inline)]
+pub use membership::LeaveJoinOrder;
+#[doc(inline)]
 pub use replay::Subject;
 #[doc(inline)]
-pub use summary::{Forecast, Sampling, Spread, forecast};
+pub use summary::{Forecast, Sampling, forecast};

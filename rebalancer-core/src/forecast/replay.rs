@@ -1,128 +1,133 @@
-//! One imagined execution of a plan, and what the group looks like after it.
+//! One simulated execution of a plan, and the resulting state of the group.
+
+use kafka_assignors::{Algorithm, Assignment, Member, MemberIndex};
 
 use super::attribution::Attribution;
 use super::chance::Chance;
-use super::membership::{Batch, Order, Timing, batches};
-use crate::group::{Group, Protocol};
-use kafka_assignors::{Algorithm, Assignment, Member};
+use super::membership::{Batch, LeaveJoinOrder, Timing, batches};
+use crate::group::{GroupModel, Protocol, ServingPodIndex};
+use crate::statistics::{imbalance, mean};
 
-/// How long a rebalance of a classic group takes, in seconds: until each member has heard of it
-/// with its next heartbeat (`heartbeat.interval.ms`, 3 s by default); about as long at the
-/// default of KIP-848 (5 s).
+/// The duration of a rebalance in seconds. In a classic group each member learns about it with its
+/// next heartbeat (`heartbeat.interval.ms`, 3 s by default). With the default of KIP-848 (5 s) the
+/// duration is similar.
 const REBALANCE_SECONDS: f64 = 3.0;
 
-/// A group and what explains its loads: all that a forecast works with.
+/// The subject of a forecast: a group, and the attribution of its loads.
 #[derive(Debug)]
 pub struct Subject<'a> {
     /// The group.
-    pub group: &'a Group,
-    /// What explains the loads of its pods.
+    pub group: &'a GroupModel,
+    /// The attribution of the loads of its pods.
     pub attribution: &'a Attribution,
-    /// How it assigns.
+    /// The assignor.
     pub algorithm: Algorithm,
-    /// The target, in cores, where there is one.
+    /// The target in cores, if there is one.
     pub target: Option<f64>,
-    /// A pod with a higher load is hot; `None` when there is no target.
+    /// The load above which a pod is hot; `None` without a target.
     pub threshold: Option<f64>,
 }
 
-/// What came of one imagined execution.
+/// The outcome of one simulated execution.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Outcome {
     /// The highest load of a pod, in cores.
     pub(crate) peak: f64,
     /// The mean load, in cores.
     pub(crate) mean: f64,
+    /// The number of hot pods.
     pub(crate) hot: usize,
-    /// Partitions that have another owner than before.
+    /// The number of partitions with a different owner than before.
     pub(crate) moved: usize,
-    /// Seconds during which partitions were not served, summed over the partitions.
+    /// Seconds during which partitions were not consumed, summed over the partitions.
     pub(crate) unserved: f64,
 }
 
 impl Outcome {
-    /// The highest load as a multiple of the mean; 1 when nobody spends anything.
+    /// The highest load as a multiple of the mean; 1 if all loads are zero.
     pub(crate) fn imbalance(&self) -> f64 {
-        if self.mean > 0.0 {
-            self.peak / self.mean
-        } else {
-            1.0
-        }
+        imbalance(self.peak, self.mean)
     }
 }
 
-/// The broker's `uniform` walks hash tables, whose order hangs on when members came to be in them as
-/// well as on their ids. So in one of so many samples the ids are taken for unknown; without that the
-/// intervals are too narrow, and with none that are known too wide, on what real groups did.
+/// One in this number of samples treats the member ids of a `uniform` group as unknown. The broker
+/// iterates over hash tables, whose order depends on the insertion order of the members as well as
+/// on their ids. On recorded groups the intervals are too narrow if the ids are always used, and too
+/// wide if they are never used.
 const DISREGARDED_IDS_OF_UNIFORM: usize = 4;
 
-/// The matters that a sample draws luck for, see [`Chance::about`]. Pods and members follow on
-/// their own, so that each has the same luck in every plan.
+/// The subjects of a sample's draws, see [`Chance::about`]. Draws for pods and members are nested, so
+/// that each of them gets the same draws in every plan.
 const SEQUENCE: usize = 0;
 const MEMBER_IDS: usize = 1;
-/// Below those of [`batches`], which are few.
+/// Above the subjects that [`batches`] uses.
 const REPLACEMENT_IDS: usize = 100;
 
-/// The group in the middle of it.
+/// The group during an execution.
 struct State {
     members: Vec<Member>,
-    /// For each member its pod, and whether it is of the replacement.
-    pods: Vec<(usize, bool)>,
+    /// The pod of each member, or of its predecessor if the member runs in a replacement.
+    pods: Vec<Placement>,
     owners: Assignment,
 }
 
+/// The pod of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Placement {
+    pod: ServingPodIndex,
+    /// Whether the member runs in the replacement of the pod.
+    replacement: bool,
+}
+
 impl<'a> Subject<'a> {
-    /// The loads as they are explained, before anything is done, by pod.
+    /// The attributed load of each pod before the execution.
     #[must_use]
     pub fn loads(&self) -> Vec<f64> {
-        self.loads_of(self.pod_owners(), |_| true)
+        self.loads_of(self.group.iter_pod_owners(), |_| true)
     }
 
-    /// The highest load before anything is done.
+    /// The highest load before the execution.
     #[must_use]
     pub fn peak(&self) -> f64 {
         self.loads().into_iter().fold(0.0, f64::max)
     }
 
-    /// The highest load as a multiple of the mean; 1 when nobody spends anything.
+    /// The highest load as a multiple of the mean, before the execution; 1 if all loads are zero.
     #[must_use]
     pub fn imbalance(&self) -> f64 {
-        let loads = self.loads();
-        #[expect(clippy::cast_precision_loss, reason = "a number of pods")]
-        let mean = loads.iter().sum::<f64>() / loads.len().max(1) as f64;
-        if mean > 0.0 { self.peak() / mean } else { 1.0 }
+        imbalance(self.peak(), mean(self.loads().into_iter()))
     }
 
-    /// What [`Group::pod_owners`] is, one after the other: a sample shall not make a list of it.
-    fn pod_owners(&self) -> impl Iterator<Item = Option<usize>> {
-        let owners = self.group.owners.owners();
-        owners.map(|member| self.group.pod_of.get(member?).copied())
-    }
-
-    /// Loads by pod; the residual stays with a pod that `stays`.
+    /// The load of each pod. Pods that stay keep their residual.
     fn loads_of(
         &self,
-        owners: impl Iterator<Item = Option<usize>>,
-        stays: impl Fn(usize) -> bool,
+        owners: impl Iterator<Item = Option<ServingPodIndex>>,
+        stays: impl Fn(ServingPodIndex) -> bool,
     ) -> Vec<f64> {
-        let residuals = self.attribution.residuals.iter().enumerate();
+        let residuals = &self.attribution.residuals;
+        let residuals = ServingPodIndex::all(residuals.len()).zip(residuals);
         let mut loads: Vec<f64> = residuals
             .map(|(pod, residual)| self.attribution.base + if stays(pod) { *residual } else { 0.0 })
             .collect();
         for (owner, load) in owners.zip(&self.attribution.partitions) {
-            if let Some(sum) = owner.and_then(|pod| loads.get_mut(pod)) {
+            if let Some(sum) = owner.and_then(|pod| loads.get_mut(pod.get())) {
                 *sum += load;
             }
         }
-        // A pod that spends less than explained, and now owns less, spends nothing at the least.
+        // A pod with a negative residual that now owns less could get a negative load.
         for load in &mut loads {
             *load = load.max(0.0);
         }
         loads
     }
 
-    /// Plays the replacement of the pods of each wave once, in the order that is given or drawn.
-    pub(crate) fn play(&self, waves: &[&[usize]], order: Option<Order>, chance: Chance) -> Outcome {
+    /// Simulates the replacement of the pods of each wave once, in the given or a drawn order.
+    pub(crate) fn play(
+        &self,
+        waves: &[&[ServingPodIndex]],
+        order: Option<LeaveJoinOrder>,
+        chance: Chance,
+    ) -> Outcome {
         let mut state = self.start(chance);
         let mut unserved = 0.0;
         for (number, wave) in waves.iter().enumerate() {
@@ -134,38 +139,49 @@ impl<'a> Subject<'a> {
 
     fn start(&self, chance: Chance) -> State {
         let ids = chance.about(MEMBER_IDS);
-        let otherwise =
+        let disregard_ids =
             self.algorithm == Algorithm::Uniform && ids.below(DISREGARDED_IDS_OF_UNIFORM) == 0;
-        let named = |(place, member): (usize, &Member)| {
+        let with_id = |(index, member): (usize, &Member)| {
             let mut member = member.clone();
-            if member.id.is_empty() || otherwise {
-                member.id = unknown_id(ids.about(place));
+            if member.id.is_empty() || disregard_ids {
+                member.id = unknown_id(ids.about(index));
             }
             member
         };
+        let placement = |pod: &ServingPodIndex| Placement {
+            pod: *pod,
+            replacement: false,
+        };
         State {
-            members: self.group.members.iter().enumerate().map(named).collect(),
-            pods: self.group.pod_of.iter().map(|pod| (*pod, false)).collect(),
+            members: self.group.members.iter().enumerate().map(with_id).collect(),
+            pods: self.group.pod_of.iter().map(placement).collect(),
             owners: self.group.owners.clone(),
         }
     }
 
-    /// Replaces the pods of one wave; yields the seconds that partitions were not served.
-    fn wave(&self, state: &mut State, wave: &[usize], order: Option<Order>, chance: Chance) -> f64 {
-        let is_static = |pod: &usize| {
+    /// Replaces the pods of one wave. Returns the seconds during which partitions were not consumed.
+    fn wave(
+        &self,
+        state: &mut State,
+        wave: &[ServingPodIndex],
+        order: Option<LeaveJoinOrder>,
+        chance: Chance,
+    ) -> f64 {
+        let is_static = |pod: &ServingPodIndex| {
             let members = self.group.pod_of.iter().zip(&self.group.members);
             let mut of_pod = members.filter(|(of, _)| *of == pod).peekable();
             of_pod.peek().is_some() && of_pod.all(|(_, member)| member.instance.is_some())
         };
-        let (fixed, dynamic): (Vec<usize>, Vec<usize>) =
+        let (fixed, dynamic): (Vec<ServingPodIndex>, Vec<ServingPodIndex>) =
             wave.iter().partition(|pod| is_static(pod));
-        // Nobody serves what a static member owned until it is back or its session is over.
-        let of_fixed = |pod: Option<usize>| pod.is_some_and(|pod| fixed.contains(&pod));
+        // The partitions of a static member are not consumed until it returns or its session expires.
+        let of_fixed = |pod: Option<ServingPodIndex>| pod.is_some_and(|pod| fixed.contains(&pod));
         #[expect(clippy::cast_precision_loss, reason = "a number of partitions")]
         let waiting = if fixed.is_empty() {
             0.0
         } else {
-            self.pod_owners().filter(|pod| of_fixed(*pod)).count() as f64
+            let owners = self.group.iter_pod_owners();
+            owners.filter(|pod| of_fixed(*pod)).count() as f64
         };
         let mut unserved = waiting * self.group.session_timeout;
         let timing = order.map_or(
@@ -173,13 +189,12 @@ impl<'a> Subject<'a> {
             Timing::Known,
         );
         let mut rebalances = batches(&dynamic, timing, self.group.protocol, chance);
-        // A replacement of the same name takes the place of the member before it, and nothing is
-        // assigned anew. Of another name it joins at once, and the old member goes when its
-        // session is over.
+        // A replacement with the same name continues the membership, without a rebalance. With
+        // another name it joins as a new member, and the old one leaves when its session expires.
         if !self.group.stable_names {
             rebalances.extend(batches(
                 &fixed,
-                Timing::Known(Order::JoinFirst),
+                Timing::Known(LeaveJoinOrder::JoinFirst),
                 self.group.protocol,
                 chance,
             ));
@@ -190,44 +205,29 @@ impl<'a> Subject<'a> {
         unserved
     }
 
+    /// Returns the seconds during which partitions were not consumed.
     fn rebalance(&self, state: &mut State, batch: &Batch, chance: Chance) -> f64 {
         if batch.leave.is_empty() && batch.join.is_empty() {
             return 0.0;
         }
-        let mut places = Vec::with_capacity(state.members.len());
+        let mut new_indices = Vec::with_capacity(state.members.len());
         let mut next = 0;
-        for (pod, replacement) in &state.pods {
-            let stays = *replacement || !batch.leave.contains(pod);
-            places.push(stays.then_some(next));
+        for placement in &state.pods {
+            let stays = placement.replacement || !batch.leave.contains(&placement.pod);
+            new_indices.push(stays.then_some(MemberIndex::new(next)));
             next += usize::from(stays);
         }
-        let stays = |place: &mut std::slice::Iter<'_, Option<usize>>| {
-            place.next().is_some_and(Option::is_some)
+        let stays = |index: &mut std::slice::Iter<'_, Option<MemberIndex>>| {
+            index.next().is_some_and(Option::is_some)
         };
-        let mut place = places.iter();
-        state.members.retain(|_| stays(&mut place));
-        let mut place = places.iter();
-        state.pods.retain(|_| stays(&mut place));
+        let mut indices = new_indices.iter();
+        state.members.retain(|_| stays(&mut indices));
+        let mut indices = new_indices.iter();
+        state.pods.retain(|_| stays(&mut indices));
         for pod in &batch.join {
-            let originals = self
-                .group
-                .members
-                .iter()
-                .zip(&self.group.pod_of)
-                .enumerate();
-            for (place, (original, _)) in originals.filter(|(_, (_, of))| *of == pod) {
-                let chance = chance.about(REPLACEMENT_IDS).about(place);
-                let neighbour = if self.group.stable_names {
-                    original
-                } else {
-                    let any = chance.about(0).below(self.group.members.len());
-                    self.group.members.get(any).unwrap_or(original)
-                };
-                state.members.push(replacement(original, neighbour, chance));
-                state.pods.push((*pod, true));
-            }
+            self.join_replacement(state, *pod, chance);
         }
-        let before = state.owners.renumbered(&places);
+        let before = state.owners.renumbered(&new_indices);
         let settled = self
             .algorithm
             .settle(&self.group.topics, &state.members, &before);
@@ -237,9 +237,9 @@ impl<'a> Subject<'a> {
             .filter(|(before, after)| before != after)
             .count();
         state.owners = settled.assignment;
-        // Everybody stops in an eager rebalance, else only what moves.
+        // In an eager rebalance all partitions stop, else only those that move.
         let stopped = match (self.algorithm.is_eager(), self.group.protocol) {
-            (true, Protocol::Classic) => self.group.topics.partitions(),
+            (true, Protocol::Classic) => self.group.topics.partition_count(),
             (true | false, Protocol::Classic | Protocol::Consumer) => moved,
         };
         #[expect(clippy::cast_precision_loss, reason = "a number of partitions")]
@@ -247,24 +247,46 @@ impl<'a> Subject<'a> {
         stopped * REBALANCE_SECONDS
     }
 
-    fn outcome(&self, state: &State, waves: &[&[usize]], unserved: f64) -> Outcome {
+    /// Adds the members of a pod's replacement.
+    fn join_replacement(&self, state: &mut State, pod: ServingPodIndex, chance: Chance) {
+        let members = self.group.members.iter().zip(&self.group.pod_of);
+        for (index, (original, of)) in members.enumerate() {
+            if *of != pod {
+                continue;
+            }
+            let chance = chance.about(REPLACEMENT_IDS).about(index);
+            let neighbour = if self.group.stable_names {
+                original
+            } else {
+                let any = chance.about(0).below(self.group.members.len());
+                self.group.members.get(any).unwrap_or(original)
+            };
+            state.members.push(replacement(original, neighbour, chance));
+            state.pods.push(Placement {
+                pod,
+                replacement: true,
+            });
+        }
+    }
+
+    fn outcome(&self, state: &State, waves: &[&[ServingPodIndex]], unserved: f64) -> Outcome {
         let owners = || {
             let owners = state.owners.owners();
-            owners.map(|member| state.pods.get(member?).copied())
+            owners.map(|member| state.pods.get(member?.get()).copied())
         };
-        let evicted = |pod: usize| waves.iter().any(|wave| wave.contains(&pod));
-        let loads = self.loads_of(owners().map(|owner| owner.map(|(pod, _)| pod)), |pod| {
-            !evicted(pod)
-        });
-        let moved = owners().zip(self.pod_owners());
-        let moved = moved.filter(|(now, before)| *now != before.map(|pod| (pod, false)));
-        let peak = loads.iter().copied().fold(0.0, f64::max);
-        #[expect(clippy::cast_precision_loss, reason = "a number of pods")]
-        let mean = loads.iter().sum::<f64>() / loads.len().max(1) as f64;
+        let evicted = |pod: ServingPodIndex| waves.iter().any(|wave| wave.contains(&pod));
+        let pods = owners().map(|owner| owner.map(|placement| placement.pod));
+        let loads = self.loads_of(pods, |pod| !evicted(pod));
+        let original = |pod: ServingPodIndex| Placement {
+            pod,
+            replacement: false,
+        };
+        let moved = owners().zip(self.group.iter_pod_owners());
+        let moved = moved.filter(|(now, before)| *now != before.map(original));
         let threshold = self.threshold.unwrap_or(f64::INFINITY);
         Outcome {
-            peak,
-            mean,
+            peak: loads.iter().copied().fold(0.0, f64::max),
+            mean: mean(loads.iter().copied()),
             hot: loads.iter().filter(|load| **load > threshold).count(),
             moved: moved.count(),
             unserved,
@@ -272,10 +294,11 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The member of a replacement: the same, with an id as the coordinator or the client will make it.
-/// Ids are `<client.id>-<uuid>`, or a UUID alone in KIP-848. A client id that is made of the pod's
-/// name is another one then; where it will be among the others nobody knows, so that it is taken
-/// next to that of `neighbour`, any member.
+/// The member of a replacement, with an id as the coordinator or the client will generate it.
+///
+/// Ids are `<client.id>-<uuid>`, or a UUID alone in KIP-848. If the client id contains the pod's
+/// name, the replacement has a different client id, whose rank among the others is unknown. The
+/// client id of `neighbour`, a random member, stands for it.
 fn replacement(original: &Member, neighbour: &Member, chance: Chance) -> Member {
     const UUID: usize = 36;
     let client = neighbour.id.len().checked_sub(UUID);
@@ -288,7 +311,7 @@ fn replacement(original: &Member, neighbour: &Member, chance: Chance) -> Member 
     }
 }
 
-/// An id of which only the order among others matters.
+/// A random id. Only its order among the others matters.
 fn unknown_id(chance: Chance) -> String {
     format!("{:016x}", chance.bits())
 }

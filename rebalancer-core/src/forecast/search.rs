@@ -1,11 +1,11 @@
-//! The search for a plan: few evictions, for a fall of the peak that is large and likely.
+//! The search for a plan: few evictions, and a large and probable fall of the peak.
 //!
-//! Plans grow: every pod alone is tried first, the best of these with every other pod beside it, the
-//! best of those with a third one, and so on. Whatever is tried meets the same luck (common random
-//! numbers), only little of it at first; what looks worse than others of its size is dropped (early
-//! elimination). The few that are left are forecast with luck that none of them was chosen by: to
-//! take the best of hundreds by the same samples that say how good it is would promise too much (the
-//! optimizer's curse, Smith and Winkler, Management Science 2006).
+//! Plans grow: first each pod alone, then the best of these with each other pod, then the best of
+//! those with a third one, and so on. All plans are compared with the same draws (common random
+//! numbers), at first with few samples; those that look worse than others of the same size are
+//! dropped (early elimination). The finalists are evaluated on fresh samples that were not used for
+//! the selection. Otherwise the best of hundreds would look better than it is (the optimizer's
+//! curse, Smith and Winkler, Management Science 2006).
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -13,73 +13,82 @@ use std::ops::Range;
 use super::chance::Chance;
 use super::replay::{Outcome, Subject};
 use super::summary::{Forecast, summary};
+use crate::group::ServingPodIndex;
+use crate::statistics::mean;
 
-/// What a plan may be.
+/// The limits of a plan.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// How many of the hottest, and how many of the coldest pods go together at most; a plan of any
-    /// pods has twice as many at most.
+    /// The maximum number of the hottest pods, and of the coldest ones, that are evicted together. A
+    /// plan with arbitrary pods has at most twice this number.
     pub top_k: usize,
-    /// How many pods go at most.
+    /// The maximum number of evictions.
     pub evictions: usize,
-    /// How many go at the same time.
+    /// The number of pods evicted at the same time.
     pub wave_size: usize,
-    /// The fall of the peak that must be expected, in percent.
+    /// The required expected fall of the peak, in percent.
     pub minimum_fall_percent: f64,
-    /// How likely a fall must be, in percent.
+    /// The required probability of a fall, in percent.
     pub minimum_confidence_percent: f64,
 }
 
-/// A plan, and what it is expected to do.
+/// A plan with its forecast.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
-    /// The pods to evict, by their places in the group, in the order of their turn.
-    pub pods: Vec<usize>,
+    /// The pods to evict, in the order of eviction.
+    pub pods: Vec<ServingPodIndex>,
     /// The forecast.
     pub forecast: Forecast,
 }
 
-/// What a search came to.
+/// The outcome of a search.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Found {
-    /// How many plans were tried.
+    /// The number of plans that were tried.
     pub tried: usize,
-    /// The best of them, those with the largest expected fall first.
+    /// The best of them, by expected fall, descending.
     pub best: Vec<Candidate>,
-    /// Which of these to carry out.
+    /// The index of the plan to execute in [`Self::best`].
     pub chosen: Option<usize>,
 }
 
-/// The samples by which plans are compared at first, and those of them that are left after it.
+/// The samples of the first comparison, and of the second one among the remaining plans.
 const FIRST: Range<usize> = 0..3;
 const SECOND: Range<usize> = 3..18;
 
-/// The samples of the forecasts.
+/// The samples of the final forecasts.
 const FINAL: Range<usize> = 18..118;
 
-/// So many plans of each size are tried in a group of so many partitions: a search takes about as
-/// long whatever the size of the group.
+/// The number of plans of each size that are tried, multiplied by the number of partitions, so that
+/// the duration of a search hardly depends on the size of the group.
 const TRIED_PARTITIONS: usize = 40_000;
+
+/// The minimum and the maximum number of plans of each size that are tried.
 const TRIED_EACH: (usize, usize) = (24, 400);
 
-/// So many plans of each size are grown; so many go on to the second comparison, and so many of
-/// these are forecast.
+/// The number of plans of each size that are kept after the first comparison, and extended.
 const GROWN: usize = 24;
+
+/// The number of plans of each size in the second comparison.
 const COMPARED: usize = 4;
+
+/// The number of plans of each size that are forecast.
 const FORECAST_EACH: usize = 1;
 
-/// Expected falls within this share of the best are near it: fewer evictions decide.
+/// Among plans whose expected fall is at least this share of the best one, the one with the fewest
+/// evictions is chosen.
 const NEAR: f64 = 0.8;
 
-/// Searches the plans over `hot` pods (most loaded first) and `cold` ones (least loaded first).
-/// Where partitions stay where they are whatever is done, only pods that are slow by themselves
-/// are worth trying: these are `only`.
+/// Searches plans with `hot` pods (most loaded first) and `cold` ones (least loaded first).
+///
+/// If evictions cannot change the loads of the partitions, only the eviction of slow pods can help:
+/// `only` then limits the search to these.
 #[must_use]
 pub fn search(
     subject: &Subject<'_>,
-    hot: &[usize],
-    cold: &[usize],
-    only: Option<&[usize]>,
+    hot: &[ServingPodIndex],
+    cold: &[ServingPodIndex],
+    only: Option<&[ServingPodIndex]>,
     limits: Limits,
     seed: u64,
 ) -> Found {
@@ -104,21 +113,15 @@ pub fn search(
     }
 }
 
-/// A plan, and what came of it so far.
+/// A plan, and its outcomes so far.
 struct Trial {
-    pods: Vec<usize>,
+    pods: Vec<ServingPodIndex>,
     outcomes: Vec<Outcome>,
 }
 
 impl Trial {
     fn mean_peak(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "a number of samples")]
-        let count = self.outcomes.len().max(1) as f64;
-        self.outcomes
-            .iter()
-            .map(|outcome| outcome.peak)
-            .sum::<f64>()
-            / count
+        mean(self.outcomes.iter().map(|outcome| outcome.peak))
     }
 }
 
@@ -126,23 +129,22 @@ struct Search<'a> {
     subject: &'a Subject<'a>,
     limits: Limits,
     seed: u64,
-    /// The plans that were tried, their pods ascending.
-    known: BTreeSet<Vec<usize>>,
+    /// The plans that were tried, with their pods ascending.
+    known: BTreeSet<Vec<ServingPodIndex>>,
     left: Vec<Trial>,
 }
 
 impl Search<'_> {
-    fn grow(&mut self, hot: &[usize], cold: &[usize]) {
+    fn grow(&mut self, hot: &[ServingPodIndex], cold: &[ServingPodIndex]) {
         let most = self.limits.evictions.min(2 * self.limits.top_k);
-        // The outliers first, hot and cold in turn, so that in a large group they are among those
-        // that are tried.
-        let pool = in_turn(hot, cold);
+        // Outliers come first, hot and cold alternating, so that they are tried in a large group.
+        let pool = interleaved(hot, cold);
         for size in 1..=most.min(pool.len()) {
             let mut plans = pairings(hot, cold, self.limits.top_k, size);
             let slow = hot
                 .iter()
                 .filter(|pod| self.subject.attribution.slow.contains(pod));
-            let slow: Vec<usize> = slow.copied().collect();
+            let slow: Vec<ServingPodIndex> = slow.copied().collect();
             plans.extend(
                 sets_of_slow(&slow, self.limits)
                     .into_iter()
@@ -151,17 +153,17 @@ impl Search<'_> {
             plans.extend(self.grown(size, &pool));
             plans.retain(|pods| pods.len() <= most);
             let (fewest, most_tried) = TRIED_EACH;
-            let partitions = self.subject.group.topics.partitions().max(1);
+            let partitions = self.subject.group.topics.partition_count().max(1);
             plans.truncate((TRIED_PARTITIONS / partitions).clamp(fewest, most_tried));
             for pods in &mut plans {
-                in_order_of_turn(pods, hot, cold);
+                sort_by_turn(pods, hot, cold);
             }
             self.try_all(plans);
         }
     }
 
-    /// The best plans of one pod less, each with every other pod beside it.
-    fn grown(&self, size: usize, pool: &[usize]) -> Vec<Vec<usize>> {
+    /// The best plans with one pod less, each extended by every other pod.
+    fn grown(&self, size: usize, pool: &[ServingPodIndex]) -> Vec<Vec<ServingPodIndex>> {
         if size == 1 {
             return pool.iter().map(|pod| vec![*pod]).collect();
         }
@@ -170,7 +172,7 @@ impl Search<'_> {
                 .iter()
                 .filter(|trial| trial.pods.len() + 1 == size)
         };
-        // In turn: the best with the first of the pool, the second best with it, and so on.
+        // All plans with the first pod of the pool come first, the best plan first.
         pool.iter()
             .flat_map(|pod| {
                 smaller()
@@ -184,8 +186,8 @@ impl Search<'_> {
             .collect()
     }
 
-    /// Tries the plans, and leaves the best of each size.
-    fn try_all(&mut self, plans: Vec<Vec<usize>>) {
+    /// Tries the plans, and keeps the best of each size.
+    fn try_all(&mut self, plans: Vec<Vec<ServingPodIndex>>) {
         for pods in plans {
             let mut sorted = pods.clone();
             sorted.sort_unstable();
@@ -202,16 +204,17 @@ impl Search<'_> {
     }
 
     fn play(&self, trial: &mut Trial, samples: Range<usize>) {
-        let waves: Vec<&[usize]> = trial.pods.chunks(self.limits.wave_size.max(1)).collect();
+        let waves: Vec<&[ServingPodIndex]> =
+            trial.pods.chunks(self.limits.wave_size.max(1)).collect();
         trial.outcomes.extend(samples.map(|sample| {
             self.subject
                 .play(&waves, None, Chance::of(self.seed, sample))
         }));
     }
 
-    /// Leaves so many of each size.
+    /// Keeps the best `each` plans of each size.
     fn keep_best(&mut self, each: usize) {
-        // Stable, so that of equals the one that was tried first stays first.
+        // The sort is stable: among equals the first one tried stays first.
         self.left
             .sort_by(|a, b| a.mean_peak().total_cmp(&b.mean_peak()));
         let mut counts = vec![0; 1 + self.left.iter().map(|t| t.pods.len()).max().unwrap_or(0)];
@@ -224,7 +227,7 @@ impl Search<'_> {
         });
     }
 
-    /// Forecasts the best of those that are left.
+    /// Forecasts the best of the remaining plans.
     fn finish(mut self) -> Vec<Candidate> {
         self.keep_best(COMPARED);
         let mut left = std::mem::take(&mut self.left);
@@ -247,8 +250,8 @@ impl Search<'_> {
     }
 }
 
-/// The one with the fewest evictions among those that fall enough, are likely to, and are near the
-/// best.
+/// Chooses the plan with the fewest evictions among those with a sufficient and probable fall that is
+/// near the best.
 fn choose(best: &[Candidate], limits: Limits) -> Option<usize> {
     let good = |candidate: &Candidate| {
         candidate.forecast.expected_fall_percent >= limits.minimum_fall_percent
@@ -267,30 +270,36 @@ fn choose(best: &[Candidate], limits: Limits) -> Option<usize> {
             let fewer = a.pods.len().cmp(&b.pods.len());
             fewer.then_with(|| fall(b).total_cmp(&fall(a)))
         })
-        .map(|(place, _)| place)
+        .map(|(index, _)| index)
 }
 
-/// The first of the one, the first of the other, the second of the one, and so on.
-fn in_turn(hot: &[usize], cold: &[usize]) -> Vec<usize> {
+/// Interleaves both lists.
+fn interleaved(hot: &[ServingPodIndex], cold: &[ServingPodIndex]) -> Vec<ServingPodIndex> {
     let length = hot.len().max(cold.len());
     (0..length)
-        .flat_map(|place| [hot.get(place), cold.get(place)])
+        .flat_map(|index| [hot.get(index), cold.get(index)])
         .flatten()
         .copied()
         .collect()
 }
 
-/// Hot pods go before others, the most loaded first; of the others the least loaded.
-fn in_order_of_turn(pods: &mut [usize], hot: &[usize], cold: &[usize]) {
-    let place = |pod: &usize| {
+/// Sorts pods in the order of eviction: hot ones, most loaded first, then the others, least loaded
+/// first.
+fn sort_by_turn(pods: &mut [ServingPodIndex], hot: &[ServingPodIndex], cold: &[ServingPodIndex]) {
+    let position = |pod: &ServingPodIndex| {
         let mut order = hot.iter().chain(cold);
         order.position(|other| other == pod)
     };
-    pods.sort_by_key(place);
+    pods.sort_by_key(position);
 }
 
-/// The hottest with the coldest, or without, so many in all.
-fn pairings(hot: &[usize], cold: &[usize], top_k: usize, size: usize) -> Vec<Vec<usize>> {
+/// The combinations of the hottest with the coldest pods that have `size` pods.
+fn pairings(
+    hot: &[ServingPodIndex],
+    cold: &[ServingPodIndex],
+    top_k: usize,
+    size: usize,
+) -> Vec<Vec<ServingPodIndex>> {
     (1..=size.min(top_k).min(hot.len()))
         .filter_map(|hottest| {
             let coldest = size - hottest;
@@ -302,8 +311,8 @@ fn pairings(hot: &[usize], cold: &[usize], top_k: usize, size: usize) -> Vec<Vec
         .collect()
 }
 
-/// The slow pods, the slowest first: one, two, … of them.
-fn sets_of_slow(slow: &[usize], limits: Limits) -> Vec<Vec<usize>> {
+/// The sets of the first one, two, … slow pods.
+fn sets_of_slow(slow: &[ServingPodIndex], limits: Limits) -> Vec<Vec<ServingPodIndex>> {
     let most = slow.len().min(limits.top_k).min(limits.evictions);
     (1..=most)
         .map(|count| slow.iter().take(count).copied().collect())

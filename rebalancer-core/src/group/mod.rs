@@ -1,22 +1,28 @@
-//! The Kafka consumer group: what a snapshot says about it, and the model that forecasts use.
+//! The Kafka consumer group of a workload.
 //!
-//! The assignors, and the types that they work on, are in the crate `kafka-assignors`.
+//! The owners of partitions have two representations: the document names them per topic, and the
+//! model has them as an [`Assignment`](kafka_assignors::Assignment) of the crate `kafka-assignors`,
+//! which also contains the assignors.
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`data`] | what a snapshot says about the group |
-//! | [`model`] | the same as forecasts work with it |
+//! | [`document`] | the group in a snapshot, in terms of names |
+//! | [`model`] | the group in a forecast, in terms of indices |
+//! | [`problem`] | reasons why a group cannot be modelled |
 //! | [`recognise`] | recognition of the assignor from the owners of the partitions |
 
-pub mod data;
+pub mod document;
 pub mod model;
+pub mod problem;
 pub mod recognise;
 
 #[doc(inline)]
-pub use data::{GroupData, GroupMember, GroupTopic, InvalidGroup};
+pub use document::{GroupDocument, InvalidGroup, MemberDocument, TopicDocument};
 // These three are part of the documents.
 pub use kafka_assignors::{Assignor, ClientFamily, Protocol};
 #[doc(inline)]
-pub use model::{Group, GroupProblem};
+pub use model::{GroupModel, ServingPodIndex};
+#[doc(inline)]
+pub use problem::GroupProblem;
 #[doc(inline)]
 pub use recognise::{Knowledge, KnownAssignor};

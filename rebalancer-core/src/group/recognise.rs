@@ -1,53 +1,55 @@
-//! Which assignor a group has, told from who owns what.
+//! Recognition of the assignor from the owners of the partitions.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
 use kafka_assignors::{Assignment, Assignor, Protocol, Topics};
+use serde::{Deserialize, Serialize};
 
-/// The assignor that a forecast goes by, and how it is known.
+/// The assignor that forecasts use, and the source of this knowledge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KnownAssignor {
     /// The assignor.
     pub assignor: Assignor,
-    /// How it is known.
+    /// The source of the knowledge.
     pub known: Knowledge,
 }
 
-/// How something is known.
+/// The source of the knowledge about the assignor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Knowledge {
-    /// The operator said so.
+    /// The operator set it.
     Set,
-    /// The owners of the partitions show its pattern.
+    /// The owners of the partitions form the assignor's pattern.
     Recognised,
-    /// Nothing speaks for another, and it is the usual one of such a group.
+    /// The default for such a group, in the absence of a pattern.
     Assumed,
 }
 
-impl KnownAssignor {
-    /// The assignor in words, with how it is known.
-    #[must_use]
-    pub fn in_words(self) -> String {
-        let how = match self.known {
-            Knowledge::Set => "set by GROUP_ASSIGNOR",
-            Knowledge::Recognised => "recognised by who owns what; GROUP_ASSIGNOR overrules it",
-            Knowledge::Assumed => "assumed; set GROUP_ASSIGNOR to be sure",
+impl fmt::Display for KnownAssignor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match self.known {
+            Knowledge::Set => "as configured",
+            Knowledge::Recognised => {
+                "recognised from the partition owners; set it to override this"
+            }
+            Knowledge::Assumed => "assumed; set it to be sure",
         };
-        format!("{} ({how})", self.assignor)
+        write!(f, "{} ({source})", self.assignor)
     }
 }
 
-/// The assignor of a group: the one that was set, else the one whose pattern the owners show, else
-/// the usual one.
+/// Determines the assignor of a group: the one that the operator set, else the one whose pattern the
+/// owners form, else the default.
 ///
-/// Two patterns are unmistakable in a classic group: contiguous runs of each topic in one order of
-/// the members are those of range, a fixed cycle of the members over all partitions is that of
-/// round-robin (and of a sticky group of which no member was ever replaced: whoever runs one says
-/// so). The usual ones are cooperative-sticky in a classic group, since both clients' defaults
-/// would show a pattern, and uniform in one of KIP-848, as the broker's default.
+/// Two patterns are recognised in a classic group. Contiguous runs of each topic, in one order of
+/// the members, are the pattern of range. A fixed cycle of the members over all partitions is the
+/// pattern of round-robin; a sticky group in which no member was ever replaced has it too, so
+/// operators of such a group should set the assignor. The default is cooperative-sticky for a
+/// classic group, because both clients' default assignors form a pattern, and uniform, the broker's
+/// default, for a group of KIP-848.
 #[must_use]
 pub fn recognise(
     set: Option<Assignor>,
@@ -61,7 +63,7 @@ pub fn recognise(
         return by(assignor, Knowledge::Set);
     }
     match protocol {
-        // A fresh uniform assignment looks like one of range.
+        // A fresh uniform assignment has the pattern of range.
         Protocol::Consumer => by(Assignor::Uniform, Knowledge::Assumed),
         Protocol::Classic if is_range(topics, owners, members) => {
             by(Assignor::Range, Knowledge::Recognised)
@@ -73,61 +75,71 @@ pub fn recognise(
     }
 }
 
-/// The pattern says something only where each member has more than one partition: with one each
-/// every assignor makes the same.
-fn telling(owners: &Assignment, members: usize) -> bool {
-    members > 1 && owners.partitions() > members
+/// Whether a pattern is significant. With one partition per member, all assignors form the same.
+fn is_significant(owners: &Assignment, members: usize) -> bool {
+    members > 1 && owners.partition_count() > members
 }
 
-/// Each topic goes in runs to the members in one order, the first ones one partition longer where
-/// the numbers do not divide.
+/// Whether each topic is assigned in contiguous runs to the members in one order, where the first
+/// runs are one partition longer if the division leaves a remainder.
 fn is_range(topics: &Topics, owners: &Assignment, members: usize) -> bool {
-    let mut rank_of = vec![None; members];
-    let mut ranked = vec![None; members];
-    let fits = (0..topics.len()).all(|topic| {
-        let range = topics.range(topic);
-        let (each, longer) = (range.len() / members.max(1), range.len() % members.max(1));
-        let mut next = range.start;
+    let mut ranks = Ranks::new(members);
+    let fits = topics.indices().all(|topic| {
+        let mut partitions = topics.partitions(topic);
+        let quota = partitions.len() / members.max(1);
+        let remainder = partitions.len() % members.max(1);
         (0..members).all(|rank| {
-            let length = each + usize::from(rank < longer);
-            let mut run = next..next + length;
-            next += length;
+            let length = quota + usize::from(rank < remainder);
+            let mut run = partitions.by_ref().take(length);
             run.all(|partition| {
-                let Some(owner) = owners.owner(partition) else {
-                    return false;
-                };
-                same(&mut rank_of, owner, rank) && same(&mut ranked, rank, owner)
+                let owner = owners.owner(partition);
+                owner.is_some_and(|owner| ranks.agree(owner.get(), rank))
             })
         })
     });
-    // A run of one is no run.
-    let has_runs = (0..topics.len()).any(|topic| topics.range(topic).len() > members);
-    telling(owners, members) && has_runs && fits
+    // At least one topic must have more than one partition per member.
+    let has_runs = topics.indices().any(|topic| topics.size(topic) > members);
+    is_significant(owners, members) && has_runs && fits
 }
 
-/// The same cycle of all members over all partitions.
+/// Whether all partitions are assigned in one fixed cycle of the members.
 fn is_round_robin(owners: &Assignment, members: usize) -> bool {
-    let mut rank_of = vec![None; members];
-    let mut ranked = vec![None; members];
-    telling(owners, members)
-        && owners.owners().enumerate().all(|(partition, owner)| {
-            let rank = partition % members;
-            owner.is_some_and(|owner| {
-                same(&mut rank_of, owner, rank) && same(&mut ranked, rank, owner)
-            })
+    let mut ranks = Ranks::new(members);
+    is_significant(owners, members)
+        && owners.iter().all(|(partition, owner)| {
+            let rank = partition.get() % members;
+            owner.is_some_and(|owner| ranks.agree(owner.get(), rank))
         })
 }
 
-/// Whether `place` holds `value`, which it does from the first time on.
-fn same(places: &mut [Option<usize>], place: usize, value: usize) -> bool {
-    places
-        .get_mut(place)
-        .is_some_and(|held| *held.get_or_insert(value) == value)
+/// A bijection between members and ranks that is built while it is checked.
+struct Ranks {
+    rank_of: Vec<Option<usize>>,
+    member_of: Vec<Option<usize>>,
+}
+
+impl Ranks {
+    fn new(members: usize) -> Self {
+        Self {
+            rank_of: vec![None; members],
+            member_of: vec![None; members],
+        }
+    }
+
+    /// Whether the member has this rank. The first call with a member or a rank fixes it.
+    fn agree(&mut self, member: usize, rank: usize) -> bool {
+        let holds = |list: &mut [Option<usize>], key: usize, value: usize| {
+            list.get_mut(key)
+                .is_some_and(|held| *held.get_or_insert(value) == value)
+        };
+        holds(&mut self.rank_of, member, rank) && holds(&mut self.member_of, rank, member)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kafka_assignors::MemberIndex;
     use rstest::rstest;
 
     fn recognised(topics: &[&str], members: usize) -> KnownAssignor {
@@ -136,7 +148,7 @@ mod tests {
         let owners: Assignment = topics
             .concat()
             .bytes()
-            .map(|owner| (owner != b'-').then(|| usize::from(owner - b'0')))
+            .map(|owner| (owner != b'-').then(|| MemberIndex::new(usize::from(owner - b'0'))))
             .collect();
         recognise(None, Protocol::Classic, &sizes, &owners, members)
     }
@@ -147,7 +159,7 @@ mod tests {
     #[case::range_of_two_topics(&["00112", "0012"], 3, Assignor::Range)]
     #[case::in_another_order(&["00112", "1102"], 3, Assignor::CooperativeSticky)]
     #[case::longer_at_the_end(&["01122"], 3, Assignor::CooperativeSticky)]
-    // A run of one is no run.
+    // Runs of one partition are not significant.
     #[case::one_each_of_two_topics(&["012", "012"], 3, Assignor::RoundRobin)]
     #[case::round_robin(&["0120120"], 3, Assignor::RoundRobin)]
     #[case::round_robin_over_topics(&["20120", "1201"], 3, Assignor::RoundRobin)]
@@ -156,7 +168,7 @@ mod tests {
     #[case::one_each(&["012"], 3, Assignor::CooperativeSticky)]
     #[case::one_member(&["0000"], 1, Assignor::CooperativeSticky)]
     #[case::unowned(&["0-1201"], 3, Assignor::CooperativeSticky)]
-    fn patterns_are_recognised(
+    fn recognises_patterns(
         #[case] topics: &[&str],
         #[case] members: usize,
         #[case] expected: Assignor,

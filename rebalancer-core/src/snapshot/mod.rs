@@ -2,19 +2,20 @@
 
 mod assemble;
 mod assemble_group;
+mod group_model;
 mod target;
 
 pub use assemble::{AssembleSettings, assemble};
 pub use assemble_group::{GroupSettings, assemble_group};
+pub(crate) use target::resolve;
 pub use target::{ResolvedTarget, TargetOrigin, TargetProblem};
-pub(crate) use target::{mean, resolve};
 
 use std::collections::HashSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::group::{GroupData, InvalidGroup};
+use crate::group::{GroupDocument, InvalidGroup};
 use crate::history::Rotation;
 use crate::lease::LeaseHolder;
 use crate::model::{Autoscaler, Cores, Pod, PodUid, Rollout, Seconds, WorkloadRef};
@@ -94,7 +95,7 @@ pub struct SnapshotData {
     pub last_rotation: Option<Rotation>,
     /// The consumer group that the pods are members of, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group: Option<GroupData>,
+    pub group: Option<GroupDocument>,
     /// The pods the workload's selector matches.
     pub pods: Vec<Pod>,
 }

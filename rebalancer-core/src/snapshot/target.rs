@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Snapshot;
 use crate::model::{Autoscaler, Cores, CpuMetric, Pod};
+use crate::statistics::mean;
 
 /// A target, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -251,14 +252,4 @@ fn mean_request(container: &str, eligible: &[&Pod]) -> Result<f64, TargetProblem
             .iter()
             .filter_map(|pod| pod.request.map(Cores::get)),
     ))
-}
-
-/// The mean, or 0 of nothing.
-pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, count) = values.fold((0.0, 0u32), |(sum, count), value| (sum + value, count + 1));
-    if count == 0 {
-        0.0
-    } else {
-        sum / f64::from(count)
-    }
 }

@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 
-use super::forecast::{self, Forecasted, GroupReport, forecast_strategy};
+use super::forecast::{self, ForecastChoice, GroupReport, forecast_strategy};
 use super::rotate_outliers::{self, RotateOutliers, rotate_outliers};
 use crate::forecast::Diagnosis;
-use crate::group::{Group, GroupProblem, Knowledge, KnownAssignor};
-use crate::model::{Cores, Load, Pod, TopK};
+use crate::group::{GroupModel, GroupProblem, Knowledge, KnownAssignor};
+use crate::model::{Cores, Load, Pod, PodIndex, TopK};
 use crate::plan::Role;
 use crate::policy::{Policy, Strategy};
 use crate::snapshot::Snapshot;
@@ -47,7 +47,7 @@ pub(crate) enum Judgement {
     /// That rule would rotate, and the assignor makes it ineffective.
     Ineffective(RotateOutliers, Diagnosis),
     /// The model of the group.
-    Forecast(Box<Forecasted>),
+    Forecast(Box<ForecastChoice>),
 }
 
 impl Judgement {
@@ -56,7 +56,7 @@ impl Judgement {
         match self {
             Self::RotateOutliers(outliers) => outliers.verdict == rotate_outliers::Verdict::Rotate,
             Self::Ineffective(..) => false,
-            Self::Forecast(forecasted) => forecasted.verdict == forecast::Verdict::Rotate,
+            Self::Forecast(forecasted) => forecasted.verdict == forecast::ForecastVerdict::Rotate,
         }
     }
 
@@ -72,7 +72,7 @@ impl Judgement {
 /// Applies the strategy; `None` when it is the forecast and the group is not known.
 pub(crate) fn choose(
     candidates: &Candidates<'_>,
-    group: Option<&Result<Group, GroupProblem>>,
+    group: Option<&Result<GroupModel, GroupProblem>>,
 ) -> Option<Choice> {
     match (candidates.policy.strategy, group) {
         (Strategy::RotateOutliers, _) => Some(candidates.rotate_outliers()),
@@ -96,7 +96,7 @@ impl Choice {
     fn is_explained(&self) -> bool {
         match &self.judgement {
             Some(Judgement::Forecast(forecasted)) => {
-                forecasted.verdict != forecast::Verdict::Unexplained
+                forecasted.verdict != forecast::ForecastVerdict::Unexplained
             }
             Some(Judgement::RotateOutliers(_) | Judgement::Ineffective(..)) | None => true,
         }
@@ -104,16 +104,16 @@ impl Choice {
 }
 
 impl Candidates<'_> {
-    fn forecast(&self, group: &Group) -> Choice {
-        let eligible: Vec<usize> = self
+    fn forecast(&self, group: &GroupModel) -> Choice {
+        let eligible: Vec<PodIndex> = self
             .eligible
             .iter()
-            .filter_map(|rank| Some(self.order.get(*rank)?.1))
+            .filter_map(|rank| Some(PodIndex::new(self.order.get(*rank)?.1)))
             .collect();
         let forecasted =
             forecast_strategy(self.snapshot, group, &eligible, self.target, self.policy);
         let threshold = self.policy.tolerance.get() * self.target.get();
-        let rank = |victim: &usize| {
+        let rank = |victim: &PodIndex| {
             let place = eligible.iter().position(|place| place == victim)?;
             let load = self.loads.get(place)?.get();
             let role = if load > threshold {
@@ -145,7 +145,7 @@ impl Candidates<'_> {
     }
 
     /// Without a forecast, an assignor that is known to be positional still makes it ineffective.
-    fn rotate_unless_ineffective(&self, group: Option<&Group>) -> Choice {
+    fn rotate_unless_ineffective(&self, group: Option<&GroupModel>) -> Choice {
         let choice = self.rotate_outliers();
         let data = self.snapshot.data().group.as_ref();
         let set = data.and_then(|data| {
@@ -166,9 +166,7 @@ impl Candidates<'_> {
             (Some(Judgement::RotateOutliers(outliers)), Some((known, ..)))
                 if outliers.verdict == rotate_outliers::Verdict::Rotate =>
             {
-                let ineffective = Diagnosis::PositionalAssignor {
-                    assignor: known.in_words(),
-                };
+                let ineffective = Diagnosis::positional_assignor(known);
                 Choice {
                     judgement: Some(Judgement::Ineffective(outliers, ineffective)),
                     ..choice

@@ -1,147 +1,147 @@
-//! Forecast: evict only what the model of the consumer group says will help, and as little.
+//! The forecast strategy: evict the fewest pods that the model of the consumer group needs.
 //!
 //! 1. The loads are attributed to the partitions ([`Attribution`]).
-//! 2. With no eligible pod above the threshold, the group is within tolerance.
-//! 3. What cannot be changed by evictions is told ([`Diagnosis`]); then only pods that are slow by
-//!    themselves are worth evicting.
-//! 4. Otherwise plans are searched ([`search`](mod@crate::forecast::search)): the one with the fewest
-//!    evictions is taken among those whose expected fall of the peak is near the best, at least
-//!    the minimum improvement, and likely.
-//! 5. With none, no plan helps: the best one is told with its forecast.
+//! 2. If no eligible pod is above the threshold, the group is within tolerance.
+//! 3. Reasons that evictions cannot change are reported ([`Diagnosis`]). Then only evictions of slow
+//!    pods can help.
+//! 4. Otherwise plans are searched ([`search`](mod@crate::forecast::search)). Among the plans whose
+//!    expected fall of the peak is sufficient, probable and near the best, the one with the fewest
+//!    evictions is chosen.
+//! 5. If there is none, no plan helps, and the best one is reported with its forecast.
 
+use kafka_assignors::Algorithm;
 use serde::{Deserialize, Serialize};
 
-use crate::forecast::search::{Limits, search};
+use crate::forecast::search::{Candidate, Found, Limits, search};
 use crate::forecast::{Attribution, Diagnosis, Fit, Forecast, Subject, diagnose};
-use crate::group::{ClientFamily, Group, KnownAssignor, Protocol};
-use crate::model::Cores;
+use crate::group::{ClientFamily, GroupModel, KnownAssignor, Protocol, ServingPodIndex};
+use crate::model::{Cores, PodIndex};
 use crate::policy::Policy;
 use crate::snapshot::Snapshot;
-use kafka_assignors::Algorithm;
 
-/// How many pods and plans a report lists.
+/// The maximum number of plans in a report.
 const PLANS: usize = 4;
 
-/// Below this share of explained variance the rates do not explain the loads, and no forecast is
-/// made of them.
+/// The explained share of the variance below which the rates do not explain the loads, so that no
+/// forecast is possible.
 const LEAST_GOODNESS: f64 = 0.5;
 
-/// What the model of the consumer group says: the group, what explains its loads, and what plans
-/// would do.
+/// The report on a consumer group: its properties, the explanation of its loads, and the forecasts of
+/// plans.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupReport {
-    /// `group.id`, where it is known.
+    /// `group.id`, if known.
     pub id: Option<String>,
-    /// The assignor, and how it is known.
+    /// The assignor, and the source of this knowledge.
     #[serde(flatten)]
     pub assignor: KnownAssignor,
     /// The client library.
     pub client: ClientFamily,
     /// The group protocol.
     pub protocol: Protocol,
-    /// Members.
+    /// The number of members.
     pub members: usize,
-    /// Topics.
+    /// The number of topics.
     pub topics: usize,
-    /// Partitions.
+    /// The number of partitions.
     pub partitions: usize,
-    /// How the loads are explained; absent without rates, when each pod's load is shared equally
-    /// over its partitions and forecasts are poorer.
+    /// The linear model of the loads. Absent without rates: each pod's load is then divided equally
+    /// among its partitions, and forecasts are less accurate.
     pub fit: Option<Fit>,
-    /// The highest load as a multiple of the mean, over the ready pods: what stays when nothing is
-    /// done, as long as the traffic does.
+    /// The highest load as a multiple of the mean, over the ready pods. It stays the same without
+    /// evictions, as long as the traffic does.
     pub peak_to_mean: f64,
     /// Pods above the threshold.
     pub hot_pods: usize,
-    /// Why pods are hot, as far as it can be told.
-    pub diagnosis: Vec<Finding>,
-    /// How many plans were tried.
+    /// The reasons for hot pods that were found.
+    pub diagnosis: Vec<ReportedDiagnosis>,
+    /// The number of plans that were tried.
     pub plans_tried: usize,
-    /// The best of them, the largest expected fall of the peak first.
+    /// The best of them, by the expected fall of the peak, descending.
     pub plans: Vec<PlanForecast>,
     /// The plan that was chosen.
     pub chosen: Option<PlanForecast>,
-    /// What explains each ready pod.
+    /// The explanation of each ready pod's load.
     pub pods: Vec<PodExplained>,
 }
 
-/// A diagnosis, with its sentence.
+/// A diagnosis with its message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Finding {
-    /// What it is, with its numbers.
+pub struct ReportedDiagnosis {
+    /// The diagnosis, with its numbers.
     #[serde(flatten)]
     pub diagnosis: Diagnosis,
-    /// One line for a person, with what would help.
+    /// The message, which includes the remedy.
     pub message: String,
 }
 
-/// A plan that was tried.
+/// A plan with its forecast.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlanForecast {
     /// The pods to evict, by name.
     pub victims: Vec<String>,
-    /// What it is expected to do.
+    /// The expected effect.
     pub forecast: Forecast,
 }
 
-/// What a pod's load is made of, in cores.
+/// The parts of a pod's load, in cores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PodExplained {
-    /// Its name.
+    /// The name of the pod.
     pub name: String,
-    /// The partitions that it owns.
+    /// The number of partitions that it owns.
     pub partitions: usize,
-    /// What base and partitions explain.
+    /// The load that base and partitions explain.
     pub explained: f64,
-    /// What it spends beyond that; below 0 where it spends less.
+    /// The load beyond that; negative if the pod uses less.
     pub residual: f64,
-    /// It is slow by itself.
+    /// Whether the pod is slow: its partitions do not explain its load.
     pub slow: bool,
 }
 
-/// What follows.
+/// The conclusion of the strategy.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Verdict {
+pub enum ForecastVerdict {
     /// No eligible pod is above the threshold.
     WithinTolerance,
-    /// The rates do not explain the loads: nothing can be forecast.
+    /// The rates do not explain the loads, so no forecast is possible.
     Unexplained,
-    /// Evicting cannot help, and this is why.
+    /// Evictions cannot help, for this reason.
     Structural(Diagnosis),
     /// No plan is expected to help enough.
     NoPlanHelps,
-    /// The chosen plan is to be carried out.
+    /// The chosen plan is to be executed.
     Rotate,
 }
 
-/// The outcome of the strategy.
+/// The result of the strategy.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Forecasted {
-    /// What it is based on.
+pub struct ForecastChoice {
+    /// The report on the group.
     pub report: GroupReport,
-    /// What follows.
-    pub verdict: Verdict,
-    /// The pods of the chosen plan by their places in the snapshot, in the order of their turn.
-    pub victims: Vec<usize>,
+    /// The conclusion.
+    pub verdict: ForecastVerdict,
+    /// The pods of the chosen plan, in the order of eviction.
+    pub victims: Vec<PodIndex>,
 }
 
-/// Applies the strategy. `eligible` are places in the snapshot, most loaded first, ties by name.
+/// Applies the strategy. `eligible` are the eligible pods, most loaded first, ties by name.
 #[must_use]
 pub fn forecast_strategy(
     snapshot: &Snapshot,
-    group: &Group,
-    eligible: &[usize],
+    group: &GroupModel,
+    eligible: &[PodIndex],
     target: Cores,
     policy: &Policy,
-) -> Forecasted {
+) -> ForecastChoice {
     let pods: Vec<_> = group
         .pods
         .iter()
-        .filter_map(|place| snapshot.pods().get(*place))
+        .filter_map(|pod| snapshot.pods().get(pod.get()))
         .collect();
     let names: Vec<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
     let loads: Vec<Option<f64>> = pods.iter().map(|pod| pod.load.map(f64::from)).collect();
@@ -161,13 +161,13 @@ pub fn forecast_strategy(
         .fit
         .as_ref()
         .is_none_or(|fit| fit.goodness >= LEAST_GOODNESS);
-    let slow: Vec<usize> = hot
+    let slow: Vec<ServingPodIndex> = hot
         .iter()
         .copied()
         .filter(|pod| attribution.slow.contains(pod))
         .collect();
     let found = if hot.is_empty() || !explained {
-        Default::default()
+        Found::default()
     } else {
         let limits = Limits {
             top_k: policy.top_k.get(),
@@ -179,24 +179,23 @@ pub fn forecast_strategy(
         let only = structural.map(|_| slow.as_slice());
         search(&subject, &hot, &cold, only, limits, policy.forecast_seed)
     };
-    let chosen = found.chosen.and_then(|place| found.best.get(place));
+    let chosen = found.chosen.and_then(|index| found.best.get(index));
     let verdict = match (chosen, structural) {
-        _ if hot.is_empty() => Verdict::WithinTolerance,
-        _ if !explained => Verdict::Unexplained,
-        (Some(_), _) => Verdict::Rotate,
-        (None, Some(structural)) => Verdict::Structural(structural.clone()),
-        (None, None) => Verdict::NoPlanHelps,
+        _ if hot.is_empty() => ForecastVerdict::WithinTolerance,
+        _ if !explained => ForecastVerdict::Unexplained,
+        (Some(_), _) => ForecastVerdict::Rotate,
+        (None, Some(structural)) => ForecastVerdict::Structural(structural.clone()),
+        (None, None) => ForecastVerdict::NoPlanHelps,
     };
-    let place = |pod: &usize| group.pods.get(*pod).copied();
+    let in_snapshot = |pod: &ServingPodIndex| group.pods.get(pod.get()).copied();
     let victims = chosen.map_or_else(Vec::new, |plan| {
-        plan.pods.iter().filter_map(place).collect()
+        plan.pods.iter().filter_map(in_snapshot).collect()
     });
-    let name = |pod: &usize| {
-        names
-            .get(*pod)
-            .map_or_else(String::new, ToString::to_string)
+    let name = |pod: &ServingPodIndex| {
+        let name = names.get(pod.get());
+        name.map_or_else(String::new, ToString::to_string)
     };
-    let plan_forecast = |candidate: &crate::forecast::search::Candidate| PlanForecast {
+    let plan_forecast = |candidate: &Candidate| PlanForecast {
         victims: candidate.pods.iter().map(name).collect(),
         forecast: candidate.forecast,
     };
@@ -211,7 +210,7 @@ pub fn forecast_strategy(
         protocol: group.protocol,
         members: group.members.len(),
         topics: group.topics.len(),
-        partitions: group.topics.partitions(),
+        partitions: group.topics.partition_count(),
         fit: attribution.fit.clone(),
         peak_to_mean: subject.imbalance(),
         hot_pods: subject
@@ -221,7 +220,7 @@ pub fn forecast_strategy(
             .count(),
         diagnosis: diagnosis
             .into_iter()
-            .map(|diagnosis| Finding {
+            .map(|diagnosis| ReportedDiagnosis {
                 message: diagnosis.to_string(),
                 diagnosis,
             })
@@ -231,15 +230,15 @@ pub fn forecast_strategy(
         chosen: chosen.map(plan_forecast),
         pods: explained_pods(&subject, &names),
     };
-    Forecasted {
+    ForecastChoice {
         report,
         verdict,
         victims,
     }
 }
 
-/// How many pods a plan may evict: a wave that leaves too few ready pods is no plan. Never 0, so that
-/// where nothing is possible the check says so of the best plan there would be.
+/// The maximum number of evictions in a plan: each wave must leave enough ready pods. At least 1, so
+/// that the check of the minimum has a plan to report if no eviction is possible.
 fn most_evictions(ready: usize, policy: &Policy) -> usize {
     let limit = policy.max_evictions.unwrap_or(usize::MAX);
     let at_once = ready.saturating_sub(policy.minimum_pods.get());
@@ -254,34 +253,30 @@ fn most_evictions(ready: usize, policy: &Policy) -> usize {
 /// The eligible pods of the group above the threshold, most loaded first, and the others, least
 /// loaded first.
 fn by_temperature(
-    group: &Group,
+    group: &GroupModel,
     loads: &[Option<f64>],
-    eligible: &[usize],
+    eligible: &[PodIndex],
     threshold: f64,
-) -> (Vec<usize>, Vec<usize>) {
-    // The places of the serving pods are ascending.
-    let in_group = eligible
-        .iter()
-        .filter_map(|place| group.pods.binary_search(place).ok());
-    let load = |pod: &usize| loads.get(*pod).copied().flatten().unwrap_or(0.0);
-    let (hot, mut cold): (Vec<usize>, Vec<usize>) = in_group.partition(|pod| load(pod) > threshold);
-    // The sort is stable, but equals are to stay in the order of their names as well.
+) -> (Vec<ServingPodIndex>, Vec<ServingPodIndex>) {
+    // The serving pods are ascending.
+    let in_group = eligible.iter().filter_map(|pod| {
+        let index = group.pods.binary_search(pod).ok()?;
+        Some(ServingPodIndex::new(index))
+    });
+    let load = |pod: &ServingPodIndex| loads.get(pod.get()).copied().flatten().unwrap_or(0.0);
+    let (hot, mut cold): (Vec<_>, Vec<_>) = in_group.partition(|pod| load(pod) > threshold);
+    // The stable sort keeps equal loads in the order of names, which `reverse` restores first.
     cold.reverse();
     cold.sort_by(|a, b| load(a).total_cmp(&load(b)));
     (hot, cold)
 }
 
 fn explained_pods(subject: &Subject<'_>, names: &[&str]) -> Vec<PodExplained> {
-    let mut counts = vec![0; names.len()];
-    for pod in subject.group.pod_owners().into_iter().flatten() {
-        if let Some(count) = counts.get_mut(pod) {
-            *count += 1;
-        }
-    }
+    let counts = subject.group.partitions_by_pod();
     let loads = subject.loads();
-    let residuals = &subject.attribution.residuals;
-    let numbers = loads.iter().zip(residuals).zip(counts);
-    (0..)
+    let attribution = subject.attribution;
+    let numbers = loads.iter().zip(&attribution.residuals).zip(counts);
+    ServingPodIndex::all(names.len())
         .zip(names.iter().zip(numbers))
         .map(
             |(pod, (name, ((load, residual), partitions)))| PodExplained {
@@ -289,7 +284,7 @@ fn explained_pods(subject: &Subject<'_>, names: &[&str]) -> Vec<PodExplained> {
                 partitions,
                 explained: load - residual,
                 residual: *residual,
-                slow: subject.attribution.slow.contains(&pod),
+                slow: attribution.slow.contains(&pod),
             },
         )
         .collect()

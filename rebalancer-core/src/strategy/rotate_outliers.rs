@@ -12,7 +12,7 @@
 //! it is not a forecast of what the group will look like.
 
 use crate::model::{Load, Percent, TopK};
-use crate::snapshot::mean;
+use crate::statistics::mean;
 
 /// What the rule makes of a set of loads.
 #[derive(Debug, Clone, PartialEq)]

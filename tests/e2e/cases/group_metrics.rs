@@ -214,7 +214,7 @@ async fn a_positional_assignor_is_recognised(#[values(0, 1)] which: usize) -> Re
     "stranger",
     "group_unknown",
     1,
-    "partitions of no pod of the workload: imagined.orders-5 of pod `consumer-gone`"
+    "partitions owned by no pod of the workload: imagined.orders-5 of pod `consumer-gone`"
 )]
 #[case::two_owners(
     "doubled",
@@ -232,7 +232,7 @@ async fn a_positional_assignor_is_recognised(#[values(0, 1)] which: usize) -> Re
     "nobody",
     "group_unknown",
     1,
-    "the metrics name no owner of any partition"
+    "the metrics report no owner of any partition"
 )]
 #[tokio::test]
 async fn a_partially_known_group_is_refused_with_what_is_missing(
@@ -277,19 +277,19 @@ async fn a_partially_known_group_is_refused_with_what_is_missing(
 #[case::nan(
     "0 / 0 * ",
     0,
-    "rates that are none: imagined.orders-0 (the query answered a number that is not finite"
+    "invalid rates: imagined.orders-0 (the query answered a number that is not finite"
 )]
 // This server returns no NaN.
 #[case::nan("0 / 0 * ", 1, "partitions without a rate: imagined.orders-0")]
 #[case::negative(
     "-1 * ",
     0,
-    "rates that are none: imagined.orders-0 (the query answered a negative"
+    "invalid rates: imagined.orders-0 (the query answered a negative"
 )]
 #[case::negative(
     "-1 * ",
     1,
-    "rates that are none: imagined.orders-0 (the query answered a negative"
+    "invalid rates: imagined.orders-0 (the query answered a negative"
 )]
 #[tokio::test]
 async fn invalid_rates_are_refused(
@@ -369,7 +369,7 @@ async fn a_partition_that_moved_within_the_cooldown_holds() -> Result<()> {
         let message = run.held("group_not_settled");
         run.assert_says(
             &message,
-            &["1 partitions changed hands within the cooldown"],
+            &["1 partition changed the owner within the cooldown"],
         );
     }
     owns_more(before, &format!("offset {COOLDOWN}")).await?;

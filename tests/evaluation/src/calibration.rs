@@ -10,6 +10,7 @@ use kafka_assignors::Algorithm;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rebalancer_core::forecast::{Attribution, Sampling, Spread, Subject, forecast};
+use rebalancer_core::group::ServingPodIndex;
 
 use crate::episode::{Episode, Ids};
 
@@ -160,7 +161,7 @@ pub fn calibrate(
 
 fn play(episode: &Episode, (ids, orders): (Ids, Orders), seed: u64, samples: usize) -> Case {
     let group = episode.group(ids);
-    let rates = rates(group.topics.partitions(), seed);
+    let rates = rates(group.topics.partition_count(), seed);
     let pods = episode.members.len();
     let loads = loads(&group.pod_owners(), &rates, pods);
     let known: Vec<Option<f64>> = loads.iter().copied().map(Some).collect();
@@ -182,8 +183,8 @@ fn play(episode: &Episode, (ids, orders): (Ids, Orders), seed: u64, samples: usi
     };
     Case {
         before: imbalance(&loads),
-        forecast: forecast(&subject, &[&episode.victim_places()], sampling).peak_to_mean,
-        after: imbalance(&self::loads(&episode.owners_after(), &rates, pods)),
+        forecast: forecast(&subject, &[&episode.victim_pods()], sampling).peak_to_mean,
+        after: imbalance(&self::loads(&episode.pod_owners_after(), &rates, pods)),
     }
 }
 
@@ -198,10 +199,10 @@ fn rates(partitions: usize, seed: u64) -> Vec<f64> {
     (0..partitions).map(|_| normal().exp()).collect()
 }
 
-fn loads(owners: &[Option<usize>], rates: &[f64], pods: usize) -> Vec<f64> {
+fn loads(owners: &[Option<ServingPodIndex>], rates: &[f64], pods: usize) -> Vec<f64> {
     let mut loads = vec![0.0; pods];
     for (owner, rate) in owners.iter().zip(rates) {
-        if let Some(load) = owner.and_then(|owner| loads.get_mut(owner)) {
+        if let Some(load) = owner.and_then(|owner| loads.get_mut(owner.get())) {
             *load += rate;
         }
     }

@@ -3,9 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kafka_assignors::{Algorithm, Assignment, Member, Subscription, Topics};
-use rebalancer_core::forecast::membership::Order;
-use rebalancer_core::group::{Assignor, ClientFamily, Group, Knowledge, KnownAssignor, Protocol};
+use kafka_assignors::{Algorithm, Assignment, Member, MemberIndex, Subscription, Topics};
+use rebalancer_core::forecast::LeaveJoinOrder;
+use rebalancer_core::group::{
+    Assignor, ClientFamily, GroupModel, Knowledge, KnownAssignor, Protocol, ServingPodIndex,
+};
+use rebalancer_core::model::PodIndex;
 use serde::Deserialize;
 
 /// By topic, the pod that owns each partition.
@@ -61,7 +64,7 @@ pub enum EpisodeOrder {
     JoinFirst,
 }
 
-impl From<EpisodeOrder> for Order {
+impl From<EpisodeOrder> for LeaveJoinOrder {
     fn from(order: EpisodeOrder) -> Self {
         match order {
             EpisodeOrder::Together => Self::Together,
@@ -102,18 +105,18 @@ impl Episode {
 
     /// The group before, as a forecast takes it: the pods are those of the members, in their order.
     #[must_use]
-    pub fn group(&self, ids: Ids) -> Group {
+    pub fn group(&self, ids: Ids) -> GroupModel {
         let topics = self.all_topics();
-        let subscription = Subscription::new(0..topics.len());
+        let subscription = Subscription::all(&topics);
         let member = |consumer: &Consumer| match ids {
             Ids::Known => member(consumer.id.clone(), &subscription),
             Ids::Unknown => member(String::new(), &subscription),
         };
         let pods = self.members.len();
-        Group {
+        GroupModel {
             members: self.members.iter().map(member).collect(),
-            pod_of: (0..pods).collect(),
-            pods: (0..pods).collect(),
+            pod_of: ServingPodIndex::all(pods).collect(),
+            pods: (0..pods).map(PodIndex::new).collect(),
             rates: None,
             assignor: KnownAssignor {
                 assignor: self.assignor,
@@ -125,24 +128,28 @@ impl Episode {
             stable_names: false,
             startups: Vec::new(),
             topics,
-            owners: places(&self.before, &names(&self.members)).collect(),
+            owners: indices(&self.before, &names(&self.members)).collect(),
         }
     }
 
-    /// The places of the victims among the members.
+    /// The pods of the victims in [`Self::group`].
     #[must_use]
-    pub fn victim_places(&self) -> Vec<usize> {
+    pub fn victim_pods(&self) -> Vec<ServingPodIndex> {
         let pods = names(&self.members);
-        let place = |victim: &String| pods.iter().position(|pod| pod == victim);
-        self.victims.iter().filter_map(place).collect()
+        let position = |victim: &String| pods.iter().position(|pod| pod == victim);
+        let victims = self.victims.iter().filter_map(position);
+        victims.map(ServingPodIndex::new).collect()
     }
 
-    /// The owner of each partition in the end: places among those who stayed, and the replacements
-    /// after them.
+    /// The pod that owns each partition in the end. The remaining pods come first, then the
+    /// replacements.
     #[must_use]
-    pub fn owners_after(&self) -> Vec<Option<usize>> {
+    pub fn pod_owners_after(&self) -> Vec<Option<ServingPodIndex>> {
         let (_, present) = self.present();
-        places(&self.after, &names(&present)).collect()
+        let pods = names(&present);
+        indices(&self.after, &pods)
+            .map(|owner| owner.map(|owner| ServingPodIndex::new(owner.get())))
+            .collect()
     }
 
     /// All that the assignor itself makes of the episode, by the ids that the replacements came to
@@ -208,15 +215,15 @@ impl Episode {
     fn rebalance(&self, members: &[Consumer], owners: &Owners) -> (Owners, Owners) {
         let algorithm = Algorithm::of(self.assignor, self.family(), self.protocol);
         let topics = self.all_topics();
-        let subscription = Subscription::new(0..topics.len());
-        let previous: Assignment = places(owners, &names(members)).collect();
+        let subscription = Subscription::all(&topics);
+        let previous: Assignment = indices(owners, &names(members)).collect();
         let present: Vec<Member> = members
             .iter()
             .map(|one| member(one.id.clone(), &subscription))
             .collect();
         let named = |assignment: &Assignment| {
             let mut pods = assignment.owners().map(|owner| {
-                let owner = owner.and_then(|place| members.get(place));
+                let owner = owner.and_then(|owner| members.get(owner.get()));
                 owner.map_or_else(String::new, |member| member.pod.clone())
             });
             let topics = self.topics.iter();
@@ -255,8 +262,11 @@ fn names(members: &[Consumer]) -> Vec<&str> {
     members.iter().map(|member| member.pod.as_str()).collect()
 }
 
-/// The owner of each partition by its place among `pods`.
-fn places(owners: &Owners, pods: &[&str]) -> impl Iterator<Item = Option<usize>> {
+/// The owner of each partition, by the position of its pod in `pods`.
+fn indices(owners: &Owners, pods: &[&str]) -> impl Iterator<Item = Option<MemberIndex>> {
     let owners = owners.values().flatten();
-    owners.map(move |owner| pods.iter().position(|pod| pod == owner))
+    owners.map(move |owner| {
+        let position = pods.iter().position(|pod| pod == owner);
+        position.map(MemberIndex::new)
+    })
 }

@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 
 use evaluation::calibration::recorded;
 use evaluation::episode::{Episode, EpisodeOrder, Ids};
-use kafka_assignors::Algorithm;
-use kafka_assignors::Member;
+use kafka_assignors::{Algorithm, Member, MemberIndex};
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use rebalancer_core::group::{Group, Protocol};
+use rebalancer_core::group::{GroupModel, Protocol};
 use rstest::rstest;
 
 /// The episodes of one kind of group.
@@ -43,7 +42,7 @@ fn owners(of: &BTreeMap<String, Vec<String>>) -> Vec<&str> {
 /// An episode that is played.
 struct Play<'a> {
     episode: &'a Episode,
-    group: Group,
+    group: GroupModel,
     algorithm: Algorithm,
     /// The pods of the members.
     pods: Vec<&'a str>,
@@ -71,7 +70,7 @@ impl<'a> Play<'a> {
         let mut next = 0;
         for pod in &self.pods {
             let stays = !leave.contains(pod);
-            places.push(stays.then_some(next));
+            places.push(stays.then_some(MemberIndex::new(next)));
             next += usize::from(stays);
         }
         let mut stay = places.iter().map(Option::is_some);
@@ -132,7 +131,9 @@ impl<'a> Play<'a> {
 
     fn owners(&self) -> Vec<&str> {
         let owners = self.group.owners.owners();
-        owners.map(|owner| self.pods[owner.unwrap()]).collect()
+        owners
+            .map(|owner| self.pods[owner.unwrap().get()])
+            .collect()
     }
 
     /// Each partition has the owner that it had in the end.

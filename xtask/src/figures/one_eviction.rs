@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use kafka_assignors::{Algorithm, Assignment, Member, Subscription, Topics};
+use kafka_assignors::{Algorithm, Assignment, Member, MemberIndex, Subscription, Topics};
 
 use super::plot::{Plot, legend};
 use crate::Error;
@@ -143,14 +143,14 @@ fn panels() -> [Panel; 3] {
     let member = |pod: &str| Member {
         id: format!("consumer-{pod}"),
         instance: None,
-        subscription: Subscription::new([0]),
+        subscription: Subscription::all(&topics),
     };
     let assignor = Algorithm::CooperativeSticky;
     let mut members: Vec<Member> = LOADS.iter().map(|(pod, _)| member(pod)).collect();
     let before: Assignment = (0..LOADS.len())
         .cycle()
-        .take(topics.partitions())
-        .map(Some)
+        .take(topics.partition_count())
+        .map(|member| Some(MemberIndex::new(member)))
         .collect();
 
     // Without the victim, the members after it move down by one index. The victim's bar becomes
@@ -161,17 +161,24 @@ fn panels() -> [Panel; 3] {
         Ordering::Equal => None,
         Ordering::Greater => Some(place - 1),
     };
-    let places: Vec<Option<usize>> = (0..LOADS.len()).map(moved_up).collect();
+    let new_indices: Vec<Option<MemberIndex>> = (0..LOADS.len())
+        .map(|member| moved_up(member).map(MemberIndex::new))
+        .collect();
     let bar = |place: usize| match place {
         place if place + 1 == LOADS.len() => VICTIM,
         place if place >= VICTIM => place + 1,
         place => place,
     };
-    let left = assignor.settle(&topics, &members, &before.renumbered(&places));
+    let left = assignor.settle(&topics, &members, &before.renumbered(&new_indices));
     members.push(member(REPLACEMENT));
     let joined = assignor.settle(&topics, &members, &left.assignment);
 
-    let bars = |assignment: &Assignment| assignment.owners().map(|o| o.map(bar)).collect();
+    let bars = |assignment: &Assignment| {
+        assignment
+            .owners()
+            .map(|o| o.map(|o| bar(o.get())))
+            .collect()
+    };
     let names = |instead| {
         let mut names = LOADS.map(|(pod, _)| Some(pod));
         names[VICTIM] = instead;
@@ -182,7 +189,7 @@ fn panels() -> [Panel; 3] {
             heading: "Before",
             note: "Four partitions each; pod c is hot.",
             pods: names(Some(LOADS[VICTIM].0)),
-            bars: before.owners().collect(),
+            bars: before.owners().map(|o| o.map(MemberIndex::get)).collect(),
         },
         Panel {
             heading: "c has left",

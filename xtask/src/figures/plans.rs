@@ -4,7 +4,7 @@ use evaluation::efficacy::Setting;
 use kafka_assignors::Algorithm;
 use rebalancer_core::decision::Decision;
 use rebalancer_core::forecast::{Attribution, Sampling, Subject, forecast};
-use rebalancer_core::group::{Assignor, ClientFamily, Group};
+use rebalancer_core::group::{Assignor, ClientFamily, ServingPodIndex};
 use rebalancer_core::policy::{Policy, Strategy};
 use rebalancer_core::{Snapshot, decide};
 use serde_json::{Value, json};
@@ -156,7 +156,9 @@ impl Row {
 /// The current max/mean, and the plans: the finalists of the search, and the plan of
 /// rotate-outliers.
 fn rows(snapshot: &Snapshot) -> Result<(f64, Vec<Row>), Error> {
-    let group = Group::of(snapshot).map_err(|problem| problem.to_string())?;
+    let group = snapshot
+        .group_model()
+        .map_err(|problem| problem.to_string())?;
     let pods = snapshot.pods();
     let loads: Vec<Option<f64>> = pods.iter().map(|pod| pod.load.map(f64::from)).collect();
     let attribution = Attribution::new(&loads, &group.pod_owners(), group.rates.as_deref());
@@ -169,14 +171,18 @@ fn rows(snapshot: &Snapshot) -> Result<(f64, Vec<Row>), Error> {
     };
     let row = |victims: &[String], name: &str, colour| {
         let place = |name: &String| pods.iter().position(|pod| pod.name == *name);
-        let places: Vec<usize> = victims.iter().filter_map(place).collect();
+        let victims: Vec<ServingPodIndex> = victims
+            .iter()
+            .filter_map(place)
+            .map(ServingPodIndex::new)
+            .collect();
         let once = |seed: u32| {
             let sampling = Sampling {
                 seed: seed.into(),
                 samples: 1,
                 order: None,
             };
-            forecast(&subject, &[&places], sampling).peak_to_mean.mean
+            forecast(&subject, &[&victims], sampling).peak_to_mean.mean
         };
         let mut peaks: Vec<f64> = (0..SAMPLES).map(once).collect();
         peaks.sort_unstable_by(f64::total_cmp);

@@ -1,42 +1,42 @@
-//! The pods of a workload, found by whatever metrics call the members of its group.
+//! Matching of the members of a group to the pods of the workload.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::group::GroupMember;
+use crate::group::MemberDocument;
 use crate::model::Pod;
 use crate::ports::MemberLabels;
 
-/// The pods of the workload, by everything that metrics may call them.
+/// The pods of the workload, by the labels that metrics may have.
 pub(super) struct Pods<'a> {
     by_name: HashMap<&'a str, &'a Pod>,
-    /// `None` for an address that several have, as on the network of their node.
+    /// `None` for an address that several pods have, such as that of the host network.
     by_ip: HashMap<IpAddr, Option<&'a Pod>>,
 }
 
 impl<'a> Pods<'a> {
     pub(super) fn new(pods: &'a [Pod]) -> Self {
-        // A pod that has ended may have had an address that another has now.
-        let there = || pods.iter().filter(|pod| !pod.has_ended());
+        // Another pod may have got the address of a pod that has ended.
+        let running = || pods.iter().filter(|pod| !pod.has_ended());
         let mut by_ip = HashMap::new();
-        for pod in there() {
+        for pod in running() {
             if let Some(ip) = pod.ip.as_deref().and_then(address) {
                 let of = by_ip.entry(ip);
                 of.and_modify(|of| *of = None).or_insert(Some(pod));
             }
         }
         Self {
-            by_name: there().map(|pod| (pod.name.as_str(), pod)).collect(),
+            by_name: running().map(|pod| (pod.name.as_str(), pod)).collect(),
             by_ip,
         }
     }
 
-    /// The pod of a member: by its name, else its address, else the client id, which may hold the
+    /// The pod of a member: by its name, else by its address, else by a client id that contains the
     /// pod's name as a word.
     pub(super) fn of(&self, labels: &MemberLabels) -> Option<&'a Pod> {
         let by_name = || self.by_name.get(labels.pod.as_deref()?).copied();
         let by_host = || {
-            // As Java writes addresses: `host/10.0.0.1`, or `/10.0.0.1` without a name.
+            // Java formats addresses as `host/10.0.0.1`, or `/10.0.0.1` without a name.
             let host = labels.host.as_deref()?;
             let host = host.rsplit_once('/').map_or(host, |(_, address)| address);
             let by_ip = || *self.by_ip.get(&address(host)?)?;
@@ -45,7 +45,7 @@ impl<'a> Pods<'a> {
         let by_client = || {
             let client = labels.client_id.as_deref()?;
             let named = self.by_name.values().copied();
-            // A StatefulSet's `app-1` is also the start of `app-10`.
+            // The name `app-1` is also a prefix of `app-10`.
             named
                 .filter(|pod| is_word_of(client, &pod.name))
                 .max_by_key(|pod| pod.name.len())
@@ -53,8 +53,8 @@ impl<'a> Pods<'a> {
         by_name().or_else(by_host).or_else(by_client)
     }
 
-    /// `members`, and one for each ready pod that has none: it owns nothing.
-    pub(super) fn with_idle(&self, mut members: Vec<GroupMember>) -> Vec<GroupMember> {
+    /// Adds a member without partitions for each ready pod that has none.
+    pub(super) fn with_idle(&self, mut members: Vec<MemberDocument>) -> Vec<MemberDocument> {
         if members.is_empty() {
             return members;
         }
@@ -65,22 +65,21 @@ impl<'a> Pods<'a> {
             .map(|pod| pod.name.as_str())
             .collect();
         idle.sort_unstable();
-        members.extend(idle.into_iter().map(|pod| GroupMember {
+        members.extend(idle.into_iter().map(|pod| MemberDocument {
             pod: pod.to_owned(),
-            ..GroupMember::default()
+            ..MemberDocument::default()
         }));
         members
     }
 }
 
-/// One address, however it is written: Java spells out all of an IPv6 address, and may add the
-/// interface.
+/// Parses an address. Java writes IPv6 addresses in full, and may append the interface.
 fn address(text: &str) -> Option<IpAddr> {
     let (address, _) = text.split_once('%').unwrap_or((text, ""));
     address.parse().ok()
 }
 
-/// `word` is in `text` with nothing of a name before or after it.
+/// Whether `text` contains `word` without an alphanumeric character before or after it.
 fn is_word_of(text: &str, word: &str) -> bool {
     let part_of_name = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     text.match_indices(word).any(|(start, _)| {

@@ -1,29 +1,30 @@
-//! Who owns what, as the samples of owners say it, and what is odd about that.
+//! The owners of partitions according to the samples, and contradictions among these.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::MOST_PARTITIONS;
 use super::members::Pods;
-use super::{MOST_PARTITIONS, Missing};
-use crate::group::GroupMember;
+use super::missing::Missing;
+use crate::group::MemberDocument;
 use crate::ports::{MemberLabels, OwnerSample};
 
-/// A topic and the number of a partition.
-type Place = (String, usize);
+/// A topic and a partition number.
+type PartitionKey = (String, usize);
 
-/// What tells members apart: a pod, and an id for where it has several.
+/// The identity of a member: its pod, and an id in case the pod has several.
 type MemberKey = (String, String);
 
-/// Who owns what, each owner a member of its own.
+/// The owners of partitions.
 #[derive(Default)]
 pub(super) struct Owned {
-    /// With their names.
-    pub(super) members: BTreeMap<MemberKey, GroupMember>,
-    /// The owners of each partition: none, one, or more in metrics that lie.
-    pub(super) owners: BTreeMap<Place, BTreeSet<MemberKey>>,
-    /// Partitions of owners that are no pod of the workload, and who those are, in words.
-    strangers: Vec<(Place, String)>,
-    /// Numbers that no partition has.
-    impossible: Vec<String>,
+    /// All owners, with their names.
+    pub(super) members: BTreeMap<MemberKey, MemberDocument>,
+    /// The owners of each partition: none, one, or several if the metrics contradict each other.
+    pub(super) owners: BTreeMap<PartitionKey, BTreeSet<MemberKey>>,
+    /// Partitions whose owner is not a pod of the workload, and the labels of that owner.
+    unknown: Vec<(PartitionKey, String)>,
+    /// Partitions with a number beyond the limit.
+    out_of_range: Vec<String>,
 }
 
 impl Owned {
@@ -33,31 +34,34 @@ impl Owned {
             let number = usize::try_from(sample.partition).unwrap_or(usize::MAX);
             if number >= MOST_PARTITIONS {
                 let name = format!("{}-{}", sample.topic, sample.partition);
-                owned.impossible.push(name);
+                owned.out_of_range.push(name);
                 continue;
             }
-            let place = (sample.topic.clone(), number);
+            let key = (sample.topic.clone(), number);
             let Some(labels) = &sample.owner else {
-                owned.owners.entry(place).or_default();
+                owned.owners.entry(key).or_default();
                 continue;
             };
             let Some(pod) = pods.of(labels) else {
-                owned.strangers.push((place, in_words(labels)));
+                owned.unknown.push((key, describe(labels)));
                 continue;
             };
-            // One pod may have several members, told apart by their ids or client ids.
+            // A pod may have several members, which have different ids or client ids.
             let id = labels.member_id.as_ref().or(labels.client_id.as_ref());
-            let key = (pod.name.clone(), id.cloned().unwrap_or_default());
-            let owners = owned.owners.entry(place).or_default();
-            owners.insert(key.clone());
-            owned.members.entry(key).or_insert_with(|| GroupMember {
-                pod: pod.name.clone(),
-                name: None,
-                id: labels.member_id.clone(),
-                client_id: labels.client_id.clone(),
-                instance: labels.instance.clone(),
-                topics: None,
-            });
+            let member = (pod.name.clone(), id.cloned().unwrap_or_default());
+            let owners = owned.owners.entry(key).or_default();
+            owners.insert(member.clone());
+            owned
+                .members
+                .entry(member)
+                .or_insert_with(|| MemberDocument {
+                    pod: pod.name.clone(),
+                    name: None,
+                    id: labels.member_id.clone(),
+                    client_id: labels.client_id.clone(),
+                    instance: labels.instance.clone(),
+                    topics: None,
+                });
         }
         owned.name_members();
         owned
@@ -74,81 +78,89 @@ impl Owned {
         }
     }
 
-    /// The owners of a partition, by their names.
+    /// The names of the owners of a partition.
     pub(super) fn names<'a>(
         &'a self,
         owners: &'a BTreeSet<MemberKey>,
     ) -> impl Iterator<Item = &'a str> {
         let members = owners.iter().filter_map(|key| self.members.get(key));
-        members.map(GroupMember::name)
+        members.map(MemberDocument::name)
     }
 
-    /// The partitions that anybody of ours owns, or that are known to have no owner.
-    pub(super) fn partitions(&self) -> impl Iterator<Item = &Place> {
+    /// The partitions that a member owns, or that are reported to have no owner.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = &PartitionKey> {
         self.owners.keys()
     }
 
-    /// Strangers are of interest where they own what nobody of ours does. What a pod of ours owns as
-    /// well is what an ended pod leaves behind for a while, or another group that reads the same.
-    pub(super) fn tell_strangers(&self, other_groups: bool, missing: &mut Missing) {
-        let topics: BTreeSet<&str> = self.partitions().map(|(topic, _)| topic.as_str()).collect();
-        let of_our_group = |(topic, _): &Place| !other_groups || topics.contains(topic.as_str());
-        let of_interest = |place: &Place| of_our_group(place) && !self.owners.contains_key(place);
-        let strangers = self.strangers.iter();
-        let told: Vec<String> = strangers
-            .filter(|(place, _)| of_interest(place))
-            .map(|((topic, partition), who)| format!("{topic}-{partition} of {who}"))
-            .collect();
-        missing.some("partitions of no pod of the workload", &told);
-        missing.some("partitions whose number cannot be", &self.impossible);
+    pub(super) fn is_empty(&self) -> bool {
+        self.owners.is_empty()
     }
 
-    /// Two owners that a partition did not have before are what a rebalance leaves behind for a
-    /// while, and count as a move; the same two as before are no news that passes.
-    pub(super) fn tell_doubles(&self, before: Option<&Self>, missing: &mut Missing) {
-        let passes = |place: &Place, owners: &BTreeSet<MemberKey>| {
-            let before = before.and_then(|before| before.owners.get(place));
+    /// Reports owners that are not pods of the workload, for partitions without another owner. If a
+    /// pod of the workload owns the partition as well, the unknown owner is an ended pod whose
+    /// series still exist, or belongs to another group that consumes the topic.
+    pub(super) fn report_unknown_owners(&self, other_groups: bool, missing: &mut Missing) {
+        let topics: BTreeSet<&str> = self.partitions().map(|(topic, _)| topic.as_str()).collect();
+        let is_of_group =
+            |(topic, _): &PartitionKey| !other_groups || topics.contains(topic.as_str());
+        let unknown: Vec<String> = self
+            .unknown
+            .iter()
+            .filter(|(key, _)| is_of_group(key) && !self.owners.contains_key(key))
+            .map(|((topic, partition), labels)| format!("{topic}-{partition} of {labels}"))
+            .collect();
+        missing.add_items("partitions owned by no pod of the workload", &unknown);
+        missing.add_items("partition numbers out of range", &self.out_of_range);
+    }
+
+    /// Reports partitions with several owners. Not reported are those that had one of the owners
+    /// before: a rebalance leaves the series of the old owner for a while, and the partition counts
+    /// as moved.
+    pub(super) fn report_duplicate_owners(&self, before: Option<&Self>, missing: &mut Missing) {
+        let has_moved = |key: &PartitionKey, owners: &BTreeSet<MemberKey>| {
+            let before = before.and_then(|before| before.owners.get(key));
             before.is_some_and(|before| before.len() == 1 && before.is_subset(owners))
         };
-        let doubles: Vec<String> = self
+        let duplicates: Vec<String> = self
             .owners
             .iter()
-            .filter(|(place, owners)| owners.len() > 1 && !passes(place, owners))
+            .filter(|(key, owners)| owners.len() > 1 && !has_moved(key, owners))
             .map(|((topic, partition), owners)| {
                 let owners: Vec<&str> = self.names(owners).collect();
                 format!("{topic}-{partition} of {}", owners.join(" and "))
             })
             .collect();
-        missing.some("partitions with two owners", &doubles);
+        missing.add_items("partitions with two owners", &duplicates);
     }
 
-    /// How many of the partitions had other owners, by their names, so that a member of a pod that
-    /// only joined anew counts as the same.
+    /// The number of partitions that had other owners. Owners are compared by name, so that a member
+    /// that rejoined in the same pod counts as the same.
     pub(super) fn moved_since(&self, before: &Self) -> usize {
-        let names_then = |owners| before.names(owners);
         let owned = self.owners.iter().filter(|(_, owners)| !owners.is_empty());
-        let moved = owned.filter(|(place, owners)| {
-            let before = before.owners.get(*place);
-            !before.is_some_and(|of| names_then(of).eq(self.names(owners)))
+        let moved = owned.filter(|(key, owners)| {
+            let owners_before = before.owners.get(*key);
+            !owners_before.is_some_and(|of| before.names(of).eq(self.names(owners)))
         });
         moved.count()
     }
 }
 
-fn in_words(labels: &MemberLabels) -> String {
-    let said = [
+/// The labels of an owner, for a message.
+fn describe(labels: &MemberLabels) -> String {
+    let labels = [
         ("pod", &labels.pod),
         ("host", &labels.host),
         ("client id", &labels.client_id),
         ("member id", &labels.member_id),
     ];
-    let said: Vec<String> = said
+    let known: Vec<String> = labels
         .iter()
         .filter_map(|(label, value)| Some(format!("{label} `{}`", value.as_ref()?)))
         .collect();
-    if said.is_empty() {
-        "nobody: the samples bear none of the labels pod, member_host, client_id".into()
+    if known.is_empty() {
+        "an unknown owner (the samples have none of the labels pod, member_host and client_id)"
+            .into()
     } else {
-        said.join(", ")
+        known.join(", ")
     }
 }

@@ -1,47 +1,46 @@
-//! What a snapshot says about the consumer group.
+//! The consumer group in a snapshot, in terms of names.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde::{Deserialize, Serialize};
-
 use kafka_assignors::{Assignor, ClientFamily, Protocol};
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Rate, Seconds};
 
 /// The consumer group of a workload, as far as it is known.
 ///
-/// In JSON everything may be left out. The smallest one that a forecast can work with has owners:
+/// In JSON every field is optional. The smallest document that a forecast can use has owners:
 /// `{"topics": {"orders": {"owners": ["pod-a", "pod-b", "pod-a"]}}}`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
-pub struct GroupData {
+pub struct GroupDocument {
     /// `group.id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// The assignor; when left out, it is recognised from the owners or assumed.
+    /// The assignor; if absent, it is recognised from the owners or assumed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assignor: Option<Assignor>,
     /// The client library (default java).
     pub client: ClientFamily,
     /// The group protocol (default classic).
     pub protocol: Protocol,
-    /// The members; when left out, each ready pod is one, by its name.
+    /// The members; if absent, each ready pod is one, by its name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub members: Vec<GroupMember>,
+    pub members: Vec<MemberDocument>,
     /// The topics that the group consumes, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub topics: BTreeMap<String, GroupTopic>,
-    /// What the rates count, for people: `records/s`, `bytes/s`, …
+    pub topics: BTreeMap<String, TopicDocument>,
+    /// The unit of the rates for display: `records/s`, `bytes/s`, …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_unit: Option<String>,
-    /// Why the owners or rates may lack something; complete when left out.
+    /// Why owners or rates are incomplete; if absent, they are complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partial: Option<String>,
-    /// Partitions had other owners less than a cooldown ago: how many.
+    /// The number of partitions that changed their owner within the cooldown.
     #[serde(skip_serializing_if = "is_zero")]
     pub moved_lately: usize,
-    /// `session.timeout.ms` of static members, in seconds (default 45, as Kafka's).
+    /// `session.timeout.ms` of static members in seconds (default 45, as in Kafka).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_timeout_seconds: Option<Seconds>,
 }
@@ -55,29 +54,29 @@ fn is_zero(number: &usize) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct GroupMember {
-    /// The name of the pod that it runs in.
+pub struct MemberDocument {
+    /// The name of the pod that the member runs in.
     pub pod: String,
-    /// The name by which owners refer to it, where a pod has several members; the pod's own when
-    /// left out.
+    /// The name by which owners refer to the member, if a pod has several; defaults to the pod's
+    /// name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its member id, where that is known.
+    /// The member id, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// `client.id`, where that is known.
+    /// `client.id`, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     /// `group.instance.id` of a static member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// The topics that it subscribes to; all when left out.
+    /// The topics that the member subscribes to; if absent, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topics: Option<Vec<String>>,
 }
 
-impl GroupMember {
-    /// The name by which owners refer to it: its own, else its pod's.
+impl MemberDocument {
+    /// The name by which owners refer to the member: its own, else the name of its pod.
     #[must_use]
     pub fn name(&self) -> &str {
         self.name.as_ref().unwrap_or(&self.pod)
@@ -88,61 +87,64 @@ impl GroupMember {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct GroupTopic {
+pub struct TopicDocument {
     /// The owner of each partition from 0 on, by the name of the member (its `name`, else its
-    /// `pod`); null for a partition that nobody owns.
+    /// `pod`); null for an unowned partition.
     pub owners: Vec<Option<String>>,
-    /// What arrives in each partition from 0 on, in records or bytes per second; not known when
-    /// left out.
+    /// The rate of each partition from 0 on, in records or bytes per second; unknown if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rates: Option<Vec<Rate>>,
 }
 
-/// A group that contradicts itself.
+/// A contradiction within a group document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidGroup {
-    /// Two members of one name.
-    #[error("member `{name}` is in the group twice: give each a `name` of its own")]
+    /// Two members have the same name.
+    #[error("the group has two members named `{name}`: give each member a unique `name`")]
     DuplicateMember {
         /// The name.
         name: String,
     },
-    /// An owner that is no member.
+    /// An owner is not a member.
     #[error(
-        "partition {topic}-{partition} belongs to `{owner}`, which is no member of the group: owners are named by a member's `name`, else its `pod`"
+        "the owner of partition {topic}-{partition} is `{owner}`, which is not a member of the group: \
+         name owners by a member's `name`, or by its `pod` if it has no name"
     )]
     UnknownOwner {
         /// The topic.
         topic: String,
-        /// The number of the partition.
+        /// The partition number.
         partition: usize,
         /// The owner.
         owner: String,
     },
-    /// More or fewer rates than partitions.
+    /// A topic has more or fewer rates than partitions.
     #[error(
-        "topic `{topic}` has {owners} owners and {rates} rates: give one of each for every partition"
+        "topic `{topic}` has {owners} owners and {rates} rates: list one of each for every partition"
     )]
     Rates {
         /// The topic.
         topic: String,
-        /// How many owners.
+        /// The number of owners.
         owners: usize,
-        /// How many rates.
+        /// The number of rates.
         rates: usize,
     },
-    /// Some topics have rates and some have not.
+    /// Some topics have rates and others do not.
     #[error(
-        "topic `{without}` has no rates while `{with}` has: give them for all topics or for none"
+        "topic `{without}` has no rates but `{with}` does: list rates for all topics or for none"
     )]
     SomeRates {
-        /// A topic without.
+        /// A topic without rates.
         without: String,
-        /// A topic with.
+        /// A topic with rates.
         with: String,
     },
-    /// A subscription to a topic that the group does not have.
-    #[error("member `{member}` subscribes to `{topic}`, which is no topic of the group")]
+    /// A member subscribes to a topic that is not in the document.
+    #[error(
+        "member `{member}` subscribes to `{topic}`, which is not among the topics of the group"
+    )]
     UnknownTopic {
         /// The member.
         member: String,
@@ -151,25 +153,27 @@ pub enum InvalidGroup {
     },
 }
 
-impl GroupData {
-    /// Whether the group says of whole topics who owns what.
+impl GroupDocument {
+    /// Whether the document lists owners of partitions.
     #[must_use]
     pub fn has_owners(&self) -> bool {
         self.topics.values().any(|topic| !topic.owners.is_empty())
     }
 
-    /// Fills in the members that were left out: every pod of `pods`.
+    /// Adds the default members, one per pod of `pods`, if the document lists none.
     pub(crate) fn complete(&mut self, pods: impl Iterator<Item = String>) {
         if self.members.is_empty() && self.has_owners() {
             self.members = pods
-                .map(|pod| GroupMember {
+                .map(|pod| MemberDocument {
                     pod,
-                    ..GroupMember::default()
+                    ..MemberDocument::default()
                 })
                 .collect();
         }
     }
 
+    /// Checks that names are unique and refer to existing members and topics.
+    ///
     /// # Errors
     /// The first contradiction, in the order of members and topics.
     pub(crate) fn validate(&self) -> Result<(), InvalidGroup> {
@@ -189,7 +193,7 @@ impl GroupData {
                 }
             }
         }
-        let mut with: HashMap<bool, &str> = HashMap::new();
+        let mut topic_with_rates: HashMap<bool, &str> = HashMap::new();
         for (name, topic) in &self.topics {
             for (partition, owner) in topic.owners.iter().enumerate() {
                 if let Some(owner) = owner
@@ -211,9 +215,11 @@ impl GroupData {
                     rates: rates.len(),
                 });
             }
-            with.insert(topic.rates.is_some(), name);
+            topic_with_rates.insert(topic.rates.is_some(), name);
         }
-        if let (Some(with), Some(without)) = (with.get(&true), with.get(&false)) {
+        if let (Some(with), Some(without)) =
+            (topic_with_rates.get(&true), topic_with_rates.get(&false))
+        {
             return Err(InvalidGroup::SomeRates {
                 without: (*without).to_owned(),
                 with: (*with).to_owned(),
@@ -226,14 +232,24 @@ impl GroupData {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Snapshot;
     use rstest::rstest;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    /// Reads and completes a document for the pods `a` and `b`.
+    fn document(value: Value) -> Result<GroupDocument, String> {
+        let mut document: GroupDocument =
+            serde_json::from_value(value).map_err(|error| error.to_string())?;
+        document.complete(["a", "b"].map(String::from).into_iter());
+        match document.validate() {
+            Ok(()) => Ok(document),
+            Err(error) => Err(error.to_string()),
+        }
+    }
 
     #[rstest]
     #[case(
         json!({"topics": {"t": {"owners": ["c"]}}}),
-        "partition t-0 belongs to `c`, which is no member"
+        "the owner of partition t-0 is `c`, which is not a member"
     )]
     #[case(
         json!({"topics": {"t": {"owners": ["a", "b"], "rates": [1]}}}),
@@ -241,7 +257,7 @@ mod tests {
     )]
     #[case(
         json!({"topics": {"t": {"owners": ["a"], "rates": [1]}, "u": {"owners": ["a"]}}}),
-        "topic `u` has no rates while `t` has"
+        "topic `u` has no rates but `t` does"
     )]
     #[case(
         json!({"topics": {"t": {"owners": ["a"], "rates": [-1]}}}),
@@ -249,32 +265,23 @@ mod tests {
     )]
     #[case(
         json!({"members": [{"pod": "a"}, {"pod": "a"}]}),
-        "member `a` is in the group twice"
+        "the group has two members named `a`"
     )]
     #[case(
         json!({"members": [{"pod": "a", "topics": ["u"]}], "topics": {"t": {"owners": ["a"]}}}),
         "member `a` subscribes to `u`"
     )]
     #[case(json!({"assignor": "random"}), "unknown variant `random`")]
-    fn nonsense_is_refused_with_what_is_wrong(
-        #[case] group: serde_json::Value,
-        #[case] expected: &str,
-    ) {
-        let snapshot = json!({"pods": [{"name": "a"}, {"name": "b"}], "group": group});
-        let error = serde_json::from_value::<Snapshot>(snapshot).unwrap_err();
-        assert!(error.to_string().contains(expected), "{error}");
+    fn rejects_contradictions(#[case] group: Value, #[case] expected: &str) {
+        let error = document(group).unwrap_err();
+        assert!(error.contains(expected), "{error}");
     }
 
     #[test]
-    fn members_that_are_left_out_are_the_ready_pods() {
-        let snapshot: Snapshot = serde_json::from_value(json!({
-            "pods": [{"name": "a"}, {"name": "b", "ready": false}],
-            "group": {"topics": {"t": {"owners": ["a", null]}}},
-        }))
-        .unwrap();
-        let group = snapshot.data().group.as_ref().unwrap();
-        let members: Vec<&str> = group.members.iter().map(GroupMember::name).collect();
-        assert_eq!(members, ["a"]);
+    fn members_default_to_the_pods() {
+        let group = document(json!({"topics": {"t": {"owners": ["a", null]}}})).unwrap();
+        let members: Vec<&str> = group.members.iter().map(MemberDocument::name).collect();
+        assert_eq!(members, ["a", "b"]);
         assert!(group.has_owners());
     }
 }

@@ -1,26 +1,30 @@
-//! Whose turn it is to get a partition, and whose to give one, among the subscribers of a topic.
+//! The turns in which subscribers of a topic receive and give partitions.
 
-/// The subscribers of a topic, those that own least first. Two wheels turn over them: one from the
-/// emptiest on, which takes in the next ones as soon as all on it own as many as these, and one
-/// from the fullest on, likewise.
-pub(super) struct Wheels {
-    /// In the order of what they owned at the start, then of the walk.
-    sorted: Vec<usize>,
-    /// What those on the wheel of the emptiest own at the start of a turn.
+use crate::MemberIndex;
+
+/// The subscribers of a topic, those with the fewest partitions first.
+///
+/// The receivers are a prefix of the list that takes turns. When all of them own as many
+/// partitions as the next subscribers, these join. The givers are a range at the end of the list,
+/// extended in the same way downwards.
+pub(super) struct Turns {
+    /// By the count at the start, then by index.
+    sorted: Vec<MemberIndex>,
+    /// The count of each receiver at the start of the current round.
     low: Option<usize>,
     low_end: usize,
     low_next: usize,
-    /// The same for the fullest, whose wheel is the places from `high_start` to `high_end`.
+    /// The count of each giver, whose range is `high_start..high_end`.
     high: usize,
     high_start: usize,
     high_end: usize,
-    /// One behind the next.
+    /// The position after the next giver.
     high_next: usize,
 }
 
-impl Wheels {
-    /// Wheels over `subscribers`, of which there is at least one.
-    pub(super) fn new(subscribers: &[usize], counts: &[usize]) -> Self {
+impl Turns {
+    /// Starts with `subscribers`, of which there is at least one.
+    pub(super) fn new(subscribers: &[MemberIndex], counts: &[usize]) -> Self {
         let mut sorted = subscribers.to_vec();
         sorted.sort_unstable_by_key(|member| (counts[*member], *member));
         let most = sorted.last().map_or(0, |member| counts[*member]);
@@ -36,8 +40,8 @@ impl Wheels {
         }
     }
 
-    /// Who is next to get one.
-    pub(super) fn emptiest(&mut self, counts: &[usize]) -> Option<usize> {
+    /// The next member to receive a partition.
+    pub(super) fn next_receiver(&mut self, counts: &[usize]) -> Option<MemberIndex> {
         if self.low_next >= self.low_end {
             let first = *self.sorted.first()?;
             let low = self.low.map_or(counts[first], |low| low + 1);
@@ -50,11 +54,11 @@ impl Wheels {
         self.sorted.get(self.low_next - 1).copied()
     }
 
-    /// Who is next to give one; `None` when nobody has anything to give.
-    pub(super) fn fullest(&mut self, counts: &[usize]) -> Option<usize> {
+    /// The next member to give a partition. `None` if no member has one to give.
+    pub(super) fn next_giver(&mut self, counts: &[usize]) -> Option<MemberIndex> {
         if self.high_next <= self.high_start {
             self.high = match self.high_start.checked_sub(1) {
-                // Everybody on the wheel was taken off it.
+                // All givers were removed.
                 Some(next) if self.high_end <= self.high_start => counts[self.sorted[next]],
                 Some(_) | None => self.high.saturating_sub(1),
             };
@@ -68,13 +72,13 @@ impl Wheels {
         self.sorted.get(self.high_next).copied()
     }
 
-    /// Takes off the wheel whoever was just asked for by [`Self::fullest`].
-    pub(super) fn take_off_fullest(&mut self) {
+    /// Removes the member that [`Self::next_giver`] returned last.
+    pub(super) fn remove_giver(&mut self) {
         self.high_end -= 1;
         self.sorted.swap(self.high_next, self.high_end);
     }
 
-    /// The two wheels are within one of each other.
+    /// Whether givers and receivers differ by at most one partition.
     pub(super) fn are_even(&self) -> bool {
         self.low.is_some_and(|low| self.high <= low + 1)
     }

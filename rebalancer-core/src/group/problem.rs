@@ -1,0 +1,115 @@
+//! Reasons why a group cannot be modelled.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::group::{Assignor, ClientFamily, Protocol};
+
+/// Why no forecast can be made for a group: its data is incomplete, or it has not settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GroupProblem {
+    /// No source reports the owners of the partitions.
+    Unknown,
+    /// Owners or rates are incomplete.
+    Partial {
+        /// Description of the missing data.
+        missing: String,
+    },
+    /// Members run in pods that do not exist or are not ready.
+    PodsNotServing {
+        /// The number of members.
+        members: usize,
+        /// The name of one of their pods.
+        example: String,
+    },
+    /// Partitions have no owner.
+    Unowned {
+        /// The number of partitions.
+        partitions: usize,
+        /// The name of one of them.
+        example: String,
+    },
+    /// Partitions changed their owner within the cooldown.
+    MovedLately {
+        /// The number of partitions.
+        partitions: usize,
+    },
+    /// The client or the protocol does not have the configured assignor.
+    NoSuchAssignor {
+        /// The assignor, the protocol and the client.
+        assignor: String,
+    },
+}
+
+impl GroupProblem {
+    /// The problem of an assignor that does not exist in such a group.
+    pub(crate) fn no_such_assignor(
+        assignor: Assignor,
+        protocol: Protocol,
+        client: ClientFamily,
+    ) -> Self {
+        Self::NoSuchAssignor {
+            assignor: format!(
+                "assignor {assignor} in a group of the {protocol} protocol with the client {client}"
+            ),
+        }
+    }
+
+    /// Whether the group is rebalancing or has rebalanced recently, so that waiting resolves the
+    /// problem.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::PodsNotServing { .. } | Self::Unowned { .. } | Self::MovedLately { .. } => true,
+            Self::Unknown | Self::Partial { .. } | Self::NoSuchAssignor { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for GroupProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str(
+                "the owners of the partitions are unknown: no metrics of the consumer group are \
+                 configured",
+            ),
+            Self::Partial { missing } => {
+                write!(f, "the data of the consumer group is incomplete: {missing}")
+            }
+            Self::PodsNotServing { members, example } => write!(
+                f,
+                "{members} {} in pods that are not ready, such as {example}",
+                plural(
+                    *members,
+                    "member of the group runs",
+                    "members of the group run"
+                )
+            ),
+            Self::Unowned {
+                partitions,
+                example,
+            } => write!(
+                f,
+                "{partitions} {} no owner, such as {example}: the group is rebalancing, or does \
+                 not consume them",
+                plural(*partitions, "partition has", "partitions have")
+            ),
+            Self::MovedLately { partitions } => write!(
+                f,
+                "{partitions} {} the owner within the cooldown: the loads are not yet those of the \
+                 current owners",
+                plural(*partitions, "partition changed", "partitions changed")
+            ),
+            Self::NoSuchAssignor { assignor } => write!(f, "there is no {assignor}"),
+        }
+    }
+}
+
+/// Selects the singular or the plural.
+fn plural<'a>(count: usize, one: &'a str, several: &'a str) -> &'a str {
+    if count == 1 { one } else { several }
+}

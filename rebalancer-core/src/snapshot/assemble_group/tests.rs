@@ -1,0 +1,346 @@
+//! Tests of [`assemble_group`].
+
+use super::*;
+use crate::model::Rate;
+use crate::ports::{MemberLabels, OwnerSample, RateSample};
+use rstest::rstest;
+
+fn pods(names: &[&str]) -> Vec<Pod> {
+    let pods = names.iter().zip(1..);
+    pods.map(|(name, number)| Pod {
+        ip: Some(format!("10.0.0.{number}")),
+        ..Pod::new(*name)
+    })
+    .collect()
+}
+
+fn owner(topic: &str, partition: u32, owner: MemberLabels) -> OwnerSample {
+    OwnerSample {
+        topic: topic.into(),
+        partition,
+        owner: Some(owner),
+    }
+}
+
+fn pod(name: &str) -> MemberLabels {
+    MemberLabels {
+        pod: Some(name.into()),
+        ..MemberLabels::default()
+    }
+}
+
+fn client(id: &str) -> MemberLabels {
+    MemberLabels {
+        client_id: Some(id.into()),
+        ..MemberLabels::default()
+    }
+}
+
+fn host(host: &str) -> MemberLabels {
+    MemberLabels {
+        host: Some(host.into()),
+        ..MemberLabels::default()
+    }
+}
+
+fn rate(topic: &str, partition: u32, rate: f64) -> RateSample {
+    RateSample {
+        topic: topic.into(),
+        partition,
+        rate: Ok(Rate::new(rate).unwrap()),
+    }
+}
+
+fn group(observation: GroupObservation) -> GroupDocument {
+    let mut pods = pods(&["app-1", "app-10", "app-2", "other"]);
+    pods[3].ip = Some("fd00::a".into());
+    let group = assemble_group(&GroupSettings::default(), Some(observation), &pods);
+    assert_eq!(group.validate(), Ok(()));
+    group
+}
+
+#[rstest]
+#[case::name(pod("app-10"), Some("app-10"))]
+#[case::address(host("10.0.0.3"), Some("app-2"))]
+#[case::address_in_java_format(host("/10.0.0.1"), Some("app-1"))]
+#[case::host_and_address(host("app-1.svc/10.0.0.1"), Some("app-1"))]
+#[case::address_of_ipv6(host("/fd00:0:0:0:0:0:0:a%eth0"), Some("other"))]
+#[case::name_of_the_host(host("app-10"), Some("app-10"))]
+#[case::address_of_the_exporter_beside(
+    MemberLabels { pod: Some("exporter-0".into()), ..host("/10.0.0.2") },
+    Some("app-10")
+)]
+#[case::client_id(client("app-1"), Some("app-1"))]
+#[case::client_id_with_more(client("orders-app-10-StreamThread-1-consumer"), Some("app-10"))]
+#[case::part_of_a_name(client("myapp-2"), None)]
+#[case::another(pod("app-3"), None)]
+#[case::nothing(MemberLabels::default(), None)]
+fn matches_members_to_pods(#[case] labels: MemberLabels, #[case] found: Option<&str>) {
+    let group = group(GroupObservation {
+        owners: vec![owner("t", 0, labels), owner("t", 1, pod("other"))],
+        ..GroupObservation::default()
+    });
+    let owners = &group.topics["t"].owners;
+    assert_eq!(owners[0].as_deref(), found);
+    assert_eq!(
+        group.partial.is_some(),
+        found.is_none(),
+        "{:?}",
+        group.partial
+    );
+}
+
+#[test]
+fn pods_without_partitions_are_members() {
+    let group = group(GroupObservation {
+        owners: vec![owner("t", 0, pod("app-2"))],
+        ..GroupObservation::default()
+    });
+    let pods: Vec<&str> = group
+        .members
+        .iter()
+        .map(|member| member.pod.as_str())
+        .collect();
+    assert_eq!(pods, ["app-2", "app-1", "app-10", "other"]);
+}
+
+#[test]
+fn members_of_one_pod_have_different_names() {
+    let both = |client: &str| MemberLabels {
+        client_id: Some(client.into()),
+        ..pod("app-1")
+    };
+    let group = group(GroupObservation {
+        owners: vec![owner("t", 0, both("x")), owner("t", 1, both("y"))],
+        ..GroupObservation::default()
+    });
+    let owners = &group.topics["t"].owners;
+    assert_eq!(owners[0].as_deref(), Some("app-1/x"));
+    assert_eq!(owners[1].as_deref(), Some("app-1/y"));
+    assert_eq!(group.partial, None);
+}
+
+#[test]
+fn describes_missing_data() {
+    let group = group(GroupObservation {
+        owners: vec![
+            owner("t", 0, pod("app-1")),
+            owner("t", 0, pod("app-2")),
+            owner("t", 1, pod("gone")),
+            owner("t", 200_000, pod("app-1")),
+        ],
+        rates: Some(vec![
+            rate("t", 0, 1.0),
+            RateSample {
+                rate: Err(crate::model::SampleFault::NotFinite),
+                ..rate("t", 2, 0.0)
+            },
+            rate("of another group", 0, 1.0),
+        ]),
+        partial: Some("a store is down".into()),
+        ..GroupObservation::default()
+    });
+    assert_eq!(
+        group.partial.unwrap(),
+        "a store is down; partitions owned by no pod of the workload: t-1 of pod `gone`; partition \
+         numbers out of range: t-200000; partitions with two owners: t-0 of app-1 and app-2; \
+         invalid rates: t-2 (the query answered a number that is not finite (NaN or Inf)); \
+         partitions without a rate: t-1"
+    );
+    let topic = &group.topics["t"];
+    assert_eq!(topic.owners.len(), 3);
+    assert_eq!(topic.rates, None);
+    assert_eq!(group.topics.len(), 1);
+}
+
+#[test]
+fn counts_moved_partitions() {
+    let now = vec![owner("t", 0, pod("app-1")), owner("t", 1, pod("app-2"))];
+    let before = vec![owner("t", 0, pod("app-1")), owner("t", 1, pod("gone"))];
+    let group = group(GroupObservation {
+        owners: now,
+        owners_before: Some(before),
+        rates: Some(vec![rate("t", 0, 1.5), rate("t", 1, 2.0)]),
+        ..GroupObservation::default()
+    });
+    assert_eq!(group.moved_lately, 1);
+    let rates = group.topics["t"].rates.as_ref().unwrap();
+    assert_eq!(rates.iter().map(|rate| rate.get()).sum::<f64>(), 3.5);
+}
+
+#[test]
+fn shared_addresses_match_no_pod() {
+    let mut pods = pods(&["a", "b", "c"]);
+    pods[1].ip = pods[0].ip.clone();
+    let owners = vec![
+        owner("t", 0, host("10.0.0.1")),
+        owner("t", 1, host("10.0.0.3")),
+    ];
+    let observation = GroupObservation {
+        owners,
+        ..GroupObservation::default()
+    };
+    let group = assemble_group(&GroupSettings::default(), Some(observation), &pods);
+    assert_eq!(
+        group.partial.as_deref(),
+        Some("partitions owned by no pod of the workload: t-0 of host `10.0.0.1`")
+    );
+}
+
+#[test]
+fn keeps_partitions_that_lost_their_owner() {
+    let group = group(GroupObservation {
+        owners: vec![owner("t", 0, pod("app-1"))],
+        owners_before: Some(vec![
+            owner("t", 0, pod("app-1")),
+            owner("t", 1, pod("app-2")),
+            owner("u", 0, pod("app-2")),
+        ]),
+        ..GroupObservation::default()
+    });
+    let owners = |topic: &str| group.topics[topic].owners.clone();
+    assert_eq!(owners("t"), [Some("app-1".to_owned()), None]);
+    assert_eq!(owners("u"), [None]);
+    assert_eq!((group.partial.clone(), group.moved_lately), (None, 0));
+}
+
+#[test]
+fn keeps_unowned_partitions_of_a_group_without_members() {
+    let unowned = |partition| OwnerSample {
+        topic: "t".into(),
+        partition,
+        owner: None,
+    };
+    let group = group(GroupObservation {
+        owners: vec![unowned(0), unowned(1)],
+        ..GroupObservation::default()
+    });
+    assert_eq!(group.topics["t"].owners, [None, None]);
+    assert_eq!(group.partial, None);
+}
+
+#[test]
+fn reports_an_empty_observation() {
+    let empty = group(GroupObservation {
+        owners_before: Some(Vec::new()),
+        rates: Some(Vec::new()),
+        ..GroupObservation::default()
+    });
+    let partial = empty.partial.unwrap();
+    assert!(
+        partial.contains("report no owner") && partial.contains("group id"),
+        "{partial}"
+    );
+    // A failure that explains it is not reported twice.
+    let failed = group(GroupObservation {
+        partial: Some("no answer".into()),
+        ..GroupObservation::default()
+    });
+    assert_eq!(failed.partial.as_deref(), Some("no answer"));
+}
+
+#[rstest]
+#[case::left_by_a_rebalance(&["app-1"], None, 1)]
+#[case::same_two_before(&["app-1", "app-2"], Some("partitions with two owners: t-0 of app-1 and app-2"), 0)]
+#[case::from_a_third_owner(&["other"], Some("partitions with two owners: t-0 of app-1 and app-2"), 1)]
+fn two_owners_of_a_moved_partition_are_not_reported(
+    #[case] before: &[&str],
+    #[case] partial: Option<&str>,
+    #[case] moved: usize,
+) {
+    let of =
+        |names: &[&str]| -> Vec<_> { names.iter().map(|name| owner("t", 0, pod(name))).collect() };
+    let group = group(GroupObservation {
+        owners: of(&["app-1", "app-2"]),
+        owners_before: Some(of(before)),
+        ..GroupObservation::default()
+    });
+    assert_eq!(group.partial.as_deref(), partial);
+    assert_eq!(group.moved_lately, moved);
+}
+
+#[rstest]
+#[case::partition_with_a_known_owner("t", 0, false, None)]
+#[case::partition_without_a_known_owner("t", 2, false, Some("t-2 of pod `gone`"))]
+#[case::partition_without_a_known_owner_by_the_client("t", 2, true, Some("t-2 of pod `gone`"))]
+#[case::another_topic("u", 0, false, Some("u-0 of pod `gone`"))]
+#[case::another_topic_by_the_client("u", 0, true, None)]
+fn reports_unknown_owners_of_partitions_without_a_known_owner(
+    #[case] topic: &str,
+    #[case] partition: u32,
+    #[case] other_groups: bool,
+    #[case] reported: Option<&str>,
+) {
+    let owners = vec![
+        owner(topic, partition, pod("gone")),
+        owner("t", 0, pod("app-1")),
+        owner("t", 1, pod("app-2")),
+    ];
+    let group = group(GroupObservation {
+        owners,
+        other_groups,
+        ..GroupObservation::default()
+    });
+    let reported = reported
+        .map(|partition| format!("partitions owned by no pod of the workload: {partition}"));
+    assert_eq!(group.partial, reported);
+    assert_eq!(group.topics["t"].owners[..2].iter().flatten().count(), 2);
+}
+
+#[test]
+fn reports_two_rates_of_one_partition() {
+    let group = group(GroupObservation {
+        owners: vec![owner("t", 0, pod("app-1"))],
+        rates: Some(vec![
+            rate("t", 0, 1.0),
+            rate("t", 0, 9.0),
+            rate("u", 0, 1.0),
+            rate("u", 0, 1.0),
+        ]),
+        ..GroupObservation::default()
+    });
+    assert_eq!(
+        group.partial.as_deref(),
+        Some("partitions with two rates: t-0")
+    );
+}
+
+#[test]
+fn limits_the_number_of_partitions() {
+    let owners = (0..50).map(|number| owner(&format!("t{number}"), 99_999, pod("app-1")));
+    let group = group(GroupObservation {
+        owners: owners.collect(),
+        ..GroupObservation::default()
+    });
+    let partial = group.partial.unwrap();
+    assert!(
+        partial.contains("add up to 5000000 partitions"),
+        "{partial}"
+    );
+    assert!(group.topics.is_empty());
+}
+
+#[test]
+fn member_that_rejoined_in_its_pod_has_not_moved() {
+    let joined = |id: &str| MemberLabels {
+        member_id: Some(id.into()),
+        ..pod("app-1")
+    };
+    let group = group(GroupObservation {
+        owners: vec![owner("t", 0, joined("new"))],
+        owners_before: Some(vec![owner("t", 0, joined("old"))]),
+        ..GroupObservation::default()
+    });
+    assert_eq!(group.moved_lately, 0);
+}
+
+#[test]
+fn without_metrics_keeps_the_settings() {
+    let settings = GroupSettings {
+        assignor: Some(Assignor::Range),
+        ..GroupSettings::default()
+    };
+    let group = assemble_group(&settings, None, &pods(&["a"]));
+    assert_eq!(group.assignor, Some(Assignor::Range));
+    assert!(!group.has_owners());
+}

@@ -1,0 +1,270 @@
+//! The model of the consumer group of a snapshot.
+
+use std::collections::HashMap;
+
+use kafka_assignors::{Assignment, Member, MemberIndex, Subscription, Topics};
+
+use super::Snapshot;
+use crate::group::recognise::recognise;
+use crate::group::{GroupDocument, GroupModel, GroupProblem, ServingPodIndex};
+use crate::model::PodIndex;
+
+/// Kafka's default `session.timeout.ms`, in seconds.
+const DEFAULT_SESSION_TIMEOUT: f64 = 45.0;
+
+impl Snapshot {
+    /// Builds the model of the consumer group.
+    ///
+    /// # Errors
+    /// [`GroupProblem`] if the data is incomplete or the group has not settled.
+    pub fn group_model(&self) -> Result<GroupModel, GroupProblem> {
+        let document = self.data().group.as_ref().ok_or(GroupProblem::Unknown)?;
+        if let Some(missing) = &document.partial {
+            return Err(GroupProblem::Partial {
+                missing: missing.clone(),
+            });
+        }
+        if !document.has_owners() {
+            return Err(GroupProblem::Unknown);
+        }
+        let topics = Topics::new(
+            document
+                .topics
+                .iter()
+                .map(|(name, topic)| (name.clone(), topic.owners.len())),
+        );
+        let owners = owners(document);
+        let (protocol, client) = (document.protocol, document.client);
+        let members = document.members.len();
+        let assignor = recognise(document.assignor, protocol, &topics, &owners, members);
+        if !assignor.assignor.exists_in(protocol, client) {
+            return Err(GroupProblem::no_such_assignor(
+                assignor.assignor,
+                protocol,
+                client,
+            ));
+        }
+        if document.moved_lately > 0 {
+            return Err(GroupProblem::MovedLately {
+                partitions: document.moved_lately,
+            });
+        }
+        let (pods, pod_of) = self.pods_of_members(document)?;
+        if let Some(first) = owners.without_owner().next() {
+            return Err(GroupProblem::Unowned {
+                partitions: owners.without_owner().count(),
+                example: topics.partition_name(first),
+            });
+        }
+        Ok(GroupModel {
+            members: self::members(document, &topics),
+            rates: rates(document),
+            session_timeout: document
+                .session_timeout_seconds
+                .map_or(DEFAULT_SESSION_TIMEOUT, f64::from),
+            stable_names: self.workload().kind == "StatefulSet",
+            startups: self.startups(),
+            client,
+            protocol,
+            assignor,
+            topics,
+            pod_of,
+            pods,
+            owners,
+        })
+    }
+
+    /// The serving pods, and the one of each member.
+    fn pods_of_members(
+        &self,
+        document: &GroupDocument,
+    ) -> Result<(Vec<PodIndex>, Vec<ServingPodIndex>), GroupProblem> {
+        let serving = || {
+            let all = self.pods().iter().enumerate();
+            all.filter(|(_, pod)| pod.serves())
+        };
+        let by_name: HashMap<&str, ServingPodIndex> = serving()
+            .enumerate()
+            .map(|(index, (_, pod))| (pod.name.as_str(), ServingPodIndex::new(index)))
+            .collect();
+        let mut pod_of = Vec::with_capacity(document.members.len());
+        let mut missing = Vec::new();
+        for member in &document.members {
+            match by_name.get(member.pod.as_str()) {
+                Some(pod) => pod_of.push(*pod),
+                None => missing.push(&member.pod),
+            }
+        }
+        match missing.first() {
+            None => {
+                let pods = serving().map(|(index, _)| PodIndex::new(index));
+                Ok((pods.collect(), pod_of))
+            }
+            Some(first) => Err(GroupProblem::PodsNotServing {
+                members: missing.len(),
+                example: (*first).clone(),
+            }),
+        }
+    }
+
+    /// The startup durations of the serving pods, in seconds, ascending.
+    fn startups(&self) -> Vec<f64> {
+        let serving = self.pods().iter().filter(|pod| pod.serves());
+        let mut startups: Vec<f64> = serving
+            .filter_map(|pod| Some(pod.age_seconds?.get() - pod.ready_seconds?.get()))
+            .collect();
+        startups.sort_unstable_by(f64::total_cmp);
+        startups
+    }
+}
+
+fn owners(document: &GroupDocument) -> Assignment {
+    let members = MemberIndex::all(document.members.len());
+    let by_name: HashMap<&str, MemberIndex> = document
+        .members
+        .iter()
+        .zip(members)
+        .map(|(member, index)| (member.name(), index))
+        .collect();
+    let owners = document.topics.values().flat_map(|topic| &topic.owners);
+    owners
+        .map(|owner| by_name.get(owner.as_deref()?).copied())
+        .collect()
+}
+
+fn members(document: &GroupDocument, topics: &Topics) -> Vec<Member> {
+    let all = Subscription::all(topics);
+    let subscription =
+        |names: &Vec<String>| Subscription::new(names.iter().filter_map(|name| topics.find(name)));
+    document
+        .members
+        .iter()
+        .map(|member| Member {
+            id: member.id.clone().unwrap_or_default(),
+            instance: member.instance.clone(),
+            subscription: member
+                .topics
+                .as_ref()
+                .map_or_else(|| all.clone(), subscription),
+        })
+        .collect()
+}
+
+fn rates(document: &GroupDocument) -> Option<Vec<f64>> {
+    let mut all = Vec::new();
+    for topic in document.topics.values() {
+        all.extend(topic.rates.as_ref()?.iter().map(|rate| rate.get()));
+    }
+    Some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    fn model(group: &Value) -> Result<GroupModel, GroupProblem> {
+        let snapshot = json!({
+            "pods": [{"name": "a"}, {"name": "b"}, {"name": "c", "ready": false}],
+            "group": group,
+        });
+        let snapshot: Snapshot = serde_json::from_value(snapshot).unwrap();
+        snapshot.group_model()
+    }
+
+    #[rstest]
+    #[case::nothing(
+        json!({"assignor": "range"}),
+        false,
+        "the owners of the partitions are unknown"
+    )]
+    #[case::partial(
+        json!({"partial": "t-3", "topics": {"t": {"owners": ["a"]}}}),
+        false,
+        "is incomplete: t-3"
+    )]
+    #[case::unowned(
+        json!({"topics": {"t": {"owners": ["a", null, null]}}}),
+        true,
+        "2 partitions have no owner, such as t-1"
+    )]
+    #[case::moved(
+        json!({"moved_lately": 4, "topics": {"t": {"owners": ["a"]}}}),
+        true,
+        "4 partitions changed the owner"
+    )]
+    #[case::pod_not_ready(
+        json!({"members": [{"pod": "c"}], "topics": {"t": {"owners": ["c"]}}}),
+        true,
+        "1 member of the group runs in pods that are not ready, such as c"
+    )]
+    #[case::uniform_in_a_classic_group(
+        json!({"assignor": "uniform", "topics": {"t": {"owners": ["a"]}}}),
+        false,
+        "no assignor uniform in a group of the classic protocol"
+    )]
+    fn reports_why_a_group_cannot_be_modelled(
+        #[case] document: Value,
+        #[case] is_transient: bool,
+        #[case] expected: &str,
+    ) {
+        let problem = model(&document).unwrap_err();
+        assert_eq!(problem.is_transient(), is_transient);
+        assert!(problem.to_string().contains(expected), "{problem}");
+    }
+
+    #[test]
+    fn startups_are_those_of_serving_pods() {
+        let pod = |name: &str, age: u32, ready: u32| json!({"name": name, "age_seconds": age, "ready_seconds": ready});
+        let mut pods = vec![pod("a", 100, 60), pod("b", 90, 85), pod("c", 80, 60)];
+        let startups = |pods: &[Value]| {
+            let group = json!({"topics": {"t": {"owners": ["a"]}}, "members": [{"pod": "a"}]});
+            let snapshot = json!({"pods": pods, "group": group});
+            let snapshot: Snapshot = serde_json::from_value(snapshot).unwrap();
+            snapshot.group_model().unwrap().startups
+        };
+        assert_eq!(startups(&pods), [5.0, 20.0, 40.0]);
+        // Pods that do not serve are not counted.
+        pods.extend([1, 2].map(|number| {
+            let mut pod = pod(&format!("slow-{number}"), 500, 0);
+            pod["ready"] = json!(false);
+            pod
+        }));
+        assert_eq!(startups(&pods), [5.0, 20.0, 40.0]);
+        assert!(startups(&[json!({"name": "a"})]).is_empty());
+    }
+
+    #[test]
+    fn names_become_indices() {
+        let group = model(&json!({
+            "members": [
+                {"pod": "b", "name": "b/1", "id": "x"},
+                {"pod": "b", "name": "b/2", "topics": ["u"]},
+                {"pod": "a"},
+            ],
+            "topics": {
+                "u": {"owners": ["b/2", "a"], "rates": [1, 2]},
+                "t": {"owners": ["b/1"], "rates": [3]},
+            },
+        }))
+        .unwrap();
+        let topics = |member: usize| -> Vec<usize> {
+            let topics = group.members[member].subscription.topics().iter();
+            topics.map(|topic| topic.get()).collect()
+        };
+        assert_eq!(group.pods, [0, 1].map(PodIndex::new));
+        assert_eq!(group.pod_of, [1, 1, 0].map(ServingPodIndex::new));
+        assert_eq!(
+            group.pod_owners(),
+            [1, 1, 0].map(|pod| Some(ServingPodIndex::new(pod)))
+        );
+        assert_eq!(group.rates, Some(vec![3.0, 1.0, 2.0]));
+        assert_eq!(topics(0), [0, 1]);
+        assert_eq!(topics(1), [1]);
+        assert_eq!(
+            (group.members[0].id.as_str(), group.members[1].id.as_str()),
+            ("x", "")
+        );
+    }
+}
