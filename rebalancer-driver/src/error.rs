@@ -34,18 +34,11 @@ pub enum ObserveError {
 impl ObserveError {
     /// The error of a lease that could not be acquired.
     pub(crate) fn from_lease(error: PortError) -> Self {
-        match error.kind {
+        if error.kind == PortErrorKind::NotFound {
             // The workload does not exist, so running without the lease would not help.
-            PortErrorKind::NotFound => Self::Port(error),
-            PortErrorKind::Unreachable
-            | PortErrorKind::Tls
-            | PortErrorKind::Timeout
-            | PortErrorKind::Unauthorized
-            | PortErrorKind::Forbidden
-            | PortErrorKind::Rejected
-            | PortErrorKind::Server
-            | PortErrorKind::BadAnswer
-            | PortErrorKind::Setup => Self::Lease(error),
+            Self::Port(error)
+        } else {
+            Self::Lease(error)
         }
     }
 }

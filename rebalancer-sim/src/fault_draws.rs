@@ -27,9 +27,9 @@ pub(crate) struct CallOutcome {
 /// The reason why a caller has no response from the server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum CallFailure {
-    /// The call had no effect, and the caller can tell.
+    /// The call certainly had no effect.
     Refused(PortErrorKind),
-    /// The caller cannot tell whether the call had an effect.
+    /// The call may have had an effect.
     Lost(PortErrorKind),
 }
 

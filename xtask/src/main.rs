@@ -14,6 +14,7 @@ mod figures;
 mod fuzz;
 mod generate;
 mod lab;
+mod package;
 mod packages;
 mod prose;
 mod setup;
@@ -54,6 +55,8 @@ Tasks:
                       when there are some
   prose [--verbose]   count phrases that CONTRIBUTING.md asks to avoid, in the
                       comments of each package; fails above 20 per 10,000 words
+  package             check that kafka-assignors, rebalancer-core and
+                      rebalancer-driver could be published
   lab [--pods N]      start the servers with a skewed workload, print the
                       environment to run rebalancer against them, and wait
                       for Ctrl-C
@@ -137,6 +140,8 @@ fn main() -> ExitCode {
         },
         Some("deny") if rest.is_empty() => deny::run().map(|()| ExitCode::SUCCESS),
         Some("deny") => return usage("deny takes no arguments"),
+        Some("package") if rest.is_empty() => package::run().map(|()| ExitCode::SUCCESS),
+        Some("package") => return usage("package takes no arguments"),
         Some("lab") => match lab::Options::parse(&rest) {
             Ok(options) => lab::run(&options).map(|()| ExitCode::SUCCESS),
             Err(message) => return usage(&message),

@@ -64,7 +64,7 @@ impl RunObserver for LoggingObserver {
                 ready,
                 wanted, "waiting for replacements: {ready} of {wanted} pods are ready"
             ),
-            RunEvent::PortFailed { error } => error!(kind = kind_word(error.kind), "{error}"),
+            RunEvent::PortFailed { error } => error!(kind = error.kind.as_str(), "{error}"),
             RunEvent::Paused(duration) => debug!(seconds = duration.as_secs_f64(), "waiting"),
             RunEvent::Executed(report) => executed(report),
             RunEvent::JournalFailed { write, error } => journal_failed(*write, error),
@@ -211,17 +211,10 @@ fn journal_failed(write: JournalWrite, error: &PortError) {
              noticed)"
         }
     };
-    match error.kind {
-        PortErrorKind::Forbidden => info!("may not {what}: {error}"),
-        PortErrorKind::Unreachable
-        | PortErrorKind::Tls
-        | PortErrorKind::Timeout
-        | PortErrorKind::Unauthorized
-        | PortErrorKind::NotFound
-        | PortErrorKind::Rejected
-        | PortErrorKind::Server
-        | PortErrorKind::BadAnswer
-        | PortErrorKind::Setup => warn!("could not {what}: {error}"),
+    if error.kind == PortErrorKind::Forbidden {
+        info!("may not {what}: {error}");
+    } else {
+        warn!("could not {what}: {error}");
     }
 }
 
@@ -234,21 +227,5 @@ fn followed_up(follow_up: &FollowUp) {
         warn!("{}", follow_up.message);
     } else {
         info!("{}", follow_up.message);
-    }
-}
-
-/// The kind of a port's error, as the log has it.
-fn kind_word(kind: PortErrorKind) -> &'static str {
-    match kind {
-        PortErrorKind::Unreachable => "unreachable",
-        PortErrorKind::Tls => "tls",
-        PortErrorKind::Timeout => "timeout",
-        PortErrorKind::Unauthorized => "unauthorized",
-        PortErrorKind::Forbidden => "forbidden",
-        PortErrorKind::NotFound => "not_found",
-        PortErrorKind::Rejected => "rejected",
-        PortErrorKind::Server => "server",
-        PortErrorKind::BadAnswer => "bad_answer",
-        PortErrorKind::Setup => "setup",
     }
 }

@@ -14,7 +14,7 @@ pub(super) enum Replacements {
     Ready,
     /// Some are still starting; the progress is a message.
     Starting(String),
-    /// One of them cannot start.
+    /// A replacement cannot start.
     Failed(String),
     /// The workload was changed, so the number of ready pods to expect is unknown.
     WorkloadChanged(String),

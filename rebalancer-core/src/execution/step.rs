@@ -9,6 +9,8 @@ use crate::plan::Victim;
 use crate::ports::{EvictionAnswer, LeaseState, PodState};
 
 /// The next action of an execution.
+///
+/// The caller must perform every step, so a new kind of step is a breaking change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Read this pod again; answer with [`ExecutionEvent::PodRead`].
@@ -36,6 +38,7 @@ pub enum Step {
 
 /// The result of a [`Step`], or a request from outside.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum ExecutionEvent {
     /// The state of the pod, or why it could not be read.
     PodRead(Result<PodState, String>),

@@ -43,7 +43,7 @@ pub(super) struct Wave {
 /// The next turn of a wave.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Turn {
-    /// It is this victim's turn.
+    /// This victim is next.
     Victim(VictimIndex),
     /// The round is over; the next one starts after a pause.
     NextRound,

@@ -37,6 +37,7 @@ impl PortError {
 
 /// The class of a port's failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PortErrorKind {
     /// The connection could not be established, or was lost.
     Unreachable,
@@ -58,4 +59,23 @@ pub enum PortErrorKind {
     BadAnswer,
     /// The adapter is misconfigured (an unreadable token file, an unknown context).
     Setup,
+}
+
+impl PortErrorKind {
+    /// The word for logs, such as `not_found`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::Rejected => "rejected",
+            Self::Server => "server",
+            Self::BadAnswer => "bad_answer",
+            Self::Setup => "setup",
+        }
+    }
 }

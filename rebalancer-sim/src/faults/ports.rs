@@ -318,17 +318,10 @@ fn unknown() -> EvictionAnswer {
 /// The answer to an eviction that is refused with this kind of error.
 fn refused(kind: PortErrorKind) -> EvictionAnswer {
     let message = String::from("simulated fault: request refused");
-    match kind {
-        PortErrorKind::Forbidden => EvictionAnswer::Forbidden { message },
-        PortErrorKind::Unreachable
-        | PortErrorKind::Tls
-        | PortErrorKind::Timeout
-        | PortErrorKind::Unauthorized
-        | PortErrorKind::NotFound
-        | PortErrorKind::Rejected
-        | PortErrorKind::Server
-        | PortErrorKind::BadAnswer
-        | PortErrorKind::Setup => EvictionAnswer::Failed { message },
+    if kind == PortErrorKind::Forbidden {
+        EvictionAnswer::Forbidden { message }
+    } else {
+        EvictionAnswer::Failed { message }
     }
 }
 
