@@ -26,7 +26,7 @@ fn missing_permission_ends_the_execution() {
 
 #[rstest]
 #[case::gone(read(PodState::Gone), "already_gone")]
-#[case::going(read(PodState::Terminating), "already_gone")]
+#[case::terminating(read(PodState::Terminating), "already_gone")]
 #[case::unready(read(PodState::Present { ready: false }), "failed")]
 #[case::unreadable(ExecutionEvent::PodRead(Err("no connection".into())), "failed")]
 fn unsuitable_pod_is_not_evicted(#[case] event: ExecutionEvent, #[case] outcome: &str) {
@@ -58,12 +58,12 @@ fn definite_answer_is_final(#[case] answer: EvictionAnswer, #[case] outcome: &st
     "evicted",
     "the response was lost, and the pod is gone: timed out"
 )]
-#[case::going(
+#[case::terminating(
     read(PodState::Terminating),
     "evicted",
     "the response was lost, and the pod is gone: timed out"
 )]
-#[case::there(
+#[case::present(
     present(),
     "unknown",
     "the response was lost, and the pod still exists: timed out"

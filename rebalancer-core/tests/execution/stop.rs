@@ -9,8 +9,8 @@ use crate::script::{Script, blocked, counted, evicted, lost, policy, present, re
 #[rstest]
 #[case::before_reading(vec![], ["not_attempted"; 4])]
 #[case::before_counting(vec![present()], ["not_attempted"; 4])]
-#[case::before_asking(vec![present(), counted(6)], ["not_attempted"; 4])]
-#[case::after_asking(
+#[case::before_the_request(vec![present(), counted(6)], ["not_attempted"; 4])]
+#[case::after_the_request(
     vec![present(), counted(6), evicted()],
     ["evicted", "not_attempted", "not_attempted", "not_attempted"]
 )]
@@ -95,8 +95,8 @@ fn frozen() -> ExecutionEvent {
 }
 
 #[rstest]
-#[case::before_the_first(vec![], ["not_attempted"; 4])]
-#[case::before_asking(vec![present(), counted(6)], ["not_attempted"; 4])]
+#[case::before_the_first_eviction(vec![], ["not_attempted"; 4])]
+#[case::before_the_request(vec![present(), counted(6)], ["not_attempted"; 4])]
 #[case::in_a_wave(
     vec![present(), counted(6), evicted()],
     ["evicted", "not_attempted", "not_attempted", "not_attempted"]
@@ -105,7 +105,7 @@ fn frozen() -> ExecutionEvent {
     vec![present(), counted(6), evicted(), present(), counted(5), evicted(), workload(4)],
     ["evicted", "evicted", "not_attempted", "not_attempted"]
 )]
-#[case::while_a_budget_forbids(
+#[case::while_a_budget_blocks(
     vec![present(), counted(6), blocked(None), present(), counted(6), blocked(None)],
     ["blocked", "blocked", "not_attempted", "not_attempted"]
 )]
@@ -138,7 +138,7 @@ fn pod_of_a_lost_eviction_is_read_in_a_freeze_window() {
 
 #[rstest]
 #[case::while_the_last_replacements_start(evicted(), None)]
-#[case::while_the_last_answer_is_lost(lost(), Some(read(PodState::Gone)))]
+#[case::while_the_last_response_is_lost(lost(), Some(read(PodState::Gone)))]
 fn freeze_window_after_the_last_eviction_has_no_effect(
     #[case] answer: ExecutionEvent,
     #[case] next: Option<ExecutionEvent>,
