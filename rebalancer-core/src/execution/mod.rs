@@ -15,11 +15,11 @@
 //!
 //! | rule | module |
 //! |---|---|
-//! | A pod is evicted only right after it was read (same UID, ready, not terminating) and the ready pods were counted. | `machine` |
-//! | An eviction is requested only if the minimum of ready pods remains without the pod. | `machine` |
+//! | A pod is evicted only right after it was read (same UID, ready, not terminating) and the ready pods were counted. | `machine::victims` |
+//! | An eviction is requested only if the minimum of ready pods remains without the pod. | `machine::victims` |
 //! | An eviction is repeated only if the server confirmed that the previous request had no effect. | `eviction` |
 //! | The coldest pods wait for the hottest, and stay if no hottest pod could be evicted. | `wave` |
-//! | The next wave starts only if every pod of the previous wave is out. | `wave` |
+//! | The next wave starts only if every pod of the previous wave is out. | `machine::waves` |
 //! | The next wave waits until all replacements are ready, and never starts if the workload changed or a replacement fails. | `replacements` |
 //! | No pod is evicted unless the lease is known to be held. | `lease` |
 //! | No pod is evicted after a stop or in a freeze window. | `machine` |

@@ -1,28 +1,23 @@
 //! The state machine itself: the states, the steps they ask for, and the transitions.
 //!
-//! For every victim the states are `Reading` → `Counting` → `Evicting`, so an eviction always
-//! follows a read of the pod and a count of the ready pods. A stop, a freeze window or a lost lease
-//! leads to `Done` from every state but `Confirming`: what a lost eviction did is still looked up,
-//! since a read changes nothing.
+//! A stop, a freeze window or a lost lease leads to `Done` from every state but `Confirming`: what a
+//! lost eviction did is still looked up, since a read changes nothing.
+
+mod victims;
+mod waves;
 
 use std::time::Duration;
 
 use super::baseline::Baseline;
-use super::eviction::{self, Settled, Verdict};
 use super::lease::LeaseRenewal;
 use super::ledger::{Ledger, VictimIndex};
 use super::outcome::{ExecutionReport, PodOutcome, StopReason};
-use super::replacements::Replacements;
 use super::step::{ExecutionEvent, Step};
 use super::waiting::{Awaited, Waiting};
-use super::wave::{Turn, Wave};
-use crate::model::WorkloadState;
+use super::wave::Wave;
 use crate::plan::Plan;
 use crate::policy::ExecutionPolicy;
-use crate::ports::{EvictionAnswer, LeaseState, PodState};
-
-/// The pause between two reads of the workload while replacements start.
-const POLL_PAUSE: Duration = Duration::from_secs(2);
+use crate::ports::LeaseState;
 
 /// A plan in execution. See the [module](crate::execution) for its rules.
 #[derive(Debug, Clone)]
@@ -286,57 +281,6 @@ impl Execution {
         }
     }
 
-    /// Records the outcome of `victim` and goes on.
-    fn settle(&mut self, now: Duration, victim: VictimIndex, settled: Settled) -> State {
-        self.ledger.record(victim, settled);
-        self.next_turn(now)
-    }
-
-    /// The state for the next victim of the wave, or for the end of the wave.
-    fn next_turn(&mut self, now: Duration) -> State {
-        if self.stopped.is_some() {
-            return State::Done;
-        }
-        match self.wave.next_turn(&mut self.ledger) {
-            Turn::Victim(victim) => State::Reading(victim),
-            Turn::NextRound => State::Pausing,
-            Turn::Over => self.end_wave(now),
-        }
-    }
-
-    fn end_wave(&mut self, now: Duration) -> State {
-        let last = self.is_last_wave();
-        if !last && !self.ledger.first_are_out(self.wave.end()) {
-            let why = "not every pod of the wave was evicted, so the next wave was not started";
-            return self.stop(StopReason::WaveIncomplete, why.into());
-        }
-        match (self.policy.dry_run, last) {
-            (true, false) => self.begin_next_wave(now),
-            (true, true) => State::Done,
-            (false, true) if !self.ledger.any_evicted() => State::Done,
-            (false, _) => State::Polling {
-                deadline: now + self.policy.ready_timeout_seconds.to_duration(),
-            },
-        }
-    }
-
-    fn begin_next_wave(&mut self, now: Duration) -> State {
-        let timeout = self.policy.eviction_timeout_seconds.to_duration();
-        self.wave = Wave::begin(&self.ledger, self.wave.end(), now, timeout);
-        self.next_turn(now)
-    }
-
-    fn is_last_wave(&self) -> bool {
-        self.wave.end() == self.ledger.len()
-    }
-
-    /// The number of ready pods that one more eviction requires.
-    fn ready_needed(&self) -> usize {
-        [self.wave.simulated, self.in_doubt, 1]
-            .into_iter()
-            .fold(self.policy.minimum_pods.get(), usize::saturating_add)
-    }
-
     fn must_renew_lease(&self, now: Duration) -> bool {
         // After a stop, only the outcome of a lost eviction is looked up. That needs no lease.
         if self.is_done() || self.stopped.is_some() {
@@ -377,153 +321,5 @@ impl Execution {
             | State::AwaitingReady { .. }
             | State::Done => self.state,
         }
-    }
-
-    fn pod_read(
-        &mut self,
-        now: Duration,
-        victim: VictimIndex,
-        read: Result<PodState, String>,
-    ) -> State {
-        match eviction::check_pod(read) {
-            Ok(()) => State::Counting(victim),
-            Err(settled) => self.settle(now, victim, settled),
-        }
-    }
-
-    fn ready_counted(&mut self, victim: VictimIndex, count: Result<usize, String>) -> State {
-        match count {
-            Ok(ready) if ready >= self.ready_needed() => State::Evicting(victim),
-            Ok(ready) => {
-                let in_doubt = match self.in_doubt {
-                    0 => String::new(),
-                    1 => " and 1 eviction without a response may still take effect".into(),
-                    count => {
-                        format!(" and {count} evictions without a response may still take effect")
-                    }
-                };
-                let why = format!(
-                    "{ready} pods are ready{in_doubt}, so evicting {} would leave fewer than the \
-                     minimum of {} ready pods",
-                    self.ledger.victim(victim).name,
-                    self.policy.minimum_pods
-                );
-                self.stop(StopReason::MinimumPods, why)
-            }
-            Err(why) => {
-                let why = format!("the ready pods could not be counted: {why}");
-                self.stop(StopReason::ReadyUnknown, why)
-            }
-        }
-    }
-
-    fn eviction_answered(
-        &mut self,
-        now: Duration,
-        victim: VictimIndex,
-        answer: EvictionAnswer,
-    ) -> State {
-        let dry_run = self.policy.dry_run;
-        match Verdict::of(answer) {
-            Verdict::Settled(settled) => {
-                let simulated = dry_run && settled.0 == PodOutcome::Evicted;
-                self.wave.simulated += usize::from(simulated);
-                self.settle(now, victim, settled)
-            }
-            Verdict::Retry {
-                outcome,
-                message,
-                budget,
-                retry_after,
-            } => {
-                self.ledger.record(victim, (outcome, Some(message)));
-                self.ledger.record_budget(victim, budget);
-                // A dry run does not retry: no pod that could free the budget becomes ready.
-                if !dry_run {
-                    self.wave.retry(now, victim, retry_after);
-                }
-                self.next_turn(now)
-            }
-            Verdict::Forbidden(message) => {
-                let outcome = (PodOutcome::Failed, Some(message.clone()));
-                self.ledger.record(victim, outcome);
-                self.stop(StopReason::Forbidden, message)
-            }
-            Verdict::Lost(message) => {
-                self.ledger
-                    .record(victim, (PodOutcome::Unknown, Some(message)));
-                // A dry run changes nothing, so the pod shows no effect.
-                if dry_run {
-                    self.next_turn(now)
-                } else {
-                    State::Confirming(victim)
-                }
-            }
-        }
-    }
-
-    fn eviction_confirmed(
-        &mut self,
-        now: Duration,
-        victim: VictimIndex,
-        read: Result<PodState, String>,
-    ) -> State {
-        let lost = self.ledger.report(victim).message.as_deref();
-        let (outcome, message) = eviction::confirm(lost.unwrap_or_default(), read);
-        self.in_doubt += usize::from(outcome == PodOutcome::Unknown);
-        self.settle(now, victim, (outcome, Some(message)))
-    }
-
-    /// Begins the next round, unless the workload was changed during the pause.
-    fn resume(&mut self, now: Duration, read: Result<WorkloadState, String>) -> State {
-        match read {
-            Ok(workload) => {
-                if let Some(change) = self.baseline.change_to(workload.rollout) {
-                    return self.stop(StopReason::WorkloadChanged, change);
-                }
-                self.wave.begin_round();
-                self.next_turn(now)
-            }
-            // No pod is evicted while the state of the workload is unknown.
-            Err(_) if self.wave.postpone_round(now) => State::Pausing,
-            Err(why) => {
-                let why = format!("the workload could not be read: {why}");
-                self.stop(StopReason::ReadyUnknown, why)
-            }
-        }
-    }
-
-    fn replacements_read(
-        &mut self,
-        now: Duration,
-        deadline: Duration,
-        read: Result<WorkloadState, String>,
-    ) -> State {
-        let last = self.is_last_wave();
-        let progress = match read.map(|workload| Replacements::of(&workload, &self.baseline)) {
-            Ok(Replacements::Ready) if last => return State::Done,
-            Ok(Replacements::Ready) => return self.begin_next_wave(now),
-            // After the last wave there is nothing left to stop.
-            Ok(Replacements::WorkloadChanged(_)) if last => return State::Done,
-            Ok(Replacements::WorkloadChanged(change)) => {
-                return self.stop(StopReason::WorkloadChanged, change);
-            }
-            Ok(Replacements::Failed(failure)) => {
-                return self.stop(StopReason::ReplacementFailed, failure);
-            }
-            Ok(Replacements::Starting(progress)) => progress,
-            Err(why) => format!("the workload could not be read: {why}"),
-        };
-        if now < deadline {
-            return State::AwaitingReady {
-                deadline,
-                until: now + POLL_PAUSE,
-            };
-        }
-        let why = format!(
-            "the replacements were not ready within the ready timeout of {} s: {progress}",
-            self.policy.ready_timeout_seconds
-        );
-        self.stop(StopReason::ReadyTimeout, why)
     }
 }
