@@ -12,18 +12,18 @@
 //!                ├─► Snapshot ─► decide ─► Decision ─► Execution ⇄ PodActuator ─► Report
 //! PodActuator  ──┘
 //! ```
-//! The modules in the order of the data flow; each uses only modules above it:
+//! The modules in the order of the data flow. Each module uses only modules above it:
 //!
 //! | module | contents |
 //! |---|---|
 //! | [`model`] | the vocabulary: pods, loads, workloads, as types without invalid values |
 //! | [`lease`] | the lease of a workload: durations and holder |
+//! | [`policy`] | the operator's rules, validated |
+//! | [`plan`] | the victims, their roles and their waves |
 //! | [`history`] | the record of an earlier rotation |
 //! | [`ports`] | the traits for everything outside the core: metrics, pods, lease, journal, clock |
 //! | [`group`] | the consumer group: members, topics, owners of partitions |
 //! | [`snapshot`] | everything known about one workload at one instant, validated |
-//! | [`policy`] | the operator's rules, validated |
-//! | [`plan`] | the victims, their roles and their waves |
 //! | [`forecast`] | the expected loads after a plan |
 //! | [`checks`] | the safety rules, each with its verdict and its numbers |
 //! | [`strategy`] | the selection of the victims |
