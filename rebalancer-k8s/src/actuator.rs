@@ -1,4 +1,4 @@
-//! The port's implementation.
+//! The implementation of the port `PodActuator`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,9 +11,10 @@ use rebalancer_core::ports::{
 };
 
 use crate::api::Api;
+use crate::attempt::Attempt;
 use crate::autoscalers::{self, Hpa};
 use crate::connection::Connection;
-use crate::error::{Attempt, K8sError};
+use crate::error::K8sError;
 use crate::eviction::{self, Eviction};
 use crate::journal::{KubernetesJournal, Subject};
 use crate::kind::{WorkloadKind, is_path_safe};
@@ -30,26 +31,26 @@ pub struct KubernetesActuator {
     api: Api,
     settings: Settings,
     kind: WorkloadKind,
-    /// Whose pods are the workload's, as last read.
+    /// The selection of the workload's pods, as last read.
     known: Mutex<Option<Arc<Selection>>>,
     /// The workload's own object, for the journal.
     subject: Arc<Subject>,
 }
 
-/// What tells the workload's pods from others.
+/// The criteria by which a pod is one of the workload's.
 struct Selection {
-    /// The workload's selector and ours.
+    /// The workload's selector, joined with the configured one.
     selector: String,
-    /// UIDs of the workload and of what it controls.
+    /// UIDs of the workload and of the objects that it controls.
     owners: Vec<String>,
 }
 
 impl KubernetesActuator {
-    /// An actuator for one workload. Sends nothing.
+    /// Creates an actuator for one workload. Sends no request.
     ///
     /// # Errors
-    /// [`K8sError::InvalidKind`] or [`K8sError::InvalidName`] when the workload is one that
-    /// cannot exist.
+    /// [`K8sError::InvalidKind`] or [`K8sError::InvalidName`] if the workload's kind or
+    /// name is not valid.
     pub fn new(connection: Connection, settings: Settings) -> Result<Self, K8sError> {
         let kind = settings.workload.kind.parse::<WorkloadKind>()?;
         let WorkloadRef {
@@ -72,8 +73,8 @@ impl KubernetesActuator {
         })
     }
 
-    /// The lease by which one run at a time acts on this workload. `identity` names this run to
-    /// others: no two runs may have the same. Sends nothing.
+    /// Returns the lease by which one run at a time acts on this workload. `identity` names this run
+    /// to other runs, and must be unique. Sends no request.
     #[must_use]
     pub fn lease(&self, identity: impl Into<String>) -> KubernetesLease {
         KubernetesLease::new(
@@ -84,7 +85,7 @@ impl KubernetesActuator {
         )
     }
 
-    /// The journal of this workload, in which `identity` is who writes. Sends nothing.
+    /// Returns the journal of this workload. `identity` is the reporting instance. Sends no request.
     #[must_use]
     pub fn journal(&self, identity: impl Into<String>) -> KubernetesJournal {
         KubernetesJournal::new(
@@ -104,7 +105,7 @@ impl KubernetesActuator {
         format!("/api/v1/namespaces/{}/pods", self.namespace())
     }
 
-    /// Reads the workload; when it does not exist, says what is there instead.
+    /// Reads the workload. If it does not exist, the error names similar workloads.
     async fn read_object(&self) -> Result<Workload, K8sError> {
         match workload::read(&self.api, &self.settings.workload, &self.kind).await {
             Err(K8sError::NotFound { from_api: true, .. }) => {
@@ -131,10 +132,10 @@ impl KubernetesActuator {
             .clone()
     }
 
-    /// The workload and its pods, reduced, and the instant at which their ages are.
+    /// Reads the workload and its pods. The ages of the pods are at the returned instant.
     async fn read_pods(&self) -> Result<(Timestamp, Workload, Vec<Pod>), K8sError> {
         let workload = self.read_object().await?;
-        // By the API server's clock, which the first answer told.
+        // By the API server's clock, which is known after the first response.
         let taken_at = self.api.now();
         let selector = self.selector(&workload);
         let mut reduction = Reduction::new(taken_at, &self.settings.container);
@@ -172,7 +173,7 @@ impl KubernetesActuator {
             .list_pages(&attempt, &self.pods_path(), &params, Some(PREFERRED), pages)
             .await;
         match listed {
-            // Nothing else of the request can be wrong.
+            // The selector is the only part of the request that can be invalid.
             Err(K8sError::Rejected {
                 code: 400, message, ..
             }) => Err(K8sError::InvalidSelector {
@@ -210,21 +211,20 @@ impl KubernetesActuator {
         ))
     }
 
-    /// Counts ready pods up to `enough`; below it the number is exact.
+    /// Counts ready pods. The number is exact if it is below `enough`.
     ///
-    /// The pages are small when little is enough: the list is left at the first page that has
-    /// enough. `status.readyReplicas` would be one read as well, but it is what a controller last
-    /// saw: a pod evicted a moment ago may still be among them, by us or by anyone, a StatefulSet
-    /// counts pods that are terminating, and it knows nothing of our label selector. A listing is
-    /// consistent: every pod that an eviction accepted before is terminating in it. Pods that
-    /// stop being ready between this count and the eviction are not seen by either; holding those
-    /// is what a PodDisruptionBudget is for.
+    /// Pages are small if `enough` is small, because the listing ends at the first page that reaches
+    /// it. `status.readyReplicas` would be a single read, but a controller updates it with a delay:
+    /// it may count a pod that was just evicted, it counts terminating pods of a StatefulSet, and it
+    /// ignores the configured label selector. A listing is consistent: every pod whose eviction was
+    /// accepted is terminating in it. Pods that stop being ready between this count and the eviction
+    /// are not noticed; a PodDisruptionBudget protects against that.
     async fn count<'s>(
         &self,
         selection: &'s Selection,
         enough: usize,
     ) -> Result<ReadyCount<'s>, K8sError> {
-        // Some room for pods on the list that do not count.
+        // Some listed pods do not count.
         let wanted = enough.saturating_add(enough / 4).saturating_add(8);
         let page_size = u32::try_from(wanted)
             .unwrap_or(u32::MAX)
@@ -242,10 +242,10 @@ impl KubernetesActuator {
         Ok((workload, selection))
     }
 
-    /// Counts ready pods up to `enough`, with the owners known from before as long as they do.
+    /// Counts ready pods up to `enough`. Reads the owners again only if the known ones do not suffice.
     async fn count_up_to(&self, enough: usize) -> Result<usize, K8sError> {
         if let Some(selection) = self.remembered() {
-            // Owners known from before can only be too few, and the count too low.
+            // Known owners can only be too few, which makes the count too low.
             let ready = self.count(&selection, enough).await?.ready;
             if ready >= enough {
                 return Ok(ready);
@@ -255,7 +255,7 @@ impl KubernetesActuator {
         Ok(self.count(&selection, enough).await?.ready)
     }
 
-    /// The workload as it is, and its ready pods up to `enough`.
+    /// Reads the workload, and counts its ready pods up to `enough`.
     async fn read_state(&self, enough: usize) -> Result<WorkloadState, K8sError> {
         let (workload, selection) = self.select().await?;
         let ReadyCount {
@@ -272,7 +272,7 @@ impl KubernetesActuator {
         let attempt = Attempt::on("get", "", "pods", self.namespace(), &pod.name);
         let path = format!("{}/{}", self.pods_path(), pod.name);
         let object = match self.api.get::<PodObject>(&attempt, &path, None).await {
-            // A page of something before the API says nothing about the pod.
+            // A 404 of a proxy says nothing about the pod.
             Err(K8sError::NotFound { from_api: true, .. }) => return Ok(PodState::Gone),
             object => object?,
         };
@@ -297,8 +297,8 @@ impl PodActuator for KubernetesActuator {
     }
 
     async fn observe(&self) -> Result<WorkloadObservation, PortError> {
-        // Both are waited for: that the workload does not exist says more than that its
-        // autoscalers may not be read.
+        // Both requests are awaited, because a missing workload is a more useful error than
+        // autoscalers that may not be read.
         let (pods, autoscalers) = tokio::join!(self.read_pods(), self.read_autoscalers());
         let (taken_at, workload, pods) = pods?;
         Ok(WorkloadObservation {
@@ -334,7 +334,7 @@ impl PodActuator for KubernetesActuator {
         let answer = eviction::answer(outcome, &attempt, self.api.server())
             .settle(self.read_one(pod))
             .await;
-        tracing::debug!(pod = pod.name, uid = %pod.uid, dry_run, ?answer, "eviction answered");
+        tracing::debug!(pod = pod.name, uid = %pod.uid, dry_run, ?answer, "response to the eviction");
         answer
     }
 }

@@ -13,9 +13,10 @@ use rebalancer_adapter::read_json;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use crate::attempt::Attempt;
 use crate::client_error::ErrorChain;
 use crate::connection::{Connection, address};
-use crate::error::{Attempt, K8sError, Source};
+use crate::error::{K8sError, Source};
 use crate::pages::{Collect, Pages};
 use crate::refusal::Refusal;
 

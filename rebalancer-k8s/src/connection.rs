@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
     use crate::api::Api;
-    use crate::error::Attempt;
+    use crate::attempt::Attempt;
     use http::Request;
     use rstest::rstest;
     use serde_json::Value;

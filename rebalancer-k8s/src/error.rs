@@ -1,253 +1,111 @@
-//! Everything that can go wrong with the Kubernetes API, as one typed error.
+//! Every failure of the adapter, as one typed error.
 
-use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::fmt;
 use std::time::Duration;
 
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::ports::{PortError, PortErrorKind};
 
+use crate::attempt::Attempt;
 use crate::kind::InvalidWorkloadKind;
+use crate::surroundings::Surroundings;
 
-/// One request, in the words of an RBAC rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    /// The verb: `get`, `list`, `create`, `update`, `patch`, `delete`.
-    pub verb: &'static str,
-    /// The API group; empty for the core API.
-    pub group: Cow<'static, str>,
-    /// The resource in plural, with its subresource where there is one: `pods/eviction`.
-    pub resource: Cow<'static, str>,
-    /// The namespace, unless the resource has none.
-    pub namespace: Option<String>,
-    /// The object, unless it is about many.
-    pub name: Option<String>,
-}
-
-impl Attempt {
-    pub(crate) fn list(group: &'static str, resource: &'static str, namespace: &str) -> Self {
-        Self {
-            verb: "list",
-            group: group.into(),
-            resource: resource.into(),
-            namespace: Some(namespace.to_owned()),
-            name: None,
-        }
-    }
-
-    pub(crate) fn on(
-        verb: &'static str,
-        group: impl Into<Cow<'static, str>>,
-        resource: impl Into<Cow<'static, str>>,
-        namespace: &str,
-        name: &str,
-    ) -> Self {
-        Self {
-            verb,
-            group: group.into(),
-            resource: resource.into(),
-            namespace: Some(namespace.to_owned()),
-            name: Some(name.to_owned()),
-        }
-    }
-
-    /// One that makes an object whose name the server chooses.
-    pub(crate) fn create(group: &'static str, resource: &'static str, namespace: &str) -> Self {
-        Self {
-            verb: "create",
-            ..Self::list(group, resource, namespace)
-        }
-    }
-
-    /// The permission that is missing when this was forbidden.
-    pub(crate) fn missing_permission(&self) -> String {
-        let otherwise = if self.group == "coordination.k8s.io" {
-            ", or set ONE_AT_A_TIME=false, which does without"
-        } else {
-            ""
-        };
-        format!(
-            "may not {self}: grant verb `{}` on `{}` in API group `\"{}\"` to this account \
-             (the Role in deploy/ has every rule){otherwise}",
-            self.verb, self.resource, self.group
-        )
-    }
-}
-
-impl fmt::Display for Attempt {
-    /// `get deployments "ingestion" in namespace "posthog"`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.verb, self.resource)?;
-        if let Some(name) = &self.name {
-            write!(f, " \"{name}\"")?;
-        }
-        match &self.namespace {
-            Some(namespace) => write!(f, " in namespace \"{namespace}\""),
-            None => Ok(()),
-        }
-    }
-}
-
-/// A workload whose name or container is close to one that does not exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// `Deployment` or `StatefulSet`.
-    pub kind: &'static str,
-    /// Its name.
-    pub name: String,
-    /// The container that is close, when it is not the workload's name that is.
-    pub container: Option<String>,
-}
-
-impl fmt::Display for Candidate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.name)?;
-        match &self.container {
-            Some(container) => write!(f, " (container {container})"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// What is there instead of a workload that does not exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Surroundings {
-    /// The namespace has these workloads of close names, the closest first.
-    Close(Vec<Candidate>),
-    /// The namespace has that many Deployments and StatefulSets, none with a close name.
-    NoneClose {
-        /// How many there are.
-        workloads: usize,
-    },
-    /// The namespace does not exist.
-    NoNamespace,
-    /// We may not look.
-    Unknown,
-}
-
-impl fmt::Display for Surroundings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Close(candidates) => {
-                f.write_str("close to it there is ")?;
-                for (index, candidate) in candidates.iter().enumerate() {
-                    let separator = if index == 0 { "" } else { ", " };
-                    write!(f, "{separator}{candidate}")?;
-                }
-                Ok(())
-            }
-            Self::NoneClose { workloads: 0 } => {
-                f.write_str("the namespace has no Deployment and no StatefulSet at all")
-            }
-            Self::NoneClose { workloads } => write!(
-                f,
-                "none of the {workloads} Deployments and StatefulSets there has a name or container close to it"
-            ),
-            Self::NoNamespace => f.write_str("the namespace itself does not exist"),
-            Self::Unknown => f.write_str(
-                "either the namespace or the workload does not exist (this account may not list what is there)",
-            ),
-        }
-    }
-}
-
-/// What an error came from, when that is not ours.
+/// The source of an error.
 pub type Source = Box<dyn StdError + Send + Sync>;
 
-/// A failure of the adapter: what was attempted, on what, what happened, what to do.
+/// A failure of the adapter. The message names the request, the object, the failure and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum K8sError {
-    /// No connection, or it broke.
+    /// The connection failed or broke.
     #[error(
         "could not {attempt}: the Kubernetes API at {server} cannot be reached: {detail}; check the \
          address and the network (in a pod: egress to the API server)"
     )]
     Unreachable {
-        /// What was attempted.
+        /// The request.
         attempt: Box<Attempt>,
         /// The API server's address.
         server: String,
-        /// The innermost reason.
+        /// The root cause.
         detail: String,
-        /// The request may have reached the server before the connection broke.
+        /// Whether the request may have reached the server before the connection broke.
         sent: bool,
         /// The client's error.
         #[source]
         source: Source,
     },
-    /// The certificate or the handshake was refused.
+    /// The TLS handshake or a certificate check failed.
     #[error(
         "could not {attempt}: no trusted TLS connection to the Kubernetes API at {server}: {detail}; \
          check the certificate authority and the client certificate of the kubeconfig"
     )]
     Tls {
-        /// What was attempted.
+        /// The request.
         attempt: Box<Attempt>,
         /// The API server's address.
         server: String,
-        /// The innermost reason.
+        /// The root cause.
         detail: String,
-        /// The request may have reached the server.
+        /// Whether the request may have reached the server.
         sent: bool,
         /// The client's error.
         #[source]
         source: Source,
     },
-    /// No answer in time.
+    /// The request took too long.
     #[error(
         "could not {attempt}: the Kubernetes API at {server} did not {} within {}",
         if *sent { "answer" } else { "accept a connection" },
         seconds(*after)
     )]
     Timeout {
-        /// What was attempted.
+        /// The request.
         attempt: Box<Attempt>,
         /// The API server's address.
         server: String,
-        /// How long was waited.
+        /// The time limit that was exceeded.
         after: Duration,
-        /// The request may have reached the server.
+        /// Whether the request may have reached the server.
         sent: bool,
     },
-    /// Our credentials could not be had: a plugin failed, a token file cannot be read.
+    /// The credentials are not available: a plugin failed, or a token file cannot be read.
     #[error("could not {attempt}: no credentials for the Kubernetes API at {server}: {detail}")]
     Credentials {
-        /// What was attempted.
+        /// The request.
         attempt: Box<Attempt>,
         /// The API server's address.
         server: String,
-        /// What happened, without the credentials themselves.
+        /// The failure, without the credentials.
         detail: String,
     },
-    /// 401: our credentials were not accepted.
+    /// 401: the server does not accept the credentials.
     #[error(
         "could not {attempt}: the Kubernetes API at {server} does not accept our credentials (401): \
          {message}; the token may have expired or be of another cluster"
     )]
     Unauthorized {
-        /// What was attempted.
+        /// The request.
         attempt: Box<Attempt>,
         /// The API server's address.
         server: String,
         /// The server's message.
         message: String,
     },
-    /// 403: we may not do this.
+    /// 403: the account lacks a permission.
     #[error("{}; the server said: {message}", attempt.missing_permission())]
     Forbidden {
-        /// What was attempted.
+        /// The request.
         attempt: Box<Attempt>,
         /// The server's message, which names the account.
         message: String,
     },
-    /// 404 of anything but the workload itself.
+    /// 404 for anything other than the workload.
     #[error("could not {attempt}: it does not exist (404): {message}")]
     NotFound {
-        /// The API itself said so, and not something before it.
+        /// Whether the response is from the API server, and not from a proxy in front of it.
         from_api: bool,
-        /// What was attempted.
+        /// The request.
         attempt: Box<Attempt>,
         /// The server's message.
         message: String,
@@ -259,9 +117,9 @@ pub enum K8sError {
         workload.kind, workload.name, workload.namespace
     )]
     WorkloadNotFound {
-        /// The workload asked for.
+        /// The requested workload.
         workload: Box<WorkloadRef>,
-        /// What is there instead.
+        /// The contents of its namespace.
         surroundings: Surroundings,
     },
     /// None of the workload's pods has the measured container.
@@ -275,12 +133,12 @@ pub enum K8sError {
         workload: Box<WorkloadRef>,
         /// The measured container.
         container: String,
-        /// How many pods were looked at.
+        /// The number of pods of the workload.
         pods: usize,
-        /// The containers that they have.
+        /// The containers of these pods.
         found: Vec<String>,
     },
-    /// The API does not serve the kind, or it cannot be scaled.
+    /// The API server does not serve the kind, or the kind cannot be scaled.
     #[error(
         "the Kubernetes API has no scalable kind {kind}: {detail}; WORKLOAD_KIND must be Deployment, \
          StatefulSet or Kind.version.group"
@@ -288,71 +146,69 @@ pub enum K8sError {
     KindNotServed {
         /// `Kind.version.group`.
         kind: String,
-        /// What is missing.
+        /// The missing resource.
         detail: String,
     },
     /// The configured workload kind is not valid.
     #[error(transparent)]
     InvalidKind(#[from] InvalidWorkloadKind),
-    /// A name that no object can have.
+    /// A name that Kubernetes does not allow.
     #[error("{what} \"{name}\" is not a name that Kubernetes allows")]
     InvalidName {
-        /// What it is the name of.
+        /// The kind of name, for the message.
         what: &'static str,
-        /// The text given.
+        /// The name.
         name: String,
     },
-    /// The lease is no longer ours, and it is not known whose it is.
-    #[error("this run does not hold the lease \"{lease}\" in namespace \"{namespace}\" any more")]
+    /// This run does not hold the lease, and the holder is not known.
+    #[error("this run no longer holds the lease \"{lease}\" in namespace \"{namespace}\"")]
     LeaseNotHeld {
         /// The name of the Lease.
         lease: String,
-        /// Where it is.
+        /// The namespace of the Lease.
         namespace: String,
     },
     /// The label selector was refused.
     #[error("the label selector \"{selector}\" is not valid (KUBE_LABEL_SELECTOR): {message}")]
     InvalidSelector {
-        /// The selector sent: the workload's own and ours.
+        /// The selector that was sent: the workload's own, joined with the configured one.
         selector: String,
         /// The server's message.
         message: String,
     },
-    /// The workload has no selector, so its pods cannot be told from others.
-    #[error("{workload} has no selector, so its pods cannot be told from others")]
+    /// The workload has no selector, so its pods cannot be identified.
+    #[error("{workload} has no selector, so its pods cannot be identified")]
     NoSelector {
         /// The workload.
         workload: Box<WorkloadRef>,
     },
-    /// The request was refused as wrong.
+    /// The server refused the request as invalid.
     #[error("could not {attempt}: the Kubernetes API refused the request ({code}): {message}")]
     Rejected {
-        /// What was attempted.
+        /// The request.
         attempt: Box<Attempt>,
         /// The HTTP status.
         code: u16,
         /// The server's message.
         message: String,
     },
-    /// The server is busy and answers later.
+    /// 429: the server is throttling the client.
     #[error(
         "could not {attempt}: the Kubernetes API at {server} is throttling us (429): {message}; it \
          is overloaded, run again later"
     )]
     Throttled {
-        /// What was attempted.
+        /// The request.
         attempt: Box<Attempt>,
         /// The API server's address.
         server: String,
         /// The server's message.
         message: String,
     },
-    /// The server is in trouble (5xx).
-    #[error(
-        "could not {attempt}: the Kubernetes API at {server} is in trouble ({code}): {message}"
-    )]
+    /// 5xx: the server failed.
+    #[error("could not {attempt}: the Kubernetes API at {server} failed ({code}): {message}")]
     Server {
-        /// What was attempted.
+        /// The request.
         attempt: Box<Attempt>,
         /// The API server's address.
         server: String,
@@ -361,87 +217,88 @@ pub enum K8sError {
         /// The server's message.
         message: String,
     },
-    /// We are sent elsewhere, where our credentials must not go.
+    /// The server redirects. Redirects are not followed, because the credentials are for this server
+    /// only.
     #[error(
-        "could not {attempt}: {server} redirects (HTTP {status}) to {location}, which is not \
-         followed, so that no credentials go elsewhere: give the address of the Kubernetes API \
-         itself as the server of the kubeconfig, and credentials that whatever stands before it \
-         accepts"
+        "could not {attempt}: {server} redirects (HTTP {status}) to {location}; redirects are not \
+         followed, so that no other server receives the credentials: set the server of the \
+         kubeconfig to the address of the Kubernetes API itself, and use credentials that a proxy \
+         in front of it accepts"
     )]
     Redirect {
-        /// What was attempted.
+        /// The request.
         attempt: Box<Attempt>,
-        /// The address asked.
+        /// The address of the request.
         server: String,
         /// The HTTP status.
         status: u16,
-        /// Where it leads, without what may be secret in it.
+        /// The target of the redirect, without user name, password and parameters.
         location: String,
     },
-    /// An answer that a Kubernetes API does not give.
+    /// A response that is not from a Kubernetes API.
     #[error(
-        "could not {attempt}: what {server} answered is not of the expected form: {detail}; is it a \
-         Kubernetes API?"
+        "could not {attempt}: the response of {server} does not have the expected form: {detail}; \
+         is it a Kubernetes API?"
     )]
     BadAnswer {
-        /// What was attempted.
+        /// The request.
         attempt: Box<Attempt>,
         /// The API server's address.
         server: String,
-        /// What is wrong with it.
+        /// The deviation from the expected form.
         detail: String,
     },
-    /// The context asked for is not in the kubeconfig.
+    /// The requested context is not in the kubeconfig.
     #[error(
         "there is no context \"{context}\" in the kubeconfig (KUBE_CONTEXT); it has {}",
         if known.is_empty() { "none".to_owned() } else { known.join(", ") }
     )]
     NoSuchContext {
-        /// The context asked for.
+        /// The requested context.
         context: String,
-        /// The contexts that are there.
+        /// The contexts of the kubeconfig.
         known: Vec<String>,
     },
-    /// The kubeconfig has several contexts, and names none as the current one.
+    /// The kubeconfig has no current context, and none was requested.
     #[error(
         "the kubeconfig has no current context: set KUBE_CONTEXT; it has {}",
         if known.is_empty() { "none".to_owned() } else { known.join(", ") }
     )]
     NoCurrentContext {
-        /// The contexts that are there.
+        /// The contexts of the kubeconfig.
         known: Vec<String>,
     },
     /// The kubeconfig cannot be read or used.
     #[error("the kubeconfig {origin} cannot be used: {detail}")]
     Kubeconfig {
-        /// Where it was looked for.
+        /// The path of the kubeconfig.
         origin: String,
-        /// What is wrong, without quoting the file.
+        /// The failure, without quoting the file.
         detail: String,
     },
-    /// Neither a kubeconfig nor a service account.
+    /// There is neither a kubeconfig nor a service account.
     #[error(
-        "no way to the Kubernetes API: there is no kubeconfig at {kubeconfig}, and this is not a pod \
-         with a service account ({in_cluster}); set KUBECONFIG, or run it in the cluster"
+        "no configuration for the Kubernetes API: there is no kubeconfig at {kubeconfig}, and this \
+         is not a pod with a service account ({in_cluster}); set KUBECONFIG, or run in the cluster"
     )]
     NoConfiguration {
-        /// Where a kubeconfig was looked for.
+        /// The path at which a kubeconfig was expected.
         kubeconfig: String,
-        /// Why the service account cannot be used.
+        /// The reason why the service account cannot be used.
         in_cluster: String,
     },
-    /// The client cannot be set up with this configuration.
-    #[error("the Kubernetes client cannot be set up for {server}: {detail}")]
+    /// A client cannot be created with this configuration.
+    #[error("cannot create a Kubernetes client for {server}: {detail}")]
     Client {
         /// The API server's address.
         server: String,
-        /// What is wrong, without credentials.
+        /// The failure, without credentials.
         detail: String,
     },
 }
 
 impl K8sError {
-    /// What kind of trouble it is.
+    /// Returns the kind of the failure.
     #[must_use]
     pub fn kind(&self) -> PortErrorKind {
         match self {
@@ -475,7 +332,7 @@ impl K8sError {
         }
     }
 
-    /// The request may have taken effect although no answer to it was had.
+    /// Whether the request may have taken effect although there was no response.
     pub(crate) fn may_have_taken_effect(&self) -> bool {
         matches!(
             self,
@@ -499,6 +356,7 @@ fn seconds(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::surroundings::Candidate;
     use rstest::rstest;
 
     fn workload() -> WorkloadRef {
@@ -510,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_permission_is_named_with_verb_and_resource() {
+    fn forbidden_names_verb_and_resource() {
         let error = K8sError::Forbidden {
             attempt: Box::new(Attempt::list("", "pods", "posthog")),
             message: "pods is forbidden".into(),
@@ -536,7 +394,7 @@ mod tests {
     #[case(Surroundings::NoneClose { workloads: 0 }, "no Deployment and no StatefulSet")]
     #[case(Surroundings::NoNamespace, "the namespace itself does not exist")]
     #[case(Surroundings::Unknown, "either the namespace or the workload")]
-    fn a_missing_workload_is_told_with_what_is_there(
+    fn missing_workload_names_the_contents_of_the_namespace(
         #[case] surroundings: Surroundings,
         #[case] words: &str,
     ) {
@@ -553,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_says_whether_the_request_was_sent() {
+    fn timeout_says_whether_the_request_was_sent() {
         let timeout = |sent| K8sError::Timeout {
             attempt: Box::new(Attempt::list("", "pods", "a")),
             server: "https://k8s".into(),

@@ -1,4 +1,4 @@
-//! The readers of answers, for the fuzz targets: nothing here is part of the crate's interface.
+//! The parsers of responses, for the fuzz targets. Not part of the public interface.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -9,24 +9,24 @@ use crate::pages::Pages as _;
 use crate::pods::{ReadyCount, Reduction};
 use crate::refusal::Refusal;
 
-/// What comes of a page of pods.
+/// A parsed page of pods.
 #[derive(Debug)]
 pub struct Page {
-    /// The pods, reduced.
+    /// The reduced pods.
     pub pods: Vec<Pod>,
-    /// How many the page says it has.
+    /// Number of pods on the page.
     pub items: usize,
-    /// Where the next page begins.
+    /// Continue token of the next page.
     pub next: Option<String>,
-    /// How many of the pods are ready and controlled by the owner that was asked for.
+    /// Number of pods that are ready and controlled by the given owner.
     pub ready: usize,
 }
 
-/// Reads a page of pods in either format, as a run does: once to reduce the pods, and once to
-/// count those that are ready.
+/// Parses a page of pods in either format, like a run: once to reduce the pods, and once to count
+/// the ready pods.
 ///
 /// # Errors
-/// The words about a page that is not of the expected form.
+/// The message about a page that does not have the expected form.
 pub fn pods(
     body: &[u8],
     taken_at: Timestamp,
@@ -49,7 +49,8 @@ pub fn pods(
     })
 }
 
-/// The words of an answer that is not a success, and whether the API itself gave it.
+/// Parses a response that is not a success. Returns its message, and whether it is from the API
+/// server.
 #[must_use]
 pub fn refusal(status: u16, body: &[u8]) -> (String, bool) {
     let status = StatusCode::from_u16(status).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What was done, as Events for people and as an annotation for the next run.
+//! The record of a run: Events for users, and an annotation for the next run.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,17 +12,18 @@ use serde_json::{Value, json};
 
 use crate::annotations::LAST_ROTATION;
 use crate::api::{Api, METADATA};
+use crate::attempt::Attempt;
 use crate::clock::MicroTime;
-use crate::error::{Attempt, K8sError};
+use crate::error::K8sError;
 use crate::kind::WorkloadKind;
 use crate::workload::{self, Place, Workload};
 
-/// Who reports, by which alerts find our Events.
+/// The reporting controller, by which alerts find the Events.
 const CONTROLLER: &str = "rebalancer.io/rebalancer";
-/// The longest note that the API takes, in bytes.
-const LONGEST_NOTE: usize = 1024;
-/// The longest name of a reporting instance, in bytes.
-const LONGEST_INSTANCE: usize = 128;
+/// The longest note that the API accepts, in bytes.
+const MAX_NOTE: usize = 1024;
+/// The longest name of a reporting instance that the API accepts, in bytes.
+const MAX_INSTANCE: usize = 128;
 
 /// The [`Journal`] of one workload, made by
 /// [`KubernetesActuator::journal`](crate::KubernetesActuator::journal).
@@ -34,7 +35,7 @@ pub struct KubernetesJournal {
     subject: Arc<Subject>,
 }
 
-/// The workload's object, as it was last read.
+/// The identity of the workload's object, as it was last read.
 #[derive(Default)]
 pub(crate) struct Subject(Mutex<Option<Known>>);
 
@@ -61,7 +62,7 @@ impl Subject {
     }
 }
 
-/// What is read of an object that was written.
+/// The fields of a written object that are read.
 #[derive(Deserialize)]
 struct Written {
     metadata: WrittenMetadata,
@@ -89,7 +90,8 @@ impl KubernetesJournal {
         }
     }
 
-    /// The workload's object, read unless an observation has read it before.
+    /// Returns the identity of the workload's object. Reads the object unless an observation has read
+    /// it before.
     async fn known(&self) -> Result<Known, K8sError> {
         if let Some(known) = self.subject.known() {
             return Ok(known);
@@ -116,15 +118,15 @@ impl KubernetesJournal {
         let mut event = json!({
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            // The server cuts it where it is too long.
+            // The server shortens a prefix that is too long.
             "metadata": {"generateName": format!("{name}-"), "namespace": namespace},
             "eventTime": MicroTime(entry.at),
             "type": if entry.warning { "Warning" } else { "Normal" },
             "reason": entry.reason,
             "action": "Rotate",
-            "note": cut(&entry.message, LONGEST_NOTE),
+            "note": shorten(&entry.message, MAX_NOTE),
             "reportingController": CONTROLLER,
-            "reportingInstance": cut(&self.identity, LONGEST_INSTANCE),
+            "reportingInstance": shorten(&self.identity, MAX_INSTANCE),
         });
         if let Some(pod) = &entry.pod {
             event["metadata"]["generateName"] = json!(format!("{}-", pod.name));
@@ -165,7 +167,7 @@ impl KubernetesJournal {
         self.send(&attempt, request).await.map(drop)
     }
 
-    /// The generation that the workload has by it.
+    /// Writes the annotation. Returns the generation of the workload that results from it.
     async fn annotate(&self, rotation: &Rotation) -> Result<Option<i64>, K8sError> {
         let Place { resource, path } = self.known().await?.place;
         let WorkloadRef {
@@ -182,11 +184,11 @@ impl KubernetesJournal {
             .body(patch.to_string().into_bytes());
         let generation = match self.send(&attempt, request).await {
             Ok(written) => written.metadata.generation,
-            // A patch that changed nothing is worth no second look.
+            // The patch certainly had no effect.
             Err(error @ (K8sError::Forbidden { .. } | K8sError::Rejected { .. })) => {
                 return Err(error);
             }
-            // The answer may have been lost after the patch took effect: the workload tells.
+            // The patch may have taken effect although the response was lost. Read the workload.
             Err(error) => {
                 let now = workload::read(&self.api, &self.workload, &self.kind).await;
                 match now {
@@ -197,8 +199,8 @@ impl KubernetesJournal {
                 }
             }
         };
-        // Only a Deployment gets a new generation by an annotation. That of another kind may be
-        // new for what somebody else changed.
+        // Only a Deployment gets a new generation by an annotation. A new generation of another kind
+        // is caused by another change.
         Ok(match self.kind {
             WorkloadKind::Deployment => generation,
             WorkloadKind::StatefulSet | WorkloadKind::Scalable(_) => None,
@@ -217,14 +219,14 @@ impl Journal for KubernetesJournal {
     }
 }
 
-/// The text in so many bytes at most, with a sign where something was cut off.
-fn cut(text: &str, longest: usize) -> String {
-    const SIGN: &str = "…";
-    if text.len() <= longest {
+/// Shortens a text to at most `max` bytes. A shortened text ends with an ellipsis.
+fn shorten(text: &str, max: usize) -> String {
+    const ELLIPSIS: &str = "…";
+    if text.len() <= max {
         return text.to_owned();
     }
-    let end = text.floor_char_boundary(longest - SIGN.len());
-    format!("{}{SIGN}", &text[..end])
+    let end = text.floor_char_boundary(max - ELLIPSIS.len());
+    format!("{}{ELLIPSIS}", &text[..end])
 }
 
 #[cfg(test)]
@@ -237,7 +239,7 @@ mod tests {
     #[case("eight by", "eight by")]
     #[case("nine byte", "nine …")]
     #[case("four é more", "four …")]
-    fn a_text_is_cut_between_letters(#[case] text: &str, #[case] expected: &str) {
-        assert_eq!(cut(text, 8), expected);
+    fn shortens_a_text_between_characters(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(shorten(text, 8), expected);
     }
 }

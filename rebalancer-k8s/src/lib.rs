@@ -1,16 +1,16 @@
 //! Pods, workloads and autoscalers over the Kubernetes API.
 //!
 //! [`KubernetesActuator`] is the [`PodActuator`](rebalancer_core::ports::PodActuator) of one
-//! workload: it finds the workload's pods through its selector and owner references, reduces them
-//! page by page to what a snapshot needs, reads the HorizontalPodAutoscalers that scale it, and
-//! evicts. What it may be asked to do needs the rules in [`PERMISSIONS`].
+//! workload. It finds the workload's pods by selector and owner references, reduces them page by page
+//! to the fields of a snapshot, reads HorizontalPodAutoscalers, and evicts. It needs the permissions
+//! in [`PERMISSIONS`].
 //!
-//! [`KubernetesLease`] sees to it that one run at a time acts on the workload, and
-//! [`KubernetesJournal`] tells people and the next run what was done; the actuator makes both.
+//! [`KubernetesLease`] ensures that one run at a time acts on the workload. [`KubernetesJournal`]
+//! records the run as Events and as an annotation for the next run. The actuator creates both.
 //!
-//! Nothing that changes the cluster is ever sent twice, unless the first time was refused for
-//! credentials that have been replaced meanwhile (401); what only reads is sent again when the
-//! server is too busy. Every request is bounded in time.
+//! A request that changes the cluster is sent once, or once more if the first was refused for
+//! credentials that have been replaced since (401). A read request is repeated while the server is
+//! too busy. Every request is bounded in time.
 //!
 //! ```no_run
 //! use rebalancer_core::model::WorkloadRef;
@@ -37,6 +37,7 @@
 mod actuator;
 mod annotations;
 mod api;
+mod attempt;
 mod autoscalers;
 mod client_error;
 mod clock;
@@ -61,15 +62,18 @@ mod protobuf;
 mod refusal;
 mod settings;
 mod suggestions;
+mod surroundings;
 mod workload;
 
 pub use actuator::KubernetesActuator;
+pub use attempt::Attempt;
 pub use connect::{ConnectSettings, connect};
 pub use connection::Connection;
-pub use error::{Attempt, Candidate, K8sError, Source, Surroundings};
+pub use error::{K8sError, Source};
 pub use journal::KubernetesJournal;
 pub use kind::{GroupVersionKind, InvalidWorkloadKind, WorkloadKind};
 pub use label_selector::{InvalidLabelSelector, LabelSelector, parse_label_selector};
 pub use lease::KubernetesLease;
 pub use permissions::{Need, PERMISSIONS, Permission};
 pub use settings::{Autoscalers, EvictionMethod, Settings};
+pub use surroundings::{Candidate, Surroundings};

@@ -1,4 +1,4 @@
-//! What the service account must be allowed to do.
+//! The permissions that the service account needs.
 
 /// One rule of the Role that the adapter needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,15 +7,15 @@ pub struct Permission {
     pub verb: &'static str,
     /// The API group; empty for the core API.
     pub group: &'static str,
-    /// The resource, with its subresource where there is one.
+    /// The resource, with its subresource if there is one.
     pub resource: &'static str,
-    /// When it is needed.
+    /// The condition under which the permission is needed.
     pub need: Need,
-    /// What it is used for.
+    /// The purpose of the permission.
     pub why: &'static str,
 }
 
-/// When a permission is needed.
+/// The condition under which a permission is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Need {
     /// For every workload.
@@ -24,29 +24,29 @@ pub enum Need {
     Deployment,
     /// For a workload that is a StatefulSet.
     StatefulSet,
-    /// Where the target comes from an autoscaler of the Kubernetes API.
+    /// If the target comes from an autoscaler of the Kubernetes API.
     Autoscalers,
-    /// To evict, and for a dry run, which asks the server.
+    /// To evict, and for a dry run, which sends evictions with `dryRun`.
     Evict,
     /// To delete instead of evicting (`EVICTION_METHOD=delete`).
     Delete,
-    /// So that one run at a time acts (`ONE_AT_A_TIME`, on unless set otherwise).
+    /// To ensure that one run at a time acts (`ONE_AT_A_TIME`, on by default).
     Lease,
-    /// To tell people what was done; refusing it breaks nothing.
+    /// To publish Events. Without it, runs work all the same.
     Events,
-    /// To write the last rotation on a Deployment; where it is refused, the cooldown follows from
-    /// the ages of the pods.
+    /// To write the last rotation as an annotation of a Deployment. Without it, the cooldown is
+    /// derived from the ages of the pods.
     DeploymentMemory,
-    /// The same on a StatefulSet.
+    /// To write the last rotation as an annotation of a StatefulSet.
     StatefulSetMemory,
-    /// Only for better error messages; refusing it breaks nothing.
+    /// For better error messages. Without it, runs work all the same.
     Suggestions,
 }
 
 /// Every permission that the adapter may use within the workload's namespace.
 ///
-/// Kinds given as `Kind.version.group` need `get` on the resource and on its `/scale` as well, and
-/// `list` on `replicasets` in `apps`, and `patch` on the resource to write down the last rotation.
+/// A kind given as `Kind.version.group` additionally needs `get` on the resource and on its `/scale`,
+/// `list` on `replicasets` in `apps`, and `patch` on the resource to write the last rotation.
 ///
 /// ```
 /// use rebalancer_k8s::{Need, PERMISSIONS};

@@ -8,7 +8,8 @@ use prost::Message as _;
 use rebalancer_adapter::{Secrets, read_json};
 use serde::Deserialize;
 
-use crate::error::{Attempt, K8sError};
+use crate::attempt::Attempt;
+use crate::error::K8sError;
 use crate::object_meta::null_as_default;
 use crate::protobuf;
 

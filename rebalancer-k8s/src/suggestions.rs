@@ -1,16 +1,18 @@
-//! What to say when the workload does not exist.
+//! Suggestions for a workload that does not exist.
 
 use kube::core::params::ListParams;
 use rebalancer_core::model::WorkloadRef;
 use serde::Deserialize;
 
 use crate::api::Api;
-use crate::error::{Attempt, Candidate, K8sError, Surroundings};
+use crate::attempt::Attempt;
+use crate::error::K8sError;
+use crate::surroundings::{Candidate, Surroundings};
 
-/// The most candidates that are worth reading.
-const MOST: usize = 5;
-/// Names less alike than this are different names.
-const ALIKE: f64 = 0.85;
+/// The largest number of candidates in a message.
+const MAX_CANDIDATES: usize = 5;
+/// The smallest likeness of similar names.
+const MIN_LIKENESS: f64 = 0.85;
 
 #[derive(Deserialize)]
 struct Object {
@@ -44,17 +46,17 @@ struct Container {
     name: String,
 }
 
-/// The error that there is no such workload, with what is there instead.
+/// Returns the error for a workload that does not exist, with similar names.
 pub(crate) async fn not_found(api: &Api, workload: &WorkloadRef) -> K8sError {
     K8sError::WorkloadNotFound {
-        surroundings: look_around(api, &workload.namespace, &workload.name).await,
+        surroundings: survey(api, &workload.namespace, &workload.name).await,
         workload: Box::new(workload.clone()),
     }
 }
 
-/// Looks around for what may have been meant. It may be forbidden to, so whatever fails here only
-/// makes the message poorer.
-async fn look_around(api: &Api, namespace: &str, name: &str) -> Surroundings {
+/// Reads the names in the namespace. The account may lack the permission, so a failure only makes the
+/// message less specific.
+async fn survey(api: &Api, namespace: &str, name: &str) -> Surroundings {
     let (deployments, sets) = tokio::join!(
         list(api, namespace, "Deployment", "deployments"),
         list(api, namespace, "StatefulSet", "statefulsets")
@@ -103,7 +105,7 @@ async fn list(
     api.list(&attempt, kind, &path, &params).await.ok()
 }
 
-/// Whether the namespace is there; `None` when we may not know.
+/// Whether the namespace exists; `None` if the account may not read namespaces.
 async fn namespace_exists(api: &Api, namespace: &str) -> Option<bool> {
     let attempt = Attempt {
         verb: "get",
@@ -133,7 +135,7 @@ fn closest(name: &str, workloads: Vec<(&'static str, Object)>) -> Vec<Candidate>
                 .flatten()
                 .map(|container| (likeness(name, &container.name), container.name))
                 .max_by(|a, b| a.0.total_cmp(&b.0))
-                // Only where the name does not say it already.
+                // The container is only mentioned if it is more similar than the name.
                 .filter(|(likeness, _)| *likeness > by_name);
             let (likeness, container) = match by_container {
                 Some((likeness, container)) => (likeness, Some(container)),
@@ -144,22 +146,22 @@ fn closest(name: &str, workloads: Vec<(&'static str, Object)>) -> Vec<Candidate>
                 name: object.metadata.name,
                 container,
             };
-            (likeness >= ALIKE).then_some((likeness, candidate))
+            (likeness >= MIN_LIKENESS).then_some((likeness, candidate))
         })
         .collect();
     close.sort_by(|(a, left), (b, right)| b.total_cmp(a).then_with(|| left.name.cmp(&right.name)));
-    close.truncate(MOST);
+    close.truncate(MAX_CANDIDATES);
     close.into_iter().map(|(_, candidate)| candidate).collect()
 }
 
-/// From 0 to 1.
+/// The likeness of two names, from 0 to 1.
 fn likeness(wanted: &str, found: &str) -> f64 {
-    // Three letters are in every other name.
+    // Many names contain the same three letters.
     let part_of = |part: &str, whole: &str| part.len() > 3 && whole.contains(part);
     let contained = part_of(wanted, found) || part_of(found, wanted);
-    // In short names one slip of a finger weighs more than the measure allows.
-    let slipped = wanted.len() > 2 && strsim::damerau_levenshtein(wanted, found) == 1;
-    strsim::jaro_winkler(wanted, found).max(if contained || slipped { 0.9 } else { 0.0 })
+    // Jaro-Winkler rates a single typing error in a short name too low.
+    let mistyped = wanted.len() > 2 && strsim::damerau_levenshtein(wanted, found) == 1;
+    strsim::jaro_winkler(wanted, found).max(if contained || mistyped { 0.9 } else { 0.0 })
 }
 
 #[cfg(test)]
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_containers_that_are_close_are_found_the_closest_first() {
+    fn finds_similar_names_and_containers_most_similar_first() {
         let found = closest(
             "ingestion",
             vec![
@@ -190,9 +192,9 @@ mod tests {
                 workload("Deployment", "ingestoin", &["ingestoin"]),
             ],
         );
-        let words: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(
-            words,
+            texts,
             [
                 "StatefulSet worker (container ingestion)",
                 "Deployment ingestoin",
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_name_of_another_kind_comes_first() {
+    fn same_name_of_another_kind_comes_first() {
         let found = closest(
             "ingestion",
             vec![
@@ -214,21 +216,21 @@ mod tests {
     }
 
     #[test]
-    fn one_slip_in_a_short_name_is_close() {
+    fn short_name_with_one_typing_error_is_similar() {
         let found = closest("wbe", vec![workload("Deployment", "web", &[])]);
         assert_eq!(found.len(), 1);
     }
 
     #[test]
-    fn no_more_than_five_are_named() {
+    fn returns_at_most_five_candidates() {
         let many = (0..9)
             .map(|n| workload("Deployment", &format!("ingestion-{n}"), &[]))
             .collect();
-        assert_eq!(closest("ingestion", many).len(), MOST);
+        assert_eq!(closest("ingestion", many).len(), MAX_CANDIDATES);
     }
 
     #[test]
-    fn names_that_are_not_close_are_not_named() {
+    fn does_not_return_other_names() {
         let others = vec![
             workload("Deployment", "web", &["nginx"]),
             workload("Deployment", "api", &[]),

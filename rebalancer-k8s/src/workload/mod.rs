@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use crate::annotations::{self, LAST_ROTATION};
 use crate::api::{Api, METADATA};
-use crate::error::{Attempt, K8sError};
+use crate::attempt::Attempt;
+use crate::error::K8sError;
 use crate::kind::{GroupVersionKind, WorkloadKind};
 use crate::label_selector;
 

@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::Workload;
 use crate::api::{Api, METADATA_LIST};
-use crate::error::{Attempt, K8sError};
+use crate::attempt::Attempt;
+use crate::error::K8sError;
 use crate::kind::WorkloadKind;
 use crate::object_meta::{OwnerReference, controller, null_as_default};
 use crate::pages::{BadPage, Page, PageEnd, Pages};

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use crate::api::Api;
-use crate::error::{Attempt, K8sError};
+use crate::attempt::Attempt;
+use crate::error::K8sError;
 use crate::kind::GroupVersionKind;
 
 #[derive(Deserialize)]

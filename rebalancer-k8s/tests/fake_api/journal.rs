@@ -1,4 +1,4 @@
-//! What the journal writes.
+//! The requests of the journal.
 
 use jiff::Timestamp;
 use rebalancer_core::Strategy;
@@ -8,7 +8,7 @@ use rebalancer_k8s::KubernetesJournal;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{DEPLOYMENT, FakeApi, Reply, at, deployment, refusal, shop, web_a};
+use super::server::{DEPLOYMENT, FakeApi, Reply, at, deployment, refusal, shop, web_a};
 
 const EVENTS: &str = "POST /apis/events.k8s.io/v1/namespaces/shop/events";
 const PATCH: &str = "PATCH /apis/apps/v1/namespaces/shop/deployments/web?";
@@ -56,7 +56,7 @@ fn the_workload() -> Value {
 }
 
 #[tokio::test]
-async fn an_event_is_about_the_workload() {
+async fn event_is_about_the_workload() {
     let api = shop()
         .on(
             DEPLOYMENT,
@@ -67,10 +67,10 @@ async fn an_event_is_about_the_workload() {
     let mut event = body(&api, EVENTS);
     let time = event["eventTime"].take();
     let time = time.as_str().unwrap();
-    // The instant of the entry, with the digits that the API wants.
-    let told: jiff::Timestamp = time.parse().unwrap();
+    // The instant of the entry, with the digits that the API requires.
+    let written: jiff::Timestamp = time.parse().unwrap();
     assert!(
-        (told.as_second() - entry().at.as_second()).abs() <= 60,
+        (written.as_second() - entry().at.as_second()).abs() <= 60,
         "{time}"
     );
     assert_eq!(time.len(), 27);
@@ -87,7 +87,7 @@ async fn an_event_is_about_the_workload() {
 }
 
 #[tokio::test]
-async fn an_event_is_about_a_pod() {
+async fn event_is_about_a_pod() {
     let api = shop().on(EVENTS, [created()]);
     let entry = JournalEntry {
         pod: Some(web_a()),
@@ -117,12 +117,12 @@ async fn an_event_is_about_a_pod() {
     let note = event["note"].as_str().unwrap();
     assert!(note.len() <= 1024 && note.ends_with("é…"), "{}", note.len());
     assert!(event["reportingInstance"].as_str().unwrap().len() <= 128);
-    // The observation has read the workload.
+    // The observation has already read the workload.
     assert_eq!(api.seen(DEPLOYMENT).len(), 1);
 }
 
 #[tokio::test]
-async fn a_rotation_is_kept_on_the_workload() {
+async fn keeps_a_rotation_on_the_workload() {
     let api = shop().on(PATCH, [Reply::Json(200, deployment())]);
     let generation = journal(&api).remember(&rotation()).await.unwrap();
     assert_eq!(generation, deployment()["metadata"]["generation"].as_i64());
@@ -131,7 +131,7 @@ async fn a_rotation_is_kept_on_the_workload() {
         .as_str()
         .unwrap();
     assert_eq!(serde_json::from_str::<Rotation>(text).unwrap(), rotation());
-    // Nothing else of it is touched.
+    // The patch changes nothing else.
     assert_eq!(
         patch,
         json!({"metadata": {"annotations": {"rebalancer.io/last-rotation": text}}})
@@ -145,7 +145,7 @@ async fn a_rotation_is_kept_on_the_workload() {
 }
 
 #[tokio::test]
-async fn something_else_is_written_about_under_its_own_name() {
+async fn records_about_other_kinds() {
     let resources = json!({"kind": "APIResourceList", "resources": [
         {"name": "rollouts", "kind": "Rollout"}, {"name": "rollouts/scale", "kind": "Scale"}]});
     let rollout = json!({"metadata": {"uid": "r1"}});
@@ -178,7 +178,7 @@ async fn something_else_is_written_about_under_its_own_name() {
 #[case(refusal(422, "Invalid", "note: too long"), PortErrorKind::Rejected)]
 #[case(Reply::Broken, PortErrorKind::Unreachable)]
 #[tokio::test]
-async fn what_could_not_be_written_is_told(#[case] reply: Reply, #[case] kind: PortErrorKind) {
+async fn reports_a_failure_to_write(#[case] reply: Reply, #[case] kind: PortErrorKind) {
     let api = shop().on(EVENTS, [reply.clone()]).on(PATCH, [reply]);
     let journal = journal(&api);
     let event = journal.publish(&entry()).await.unwrap_err();
@@ -190,6 +190,6 @@ async fn what_could_not_be_written_is_told(#[case] reply: Reply, #[case] kind: P
         let grant = "grant verb `patch` on `deployments` in API group `\"apps\"`";
         assert!(memory.message.contains(grant), "{}", memory.message);
     }
-    // Each was sent once.
+    // Each request was sent once.
     assert_eq!((api.seen(EVENTS).len(), api.seen(PATCH).len()), (1, 1));
 }

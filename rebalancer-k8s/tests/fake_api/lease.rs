@@ -1,4 +1,4 @@
-//! The lease, whoever else wants it.
+//! The lease, with and without other runs.
 
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::ports::{LeaseState, PortErrorKind, RunLease as _};
@@ -6,7 +6,7 @@ use rebalancer_k8s::KubernetesLease;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{DEPLOYMENT, FakeApi, Reply, refusal, shop};
+use super::server::{DEPLOYMENT, FakeApi, Reply, refusal, shop};
 
 const GET: &str =
     "GET /apis/coordination.k8s.io/v1/namespaces/shop/leases/rebalancer-deployment-web";
@@ -15,7 +15,7 @@ const PUT: &str =
     "PUT /apis/coordination.k8s.io/v1/namespaces/shop/leases/rebalancer-deployment-web?";
 const NOW: &str = "Fri, 02 Jan 2026 03:10:00 GMT";
 
-/// A Lease of which somebody set a label, last renewed at that time of the day.
+/// A Lease with a label of another client, last renewed at the given time of the day.
 fn lease(holder: &str, renewed: &str, version: &str) -> Value {
     json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
@@ -38,7 +38,7 @@ fn absent() -> Reply {
 }
 
 fn conflict(reason: &str) -> Reply {
-    refusal(409, reason, "somebody was faster")
+    refusal(409, reason, "another client was faster")
 }
 
 fn written(version: &str) -> Reply {
@@ -61,14 +61,14 @@ fn held_by(identity: &str, seconds: std::ops::Range<f64>, state: &LeaseState) {
     assert!(seconds.contains(&expires_seconds.get()), "{state:?}");
 }
 
-/// The body of the request that was sent as the `index`th of its kind.
+/// Returns the body of the `index`th request of its kind.
 fn body(api: &FakeApi, request: &str, index: usize) -> Value {
     let sent = api.seen(request);
     let (_, body) = sent[index].split_once('{').unwrap();
     serde_json::from_str(&format!("{{{body}")).unwrap()
 }
 
-/// A lease that was taken where there was none, as version 1.
+/// Acquires a lease that did not exist, as version 1.
 async fn held(api: &FakeApi) -> KubernetesLease {
     let lease = mine(api);
     assert_eq!(lease.acquire().await.unwrap(), LeaseState::Held);
@@ -76,13 +76,13 @@ async fn held(api: &FakeApi) -> KubernetesLease {
 }
 
 #[tokio::test]
-async fn the_first_run_makes_the_lease() {
+async fn first_run_creates_the_lease() {
     let api = shop().on(GET, [absent()]).on(POST, [written("1")]);
     let lease = held(&api).await;
     assert_eq!(lease.name(), "rebalancer-deployment-web");
     let made = body(&api, "POST", 0);
     let renewed = made["spec"]["renewTime"].as_str().unwrap().to_owned();
-    // By the server's clock, in the form that the API wants.
+    // By the server's clock, in the form that the API requires.
     assert!(
         renewed.starts_with("2026-01-02T03:10:0") && renewed.len() == 27,
         "{renewed}"
@@ -101,7 +101,7 @@ async fn the_first_run_makes_the_lease() {
 }
 
 #[tokio::test]
-async fn whoever_makes_it_second_learns_of_the_first() {
+async fn run_that_loses_the_creation_sees_the_holder() {
     let api = shop()
         .on(GET, [absent(), found("you", "03:09:59", "1")])
         .on(POST, [conflict("AlreadyExists")]);
@@ -112,7 +112,7 @@ async fn whoever_makes_it_second_learns_of_the_first() {
 }
 
 #[tokio::test]
-async fn a_lease_of_another_run_is_left_alone() {
+async fn does_not_touch_the_lease_of_another_run() {
     let api = shop().on(GET, [found("you", "03:09:30", "7")]);
     let state = mine(&api).acquire().await.unwrap();
     held_by("you", 55.0..60.1, &state);
@@ -120,10 +120,10 @@ async fn a_lease_of_another_run_is_left_alone() {
 }
 
 #[rstest]
-#[case::that_ended("you", "03:08:29")]
-#[case::that_was_given_back("", "03:09:59")]
+#[case::that_expired("you", "03:08:29")]
+#[case::that_was_released("", "03:09:59")]
 #[tokio::test]
-async fn a_lease_is_taken_over(#[case] holder: &str, #[case] renewed: &str) {
+async fn takes_over_a_lease(#[case] holder: &str, #[case] renewed: &str) {
     let api = shop()
         .on(GET, [found(holder, renewed, "7")])
         .on(PUT, [written("8")]);
@@ -137,7 +137,7 @@ async fn a_lease_is_taken_over(#[case] holder: &str, #[case] renewed: &str) {
 }
 
 #[tokio::test]
-async fn of_two_who_take_it_over_one_does() {
+async fn run_that_loses_the_takeover_sees_the_holder() {
     let api = shop()
         .on(
             GET,
@@ -153,7 +153,7 @@ async fn of_two_who_take_it_over_one_does() {
 }
 
 #[tokio::test]
-async fn a_race_that_nobody_wins_ends() {
+async fn gives_up_after_repeated_conflicts() {
     let api = shop()
         .on(GET, [found("dead", "03:00:00", "7")])
         .on(PUT, [conflict("Conflict")]);
@@ -166,7 +166,7 @@ async fn a_race_that_nobody_wins_ends() {
 #[case::lost(Reply::Broken, PortErrorKind::Unreachable)]
 #[case::never(Reply::Never, PortErrorKind::Timeout)]
 #[tokio::test]
-async fn a_lost_answer_is_no_lease_until_it_is_asked_for_again(
+async fn lost_response_is_no_lease_until_the_next_acquisition(
     #[case] lost: Reply,
     #[case] kind: PortErrorKind,
 ) {
@@ -181,7 +181,7 @@ async fn a_lost_answer_is_no_lease_until_it_is_asked_for_again(
 }
 
 #[tokio::test]
-async fn it_is_renewed_from_one_version_to_the_next() {
+async fn renews_from_version_to_version() {
     let api = shop()
         .on(GET, [absent()])
         .on(POST, [written("1")])
@@ -196,7 +196,7 @@ async fn it_is_renewed_from_one_version_to_the_next() {
 }
 
 #[tokio::test]
-async fn a_renewal_whose_answer_was_lost_is_made_good() {
+async fn recovers_from_a_lost_response_to_a_renewal() {
     let api = shop()
         .on(GET, [absent(), found("me", "03:10:00", "2")])
         .on(POST, [written("1")])
@@ -212,11 +212,15 @@ async fn a_renewal_whose_answer_was_lost_is_made_good() {
 }
 
 #[rstest]
-#[case::by_one_who_holds_it(found("you", "03:10:00", "5"), "you", 85.0)]
-#[case::by_one_who_held_it_too_long(found("you", "03:00:00", "5"), "you", 0.0)]
-#[case::by_one_who_is_done(found("", "03:10:00", "5"), "another run, which has ended since", 0.0)]
+#[case::by_a_run_that_holds_it(found("you", "03:10:00", "5"), "you", 85.0)]
+#[case::by_a_run_that_has_expired(found("you", "03:00:00", "5"), "you", 0.0)]
+#[case::by_a_run_that_released_it(
+    found("", "03:10:00", "5"),
+    "another run, which has ended since",
+    0.0
+)]
 #[tokio::test]
-async fn a_lease_that_was_taken_over_is_lost(
+async fn lease_that_was_taken_over_is_lost(
     #[case] now: Reply,
     #[case] holder: &str,
     #[case] at_least: f64,
@@ -228,10 +232,10 @@ async fn a_lease_that_was_taken_over_is_lost(
     let lease = held(&api).await;
     let state = lease.renew().await.unwrap();
     held_by(holder, at_least..at_least + 5.1, &state);
-    // It stays lost.
+    // The lease stays lost.
     let error = lease.renew().await.unwrap_err();
     assert!(
-        error.message.contains("does not hold the lease"),
+        error.message.contains("no longer holds the lease"),
         "{}",
         error.message
     );
@@ -240,7 +244,7 @@ async fn a_lease_that_was_taken_over_is_lost(
 }
 
 #[tokio::test]
-async fn a_lease_that_was_removed_is_made_again_unless_another_run_did() {
+async fn creates_a_deleted_lease_again_unless_another_run_did() {
     let gone = || {
         refusal(
             404,
@@ -266,7 +270,7 @@ async fn a_lease_that_was_removed_is_made_again_unless_another_run_did() {
 }
 
 #[tokio::test]
-async fn it_is_given_back() {
+async fn releases_the_lease_once() {
     let api = shop()
         .on(GET, [absent()])
         .on(POST, [written("1")])
@@ -277,7 +281,7 @@ async fn it_is_given_back() {
     assert_eq!(put["spec"]["holderIdentity"], "");
     assert_eq!(put["spec"]["leaseDurationSeconds"], 1);
     assert_eq!(put["metadata"]["resourceVersion"], "1");
-    // Once is enough.
+    // The second release sends no request.
     lease.release().await.unwrap();
     assert_eq!(api.seen("PUT").len(), 1);
     assert!(lease.renew().await.is_err());
@@ -286,10 +290,10 @@ async fn it_is_given_back() {
 #[rstest]
 #[case::taken_over(conflict("Conflict"), found("you", "03:10:00", "5"), 1)]
 #[case::removed(absent(), absent(), 1)]
-// A renewal whose answer was lost.
+// The response to a renewal was lost.
 #[case::ours_still(conflict("Conflict"), found("me", "03:10:00", "5"), 2)]
 #[tokio::test]
-async fn only_what_is_ours_is_given_back(
+async fn releases_only_its_own_lease(
     #[case] refused: Reply,
     #[case] now: Reply,
     #[case] writes: usize,
@@ -303,18 +307,18 @@ async fn only_what_is_ours_is_given_back(
 }
 
 #[tokio::test]
-async fn what_was_never_held_is_not_given_back() {
+async fn does_not_release_a_lease_that_was_never_held() {
     let api = shop();
     mine(&api).release().await.unwrap();
     assert!(api.seen("leases").is_empty());
 }
 
-/// Given back or not, the workload is free again.
+/// The workload is free afterwards, whether or not the Lease was written.
 #[rstest]
 #[case::created(absent(), "POST", found("me", "03:10:00", "1"))]
 #[case::taken_over(found("", "03:00:00", "1"), "PUT", found("me", "03:10:00", "2"))]
 #[tokio::test]
-async fn a_lease_whose_taking_had_no_answer_is_looked_for_and_given_back(
+async fn reads_and_releases_a_lease_after_a_lost_response(
     #[case] first: Reply,
     #[case] written_by: &str,
     #[case] then: Reply,
@@ -338,17 +342,17 @@ async fn a_lease_whose_taking_had_no_answer_is_looked_for_and_given_back(
     lease.acquire().await.unwrap_err();
     lease.release().await.unwrap();
     let writes = api.seen("PUT").len();
-    let given_back = body(&api, "PUT", writes - 1);
-    assert_eq!(given_back["spec"]["holderIdentity"], "");
+    let released = body(&api, "PUT", writes - 1);
+    assert_eq!(released["spec"]["holderIdentity"], "");
     assert_eq!(writes, if written_by == "POST" { 1 } else { 2 });
-    // Once is enough.
+    // The second release sends no request.
     lease.release().await.unwrap();
     assert_eq!(api.seen("leases").len(), 4);
 }
 
-/// The run is stopped while it waits for the answer.
+/// The run is stopped while it waits for the response.
 #[tokio::test]
-async fn a_lease_whose_taking_was_not_waited_for_is_given_back() {
+async fn releases_a_lease_whose_acquisition_was_cancelled() {
     let api = shop()
         .on(GET, [absent(), found("me", "03:10:00", "1")])
         .on(POST, [Reply::Never])
@@ -364,7 +368,7 @@ async fn a_lease_whose_taking_was_not_waited_for_is_given_back() {
 #[case::of_another(found("you", "03:10:00", "1"))]
 #[case::that_never_came(absent())]
 #[tokio::test]
-async fn only_a_lease_of_ours_is_given_back_after_a_doubt(#[case] then: Reply) {
+async fn releases_only_its_own_lease_after_a_lost_response(#[case] then: Reply) {
     let api = shop().on(GET, [absent(), then]).on(POST, [Reply::Broken]);
     let lease = mine(&api);
     lease.acquire().await.unwrap_err();
@@ -377,7 +381,7 @@ async fn only_a_lease_of_ours_is_given_back_after_a_doubt(#[case] then: Reply) {
 #[case::forbidden(refusal(403, "Forbidden", "no"))]
 #[case::not_allowed(refusal(422, "Invalid", "no"))]
 #[tokio::test]
-async fn where_a_lease_was_refused_there_is_none_to_look_for(#[case] refused: Reply) {
+async fn does_not_read_a_lease_after_a_refusal(#[case] refused: Reply) {
     let api = shop().on(GET, [absent()]).on(POST, [refused]);
     let lease = mine(&api);
     lease.acquire().await.unwrap_err();
@@ -385,15 +389,12 @@ async fn where_a_lease_was_refused_there_is_none_to_look_for(#[case] refused: Re
     assert_eq!(api.seen("leases").len(), 2);
 }
 
-/// It would stay for ever.
+/// Such a Lease would never be deleted.
 #[rstest]
 #[case::deployment("Deployment", "there is no Deployment \"web\"")]
 #[case::kind("Canary.v1.example.org", "no scalable kind Canary.v1.example.org")]
 #[tokio::test]
-async fn no_lease_is_made_for_a_workload_that_does_not_exist(
-    #[case] kind: &str,
-    #[case] words: &str,
-) {
+async fn creates_no_lease_for_a_missing_workload(#[case] kind: &str, #[case] words: &str) {
     let gone = refusal(404, "NotFound", "deployments.apps \"web\" not found");
     let api = shop().on(DEPLOYMENT, [gone]).on(
         "GET /apis/coordination.k8s.io/v1/namespaces/shop/leases/",
@@ -406,13 +407,13 @@ async fn no_lease_is_made_for_a_workload_that_does_not_exist(
     assert!(api.seen("POST").is_empty());
 }
 
-/// The observation says what is wrong, better than the lease could.
+/// The observation reports such failures.
 #[rstest]
 #[case::forbidden(refusal(403, "Forbidden", "no"))]
 #[case::broken(refusal(500, "InternalError", "boom"))]
 #[case::a_page(Reply::Text(404, "no such page"))]
 #[tokio::test]
-async fn whether_the_workload_exists_need_not_be_known(#[case] reply: Reply) {
+async fn creates_a_lease_if_the_workload_cannot_be_read(#[case] reply: Reply) {
     let api = shop()
         .on(DEPLOYMENT, [reply])
         .on(GET, [absent()])
@@ -421,7 +422,7 @@ async fn whether_the_workload_exists_need_not_be_known(#[case] reply: Reply) {
 }
 
 #[tokio::test]
-async fn an_api_without_leases_is_no_missing_workload() {
+async fn api_without_leases_is_no_missing_workload() {
     let api = shop().on(GET, [absent()]).on(
         POST,
         [refusal(
@@ -445,7 +446,7 @@ async fn an_api_without_leases_is_no_missing_workload() {
     refusal(403, "Forbidden", "no")
 )]
 #[tokio::test]
-async fn a_missing_right_is_named_and_how_to_do_without(
+async fn names_the_missing_permission_and_the_alternative(
     #[case] verb: &str,
     #[case] get: Reply,
     #[case] post: Reply,
@@ -456,13 +457,13 @@ async fn a_missing_right_is_named_and_how_to_do_without(
     assert_eq!(error.kind, PortErrorKind::Forbidden);
     let words = format!(
         "grant verb `{verb}` on `leases` in API group `\"coordination.k8s.io\"` to this account (the \
-         Role in deploy/ has every rule), or set ONE_AT_A_TIME=false, which does without"
+         Role in deploy/ has every rule), or set ONE_AT_A_TIME=false to run without the Lease"
     );
     assert!(error.message.contains(&words), "{}", error.message);
 }
 
 #[tokio::test]
-async fn a_namespace_that_does_not_exist_is_named() {
+async fn names_a_missing_namespace() {
     let api = shop().on(GET, [absent()]).on(
         POST,
         [refusal(404, "NotFound", "namespaces \"shop\" not found")],
@@ -478,7 +479,7 @@ async fn a_namespace_that_does_not_exist_is_named() {
 #[case(Reply::Text(200, "<html>"), PortErrorKind::BadAnswer)]
 #[case(Reply::Json(200, json!({"kind": "Lease"})), PortErrorKind::BadAnswer)]
 #[tokio::test]
-async fn trouble_is_no_lease(#[case] reply: Reply, #[case] kind: PortErrorKind) {
+async fn failure_is_no_lease(#[case] reply: Reply, #[case] kind: PortErrorKind) {
     let api = shop().on(GET, [reply]);
     assert_eq!(mine(&api).acquire().await.unwrap_err().kind, kind);
     assert!(api.seen("POST").is_empty());

@@ -118,8 +118,8 @@ async fn assert_not_followed(
                 "{} redirects (HTTP {status}) to http://localhost:",
                 server.url()
             ),
-            "/login, which is not followed",
-            "as the server of the kubeconfig",
+            "/login; redirects are not followed",
+            "set the server of the kubeconfig",
         ],
     );
     assert!(!run.0.stderr.contains(SECRET), "{}", run.0);

@@ -1,146 +1,91 @@
-//! Evictions and deletes: the request, and what the server's answer means.
+//! The meaning of the response to an eviction.
 
-use http::{Request, header};
-use rebalancer_core::model::PodRef;
 use rebalancer_core::ports::{EvictionAnswer, PodState};
-use serde_json::json;
 
-use crate::error::{Attempt, K8sError};
+use crate::attempt::Attempt;
+use crate::error::K8sError;
 use crate::refusal::Refusal;
-use crate::settings::EvictionMethod;
 
-/// How pods are taken away.
-pub(crate) struct Eviction<'a> {
-    pub(crate) namespace: &'a str,
-    pub(crate) method: EvictionMethod,
-    pub(crate) grace_period: Option<u32>,
-    pub(crate) dry_run: bool,
-}
-
-impl Eviction<'_> {
-    pub(crate) fn attempt(&self, pod: &PodRef) -> Attempt {
-        let (verb, resource) = match self.method {
-            EvictionMethod::Evict => ("create", "pods/eviction"),
-            EvictionMethod::Delete => ("delete", "pods"),
-        };
-        Attempt::on(verb, "", resource, self.namespace, &pod.name)
-    }
-
-    pub(crate) fn request(&self, pod: &PodRef) -> Result<Request<Vec<u8>>, http::Error> {
-        let Self { namespace, .. } = self;
-        let name = &pod.name;
-        let mut options = json!({
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            // A StatefulSet's replacement has the same name: only the UID tells them apart.
-            "preconditions": {"uid": pod.uid.0},
-        });
-        if let Some(seconds) = self.grace_period {
-            options["gracePeriodSeconds"] = json!(seconds);
-        }
-        if self.dry_run {
-            options["dryRun"] = json!(["All"]);
-        }
-        // Said in the address too, where admission, audit and people look for it.
-        let query = if self.dry_run { "?dryRun=All" } else { "" };
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
-        let (request, body) = match self.method {
-            EvictionMethod::Evict => {
-                let eviction = json!({
-                    "apiVersion": "policy/v1",
-                    "kind": "Eviction",
-                    "metadata": {"name": name, "namespace": namespace},
-                    "deleteOptions": options,
-                });
-                (Request::post(format!("{path}/eviction{query}")), eviction)
-            }
-            EvictionMethod::Delete => (Request::delete(format!("{path}{query}")), options),
-        };
-        request
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::ACCEPT, "application/json")
-            .body(body.to_string().into_bytes())
-    }
-}
-
-/// What an outcome says.
+/// The meaning of the response to an eviction.
 #[derive(Debug)]
-pub(crate) enum Told {
-    /// All there is to know.
+pub(crate) enum Meaning {
+    /// The response alone determines the answer.
     Certain(EvictionAnswer),
-    /// The pod was not evicted; whether that is because it is gone already, the pod itself tells.
+    /// The pod was not evicted. The pod must be read to find out whether it is already gone.
     Refused {
-        /// What happened.
+        /// The failure.
         message: String,
-        /// What to add to it when the pod is still there.
-        of_one_there: String,
+        /// The suffix of the message if the pod still exists.
+        if_present: String,
     },
 }
 
-impl Told {
-    /// The answer, after a look at the pod that is only taken where it is needed.
+impl Meaning {
+    /// Returns the answer. Reads the pod only if the response alone does not determine the answer.
     pub(crate) async fn settle(
         self,
-        look: impl Future<Output = Result<PodState, K8sError>>,
+        read_pod: impl Future<Output = Result<PodState, K8sError>>,
     ) -> EvictionAnswer {
-        let (message, of_one_there) = match self {
+        let (message, if_present) = match self {
             Self::Certain(answer) => return answer,
             Self::Refused {
                 message,
-                of_one_there,
-            } => (message, of_one_there),
+                if_present,
+            } => (message, if_present),
         };
-        match look.await {
+        match read_pod.await {
             Ok(PodState::Gone | PodState::Terminating) => EvictionAnswer::AlreadyGone,
             Ok(PodState::Present { .. } | PodState::OptedOut) => EvictionAnswer::Failed {
-                message: message + &of_one_there,
+                message: message + &if_present,
             },
-            // The refusal stands: whatever became of the pod, it was not us.
+            // The request was refused. Whether or not the pod still exists, this run did not evict it.
             Err(error) => EvictionAnswer::Failed {
-                message: format!("{message}; whether the pod is still there is not known: {error}"),
+                message: format!("{message}; cannot check whether the pod still exists: {error}"),
             },
         }
     }
 }
 
-/// What came of it: `Ok(None)` is a success.
+/// Interprets the outcome of an eviction request. `Ok(None)` is a success.
 pub(crate) fn answer(
     outcome: Result<Option<Refusal>, K8sError>,
     attempt: &Attempt,
     server: &str,
-) -> Told {
+) -> Meaning {
     match outcome {
-        // Only the API itself can know that the pod is gone. It says the same of a subresource
-        // that it does not serve, though.
-        Ok(Some(refusal)) if refusal.code == 404 && refusal.from_api => Told::Refused {
+        // Only the API server knows that the pod is gone. It also answers 404 for a subresource
+        // that it does not serve.
+        Ok(Some(refusal)) if refusal.code == 404 && refusal.from_api => Meaning::Refused {
             message: format!(
-                "could not {attempt}: the API answered 404 ({})",
+                "could not {attempt}: the API server returned 404 ({})",
                 refusal.message
             ),
-            of_one_there: format!(
+            if_present: format!(
                 " for the eviction of a pod that exists: is {} served?",
                 attempt.resource
             ),
         },
-        // The words of a UID conflict are no promise of the API; who the name belongs to now is.
+        // The message of a UID conflict is not part of the API. The UID of the pod that has the
+        // name now is.
         Ok(Some(refusal)) if refusal.code == 409 && !is_uid_conflict(&refusal.message) => {
-            Told::Refused {
+            Meaning::Refused {
                 message: refusal.into_error(attempt, server).to_string(),
-                of_one_there: String::new(),
+                if_present: String::new(),
             }
         }
-        Ok(None) => Told::Certain(EvictionAnswer::Evicted),
-        Ok(Some(refusal)) => Told::Certain(refused(refusal, attempt, server)),
-        // Whoever answered with something else than the API does may have passed the request on.
+        Ok(None) => Meaning::Certain(EvictionAnswer::Evicted),
+        Ok(Some(refusal)) => Meaning::Certain(refused(refusal, attempt, server)),
+        // A response that is not from the API server (a proxy page, a redirect) does not prove that
+        // the request was not forwarded.
         Err(error @ (K8sError::BadAnswer { .. } | K8sError::Redirect { .. })) => {
-            Told::Certain(EvictionAnswer::Unknown {
+            Meaning::Certain(EvictionAnswer::Unknown {
                 message: error.to_string(),
             })
         }
-        Err(error) if error.may_have_taken_effect() => Told::Certain(EvictionAnswer::Unknown {
+        Err(error) if error.may_have_taken_effect() => Meaning::Certain(EvictionAnswer::Unknown {
             message: error.to_string(),
         }),
-        Err(error) => Told::Certain(EvictionAnswer::Failed {
+        Err(error) => Meaning::Certain(EvictionAnswer::Failed {
             message: error.to_string(),
         }),
     }
@@ -164,15 +109,14 @@ fn refused(refusal: Refusal, attempt: &Attempt, server: &str) -> EvictionAnswer 
         {
             failed(format!(
                 "could not {attempt}: two or more PodDisruptionBudgets select the pod, and Kubernetes \
-             evicts none such; leave it one budget ({})",
+             does not evict such a pod; let only one budget select it ({})",
                 refusal.message
             ))
         }
         500 if is_webhook(&refusal.message) => {
             failed(refusal.into_error(attempt, server).to_string())
         }
-        // A gateway gave up waiting, or the server lost its store in the middle: either may have
-        // gone on.
+        // A gateway timed out, or the server lost its store. The eviction may still have happened.
         500.. => EvictionAnswer::Unknown {
             message: refusal.into_error(attempt, server).to_string(),
         },
@@ -180,35 +124,36 @@ fn refused(refusal: Refusal, attempt: &Attempt, server: &str) -> EvictionAnswer 
     }
 }
 
-/// The server says that the name is another pod's now. Its words differ: `the UID in the
-/// precondition (…) does not match the UID in record (…)` from its store, `UID in precondition:
-/// …, UID in object meta: …` before that.
+/// Whether the message says that another pod has the name now: `the UID in the precondition (…) does
+/// not match the UID in record (…)` from the store, or `UID in precondition: …, UID in object meta:
+/// …` from the check before it.
 fn is_uid_conflict(message: &str) -> bool {
     ["UID in the precondition", "UID in precondition"]
         .iter()
-        .any(|words| message.contains(words))
+        .any(|phrase| message.contains(phrase))
 }
 
-/// A webhook or policy denied this pod, which says nothing about our permissions.
+/// Whether a webhook or policy denied the request, and not the role of the account.
 fn is_admission(message: &str) -> bool {
     let by_role = message.contains(" cannot ") && message.contains(" resource ");
     !by_role && (message.contains("admission") || message.contains("denied"))
 }
 
-/// An admission webhook could not be asked, which comes before anything is changed.
+/// Whether an admission webhook could not be called. Admission precedes every change.
 fn is_webhook(message: &str) -> bool {
     message.contains("failed calling webhook")
 }
 
+/// Interprets a 429, which is from a PodDisruptionBudget or from throttling.
 fn blocked(refusal: Refusal) -> EvictionAnswer {
     let retry_after = refusal.retry_after;
     match refusal.budget {
-        Some(words) => EvictionAnswer::Blocked {
-            budget: budget_name(&words),
-            message: if words.is_empty() {
+        Some(message) => EvictionAnswer::Blocked {
+            budget: budget_name(&message),
+            message: if message.is_empty() {
                 refusal.message
             } else {
-                words
+                message
             },
             retry_after,
         },
@@ -223,50 +168,31 @@ fn blocked(refusal: Refusal) -> EvictionAnswer {
     }
 }
 
-/// The name in `The disruption budget NAME needs 6 healthy pods and has 6 currently`.
-fn budget_name(words: &str) -> Option<String> {
-    let (_, rest) = words.split_once("disruption budget ")?;
+/// Returns the name in `The disruption budget NAME needs 6 healthy pods and has 6 currently`.
+fn budget_name(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("disruption budget ")?;
     let name = rest.split_whitespace().next()?.trim_matches(['"', '\'']);
     (!name.is_empty()).then(|| name.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{eviction, pod};
     use super::*;
-    use http::{Method, StatusCode};
-    use rebalancer_core::model::PodUid;
+    use crate::settings::EvictionMethod;
+    use http::StatusCode;
     use rstest::rstest;
-    use serde_json::Value;
+    use serde_json::{Value, json};
     use std::time::Duration;
 
-    fn pod() -> PodRef {
-        PodRef {
-            name: "ingestion-0".into(),
-            uid: PodUid("u1".into()),
-        }
-    }
-
-    fn eviction(
-        method: EvictionMethod,
-        grace_period: Option<u32>,
-        dry_run: bool,
-    ) -> Eviction<'static> {
-        Eviction {
-            namespace: "posthog",
-            method,
-            grace_period,
-            dry_run,
-        }
-    }
-
-    fn told(code: u16, body: Value) -> EvictionAnswer {
+    fn certain(code: u16, body: Value) -> EvictionAnswer {
         match outcome(code, body) {
-            Told::Certain(answer) => answer,
-            Told::Refused { message, .. } => panic!("not certain: {message}"),
+            Meaning::Certain(answer) => answer,
+            Meaning::Refused { message, .. } => panic!("the pod must be read: {message}"),
         }
     }
 
-    fn outcome(code: u16, body: Value) -> Told {
+    fn outcome(code: u16, body: Value) -> Meaning {
         let refusal = Refusal::read(
             StatusCode::from_u16(code).unwrap(),
             None,
@@ -277,48 +203,8 @@ mod tests {
     }
 
     #[test]
-    fn an_eviction_asks_for_the_pod_of_that_uid() {
-        let request = eviction(EvictionMethod::Evict, None, false)
-            .request(&pod())
-            .unwrap();
-        assert_eq!(request.method(), Method::POST);
-        assert_eq!(
-            request.uri(),
-            "/api/v1/namespaces/posthog/pods/ingestion-0/eviction"
-        );
-        let body: Value = serde_json::from_slice(request.body()).unwrap();
-        assert_eq!(
-            body,
-            json!({
-                "apiVersion": "policy/v1",
-                "kind": "Eviction",
-                "metadata": {"name": "ingestion-0", "namespace": "posthog"},
-                "deleteOptions": {
-                    "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "u1"}
-                },
-            })
-        );
-    }
-
-    #[rstest]
-    #[case(EvictionMethod::Evict, "/deleteOptions")]
-    #[case(EvictionMethod::Delete, "")]
-    fn a_dry_run_and_a_grace_period_are_asked_for(
-        #[case] method: EvictionMethod,
-        #[case] at: &str,
-    ) {
-        let request = eviction(method, Some(7), true).request(&pod()).unwrap();
-        assert_eq!(request.uri().query(), Some("dryRun=All"));
-        let body: Value = serde_json::from_slice(request.body()).unwrap();
-        let options = body.pointer(at).unwrap();
-        assert_eq!(options["dryRun"], json!(["All"]));
-        assert_eq!(options["gracePeriodSeconds"], json!(7));
-        assert_eq!(options["preconditions"]["uid"], json!("u1"));
-    }
-
-    #[test]
-    fn a_budget_that_forbids_it_is_named() {
-        let answer = told(
+    fn names_the_budget_that_forbids_the_eviction() {
+        let answer = certain(
             429,
             json!({
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -342,8 +228,8 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_that_is_still_processed_says_when_to_retry() {
-        let answer = told(
+    fn budget_that_is_still_processed_says_when_to_retry() {
+        let answer = certain(
             429,
             json!({
                 "kind": "Status", "message": "Cannot evict pod as it would violate the pod's disruption budget.",
@@ -364,8 +250,8 @@ mod tests {
     }
 
     #[test]
-    fn throttling_is_told_from_a_budget() {
-        let answer = told(
+    fn distinguishes_throttling_from_a_budget() {
+        let answer = certain(
             429,
             json!({"kind": "Status", "message": "too many requests, please try again later",
                    "reason": "TooManyRequests", "details": {"retryAfterSeconds": 1}}),
@@ -386,13 +272,13 @@ mod tests {
         "message": "Precondition failed: UID in precondition: u1, UID in object meta: u2"}))]
     #[case(409, json!({"kind": "Status", "reason": "Conflict", "details": {"name": "ingestion-0", "kind": "Pod"},
         "message": "Operation cannot be fulfilled on Pod \"ingestion-0\": the UID in the precondition (u1) does not match the UID in record (u2). The object might have been deleted and then recreated"}))]
-    fn a_pod_that_is_gone_is_gone(#[case] code: u16, #[case] body: Value) {
-        assert_eq!(told(code, body), EvictionAnswer::AlreadyGone);
+    fn uid_conflict_means_that_the_pod_is_gone(#[case] code: u16, #[case] body: Value) {
+        assert_eq!(certain(code, body), EvictionAnswer::AlreadyGone);
     }
 
     #[test]
-    fn a_missing_permission_is_named() {
-        let answer = told(
+    fn names_the_missing_permission() {
+        let answer = certain(
             403,
             json!({"kind": "Status", "reason": "Forbidden", "message":
                 "pods \"ingestion-0\" is forbidden: User \"u\" cannot create resource \"pods/eviction\" in API group \"\" in the namespace \"posthog\""}),
@@ -419,12 +305,8 @@ mod tests {
     #[case(422, json!({"kind": "Status", "message": "invalid"}), "refused the request (422)")]
     #[case(401, json!({"kind": "Status", "message": "Unauthorized"}), "(401)")]
     #[case(404, json!("404 page not found"), "(404)")]
-    fn a_refusal_is_a_failure_for_certain(
-        #[case] code: u16,
-        #[case] body: Value,
-        #[case] words: &str,
-    ) {
-        let answer = told(code, body);
+    fn refusal_is_a_certain_failure(#[case] code: u16, #[case] body: Value, #[case] words: &str) {
+        let answer = certain(code, body);
         let EvictionAnswer::Failed { message } = answer else {
             panic!("{answer:?}")
         };
@@ -439,18 +321,21 @@ mod tests {
         Ok(PodState::OptedOut),
         Some("a pod that exists: is pods/eviction served?")
     )]
-    #[case(Err(500), Some("is not known: could not get pods"))]
+    #[case(
+        Err(500),
+        Some("cannot check whether the pod still exists: could not get pods")
+    )]
     #[tokio::test]
-    async fn a_404_is_of_a_pod_that_is_gone_only_if_it_is(
+    async fn not_found_means_gone_only_if_the_pod_does_not_exist(
         #[case] now: Result<PodState, u16>,
         #[case] words: Option<&str>,
     ) {
-        let words_of_api = "the server could not find the requested resource";
-        let told = outcome(
+        let api_message = "the server could not find the requested resource";
+        let meaning = outcome(
             404,
-            json!({"kind": "Status", "reason": "NotFound", "message": words_of_api}),
+            json!({"kind": "Status", "reason": "NotFound", "message": api_message}),
         );
-        let answer = told.settle(looked(now)).await;
+        let answer = meaning.settle(read(now)).await;
         match words {
             None => assert_eq!(answer, EvictionAnswer::AlreadyGone),
             Some(words) => {
@@ -467,12 +352,12 @@ mod tests {
     #[case(PodState::Terminating, true)]
     #[case(PodState::Present { ready: true }, false)]
     #[tokio::test]
-    async fn a_conflict_in_words_not_known_is_looked_into(
+    async fn unknown_conflict_is_resolved_by_reading_the_pod(
         #[case] now: PodState,
         #[case] gone: bool,
     ) {
         let body = json!({"kind": "Status", "reason": "Conflict", "message": "the object has been modified"});
-        let answer = outcome(409, body).settle(looked(Ok(now))).await;
+        let answer = outcome(409, body).settle(read(Ok(now))).await;
         if gone {
             assert_eq!(answer, EvictionAnswer::AlreadyGone);
         } else {
@@ -483,7 +368,7 @@ mod tests {
         }
     }
 
-    async fn looked(now: Result<PodState, u16>) -> Result<PodState, K8sError> {
+    async fn read(now: Result<PodState, u16>) -> Result<PodState, K8sError> {
         now.map_err(|code| K8sError::Server {
             attempt: Box::new(Attempt::on("get", "", "pods", "posthog", "ingestion-0")),
             server: "https://k8s".into(),
@@ -496,8 +381,8 @@ mod tests {
     #[case(502, json!("bad gateway"))]
     #[case(504, json!({"kind": "Status", "reason": "Timeout", "message": "request did not complete"}))]
     #[case(500, json!({"kind": "Status", "reason": "InternalError", "message": "etcdserver: request timed out"}))]
-    fn an_answer_that_was_lost_on_the_way_is_not_known(#[case] code: u16, #[case] body: Value) {
-        let answer = told(code, body);
+    fn server_failure_leaves_the_outcome_unknown(#[case] code: u16, #[case] body: Value) {
+        let answer = certain(code, body);
         assert!(
             matches!(answer, EvictionAnswer::Unknown { .. }),
             "{answer:?}"
@@ -507,7 +392,7 @@ mod tests {
     #[rstest]
     #[case(true)]
     #[case(false)]
-    fn a_connection_lost_counts_by_whether_it_was_sent(#[case] sent: bool) {
+    fn lost_connection_leaves_the_outcome_unknown_if_the_request_was_sent(#[case] sent: bool) {
         let attempt = eviction(EvictionMethod::Delete, None, false).attempt(&pod());
         let lost = K8sError::Timeout {
             attempt: Box::new(attempt.clone()),
@@ -515,9 +400,9 @@ mod tests {
             after: Duration::from_secs(30),
             sent,
         };
-        let told = answer(Err(lost), &attempt, "https://k8s");
-        let unknown = matches!(&told, Told::Certain(EvictionAnswer::Unknown { .. }));
-        let failed = matches!(&told, Told::Certain(EvictionAnswer::Failed { .. }));
+        let meaning = answer(Err(lost), &attempt, "https://k8s");
+        let unknown = matches!(&meaning, Meaning::Certain(EvictionAnswer::Unknown { .. }));
+        let failed = matches!(&meaning, Meaning::Certain(EvictionAnswer::Failed { .. }));
         assert_eq!((unknown, failed), (sent, !sent));
     }
 }

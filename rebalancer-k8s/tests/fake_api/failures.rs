@@ -1,9 +1,9 @@
-//! Pods that do not come up.
+//! Pods that fail to become ready.
 
 use rebalancer_core::ports::PodActuator as _;
 use serde_json::{Value, json};
 
-use super::{PODS, Reply, pod, shop};
+use super::server::{PODS, Reply, pod, shop};
 
 fn broken(name: &str, owner: &str, status: Value) -> Value {
     let mut pod = pod(name, owner, false);
@@ -12,7 +12,7 @@ fn broken(name: &str, owner: &str, status: Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_pods_of_a_workload_that_do_not_come_up_are_named() {
+async fn names_the_pods_that_fail_to_become_ready() {
     let crash = || {
         json!({"phase": "Running", "containerStatuses": [{"name": "web", "restartCount": 4,
             "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
@@ -21,7 +21,7 @@ async fn the_pods_of_a_workload_that_do_not_come_up_are_named() {
     let items = json!({"kind": "PodList", "metadata": {}, "items": [
         pod("a", "rs1", true),
         broken("b", "rs1", crash()),
-        // Another workload's, and one that is only not ready yet.
+        // A pod of another workload, and a pod that is not ready yet.
         broken("c", "rs2", crash()),
         pod("d", "rs1", false),
         broken("e", "rs1", json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"})),
@@ -31,13 +31,13 @@ async fn the_pods_of_a_workload_that_do_not_come_up_are_named() {
     let failures: Vec<_> = state
         .failures
         .iter()
-        .map(|trouble| {
-            let name = trouble.pod.name.as_str();
+        .map(|failure| {
+            let name = failure.pod.name.as_str();
             (
                 name,
-                trouble.reason.as_str(),
-                trouble.message.as_str(),
-                trouble.lasting,
+                failure.reason.as_str(),
+                failure.message.as_str(),
+                failure.lasting,
             )
         })
         .collect();
