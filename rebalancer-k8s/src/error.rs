@@ -396,7 +396,7 @@ mod tests {
     #[case(Surroundings::Unknown, "either the namespace or the workload")]
     fn missing_workload_names_the_contents_of_the_namespace(
         #[case] surroundings: Surroundings,
-        #[case] words: &str,
+        #[case] expected: &str,
     ) {
         let text = K8sError::WorkloadNotFound {
             workload: Box::new(workload()),
@@ -406,7 +406,7 @@ mod tests {
         assert!(
             text.starts_with("there is no Deployment \"ingestion\" in namespace \"posthog\": ")
         );
-        assert!(text.contains(words), "{text}");
+        assert!(text.contains(expected), "{text}");
         assert!(text.contains("DEPLOYMENT_NAME"), "{text}");
     }
 

@@ -180,12 +180,13 @@ mod tests {
     #[case(503, PortErrorKind::Server)]
     #[case(302, PortErrorKind::BadAnswer)]
     fn maps_the_status_code_to_an_error(#[case] code: u16, #[case] kind: PortErrorKind) {
-        let body =
-            Bytes::from_static(br#"{"kind":"Status","message":"the words","reason":"R","code":1}"#);
+        let body = Bytes::from_static(
+            br#"{"kind":"Status","message":"the message","reason":"R","code":1}"#,
+        );
         let refusal = Refusal::read(StatusCode::from_u16(code).unwrap(), None, &body);
         let error = refusal.into_error(&Attempt::list("", "pods", "a"), "https://k8s");
         assert_eq!(error.kind(), kind);
-        assert!(error.to_string().contains("the words"), "{error}");
+        assert!(error.to_string().contains("the message"), "{error}");
     }
 
     #[test]

@@ -305,12 +305,16 @@ mod tests {
     #[case(422, json!({"kind": "Status", "message": "invalid"}), "refused the request (422)")]
     #[case(401, json!({"kind": "Status", "message": "Unauthorized"}), "(401)")]
     #[case(404, json!("404 page not found"), "(404)")]
-    fn refusal_is_a_certain_failure(#[case] code: u16, #[case] body: Value, #[case] words: &str) {
+    fn refusal_is_a_certain_failure(
+        #[case] code: u16,
+        #[case] body: Value,
+        #[case] expected: &str,
+    ) {
         let answer = certain(code, body);
         let EvictionAnswer::Failed { message } = answer else {
             panic!("{answer:?}")
         };
-        assert!(message.contains(words), "{message}");
+        assert!(message.contains(expected), "{message}");
     }
 
     #[rstest]
@@ -328,7 +332,7 @@ mod tests {
     #[tokio::test]
     async fn not_found_means_gone_only_if_the_pod_does_not_exist(
         #[case] now: Result<PodState, u16>,
-        #[case] words: Option<&str>,
+        #[case] expected: Option<&str>,
     ) {
         let api_message = "the server could not find the requested resource";
         let meaning = outcome(
@@ -336,13 +340,13 @@ mod tests {
             json!({"kind": "Status", "reason": "NotFound", "message": api_message}),
         );
         let answer = meaning.settle(read(now)).await;
-        match words {
+        match expected {
             None => assert_eq!(answer, EvictionAnswer::AlreadyGone),
-            Some(words) => {
+            Some(expected) => {
                 let EvictionAnswer::Failed { message } = answer else {
                     panic!("{answer:?}")
                 };
-                assert!(message.contains(words), "{message}");
+                assert!(message.contains(expected), "{message}");
             }
         }
     }

@@ -58,11 +58,11 @@ async fn retries_while_the_server_is_busy(#[case] code: u16) {
 async fn maps_each_failure_to_an_error(
     #[case] reply: Reply,
     #[case] kind: PortErrorKind,
-    #[case] words: &str,
+    #[case] expected: &str,
 ) {
     let error = observe(&shop().on(PODS, [reply])).await.unwrap_err();
     assert_eq!(error.kind, kind);
-    assert!(error.message.contains(words), "{}", error.message);
+    assert!(error.message.contains(expected), "{}", error.message);
 }
 
 /// A response that is not the list must not be read as an empty list.
@@ -95,7 +95,7 @@ async fn refuses_a_response_that_is_not_the_list(
 async fn names_a_redirect_and_does_not_follow_it(#[values(301, 302, 303, 307, 308)] code: u16) {
     let elsewhere = "https://other/login?then=secret";
     let reply = || Reply::With("location", elsewhere, code, json!({}));
-    let words = format!(
+    let expected = format!(
         "https://fake redirects (HTTP {code}) to https://other/login; redirects are not followed, \
          so that no other server receives the credentials: set the server of the kubeconfig to the \
          address of the Kubernetes API itself"
@@ -103,7 +103,7 @@ async fn names_a_redirect_and_does_not_follow_it(#[values(301, 302, 303, 307, 30
     let api = shop().on(PODS, [reply()]);
     let error = observe(&api).await.unwrap_err();
     assert_eq!(error.kind, PortErrorKind::BadAnswer);
-    assert!(error.message.contains(&words), "{}", error.message);
+    assert!(error.message.contains(&expected), "{}", error.message);
     assert_eq!(api.seen("/pods?").len(), 1);
 
     // The server that redirects may have forwarded the eviction.
@@ -112,7 +112,7 @@ async fn names_a_redirect_and_does_not_follow_it(#[values(301, 302, 303, 307, 30
     let EvictionAnswer::Unknown { message } = answer else {
         panic!("{answer:?}")
     };
-    assert!(message.contains(&words), "{message}");
+    assert!(message.contains(&expected), "{message}");
     assert_eq!(api.seen("POST").len(), 1);
 }
 
@@ -163,7 +163,7 @@ async fn suggests_names_for_a_missing_workload() {
 #[case(404, "the namespace itself does not exist")]
 #[case(403, "either the namespace or the workload does not exist")]
 #[tokio::test]
-async fn names_a_missing_namespace_if_it_may_be_read(#[case] code: u16, #[case] words: &str) {
+async fn names_a_missing_namespace_if_it_may_be_read(#[case] code: u16, #[case] expected: &str) {
     let no = || refusal(403, "Forbidden", "no");
     let api = shop()
         .on(
@@ -179,7 +179,7 @@ async fn names_a_missing_namespace_if_it_may_be_read(#[case] code: u16, #[case] 
         .on("GET /api/v1/namespaces/shop", [refusal(code, "R", "m")])
         .on(PODS, [no()]);
     let error = observe(&api).await.unwrap_err();
-    assert!(error.message.contains(words), "{}", error.message);
+    assert!(error.message.contains(expected), "{}", error.message);
 }
 
 #[tokio::test]

@@ -137,17 +137,17 @@ async fn resolves_an_unknown_conflict_by_reading_the_pod(
 #[tokio::test]
 async fn resolves_a_404_to_an_eviction_by_reading_the_pod(
     #[case] now: Reply,
-    #[case] words: Option<&str>,
+    #[case] expected: Option<&str>,
 ) {
     let api = shop().on("GET /api/v1/namespaces/shop/pods/a", [now]).on(
         "POST /api/v1/namespaces/shop/pods/a/eviction",
         [refusal(404, "NotFound", "not that")],
     );
     let answer = api.actuator(|_| {}).evict(&web_a(), false).await;
-    match (answer, words) {
+    match (answer, expected) {
         (EvictionAnswer::AlreadyGone, None) => {}
-        (EvictionAnswer::Failed { message }, Some(words)) => {
-            assert!(message.contains(words), "{message}");
+        (EvictionAnswer::Failed { message }, Some(expected)) => {
+            assert!(message.contains(expected), "{message}");
         }
         (answer, _) => panic!("{answer:?}"),
     }

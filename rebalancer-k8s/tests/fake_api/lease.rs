@@ -394,7 +394,7 @@ async fn does_not_read_a_lease_after_a_refusal(#[case] refused: Reply) {
 #[case::deployment("Deployment", "there is no Deployment \"web\"")]
 #[case::kind("Canary.v1.example.org", "no scalable kind Canary.v1.example.org")]
 #[tokio::test]
-async fn creates_no_lease_for_a_missing_workload(#[case] kind: &str, #[case] words: &str) {
+async fn creates_no_lease_for_a_missing_workload(#[case] kind: &str, #[case] expected: &str) {
     let gone = refusal(404, "NotFound", "deployments.apps \"web\" not found");
     let api = shop().on(DEPLOYMENT, [gone]).on(
         "GET /apis/coordination.k8s.io/v1/namespaces/shop/leases/",
@@ -403,7 +403,7 @@ async fn creates_no_lease_for_a_missing_workload(#[case] kind: &str, #[case] wor
     let actuator = api.actuator(|settings| settings.workload.kind = kind.into());
     let error = actuator.lease("me").acquire().await.unwrap_err();
     assert_eq!(error.kind, PortErrorKind::NotFound);
-    assert!(error.message.contains(words), "{}", error.message);
+    assert!(error.message.contains(expected), "{}", error.message);
     assert!(api.seen("POST").is_empty());
 }
 
@@ -455,11 +455,11 @@ async fn names_the_missing_permission_and_the_alternative(
     let api = shop().on(GET, [get]).on(POST, [post]).on(PUT, [put]);
     let error = mine(&api).acquire().await.unwrap_err();
     assert_eq!(error.kind, PortErrorKind::Forbidden);
-    let words = format!(
+    let expected = format!(
         "grant verb `{verb}` on `leases` in API group `\"coordination.k8s.io\"` to this account (the \
          Role in deploy/ has every rule), or set ONE_AT_A_TIME=false to run without the Lease"
     );
-    assert!(error.message.contains(&words), "{}", error.message);
+    assert!(error.message.contains(&expected), "{}", error.message);
 }
 
 #[tokio::test]
@@ -470,8 +470,8 @@ async fn names_a_missing_namespace() {
     );
     let error = mine(&api).acquire().await.unwrap_err();
     assert_eq!(error.kind, PortErrorKind::NotFound);
-    let words = "the namespace itself does not exist; check KUBE_NAMESPACE";
-    assert!(error.message.contains(words), "{}", error.message);
+    let expected = "the namespace itself does not exist; check KUBE_NAMESPACE";
+    assert!(error.message.contains(expected), "{}", error.message);
 }
 
 #[rstest]
