@@ -1,4 +1,4 @@
-//! What can go wrong outside a run.
+//! Errors of the program outside a run.
 
 use std::error::Error as StdError;
 use std::path::PathBuf;
@@ -10,44 +10,44 @@ use crate::exit::Exit;
 use crate::render::document::DocumentError;
 use crate::settings::SettingsError;
 
-/// What ended the program before, or beside, a run.
+/// An error that ended the program before or after a run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
-    /// Everything that is wrong with the configuration.
-    #[error("the configuration is wrong")]
+    /// All errors of the configuration.
+    #[error("the configuration is invalid")]
     Settings(Vec<SettingsError>),
-    /// A port could not even be set up.
+    /// A port could not be set up.
     #[error(transparent)]
     Setup(#[from] PortError),
-    /// A snapshot could not be read.
+    /// The snapshots could not be read.
     #[error("cannot read snapshots from {from}: {source}")]
     SnapshotFile {
         from: String,
         source: std::io::Error,
     },
-    /// What was read is no snapshot.
-    #[error("snapshot number {number} of {from} is not valid: {source}")]
+    /// A document is not a valid snapshot.
+    #[error("snapshot {number} of {from} is not valid: {source}")]
     Snapshot {
         number: usize,
         from: String,
         source: serde_json::Error,
     },
-    /// A snapshot could not be written.
+    /// The snapshots could not be written.
     #[error("cannot write the snapshot to {}: {source}", path.display())]
     Save {
         path: PathBuf,
         source: std::io::Error,
     },
-    /// The simulated world cannot be as asked for.
-    #[error("the simulated world cannot be set up: {0}")]
+    /// The simulation could not be set up.
+    #[error("the simulation cannot be set up: {0}")]
     Simulation(#[from] rebalancer_sim::InvalidConfig),
-    /// The result could not be shown.
+    /// The result could not be serialized.
     #[error(transparent)]
     Document(#[from] DocumentError),
     /// The result could not be written.
     #[error("cannot write to standard output: {0}")]
     Stdout(std::io::Error),
-    /// The async runtime or its signals could not be had.
+    /// The async runtime or the signal handlers could not be set up.
     #[error("cannot start: {0}")]
     Runtime(std::io::Error),
 }
@@ -80,7 +80,7 @@ impl CliError {
         }
     }
 
-    /// Says it: one line, or one for each thing that is wrong with the configuration.
+    /// Logs the error; for an invalid configuration, one line for each error.
     pub(crate) fn log(&self) {
         if let Self::Settings(errors) = self {
             for error in errors {
@@ -93,15 +93,15 @@ impl CliError {
     }
 }
 
-/// At debug level a line for each cause of an error that says more than the one above it.
+/// Logs each cause of an error at debug level, unless the message above it contains its text.
 pub(crate) fn log_causes(error: &dyn StdError) {
-    let mut said = error.to_string();
+    let mut logged = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        if !said.contains(&text) {
+        if !logged.contains(&text) {
             debug!("caused by: {text}");
-            said = text;
+            logged = text;
         }
         cause = error.source();
     }

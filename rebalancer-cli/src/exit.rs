@@ -4,24 +4,24 @@ use std::process::ExitCode;
 
 use rebalancer_core::report::RunOutcome;
 
-/// What the process says to whoever started it.
+/// The exit code of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Nothing to do, or all done.
+    /// Nothing to do, or everything done.
     Fine = 0,
-    /// An error, or too little was known to decide.
+    /// An error, or missing data.
     Error = 1,
-    /// Usage or configuration.
+    /// Wrong usage or configuration.
     Usage = 2,
-    /// Rotated in part: blocked or failed evictions.
+    /// A plan was executed in part: evictions were blocked or failed.
     Incomplete = 3,
-    /// There is a plan that was not carried out; only with `--exit-code`.
+    /// There is a plan that was not executed; only with `--exit-code`.
     Planned = 10,
 }
 
 impl Exit {
-    /// The code for what a run came to.
+    /// The exit code of a run with this outcome.
     #[must_use]
     pub fn of(outcome: RunOutcome, exit_code: bool) -> Self {
         match outcome {

@@ -1,4 +1,4 @@
-//! Freeze windows: times at which nothing may be done.
+//! Freeze windows: times in which nothing may be evicted.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,14 +7,14 @@ use cronexpr::Crontab;
 use jiff::Timestamp;
 use rebalancer_driver::FreezeSchedule;
 
-/// `FREEZE`: crontab expressions, each with its time zone, with `;` between them. Every minute that
-/// one of them matches is frozen.
+/// The value of `FREEZE`: crontab expressions with time zones, separated by `;`. Each minute that an
+/// expression matches is frozen.
 #[derive(Debug, Clone, Default)]
 pub struct Freeze {
     windows: Vec<(String, Crontab)>,
 }
 
-/// A text that is no list of freeze windows.
+/// An invalid list of freeze windows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{window}` is not a crontab expression with a time zone, such as `* 8-17 * * MON-FRI \
@@ -30,7 +30,7 @@ impl FreezeSchedule for Freeze {
         if self.windows.is_empty() {
             return None;
         }
-        // A crontab knows whole minutes.
+        // A crontab expression matches whole minutes.
         let second = instant.as_second();
         let minute = Timestamp::from_second(second - second.rem_euclid(60)).ok()?;
         let minute = minute.to_string();
@@ -68,7 +68,8 @@ impl FromStr for Freeze {
     }
 }
 
-/// The parser draws the expression with a mark below it; what is wrong comes after the mark.
+/// The problem in the message of the parser, which draws the expression with a mark below it and
+/// the problem after the mark.
 fn last_line(text: &str) -> String {
     let line = text.lines().last().unwrap_or_default();
     line.trim_start_matches([' ', '^']).to_owned()
@@ -87,7 +88,7 @@ mod tests {
     #[case::after("2026-11-23T17:00:00Z", None)]
     #[case::sunday("2026-11-22T10:00:00Z", None)]
     #[case::christmas("2026-12-25T03:00:00Z", Some("* * 24-26 12 * UTC"))]
-    fn every_minute_that_matches_is_frozen(#[case] at: &str, #[case] window: Option<&str>) {
+    fn matching_minutes_are_frozen(#[case] at: &str, #[case] window: Option<&str>) {
         let freeze: Freeze = "* 8-17 * * MON-FRI Europe/Berlin; * * 24-26 12 * UTC;"
             .parse()
             .unwrap();
@@ -99,7 +100,7 @@ mod tests {
     #[case("* 8-17 * * MON-FRI Europe/Bonn", "Europe/Bonn")]
     #[case("* 25 * * * UTC", "")]
     #[case("weekends", "")]
-    fn what_is_no_window_is_told_with_an_example(#[case] text: &str, #[case] problem: &str) {
+    fn invalid_window_is_reported_with_an_example(#[case] text: &str, #[case] problem: &str) {
         let error = text.parse::<Freeze>().unwrap_err().to_string();
         assert!(
             error.starts_with(&format!("`{text}` is not a crontab")),
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_frozen_unless_said() {
+    fn nothing_is_frozen_by_default() {
         assert_eq!(Freeze::default().window_at(Timestamp::UNIX_EPOCH), None);
         assert_eq!(
             "".parse::<Freeze>()

@@ -30,14 +30,14 @@ use rebalancer_core::policy::{Policy, Strategy};
 use render::table::Detail;
 use settings::{Interface, LogLevel, Settings, Sources};
 
-/// The whole program: reads the arguments and the environment, and says how it went.
+/// Runs the program: reads the arguments and the environment, and returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let environment = environment();
     let matches = match args::command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
-            // Help and version are no errors; clap knows where each goes.
+            // Help and version are not errors, and clap writes them to stdout.
             let error = args::explained(error);
             let _ = error.print();
             let code = u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8);
@@ -54,8 +54,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The environment. A setting whose value is not Unicode is an error rather than absent: a dry run
-/// must not turn into a real one.
+/// The environment. A setting whose value is not Unicode is an error instead of absent, so that a
+/// dry run cannot turn into a real one.
 fn environment() -> Result<HashMap<String, String>, CliError> {
     let mut environment = HashMap::new();
     let mut errors = Vec::new();
@@ -83,10 +83,10 @@ fn environment() -> Result<HashMap<String, String>, CliError> {
     Err(errors.into())
 }
 
-/// The variable that names the configuration file.
+/// The variable with the path of the configuration file.
 const CONFIG: &str = "REBALANCER_CONFIG";
 
-/// How the program speaks when it cannot be told.
+/// The interface that applies when its settings are invalid.
 const FALLBACK: Interface = Interface {
     output: settings::OutputFormat::Table,
     log_level: None,
@@ -96,7 +96,7 @@ const FALLBACK: Interface = Interface {
 fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Result<Exit, CliError> {
     let level = match invocation.command {
         Task::Run { .. } => LogLevel::Info,
-        // Whoever asks by hand reads the result; what led to it is a flag away.
+        // These commands are run by hand, and their result is enough to read.
         Task::Plan { .. } | Task::Forecast { .. } | Task::Decide { .. } | Task::Demo(_) => {
             LogLevel::Warn
         }
@@ -168,12 +168,12 @@ fn cluster(
         exit_code,
         line,
     ));
-    // A credential plugin that hangs must not hold the end of the process.
+    // A credential plugin that hangs must not delay the end of the process.
     runtime.shutdown_background();
     exit
 }
 
-/// One thread is enough for a handful of requests, and starts at once.
+/// A runtime of one thread, which is enough for a few requests and starts fast.
 fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,5 +1,5 @@
-//! Logs on stderr: one JSON object a line with `level`, `ts`, `caller`, `msg` and the fields of
-//! the event, or text for people.
+//! The log on stderr: one JSON object per line with `level`, `ts`, `caller`, `msg` and the fields
+//! of the event, or text for people.
 
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal;
@@ -36,7 +36,7 @@ pub(crate) fn start(interface: Interface, default: LogLevel) -> Arc<TerminalLine
         palette: Palette::for_stream(&stderr),
         line: Arc::clone(&line),
     };
-    // An embedding program may have its own subscriber; its logs then carry ours.
+    // An embedding program may have its own subscriber, which then receives the events.
     let _already_logging = Registry::default().with(layer).try_init();
     line
 }
@@ -50,7 +50,7 @@ fn level(level: LogLevel) -> Level {
     }
 }
 
-/// Writes each event of our own crates as a line.
+/// Writes each event of the rebalancer's own crates as a line.
 struct Lines {
     format: LogFormat,
     level: Level,
@@ -62,7 +62,8 @@ impl<S> Layer<S> for Lines
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    /// Only our own crates: what the libraries below log may hold headers, and so secrets.
+    /// Only the rebalancer's own crates: the logs of other libraries may contain headers, and so
+    /// secrets.
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         *metadata.level() <= self.level && metadata.target().starts_with("rebalancer")
     }
@@ -78,7 +79,7 @@ where
     }
 }
 
-/// The fields of an event in their order, the message apart.
+/// The message of an event, and its other fields in their order.
 #[derive(Default)]
 struct Fields {
     message: String,
@@ -129,7 +130,7 @@ fn level_word(level: Level) -> &'static str {
     }
 }
 
-/// `rebalancer-cli/driver.rs:45`.
+/// The source location of an event, such as `rebalancer-cli/logging.rs:45`.
 fn caller(metadata: &Metadata<'_>) -> String {
     let file = metadata.file().unwrap_or("unknown").replace('\\', "/");
     let short = match file.split_once("/src/") {
@@ -142,10 +143,9 @@ fn caller(metadata: &Metadata<'_>) -> String {
     format!("{short}:{}", metadata.line().unwrap_or(0))
 }
 
-/// One object on one line. The first four fields come first, as a person reads them; the crate's
-/// own object would sort them among the others.
+/// One object on one line. It is written by hand, because `serde_json` would sort the first four
+/// fields among the others.
 fn json(metadata: &Metadata<'_>, fields: Fields, now: Timestamp) -> String {
-    // Milliseconds are what a float of this size keeps exactly.
     #[expect(
         clippy::cast_precision_loss,
         reason = "milliseconds since 1970 fit a float"
@@ -178,7 +178,7 @@ fn text(metadata: &Metadata<'_>, fields: &Fields, palette: &Palette) -> String {
     for (name, value) in &fields.others {
         let shown = match value.as_str() {
             Some("") => continue,
-            // Quotes only where the text would not be told from what follows.
+            // Quotes only if the end of the value would be ambiguous.
             Some(text) if !text.contains([' ', '"']) => text.to_owned(),
             Some(_) | None => value.to_string(),
         };
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
     use std::sync::Mutex;
 
-    /// Collects what `json` makes of events.
+    /// Collects events as JSON lines.
     struct Collect(Arc<Mutex<Vec<String>>>);
 
     impl<S: Subscriber> Layer<S> for Collect {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_one_object_with_the_fields_of_the_go_program() {
+    fn writes_one_object_with_the_fields_of_the_go_program() {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let subscriber = Registry::default().with(Collect(lines.clone()));
         tracing::subscriber::with_default(subscriber, || {

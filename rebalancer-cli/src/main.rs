@@ -1,4 +1,4 @@
-//! The `rebalancer` binary; everything is in the library.
+//! The `rebalancer` binary.
 
 use std::process::ExitCode;
 

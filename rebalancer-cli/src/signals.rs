@@ -1,4 +1,4 @@
-//! SIGTERM, SIGINT and `RUN_TIMEOUT` end a run between two actions.
+//! Signals and `RUN_TIMEOUT`, which end a run between two actions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use tracing::warn;
 
 use crate::observers::terminal_line::TerminalLine;
 
-/// Starts listening; must be called within the async runtime. A second signal ends the process
-/// at once.
+/// Starts to listen for SIGTERM and SIGINT, within the async runtime. A second signal ends the
+/// process at once.
 pub(crate) fn listen(
     run_timeout: Option<Duration>,
     line: Arc<TerminalLine>,
@@ -23,7 +23,7 @@ pub(crate) fn listen(
         let handle = handle.clone();
         tokio::spawn(async move {
             tokio::time::sleep(timeout).await;
-            warn!("RUN_TIMEOUT: no further action is begun");
+            warn!("RUN_TIMEOUT: no further action is started");
             handle.stop(StopCause::RunTimeout);
         });
     }
@@ -34,7 +34,9 @@ pub(crate) fn listen(
                 _ = interrupt.recv() => "SIGINT",
             };
             if first {
-                warn!("{name}: no further action is begun; once more ends at once");
+                warn!(
+                    "{name}: no further action is started; a second signal ends the process at once"
+                );
                 handle.stop(StopCause::Signal);
             }
         }

@@ -1,4 +1,4 @@
-//! `decide`: snapshots from a file in, decisions out; no network.
+//! `decide`: reads snapshots from a file and prints the decisions, without network access.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -17,8 +17,8 @@ use crate::render::table::Detail;
 use crate::render::{document, table};
 use crate::settings::OutputFormat;
 
-/// Decides on every snapshot of `path`, or of standard input for `-`, as it comes. `target`
-/// overrides the snapshots' own.
+/// Decides on each snapshot of `path`, or of standard input for `-`, as it arrives. `target`
+/// overrides the target of the snapshots.
 pub(crate) fn run(
     path: &Path,
     policy: &Policy,
@@ -65,14 +65,14 @@ pub(crate) fn run(
     if decided == 0 {
         let empty = std::io::Error::new(
             std::io::ErrorKind::UnexpectedEof,
-            "there is none: give at least {\"pods\": []}",
+            "it contains no snapshot; the smallest is {\"pods\": []}",
         );
         return Err(unreadable(empty));
     }
     Ok(Exit::of(outcome, exit_code))
 }
 
-/// A decision; every form of it can stand in a stream.
+/// Renders a decision. Each format can be part of a stream.
 fn show(
     decision: &Decision,
     output: OutputFormat,

@@ -1,5 +1,5 @@
-//! `demo`: a simulated group, the real pipeline, several ticks of a CronJob in virtual time; the same
-//! group twice, once by each strategy.
+//! `demo`: a simulated group under the real driver, for several ticks of a CronJob in virtual time.
+//! Each strategy gets its own copy of the group.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ use crate::render::style::Palette;
 use crate::render::{document, group};
 use crate::settings::OutputFormat;
 
-/// How often the CronJob of `deploy/` fires.
+/// The interval of the CronJob in `deploy/`.
 const TICK: Duration = Duration::from_secs(600);
 
-/// What is compared.
+/// The strategies that are compared.
 const STRATEGIES: [Strategy; 2] = [Strategy::RotateOutliers, Strategy::Forecast];
 
-/// One strategy in its own copy of the world.
+/// One strategy with its own copy of the simulated world.
 struct Side {
     strategy: Strategy,
     world: SimWorld,
@@ -91,7 +91,7 @@ pub(crate) async fn run(
     Ok(Exit::of(RunOutcome::Fine, false))
 }
 
-/// One tick: the same driver as on a real cluster.
+/// Runs one tick with the driver of a real run.
 async fn one(side: &Side, assignor: Assignor, observer: &LoggingObserver) -> Report {
     let world = &side.world;
     let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
@@ -188,7 +188,7 @@ fn side_text(side: &Side, tick: usize, report: &Report, before: &str, palette: &
     text
 }
 
-/// What was decided; at first also what the forecast had to choose from.
+/// Renders the decision; in the first tick also the plans that the forecast considered.
 fn decision_text(decision: &Decision, tick: usize, palette: &Palette) -> String {
     let mut text = String::new();
     if let (Some(known), 1) = (&decision.group, tick) {
@@ -208,7 +208,7 @@ fn decision_text(decision: &Decision, tick: usize, palette: &Palette) -> String 
     text
 }
 
-/// The true loads of the ready pods, most loaded first.
+/// The true loads of the ready pods, highest first.
 fn loads(world: &SimWorld) -> Vec<f64> {
     let mut loads: Vec<f64> = world
         .loads()
@@ -224,7 +224,7 @@ fn peak(world: &SimWorld) -> f64 {
     loads(world).first().copied().unwrap_or_default()
 }
 
-/// The loads as a row of columns, with the highest and the mean.
+/// Renders the loads as a row of columns, with the maximum and the mean.
 fn distribution(world: &SimWorld) -> String {
     const COLUMNS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let loads = loads(world);
@@ -232,13 +232,13 @@ fn distribution(world: &SimWorld) -> String {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "a column's height, cut to the highest one"
+        reason = "the height of a column, limited to the highest one"
     )]
     let columns: String = loads
         .iter()
         .map(|load| COLUMNS[((load / full * 8.0) as usize).min(7)])
         .collect();
-    #[expect(clippy::cast_precision_loss, reason = "a handful of pods")]
+    #[expect(clippy::cast_precision_loss, reason = "a small number of pods")]
     let mean = loads.iter().sum::<f64>() / loads.len().max(1) as f64;
     format!(
         "{columns}  max {:.2}, mean {mean:.2}, max/mean {:.2}",
@@ -266,10 +266,12 @@ fn conclusion(sides: &[Side], options: DemoOptions, palette: &Palette) -> String
         );
     }
     text.push_str(if options.assignor.is_positional() {
-        "This assignor gives partitions out by the rank of the members: new pods only change who \
-         carries which load.\n"
+        "This assignor deals partitions by the order of the members: new pods only change which \
+         member has which load.
+"
     } else {
-        "Try another world with --seed, or --assignor range, where evicting cannot help.\n"
+        "Try another group with --seed, or --assignor range, for which evictions cannot help.
+"
     });
     text
 }

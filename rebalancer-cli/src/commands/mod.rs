@@ -1,4 +1,4 @@
-//! One module a subcommand.
+//! One module for each subcommand.
 
 pub(crate) mod decide;
 pub(crate) mod demo;
@@ -16,7 +16,7 @@ use crate::render::table::Detail;
 use crate::render::{document, table};
 use crate::settings::OutputFormat;
 
-/// Writes to stdout. A reader that went away wanted no more.
+/// Writes to stdout. A closed pipe is not an error: its reader needed no more.
 pub(crate) fn print(text: &str) -> Result<(), CliError> {
     let mut stdout = std::io::stdout().lock();
     match stdout
@@ -28,13 +28,13 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// The colours of stdout.
+/// The palette for stdout.
 pub(crate) fn palette() -> Palette {
     Palette::for_stream(&std::io::stdout())
 }
 
-/// JSON over several lines for a person, else on one: whatever collects logs takes a line for a
-/// record, and a stream of snapshots gives a stream of decisions.
+/// Indented JSON on a terminal, otherwise one line: log collectors take each line as a record, and
+/// a stream of snapshots gives a stream of decisions.
 pub(crate) fn json(document: &impl Serialize) -> Result<String, DocumentError> {
     if std::io::stdout().is_terminal() {
         document::json(document)
@@ -43,7 +43,7 @@ pub(crate) fn json(document: &impl Serialize) -> Result<String, DocumentError> {
     }
 }
 
-/// Shows a report.
+/// Prints a report.
 pub(crate) fn show(report: &Report, format: OutputFormat, detail: Detail) -> Result<(), CliError> {
     let text = match format {
         OutputFormat::Json => json(report)?,

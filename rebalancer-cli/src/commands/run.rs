@@ -1,4 +1,4 @@
-//! `run` and `plan`: every workload of the configuration, on a real cluster.
+//! `run`, `plan` and `forecast`: each workload of the configuration, on a real cluster.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,18 +25,18 @@ use crate::render::table::Detail;
 use crate::settings::{OutputFormat, Settings, TargetSource, WorkloadSettings};
 use crate::signals;
 
-/// Whether a plan is carried out.
+/// Whether plans are executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode<'a> {
-    /// It is, and where asked for it is waited for what comes true.
+    /// Plans are executed; with `follow`, the run also waits for the outcome.
     Act { follow: bool },
-    /// It is only shown, and the snapshots are written to a file where one is given.
+    /// Plans are only shown, and the snapshots are written to `save` if it is given.
     Show { save: Option<&'a Path> },
-    /// The consumer group is shown, and what plans would do to it.
+    /// The consumer group is shown with the forecasts of plans.
     Forecast,
 }
 
-/// One workload, and everything that a run over it needs.
+/// One workload with its adapters and settings.
 struct Job<'a> {
     workload: &'a WorkloadSettings,
     metrics: PrometheusSource,
@@ -70,7 +70,7 @@ impl Job<'_> {
     }
 }
 
-/// One run over all workloads.
+/// Runs once over all workloads.
 pub(crate) async fn run(
     settings: &Settings,
     mode: Mode<'_>,
@@ -82,7 +82,7 @@ pub(crate) async fn run(
     let started = clock.now();
     let acts = matches!(mode, Mode::Act { .. });
     debug!(?settings, "settings");
-    // Everything that can be wrong before the first request comes before the first request.
+    // All errors that need no request are found before the first request.
     let mut sources = Vec::new();
     for workload in &settings.workloads {
         let source = PrometheusSource::new(workload.prometheus.clone());
@@ -94,8 +94,8 @@ pub(crate) async fn run(
     })
     .await
     .map_err(PortError::from)?;
-    // From here on a signal ends the run in order; until here it simply ends the process, also
-    // while a credential plugin of the kubeconfig hangs.
+    // From here on a signal ends the run in order. Before, it ends the process, even while a
+    // credential plugin of the kubeconfig hangs.
     let stop =
         signals::listen(settings.run_timeout, Arc::clone(&line)).map_err(CliError::Runtime)?;
     let _updates = line.begin(settings.run_timeout);
@@ -145,7 +145,7 @@ pub(crate) async fn run(
         let WorkloadRun { report, snapshot } =
             run_workload(ports, &job.settings(&policy), &stop).await;
         workloads.push(report);
-        // A large workload's takes megabytes: it is kept only where it is asked for again.
+        // The snapshot of a large workload takes megabytes.
         snapshots.push(snapshot.filter(|_| keeps_snapshots));
     }
     if let Mode::Act { follow: true } = mode {
@@ -183,8 +183,8 @@ pub(crate) async fn run(
     Ok(exit)
 }
 
-/// Who this run is, for others who want to act: the host, which in a pod is the pod's name, and what
-/// tells it from any other run there.
+/// The identity of this run in the lease: the host, which in a pod is the pod's name, and numbers
+/// that distinguish it from other runs there.
 fn identity(started: Timestamp) -> String {
     let host = std::env::var("HOSTNAME")
         .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"))
@@ -197,7 +197,7 @@ fn identity(started: Timestamp) -> String {
     format!("{host}_{process}_{instant}")
 }
 
-/// How many pods may still be evicted. What may have been evicted counts as well.
+/// The number of pods that may still be evicted. Pods that may have been evicted count as well.
 fn evictions_left(limit: Option<usize>, done: &[WorkloadReport]) -> Option<usize> {
     let evicted = done
         .iter()
@@ -208,7 +208,7 @@ fn evictions_left(limit: Option<usize>, done: &[WorkloadReport]) -> Option<usize
     limit.map(|limit| limit.saturating_sub(evicted))
 }
 
-/// The report of a run.
+/// Assembles the report of a run.
 pub(crate) fn report(
     started: Timestamp,
     finished: Timestamp,

@@ -2,12 +2,12 @@
 
 use super::style::Palette;
 
-/// The scale that all bars of a table share.
+/// The common scale of all bars of a table.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
-    /// The load at the right end, in cores.
+    /// The load at the right end, in the unit of the loads.
     full: f64,
-    /// Characters.
+    /// The width, in characters.
     width: usize,
     target: Option<f64>,
     threshold: Option<f64>,
@@ -17,7 +17,7 @@ pub struct Scale {
 const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
 impl Scale {
-    /// A scale of `width` characters that has room for the highest load and for both marks.
+    /// A scale of `width` characters with room for the highest load and both marks.
     #[must_use]
     pub fn new(highest: f64, target: Option<f64>, threshold: Option<f64>, width: usize) -> Self {
         let full = [Some(highest), target, threshold]
@@ -25,7 +25,7 @@ impl Scale {
             .flatten()
             .fold(0.0, f64::max);
         Self {
-            // The marks need room to their right, and an empty scale some length at all.
+            // Leaves room to the right of the marks. A scale without loads still has a length.
             full: if full > 0.0 { full * 1.02 } else { 1.0 },
             width,
             target,
@@ -43,7 +43,7 @@ impl Scale {
         ((load / self.full * (self.width * steps) as f64).round() as usize).min(self.width * steps)
     }
 
-    /// The bar of a load; `hot` and `cold` choose its colour.
+    /// Renders a load; `hot` and `cold` choose the colour.
     #[must_use]
     pub fn bar(&self, load: Option<f64>, hot: bool, cold: bool, palette: &Palette) -> String {
         let eighths = load.map_or(0, |load| self.position(load, 8));
@@ -78,13 +78,13 @@ mod tests {
     #[case(Some(0.5), "████▉│  ┃ ")]
     #[case(Some(1.0), "█████│██┃▊")]
     #[case(None, "     │  ┃ ")]
-    fn a_bar_is_as_long_as_its_load(#[case] load: Option<f64>, #[case] expected: &str) {
+    fn length_is_proportional_to_the_load(#[case] load: Option<f64>, #[case] expected: &str) {
         let scale = Scale::new(1.0, Some(0.55), Some(0.8), 10);
         assert_eq!(scale.bar(load, false, false, &Palette::plain()), expected);
     }
 
     #[test]
-    fn nothing_to_show_is_an_empty_bar() {
+    fn is_empty_without_loads() {
         let scale = Scale::new(0.0, None, None, 4);
         assert_eq!(
             scale.bar(Some(0.0), false, false, &Palette::plain()),

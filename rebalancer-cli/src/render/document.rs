@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// A document that could not be written; every document of this program can be.
+/// A document that could not be serialized. The documents of this program always can be.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the document as {format}: {message}")]
 pub struct DocumentError {
@@ -19,30 +19,30 @@ impl DocumentError {
     }
 }
 
-/// JSON over several lines, with a newline at the end.
+/// Serializes to JSON with indentation and a final newline.
 ///
 /// # Errors
-/// When the document holds what JSON cannot.
+/// When JSON cannot represent the document.
 pub fn json(document: &impl Serialize) -> Result<String, DocumentError> {
     serde_json::to_string_pretty(document)
         .map(|text| text + "\n")
         .map_err(|error| DocumentError::new("JSON", &error))
 }
 
-/// JSON on one line, with a newline at the end.
+/// Serializes to JSON on one line, with a final newline.
 ///
 /// # Errors
-/// When the document holds what JSON cannot.
+/// When JSON cannot represent the document.
 pub fn json_line(document: &impl Serialize) -> Result<String, DocumentError> {
     serde_json::to_string(document)
         .map(|text| text + "\n")
         .map_err(|error| DocumentError::new("JSON", &error))
 }
 
-/// YAML, with `---` before it, so that several make a stream.
+/// Serializes to YAML, with a leading `---`, so that several documents form a stream.
 ///
 /// # Errors
-/// When the document holds what YAML cannot.
+/// When YAML cannot represent the document.
 pub fn yaml(document: &impl Serialize) -> Result<String, DocumentError> {
     serde_saphyr::to_string(document)
         .map(|text| format!("---\n{}\n", text.trim_end()))

@@ -1,5 +1,5 @@
-//! The consumer group for people: who owns how much, what explains each pod's load, why pods are
-//! hot, and what plans would do.
+//! The consumer group as a table: the partitions of each pod, the part of its load that they
+//! explain, why pods are hot, and the forecast of each plan.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -10,12 +10,12 @@ use rebalancer_core::model::Load;
 use rebalancer_core::strategy::forecast::{GroupReport, PlanForecast, PodExplained};
 
 use super::style::Palette;
-use super::table::printable;
+use super::text::printable;
 
-/// Pods of a table: a group of hundreds is for `--output json`.
+/// The number of pods in the table. Larger groups are for `--output json`.
 const MOST_LOADED: usize = 20;
 
-/// What the model of the group says, whole.
+/// Renders the whole group: its model, its pods, the diagnosis and the plans.
 #[must_use]
 pub fn whole(decision: &Decision, palette: &Palette) -> String {
     let Some(group) = &decision.group else {
@@ -27,7 +27,7 @@ pub fn whole(decision: &Decision, palette: &Palette) -> String {
     text
 }
 
-/// What goes with a decision: why, and what the plans would do.
+/// Renders the part that accompanies a decision: the diagnosis and the plans.
 #[must_use]
 pub fn summary(group: &GroupReport, palette: &Palette) -> String {
     let mut text = diagnosis(group, palette);
@@ -55,15 +55,15 @@ fn heading(group: &GroupReport, palette: &Palette) -> String {
     let _ = match &group.fit {
         Some(fit) => writeln!(
             text,
-            "load = {:.3} cores + {:.3e} × rate; {:.0} % of the variance is explained",
+            "load = {:.3} + {:.3e} × rate; {:.0} % of the variance is explained",
             fit.base,
             fit.cost,
             fit.goodness * 100.0
         ),
         None => writeln!(
             text,
-            "no rates (GROUP_RATE_QUERY): each pod's load is shared equally over its partitions, \
-             so forecasts are poor"
+            "no rates (setting: GROUP_RATE_QUERY): each pod's load is split equally over its \
+             partitions, so forecasts are poor"
         ),
     };
     text
@@ -75,7 +75,7 @@ fn pods(decision: &Decision, group: &GroupReport, palette: &Palette) -> String {
         .iter()
         .map(|pod| (pod.name.as_str(), pod))
         .collect();
-    // The decision has the most loaded first.
+    // The pods of a decision are sorted by load, highest first.
     let mut known = decision
         .pods
         .iter()
@@ -96,7 +96,7 @@ fn pods(decision: &Decision, group: &GroupReport, palette: &Palette) -> String {
         let style = if hot { palette.bad } else { palette.good };
         let number = load.map_or("–".into(), |load| format!("{load:.3}"));
         let slow = if explained.slow {
-            "  slow by itself"
+            "  slow for reasons other than its partitions"
         } else {
             ""
         };
@@ -107,7 +107,7 @@ fn pods(decision: &Decision, group: &GroupReport, palette: &Palette) -> String {
         );
     }
     if more > 0 {
-        let _ = writeln!(text, "{dim}… {more} pods more, all in --output json{dim:#}");
+        let _ = writeln!(text, "{dim}… {more} more pods, all in --output json{dim:#}");
     }
     text.push('\n');
     text
@@ -126,8 +126,8 @@ fn plans(group: &GroupReport, palette: &Palette) -> String {
     let (strong, dim) = (palette.strong, palette.dim);
     let mut text = format!(
         "{dim}{:>9}  {:>18}  {:>6}  {:>10}  {:>8}  {:>5}  PLAN{dim:#}\n\
-         {:>8.2}×  {:>18}  {:>6}  {:>10}  {:>8}  {:>5}  evict nobody: this stays as long as members \
-         and traffic do\n",
+         {:>8.2}×  {:>18}  {:>6}  {:>10}  {:>8}  {:>5}  evict nothing: stays like this while members \
+         and traffic do not change\n",
         "PEAK/MEAN",
         "IN 9 OF 10 CASES",
         "FALL",
@@ -142,7 +142,6 @@ fn plans(group: &GroupReport, palette: &Palette) -> String {
         "",
     );
     let chosen = |plan: &PlanForecast| Some(plan) == group.chosen.as_ref();
-    // The chosen one is among the best.
     for plan in &group.plans {
         let Forecast {
             peak_to_mean,
@@ -178,62 +177,4 @@ fn plans(group: &GroupReport, palette: &Palette) -> String {
         );
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rebalancer_core::model::MinimumPods;
-    use rebalancer_core::policy::{Policy, Strategy};
-    use rebalancer_core::{Snapshot, decide};
-
-    fn forecast(json: &str) -> String {
-        let snapshot: Snapshot = serde_json::from_str(json).unwrap();
-        let policy = Policy {
-            strategy: Strategy::Forecast,
-            minimum_pods: MinimumPods::new(1).unwrap(),
-            ..Policy::default()
-        };
-        whole(&decide(&snapshot, &policy), &Palette::plain())
-    }
-
-    #[test]
-    fn the_group_is_shown_with_what_explains_each_pod() {
-        let text = forecast(
-            r#"{"target": 1, "pods": [
-                {"name": "a", "load": 2.5}, {"name": "b", "load": 0.5}, {"name": "c", "load": 0.5},
-                {"name": "d", "load": 0.5}],
-                "group": {"id": "orders", "assignor": "cooperative-sticky", "topics": {"t": {
-                    "owners": ["a", "a", "b", "b", "c", "c", "d", "d"],
-                    "rates": [10, 15, 3, 2, 1, 4, 2, 3]}}}}"#,
-        );
-        assert!(
-            text.starts_with(
-                "group orders: 4 members, 8 partitions of 1 topic; assignor cooperative-sticky \
-                 (as configured); client java, protocol classic\n\
-                 load = 0.000 cores + 1.000e-1 × rate; 100 % of the variance is explained\n"
-            ),
-            "{text}"
-        );
-        let line = text.lines().find(|line| line.starts_with("a ")).unwrap();
-        assert_eq!(line, "a       2.500           2      2.500    +0.000");
-        assert!(text.contains("    2.50×"), "{text}");
-        assert!(text.contains("evict nobody: this stays"), "{text}");
-        assert!(text.contains("▶ evict "), "{text}");
-        assert!(!text.contains('\u{1b}'), "no colour: {text}");
-    }
-
-    #[test]
-    fn without_rates_it_says_what_that_means() {
-        let text = forecast(
-            r#"{"target": 1, "pods": [{"name": "a", "load": 2.5}, {"name": "b", "load": 0.5}],
-                "group": {"assignor": "range", "topics": {"t": {"owners": ["a", "a", "b", "b"]}}}}"#,
-        );
-        assert!(text.contains("no rates (GROUP_RATE_QUERY)"), "{text}");
-        assert!(
-            text.contains("why: evicting cannot change the loads"),
-            "{text}"
-        );
-        assert!(!text.contains('▶'), "{text}");
-    }
 }

@@ -1,7 +1,11 @@
-//! What goes to stdout: a table for people, JSON and YAML for programs.
+//! The output on stdout: tables for people, JSON and YAML for programs.
 
 pub mod bar;
 pub mod document;
 pub mod group;
 pub mod style;
 pub mod table;
+mod text;
+
+#[cfg(test)]
+mod tests;

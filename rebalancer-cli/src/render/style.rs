@@ -1,34 +1,34 @@
-//! Colours, where they are wanted.
+//! Colours of the output.
 
 use std::io::IsTerminal;
 
 use anstyle::{AnsiColor, Style};
 
-/// The colours of everything that is printed; all plain where colour is not wanted.
+/// The colours of everything that is printed; all plain without colour.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Palette {
-    /// What is as it should be.
+    /// A good state.
     pub good: Style,
-    /// What deserves a look.
+    /// A state that deserves attention.
     pub warn: Style,
-    /// What is wrong, or hot.
+    /// A bad state, or a hot pod.
     pub bad: Style,
-    /// What is cold.
+    /// A cold pod.
     pub cold: Style,
-    /// What matters less.
+    /// Minor text.
     pub dim: Style,
-    /// What matters most.
+    /// Emphasized text.
     pub strong: Style,
 }
 
 impl Palette {
-    /// No colour at all.
+    /// A palette without colour.
     #[must_use]
     pub fn plain() -> Self {
         Self::default()
     }
 
-    /// Colour.
+    /// A palette with colour.
     #[must_use]
     pub fn colour() -> Self {
         let of = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
@@ -42,7 +42,7 @@ impl Palette {
         }
     }
 
-    /// Colour when `stream` is a terminal that can show it, and `NO_COLOR` is not set.
+    /// A palette with colour if `stream` is a terminal that can show it and `NO_COLOR` is not set.
     #[must_use]
     pub fn for_stream(stream: &impl IsTerminal) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());

@@ -1,5 +1,5 @@
-//! The decision for people: every pod with its load, its role and why it is or is not eligible,
-//! then the checks that failed, then the decision in one sentence.
+//! A decision as a table: each pod with its load, its role and its eligibility, then the failed
+//! checks, then the decision in one sentence.
 
 use std::fmt::Write as _;
 
@@ -12,23 +12,25 @@ use rebalancer_core::{Analysis, Decision, PodAssessment};
 use super::bar::Scale;
 use super::group;
 use super::style::Palette;
+use super::text::printable;
 
-/// Characters of a bar.
+/// The width of a bar, in characters.
 const BAR: usize = 32;
-/// Pods of a table: a workload of thousands is for `--output json`.
+/// The number of most loaded pods in the table. Larger workloads are for `--output json`.
 const MOST_LOADED: usize = 30;
+/// The number of least loaded pods in the table.
 const LEAST_LOADED: usize = 15;
 
-/// What a decision is shown with.
+/// The details that accompany a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
-    /// Its pods.
+    /// The pods.
     Pods,
-    /// The consumer group, where there is one.
+    /// The consumer group, if it is known.
     Group,
 }
 
-/// One workload of a report.
+/// Renders one workload of a report.
 #[must_use]
 pub fn workload(report: &WorkloadReport, detail: Detail, palette: &Palette) -> String {
     match report {
@@ -54,7 +56,7 @@ fn failure(failed: &Failed, palette: &Palette) -> String {
     )
 }
 
-/// A decision, with its pods or its consumer group.
+/// Renders a decision with its pods or its consumer group.
 #[must_use]
 pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> String {
     let mut text = heading(decision, palette);
@@ -104,24 +106,24 @@ fn heading(decision: &Decision, palette: &Palette) -> String {
     )
 }
 
-/// The places of the pods to show: in a large workload the most and the least loaded, and
-/// whoever has a role.
+/// The indices of the pods to show: in a large workload the most and the least loaded ones, and
+/// those with a role.
 fn shown(pods: &[PodAssessment]) -> Vec<usize> {
     let measured = pods.iter().filter(|pod| pod.load.is_some()).count();
     let few = pods.len() <= MOST_LOADED + LEAST_LOADED;
     (0..pods.len())
-        .filter(|&place| {
-            let least_loaded = place < measured && place + LEAST_LOADED >= measured;
-            few || place < MOST_LOADED || least_loaded || pods[place].role.is_some()
+        .filter(|&index| {
+            let least_loaded = index < measured && index + LEAST_LOADED >= measured;
+            few || index < MOST_LOADED || least_loaded || pods[index].role.is_some()
         })
         .collect()
 }
 
 fn pods(decision: &Decision, palette: &Palette) -> String {
-    let places = shown(&decision.pods);
-    let names: Vec<String> = places
+    let indices = shown(&decision.pods);
+    let names: Vec<String> = indices
         .iter()
-        .map(|&place| printable(&decision.pods[place].name))
+        .map(|&index| printable(&decision.pods[index].name))
         .collect();
     let width = names.iter().map(|name| name.chars().count()).max();
     let width = width.unwrap_or(0).max("POD".len());
@@ -141,19 +143,19 @@ fn pods(decision: &Decision, palette: &Palette) -> String {
         "POD", "LOAD", "", "ROLE"
     );
     let mut next = 0;
-    let mut left_out = |text: &mut String, place: usize| {
-        if place > next {
+    let mut omitted = |text: &mut String, index: usize| {
+        if index > next {
             let _ = writeln!(
                 text,
-                "{dim}… {} pods more, all in --output json{dim:#}",
-                place - next
+                "{dim}… {} more pods, all in --output json{dim:#}",
+                index - next
             );
         }
-        next = place + 1;
+        next = index + 1;
     };
-    for (&place, name) in places.iter().zip(&names) {
-        left_out(&mut text, place);
-        let pod = &decision.pods[place];
+    for (&index, name) in indices.iter().zip(&names) {
+        omitted(&mut text, index);
+        let pod = &decision.pods[index];
         let load = pod.load.map(f64::from);
         let hot = threshold.is_some_and(|threshold| load.is_some_and(|load| load > threshold));
         let bar = scale.bar(load, hot, pod.role == Some(Role::Coldest), palette);
@@ -165,16 +167,9 @@ fn pods(decision: &Decision, palette: &Palette) -> String {
             eligibility(pod, palette)
         );
     }
-    left_out(&mut text, decision.pods.len());
+    omitted(&mut text, decision.pods.len());
     text.push('\n');
     text
-}
-
-/// The name without what would move the cursor: a snapshot may come from anywhere.
-pub(super) fn printable(name: &str) -> String {
-    name.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
 }
 
 fn eligibility(pod: &PodAssessment, palette: &Palette) -> String {
@@ -186,7 +181,7 @@ fn eligibility(pod: &PodAssessment, palette: &Palette) -> String {
     format!("{warn}no{warn:#}: {}", reasons.join("; "))
 }
 
-/// The checks that failed, and how many did not.
+/// Renders the failed checks and the number of the others.
 fn checks(checks: &[Check], palette: &Palette) -> String {
     let count = |verdict| {
         checks
@@ -198,7 +193,7 @@ fn checks(checks: &[Check], palette: &Palette) -> String {
     match count(Verdict::Skipped) {
         0 => {}
         skipped => {
-            let _ = write!(text, ", {skipped} without anything to check");
+            let _ = write!(text, ", {skipped} not applicable");
         }
     }
     match count(Verdict::Fail) {
@@ -215,7 +210,7 @@ fn checks(checks: &[Check], palette: &Palette) -> String {
     text
 }
 
-/// What became of a plan.
+/// Renders the outcome of an execution.
 #[must_use]
 pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
     let mut text = String::new();
@@ -246,7 +241,7 @@ pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
     text
 }
 
-/// What came true of it.
+/// Renders the outcome of the rotation.
 fn followed(follow_up: &FollowUp, palette: &Palette) -> String {
     let as_forecast = follow_up
         .outcome
@@ -275,56 +270,18 @@ mod tests {
     }
 
     #[test]
-    fn each_pod_is_shown_with_its_load_its_role_and_why_it_is_not_eligible() {
-        let text = table(
-            r#"{"target": 0.7, "pods": [
-                {"name": "a", "load": 1.2}, {"name": "b", "load": 0.3},
-                {"name": "c", "load": 0.5, "age_seconds": 20}, {"name": "d", "terminating": true}
-            ]}"#,
-        );
-        let line = |pod: &str| {
-            text.lines()
-                .find(|line| line.starts_with(pod))
-                .unwrap()
-                .to_owned()
-        };
-        assert!(
-            line("a ").contains("1.200") && line("a ").ends_with("hottest  yes"),
-            "{text}"
-        );
-        assert!(line("b ").ends_with("coldest  yes"), "{text}");
-        assert!(
-            line("c ").ends_with("no: too young: 20 s of at least 300 s"),
-            "{text}"
-        );
-        assert!(
-            line("d ").ends_with("no: terminating; not measured"),
-            "{text}"
-        );
-        assert!(text.contains("✗ 1 pod is terminating"), "{text}");
-        assert!(
-            text.lines()
-                .last()
-                .unwrap()
-                .starts_with("HOLD (group_not_settled): "),
-            "{text}"
-        );
-        assert!(!text.contains('\u{1b}'), "no colour: {text}");
-    }
-
-    #[test]
-    fn of_thousands_of_pods_the_outer_ones_are_shown() {
+    fn shows_the_outer_pods_of_thousands() {
         let pods: Vec<String> = (0..5000)
             .map(|index| format!(r#"{{"name": "pod-{index:04}", "load": {index}}}"#))
             .collect();
         let text = table(&format!(r#"{{"target": 1, "pods": [{}]}}"#, pods.join(",")));
         assert!(text.contains("pod-4999") && text.contains("pod-0000"));
-        assert!(text.contains("… 4955 pods more, all in --output json"));
+        assert!(text.contains("… 4955 more pods, all in --output json"));
         assert!(text.lines().count() < 60);
     }
 
     #[test]
-    fn whoever_has_a_role_is_shown_however_many_pods_there_are() {
+    fn shows_each_pod_with_a_role_in_a_large_workload() {
         let pods: Vec<String> = (0..240)
             .map(|index| format!(r#"{{"name": "pod-{index:04}", "load": {}}}"#, index + 1))
             .chain((0..20).map(|index| format!(r#"{{"name": "unmeasured-{index}"}}"#)))
@@ -338,7 +295,7 @@ mod tests {
             assert!(line.unwrap().contains("est "), "{text}");
         }
         assert!(
-            text.contains("… 195 pods more") && text.contains("… 20 pods more"),
+            text.contains("… 195 more pods") && text.contains("… 20 more pods"),
             "{text}"
         );
     }

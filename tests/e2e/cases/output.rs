@@ -71,7 +71,7 @@ async fn a_stream_of_snapshots_gives_a_stream_of_decisions() -> Result<()> {
 async fn input_that_is_not_a_snapshot_is_refused() -> Result<()> {
     for (text, says) in [
         ("", "there is none"),
-        ("[]", "snapshot number 1 of standard input"),
+        ("[]", "snapshot 1 of standard input"),
         (r#"{"target":0.7,"podz":[]}"#, "podz"),
         (r#"{"target":0.7,"pods":[{"name":"a","load":-1}]}"#, "-1"),
     ] {

@@ -207,7 +207,10 @@ async fn an_interrupt_while_a_budget_forbids_leaves_a_clean_line(
     assert_eq!(report["workloads"][0]["execution"]["stopped"], "stopped");
     assert_clean(&written, columns);
     let log = screen(&written, columns).join("");
-    assert!(log.contains("SIGINT: no further action is begun"), "{log}");
+    assert!(
+        log.contains("SIGINT: no further action is started"),
+        "{log}"
+    );
     // Only the log uses colours.
     assert_eq!(written.contains('\x1b'), terminal != "dumb", "{written:?}");
     Ok(())

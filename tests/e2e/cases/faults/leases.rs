@@ -123,7 +123,7 @@ async fn renewing() -> Result<()> {
             .filter(|seen| seen.call == "create pods/eviction");
         assert_eq!(evictions.count(), 1, "not while waiting: {calls}");
         assert!(
-            said(&run, "was not given back").is_empty(),
+            said(&run, "lease not released").is_empty(),
             "{}\n{calls}",
             run.0
         );
@@ -144,7 +144,7 @@ async fn giving_back() -> Result<()> {
         let expected = expect(EVICTED, EVICTED, &[]);
         let workload = &workloads[&name(kind)];
         let (run, seen) = carry_out(&world, workload, kind, expected, &faults, &[]).await?;
-        let warnings = said(&run, "the lease was not given back");
+        let warnings = said(&run, "lease not released");
         if is_survived(call, kind) {
             assert!(warnings.is_empty(), "{}\n{}", run.0, listed(&seen));
             return Ok(());

@@ -1,0 +1,202 @@
+//! Snapshots of the tables and of the help. To accept a change of wording:
+//! `INSTA_UPDATE=always cargo test -p rebalancer-cli render`, and review the diff.
+
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use rebalancer_core::execution::{
+    ExecutionOutcome, ExecutionReport, PodOutcome, PodReport, StopReason,
+};
+use rebalancer_core::model::{MinimumPods, PodUid, WorkloadRef};
+use rebalancer_core::policy::{Policy, Strategy};
+use rebalancer_core::report::{Decided, Failed, FollowUp, WorkloadReport};
+use rebalancer_core::{Decision, Snapshot, decide};
+
+use super::style::Palette;
+use super::table::{Detail, workload};
+
+fn snapshot(json: &str) -> Snapshot {
+    serde_json::from_str(json).unwrap()
+}
+
+fn two_pods_may_remain() -> Policy {
+    Policy {
+        minimum_pods: MinimumPods::new(2).unwrap(),
+        ..Policy::default()
+    }
+}
+
+fn forecast() -> Policy {
+    Policy {
+        strategy: Strategy::Forecast,
+        minimum_pods: MinimumPods::new(1).unwrap(),
+        ..Policy::default()
+    }
+}
+
+/// Six pods, of which four are rotated.
+fn rotation() -> Decision {
+    let snapshot = snapshot(
+        r#"{"target": 0.7, "pods": [
+            {"name": "a", "load": 1.2}, {"name": "b", "load": 1.1}, {"name": "c", "load": 0.8},
+            {"name": "d", "load": 0.6}, {"name": "e", "load": 0.4}, {"name": "f", "load": 0.3}]}"#,
+    );
+    decide(&snapshot, &two_pods_may_remain())
+}
+
+fn render(report: &WorkloadReport, detail: Detail) -> String {
+    let text = workload(report, detail, &Palette::plain());
+    assert!(!text.contains('\u{1b}'), "{text}");
+    text
+}
+
+fn render_decision(json: &str, policy: &Policy, detail: Detail) -> String {
+    let decision = decide(&snapshot(json), policy);
+    render(&WorkloadReport::decided(decision, None), detail)
+}
+
+#[test]
+fn rotate() {
+    let report = WorkloadReport::decided(rotation(), None);
+    assert_snapshot!(render(&report, Detail::Pods));
+}
+
+#[test]
+fn hold_with_ineligible_pods() {
+    assert_snapshot!(render_decision(
+        r#"{"target": 0.7, "pods": [
+            {"name": "a", "load": 1.2}, {"name": "b", "load": 0.3},
+            {"name": "c", "load": 0.5, "age_seconds": 20}, {"name": "d", "terminating": true},
+            {"name": "e\u001b[2J", "load": 0.6, "ready": false}]}"#,
+        &Policy::default(),
+        Detail::Pods,
+    ));
+}
+
+#[test]
+fn hold_below_the_minimum_of_pods() {
+    assert_snapshot!(render_decision(
+        r#"{"target": 0.7, "pods": [
+            {"name": "a", "load": 1.2}, {"name": "b", "load": 1.1}, {"name": "c", "load": 0.8},
+            {"name": "d", "load": 0.6}, {"name": "e", "load": 0.4}, {"name": "f", "load": 0.3}]}"#,
+        &Policy::default(),
+        Detail::Pods,
+    ));
+}
+
+#[test]
+fn hold_because_of_missing_data() {
+    assert_snapshot!(render_decision(
+        r#"{"pods": [{"name": "a", "load": 1.2}, {"name": "b"}, {"name": "c"}]}"#,
+        &Policy::default(),
+        Detail::Pods,
+    ));
+}
+
+const GROUP: &str = r#"{"target": 1, "pods": [
+    {"name": "a", "load": 2.5}, {"name": "b", "load": 0.5}, {"name": "c", "load": 0.5},
+    {"name": "d", "load": 0.5}],
+    "group": {"id": "orders", "assignor": "cooperative-sticky", "topics": {"t": {
+        "owners": ["a", "a", "b", "b", "c", "c", "d", "d"],
+        "rates": [10, 15, 3, 2, 1, 4, 2, 3]}}}}"#;
+
+#[test]
+fn group_with_forecasts() {
+    assert_snapshot!(render_decision(GROUP, &forecast(), Detail::Group));
+}
+
+#[test]
+fn rotate_by_forecast() {
+    assert_snapshot!(render_decision(GROUP, &forecast(), Detail::Pods));
+}
+
+#[test]
+fn group_without_rates() {
+    assert_snapshot!(render_decision(
+        r#"{"target": 1, "pods": [{"name": "a", "load": 2.5}, {"name": "b", "load": 0.5}],
+            "group": {"assignor": "range", "topics": {"t": {"owners": ["a", "a", "b", "b"]}}}}"#,
+        &forecast(),
+        Detail::Group,
+    ));
+}
+
+#[test]
+fn error() {
+    let report = WorkloadReport::Failed(Failed {
+        workload: WorkloadRef::default(),
+        error: "cannot list pods of namespace default: 403 Forbidden".into(),
+    });
+    assert_snapshot!(render(&report, Detail::Pods));
+}
+
+fn pod(name: &str, outcome: PodOutcome, message: Option<&str>) -> PodReport {
+    PodReport {
+        name: name.into(),
+        uid: PodUid(name.into()),
+        outcome,
+        message: message.map(str::to_owned),
+        budget: None,
+    }
+}
+
+#[test]
+fn run_report_of_an_incomplete_rotation() {
+    let execution = ExecutionReport {
+        outcome: ExecutionOutcome::Incomplete,
+        stopped: Some(StopReason::WaveIncomplete),
+        message: "1 of 4 pods evicted, 1 blocked, 2 not attempted".into(),
+        dry_run: false,
+        pods: vec![
+            pod("a", PodOutcome::Evicted, None),
+            pod(
+                "b",
+                PodOutcome::Blocked,
+                Some("PodDisruptionBudget consumer"),
+            ),
+            pod("f", PodOutcome::NotAttempted, None),
+            pod("e", PodOutcome::NotAttempted, None),
+        ],
+    };
+    let report = WorkloadReport::decided(rotation(), Some(execution));
+    assert_snapshot!(render(&report, Detail::Pods));
+}
+
+#[test]
+fn run_report_of_a_dry_run() {
+    let execution = ExecutionReport {
+        outcome: ExecutionOutcome::Completed,
+        stopped: None,
+        message: "dry run: 2 of 2 pods would be evicted".into(),
+        dry_run: true,
+        pods: vec![
+            pod("a", PodOutcome::Evicted, None),
+            pod("b", PodOutcome::AlreadyGone, None),
+        ],
+    };
+    let report = WorkloadReport::decided(rotation(), Some(execution));
+    assert_snapshot!(render(&report, Detail::Pods));
+}
+
+#[test]
+fn run_report_with_a_follow_up() {
+    let report = WorkloadReport::Decided(Box::new(Decided {
+        decision: rotation(),
+        execution: None,
+        follow_up: Some(FollowUp {
+            after_seconds: Duration::from_secs(660).into(),
+            outcome: None,
+            message: "the outcome is not known: after 660 s Prometheus is gone".into(),
+        }),
+    }));
+    assert_snapshot!(render(&report, Detail::Pods));
+}
+
+#[test]
+fn help() {
+    assert_snapshot!(crate::args::command().render_help());
+}
+
+#[test]
+fn help_in_full() {
+    assert_snapshot!(crate::args::command().render_long_help());
+}
