@@ -3,15 +3,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
 
-use config::{
-    Config, ConfigError, File, FileFormat, FileStoredFormat, Format, Map, Source, Value, ValueKind,
-};
+use config::{Config, ConfigError, File, Map, Source, Value, ValueKind};
 
 use super::definition::Setting;
 use super::definitions::{all, by_env, by_key};
 use super::error::SettingsError;
+use super::file::{GivenFile, without_excerpt};
 use super::value::{JsonType, RawValue};
 
 /// The key of the file that lists workloads.
@@ -89,93 +87,6 @@ impl Source for Pairs {
 
 const FLAG: &str = "flag";
 const ENVIRONMENT: &str = "environment";
-
-/// A configuration file, as a format of the `config` crate.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum FileText {
-    Toml,
-    /// Parsed by the YAML crate that the Kubernetes client depends on.
-    Yaml,
-}
-
-impl Format for FileText {
-    fn parse(
-        &self,
-        uri: Option<&String>,
-        text: &str,
-    ) -> Result<Map<String, Value>, Box<dyn std::error::Error + Send + Sync>> {
-        let root: Map<String, Value> = match self {
-            Self::Toml => FileFormat::Toml.parse(uri, text)?,
-            Self::Yaml if text.trim().is_empty() => Map::new(),
-            Self::Yaml => serde_saphyr::from_str(text).map_err(|error| error.to_string())?,
-        };
-        root.into_iter()
-            .map(|(key, value)| {
-                // The `config` crate would interpret `a.b` and `a[1000000]` as paths.
-                if key
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-                {
-                    Ok((key, Value::new(uri, value.kind)))
-                } else {
-                    Err(format!("`{}` cannot be a key", key.escape_debug()).into())
-                }
-            })
-            .collect()
-    }
-}
-
-impl FileStoredFormat for FileText {
-    fn file_extensions(&self) -> &'static [&'static str] {
-        match self {
-            Self::Toml => &["toml"],
-            Self::Yaml => &["yaml", "yml"],
-        }
-    }
-}
-
-/// A configuration file before it is parsed.
-pub(crate) struct GivenFile {
-    /// The name of the file in messages.
-    pub(crate) path: String,
-    /// The content.
-    pub(crate) text: String,
-    /// The format of the content.
-    pub(crate) format: FileText,
-}
-
-impl fmt::Debug for GivenFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The text may contain secrets.
-        f.debug_struct("GivenFile")
-            .field("path", &self.path)
-            .field("format", &self.format)
-            .finish_non_exhaustive()
-    }
-}
-
-impl GivenFile {
-    /// Reads a file: TOML if its extension is `toml`, else YAML.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub(super) fn read(file: &Path) -> Result<Self, SettingsError> {
-        let path = file.display().to_string();
-        let text = std::fs::read_to_string(file).map_err(|error| SettingsError::Unreadable {
-            path: path.clone(),
-            problem: error.to_string(),
-        })?;
-        let is_toml = file
-            .extension()
-            .is_some_and(|extension| extension == "toml");
-        let format = if is_toml {
-            FileText::Toml
-        } else {
-            FileText::Yaml
-        };
-        Ok(Self { path, text, format })
-    }
-}
 
 /// Merges the configuration file, the environment (by variable) and the flags (by key). Errors of
 /// single keys are returned beside the layers, so that they can be reported together with errors
@@ -297,21 +208,30 @@ fn take(
         });
         return;
     }
-    let value = match value.kind {
-        ValueKind::Nil => {
-            errors.push(SettingsError::Malformed {
-                path: path.into(),
-                message: format!("`{key}` has no value: set one, or remove the key"),
-            });
-            return;
+    match raw_value(setting, &key, value.kind) {
+        Ok(value) => {
+            into.insert(setting.env(), Given { value, origin });
         }
-        ValueKind::Boolean(value) => RawValue::Text(value.to_string()),
-        ValueKind::I64(value) => RawValue::Text(value.to_string()),
-        ValueKind::I128(value) => RawValue::Text(value.to_string()),
-        ValueKind::U64(value) => RawValue::Text(value.to_string()),
-        ValueKind::U128(value) => RawValue::Text(value.to_string()),
-        ValueKind::Float(value) => RawValue::Text(value.to_string()),
-        ValueKind::String(value) => RawValue::Text(value),
+        Err(message) => errors.push(SettingsError::Malformed {
+            path: path.into(),
+            message,
+        }),
+    }
+}
+
+/// The value of a key before it is parsed, or a message about its type.
+fn raw_value(setting: &dyn Setting, key: &str, value: ValueKind) -> Result<RawValue, String> {
+    let text = match value {
+        ValueKind::Nil => {
+            return Err(format!("`{key}` has no value: set one, or remove the key"));
+        }
+        ValueKind::Boolean(value) => value.to_string(),
+        ValueKind::I64(value) => value.to_string(),
+        ValueKind::I128(value) => value.to_string(),
+        ValueKind::U64(value) => value.to_string(),
+        ValueKind::U128(value) => value.to_string(),
+        ValueKind::Float(value) => value.to_string(),
+        ValueKind::String(value) => value,
         ValueKind::Table(table) if setting.json_type() == JsonType::TextOrTable => {
             let pairs: Result<Vec<(String, String)>, ConfigError> = table
                 .into_iter()
@@ -319,25 +239,16 @@ fn take(
                 .collect();
             // A query without one of its headers may be answered for another tenant, so one bad
             // header is an error of the whole table.
-            let Ok(mut pairs) = pairs else {
-                errors.push(SettingsError::Malformed {
-                    path: path.into(),
-                    message: format!("each entry of `{key}` must have a single value"),
-                });
-                return;
-            };
+            let mut pairs =
+                pairs.map_err(|_| format!("each entry of `{key}` must have a single value"))?;
             pairs.sort_unstable();
-            RawValue::Table(pairs)
+            return Ok(RawValue::Table(pairs));
         }
         ValueKind::Table(_) | ValueKind::Array(_) => {
-            errors.push(SettingsError::Malformed {
-                path: path.into(),
-                message: format!("`{key}` must be a single value"),
-            });
-            return;
+            return Err(format!("`{key}` must be a single value"));
         }
     };
-    into.insert(setting.env(), Given { value, origin });
+    Ok(RawValue::Text(text))
 }
 
 /// The known key that is most similar to `key`; `None` if none is similar enough.
@@ -350,15 +261,4 @@ fn nearest(key: &str) -> Option<String> {
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known)
-}
-
-/// The message of a parser without the lines that it quotes from the file, which may contain
-/// secrets.
-fn without_excerpt(text: &str) -> String {
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.contains('|'))
-        .collect();
-    lines.join(": ")
 }

@@ -7,6 +7,7 @@ mod definition;
 mod definitions;
 pub(crate) mod duration;
 mod error;
+mod file;
 mod group;
 mod layers;
 mod policy;
@@ -22,7 +23,7 @@ pub use definition::Setting;
 pub use definitions::{SECTIONS, Section, all, by_env};
 pub use error::SettingsError;
 #[cfg(feature = "fuzzing")]
-pub(crate) use layers::{FileText, GivenFile};
+pub(crate) use file::{FileText, GivenFile};
 #[cfg(feature = "schema")]
 pub use schema::schema;
 pub use sources::Sources;

@@ -1,7 +1,6 @@
 //! The layers of the configuration as a whole, and the typed settings that they yield.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use rebalancer_core::model::Cores;
@@ -12,7 +11,8 @@ use super::definitions::decision::TARGET_CORES;
 use super::definitions::interface::{LOG_FORMAT, LOG_LEVEL, OUTPUT};
 use super::definitions::workload::{KUBE_CONTEXT, KUBE_TIMEOUT};
 use super::error::SettingsError;
-use super::layers::{self, GivenFile, Layers, WORKLOADS};
+use super::file::GivenFile;
+use super::layers::{self, Layers, WORKLOADS};
 use super::policy::policy;
 use super::reader::Reader;
 use super::types::{Interface, Settings, WorkloadSettings};

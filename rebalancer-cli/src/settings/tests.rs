@@ -7,7 +7,7 @@ use rebalancer_core::model::MaxUnavailable;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rstest::rstest;
 
-use super::layers::GivenFile;
+use super::file::GivenFile;
 use super::*;
 
 const REQUIRED: [(&str, &str); 3] = [
