@@ -5,8 +5,8 @@
 
 use rebalancer_core::Snapshot;
 use rebalancer_core::model::{Pod, WorkloadRef};
-use rebalancer_core::ports::GroupObservation;
-use rebalancer_core::snapshot::{GroupSettings, assemble_group};
+use rebalancer_core::ports::{AutoscalerCandidate, GroupObservation};
+use rebalancer_core::snapshot::{GroupSettings, assemble_group, choose_autoscalers};
 use rebalancer_prom::fuzzing::{SECRET, autoscalers, group, observation};
 use serde_json::json;
 
@@ -49,12 +49,17 @@ pub fn check(data: &[u8]) -> bool {
             Err(error) => hides(&error.to_string()),
         }
     }
-    for hpa_prefix in ["", "hpa-"] {
-        match autoscalers(200, bodies[0], &workload(), hpa_prefix) {
-            // Every pod has a name, and no name occurs twice.
-            Ok(found) => assert!(found.windows(2).all(|pair| pair[0].name < pair[1].name)),
-            Err(error) => hides(&error.to_string()),
+    match autoscalers(200, bodies[0], &workload().namespace) {
+        Ok(found) => {
+            let names =
+                |pair: &[AutoscalerCandidate]| pair[0].autoscaler.name < pair[1].autoscaler.name;
+            assert!(found.windows(2).all(names), "an autoscaler is listed twice");
+            for hpa_prefix in ["", "hpa-"] {
+                let chosen = choose_autoscalers(found.clone(), &workload(), hpa_prefix);
+                assert!(chosen.autoscalers.len() <= found.len());
+            }
         }
+        Err(error) => hides(&error.to_string()),
     }
     accepted | check_group(bodies)
 }

@@ -15,7 +15,7 @@ impl MetricsSource for Cluster {
         let samples = pods.iter().map(|(name, load)| LoadSample::new(name, *load));
         Ok(LoadObservation::complete(samples))
     }
-    async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError> {
+    async fn autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, PortError> {
         Ok(Vec::new())
     }
 }

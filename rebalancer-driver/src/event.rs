@@ -11,6 +11,7 @@ use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::plan::Victim;
 use rebalancer_core::ports::{EvictionAnswer, PortError};
 use rebalancer_core::report::FollowUp;
+use rebalancer_core::snapshot::AutoscalerByName;
 use rebalancer_core::{Decision, Snapshot};
 
 use crate::error::ObserveError;
@@ -97,6 +98,8 @@ pub enum RunEvent<'a> {
         /// The error of the port.
         error: &'a PortError,
     },
+    /// An autoscaler was chosen by its name although it scales another object.
+    AutoscalerChosenByName(&'a AutoscalerByName),
     /// The workload could not be observed; the run ends.
     ObserveFailed {
         /// The workload.

@@ -2,8 +2,9 @@
 
 use rebalancer_core::Snapshot;
 use rebalancer_core::lease::LeaseHolder;
-use rebalancer_core::model::Autoscaler;
-use rebalancer_core::ports::{GroupObservation, LoadObservation, PortError, WorkloadObservation};
+use rebalancer_core::ports::{
+    AutoscalerCandidate, GroupObservation, LoadObservation, PortError, WorkloadObservation,
+};
 use rebalancer_core::snapshot::assemble;
 
 use crate::context::Run;
@@ -60,10 +61,13 @@ pub(crate) async fn observe_workload(
             ..GroupObservation::default()
         })
     });
-    let snapshot = assemble(run.settings.assemble, loads, workload, autoscalers, group)?;
+    let assembled = assemble(run.settings.assemble, loads, workload, autoscalers, group)?;
+    if let Some(autoscaler) = &assembled.autoscaler_by_name {
+        run.emit(&RunEvent::AutoscalerChosenByName(autoscaler));
+    }
     let now = run.ports.clock.now();
     let frozen = run.settings.freeze.window_at(now).map(str::to_owned);
-    Ok(snapshot.in_circumstances(other_run, frozen))
+    Ok(assembled.snapshot.in_circumstances(other_run, frozen))
 }
 
 async fn read_loads(run: Run<'_>) -> Result<LoadObservation, PortError> {
@@ -73,7 +77,7 @@ async fn read_loads(run: Run<'_>) -> Result<LoadObservation, PortError> {
     Ok(loads)
 }
 
-async fn read_autoscalers(run: Run<'_>) -> Result<Vec<Autoscaler>, PortError> {
+async fn read_autoscalers(run: Run<'_>) -> Result<Vec<AutoscalerCandidate>, PortError> {
     if !run.settings.autoscalers_from_metrics {
         return Ok(Vec::new());
     }

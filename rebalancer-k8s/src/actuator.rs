@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kube::core::params::ListParams;
-use rebalancer_core::model::{Autoscaler, Pod, PodRef, WorkloadRef, WorkloadState};
+use rebalancer_core::model::{Pod, PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
-    EvictionAnswer, PodActuator, PodState, PortError, WorkloadObservation,
+    AutoscalerCandidate, EvictionAnswer, PodActuator, PodState, PortError, WorkloadObservation,
 };
 
 use crate::api::Api;
 use crate::attempt::Attempt;
-use crate::autoscalers::{self, Hpa};
+use crate::autoscalers::Hpa;
 use crate::connection::Connection;
 use crate::error::K8sError;
 use crate::eviction::{self, Eviction};
@@ -184,7 +184,7 @@ impl KubernetesActuator {
         }
     }
 
-    async fn read_autoscalers(&self) -> Result<Vec<Autoscaler>, K8sError> {
+    async fn read_autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, K8sError> {
         if self.settings.autoscalers == Autoscalers::No {
             return Ok(Vec::new());
         }
@@ -202,13 +202,7 @@ impl KubernetesActuator {
             }
             hpas => hpas?,
         };
-        Ok(autoscalers::of_workload(
-            hpas,
-            self.kind.kind(),
-            self.kind.group(),
-            &self.settings.workload.name,
-            &self.settings.hpa_prefix,
-        ))
+        Ok(hpas.into_iter().map(Hpa::into_candidate).collect())
     }
 
     /// Counts ready pods. The number is exact if it is below `enough`.

@@ -1,6 +1,7 @@
-//! HorizontalPodAutoscalers of `autoscaling/v2`, reduced to those of the workload.
+//! HorizontalPodAutoscalers of `autoscaling/v2`, each with the object that it scales.
 
 use rebalancer_core::model::{Autoscaler, Cores, CpuMetric};
+use rebalancer_core::ports::{AutoscalerCandidate, ScaleTarget};
 use serde::Deserialize;
 
 use crate::cpu_quantity::CpuQuantity;
@@ -86,57 +87,21 @@ struct Status {
 #[derive(Deserialize)]
 struct Condition {}
 
-/// Those of `hpas` that scale the workload. Where none does and a prefix is set, the one of that
-/// name: whoever sets a prefix says that it is the workload's, whatever it refers to.
-pub(crate) fn of_workload(
-    hpas: Vec<Hpa>,
-    kind: &str,
-    group: &str,
-    name: &str,
-    prefix: &str,
-) -> Vec<Autoscaler> {
-    let (referring, others): (Vec<Hpa>, Vec<Hpa>) = hpas
-        .into_iter()
-        .partition(|hpa| hpa.spec.scale_target_ref.is(kind, group, name));
-    if !referring.is_empty() {
-        return referring.iter().map(Hpa::reduce).collect();
-    }
-    if prefix.is_empty() {
-        return Vec::new();
-    }
-    let conventional = format!("{prefix}{name}");
-    others
-        .iter()
-        .filter(|hpa| hpa.metadata.name == conventional)
-        .map(|hpa| {
-            let scales = &hpa.spec.scale_target_ref;
-            tracing::warn!(
-                "HorizontalPodAutoscaler {conventional} is taken for its name (HPA_PREFIX): it \
-                 scales {} {}, and none scales the workload",
-                scales.kind,
-                scales.name
-            );
-            hpa.reduce()
-        })
-        .collect()
-}
-
-impl ObjectReference {
-    /// Whether it is the object. The version does not matter: one object has several. Nor does a
-    /// reference without any tell it from the object.
-    fn is(&self, kind: &str, group: &str, name: &str) -> bool {
-        let other_group = match self.api_version.as_deref() {
-            None | Some("") => false,
-            Some(api_version) => {
-                // `v1`: the core API.
-                api_version.split_once('/').map_or("", |(group, _)| group) != group
-            }
-        };
-        self.kind == kind && self.name == name && !other_group
-    }
-}
-
 impl Hpa {
+    /// The autoscaler with the object that it scales.
+    pub(crate) fn into_candidate(self) -> AutoscalerCandidate {
+        let autoscaler = self.reduce();
+        let ObjectReference {
+            api_version,
+            kind,
+            name,
+        } = self.spec.scale_target_ref;
+        AutoscalerCandidate {
+            autoscaler,
+            scale_targets: vec![ScaleTarget::new(kind, name, api_version.as_deref())],
+        }
+    }
+
     fn reduce(&self) -> Autoscaler {
         let mut cpu = Vec::new();
         let mut other_metrics = Vec::new();
@@ -375,72 +340,18 @@ mod tests {
     }
 
     #[rstest]
-    #[case("", json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "ingestion"}), true)]
-    // By name alone only under the conventional one.
-    #[case("keda-hpa-", json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"}), true)]
-    #[case("", json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"}), false)]
-    #[case("", json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "ingestion"}), false)]
-    #[case("", json!({"apiVersion": "elsewhere.io/v1", "kind": "Deployment", "name": "ingestion"}), false)]
-    #[case("", json!({"apiVersion": "v1", "kind": "Deployment", "name": "ingestion"}), false)]
-    #[case("", json!({"apiVersion": "apps/v1beta1", "kind": "Deployment", "name": "ingestion"}), true)]
-    #[case("", json!({"kind": "Deployment", "name": "ingestion"}), true)]
-    #[case("", json!({"apiVersion": "", "kind": "Deployment", "name": "ingestion"}), true)]
-    fn the_workloads_autoscaler_is_found(
-        #[case] prefix: &str,
-        #[case] reference: Value,
-        #[case] found: bool,
-    ) {
-        let hpas = vec![
-            hpa("keda-hpa-ingestion", reference, json!([]), json!(null)),
-            hpa(
-                "unrelated",
-                json!({"kind": "Deployment", "name": "x"}),
-                json!([]),
-                json!(null),
-            ),
-        ];
-        let names: Vec<_> = of_workload(hpas, "Deployment", "apps", "ingestion", prefix)
-            .into_iter()
-            .map(|autoscaler| autoscaler.name)
-            .collect();
-        assert_eq!(
-            names,
-            if found {
-                vec!["keda-hpa-ingestion"]
-            } else {
-                vec![]
-            }
-        );
-    }
-
-    #[rstest]
-    #[case("", &[])]
-    #[case("keda-hpa-", &["keda-hpa-ingestion"])]
-    #[case("other-", &[])]
-    fn a_name_counts_only_with_a_prefix(#[case] prefix: &str, #[case] expected: &[&str]) {
-        let other = || json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"});
-        let hpas = ["ingestion", "keda-hpa-ingestion"]
-            .map(|name| hpa(name, other(), json!([]), json!(null)))
-            .into();
-        let found = of_workload(hpas, "Deployment", "apps", "ingestion", prefix);
-        let names: Vec<_> = found.iter().map(|found| found.name.as_str()).collect();
-        assert_eq!(names, expected);
-    }
-
-    #[test]
-    fn one_that_refers_to_the_workload_goes_before_one_that_is_named_like_it() {
-        let other = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"});
-        let hpas = vec![
-            hpa("keda-hpa-ingestion", other, json!([]), json!(null)),
-            hpa("scaler", deployment(), json!([]), json!(null)),
-            hpa("scaler-2", deployment(), json!([]), json!(null)),
-        ];
-        let found = of_workload(hpas, "Deployment", "apps", "ingestion", "keda-hpa-");
-        assert_eq!(found.len(), 2);
-        assert!(
-            found
-                .iter()
-                .all(|autoscaler| autoscaler.name.starts_with("scaler"))
-        );
+    #[case(json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "x"}), Some("apps"))]
+    #[case(json!({"apiVersion": "v1", "kind": "Deployment", "name": "x"}), Some(""))]
+    #[case(json!({"apiVersion": "", "kind": "Deployment", "name": "x"}), None)]
+    #[case(json!({"kind": "Deployment", "name": "x"}), None)]
+    fn scale_target_is_reported(#[case] reference: Value, #[case] group: Option<&str>) {
+        let candidate = hpa("h", reference, json!([]), json!(null)).into_candidate();
+        assert_eq!(candidate.autoscaler.name, "h");
+        let expected = ScaleTarget {
+            kind: "Deployment".into(),
+            name: "x".into(),
+            api_group: group.map(Into::into),
+        };
+        assert_eq!(candidate.scale_targets, [expected]);
     }
 }

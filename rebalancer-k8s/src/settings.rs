@@ -12,10 +12,7 @@ pub struct Settings {
     pub container: String,
     /// A label selector that pods must match in addition to the workload's own selector.
     pub label_selector: Option<String>,
-    /// The autoscaler is looked for under this prefix and the workload's name when none refers to
-    /// the workload. Empty: one that refers to something else is never taken.
-    pub hpa_prefix: String,
-    /// Whether the workload's autoscalers are read.
+    /// Whether the autoscalers of the workload's namespace are read.
     pub autoscalers: Autoscalers,
     /// The request that removes a pod.
     pub eviction_method: EvictionMethod,
@@ -39,7 +36,6 @@ impl Settings {
             container: workload.name.clone(),
             workload,
             label_selector: None,
-            hpa_prefix: String::new(),
             autoscalers: Autoscalers::default(),
             eviction_method: EvictionMethod::default(),
             grace_period: None,

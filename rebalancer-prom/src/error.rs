@@ -12,6 +12,8 @@ use rebalancer_adapter::{Secrets, causes, excerpt, root_cause};
 use rebalancer_core::ports::{PortError, PortErrorKind};
 use reqwest::StatusCode;
 
+use crate::authentication::InvalidCredentials;
+
 /// What a query is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
@@ -151,12 +153,9 @@ pub enum PromError {
         /// What is wrong with its name or value; the value is not shown.
         reason: &'static str,
     },
-    /// The settings for credentials contradict each other or lack a part.
-    #[error("{reason}")]
-    BadCredentials {
-        /// What does not fit, naming the settings.
-        reason: &'static str,
-    },
+    /// The settings for credentials exclude each other, or one is missing.
+    #[error(transparent)]
+    BadCredentials(#[from] InvalidCredentials),
     /// A file of the settings cannot be read.
     #[error("{setting}: cannot read {}: {source}", path.display())]
     UnreadableFile {
@@ -369,7 +368,7 @@ impl PromError {
             | Self::BadWindow { .. }
             | Self::EmptyQuery { .. }
             | Self::BadHeader { .. }
-            | Self::BadCredentials { .. }
+            | Self::BadCredentials(_)
             | Self::UnreadableFile { .. }
             | Self::BadFile { .. }
             | Self::ClientSetup { .. } => PortErrorKind::Setup,

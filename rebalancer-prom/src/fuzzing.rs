@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use rebalancer_adapter::Secrets;
-use rebalancer_core::model::{Autoscaler, WorkloadRef};
-use rebalancer_core::ports::{GroupObservation, LoadObservation};
+use rebalancer_core::ports::{AutoscalerCandidate, GroupObservation, LoadObservation};
 use reqwest::StatusCode;
 
 use crate::error::PromError;
@@ -61,21 +60,18 @@ pub fn group(
     ))
 }
 
-/// The autoscalers of a workload in the body of an answer.
+/// Returns the autoscalers of a namespace in the body of a response.
 ///
 /// # Errors
-/// What is wrong with an answer that is no vector.
+/// If the response is not a vector.
 pub fn autoscalers(
     status: u16,
     body: &[u8],
-    workload: &WorkloadRef,
-    hpa_prefix: &str,
-) -> Result<Vec<Autoscaler>, PromError> {
+    namespace: &str,
+) -> Result<Vec<AutoscalerCandidate>, PromError> {
     let answer = answer(status, body);
     let samples = answer.samples()?.samples;
-    Ok(crate::autoscalers::of_workload(
-        &samples, workload, hpa_prefix,
-    ))
+    Ok(crate::autoscalers::candidates(&samples, namespace))
 }
 
 /// The literal of a label's value.

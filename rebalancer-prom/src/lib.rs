@@ -38,8 +38,8 @@
 //!
 //! [`MetricsSource`]: rebalancer_core::ports::MetricsSource
 
+mod authentication;
 mod autoscalers;
-mod credentials;
 mod envelope;
 mod error;
 #[cfg(feature = "fuzzing")]
@@ -55,6 +55,7 @@ mod testing;
 mod transport;
 mod trust;
 
+pub use authentication::{Authentication, CredentialSetting, InvalidCredentials};
 pub use error::{Asked, PromError, Purpose};
 pub use group::{GroupMetrics, GroupSource};
 pub use settings::PrometheusSettings;

@@ -8,6 +8,7 @@ use rebalancer_core::model::WorkloadRef;
 use reqwest::Url;
 use reqwest::header::HeaderName;
 
+use crate::authentication::Authentication;
 use crate::group::GroupSource;
 
 /// Everything a [`PrometheusSource`](crate::PrometheusSource) must be told. Its `Debug` shows
@@ -26,9 +27,6 @@ pub struct PrometheusSettings {
     pub workload: WorkloadRef,
     /// The container that is measured.
     pub container: String,
-    /// `HPA_PREFIX`: put before the workload's name to find its autoscaler by name when none
-    /// refers to the workload. Empty: one that refers to something else is never taken.
-    pub hpa_prefix: String,
     /// `LOAD_QUERY`: PromQL that yields one sample per `pod`, in place of the container's CPU
     /// rate. Sent verbatim.
     pub load_query: Option<String>,
@@ -37,12 +35,8 @@ pub struct PrometheusSettings {
     pub freshness_query: Option<String>,
     /// Where the consumer group is found; `None` when nobody asks for it.
     pub group: Option<GroupSource>,
-    /// `PROMETHEUS_BEARER_TOKEN_FILE`: read anew at each request, since such tokens are rotated.
-    pub bearer_token_file: Option<PathBuf>,
-    /// `PROMETHEUS_USERNAME`, for basic authentication.
-    pub username: Option<String>,
-    /// `PROMETHEUS_PASSWORD_FILE`, for basic authentication; read anew at each request.
-    pub password_file: Option<PathBuf>,
+    /// How requests are authenticated.
+    pub authentication: Authentication,
     /// `PROMETHEUS_CA_FILE`: PEM certificates that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
     /// `PROMETHEUS_HEADERS`: names and values sent with each request, such as `X-Scope-OrgID`.
@@ -60,13 +54,10 @@ impl PrometheusSettings {
             window: Duration::from_secs(5 * 60),
             container: workload.name.clone(),
             workload,
-            hpa_prefix: String::new(),
             load_query: None,
             freshness_query: None,
             group: None,
-            bearer_token_file: None,
-            username: None,
-            password_file: None,
+            authentication: Authentication::None,
             ca_file: None,
             headers: Vec::new(),
         }
@@ -83,13 +74,10 @@ impl fmt::Debug for PrometheusSettings {
             window,
             workload,
             container,
-            hpa_prefix,
             load_query,
             freshness_query,
             group,
-            bearer_token_file,
-            username,
-            password_file,
+            authentication,
             ca_file,
             headers,
         } = self;
@@ -104,13 +92,10 @@ impl fmt::Debug for PrometheusSettings {
             .field("window", window)
             .field("workload", workload)
             .field("container", container)
-            .field("hpa_prefix", hpa_prefix)
             .field("load_query", load_query)
             .field("freshness_query", freshness_query)
             .field("group", group)
-            .field("bearer_token_file", bearer_token_file)
-            .field("username", username)
-            .field("password_file", password_file)
+            .field("authentication", authentication)
             .field("ca_file", ca_file)
             .field("headers", &headers)
             .finish()

@@ -2,8 +2,10 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rebalancer_core::model::{Autoscaler, WorkloadRef};
-use rebalancer_core::ports::{GroupObservation, LoadObservation, MetricsSource, PortError};
+use rebalancer_core::model::WorkloadRef;
+use rebalancer_core::ports::{
+    AutoscalerCandidate, GroupObservation, LoadObservation, MetricsSource, PortError,
+};
 
 use crate::autoscalers;
 use crate::error::{PromError, Purpose};
@@ -118,12 +120,12 @@ impl PrometheusSource {
         ))
     }
 
-    /// The workload's autoscalers, with this crate's typed error.
+    /// The autoscalers of the workload's namespace, with this crate's typed error.
     ///
     /// # Errors
     /// When there was no trustworthy and complete answer: an autoscaler that is missing in a
     /// partial one would go unnoticed.
-    pub async fn observe_autoscalers(&self) -> Result<Vec<Autoscaler>, PromError> {
+    pub async fn observe_autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, PromError> {
         let workload = &self.settings.workload;
         let query = query::autoscalers(&workload.namespace);
         let answer = self.transport.ask(Purpose::Autoscalers, &query).await?;
@@ -134,11 +136,7 @@ impl PrometheusSource {
                 partial: partial.to_string(),
             });
         }
-        Ok(autoscalers::of_workload(
-            &samples,
-            workload,
-            &self.settings.hpa_prefix,
-        ))
+        Ok(autoscalers::candidates(&samples, &workload.namespace))
     }
 }
 
@@ -191,7 +189,7 @@ impl MetricsSource for PrometheusSource {
         Ok(self.observe_loads().await?)
     }
 
-    async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError> {
+    async fn autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, PortError> {
         Ok(self.observe_autoscalers().await?)
     }
 

@@ -11,7 +11,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode, Url};
 use tracing::{Level, debug, enabled};
 
-use crate::credentials::Credentials;
+use crate::authentication::Authentication;
 use crate::envelope::{Head, Sample, Text, Vector};
 use crate::error::{Asked, PromError, Purpose};
 use crate::settings::{PrometheusSettings, header_words, without_secrets};
@@ -31,7 +31,7 @@ pub(crate) struct Transport {
     client: Client,
     /// Where queries go, for messages.
     url: String,
-    credentials: Credentials,
+    authentication: Authentication,
     /// Those of the extra headers; those of the credentials are known when they are sent.
     secrets: Secrets,
     timeout: Duration,
@@ -43,7 +43,7 @@ impl fmt::Debug for Transport {
         // The client holds the values of the extra headers.
         f.debug_struct("Transport")
             .field("url", &self.url)
-            .field("credentials", &self.credentials)
+            .field("authentication", &self.authentication)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
@@ -52,7 +52,7 @@ impl fmt::Debug for Transport {
 impl Transport {
     pub(crate) fn new(settings: &PrometheusSettings) -> Result<Self, PromError> {
         let base = base_url(&settings.endpoint)?;
-        let credentials = Credentials::from_settings(settings)?;
+        settings.authentication.check(&settings.headers)?;
         let headers = headers(&settings.headers)?;
         let mut secrets = Secrets::default();
         for value in headers.values() {
@@ -81,7 +81,7 @@ impl Transport {
         Ok(Self {
             client,
             url: format!("{base}/api/v1/query"),
-            credentials,
+            authentication: settings.authentication.clone(),
             secrets,
             timeout: settings.timeout,
             body_limit: BODY_LIMIT,
@@ -117,7 +117,7 @@ impl Transport {
             request = request.at(at);
         }
         let mut secrets = self.secrets.clone();
-        if let Some(authorization) = self.credentials.authorization()? {
+        if let Some(authorization) = self.authentication.authorization()? {
             secrets.add_header(authorization.as_bytes());
             request = request.header(AUTHORIZATION, authorization);
         }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rebalancer_core::model::{Autoscaler, SampleFault, Seconds};
+use rebalancer_core::model::{SampleFault, Seconds};
 use rebalancer_core::ports::{
-    EvictionAnswer, GroupObservation, LoadObservation, LoadSample, OwnerSample, PortErrorKind,
+    AutoscalerCandidate, EvictionAnswer, GroupObservation, LoadObservation, LoadSample,
+    OwnerSample, PortErrorKind,
 };
 
 use crate::fault_plan::{FaultPlan, LATEST_EFFECT, LONGEST_OVERSLEEP, REQUEST_TIMEOUT};
@@ -261,31 +262,31 @@ impl FaultDraws {
     }
 
     /// Distorts autoscalers as if their status were missing or outdated.
-    pub(crate) fn distort_autoscalers(&mut self, autoscalers: &mut Vec<Autoscaler>) {
+    pub(crate) fn distort_autoscalers(&mut self, candidates: &mut Vec<AutoscalerCandidate>) {
         match self.below(5) {
-            0 => autoscalers.clear(),
+            0 => candidates.clear(),
             1 => {
-                for autoscaler in autoscalers {
+                for AutoscalerCandidate { autoscaler, .. } in candidates {
                     autoscaler.current_replicas = None;
                     autoscaler.desired_replicas = None;
                 }
             }
             2 => {
-                for autoscaler in autoscalers {
+                for AutoscalerCandidate { autoscaler, .. } in candidates {
                     autoscaler.current_replicas = autoscaler
                         .current_replicas
                         .map(|pods| pods.saturating_add(1));
                 }
             }
             3 => {
-                for autoscaler in autoscalers {
+                for AutoscalerCandidate { autoscaler, .. } in candidates {
                     autoscaler.current_replicas = autoscaler
                         .current_replicas
                         .map(|pods| pods.saturating_add(1));
                     autoscaler.desired_replicas = autoscaler.current_replicas;
                 }
             }
-            _ => autoscalers.extend(autoscalers.first().cloned()),
+            _ => candidates.extend(candidates.first().cloned()),
         }
     }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rebalancer_core::history::Rotation;
-use rebalancer_core::model::{Autoscaler, PodRef, WorkloadRef, WorkloadState};
+use rebalancer_core::model::{PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
-    Clock, EvictionAnswer, GroupObservation, Journal, JournalEntry, LeaseState, LoadObservation,
-    MetricsSource, PodActuator, PodState, PortError, RunLease, WorkloadObservation,
+    AutoscalerCandidate, Clock, EvictionAnswer, GroupObservation, Journal, JournalEntry,
+    LeaseState, LoadObservation, MetricsSource, PodActuator, PodState, PortError, RunLease,
+    WorkloadObservation,
 };
 
 use crate::shared::SharedState;
@@ -37,7 +38,7 @@ impl MetricsSource for SimMetrics {
         Ok(self.state.lock().answer_loads())
     }
 
-    async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError> {
+    async fn autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, PortError> {
         Ok(self.state.lock().answer_autoscalers())
     }
 

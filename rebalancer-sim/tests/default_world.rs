@@ -18,12 +18,15 @@ async fn decide_now(world: &SimWorld) -> Decision {
     let settings = AssembleSettings {
         container: config.workload.name.clone(),
         workload: config.workload,
+        hpa_prefix: String::new(),
         target: None,
         group: None,
     };
     let loads = world.metrics().loads().await.unwrap();
     let workload = world.actuator().observe().await.unwrap();
-    let snapshot = assemble(&settings, loads, workload, Vec::new(), None).unwrap();
+    let snapshot = assemble(&settings, loads, workload, Vec::new(), None)
+        .unwrap()
+        .snapshot;
     decide(&snapshot, &Policy::default())
 }
 

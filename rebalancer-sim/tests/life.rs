@@ -150,6 +150,7 @@ async fn autoscaler_never_scales() {
     let [autoscaler] = observed.autoscalers.as_slice() else {
         panic!("expected one autoscaler");
     };
+    let autoscaler = &autoscaler.autoscaler;
     assert_eq!(autoscaler.cpu, [CpuMetric::Utilization { percent: 70 }]);
     assert_eq!(autoscaler.current_replicas, autoscaler.desired_replicas);
     assert_eq!(

@@ -109,6 +109,7 @@ async fn one(side: &Side, assignor: Assignor, observer: &LoggingObserver) -> Rep
     let assemble = AssembleSettings {
         container: config.workload.name.clone(),
         workload: config.workload,
+        hpa_prefix: String::new(),
         target: None,
         group: Some(GroupSettings {
             assignor: Some(assignor),

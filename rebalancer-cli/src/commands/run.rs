@@ -114,6 +114,7 @@ pub(crate) async fn run(
             assemble: AssembleSettings {
                 workload: workload.workload().clone(),
                 container: workload.kubernetes.container.clone(),
+                hpa_prefix: workload.hpa_prefix.clone(),
                 target: workload.target,
                 group: workload.group.clone(),
             },

@@ -53,6 +53,7 @@ impl RunObserver for LoggingObserver {
             }
             RunEvent::GroupUnknown { error } => warn!("consumer group not read: {error}"),
             RunEvent::AutoscalersUnknown { error } => warn!("autoscalers not read: {error}"),
+            RunEvent::AutoscalerChosenByName(autoscaler) => warn!("{autoscaler} (HPA_PREFIX)"),
             RunEvent::ObserveFailed { workload, error } => observe_failed(workload, error),
             RunEvent::Decided(decision) => decided(decision),
             RunEvent::EvictionAnswered {

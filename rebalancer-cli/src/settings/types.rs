@@ -38,6 +38,8 @@ pub struct WorkloadSettings {
     pub target_source: TargetSource,
     /// The configured facts about the consumer group; `None` if no setting mentions the group.
     pub group: Option<GroupSettings>,
+    /// `HPA_PREFIX`.
+    pub hpa_prefix: String,
     /// The rules of the decision.
     pub policy: Policy,
     /// The rules of the execution.

@@ -2,7 +2,7 @@
 
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_k8s::{Autoscalers, Settings as KubernetesSettings};
-use rebalancer_prom::PrometheusSettings;
+use rebalancer_prom::{Authentication, CredentialSetting, PrometheusSettings};
 
 use super::definitions::acting::{EVICTION_METHOD, GRACE_PERIOD, ONE_AT_A_TIME};
 use super::definitions::decision::{FREEZE, HPA_PREFIX, TARGET_CORES, TARGET_SOURCE};
@@ -39,6 +39,7 @@ pub(super) fn workload(reader: &mut Reader<'_>, dry_run: bool) -> WorkloadSettin
         prometheus,
         group,
         kubernetes,
+        hpa_prefix: reader.value(&HPA_PREFIX),
         target,
         target_source,
         policy,
@@ -58,7 +59,6 @@ fn kubernetes(reader: &mut Reader<'_>, autoscalers: Autoscalers) -> KubernetesSe
             .optional(&CONTAINER_NAME)
             .unwrap_or_else(|| workload.name.clone()),
         label_selector: reader.optional(&KUBE_LABEL_SELECTOR),
-        hpa_prefix: reader.value(&HPA_PREFIX),
         autoscalers,
         eviction_method: reader.value(&EVICTION_METHOD),
         grace_period: reader.optional(&GRACE_PERIOD),
@@ -68,18 +68,16 @@ fn kubernetes(reader: &mut Reader<'_>, autoscalers: Autoscalers) -> KubernetesSe
 
 fn prometheus(reader: &mut Reader<'_>, kubernetes: &KubernetesSettings) -> PrometheusSettings {
     let endpoint = reader.required(&PROMETHEUS_ENDPOINT).unwrap_or_default();
+    let headers = reader.optional(&PROMETHEUS_HEADERS).unwrap_or_default();
     let settings = PrometheusSettings {
         timeout: reader.value(&PROMETHEUS_TIMEOUT),
         window: reader.value(&METRICS_TIME_WINDOW),
         container: kubernetes.container.clone(),
-        hpa_prefix: kubernetes.hpa_prefix.clone(),
         load_query: reader.optional(&LOAD_QUERY),
         freshness_query: reader.optional(&FRESHNESS_QUERY),
-        bearer_token_file: reader.optional(&PROMETHEUS_BEARER_TOKEN_FILE),
-        username: reader.optional(&PROMETHEUS_USERNAME),
-        password_file: reader.optional(&PROMETHEUS_PASSWORD_FILE),
+        authentication: authentication(reader, &headers),
         ca_file: reader.optional(&PROMETHEUS_CA_FILE),
-        headers: reader.optional(&PROMETHEUS_HEADERS).unwrap_or_default(),
+        headers,
         ..PrometheusSettings::new(endpoint, kubernetes.workload.clone())
     };
     if settings.freshness_query.is_some() && settings.load_query.is_none() {
@@ -88,22 +86,27 @@ fn prometheus(reader: &mut Reader<'_>, kubernetes: &KubernetesSettings) -> Prome
             "it requires LOAD_QUERY; without one, freshness is read from the CPU series",
         );
     }
-    match (&settings.username, &settings.password_file) {
-        (Some(_), None) => reader.invalid(
-            &PROMETHEUS_USERNAME,
-            "PROMETHEUS_PASSWORD_FILE must be set as well",
-        ),
-        (None, Some(_)) => reader.invalid(
-            &PROMETHEUS_PASSWORD_FILE,
-            "PROMETHEUS_USERNAME must be set as well",
-        ),
-        (Some(_), Some(_)) | (None, None) => {}
-    }
-    if settings.username.is_some() && settings.bearer_token_file.is_some() {
-        reader.invalid(
-            &PROMETHEUS_BEARER_TOKEN_FILE,
-            "it cannot be used together with PROMETHEUS_USERNAME",
-        );
-    }
     settings
+}
+
+/// The one kind of authentication that the settings select.
+fn authentication(reader: &mut Reader<'_>, headers: &[(String, String)]) -> Authentication {
+    let authentication = Authentication::from_settings(
+        reader.optional(&PROMETHEUS_BEARER_TOKEN_FILE),
+        reader.optional(&PROMETHEUS_USERNAME),
+        reader.optional(&PROMETHEUS_PASSWORD_FILE),
+        headers,
+    );
+    authentication.unwrap_or_else(|conflict| {
+        let reason = conflict.reason;
+        match conflict.setting {
+            CredentialSetting::BearerTokenFile => {
+                reader.invalid(&PROMETHEUS_BEARER_TOKEN_FILE, reason);
+            }
+            CredentialSetting::Username => reader.invalid(&PROMETHEUS_USERNAME, reason),
+            CredentialSetting::PasswordFile => reader.invalid(&PROMETHEUS_PASSWORD_FILE, reason),
+            CredentialSetting::Headers => reader.invalid(&PROMETHEUS_HEADERS, reason),
+        }
+        Authentication::None
+    })
 }

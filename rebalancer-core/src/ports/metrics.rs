@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{GroupObservation, PortError};
-use crate::model::{Autoscaler, Load, SampleFault, Seconds};
+use super::{AutoscalerCandidate, GroupObservation, PortError};
+use crate::model::{Load, SampleFault, Seconds};
 
 /// The source of loads and of the state of the consumer group.
 #[async_trait]
@@ -16,12 +16,12 @@ pub trait MetricsSource: Send + Sync {
     /// instead.
     async fn loads(&self) -> Result<LoadObservation, PortError>;
 
-    /// The workload's autoscalers as kube-state-metrics reports them, for runs without permission
-    /// to read them from the Kubernetes API.
+    /// The autoscalers of the workload's namespace as kube-state-metrics reports them, for runs
+    /// without permission to read them from the Kubernetes API.
     ///
     /// # Errors
     /// If there was no trustworthy response.
-    async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError>;
+    async fn autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, PortError>;
 
     /// The consumer group of the workload; `None` if the source has no queries for one.
     ///

@@ -4,6 +4,7 @@
 //! names. [`MetricsSource`] and [`PodActuator`] are read concurrently, so neither may depend on the
 //! result of the other.
 
+mod autoscaler;
 mod clock;
 mod error;
 mod group;
@@ -12,6 +13,7 @@ mod lease;
 mod metrics;
 mod workload;
 
+pub use autoscaler::{AutoscalerCandidate, ScaleTarget};
 pub use clock::Clock;
 pub use error::{PortError, PortErrorKind};
 pub use group::{GroupObservation, MemberLabels, OwnerSample, RateSample};

@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::PortError;
+use super::{AutoscalerCandidate, PortError};
 use crate::history::Rotation;
-use crate::model::{Autoscaler, Pod, PodRef, Rollout, WorkloadRef, WorkloadState};
+use crate::model::{Pod, PodRef, Rollout, WorkloadRef, WorkloadState};
 
 /// Reads one workload and its pods, and evicts pods.
 #[async_trait]
@@ -55,8 +55,8 @@ pub struct WorkloadObservation {
     pub taken_at: Timestamp,
     /// The progress of the rollout; `None` for kinds of workload that do not report it.
     pub rollout: Option<Rollout>,
-    /// The autoscalers, if this port was configured to read them.
-    pub autoscalers: Vec<Autoscaler>,
+    /// The autoscalers of the workload's namespace, if this port was configured to read them.
+    pub autoscalers: Vec<AutoscalerCandidate>,
     /// The pods that match the workload's selector, without loads. Pods that the workload does not
     /// own are included and marked.
     pub pods: Vec<Pod>,

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 
 use super::assemble_group::{GroupSettings, assemble_group};
+use super::autoscalers::{AutoscalerByName, choose_autoscalers};
 use super::{InvalidSnapshot, Snapshot, SnapshotData, UnknownPods};
-use crate::model::{Autoscaler, Cores, Seconds, WorkloadRef};
-use crate::ports::{GroupObservation, LoadObservation, LoadSample, WorkloadObservation};
+use crate::model::{Cores, Seconds, WorkloadRef};
+use crate::ports::{
+    AutoscalerCandidate, GroupObservation, LoadObservation, LoadSample, WorkloadObservation,
+};
 
 /// Up to this age of its newest sample a pod that Kubernetes does not list counts as one that is
 /// there, in seconds. Metrics remember pods that are gone for minutes; this is a scrape interval of
@@ -19,6 +22,9 @@ pub struct AssembleSettings {
     pub workload: WorkloadRef,
     /// The measured container.
     pub container: String,
+    /// `HPA_PREFIX`: prefix of the name of an autoscaler that is the workload's although it does
+    /// not refer to the workload. Empty: such an autoscaler is never used.
+    pub hpa_prefix: String,
     /// `TARGET_CORES`.
     pub target: Option<Cores>,
     /// What is known of the consumer group without looking; `None` does without a group.
@@ -31,18 +37,28 @@ impl AssembleSettings {
         Self {
             workload,
             container: container.into(),
+            hpa_prefix: String::new(),
             target,
             group: None,
         }
     }
 }
 
+/// A snapshot, and what else is known about the observations that it was made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assembled {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// Set if an autoscaler was chosen by its name although it scales another object.
+    pub autoscaler_by_name: Option<AutoscalerByName>,
+}
+
 /// Joins what the metrics and what Kubernetes said about the same workload, by pod name.
 ///
-/// `autoscalers` are those of the metrics source where it was asked for them
-/// (`TARGET_SOURCE=prometheus`); they stand beside the ones Kubernetes gave. Samples of pods that
-/// Kubernetes does not list are only counted, the fresh ones: the pod belongs to somebody else.
-/// Those of pods that are gone are left out.
+/// `autoscalers` are the candidates of the metrics source, if it was asked for them
+/// (`TARGET_SOURCE=prometheus`). The workload's autoscalers are chosen from each source
+/// separately. Fresh samples of pods that Kubernetes does not list are only counted: the pods do not
+/// belong to the workload. Older samples are those of pods that are gone, and are dropped.
 ///
 /// `group` is what the metrics say of the consumer group, where they were asked.
 ///
@@ -52,9 +68,9 @@ pub fn assemble(
     settings: &AssembleSettings,
     loads: LoadObservation,
     workload: WorkloadObservation,
-    autoscalers: Vec<Autoscaler>,
+    autoscalers: Vec<AutoscalerCandidate>,
     group: Option<GroupObservation>,
-) -> Result<Snapshot, InvalidSnapshot> {
+) -> Result<Assembled, InvalidSnapshot> {
     let mut samples: HashMap<String, LoadSample> = loads
         .samples
         .into_iter()
@@ -81,9 +97,11 @@ pub fn assemble(
     let clock_difference_seconds = loads
         .evaluated_at
         .map(|at| at.duration_since(workload.taken_at).as_secs_f64());
-    let mut all_autoscalers = workload.autoscalers;
-    all_autoscalers.extend(autoscalers);
-    Snapshot::new(SnapshotData {
+    let [chosen, from_metrics] = [workload.autoscalers, autoscalers]
+        .map(|found| choose_autoscalers(found, &settings.workload, &settings.hpa_prefix));
+    let mut all_autoscalers = chosen.autoscalers;
+    all_autoscalers.extend(from_metrics.autoscalers);
+    let snapshot = Snapshot::new(SnapshotData {
         workload: settings.workload.clone(),
         container: Some(settings.container.clone()),
         taken_at: Some(workload.taken_at),
@@ -103,6 +121,10 @@ pub fn assemble(
             .as_ref()
             .map(|known| assemble_group(known, group, &pods)),
         pods,
+    })?;
+    Ok(Assembled {
+        snapshot,
+        autoscaler_by_name: chosen.by_name.or(from_metrics.by_name),
     })
 }
 
@@ -137,6 +159,7 @@ mod tests {
             &AssembleSettings {
                 workload: WorkloadRef::default(),
                 container: "consumer".into(),
+                hpa_prefix: String::new(),
                 target: None,
                 group: None,
             },
@@ -161,7 +184,8 @@ mod tests {
             vec![],
             None,
         )
-        .unwrap();
+        .unwrap()
+        .snapshot;
         let pods = snapshot.pods();
         assert_eq!(pods[0].load.map(Load::get), Some(1.5));
         assert_eq!(
@@ -177,6 +201,7 @@ mod tests {
             &AssembleSettings {
                 workload: WorkloadRef::default(),
                 container: "consumer".into(),
+                hpa_prefix: String::new(),
                 target: None,
                 group: None,
             },
@@ -191,6 +216,7 @@ mod tests {
             vec![],
             None,
         )
+        .map(|assembled| assembled.snapshot)
     }
 
     #[rstest]

@@ -2,11 +2,13 @@
 
 mod assemble;
 mod assemble_group;
+mod autoscalers;
 mod group_model;
 mod target;
 
-pub use assemble::{AssembleSettings, assemble};
+pub use assemble::{AssembleSettings, Assembled, assemble};
 pub use assemble_group::{GroupSettings, assemble_group};
+pub use autoscalers::{AutoscalerByName, ChosenAutoscalers, choose_autoscalers};
 pub(crate) use target::resolve;
 pub use target::{ResolvedTarget, TargetOrigin, TargetProblem};
 

@@ -12,13 +12,13 @@ use rebalancer_core::execution::{
 use rebalancer_core::history::Rotation;
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::{
-    Autoscaler, Cores, Load, MaxUnavailable, MinimumPods, Pod, PodRef, PodUid, WorkloadRef,
-    WorkloadState,
+    Cores, Load, MaxUnavailable, MinimumPods, Pod, PodRef, PodUid, WorkloadRef, WorkloadState,
 };
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{
-    Clock, EvictionAnswer, Journal, JournalEntry, LeaseState, LoadObservation, LoadSample,
-    MetricsSource, PodActuator, PodState, PortError, PortErrorKind, RunLease, WorkloadObservation,
+    AutoscalerCandidate, Clock, EvictionAnswer, Journal, JournalEntry, LeaseState, LoadObservation,
+    LoadSample, MetricsSource, PodActuator, PodState, PortError, PortErrorKind, RunLease,
+    WorkloadObservation,
 };
 use rebalancer_core::report::{RunOutcome, WorkloadReport};
 use rebalancer_core::snapshot::AssembleSettings;
@@ -38,7 +38,7 @@ mock! {
     #[async_trait]
     impl MetricsSource for Metrics {
         async fn loads(&self) -> Result<LoadObservation, PortError>;
-        async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError>;
+        async fn autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, PortError>;
     }
 }
 
@@ -96,6 +96,7 @@ fn settings() -> AssembleSettings {
     AssembleSettings {
         workload: WorkloadRef::default(),
         container: "consumer".into(),
+        hpa_prefix: String::new(),
         target: Some(Cores::new(0.7).unwrap()),
         group: None,
     }
@@ -214,7 +215,7 @@ fn a_stop_before_the_decision_ends_the_run() {
         async fn loads(&self) -> Result<LoadObservation, PortError> {
             std::future::pending().await
         }
-        async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError> {
+        async fn autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, PortError> {
             std::future::pending().await
         }
     }
@@ -324,6 +325,7 @@ fn of_world(world: &SimWorld) -> AssembleSettings {
     AssembleSettings {
         container: workload.name.clone(),
         workload,
+        hpa_prefix: String::new(),
         target: None,
         group: None,
     }

@@ -2,13 +2,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rebalancer_core::model::{CpuMetric, Load, SampleFault, Seconds, WorkloadRef};
-use rebalancer_core::ports::{OwnerSample, PortErrorKind};
+use rebalancer_core::ports::{OwnerSample, PortErrorKind, ScaleTarget};
 use rstest::rstest;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::*;
+use crate::Authentication;
 use crate::testing::{Reply, Server};
 
 fn settings(url: &str) -> PrometheusSettings {
@@ -175,8 +176,16 @@ async fn autoscalers_come_from_kube_state_metrics() {
     let source = PrometheusSource::new(settings(&server.url)).unwrap();
     let autoscalers = source.autoscalers().await.unwrap();
     assert_eq!(autoscalers.len(), 1);
-    assert_eq!(autoscalers[0].name, "h");
-    assert_eq!(autoscalers[0].cpu, [CpuMetric::Utilization { percent: 70 }]);
+    let AutoscalerCandidate {
+        autoscaler,
+        scale_targets,
+    } = &autoscalers[0];
+    assert_eq!(autoscaler.name, "h");
+    assert_eq!(autoscaler.cpu, [CpuMetric::Utilization { percent: 70 }]);
+    assert_eq!(
+        *scale_targets,
+        [ScaleTarget::new("Deployment", "app", None)]
+    );
     assert!(server.requests()[0].ends_with(r#",namespace="ns"}"#));
 }
 
@@ -200,7 +209,7 @@ async fn token_and_headers_are_sent_and_never_shown() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "t0ken\n").unwrap();
     let source = PrometheusSource::new(PrometheusSettings {
-        bearer_token_file: Some(file.path().into()),
+        authentication: Authentication::BearerTokenFile(file.path().into()),
         headers: vec![("X-Scope-OrgID".into(), "tenant-a".into())],
         ..settings(&server.url)
     })
@@ -237,7 +246,7 @@ async fn secrets_that_a_server_sends_back_are_not_shown(#[case] status: &str, #[
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "t0ken-t0ken\n").unwrap();
     let error = failure(PrometheusSettings {
-        bearer_token_file: Some(file.path().into()),
+        authentication: Authentication::BearerTokenFile(file.path().into()),
         headers: vec![("X-Api-Key".into(), "s3cret-key".into())],
         ..settings(&server.url)
     })
@@ -268,8 +277,10 @@ async fn user_name_and_password_are_sent() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "open sesame\n").unwrap();
     let source = PrometheusSource::new(PrometheusSettings {
-        username: Some("Aladdin".into()),
-        password_file: Some(file.path().into()),
+        authentication: Authentication::Basic {
+            username: "Aladdin".into(),
+            password_file: file.path().into(),
+        },
         ..settings(&server.url)
     })
     .unwrap();
@@ -700,7 +711,7 @@ fn empty_queries_and_windows_are_refused() {
 async fn a_missing_token_file_sends_nothing() {
     let server = Server::always(Reply::vector("")).await;
     let error = failure(PrometheusSettings {
-        bearer_token_file: Some("/does/not/exist".into()),
+        authentication: Authentication::BearerTokenFile("/does/not/exist".into()),
         ..settings(&server.url)
     })
     .await;

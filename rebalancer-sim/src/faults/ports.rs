@@ -5,10 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rebalancer_core::history::Rotation;
-use rebalancer_core::model::{Autoscaler, PodRef, WorkloadRef, WorkloadState};
+use rebalancer_core::model::{PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
-    Clock, EvictionAnswer, GroupObservation, Journal, JournalEntry, LeaseState, LoadObservation,
-    MetricsSource, PodActuator, PodState, PortError, PortErrorKind, RunLease, WorkloadObservation,
+    AutoscalerCandidate, Clock, EvictionAnswer, GroupObservation, Journal, JournalEntry,
+    LeaseState, LoadObservation, MetricsSource, PodActuator, PodState, PortError, PortErrorKind,
+    RunLease, WorkloadObservation,
 };
 
 use super::time::VirtualTime;
@@ -203,7 +204,7 @@ impl MetricsSource for FaultyPorts {
         self.read(answer, |_| None).await
     }
 
-    async fn autoscalers(&self) -> Result<Vec<Autoscaler>, PortError> {
+    async fn autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, PortError> {
         let answer = |state: &mut State| {
             let mut autoscalers = state.answer_autoscalers();
             if state.faults.odd() {

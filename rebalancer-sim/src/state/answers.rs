@@ -5,8 +5,8 @@ use rebalancer_core::model::{
     Autoscaler, CpuMetric, Load, PodRef, Rate, Rollout, SampleFault, WorkloadState,
 };
 use rebalancer_core::ports::{
-    EvictionAnswer, GroupObservation, LoadObservation, LoadSample, MemberLabels, OwnerSample,
-    PodState, RateSample, WorkloadObservation,
+    AutoscalerCandidate, EvictionAnswer, GroupObservation, LoadObservation, LoadSample,
+    MemberLabels, OwnerSample, PodState, RateSample, WorkloadObservation,
 };
 
 use super::State;
@@ -92,16 +92,18 @@ impl State {
             .collect()
     }
 
-    pub(crate) fn answer_autoscalers(&self) -> Vec<Autoscaler> {
-        vec![Autoscaler {
-            name: self.config.workload.name.clone(),
+    pub(crate) fn answer_autoscalers(&self) -> Vec<AutoscalerCandidate> {
+        let workload = &self.config.workload;
+        let autoscaler = Autoscaler {
+            name: workload.name.clone(),
             cpu: vec![CpuMetric::Utilization {
                 percent: self.config.target_percent,
             }],
             other_metrics: Vec::new(),
             current_replicas: Some(self.config.pods),
             desired_replicas: Some(self.config.pods),
-        }]
+        };
+        vec![AutoscalerCandidate::scaling(workload, autoscaler)]
     }
 
     pub(crate) fn answer_observe(&self) -> WorkloadObservation {

@@ -330,6 +330,7 @@ async fn tick(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Worklo
     let assemble = AssembleSettings {
         container: config.workload.name.clone(),
         workload: config.workload,
+        hpa_prefix: String::new(),
         target: None,
         group: Some(GroupSettings {
             id: None,

@@ -142,6 +142,7 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
     let settings = AssembleSettings {
         container: workload.name.clone(),
         workload,
+        hpa_prefix: String::new(),
         target: draw
             .percent(30)
             .then(|| Cores::new(config.target()).ok())
