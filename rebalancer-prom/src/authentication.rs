@@ -1,13 +1,12 @@
 //! Authentication of requests.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
 
-use crate::error::PromError;
+use crate::error::{CredentialSetting, InvalidCredentials, PromError};
 
 /// How requests are authenticated. Holds the names of files, never a secret.
 ///
@@ -26,47 +25,6 @@ pub enum Authentication {
         /// `PROMETHEUS_PASSWORD_FILE`.
         password_file: PathBuf,
     },
-}
-
-/// Settings for credentials that exclude each other, or of which one is missing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct InvalidCredentials {
-    /// The setting to change.
-    pub setting: CredentialSetting,
-    /// The conflict or the missing setting.
-    pub reason: &'static str,
-}
-
-/// A setting for credentials.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CredentialSetting {
-    /// `PROMETHEUS_BEARER_TOKEN_FILE`.
-    BearerTokenFile,
-    /// `PROMETHEUS_USERNAME`.
-    Username,
-    /// `PROMETHEUS_PASSWORD_FILE`.
-    PasswordFile,
-    /// `PROMETHEUS_HEADERS`.
-    Headers,
-}
-
-impl CredentialSetting {
-    /// Returns the name of the environment variable.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::BearerTokenFile => "PROMETHEUS_BEARER_TOKEN_FILE",
-            Self::Username => "PROMETHEUS_USERNAME",
-            Self::PasswordFile => "PROMETHEUS_PASSWORD_FILE",
-            Self::Headers => "PROMETHEUS_HEADERS",
-        }
-    }
-}
-
-impl fmt::Display for InvalidCredentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.setting.name(), self.reason)
-    }
 }
 
 impl Authentication {

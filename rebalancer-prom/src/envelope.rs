@@ -1,7 +1,7 @@
-//! The form of an answer of the Prometheus API.
+//! The JSON of a Prometheus API response.
 //!
-//! The types of `prometheus-http-query` keep every label of every sample in a map of its own and
-//! drop the warnings; these borrow from the body instead and keep what a rebalancer needs.
+//! The types of `prometheus-http-query` allocate a map of labels for each sample and drop the
+//! warnings. These types borrow from the body and keep only the required fields.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,51 +9,51 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
-/// A string of the body, borrowed unless it holds escapes.
+/// A string of the body, borrowed unless it contains escapes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
-/// The envelope, around whatever of its `data` is of interest: the samples of a vector, or only
-/// what else it holds.
+/// The envelope of a response. `D` is the part of `data` that is read: the samples of a vector, or
+/// only the type of the result.
 #[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "D: Deserialize<'de>"))]
 pub(crate) struct Head<'a, D = ResultType<'a>> {
     #[serde(borrow)]
     pub(crate) status: Text<'a>,
-    /// What the query yields; absent when it failed.
+    /// The result of the query; absent if the query failed.
     #[serde(default = "none")]
     pub(crate) data: Option<D>,
-    /// Prometheus' word for the kind of failure; VictoriaMetrics gives the HTTP status.
+    /// The kind of failure; VictoriaMetrics reports the HTTP status.
     #[serde(rename = "errorType", default, borrow)]
     pub(crate) error_type: Option<Text<'a>>,
-    /// The server's words about the failure.
+    /// The message about the failure.
     #[serde(default, borrow)]
     pub(crate) error: Option<Text<'a>>,
-    /// What the server could not do; the answer may lack something.
+    /// Problems of the server; the response may be incomplete.
     #[serde(default, borrow)]
     pub(crate) warnings: Option<Vec<Text<'a>>>,
-    /// What the server thinks odd about the query; the answer is complete.
+    /// Remarks about the query; the response is complete.
     #[serde(default, borrow)]
     pub(crate) infos: Option<Vec<Text<'a>>>,
-    /// VictoriaMetrics' cluster: a part of the storage did not answer.
+    /// Whether a part of the storage of a VictoriaMetrics cluster did not respond.
     #[serde(rename = "isPartial", default)]
     pub(crate) is_partial: Option<bool>,
 }
 
-/// The default that serde would otherwise want of `D`.
+/// The default of `data`. `#[serde(default)]` would require `D: Default`.
 fn none<D>() -> Option<D> {
     None
 }
 
-/// The part of `data` that says what the rest is.
+/// The part of `data` with the type of the result.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ResultType<'a> {
     #[serde(rename = "resultType", borrow)]
     pub(crate) result_type: Text<'a>,
 }
 
-/// `data` with the samples, if they are those of an instant vector.
+/// The `data` of an instant vector.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Vector<'a> {
     #[serde(rename = "resultType", borrow)]
@@ -67,13 +67,13 @@ pub(crate) struct Vector<'a> {
 pub(crate) struct Sample<'a> {
     #[serde(rename = "metric", borrow)]
     pub(crate) labels: Labels<'a>,
-    /// Absent in a sample of a native histogram.
+    /// The value; absent in a sample of a native histogram.
     #[serde(default)]
     pub(crate) value: Option<SampleValue>,
 }
 
-/// The labels of a sample. `pod` has a place of its own, so that the thousands of samples that
-/// have no other label need no list.
+/// The labels of a sample. `pod` is a separate field, so that samples without other labels need
+/// no list; a response has thousands of them.
 #[derive(Debug, Default)]
 pub(crate) struct Labels<'a> {
     pub(crate) pod: Option<Cow<'a, str>>,
@@ -81,7 +81,7 @@ pub(crate) struct Labels<'a> {
 }
 
 impl Labels<'_> {
-    /// The value of a label; an empty value is the same as none, as in PromQL.
+    /// Returns the value of a label. An empty value is the same as no label, as in PromQL.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let value = if name == "pod" {
             self.pod.as_deref()
@@ -139,12 +139,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
     }
 }
 
-/// The number of a sample, which JSON carries as a string so that NaN and the infinities get
-/// through, and its instant.
+/// The time and the number of a sample. JSON has the number as a string, because it cannot
+/// represent NaN and infinities.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct SampleValue {
-    /// Seconds since 1970. In an instant vector that is when the query was evaluated, and not when
-    /// the sample was taken.
+    /// Seconds since 1970. In an instant vector this is the evaluation time of the query, not the
+    /// time of the sample.
     pub(crate) at: f64,
     pub(crate) number: f64,
 }
@@ -174,7 +174,7 @@ mod tests {
     #[case(r#"[1,2]"#, None)]
     #[case(r#"[1]"#, None)]
     #[case(r#"["1","2"]"#, None)]
-    fn a_value_is_a_number_in_a_string(#[case] json: &str, #[case] expected: Option<f64>) {
+    fn value_is_a_number_in_a_string(#[case] json: &str, #[case] expected: Option<f64>) {
         let value = serde_json::from_str::<SampleValue>(json).ok();
         match (value, expected) {
             (Some(SampleValue { number: got, .. }), Some(expected)) => {
@@ -185,13 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_has_its_instant() {
+    fn value_has_a_time() {
         let value: SampleValue = serde_json::from_str(r#"[1795471462.279,"2"]"#).unwrap();
         assert_eq!((value.at, value.number), (1_795_471_462.279, 2.0));
     }
 
     #[test]
-    fn the_head_is_read_whatever_the_order() {
+    fn fields_may_have_any_order() {
         let json = r#"{"data":{"result":[{"metric":{},"value":[1,"2"]}],"resultType":"vector"},
             "warnings":["w\"1"],"infos":["i"],"isPartial":true,"stats":{"x":1},"status":"success"}"#;
         let head: Head<'_> = serde_json::from_str(json).unwrap();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_borrow_from_the_body() {
+    fn labels_are_borrowed_from_the_body() {
         let json = r#"{"metric":{"a":"","job":"x","pod":"p-1"},"value":[1,"2"]}"#;
         let sample: Sample<'_> = serde_json::from_str(json).unwrap();
         assert!(matches!(sample.labels.pod, Some(Cow::Borrowed("p-1"))));

@@ -1,4 +1,4 @@
-//! The parsers of answers, for the fuzz targets: nothing here is part of the crate's interface.
+//! Parsers for the fuzz targets. This module is not part of the crate's interface.
 
 use std::time::Duration;
 
@@ -8,54 +8,55 @@ use reqwest::StatusCode;
 
 use crate::error::PromError;
 use crate::group::{self, Owners, Rates};
-use crate::loads::{self, PodValues};
+use crate::loads::{LoadResponses, PodValues};
 use crate::query;
-use crate::transport::Answer;
+use crate::response::QueryResponse;
 
-/// The header that is sent with every question, so that a target can look for it in errors.
+/// The secret header of every request, which a target looks for in errors.
 pub const HEADER: &str = "Bearer correct-horse-battery-staple";
 /// The part of [`HEADER`] that no error may show.
 pub const SECRET: &str = "correct-horse-battery-staple";
 
-fn answer(status: u16, body: &[u8]) -> Answer {
+fn response(status: u16, body: &[u8]) -> QueryResponse {
     let mut secrets = Secrets::default();
     secrets.add_header(HEADER.as_bytes());
     let status = StatusCode::from_u16(status).unwrap_or_default();
-    Answer::made_up(status, body, secrets)
+    QueryResponse::for_fuzzing(status, body, secrets)
 }
 
-/// What the bodies of the three answers (loads, ages, copies) together say of the pods.
+/// Returns the observation from the bodies of the responses about loads, sample ages and duplicate
+/// series. The last body is also the response about window coverage.
 ///
 /// # Errors
-/// What is wrong with the first answer that is no vector of one number a pod.
+/// The error of the first response that is not a vector of one number per pod.
 pub fn observation(status: u16, bodies: [&[u8]; 3]) -> Result<LoadObservation, PromError> {
-    let values = |body: &[u8]| PodValues::from_answer(answer(status, body));
-    let [load, ages, copies] = bodies;
-    Ok(loads::observation(
-        false,
-        values(load)?,
-        Some(values(ages)?),
-        Some(values(copies)?),
-        // Read like the others; whatever pods it names.
-        Some(values(copies)?),
-    ))
+    let values = |body: &[u8]| PodValues::from_response(response(status, body));
+    let [loads, sample_ages, series] = bodies;
+    let responses = LoadResponses {
+        custom: false,
+        loads: values(loads)?,
+        sample_ages: Some(values(sample_ages)?),
+        series: Some(values(series)?),
+        window_coverage: Some(values(series)?),
+    };
+    Ok(responses.into_observation())
 }
 
-/// What the bodies of the three answers (owners now and before, rates) together say of a group.
-/// `other_groups` is whether the owners may be those of other groups as well.
+/// Returns the observation from the bodies of the responses about owners now, owners before and
+/// rates. `other_groups` is whether the owners may be those of other groups as well.
 ///
 /// # Errors
-/// What is wrong with the first answer that is no vector of one number a partition.
+/// The error of the first response that is not a vector of one number per partition.
 pub fn group(
     status: u16,
     bodies: [&[u8]; 3],
     other_groups: bool,
 ) -> Result<GroupObservation, PromError> {
-    let [now, before, rates] = bodies.map(|body| answer(status, body));
+    let [now, before, rates] = bodies.map(|body| response(status, body));
     Ok(group::observation(
-        Owners::from_answer(&now)?,
-        Some(Owners::from_answer(&before)?),
-        Some(Rates::from_answer(&rates)?),
+        Owners::from_response(&now)?,
+        Some(Owners::from_response(&before)?),
+        Some(Rates::from_response(&rates)?),
         other_groups,
     ))
 }
@@ -69,24 +70,24 @@ pub fn autoscalers(
     body: &[u8],
     namespace: &str,
 ) -> Result<Vec<AutoscalerCandidate>, PromError> {
-    let answer = answer(status, body);
-    let samples = answer.samples()?.samples;
+    let response = response(status, body);
+    let samples = response.samples()?.samples;
     Ok(crate::autoscalers::candidates(&samples, namespace))
 }
 
-/// The literal of a label's value.
+/// Returns the literal of a label value.
 #[must_use]
 pub fn literal(value: &str) -> String {
-    query::string(value)
+    query::string_literal(value)
 }
 
-/// Every query that is asked of a namespace and a container.
+/// Returns queries about a namespace and a container.
 #[must_use]
 pub fn queries(namespace: &str, container: &str, window: Duration) -> [String; 4] {
     [
         query::load(namespace, container, window),
-        query::freshness(namespace, container),
-        query::copies(namespace, container),
+        query::sample_age(namespace, container),
+        query::duplicate_series(namespace, container),
         query::autoscalers(namespace),
     ]
 }

@@ -1,14 +1,14 @@
-//! Per-pod load over the Prometheus HTTP API: a [`MetricsSource`] for Prometheus,
-//! VictoriaMetrics, Thanos, Mimir and whatever else speaks that API.
+//! Per-pod loads over the Prometheus HTTP API: a [`MetricsSource`] for Prometheus, VictoriaMetrics,
+//! Thanos, Mimir and other servers with that API.
 //!
-//! [`PrometheusSource`] is made for one workload. It asks four questions at once (how much each
-//! pod spends, how old the newest sample behind that is, whether a container is counted more than
-//! once, and whether there are samples from the first half of the window) and hands the numbers over as they are: PromQL adds up, it never decides. There is
-//! no `topk`, no comparison and no `scalar()` in any query, because an empty answer of such a
-//! query cannot be told from missing data.
+//! A [`PrometheusSource`] reads the metrics of one workload. For the loads it sends four queries at
+//! once: the load of each pod, the age of the newest sample, the number of series of one container
+//! (duplicates), and whether there are samples in the first half of the window. PromQL only
+//! aggregates; it never decides. No query contains `topk`, a comparison or `scalar()`, because an
+//! empty response to such a query looks the same as missing data.
 //!
-//! What is wrong with one pod (NaN, a negative number) is in that pod's sample. What is wrong
-//! with the answer as a whole is a [`PromError`], each failure its own variant.
+//! A fault of one pod (NaN, a negative number) is part of that pod's sample. A failure of a whole
+//! response is a [`PromError`], with one variant for each kind of failure.
 //!
 //! ```no_run
 //! use rebalancer_core::model::WorkloadRef;
@@ -28,7 +28,7 @@
 //! let source = PrometheusSource::new(settings)?;
 //! for sample in source.loads().await?.samples {
 //!     match sample.load {
-//!         Ok(load) => println!("{} spends {load} cores", sample.pod),
+//!         Ok(load) => println!("the load of {} is {load} cores", sample.pod),
 //!         Err(fault) => println!("{}: {fault}", sample.pod),
 //!     }
 //! }
@@ -40,24 +40,27 @@
 
 mod authentication;
 mod autoscalers;
+mod endpoint;
 mod envelope;
 mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod group;
+mod headers;
 mod loads;
 mod query;
+mod response;
 mod settings;
 mod source;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod transport;
-mod trust;
 
-pub use authentication::{Authentication, CredentialSetting, InvalidCredentials};
-pub use error::{Asked, PromError, Purpose};
+pub use authentication::Authentication;
+pub use endpoint::check_endpoint;
+pub use error::{CredentialSetting, InvalidCredentials, PromError, Purpose, SentQuery};
 pub use group::{GroupMetrics, GroupSource};
 pub use settings::PrometheusSettings;
 pub use source::PrometheusSource;
-pub use transport::check_endpoint;

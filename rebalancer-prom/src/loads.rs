@@ -1,65 +1,54 @@
-//! From the answers of the four queries to one observation.
+//! From the responses to the load queries to one observation.
 
 use jiff::{SignedDuration, Timestamp};
 use rebalancer_core::model::{Load, SampleFault, Seconds};
 use rebalancer_core::ports::{LoadObservation, LoadSample};
 
 use crate::error::PromError;
-use crate::transport::{Answer, PartialAnswer, Samples};
+use crate::response::{PartialResponse, QueryResponse, Samples};
 
-/// How many names of pods a message lists.
+/// The maximum number of pod names in a message.
 const NAMES: usize = 5;
 
-/// One number a pod, sorted by pod.
+/// One number per pod, sorted by pod.
 #[derive(Debug, Default)]
 pub(crate) struct PodValues {
     values: Vec<(String, f64)>,
     evaluated_at: Option<Timestamp>,
-    partial: Option<PartialAnswer>,
+    partial: Option<PartialResponse>,
 }
 
 impl PodValues {
-    /// Reduces an answer to one number a pod; the body is dropped with the answer.
-    pub(crate) fn from_answer(answer: Answer) -> Result<Self, PromError> {
-        let Samples { samples, partial } = answer.samples()?;
+    /// Reduces a response to one number per pod. Drops the body.
+    pub(crate) fn from_response(response: QueryResponse) -> Result<Self, PromError> {
+        let Samples { samples, partial } = response.samples()?;
         let mut values = Vec::with_capacity(samples.len());
         let mut evaluated_at = None;
         for sample in samples {
             let Some(pod) = sample.labels.get("pod") else {
                 return Err(PromError::SampleWithoutPod {
-                    labels: answer.words(&sample.labels.to_string()),
-                    asked: answer.asked.clone(),
+                    labels: response.without_secrets(&sample.labels.to_string()),
+                    sent: response.sent.clone(),
                 });
             };
             let Some(value) = sample.value else {
-                return Err(answer.wrong_type("vector of native histograms"));
+                return Err(response.wrong_type("vector of native histograms"));
             };
-            evaluated_at = evaluated_at.or_else(|| instant(value.at));
+            evaluated_at = evaluated_at.or_else(|| timestamp(value.at));
             values.push((pod.to_owned(), value.number));
         }
         values.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let mut doubled: Vec<&str> = values
-            .windows(2)
-            .filter_map(|pair| match pair {
-                [(a, _), (b, _)] if a == b => Some(a.as_str()),
-                _ => None,
-            })
-            .collect();
-        doubled.dedup();
-        if !doubled.is_empty() {
-            let mut pods = doubled
-                .iter()
-                .take(NAMES)
-                .copied()
-                .collect::<Vec<_>>()
-                .join(", ");
-            if doubled.len() > NAMES {
+        let duplicates = duplicate_pods(&values);
+        if !duplicates.is_empty() {
+            let shown = &duplicates[..duplicates.len().min(NAMES)];
+            let mut pods = shown.join(", ");
+            if duplicates.len() > NAMES {
                 pods.push_str(", …");
             }
             return Err(PromError::DuplicatePods {
-                count: doubled.len(),
-                pods: answer.words(&pods),
-                asked: answer.asked,
+                count: duplicates.len(),
+                pods: response.without_secrets(&pods),
+                sent: response.sent,
             });
         }
         Ok(Self {
@@ -78,52 +67,74 @@ impl PodValues {
     }
 }
 
-/// Puts the answers together; `custom` is whether the loads are those of a custom query. A pod that
-/// only the other answers know has no load (it is too young for a rate, say) and does not appear.
-pub(crate) fn observation(
-    custom: bool,
-    loads: PodValues,
-    ages: Option<PodValues>,
-    copies: Option<PodValues>,
-    first_half: Option<PodValues>,
-) -> LoadObservation {
-    let answers = || {
-        let beside = [&ages, &copies, &first_half].into_iter().flatten();
-        std::iter::once(&loads).chain(beside)
-    };
-    let partial: Vec<_> = answers()
-        .filter_map(|answer| answer.partial.as_ref().map(ToString::to_string))
-        .collect();
-    // Without a load there may still be ages; only an answer without samples has no time.
-    let evaluated_at = answers().find_map(|answer| answer.evaluated_at);
-    let freshness_known = ages.is_some();
-    let samples = loads
-        .values
-        .into_iter()
-        .map(|(pod, value)| LoadSample {
-            load: load(value),
-            age: ages.as_ref().and_then(|ages| ages.get(&pod)).and_then(age),
-            series: copies
-                .as_ref()
-                .and_then(|copies| copies.get(&pod))
-                .map_or(1, series),
-            window_covered: first_half
-                .as_ref()
-                .is_none_or(|first_half| first_half.get(&pod).is_some()),
-            pod,
+/// The pods with more than one value, each once.
+fn duplicate_pods(sorted: &[(String, f64)]) -> Vec<&str> {
+    let mut duplicates: Vec<&str> = sorted
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [(a, _), (b, _)] if a == b => Some(a.as_str()),
+            _ => None,
         })
         .collect();
-    LoadObservation {
-        samples,
-        partial: (!partial.is_empty()).then(|| partial.join("; ")),
-        freshness_known,
-        custom,
-        evaluated_at,
+    duplicates.dedup();
+    duplicates
+}
+
+/// The responses to the load queries. `None` for a query that was not sent.
+#[derive(Debug, Default)]
+pub(crate) struct LoadResponses {
+    /// Whether the loads are those of a custom query.
+    pub(crate) custom: bool,
+    pub(crate) loads: PodValues,
+    pub(crate) sample_ages: Option<PodValues>,
+    pub(crate) series: Option<PodValues>,
+    pub(crate) window_coverage: Option<PodValues>,
+}
+
+impl LoadResponses {
+    /// Combines the responses into one observation. A pod without a load (it may be too young for a
+    /// rate) is not part of it.
+    pub(crate) fn into_observation(self) -> LoadObservation {
+        let partial: Vec<_> = self
+            .responses()
+            .filter_map(|response| response.partial.as_ref().map(ToString::to_string))
+            .collect();
+        // A response without samples has no evaluation time, so a later response may provide it.
+        let evaluated_at = self.responses().find_map(|response| response.evaluated_at);
+        let Self {
+            custom,
+            loads,
+            sample_ages,
+            series,
+            window_coverage,
+        } = self;
+        let value = |values: &Option<PodValues>, pod: &str| {
+            values.as_ref().and_then(|values| values.get(pod))
+        };
+        let samples = loads.values.into_iter().map(|(pod, number)| LoadSample {
+            load: load(number),
+            age: value(&sample_ages, &pod).and_then(age),
+            series: value(&series, &pod).map_or(1, series_count),
+            window_covered: window_coverage.is_none() || value(&window_coverage, &pod).is_some(),
+            pod,
+        });
+        LoadObservation {
+            samples: samples.collect(),
+            partial: (!partial.is_empty()).then(|| partial.join("; ")),
+            freshness_known: sample_ages.is_some(),
+            custom,
+            evaluated_at,
+        }
+    }
+
+    fn responses(&self) -> impl Iterator<Item = &PodValues> {
+        let others = [&self.sample_ages, &self.series, &self.window_coverage];
+        std::iter::once(&self.loads).chain(others.into_iter().flatten())
     }
 }
 
-/// What is no time is not known.
-fn instant(seconds: f64) -> Option<Timestamp> {
+/// The time of a number of seconds since 1970; `None` if the number is not a valid timestamp.
+fn timestamp(seconds: f64) -> Option<Timestamp> {
     let since_1970 = SignedDuration::try_from_secs_f64(seconds).ok()?;
     Timestamp::from_duration(since_1970).ok()
 }
@@ -136,7 +147,8 @@ fn load(value: f64) -> Result<Load, SampleFault> {
     }
 }
 
-/// A sample from the future comes from clocks that differ a little: it is fresh. NaN is no age.
+/// The age of a sample. A negative age is the result of clocks that differ a little: the sample is
+/// fresh. NaN is not an age.
 fn age(value: f64) -> Option<Seconds> {
     if value < 0.0 {
         Some(Seconds::ZERO)
@@ -145,14 +157,13 @@ fn age(value: f64) -> Option<Seconds> {
     }
 }
 
-/// A count as PromQL gives it; that a container with a load was found less than once is no
-/// news about doubling.
+/// The number of series of a container, at least 1 because the container has a load.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "the cast saturates, and turns NaN into 0"
 )]
-fn series(count: f64) -> u32 {
+fn series_count(count: f64) -> u32 {
     (count as u32).max(1)
 }
 
@@ -171,7 +182,7 @@ mod tests {
 
     fn evaluated(seconds: f64) -> PodValues {
         PodValues {
-            evaluated_at: instant(seconds),
+            evaluated_at: timestamp(seconds),
             ..PodValues::default()
         }
     }
@@ -184,7 +195,7 @@ mod tests {
     #[case(f64::NAN, Err(SampleFault::NotFinite))]
     #[case(f64::INFINITY, Err(SampleFault::NotFinite))]
     #[case(f64::NEG_INFINITY, Err(SampleFault::NotFinite))]
-    fn what_is_no_load_is_a_fault_of_the_pod(
+    fn invalid_load_is_a_fault_of_the_sample(
         #[case] value: f64,
         #[case] expected: Result<f64, SampleFault>,
     ) {
@@ -196,7 +207,7 @@ mod tests {
     #[case(-0.2, Some(0.0))]
     #[case(f64::NAN, None)]
     #[case(f64::INFINITY, None)]
-    fn an_age_is_never_negative(#[case] value: f64, #[case] expected: Option<f64>) {
+    fn age_is_never_negative(#[case] value: f64, #[case] expected: Option<f64>) {
         assert_eq!(age(value).map(Seconds::get), expected);
     }
 
@@ -206,19 +217,20 @@ mod tests {
     #[case(0.0, 1)]
     #[case(f64::NAN, 1)]
     #[case(f64::INFINITY, u32::MAX)]
-    fn a_count_is_at_least_one(#[case] value: f64, #[case] expected: u32) {
-        assert_eq!(series(value), expected);
+    fn series_count_is_at_least_one(#[case] value: f64, #[case] expected: u32) {
+        assert_eq!(series_count(value), expected);
     }
 
     #[test]
-    fn the_four_answers_meet_by_pod() {
-        let observation = observation(
-            false,
-            values(&[("a", 1.0), ("b", 2.0)]),
-            Some(values(&[("b", 3.0), ("c", 4.0)])),
-            Some(values(&[("a", 2.0)])),
-            Some(values(&[("b", 1.0)])),
-        );
+    fn responses_are_joined_by_pod() {
+        let observation = LoadResponses {
+            custom: false,
+            loads: values(&[("a", 1.0), ("b", 2.0)]),
+            sample_ages: Some(values(&[("b", 3.0), ("c", 4.0)])),
+            series: Some(values(&[("a", 2.0)])),
+            window_coverage: Some(values(&[("b", 1.0)])),
+        }
+        .into_observation();
         let summary: Vec<_> = observation
             .samples
             .iter()
@@ -234,8 +246,13 @@ mod tests {
     }
 
     #[test]
-    fn of_a_custom_query_the_window_is_not_known() {
-        let observation = observation(true, values(&[("a", 1.0)]), None, None, None);
+    fn window_of_a_custom_query_counts_as_covered() {
+        let observation = LoadResponses {
+            custom: true,
+            loads: values(&[("a", 1.0)]),
+            ..LoadResponses::default()
+        }
+        .into_observation();
         assert!(observation.custom && !observation.freshness_known);
         assert!(observation.samples.iter().all(|s| s.window_covered));
     }
@@ -247,19 +264,22 @@ mod tests {
     #[case(1e30, None)]
     #[case(1e15, None)]
     #[case(f64::NAN, None)]
-    fn what_is_no_time_is_not_known(#[case] seconds: f64, #[case] millisecond: Option<i64>) {
-        assert_eq!(instant(seconds).map(Timestamp::as_millisecond), millisecond);
+    fn invalid_timestamp_is_none(#[case] seconds: f64, #[case] millisecond: Option<i64>) {
+        assert_eq!(
+            timestamp(seconds).map(Timestamp::as_millisecond),
+            millisecond
+        );
     }
 
     #[test]
-    fn the_time_is_that_of_the_first_answer_with_samples() {
-        let observation = observation(
-            false,
-            PodValues::default(),
-            Some(PodValues::default()),
-            Some(evaluated(2.0)),
-            Some(evaluated(3.0)),
-        );
-        assert_eq!(observation.evaluated_at, instant(2.0));
+    fn evaluation_time_is_that_of_the_first_response_with_samples() {
+        let observation = LoadResponses {
+            sample_ages: Some(PodValues::default()),
+            series: Some(evaluated(2.0)),
+            window_coverage: Some(evaluated(3.0)),
+            ..LoadResponses::default()
+        }
+        .into_observation();
+        assert_eq!(observation.evaluated_at, timestamp(2.0));
     }
 }

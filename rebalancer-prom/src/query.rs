@@ -1,10 +1,12 @@
-//! The PromQL that is asked. Every query adds up or picks the newest; none compares or chooses,
-//! because Prometheus and VictoriaMetrics treat comparisons with NaN and label-less vectors
-//! differently, and what a query drops cannot be reported.
+//! The built-in PromQL queries.
+//!
+//! A query only aggregates; it never compares or selects. Prometheus and VictoriaMetrics treat
+//! comparisons with NaN and vectors without labels differently, and samples that a query drops
+//! cannot be reported.
 
 use std::time::Duration;
 
-/// The load: CPU seconds per second of the container, per pod.
+/// The load per pod: CPU seconds per second of the container.
 pub(crate) fn load(namespace: &str, container: &str, window: Duration) -> String {
     format!(
         "sum by (pod) (rate({}[{}]))",
@@ -13,28 +15,30 @@ pub(crate) fn load(namespace: &str, container: &str, window: Duration) -> String
     )
 }
 
-/// The age in seconds of the newest sample, per pod.
-pub(crate) fn freshness(namespace: &str, container: &str) -> String {
+/// The age of the newest sample per pod, in seconds.
+pub(crate) fn sample_age(namespace: &str, container: &str) -> String {
     format!(
         "time() - max by (pod) (timestamp({}))",
         cpu_series(namespace, container)
     )
 }
 
-/// How often the same container is found, per pod. `id` is the container's cgroup: a restart
-/// changes it and must not look like a double, while two scrape jobs see the same one. `cpu`
-/// keeps kubelets apart that report each CPU of a container on its own.
-pub(crate) fn copies(namespace: &str, container: &str) -> String {
+/// The number of series of one container per pod; more than 1 means duplicate series.
+///
+/// `id` is the cgroup of the container: a restart changes it and is not a duplicate, while two
+/// scrape jobs report the same `id`. `cpu` separates the series of kubelets that report each CPU of
+/// a container.
+pub(crate) fn duplicate_series(namespace: &str, container: &str) -> String {
     format!(
         "max by (pod) (count by (pod, id, cpu) ({}))",
         cpu_series(namespace, container)
     )
 }
 
-/// How many series have samples from the first half of the window, per pod. Where the server was
-/// down for that long, the rate is of the last few samples only.
-pub(crate) fn first_half(namespace: &str, container: &str, window: Duration) -> String {
-    // Of an odd number of milliseconds the larger half, since no duration may be zero.
+/// The number of series with samples in the first half of the window, per pod. If the server was
+/// down in the first half, the rate is that of the last few samples only.
+pub(crate) fn window_coverage(namespace: &str, container: &str, window: Duration) -> String {
+    // Rounds an odd number of milliseconds up, since a PromQL duration must not be zero.
     let half = duration(window.saturating_add(Duration::from_millis(1)) / 2);
     format!(
         "count by (pod) (count_over_time({}[{half}] offset {half}))",
@@ -42,29 +46,29 @@ pub(crate) fn first_half(namespace: &str, container: &str, window: Duration) -> 
     )
 }
 
-/// What kube-state-metrics says about the autoscalers of a namespace. One request for all of it,
-/// so that the parts belong to the same instant.
+/// The series of kube-state-metrics about the autoscalers of a namespace. One query for all of
+/// them, so that they belong to the same instant.
 pub(crate) fn autoscalers(namespace: &str) -> String {
-    // Both servers anchor regular expressions by themselves; the names hold no metacharacters.
+    // Both servers anchor regular expressions. The names contain no metacharacters.
     format!(
         "{{__name__=~\"kube_horizontalpodautoscaler_(info|spec_target_metric|\
          status_current_replicas|status_desired_replicas)\",namespace={}}}",
-        string(namespace)
+        string_literal(namespace)
     )
 }
 
-/// Naming the container leaves out the pod's own cgroup, whose label is empty, and the pause
-/// container.
+/// The CPU series of one container. Selecting the container excludes the cgroup of the pod, whose
+/// label is empty, and the pause container.
 fn cpu_series(namespace: &str, container: &str) -> String {
     format!(
         "container_cpu_usage_seconds_total{{namespace={},container={}}}",
-        string(namespace),
-        string(container)
+        string_literal(namespace),
+        string_literal(container)
     )
 }
 
-/// A PromQL string literal.
-pub(crate) fn string(value: &str) -> String {
+/// Returns a PromQL string literal.
+pub(crate) fn string_literal(value: &str) -> String {
     let mut literal = String::with_capacity(value.len() + 2);
     literal.push('"');
     for c in value.chars() {
@@ -79,8 +83,8 @@ pub(crate) fn string(value: &str) -> String {
     literal
 }
 
-/// A PromQL duration, in the largest unit that keeps it whole. What is below a millisecond is
-/// dropped.
+/// Returns a PromQL duration in the largest unit in which it is a whole number. Drops fractions of
+/// a millisecond.
 pub(crate) fn duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     for (unit, of_millis) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
@@ -103,7 +107,7 @@ mod tests {
     #[case(Duration::from_millis(1500), "1500ms")]
     #[case(Duration::from_secs(7200), "2h")]
     #[case(Duration::from_micros(1900), "1ms")]
-    fn a_duration_is_in_the_largest_whole_unit(#[case] length: Duration, #[case] text: &str) {
+    fn duration_has_the_largest_whole_unit(#[case] length: Duration, #[case] text: &str) {
         assert_eq!(duration(length), text);
     }
 
@@ -114,26 +118,26 @@ mod tests {
     #[case("a\nb", r#""a\nb""#)]
     #[case(r#"x"} or vector(1) #"#, r#""x\"} or vector(1) #""#)]
     #[case("a.*é", r#""a.*é""#)]
-    fn a_label_value_stays_inside_its_quotes(#[case] value: &str, #[case] literal: &str) {
-        assert_eq!(string(value), literal);
+    fn string_literal_is_escaped(#[case] value: &str, #[case] literal: &str) {
+        assert_eq!(string_literal(value), literal);
     }
 
     #[test]
-    fn the_queries_are_these() {
+    fn query_texts() {
         assert_eq!(
             load("ns", "app", Duration::from_secs(300)),
             r#"sum by (pod) (rate(container_cpu_usage_seconds_total{namespace="ns",container="app"}[5m]))"#
         );
         assert_eq!(
-            freshness("ns", "app"),
+            sample_age("ns", "app"),
             r#"time() - max by (pod) (timestamp(container_cpu_usage_seconds_total{namespace="ns",container="app"}))"#
         );
         assert_eq!(
-            copies("ns", "app"),
+            duplicate_series("ns", "app"),
             r#"max by (pod) (count by (pod, id, cpu) (container_cpu_usage_seconds_total{namespace="ns",container="app"}))"#
         );
         assert_eq!(
-            first_half("ns", "app", Duration::from_secs(300)),
+            window_coverage("ns", "app", Duration::from_secs(300)),
             r#"count by (pod) (count_over_time(container_cpu_usage_seconds_total{namespace="ns",container="app"}[150s] offset 150s))"#
         );
         assert_eq!(
@@ -147,19 +151,19 @@ mod tests {
     #[case(Duration::from_millis(7), "4ms")]
     #[case(Duration::from_millis(1), "1ms")]
     #[case(Duration::from_secs(7200), "1h")]
-    fn half_a_window_is_never_nothing(#[case] window: Duration, #[case] half: &str) {
-        let query = first_half("ns", "app", window);
+    fn half_of_a_window_is_never_zero(#[case] window: Duration, #[case] half: &str) {
+        let query = window_coverage("ns", "app", window);
         let expected = format!("[{half}] offset {half}))");
         assert!(query.ends_with(&expected), "{query}");
     }
 
     #[rstest]
     #[case(load("n", "c", Duration::from_secs(1)))]
-    #[case(first_half("n", "c", Duration::from_secs(1)))]
-    #[case(freshness("n", "c"))]
-    #[case(copies("n", "c"))]
+    #[case(window_coverage("n", "c", Duration::from_secs(1)))]
+    #[case(sample_age("n", "c"))]
+    #[case(duplicate_series("n", "c"))]
     #[case(autoscalers("n"))]
-    fn promql_never_decides(#[case] query: String) {
+    fn queries_neither_compare_nor_select(#[case] query: String) {
         for word in [
             "topk", "bottomk", "scalar", " > ", " < ", "==", "!=", " bool", "absent",
         ] {

@@ -1,4 +1,4 @@
-//! The port itself: what is asked, and in which combination.
+//! The metrics source: the queries of each observation.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,14 +10,16 @@ use rebalancer_core::ports::{
 use crate::autoscalers;
 use crate::error::{PromError, Purpose};
 use crate::group::{self, GroupSource, Owners, Rates};
-use crate::loads::{PodValues, observation};
+use crate::loads::{LoadResponses, PodValues};
 use crate::query;
+use crate::response::Samples;
 use crate::settings::PrometheusSettings;
-use crate::transport::{Samples, Transport};
+use crate::transport::Transport;
 
-/// The loads and, on request, the autoscalers of one workload, over the Prometheus HTTP API.
+/// Reads the loads, the autoscalers and the consumer group of one workload over the Prometheus HTTP
+/// API.
 ///
-/// Making one reads the CA file but sends nothing. Needs a Tokio runtime when asked.
+/// Creating a source reads the CA file and sends nothing. Queries need a Tokio runtime.
 #[derive(Debug)]
 pub struct PrometheusSource {
     settings: PrometheusSettings,
@@ -25,14 +27,14 @@ pub struct PrometheusSource {
 }
 
 impl PrometheusSource {
-    /// A source for the workload of the settings.
+    /// Creates a source for the workload of the settings.
     ///
     /// # Errors
-    /// When the settings cannot be used: the URL, a header, the combination of credentials, the
-    /// CA file, an empty query, a window below a millisecond. Token and password files are only
-    /// read when a query is sent.
+    /// If the settings cannot be used: the URL, a header, the combination of credentials, the CA
+    /// file, an empty query, a window shorter than a millisecond. Token and password files are read
+    /// only when a query is sent.
     pub fn new(settings: PrometheusSettings) -> Result<Self, PromError> {
-        let own = |query: fn(&GroupSource) -> &Option<String>| {
+        let of_group = |query: fn(&GroupSource) -> &Option<String>| {
             settings.group.as_ref().map_or(&None, query)
         };
         for (setting, query) in [
@@ -40,9 +42,9 @@ impl PrometheusSource {
             ("FRESHNESS_QUERY", &settings.freshness_query),
             (
                 "GROUP_ASSIGNMENT_QUERY",
-                own(|group| &group.assignment_query),
+                of_group(|group| &group.assignment_query),
             ),
-            ("GROUP_RATE_QUERY", own(|group| &group.rate_query)),
+            ("GROUP_RATE_QUERY", of_group(|group| &group.rate_query)),
         ] {
             if query.as_ref().is_some_and(|query| query.trim().is_empty()) {
                 return Err(PromError::EmptyQuery { setting });
@@ -60,20 +62,10 @@ impl PrometheusSource {
         })
     }
 
-    async fn pod_values(
-        &self,
-        query: Option<(Purpose, String)>,
-    ) -> Result<Option<PodValues>, PromError> {
-        let Some((purpose, query)) = query else {
-            return Ok(None);
-        };
-        PodValues::from_answer(self.transport.ask(purpose, &query).await?).map(Some)
-    }
-
-    /// The load of every pod, with this crate's typed error.
+    /// Reads the load of every pod. Returns this crate's typed error.
     ///
     /// # Errors
-    /// When one of the queries gave no trustworthy answer.
+    /// If one of the queries had no trustworthy response.
     pub async fn observe_loads(&self) -> Result<LoadObservation, PromError> {
         let PrometheusSettings {
             workload,
@@ -84,68 +76,79 @@ impl PrometheusSource {
             ..
         } = &self.settings;
         let namespace = &workload.namespace;
-        let load = match load_query {
+        let loads = match load_query {
             Some(query) => (Purpose::CustomLoad, query.clone()),
             None => (Purpose::Load, query::load(namespace, container, *window)),
         };
-        // The built-in questions are about the container's CPU series. They say nothing about
-        // the series behind a custom load.
-        let built_in = load_query.is_none();
-        let freshness = match freshness_query {
-            Some(query) => Some((Purpose::CustomFreshness, query.clone())),
-            None => built_in.then(|| (Purpose::Freshness, query::freshness(namespace, container))),
+        // The other built-in queries are about the CPU series of the container. They do not apply
+        // to the series behind a custom load.
+        let custom = load_query.is_some();
+        let built_in = |purpose, query| (!custom).then_some((purpose, query));
+        let sample_ages = match freshness_query {
+            Some(query) => Some((Purpose::CustomSampleAge, query.clone())),
+            None => built_in(Purpose::SampleAge, query::sample_age(namespace, container)),
         };
-        let copies = built_in.then(|| (Purpose::Copies, query::copies(namespace, container)));
-        let first_half = built_in.then(|| {
-            (
-                Purpose::Window,
-                query::first_half(namespace, container, *window),
-            )
-        });
-        // All are awaited, so that the same trouble is always told of the same query: a server
-        // that is down fails all four, in any order.
-        let (load, ages, copies, first_half) = tokio::join!(
-            self.pod_values(Some(load)),
-            self.pod_values(freshness),
-            self.pod_values(copies),
-            self.pod_values(first_half),
+        let series = built_in(
+            Purpose::DuplicateSeries,
+            query::duplicate_series(namespace, container),
         );
-        let (load, ages, copies, first_half) = (load?, ages?, copies?, first_half?);
-        Ok(observation(
-            !built_in,
-            load.unwrap_or_default(),
-            ages,
-            copies,
-            first_half,
-        ))
+        let window_coverage = built_in(
+            Purpose::WindowCoverage,
+            query::window_coverage(namespace, container, *window),
+        );
+        // Waits for all responses. Several queries fail if the server is down, in any order; the
+        // reported error is always that of the first query.
+        let (loads, sample_ages, series, window_coverage) = tokio::join!(
+            self.pod_values(Some(loads)),
+            self.pod_values(sample_ages),
+            self.pod_values(series),
+            self.pod_values(window_coverage),
+        );
+        let responses = LoadResponses {
+            custom,
+            loads: loads?.unwrap_or_default(),
+            sample_ages: sample_ages?,
+            series: series?,
+            window_coverage: window_coverage?,
+        };
+        Ok(responses.into_observation())
     }
 
-    /// The autoscalers of the workload's namespace, with this crate's typed error.
+    async fn pod_values(
+        &self,
+        query: Option<(Purpose, String)>,
+    ) -> Result<Option<PodValues>, PromError> {
+        let Some((purpose, query)) = query else {
+            return Ok(None);
+        };
+        let response = self.transport.query(purpose, &query).await?;
+        PodValues::from_response(response).map(Some)
+    }
+
+    /// Reads the autoscalers of the workload's namespace. Returns this crate's typed error.
     ///
     /// # Errors
-    /// When there was no trustworthy and complete answer: an autoscaler that is missing in a
-    /// partial one would go unnoticed.
+    /// If there was no trustworthy and complete response: an autoscaler that is missing from a
+    /// partial response would not be noticed.
     pub async fn observe_autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, PromError> {
-        let workload = &self.settings.workload;
-        let query = query::autoscalers(&workload.namespace);
-        let answer = self.transport.ask(Purpose::Autoscalers, &query).await?;
-        let Samples { samples, partial } = answer.samples()?;
+        let namespace = &self.settings.workload.namespace;
+        let query = query::autoscalers(namespace);
+        let response = self.transport.query(Purpose::Autoscalers, &query).await?;
+        let Samples { samples, partial } = response.samples()?;
         if let Some(partial) = partial {
             return Err(PromError::PartialAutoscalers {
-                asked: answer.asked.clone(),
+                sent: response.sent.clone(),
                 partial: partial.to_string(),
             });
         }
-        Ok(autoscalers::candidates(&samples, &workload.namespace))
+        Ok(autoscalers::candidates(&samples, namespace))
     }
-}
 
-impl PrometheusSource {
-    /// The consumer group, with this crate's typed error; `None` when nothing says how to find out
-    /// who owns what.
+    /// Reads the consumer group; `None` if the settings do not say how to find the owners of
+    /// partitions. Returns this crate's typed error.
     ///
     /// # Errors
-    /// When one of the queries gave no trustworthy answer.
+    /// If one of the queries had no trustworthy response.
     pub async fn observe_group(&self) -> Result<Option<GroupObservation>, PromError> {
         let settings = &self.settings;
         let Some(source) = &settings.group else {
@@ -158,20 +161,20 @@ impl PrometheusSource {
             return Ok(None);
         };
         let rate = source.rate(settings.window);
-        // The local clock is as good here as any: about a cooldown ago is long enough ago.
+        // The local clock is precise enough for "about one cooldown ago".
         let cooldown = i64::try_from(source.cooldown.as_secs()).unwrap_or(i64::MAX);
         let before = Timestamp::now().as_second().saturating_sub(cooldown);
-        let ask = |purpose, at| self.transport.ask_at(purpose, &assignment, at);
+        let owners = async |purpose, time| {
+            let response = self.transport.query_at(purpose, &assignment, time).await?;
+            Owners::from_response(&response)
+        };
         let (owners, before, rates) = tokio::join!(
-            async { Owners::from_answer(&ask(Purpose::GroupAssignment, None).await?) },
-            async {
-                let answer = ask(Purpose::GroupAssignmentBefore, Some(before)).await?;
-                Owners::from_answer(&answer)
-            },
+            owners(Purpose::GroupOwners, None),
+            owners(Purpose::GroupOwnersBefore, Some(before)),
             async {
                 let Some(rate) = &rate else { return Ok(None) };
-                let answer = self.transport.ask(Purpose::GroupRate, rate).await?;
-                Rates::from_answer(&answer).map(Some)
+                let response = self.transport.query(Purpose::GroupRates, rate).await?;
+                Rates::from_response(&response).map(Some)
             },
         );
         Ok(Some(group::observation(

@@ -1,4 +1,4 @@
-//! A server on loopback that answers what a test tells it to, and remembers what it was asked.
+//! An HTTP server for tests, with configured replies and a record of its requests.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,18 +6,18 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// What the server does with a request.
+/// The reaction of the server to a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
-    /// Answers with a status line's end, header lines and a body.
+    /// A response with a status, header lines and a body.
     Full(String, String, String),
-    /// Never answers.
+    /// No response.
     Stall,
-    /// Announces a body and stalls in the middle of it.
+    /// A response that stalls in the middle of the body.
     StallInBody,
-    /// Closes the connection instead of answering.
+    /// A closed connection instead of a response.
     Close,
-    /// Closes the connection in the middle of the body.
+    /// A connection that is closed in the middle of the body.
     CloseInBody,
 }
 
@@ -30,7 +30,7 @@ impl Reply {
         Self::Full(status.into(), String::new(), body.into())
     }
 
-    /// A successful answer with these samples.
+    /// A successful response with these samples.
     pub(crate) fn vector(samples: &str) -> Self {
         Self::json(&format!(
             r#"{{"status":"success","data":{{"resultType":"vector","result":[{samples}]}}}}"#
@@ -38,24 +38,24 @@ impl Reply {
     }
 }
 
-/// A running server; it ends with the test's runtime.
+/// A running server. It stops with the runtime of the test.
 pub(crate) struct Server {
     pub(crate) url: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    /// A server that chooses its reply by the request, whose form-encoded body is decoded.
+    /// Starts a server that chooses its reply by the request. The form-encoded body is decoded.
     pub(crate) async fn start(reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         Self::run(None, reply).await
     }
 
-    /// A server that gives every request the same reply.
+    /// Starts a server that replies to every request in the same way.
     pub(crate) async fn always(reply: Reply) -> Self {
         Self::start(move |_| reply.clone()).await
     }
 
-    /// The same over TLS.
+    /// Starts a TLS server that replies to every request in the same way.
     pub(crate) async fn tls(acceptor: TlsAcceptor, reply: Reply) -> Self {
         Self::run(Some(acceptor), move |_| reply.clone()).await
     }
@@ -77,7 +77,7 @@ impl Server {
                     match tls {
                         None => serve(stream, &*reply, &seen).await,
                         Some(acceptor) => {
-                            // A client that does not trust us ends the handshake.
+                            // A client that does not trust the certificate ends the handshake.
                             if let Ok(stream) = acceptor.accept(stream).await {
                                 serve(stream, &*reply, &seen).await;
                             }
@@ -89,7 +89,7 @@ impl Server {
         Self { url, requests }
     }
 
-    /// What was asked so far: head and decoded body of each request.
+    /// Returns the head and the decoded body of each request so far.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -123,7 +123,7 @@ async fn serve(
             false,
         ),
     };
-    // The client may have gone already.
+    // The client may already have closed the connection.
     let _ = stream.write_all(text.as_bytes()).await;
     let _ = stream.flush().await;
     if stall {

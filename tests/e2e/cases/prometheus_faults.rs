@@ -43,7 +43,10 @@ async fn slower_than_the_timeout() -> Result<()> {
         program.env("PROMETHEUS_TIMEOUT", "1s")
     })
     .await?;
-    run.assert_says(&run.error(), &["no answer within 1s", "PROMETHEUS_TIMEOUT"]);
+    run.assert_says(
+        &run.error(),
+        &["no response within 1s", "PROMETHEUS_TIMEOUT"],
+    );
     assert!(!server.requests().is_empty());
     Ok(())
 }
@@ -51,7 +54,7 @@ async fn slower_than_the_timeout() -> Result<()> {
 #[rstest]
 #[case::server_error(500, "<h1>out of cheese</h1>", &["HTTP 500", "out of cheese", "look at its logs"])]
 #[case::gateway(502, "<html>bad gateway</html>", &["HTTP 502", "bad gateway"])]
-#[case::login_page(200, "<html>please log in</html>", &["not one of the Prometheus API", "please log in"])]
+#[case::login_page(200, "<html>please log in</html>", &["not a Prometheus API response", "please log in"])]
 #[case::not_found(404, "<html>nothing here</html>", &["HTTP 404", "check the path"])]
 #[case::unauthorized(401, "who are you", &["HTTP 401", "who are you"])]
 #[tokio::test]
@@ -83,12 +86,12 @@ async fn answering_html(
 #[case::wrong_type(
     200,
     r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#,
-    "yields a matrix"
+    "returned a matrix"
 )]
 #[case::cut_off(
     200,
     r#"{"status":"success","data":{"resultType":"vector","result":[{"#,
-    "not one of the Prometheus API"
+    "not a Prometheus API response"
 )]
 #[tokio::test]
 async fn answering_json(#[case] status: u16, #[case] body: &str, #[case] says: &str) -> Result<()> {
@@ -112,7 +115,7 @@ async fn refusing_the_query(#[values(false, true)] victoria_metrics: bool) -> Re
     })
     .await?;
     let error = run.error();
-    run.assert_says(&error, &["the load query (LOAD_QUERY)", "was refused"]);
+    run.assert_says(&error, &["the load query (LOAD_QUERY)", "was rejected"]);
     run.assert_says(&error, &["the query was: sum by (pod) (rate("]);
     Ok(())
 }

@@ -64,7 +64,7 @@ async fn a_metrics_server_that_redirects_sends_no_credentials_elsewhere(
     run.assert_says(
         &run.error(),
         &[
-            &format!("HTTP {status}, redirected to `http://localhost:"),
+            &format!("HTTP {status}, redirect to `http://localhost:"),
             "/login`; redirects are not followed",
             "set PROMETHEUS_ENDPOINT to the final address",
         ],

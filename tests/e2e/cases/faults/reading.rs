@@ -177,8 +177,9 @@ async fn querying_prometheus(
         }
         assert_eq!(run.0.code, Some(1), "{}", run.0);
         let words = match purpose {
-            "copies" => "the query for doubled series",
-            "window" => "the query for the first half of the window",
+            "freshness" => "the sample age query",
+            "copies" => "the duplicate series query",
+            "window" => "the window coverage query",
             "autoscalers" => "the autoscaler query",
             other => &format!("the {other} query"),
         };
@@ -221,7 +222,7 @@ async fn connections() -> Result<()> {
         let says = match (kubernetes, &fault) {
             (true, Fault::Stall) => "did not accept a connection within",
             (true, _) => "cannot be reached",
-            (false, Fault::Stall) => "no answer within 2s",
+            (false, Fault::Stall) => "no response within 2s",
             (false, _) => "connection",
         };
         run.assert_says(&run.error(), &[&proxy.url(), says]);

@@ -165,10 +165,10 @@ impl Kind {
     pub(crate) fn words_of_prometheus(self) -> &'static str {
         match self {
             Self::Reset | Self::ResetAfter | Self::HalfOpen | Self::Truncate => {
-                "the connection broke before the whole answer was received"
+                "the connection was closed before the whole response was received"
             }
-            Self::Stall | Self::StallAfter => "no answer within 1s; raise PROMETHEUS_TIMEOUT",
-            Self::LoginPage => "not one of the Prometheus API",
+            Self::Stall | Self::StallAfter => "no response within 1s; increase PROMETHEUS_TIMEOUT",
+            Self::LoginPage => "not a Prometheus API response",
             Self::NoSuchPage => "HTTP 404",
             Self::Gateway => "HTTP 502",
             Self::GatewayAfter => "HTTP 504",

@@ -1,4 +1,4 @@
-//! Which certificates are trusted, and the one crypto back end.
+//! TLS set-up: trusted certificates and the crypto provider.
 
 use std::path::Path;
 
@@ -12,25 +12,25 @@ use crate::error::PromError;
 
 const CA_FILE: &str = "PROMETHEUS_CA_FILE";
 
-/// Sets up TLS for a client that will only ever talk to one server.
+/// Sets up TLS for a client of one server.
 pub(crate) fn configure(
     builder: ClientBuilder,
     https: bool,
     ca_file: Option<&Path>,
 ) -> Result<ClientBuilder, PromError> {
     install_crypto_provider();
-    let extra = ca_file.map(read).transpose()?;
+    let extra = ca_file.map(read_certificates).transpose()?;
     Ok(match (https, extra) {
-        // Reading the system's certificates takes more time and memory than all queries, and
-        // fails in an image without any: plain HTTP does without.
+        // Plain HTTP does not load the system's certificates: loading them takes more time and
+        // memory than all queries, and fails in an image without certificates.
         (false, _) => builder.tls_certs_only([]),
         (true, None) => builder,
         (true, Some(extra)) => builder.tls_certs_merge(extra),
     })
 }
 
-/// The certificates of a PEM file, each checked to be one.
-fn read(path: &Path) -> Result<Vec<Certificate>, PromError> {
+/// Reads and checks the certificates of a PEM file.
+fn read_certificates(path: &Path) -> Result<Vec<Certificate>, PromError> {
     let bad = |reason: String| PromError::BadFile {
         setting: CA_FILE,
         path: path.to_owned(),
@@ -46,7 +46,7 @@ fn read(path: &Path) -> Result<Vec<Certificate>, PromError> {
     for (index, der) in CertificateDer::pem_slice_iter(&pem).enumerate() {
         let number = index + 1;
         let der = der.map_err(|error| bad(format!("PEM block {number}: {error}")))?;
-        // The HTTP client would report a bad certificate without saying which.
+        // The HTTP client does not report which certificate is bad.
         store
             .add(der.clone())
             .map_err(|error| bad(format!("certificate {number}: {error}")))?;
@@ -56,7 +56,7 @@ fn read(path: &Path) -> Result<Vec<Certificate>, PromError> {
         );
     }
     if certificates.is_empty() {
-        return Err(bad("there is no PEM certificate in it".into()));
+        return Err(bad("it contains no PEM certificate".into()));
     }
     Ok(certificates)
 }
@@ -74,14 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn several_certificates_are_read() {
+    fn reads_several_certificates() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(
             file.path(),
             format!("# ours\n{}\n{}", certificate(), certificate()),
         )
         .unwrap();
-        assert_eq!(read(file.path()).unwrap().len(), 2);
+        assert_eq!(read_certificates(file.path()).unwrap().len(), 2);
     }
 
     #[rstest]
@@ -95,17 +95,19 @@ mod tests {
         "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n",
         "certificate 1"
     )]
-    fn a_file_without_certificates_is_refused(#[case] content: &str, #[case] expected: &str) {
+    fn file_without_valid_certificates_is_an_error(#[case] content: &str, #[case] expected: &str) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), content).unwrap();
-        let message = read(file.path()).unwrap_err().to_string();
+        let message = read_certificates(file.path()).unwrap_err().to_string();
         assert!(message.starts_with("PROMETHEUS_CA_FILE: "), "{message}");
         assert!(message.contains(expected), "{message}");
     }
 
     #[test]
-    fn a_missing_file_is_named() {
-        let message = read(Path::new("/does/not/exist")).unwrap_err().to_string();
+    fn error_for_a_missing_file_names_the_setting() {
+        let message = read_certificates(Path::new("/does/not/exist"))
+            .unwrap_err()
+            .to_string();
         assert!(
             message.starts_with("PROMETHEUS_CA_FILE: cannot read /does/not/exist: "),
             "{message}"

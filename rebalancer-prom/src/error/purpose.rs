@@ -1,0 +1,98 @@
+//! The purpose of a query, and the part of an error message that names the query.
+
+use std::fmt;
+
+/// The purpose of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Purpose {
+    /// The CPU rate of each pod.
+    Load,
+    /// The load of each pod by the operator's own query.
+    CustomLoad,
+    /// The age of the newest sample of each pod.
+    SampleAge,
+    /// The age of the newest sample of each pod by the operator's own query.
+    CustomSampleAge,
+    /// The number of series of each container.
+    DuplicateSeries,
+    /// The pods with samples in the first half of the rate window.
+    WindowCoverage,
+    /// The autoscalers as kube-state-metrics reports them.
+    Autoscalers,
+    /// The owner of each partition of the consumer group.
+    GroupOwners,
+    /// The owner of each partition one cooldown ago.
+    GroupOwnersBefore,
+    /// The rate of incoming records of each partition.
+    GroupRates,
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Load => "the load query",
+            Self::CustomLoad => "the load query (LOAD_QUERY)",
+            Self::SampleAge => "the sample age query",
+            Self::CustomSampleAge => "the sample age query (FRESHNESS_QUERY)",
+            Self::DuplicateSeries => "the duplicate series query",
+            Self::WindowCoverage => "the window coverage query",
+            Self::Autoscalers => "the autoscaler query (TARGET_SOURCE=prometheus)",
+            Self::GroupOwners => "the partition owner query",
+            Self::GroupOwnersBefore => "the partition owner query for one cooldown ago",
+            Self::GroupRates => "the partition rate query",
+        })
+    }
+}
+
+impl Purpose {
+    /// The object of which a response must have one sample each.
+    pub(super) fn subject(self) -> &'static str {
+        match self {
+            Self::Load
+            | Self::CustomLoad
+            | Self::SampleAge
+            | Self::CustomSampleAge
+            | Self::DuplicateSeries
+            | Self::WindowCoverage => "pod",
+            Self::Autoscalers => "autoscaler and metric",
+            Self::GroupOwners | Self::GroupOwnersBefore | Self::GroupRates => "partition",
+        }
+    }
+
+    /// The advice for a response without exactly one sample per pod.
+    pub(super) fn per_pod_advice(self) -> &'static str {
+        match self {
+            Self::CustomLoad => "aggregate LOAD_QUERY `by (pod)`, e.g. `sum by (pod) (…)`",
+            Self::CustomSampleAge => {
+                "aggregate FRESHNESS_QUERY `by (pod)`, e.g. `time() - max by (pod) (timestamp(…))`"
+            }
+            Self::Load
+            | Self::SampleAge
+            | Self::DuplicateSeries
+            | Self::WindowCoverage
+            | Self::Autoscalers
+            | Self::GroupOwners
+            | Self::GroupOwnersBefore
+            | Self::GroupRates => {
+                "the series of container_cpu_usage_seconds_total must have the label `pod`; if \
+                 they have other labels, set LOAD_QUERY"
+            }
+        }
+    }
+}
+
+/// A query and its destination, for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentQuery {
+    /// The purpose of the query.
+    pub purpose: Purpose,
+    /// The URL, without user name, password and parameters.
+    pub url: String,
+}
+
+impl fmt::Display for SentQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.purpose, self.url)
+    }
+}

@@ -1,0 +1,32 @@
+//! Consumers that export their own assignment.
+
+use super::{GroupMetrics, GroupSelector, Preset};
+use crate::group::labels::Label;
+
+impl GroupMetrics {
+    /// Consumers that export their own assignment: `kafka_consumer_assignment{topic, partition,
+    /// pod, group_id}`, with the value 1 for each partition that they own and 0 for a partition
+    /// that they no longer own. PostHog's consumers use the labels `topic_name` and
+    /// `partition_id`. Owners only.
+    pub const CONSUMER: Self = Self(&PRESET);
+}
+
+const PRESET: Preset = Preset {
+    name: "consumer",
+    owners: Some(owners),
+    rates: None,
+    label_aliases: &[
+        (Label::Topic, "topic_name"),
+        (Label::Partition, "partition_id"),
+    ],
+    names_group: true,
+    no_member: None,
+};
+
+fn owners(group: &GroupSelector<'_>) -> String {
+    format!(
+        "max by (topic, partition, topic_name, partition_id, pod, client_id, member_id, \
+         group_instance_id) (kafka_consumer_assignment{{group_id={}}})",
+        group.id
+    )
+}

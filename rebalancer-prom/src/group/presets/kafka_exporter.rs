@@ -1,0 +1,23 @@
+//! danielqsj's `kafka_exporter`.
+
+use super::{GroupMetrics, Preset};
+
+impl GroupMetrics {
+    /// danielqsj's `kafka_exporter`: `kafka_topic_partition_current_offset{topic, partition}`.
+    /// Rates only: the exporter counts members and does not report owners.
+    pub const KAFKA_EXPORTER: Self = Self(&PRESET);
+}
+
+const PRESET: Preset = Preset {
+    name: "kafka-exporter",
+    owners: None,
+    rates: Some(rates),
+    label_aliases: &[],
+    names_group: true,
+    no_member: None,
+};
+
+/// Takes the maximum, because two exporters that watch the same cluster report the same rate.
+fn rates(window: &str) -> String {
+    format!("max by (topic, partition) (rate(kafka_topic_partition_current_offset[{window}]))")
+}

@@ -1,0 +1,31 @@
+//! Autoscalers from kube-state-metrics.
+
+use rebalancer_core::model::CpuMetric;
+use rebalancer_core::ports::{AutoscalerCandidate, MetricsSource as _, ScaleTarget};
+
+use super::settings;
+use crate::PrometheusSource;
+use crate::testing::{Reply, Server};
+
+#[tokio::test]
+async fn autoscalers_are_read_from_kube_state_metrics() {
+    let server = Server::always(Reply::vector(concat!(
+        r#"{"metric":{"__name__":"kube_horizontalpodautoscaler_info","horizontalpodautoscaler":"h","scaletargetref_kind":"Deployment","scaletargetref_name":"app"},"value":[1,"1"]},"#,
+        r#"{"metric":{"__name__":"kube_horizontalpodautoscaler_spec_target_metric","horizontalpodautoscaler":"h","metric_name":"cpu","metric_target_type":"utilization"},"value":[1,"70"]}"#,
+    )))
+    .await;
+    let source = PrometheusSource::new(settings(&server.url)).unwrap();
+    let autoscalers = source.autoscalers().await.unwrap();
+    assert_eq!(autoscalers.len(), 1);
+    let AutoscalerCandidate {
+        autoscaler,
+        scale_targets,
+    } = &autoscalers[0];
+    assert_eq!(autoscaler.name, "h");
+    assert_eq!(autoscaler.cpu, [CpuMetric::Utilization { percent: 70 }]);
+    assert_eq!(
+        *scale_targets,
+        [ScaleTarget::new("Deployment", "app", None)]
+    );
+    assert!(server.requests()[0].ends_with(r#",namespace="ns"}"#));
+}
