@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::cpu_quantity::CpuQuantity;
 
-/// An autoscaler as the API lists it.
+/// An autoscaler in a list response.
 #[derive(Deserialize)]
 pub(crate) struct Hpa {
     metadata: Metadata,
@@ -83,7 +83,7 @@ struct Status {
     conditions: Option<Vec<Condition>>,
 }
 
-/// Only whether there is any is of interest.
+/// A condition. Only the presence of conditions matters.
 #[derive(Deserialize)]
 struct Condition {}
 
@@ -121,8 +121,8 @@ impl Hpa {
         }
     }
 
-    /// The replicas it sees and wants. The API writes a 0 where its controller said nothing yet,
-    /// and leaves it at that while the metrics are missing.
+    /// Returns the current and the desired number of replicas. The API reports 0 until the
+    /// controller sets a number, which it does not do while the metrics are missing.
     fn replicas(&self) -> (Option<u32>, Option<u32>) {
         let Some(status) = &self.status else {
             return (None, None);
@@ -171,7 +171,7 @@ impl Metric {
         })
     }
 
-    /// `External s0-kafka-lag average 1000`.
+    /// Describes the metric, such as `External s0-kafka-lag average 1000`.
     fn describe(&self) -> String {
         let kind = &self.kind;
         let resource = self.resource.as_ref().or(self.container_resource.as_ref());
@@ -277,7 +277,7 @@ mod tests {
             "target": {"type": "AverageValue", "averageValue": "2"}}}),
         CpuMetric::ContainerAverageValue { container: "app".into(), cores: Cores::new(2.0).unwrap() }
     )]
-    fn cpu_metrics_are_read(#[case] json: Value, #[case] metric: CpuMetric) {
+    fn cpu_metric_is_read(#[case] json: Value, #[case] metric: CpuMetric) {
         let autoscaler = reduce(json);
         assert_eq!(autoscaler.cpu, [metric]);
         assert!(autoscaler.other_metrics.is_empty());
@@ -313,7 +313,7 @@ mod tests {
         "Resource cpu average 0"
     )]
     #[case(json!({"type": "Lunar"}), "Lunar")]
-    fn other_metrics_are_described(#[case] json: Value, #[case] words: &str) {
+    fn other_metric_is_described(#[case] json: Value, #[case] words: &str) {
         let autoscaler = reduce(json);
         assert_eq!(autoscaler.other_metrics, [words]);
         assert!(autoscaler.cpu.is_empty());
@@ -324,10 +324,10 @@ mod tests {
     #[case(json!({"currentMetrics": null, "desiredReplicas": 0}), None, None)]
     #[case(json!({"currentReplicas": 3, "desiredReplicas": 5, "conditions": [{"type": "AbleToScale"}]}), Some(3), Some(5))]
     #[case(json!({"currentReplicas": 3, "desiredReplicas": 3}), Some(3), Some(3))]
-    // Metrics are missing since ever: it wants nothing in particular.
+    // The metrics were never available, so the desired number is unknown.
     #[case(json!({"currentReplicas": 3, "desiredReplicas": 0, "conditions": [{"type": "ScalingActive"}]}), Some(3), None)]
     #[case(json!({"currentReplicas": 0, "desiredReplicas": 0, "conditions": [{"type": "ScalingActive"}]}), Some(0), Some(0))]
-    fn replicas_are_what_the_controller_said(
+    fn replicas_are_unknown_until_the_controller_sets_them(
         #[case] status: Value,
         #[case] current: Option<u32>,
         #[case] desired: Option<u32>,

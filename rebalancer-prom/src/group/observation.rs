@@ -6,7 +6,7 @@ use rebalancer_core::model::{Rate, SampleFault};
 use rebalancer_core::ports::{GroupObservation, MemberLabels, OwnerSample, RateSample};
 
 use super::labels::Label;
-use super::presets::GroupMetrics;
+use super::presets::{GroupMetrics, label_value};
 use super::topics;
 use crate::envelope::Labels;
 use crate::error::PromError;
@@ -51,7 +51,7 @@ impl Owners {
 
 /// The member that the labels name; `None` if they say that the group has no members.
 fn owner(labels: &Labels<'_>) -> Option<MemberLabels> {
-    let value = |label: Label| label.of(labels).map(str::to_owned);
+    let value = |label: Label| label_value(label, labels).map(str::to_owned);
     let owner = MemberLabels {
         pod: value(Label::Pod),
         host: value(Label::Host),
@@ -117,15 +117,15 @@ impl Rates {
 }
 
 fn cluster(response: &QueryResponse, labels: &Labels<'_>) -> Option<String> {
-    let name = Label::Cluster.of(labels)?;
+    let name = label_value(Label::Cluster, labels)?;
     Some(response.without_secrets(name))
 }
 
 /// The topic and the partition of a sample.
 fn partition(response: &QueryResponse, labels: &Labels<'_>) -> Result<(String, u32), PromError> {
-    let number = Label::Partition.of(labels);
+    let number = label_value(Label::Partition, labels);
     let number = number.and_then(|number| number.parse().ok());
-    match (Label::Topic.of(labels), number) {
+    match (label_value(Label::Topic, labels), number) {
         (Some(topic), Some(partition)) => Ok((topic.to_owned(), partition)),
         (Some(_) | None, Some(_) | None) => Err(PromError::SampleWithoutPartition {
             labels: response.without_secrets(&labels.to_string()),

@@ -13,6 +13,7 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use super::labels::Label;
+use crate::envelope::Labels;
 
 /// An exporter whose metrics of consumer groups are known (`GROUP_METRICS`).
 #[derive(Clone, Copy)]
@@ -64,6 +65,16 @@ impl GroupMetrics {
     pub(super) fn definition(self) -> &'static Preset {
         self.0
     }
+}
+
+/// Returns the value of a label in its usual spelling, or in that of any preset. The operator's own
+/// queries may use each of them.
+pub(super) fn label_value<'a>(label: Label, labels: &'a Labels<'_>) -> Option<&'a str> {
+    let presets = GroupMetrics::ALL.iter();
+    let aliases = presets.flat_map(|preset| preset.definition().label_aliases);
+    let mut aliases = aliases.filter(|(aliased, _)| *aliased == label);
+    let usual = labels.get(label.name());
+    usual.or_else(|| aliases.find_map(|(_, alias)| labels.get(alias)))
 }
 
 impl PartialEq for GroupMetrics {
