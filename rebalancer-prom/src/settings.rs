@@ -44,14 +44,19 @@ pub struct PrometheusSettings {
 }
 
 impl PrometheusSettings {
-    /// Settings with the defaults: the container has the workload's name, the timeout is 30 s, the
-    /// window is 5 minutes, and there is no authentication.
+    /// The default of [`timeout`](Self::timeout).
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+    /// The default of [`window`](Self::window).
+    pub const DEFAULT_WINDOW: Duration = Duration::from_secs(5 * 60);
+
+    /// Settings with the defaults: the container has the workload's name, and there is no
+    /// authentication.
     #[must_use]
     pub fn new(endpoint: impl Into<String>, workload: WorkloadRef) -> Self {
         Self {
             endpoint: endpoint.into(),
-            timeout: Duration::from_secs(30),
-            window: Duration::from_secs(5 * 60),
+            timeout: Self::DEFAULT_TIMEOUT,
+            window: Self::DEFAULT_WINDOW,
             container: workload.name.clone(),
             workload,
             load_query: None,

@@ -202,7 +202,7 @@ pub(super) static DURATION: ValueType<Duration> = duration_type(any_duration);
 pub(super) static POSITIVE_DURATION: ValueType<Duration> = duration_type(positive);
 /// The longest timeout of a request to the Kubernetes API: a lease outlasts the requests of one
 /// eviction.
-pub(super) const LONGEST_KUBE_TIMEOUT: Duration = Duration::from_secs(30);
+const LONGEST_KUBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A timeout of requests to the Kubernetes API.
 pub(super) static KUBE_TIMEOUT: ValueType<Duration> = duration_type(|raw| {
     let timeout = positive(raw)?;

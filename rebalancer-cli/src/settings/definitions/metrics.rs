@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rebalancer_prom::PrometheusSettings;
+
 use crate::settings::definition::{
     Absent, Attributes, Defaulted, Definition, Fallback, Mandatory, Optional, Required, Setting,
 };
@@ -34,7 +36,7 @@ pub(in crate::settings) static PROMETHEUS_TIMEOUT: Defaulted<Duration> = Definit
     name: "PROMETHEUS_TIMEOUT",
     help: "Timeout of each query",
     value: &value::POSITIVE_DURATION,
-    default: Fallback::Value(|| Duration::from_secs(30)),
+    default: Fallback::Value(|| PrometheusSettings::DEFAULT_TIMEOUT),
     attributes: Attributes::USUAL,
 };
 
@@ -42,7 +44,7 @@ pub(in crate::settings) static METRICS_TIME_WINDOW: Defaulted<Duration> = Defini
     name: "METRICS_TIME_WINDOW",
     help: "Time window of the CPU rate",
     value: &value::POSITIVE_DURATION,
-    default: Fallback::Value(|| Duration::from_secs(300)),
+    default: Fallback::Value(|| PrometheusSettings::DEFAULT_WINDOW),
     attributes: Attributes::USUAL,
 };
 

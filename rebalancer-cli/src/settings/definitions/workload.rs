@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rebalancer_k8s::WorkloadKind;
+use rebalancer_k8s::{ConnectSettings, WorkloadKind};
 
 use crate::settings::definition::{
     Absent, Attributes, Defaulted, Definition, Fallback, Mandatory, Optional, Required, Setting,
@@ -72,6 +72,6 @@ pub(in crate::settings) static KUBE_TIMEOUT: Defaulted<Duration> = Definition {
     name: "KUBE_TIMEOUT",
     help: "Timeout of each request to the Kubernetes API; 30s at most",
     value: &value::KUBE_TIMEOUT,
-    default: Fallback::Value(|| value::LONGEST_KUBE_TIMEOUT),
+    default: Fallback::Value(|| ConnectSettings::default().request_timeout),
     attributes: Attributes::WHOLE_RUN,
 };
