@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use harness::{Target, WorkloadSpec, World};
+use harness::{Target, TestNamespace, WorkloadSpec};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 
@@ -53,18 +53,18 @@ pub(crate) fn run() -> Result<(), Error> {
 
 async fn measure_dry_runs(binary: &Path, pods: usize) -> Result<(), Error> {
     eprintln!("starting {pods} pods …");
-    let world = World::named(&format!("bench-{pods}")).await?;
+    let ns = TestNamespace::named(&format!("bench-{pods}")).await?;
     // Two hot and two cold pods among pods at the mean, so that the run has a plan.
     let loads = [1.4, 1.3, 0.2, 0.1]
         .into_iter()
         .chain(std::iter::repeat(0.7))
         .take(pods);
-    let consumer = world
+    let consumer = ns
         .create(WorkloadSpec::deployment("consumer").loads(loads))
         .await?;
-    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
     consumer.wait_measured().await?;
-    let program = world
+    let program = ns
         .rebalancer(&consumer)
         .env("DRY_RUN", "true")
         .env("OUTPUT", "json");
@@ -87,7 +87,7 @@ async fn measure_dry_runs(binary: &Path, pods: usize) -> Result<(), Error> {
         kib_to_mb(costs[RUNS / 2].memory),
         kib_to_mb(costs[RUNS - 1].memory),
     );
-    world.delete().await?;
+    ns.delete().await?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use harness::{Rebalancer, Target, WorkloadSpec, World};
+use harness::{Rebalancer, Target, TestNamespace, WorkloadSpec};
 
 use crate::{Error, setup};
 
@@ -47,22 +47,22 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
 
 async fn stay(options: &Options) -> Result<(), Error> {
     eprintln!("starting the servers …");
-    let world = World::named("lab").await?;
+    let ns = TestNamespace::named("lab").await?;
     let loads = LOADS.into_iter().cycle().take(options.pods);
     eprintln!("starting {} pods …", options.pods);
-    let consumer = world
+    let consumer = ns
         .create(WorkloadSpec::deployment("consumer").loads(loads))
         .await?;
-    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
     eprintln!("waiting for a full window of metrics …");
     consumer.wait_measured().await?;
 
-    print!("{}", environment(&world.rebalancer(&consumer)));
+    print!("{}", environment(&ns.rebalancer(&consumer)));
     println!(
         "# the same metrics in VictoriaMetrics:\n# export PROMETHEUS_ENDPOINT={}\n\
          # more to look at: kubectl get pods, kubectl scale deployment consumer --replicas 12,\n\
          # kubectl create …; pods of a workload of your own run at 0.01 cores",
-        world.victoria_metrics().url()
+        ns.victoria_metrics().url()
     );
     eprintln!("\nIn another terminal, with these variables: cargo run -p rebalancer-cli -- plan");
     eprintln!("Ctrl-C ends the servers.");

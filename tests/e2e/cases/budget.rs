@@ -2,21 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use ::harness::{Limit, Result, WorkloadSpec, World, annotation};
+use ::harness::{Limit, Result, TestNamespace, WorkloadSpec, annotation};
 
 use crate::support::{
     Outcome, RunExt as _, VICTIMS, account, assert_untouched, evict_rules, skewed, uids,
 };
 
 #[tokio::test]
-async fn a_budget_that_allows_none_blocks_all_and_is_named() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+async fn budget_without_disruptions_blocks_all_evictions() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
-    world
-        .budget("keep-all", &consumer, Limit::MaxUnavailable("0".into()))
+    ns.budget("keep-all", &consumer, Limit::MaxUnavailable("0".into()))
         .await?;
-    let program = world.rebalancer(&consumer);
+    let program = ns.rebalancer(&consumer);
     // A dry run reports the budget too, and does not wait for it.
     let run = program.clone().arg("--dry-run").ends_with(3).await?;
     // Evicting a cold pod without a hot one is no gain, so no such eviction is requested.
@@ -42,8 +41,7 @@ async fn a_budget_that_allows_none_blocks_all_and_is_named() -> Result<()> {
     assert_untouched(&consumer, &before).await?;
 
     // A second budget for the same pod gives another message.
-    world
-        .budget("keep-some", &consumer, Limit::MinAvailable("1".into()))
+    ns.budget("keep-some", &consumer, Limit::MinAvailable("1".into()))
         .await?;
     let run = program.clone().ends_with(3).await?;
     assert_eq!(
@@ -70,16 +68,15 @@ async fn a_budget_that_allows_none_blocks_all_and_is_named() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_budget_that_allows_one_at_a_time_lets_them_go_in_turn() -> Result<()> {
-    let world = World::start().await?;
+async fn budget_of_one_allows_evictions_one_at_a_time() -> Result<()> {
+    let ns = TestNamespace::start().await?;
     // The next attempt comes before the replacement is ready.
     let spec = WorkloadSpec::deployment("consumer").annotation(annotation::READY_AFTER, "2");
-    let consumer = skewed(&world, spec).await?;
+    let consumer = skewed(&ns, spec).await?;
     let before = consumer.pods().await?;
-    world
-        .budget("one-by-one", &consumer, Limit::MaxUnavailable("1".into()))
+    ns.budget("one-by-one", &consumer, Limit::MaxUnavailable("1".into()))
         .await?;
-    let run = world
+    let run = ns
         .rebalancer(&consumer)
         .env("EVICTION_TIMEOUT", "50s")
         .ends_with(0)
@@ -96,21 +93,20 @@ async fn a_budget_that_allows_one_at_a_time_lets_them_go_in_turn() -> Result<()>
 
 #[tokio::test]
 async fn sigterm_ends_the_wait_for_a_budget() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
-    world
-        .budget("keep-all", &consumer, Limit::MaxUnavailable("0".into()))
+    ns.budget("keep-all", &consumer, Limit::MaxUnavailable("0".into()))
         .await?;
-    let account = account(&world, "evictor", &evict_rules()).await?;
+    let account = account(&ns, "evictor", &evict_rules()).await?;
     let evictions = || -> Result<usize> {
-        let calls = world.audit(&account)?;
+        let calls = ns.audit(&account)?;
         let evictions = calls
             .iter()
             .filter(|call| call.action() == "create pods/eviction");
         Ok(evictions.count())
     };
-    let running = world
+    let running = ns
         .rebalancer(&consumer)
         .env("KUBECONFIG", &account.kubeconfig)
         .env("OUTPUT", "json")

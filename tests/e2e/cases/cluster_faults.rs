@@ -28,11 +28,11 @@ pub(crate) fn kubeconfig(path: &Path, url: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn an_api_server_that_is_down_is_named() -> Result<()> {
+async fn unreachable_api_server_is_named() -> Result<()> {
     let shared = Shared::open().await?;
     let url = refused_url()?;
-    let path = kubeconfig(&shared.world.dir().join("down.kubeconfig"), &url);
-    let program = shared.world.rebalancer_for("consumer");
+    let path = kubeconfig(&shared.ns.dir().join("down.kubeconfig"), &url);
+    let program = shared.ns.rebalancer_for("consumer");
     let run = program.env("KUBECONFIG", path).ends_with(1).await?;
     assert!(run.0.elapsed < Duration::from_secs(15), "{}", run.0);
     run.assert_says(
@@ -50,10 +50,10 @@ async fn an_api_server_that_is_down_is_named() -> Result<()> {
 #[tokio::test]
 async fn a_refused_token_is_named() -> Result<()> {
     let shared = Shared::open().await?;
-    let path = shared.world.dir().join("refused.kubeconfig");
-    let control_plane = shared.world.control_plane();
+    let path = shared.ns.dir().join("refused.kubeconfig");
+    let control_plane = shared.ns.control_plane();
     control_plane.write_kubeconfig(&path, "not-a-token", "default")?;
-    let program = shared.world.rebalancer_for("consumer");
+    let program = shared.ns.rebalancer_for("consumer");
     let run = program.env("KUBECONFIG", path).ends_with(1).await?;
     run.assert_says(&run.error(), &["does not accept our credentials (401)"]);
     assert!(!run.0.stderr.contains("not-a-token"), "{}", run.0);
@@ -63,12 +63,9 @@ async fn a_refused_token_is_named() -> Result<()> {
 #[tokio::test]
 async fn an_unknown_context_is_a_configuration_error() -> Result<()> {
     let shared = Shared::open().await?;
-    let path = shared.world.dir().join("contexts.kubeconfig");
+    let path = shared.ns.dir().join("contexts.kubeconfig");
     let path = kubeconfig(&path, &refused_url()?);
-    let program = shared
-        .world
-        .rebalancer_for("consumer")
-        .env("KUBECONFIG", path);
+    let program = shared.ns.rebalancer_for("consumer").env("KUBECONFIG", path);
     let run = program.env("KUBE_CONTEXT", "nowhere").ends_with(2).await?;
     run.assert_says(
         &run.0.stderr,
@@ -82,21 +79,21 @@ async fn an_unknown_context_is_a_configuration_error() -> Result<()> {
 #[case("consumr", "close to it there is Deployment consumer")]
 #[case("zzz", "has a name or container close to it")]
 #[tokio::test]
-async fn a_workload_that_does_not_exist_is_named_with_what_is_close(
+async fn missing_workload_is_named_with_similar_names(
     #[case] name: &str,
     #[case] says: &str,
 ) -> Result<()> {
     let shared = Shared::open().await?;
-    let run = shared.world.rebalancer_for(name).ends_with(1).await?;
+    let run = shared.ns.rebalancer_for(name).ends_with(1).await?;
     let there_is_no = format!("there is no Deployment \"{name}\"");
     run.assert_says(&run.error(), &[&there_is_no, says]);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_namespace_that_does_not_exist_is_named() -> Result<()> {
+async fn missing_namespace_is_named() -> Result<()> {
     let shared = Shared::open().await?;
-    let program = shared.world.rebalancer_for("consumer");
+    let program = shared.ns.rebalancer_for("consumer");
     let run = program
         .env("KUBE_NAMESPACE", "nowhere")
         .ends_with(1)
@@ -108,7 +105,7 @@ async fn a_namespace_that_does_not_exist_is_named() -> Result<()> {
 #[tokio::test]
 async fn label_selector_without_matches_is_named() -> Result<()> {
     let shared = Shared::open().await?;
-    let program = shared.world.rebalancer_for("consumer");
+    let program = shared.ns.rebalancer_for("consumer");
     let run = program
         .env("KUBE_LABEL_SELECTOR", "app=nobody")
         .ends_with(1)

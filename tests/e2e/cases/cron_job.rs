@@ -1,6 +1,6 @@
 //! The unchanged manifests of `deploy/`: the CronJob controller creates a Job, and its pod runs.
 
-use ::harness::{Result, WorkloadSpec, World, rights::manifest};
+use ::harness::{Result, TestNamespace, WorkloadSpec, rights::manifest};
 use k8s_openapi::api::{batch::v1::CronJob, core::v1::Pod};
 use kube::{
     ResourceExt as _,
@@ -29,9 +29,9 @@ fn exit_code(pod: &Pod) -> i32 {
 }
 
 /// Changes the CronJob, as `kubectl edit` does.
-async fn edit(world: &World, spec: Value) -> Result<()> {
+async fn edit(ns: &TestNamespace, spec: Value) -> Result<()> {
     let patch = Patch::Strategic(json!({"spec": spec}));
-    let api = world.api::<CronJob>();
+    let api = ns.api::<CronJob>();
     api.patch("pod-rebalancer", &PatchParams::default(), &patch)
         .await
         .unwrap();
@@ -51,17 +51,17 @@ fn with_environment(variables: &[(&str, &str)]) -> Value {
 /// Only the schedule of the manifests is changed, since a test cannot wait ten minutes. The
 /// workload and the metrics server have the names that the manifests expect.
 #[tokio::test]
-async fn the_cron_job_of_the_manifests_fires_and_its_pod_runs() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("ingestion-consumer")).await?;
+async fn cron_job_of_the_manifests_runs() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("ingestion-consumer")).await?;
     let before = consumer.pods().await?;
-    world.apply(&manifest()?).await?;
-    let applied = world.api::<CronJob>().get("pod-rebalancer").await.unwrap();
+    ns.apply(&manifest()?).await?;
+    let applied = ns.api::<CronJob>().get("pod-rebalancer").await.unwrap();
     assert_eq!(applied.spec.schedule, "*/10 * * * *");
     assert_eq!(applied.spec.concurrency_policy.as_deref(), Some("Forbid"));
-    edit(&world, json!({"schedule": "* * * * *"})).await?;
+    edit(&ns, json!({"schedule": "* * * * *"})).await?;
 
-    let (first, log) = world.fired("pod-rebalancer", &[]).await?;
+    let (first, log) = ns.fired("pod-rebalancer", &[]).await?;
     assert_eq!(exit_code(&first), 0, "{log}");
     assert!(
         log.contains("\"msg\":\"configuration loaded\",\"workloads\":1,\"dry_run\":true"),
@@ -77,21 +77,19 @@ async fn the_cron_job_of_the_manifests_fires_and_its_pod_runs() -> Result<()> {
         ("METRICS_TIME_WINDOW", "10s"),
         ("OUTPUT", "json"),
     ];
-    edit(&world, with_environment(&settings)).await?;
-    let (second, log) = world
-        .fired("pod-rebalancer", &[first.uid().unwrap()])
-        .await?;
+    edit(&ns, with_environment(&settings)).await?;
+    let (second, log) = ns.fired("pod-rebalancer", &[first.uid().unwrap()]).await?;
     assert_eq!(exit_code(&second), 0, "{log}");
     let said = report(&log);
     assert_eq!(said["dry_run"], false);
     let execution = &said["workloads"][0]["execution"];
     assert_eq!(execution["message"], "4 of 4 pods evicted", "{log}");
-    edit(&world, json!({"suspend": true})).await?;
+    edit(&ns, json!({"suspend": true})).await?;
     consumer.wait_ready().await?;
 
     // Its calls used the rights of its service account and a token of its pod.
-    let (account, _) = world.cron_job("pod-rebalancer").await?;
-    let calls = world.audit(&account)?;
+    let (account, _) = ns.cron_job("pod-rebalancer").await?;
+    let calls = ns.audit(&account)?;
     let evictions = calls
         .iter()
         .filter(|call| call.action() == "create pods/eviction");

@@ -10,7 +10,7 @@ fn demo() -> Rebalancer {
 }
 
 #[tokio::test]
-async fn it_shows_a_rotation_and_a_hold() -> Result<()> {
+async fn demo_shows_a_rotation_and_a_hold() -> Result<()> {
     let run = demo().run().await?;
     assert_eq!(run.code, Some(0), "{run}");
     assert!(run.stdout.contains("ROTATE: evict"), "{run}");
@@ -31,7 +31,7 @@ async fn it_shows_a_rotation_and_a_hold() -> Result<()> {
 #[case("json")]
 #[case("yaml")]
 #[tokio::test]
-async fn it_is_the_same_for_the_same_seed(#[case] output: &str) -> Result<()> {
+async fn demo_is_reproducible(#[case] output: &str) -> Result<()> {
     let with = |seed: &str| demo().args(["--output", output, "--seed", seed]);
     let (one, two, other) = (
         with("3").run().await?,
@@ -45,7 +45,7 @@ async fn it_is_the_same_for_the_same_seed(#[case] output: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn its_reports_are_lines_of_json() -> Result<()> {
+async fn demo_reports_are_json_lines() -> Result<()> {
     let run = demo()
         .args(["--output", "json", "--ticks", "5"])
         .run()
@@ -74,7 +74,7 @@ fn tally(stdout: &str, strategy: &str) -> [f64; 3] {
 }
 
 #[tokio::test]
-async fn a_range_assignor_is_not_helped_by_evictions() -> Result<()> {
+async fn evicts_nothing_under_the_range_assignor() -> Result<()> {
     let run = demo().args(["--assignor", "range"]).run().await?;
     assert_eq!(run.code, Some(0), "{run}");
     assert!(run.stdout.contains("range assignor"), "{run}");
@@ -89,7 +89,7 @@ async fn a_range_assignor_is_not_helped_by_evictions() -> Result<()> {
 /// Where evictions can help, the forecast needs fewer of them.
 #[rstest]
 #[tokio::test]
-async fn the_forecast_evicts_less(
+async fn forecast_evicts_fewer_pods(
     #[values("sticky", "cooperative-sticky", "uniform")] assignor: &str,
 ) -> Result<()> {
     let run = demo()

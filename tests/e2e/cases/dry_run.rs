@@ -10,9 +10,9 @@ use crate::support::{
 async fn plan_needs_no_right_to_write_and_changes_nothing() -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
-    let account = account(&shared.world, "planner", READ_RULES).await?;
+    let account = account(&shared.ns, "planner", READ_RULES).await?;
     let program = shared
-        .world
+        .ns
         .rebalancer(&consumer)
         .env("KUBECONFIG", &account.kubeconfig)
         .arg("plan");
@@ -22,7 +22,7 @@ async fn plan_needs_no_right_to_write_and_changes_nothing() -> Result<()> {
     let plan = program.arg("--exit-code").ends_with(10).await?;
     assert_eq!(plan.victims(), uids(&before, &VICTIMS));
 
-    let calls = shared.world.audit(&account)?;
+    let calls = shared.ns.audit(&account)?;
     assert!(!calls.is_empty());
     for call in calls {
         assert!(["get", "list"].contains(&call.verb.as_str()), "{call:?}");
@@ -32,12 +32,12 @@ async fn plan_needs_no_right_to_write_and_changes_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_dry_run_asks_the_server_and_changes_nothing() -> Result<()> {
+async fn dry_run_sends_dry_run_evictions() -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
-    let account = account(&shared.world, "dry-runner", &evict_rules()).await?;
+    let account = account(&shared.ns, "dry-runner", &evict_rules()).await?;
     let program = shared
-        .world
+        .ns
         .rebalancer(&consumer)
         .env("KUBECONFIG", &account.kubeconfig);
     let run = program.clone().env("DRY_RUN", "true").ends_with(0).await?;
@@ -55,7 +55,7 @@ async fn a_dry_run_asks_the_server_and_changes_nothing() -> Result<()> {
         .ends_with(10)
         .await?;
 
-    let mut calls = shared.world.audit(&account)?;
+    let mut calls = shared.ns.audit(&account)?;
     calls.retain(|call| !["get", "list"].contains(&call.verb.as_str()));
     assert_eq!(calls.len(), 8, "{calls:?}");
     for call in calls {
@@ -74,12 +74,12 @@ async fn a_dry_run_asks_the_server_and_changes_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_saved_snapshot_leads_to_the_same_decision() -> Result<()> {
+async fn saved_snapshot_gives_the_same_decision() -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
-    let file = shared.world.dir().join("saved.json");
+    let file = shared.ns.dir().join("saved.json");
     let plan = shared
-        .world
+        .ns
         .rebalancer(&consumer)
         .args(["plan", "--save"])
         .arg(&file)

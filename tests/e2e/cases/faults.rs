@@ -49,14 +49,14 @@ const CALLS: [&str; 30] = [
     "giving back: update leases",
     "query load",
     "query freshness",
-    "query copies",
+    "query duplicates",
     "query window",
     "query autoscalers",
 ];
 
 /// The number of combinations, which docs/safety.md names.
 #[test]
-fn how_many_are_tried() {
+fn number_of_cases_is_documented() {
     let (calls, faults) = (CALLS.len(), Kind::ALL.len());
     eprintln!(
         "{calls} calls × {faults} faults: {} cases, and {} of connections",
@@ -75,7 +75,7 @@ async fn each(
     assert!(CALLS.contains(&call), "{call} is not counted");
     let cases = kinds.into_iter().map(async |kind| {
         let ended = AssertUnwindSafe(case(kind)).catch_unwind().await;
-        let trouble = match ended {
+        let failure = match ended {
             Ok(Ok(())) => return None,
             Ok(Err(error)) => error.to_string(),
             Err(panic) => {
@@ -84,7 +84,7 @@ async fn each(
                 text.unwrap_or_default().to_owned()
             }
         };
-        Some(format!("=== {call} × {kind:?}: {trouble}"))
+        Some(format!("=== {call} × {kind:?}: {failure}"))
     });
     let wrong: Vec<_> = join_all(cases).await.into_iter().flatten().collect();
     assert!(

@@ -2,33 +2,31 @@
 //!
 //! One workload stands for many groups, which differ only in their metrics.
 
-mod imagined;
+mod fake_groups;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use ::harness::{FaultProxy, MetricsServer, PodView, Rebalancer, Result, Target, World};
+use ::harness::{FaultProxy, MetricsServer, PodView, Rebalancer, Result, Target, TestNamespace};
 use rstest::rstest;
 use serde_json::Value;
 
 use crate::support::{Outcome, RunExt as _, assert_untouched, shared::Shared};
-use imagined::{Imagined, MOVED, MOVED_TO, OWNERS, RATES, moved, topic};
+use fake_groups::{FakeGroups, MOVED, MOVED_TO, OWNERS, RATES, moved, topic};
 
 /// Loads that follow from the rates and owners: the first pod is hot because of its partitions.
 const VICTIM: usize = 0;
 
-fn server(world: &World, which: usize) -> &MetricsServer {
-    [world.prometheus(), world.victoria_metrics()][which]
+fn server(ns: &TestNamespace, which: usize) -> &MetricsServer {
+    [ns.prometheus(), ns.victoria_metrics()][which]
 }
 
-impl Imagined {
+impl FakeGroups {
     /// The program with the forecast strategy and a group.
     fn program(&self, which: usize, group: &str, metrics: &str) -> Rebalancer {
-        let program = self
-            .world
-            .rebalancer(&self.world.workload(imagined::spec()));
+        let program = self.ns.rebalancer(&self.ns.workload(fake_groups::spec()));
         program
-            .env("PROMETHEUS_ENDPOINT", server(&self.world, which).url())
+            .env("PROMETHEUS_ENDPOINT", server(&self.ns, which).url())
             .env("STRATEGY", "forecast")
             .env("GROUP_ID", group)
             .env("GROUP_METRICS", metrics)
@@ -43,7 +41,7 @@ impl Imagined {
         let run = program.ends_with(code).await?;
         let snapshot = std::fs::read_to_string(file.path()).unwrap();
         let snapshot: Value = serde_json::from_str(&snapshot).unwrap();
-        assert_untouched(&self.world.workload(imagined::spec()), &self.pods).await?;
+        assert_untouched(&self.ns.workload(fake_groups::spec()), &self.pods).await?;
         Ok((run, snapshot["group"].clone()))
     }
 }
@@ -97,10 +95,10 @@ async fn each_exporter_describes_the_group(
     #[case] rated: bool,
     #[values(0, 1)] which: usize,
 ) -> Result<()> {
-    let imagined = Imagined::open().await?;
-    let program = imagined.program(which, "orders", metrics);
-    let (run, group) = imagined.plan(program.clone(), 0).await?;
-    assert_group(&group, &topic("orders"), &OWNERS, &imagined.pods, rated);
+    let fake_groups = FakeGroups::open().await?;
+    let program = fake_groups.program(which, "orders", metrics);
+    let (run, group) = fake_groups.plan(program.clone(), 0).await?;
+    assert_group(&group, &topic("orders"), &OWNERS, &fake_groups.pods, rated);
     assert_eq!(group["id"], "orders");
     let check = run.check("group");
     assert_eq!(check["verdict"], "pass", "{}", run.0);
@@ -111,7 +109,7 @@ async fn each_exporter_describes_the_group(
     if !rated {
         return Ok(());
     }
-    assert_few_victims(&run, &imagined.pods);
+    assert_few_victims(&run, &fake_groups.pods);
 
     // The fit finds the base and the cost from which the loads were made.
     let forecast = program.arg("forecast").ends_with(0).await?;
@@ -134,19 +132,16 @@ async fn each_exporter_describes_the_group(
 #[tokio::test]
 async fn only_the_victims_of_a_forecast_are_evicted() -> Result<()> {
     // The topic of the group, with its rates.
-    let imagined = Imagined::open().await?;
-    let world = World::start().await?;
-    let consumer = world.create(imagined::spec()).await?;
-    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    let fake_groups = FakeGroups::open().await?;
+    let ns = TestNamespace::start().await?;
+    let consumer = ns.create(fake_groups::spec()).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
     let before = consumer.pods().await?;
-    world.expose(
-        "consumers",
-        imagined::assignment_of(world.namespace(), &before),
-    );
+    ns.expose("consumers", fake_groups::assignment_of(ns.name(), &before));
     consumer.wait_measured().await?;
-    let run = imagined
-        .program(0, world.namespace(), "consumer,kafka-exporter")
-        .env("KUBE_NAMESPACE", world.namespace())
+    let run = fake_groups
+        .program(0, ns.name(), "consumer,kafka-exporter")
+        .env("KUBE_NAMESPACE", ns.name())
         .ends_with(0)
         .await?;
     assert_few_victims(&run, &before);
@@ -169,27 +164,27 @@ async fn custom_queries_match_members_by_the_labels_of_their_samples(
     #[case] owners: &str,
     #[values(0, 1)] which: usize,
 ) -> Result<()> {
-    let imagined = Imagined::open().await?;
+    let fake_groups = FakeGroups::open().await?;
     let rates = format!(
         "max by (topic, partition) (rate(kafka_topic_partition_current_offset{{topic={:?}}}[10s]))",
         topic("orders")
     );
-    let program = imagined.program(which, "orders", "");
+    let program = fake_groups.program(which, "orders", "");
     let program = program.without_env("GROUP_METRICS").without_env("GROUP_ID");
     let program = program.env("GROUP_ASSIGNMENT_QUERY", owners);
     let program = program.env("GROUP_RATE_QUERY", rates);
-    let (run, group) = imagined.plan(program, 0).await?;
-    assert_group(&group, &topic("orders"), &OWNERS, &imagined.pods, true);
-    assert_few_victims(&run, &imagined.pods);
+    let (run, group) = fake_groups.plan(program, 0).await?;
+    assert_group(&group, &topic("orders"), &OWNERS, &fake_groups.pods, true);
+    assert_few_victims(&run, &fake_groups.pods);
     Ok(())
 }
 
 #[rstest]
 #[tokio::test]
-async fn a_positional_assignor_is_recognised(#[values(0, 1)] which: usize) -> Result<()> {
-    let imagined = Imagined::open().await?;
-    let program = imagined.program(which, "ranged", "kafka-exporter,kafka-lag-exporter");
-    let (run, _) = imagined
+async fn positional_assignor_is_recognised(#[values(0, 1)] which: usize) -> Result<()> {
+    let fake_groups = FakeGroups::open().await?;
+    let program = fake_groups.program(which, "ranged", "kafka-exporter,kafka-lag-exporter");
+    let (run, _) = fake_groups
         .plan(program.env("GROUP_ASSIGNOR", "auto"), 0)
         .await?;
     let message = run.held("positional_assignor");
@@ -202,31 +197,31 @@ async fn a_positional_assignor_is_recognised(#[values(0, 1)] which: usize) -> Re
     "gap",
     "group_not_settled",
     0,
-    "1 partitions have no owner, imagined.orders-3 for one"
+    "1 partitions have no owner, groups.orders-3 for one"
 )]
 #[case::without_members(
     "empty",
     "group_not_settled",
     0,
-    "12 partitions have no owner, imagined.orders-0 for one"
+    "12 partitions have no owner, groups.orders-0 for one"
 )]
 #[case::owner_unknown(
     "stranger",
     "group_unknown",
     1,
-    "partitions owned by no pod of the workload: imagined.orders-5 of pod `consumer-gone`"
+    "partitions owned by no pod of the workload: groups.orders-5 of pod `consumer-gone`"
 )]
 #[case::two_owners(
-    "doubled",
+    "duplicated",
     "group_unknown",
     1,
-    "partitions with two owners: imagined.orders-7 of "
+    "partitions with two owners: groups.orders-7 of "
 )]
 #[case::lacks_a_rate(
     "unrated",
     "group_unknown",
     1,
-    "partitions without a rate: imagined.unrated-11"
+    "partitions without a rate: groups.unrated-11"
 )]
 #[case::never_heard_of(
     "nobody",
@@ -242,14 +237,14 @@ async fn a_partially_known_group_is_refused_with_what_is_missing(
     #[case] says: &str,
     #[values(0, 1)] which: usize,
 ) -> Result<()> {
-    let imagined = Imagined::open().await?;
+    let fake_groups = FakeGroups::open().await?;
     let metrics = if group == "empty" {
         "kafka-exporter,kafka-lag-exporter"
     } else {
         "consumer,kafka-exporter"
     };
-    let program = imagined.program(which, group, metrics);
-    let (run, _) = imagined.plan(program.clone(), code).await?;
+    let program = fake_groups.program(which, group, metrics);
+    let (run, _) = fake_groups.plan(program.clone(), code).await?;
     let message = run.held(reason);
     run.assert_says(&message, &[says]);
 
@@ -257,14 +252,14 @@ async fn a_partially_known_group_is_refused_with_what_is_missing(
     let program = program
         .env("STRATEGY", "auto")
         .env("REBALANCE_TOP_K_PODS", "1");
-    let (run, _) = imagined.plan(program, 0).await?;
+    let (run, _) = fake_groups.plan(program, 0).await?;
     if reason == "group_not_settled" {
         run.assert_says(&run.held(reason), &[says]);
     } else {
         let message = run.check("group")["message"].as_str().unwrap().to_owned();
         run.assert_says(&message, &["no forecast, rotate-outliers decides", says]);
         assert!(
-            run.victims().contains(&imagined.pods[VICTIM].uid),
+            run.victims().contains(&fake_groups.pods[VICTIM].uid),
             "{}",
             run.0
         );
@@ -277,19 +272,19 @@ async fn a_partially_known_group_is_refused_with_what_is_missing(
 #[case::nan(
     "0 / 0 * ",
     0,
-    "invalid rates: imagined.orders-0 (the query answered a number that is not finite"
+    "invalid rates: groups.orders-0 (the query answered a number that is not finite"
 )]
 // This server returns no NaN.
-#[case::nan("0 / 0 * ", 1, "partitions without a rate: imagined.orders-0")]
+#[case::nan("0 / 0 * ", 1, "partitions without a rate: groups.orders-0")]
 #[case::negative(
     "-1 * ",
     0,
-    "invalid rates: imagined.orders-0 (the query answered a negative"
+    "invalid rates: groups.orders-0 (the query answered a negative"
 )]
 #[case::negative(
     "-1 * ",
     1,
-    "invalid rates: imagined.orders-0 (the query answered a negative"
+    "invalid rates: groups.orders-0 (the query answered a negative"
 )]
 #[tokio::test]
 async fn invalid_rates_are_refused(
@@ -297,13 +292,13 @@ async fn invalid_rates_are_refused(
     #[case] which: usize,
     #[case] says: &str,
 ) -> Result<()> {
-    let imagined = Imagined::open().await?;
+    let fake_groups = FakeGroups::open().await?;
     let rates = format!(
         "{times}max by (topic, partition) (kafka_topic_partition_current_offset{{topic={:?}}})",
         topic("orders")
     );
-    let program = imagined.program(which, "orders", "consumer");
-    let (run, _) = imagined
+    let program = fake_groups.program(which, "orders", "consumer");
+    let (run, _) = fake_groups
         .plan(program.env("GROUP_RATE_QUERY", rates), 1)
         .await?;
     let message = run.held("group_unknown");
@@ -314,31 +309,31 @@ async fn invalid_rates_are_refused(
 /// VictoriaMetrics does not store the NaN of kafka-lag-exporter, so it lacks the partition.
 #[tokio::test]
 async fn a_partition_without_commits_has_an_owner_where_nan_is_stored() -> Result<()> {
-    let imagined = Imagined::open().await?;
-    let program = |which| imagined.program(which, "uncommitted", "kafka-lag-exporter");
-    let (_, group) = imagined.plan(program(0), 0).await?;
-    assert_group(&group, &topic("orders"), &OWNERS, &imagined.pods, true);
-    let (run, _) = imagined.plan(program(1), 0).await?;
+    let fake_groups = FakeGroups::open().await?;
+    let program = |which| fake_groups.program(which, "uncommitted", "kafka-lag-exporter");
+    let (_, group) = fake_groups.plan(program(0), 0).await?;
+    assert_group(&group, &topic("orders"), &OWNERS, &fake_groups.pods, true);
+    let (run, _) = fake_groups.plan(program(1), 0).await?;
     let message = run.held("group_not_settled");
     run.assert_says(
         &message,
-        &["1 partitions have no owner, imagined.orders-4 for one"],
+        &["1 partitions have no owner, groups.orders-4 for one"],
     );
     Ok(())
 }
 
 /// For a while the loads still include those of the previous owners.
 #[tokio::test]
-async fn a_partition_that_moved_within_the_cooldown_holds() -> Result<()> {
+async fn partition_moved_within_the_cooldown_holds() -> Result<()> {
     const COOLDOWN: &str = "12s";
-    let imagined = Imagined::open().await?;
-    let to = &imagined.pods[MOVED_TO].name;
+    let fake_groups = FakeGroups::open().await?;
+    let to = &fake_groups.pods[MOVED_TO].name;
     // The selector of the program's own query: VictoriaMetrics caches for some seconds which series
     // a selector finds, so a selector that was used before does not find a new series at once.
     let owned = async |which: usize, offset: &str| -> Result<f64> {
         let query =
             format!("sum by (pod) (kafka_consumer_assignment{{group_id=\"moving\"}} {offset})");
-        let by_pod = server(&imagined.world, which).by_pod(&query).await?;
+        let by_pod = server(&fake_groups.ns, which).by_pod(&query).await?;
         Ok(by_pod.get(to).copied().unwrap_or_default())
     };
     let owns_more = async |than: f64, offset: &str| -> Result<()> {
@@ -352,20 +347,20 @@ async fn a_partition_that_moved_within_the_cooldown_holds() -> Result<()> {
         Ok(())
     };
     let program = |which| {
-        let program = imagined.program(which, "moving", "consumer,kafka-exporter");
+        let program = fake_groups.program(which, "moving", "consumer,kafka-exporter");
         program.env("COOLDOWN", COOLDOWN)
     };
     // Exposed for longer than the cooldown, without a move yet.
     tokio::time::sleep(Duration::from_secs(14)).await;
     for which in [0, 1] {
-        let (run, _) = imagined.plan(program(which), 0).await?;
+        let (run, _) = fake_groups.plan(program(which), 0).await?;
         assert_eq!(run.check("group")["verdict"], "pass", "{}", run.0);
     }
     let before = owned(0, "").await?;
-    moved(&imagined);
+    moved(&fake_groups);
     owns_more(before, "").await?;
     for which in [0, 1] {
-        let (run, _) = imagined.plan(program(which), 0).await?;
+        let (run, _) = fake_groups.plan(program(which), 0).await?;
         let message = run.held("group_not_settled");
         run.assert_says(
             &message,
@@ -374,7 +369,7 @@ async fn a_partition_that_moved_within_the_cooldown_holds() -> Result<()> {
     }
     owns_more(before, &format!("offset {COOLDOWN}")).await?;
     for which in [0, 1] {
-        let (run, group) = imagined.plan(program(which), 0).await?;
+        let (run, group) = fake_groups.plan(program(which), 0).await?;
         assert_eq!(run.check("group")["verdict"], "pass", "{}", run.0);
         let owner = &group["topics"][topic("orders")]["owners"][MOVED];
         assert_eq!(owner, to.as_str(), "{group}");
@@ -413,8 +408,8 @@ async fn without_group_settings_no_group_query_is_sent(#[values(0, 1)] which: us
     let shared = Shared::open().await?;
     let (consumer, _) = shared.skewed().await?;
     let plan = async |strategy: Option<&str>| -> Result<(Value, Vec<String>)> {
-        let proxy = FaultProxy::prometheus(server(&shared.world, which)).await?;
-        let program = shared.world.rebalancer(&consumer).arg("plan");
+        let proxy = FaultProxy::prometheus(server(&shared.ns, which)).await?;
+        let program = shared.ns.rebalancer(&consumer).arg("plan");
         let program = program.env("PROMETHEUS_ENDPOINT", proxy.url());
         let program = match strategy {
             Some(strategy) => program.env("STRATEGY", strategy),
@@ -427,7 +422,7 @@ async fn without_group_settings_no_group_query_is_sent(#[values(0, 1)] which: us
     assert_eq!(
         asked,
         [
-            "query copies",
+            "query duplicates",
             "query freshness",
             "query load",
             "query window"
@@ -451,10 +446,10 @@ async fn without_group_settings_no_group_query_is_sent(#[values(0, 1)] which: us
 
 #[tokio::test]
 async fn current_owners_previous_owners_and_rates_are_queried_once() -> Result<()> {
-    let imagined = Imagined::open().await?;
-    let proxy = FaultProxy::prometheus(server(&imagined.world, 0)).await?;
-    let program = imagined.program(0, "orders", "kafka-lag-exporter");
-    imagined
+    let fake_groups = FakeGroups::open().await?;
+    let proxy = FaultProxy::prometheus(server(&fake_groups.ns, 0)).await?;
+    let program = fake_groups.program(0, "orders", "kafka-lag-exporter");
+    fake_groups
         .plan(program.env("PROMETHEUS_ENDPOINT", proxy.url()), 0)
         .await?;
     let asked = queries(&proxy);

@@ -7,8 +7,8 @@ use std::{
 };
 
 use ::harness::{
-    Error, FaultServer, Limit, Result, Target, Trouble, WorkloadSpec, World, annotation, http,
-    process::Server,
+    Error, FaultServer, Limit, Result, StartFailure, Target, TestNamespace, WorkloadSpec,
+    annotation, http, process::Server,
 };
 use k8s_openapi::api::core::v1::Pod;
 use rstest::rstest;
@@ -18,16 +18,16 @@ use rstest::rstest;
 const VICTIM: &str = "HARNESS_VICTIM";
 
 #[tokio::test]
-async fn a_deployment_has_ready_pods_and_replaces_evicted_ones() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = world
+async fn deployment_replaces_evicted_pods() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = ns
         .create(WorkloadSpec::deployment("consumer").pods(4))
         .await?;
     let before = consumer.pods().await?;
     let victim = before.first().unwrap();
     assert!(before.iter().all(|pod| pod.phase == "Running" && pod.ready));
 
-    world.evict(victim).await?;
+    ns.evict(victim).await?;
     // A terminating or deleted pod does not count any more.
     assert!(
         !consumer
@@ -42,13 +42,13 @@ async fn a_deployment_has_ready_pods_and_replaces_evicted_ones() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_stateful_set_keeps_names_and_changes_uids() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = world
+async fn stateful_set_keeps_names_and_changes_uids() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = ns
         .create(WorkloadSpec::stateful_set("consumer").pods(3))
         .await?;
     let before = consumer.pods().await?;
-    world.evict(before.last().unwrap()).await?;
+    ns.evict(before.last().unwrap()).await?;
     let after = consumer.wait_ready().await?;
     assert_eq!(after.last().unwrap().name, "consumer-2");
     assert_ne!(after.last().unwrap().uid, before.last().unwrap().uid);
@@ -56,15 +56,14 @@ async fn a_stateful_set_keeps_names_and_changes_uids() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_budget_that_allows_none_forbids_evictions() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = world
+async fn budget_without_disruptions_forbids_evictions() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = ns
         .create(WorkloadSpec::deployment("consumer").pods(2))
         .await?;
-    world
-        .budget("keep", &consumer, Limit::MaxUnavailable("0".into()))
+    ns.budget("keep", &consumer, Limit::MaxUnavailable("0".into()))
         .await?;
-    let error = world
+    let error = ns
         .evict(consumer.pods().await?.first().unwrap())
         .await
         .unwrap_err();
@@ -75,22 +74,22 @@ async fn a_budget_that_allows_none_forbids_evictions() -> Result<()> {
 
 #[tokio::test]
 async fn both_metrics_servers_return_the_loads() -> Result<()> {
-    let world = World::start().await?;
+    let ns = TestNamespace::start().await?;
     let loads = [1.2, 1.1, 0.8, 0.6, 0.4, 0.3];
     let spec = WorkloadSpec::deployment("consumer")
         .loads(loads)
         .sidecar("proxy", Some("100m"));
-    let consumer = world.create(spec).await?;
+    let consumer = ns.create(spec).await?;
     let annotated = WorkloadSpec::deployment("unseen")
         .container("consumer")
         .annotation(annotation::UNMEASURED, "true");
-    world.create(annotated).await?;
-    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    ns.create(annotated).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
     consumer.wait_measured().await?;
 
     let pods = consumer.pods().await?;
-    for server in [world.prometheus(), world.victoria_metrics()] {
-        let seen = server.loads(world.namespace(), "consumer").await?;
+    for server in [ns.prometheus(), ns.victoria_metrics()] {
+        let seen = server.loads(ns.name(), "consumer").await?;
         assert_eq!(seen.len(), pods.len(), "{}: {seen:?}", server.name());
         for (pod, load) in pods.iter().zip(loads) {
             let seen = seen[&pod.name];
@@ -101,7 +100,7 @@ async fn both_metrics_servers_return_the_loads() -> Result<()> {
                 pod.name
             );
         }
-        let namespace = world.namespace();
+        let namespace = ns.name();
         let requests = server
             .by_pod(&format!("sum by (pod) (kube_pod_container_resource_requests{{namespace=\"{namespace}\",container=\"consumer\"}})"))
             .await?;
@@ -118,27 +117,27 @@ async fn both_metrics_servers_return_the_loads() -> Result<()> {
 }
 
 #[tokio::test]
-async fn annotations_and_holds_keep_pods_from_becoming_ready() -> Result<()> {
-    let world = World::start().await?;
+async fn annotations_and_holds_delay_readiness() -> Result<()> {
+    let ns = TestNamespace::start().await?;
     let spec = WorkloadSpec::deployment("never")
         .annotation(annotation::NEVER_READY, "true")
         .without_waiting();
-    let never = world.create(spec).await?;
+    let never = ns.create(spec).await?;
     let spec = WorkloadSpec::deployment("pending")
         .annotation(annotation::UNSCHEDULED, "true")
         .without_waiting();
-    let pending = world.create(spec).await?;
+    let pending = ns.create(spec).await?;
 
-    let consumer = world
+    let consumer = ns
         .create(WorkloadSpec::deployment("consumer").pods(2))
         .await?;
-    world.hold_new_pods(true);
-    world.evict(consumer.pods().await?.first().unwrap()).await?;
+    ns.hold_new_pods(true);
+    ns.evict(consumer.pods().await?.first().unwrap()).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let held = consumer.pods().await?;
     assert_eq!(held.iter().filter(|pod| pod.ready).count(), 1, "{held:?}");
     assert!(held.iter().all(|pod| pod.phase == "Running"), "{held:?}");
-    world.hold_new_pods(false);
+    ns.hold_new_pods(false);
     consumer.wait_ready().await?;
 
     let phase_and_ready =
@@ -155,29 +154,29 @@ async fn annotations_and_holds_keep_pods_from_becoming_ready() -> Result<()> {
 }
 
 #[rstest]
-#[case(Trouble::CrashLoopBackOff, "Running", 2)]
-#[case(Trouble::ErrImagePull, "Pending", 0)]
-#[case(Trouble::ImagePullBackOff, "Pending", 0)]
-#[case(Trouble::Unschedulable, "Pending", 0)]
+#[case(StartFailure::CrashLoopBackOff, "Running", 2)]
+#[case(StartFailure::ErrImagePull, "Pending", 0)]
+#[case(StartFailure::ImagePullBackOff, "Pending", 0)]
+#[case(StartFailure::Unschedulable, "Pending", 0)]
 #[tokio::test]
 async fn a_failing_pod_shows_its_reason(
-    #[case] trouble: Trouble,
+    #[case] failure: StartFailure,
     #[case] phase: &str,
     #[case] restarts: i32,
 ) -> Result<()> {
-    let world = World::start().await?;
+    let ns = TestNamespace::start().await?;
     let spec = WorkloadSpec::deployment("annotated").sidecar("proxy", None);
-    let spec = spec.annotation(annotation::TROUBLE, trouble.reason());
-    world.create(spec.without_waiting()).await?;
-    world.trouble_new_pods(Some(trouble));
+    let spec = spec.annotation(annotation::FAILURE, failure.reason());
+    ns.create(spec.without_waiting()).await?;
+    ns.fail_new_pods(Some(failure));
     let spec = WorkloadSpec::deployment("by-the-namespace").sidecar("proxy", None);
-    world.create(spec.without_waiting()).await?;
+    ns.create(spec.without_waiting()).await?;
 
     let started = Instant::now();
     let pods = loop {
-        let pods = world.api::<Pod>().list(&Default::default()).await.unwrap();
+        let pods = ns.api::<Pod>().list(&Default::default()).await.unwrap();
         let told: Vec<_> = pods.iter().filter_map(reason).collect();
-        if told == [trouble.reason(); 2] {
+        if told == [failure.reason(); 2] {
             break pods;
         }
         assert!(started.elapsed() < Duration::from_secs(30), "{told:?}");
@@ -187,7 +186,7 @@ async fn a_failing_pod_shows_its_reason(
         let status = pod.status.unwrap();
         assert_eq!(status.phase.as_deref(), Some(phase), "{status:?}");
         let bound = pod.spec.unwrap().node_name.is_some();
-        assert_eq!(bound, trouble != Trouble::Unschedulable, "{status:?}");
+        assert_eq!(bound, failure != StartFailure::Unschedulable, "{status:?}");
         let Some(containers) = status.container_statuses else {
             assert!(!bound, "a node knows the containers");
             continue;
@@ -217,8 +216,8 @@ fn reason(pod: &Pod) -> Option<String> {
 async fn rights_are_enforced_and_calls_are_recorded() -> Result<()> {
     use k8s_openapi::api::core::v1::Secret;
 
-    let world = World::start().await?;
-    let applied = world
+    let ns = TestNamespace::start().await?;
+    let applied = ns
         .apply(
             "apiVersion: v1\nkind: Namespace\nmetadata: {name: elsewhere}\n---\n\
              apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: reader, namespace: elsewhere}\n---\n\
@@ -243,25 +242,25 @@ async fn rights_are_enforced_and_calls_are_recorded() -> Result<()> {
         ]
     );
 
-    let (reader, environment) = world.cron_job("nightly").await?;
+    let (reader, environment) = ns.cron_job("nightly").await?;
     assert_eq!(
         environment,
         [
             ("A".to_owned(), "b".to_owned()),
-            ("SPACE".to_owned(), world.namespace().to_owned())
+            ("SPACE".to_owned(), ns.name().to_owned())
         ]
     );
-    let client = world.client_of(&reader).await?;
-    kube::Api::<Pod>::namespaced(client.clone(), world.namespace())
+    let client = ns.client_of(&reader).await?;
+    kube::Api::<Pod>::namespaced(client.clone(), ns.name())
         .list(&Default::default())
         .await
         .unwrap();
-    let refused = kube::Api::<Secret>::namespaced(client, world.namespace())
+    let refused = kube::Api::<Secret>::namespaced(client, ns.name())
         .list(&Default::default())
         .await;
     assert!(matches!(refused.unwrap_err(), kube::Error::Api(status) if status.code == 403));
 
-    let calls: Vec<_> = world
+    let calls: Vec<_> = ns
         .audit(&reader)?
         .into_iter()
         .map(|entry| (entry.action(), entry.code))
@@ -277,7 +276,7 @@ async fn rights_are_enforced_and_calls_are_recorded() -> Result<()> {
 }
 
 #[tokio::test]
-async fn fault_servers_have_their_faults() -> Result<()> {
+async fn fault_servers_inject_their_faults() -> Result<()> {
     let address = |url: String| url.trim_start_matches("http://").parse().unwrap();
     let broken = FaultServer::html(500, "<html>oops</html>").await?;
     assert_eq!(
@@ -300,7 +299,7 @@ async fn fault_servers_have_their_faults() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_server_that_ends_at_once_shows_its_log() -> Result<()> {
+async fn server_that_exits_at_once_shows_its_log() -> Result<()> {
     let dir = ::harness::process::server_dir("broken")?;
     let args = ["-c", "echo out of cheese; exit 3"];
     let mut server = Server::spawn("broken", "/bin/sh".as_ref(), args, dir.clone())?;

@@ -1,6 +1,6 @@
 //! The records of a run for people and for the next run, and the limits that the operator sets.
 
-use ::harness::{Result, Workload, WorkloadSpec, World};
+use ::harness::{Result, TestNamespace, Workload, WorkloadSpec};
 use k8s_openapi::{
     api::{apps::v1::Deployment, events::v1::Event},
     jiff::Timestamp,
@@ -26,16 +26,16 @@ async fn remember(consumer: &Workload<'_>, seconds: i64) -> Result<()> {
 
 #[tokio::test]
 async fn a_rotation_is_published_as_events_and_recorded() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
-    let run = world.rebalancer(&consumer).ends_with(0).await?;
+    let run = ns.rebalancer(&consumer).ends_with(0).await?;
     let names: Vec<&str> = VICTIMS
         .iter()
         .map(|place| before[*place].name.as_str())
         .collect();
 
-    let object = world.api::<Deployment>().get("consumer").await.unwrap();
+    let object = ns.api::<Deployment>().get("consumer").await.unwrap();
     let text = &object.metadata.annotations.unwrap()[ANNOTATION];
     let kept: Value = serde_json::from_str(text).unwrap();
     assert_eq!(kept["victims"], json!(names), "{kept}");
@@ -45,11 +45,7 @@ async fn a_rotation_is_published_as_events_and_recorded() -> Result<()> {
     );
     assert!(kept["imbalance_hoped"].as_f64() < kept["imbalance_before"].as_f64());
 
-    let events = world
-        .api::<Event>()
-        .list(&Default::default())
-        .await
-        .unwrap();
+    let events = ns.api::<Event>().list(&Default::default()).await.unwrap();
     let ours: Vec<Event> = events
         .items
         .into_iter()
@@ -77,11 +73,11 @@ async fn a_rotation_is_published_as_events_and_recorded() -> Result<()> {
 
 #[tokio::test]
 async fn a_recorded_rotation_holds_unless_history_is_ignored() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
     // Pods that became ready a moment ago would cause another hold.
-    let program = world.rebalancer(&consumer).env("COOLDOWN", "1s");
+    let program = ns.rebalancer(&consumer).env("COOLDOWN", "1s");
 
     remember(&consumer, 3600).await?;
     let run = program.clone().ends_with(0).await?;
@@ -116,11 +112,11 @@ async fn a_recorded_rotation_holds_unless_history_is_ignored() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_freeze_window_and_a_limit_are_kept() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+async fn freeze_window_and_eviction_limit_are_respected() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
-    let run = world
+    let run = ns
         .rebalancer(&consumer)
         .env("FREEZE", "* * * * * Europe/Berlin")
         .ends_with(0)
@@ -129,7 +125,7 @@ async fn a_freeze_window_and_a_limit_are_kept() -> Result<()> {
     run.assert_says(&message, &["FREEZE=* * * * * Europe/Berlin"]);
     assert_untouched(&consumer, &before).await?;
 
-    let run = world
+    let run = ns
         .rebalancer(&consumer)
         .env("MAX_EVICTIONS", "3")
         .ends_with(0)
@@ -148,10 +144,10 @@ async fn a_freeze_window_and_a_limit_are_kept() -> Result<()> {
 
 #[tokio::test]
 async fn run_timeout_ends_the_run() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
-    world.hold_new_pods(true);
-    let run = world
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    ns.hold_new_pods(true);
+    let run = ns
         .rebalancer(&consumer)
         .env("MAX_UNAVAILABLE", "1")
         .env("RUN_TIMEOUT", "4s")

@@ -1,20 +1,20 @@
 //! Holds: no pod is evicted, and the report says why.
 
-use ::harness::{Result, Target, WorkloadSpec, World};
+use ::harness::{Result, Target, TestNamespace, WorkloadSpec};
 use rstest::rstest;
 
 use crate::support::{RunExt as _, assert_untouched, shared::Shared};
 
 #[tokio::test]
-async fn a_balanced_workload_is_left_alone() -> Result<()> {
+async fn holds_on_a_balanced_workload() -> Result<()> {
     let shared = Shared::open().await?;
     let balanced = shared.workload("balanced");
     let before = balanced.pods().await?;
     for url in [
-        shared.world.prometheus().url(),
-        shared.world.victoria_metrics().url(),
+        shared.ns.prometheus().url(),
+        shared.ns.victoria_metrics().url(),
     ] {
-        let program = shared.world.rebalancer(&balanced);
+        let program = shared.ns.rebalancer(&balanced);
         let run = program.env("PROMETHEUS_ENDPOINT", url).ends_with(0).await?;
         let message = run.held("within_tolerance");
         run.assert_says(&message, &["1.050 cores", "1.5 × target 0.700"]);
@@ -30,7 +30,7 @@ async fn a_balanced_workload_is_left_alone() -> Result<()> {
 #[case("COOLDOWN", "24h", "group_not_settled", &["cooldown 24.0 h"])]
 #[case("MINIMUM_POD_AGE", "24h", "no_eligible_pods", &["0 of 8 pods are eligible: 8 too_young"])]
 #[tokio::test]
-async fn a_skewed_workload_is_left_alone_where_a_rule_forbids_it(
+async fn unbalanced_workload_holds_if_a_rule_forbids_evictions(
     #[case] variable: &str,
     #[case] value: &str,
     #[case] reason: &str,
@@ -39,7 +39,7 @@ async fn a_skewed_workload_is_left_alone_where_a_rule_forbids_it(
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
     let run = shared
-        .world
+        .ns
         .rebalancer(&consumer)
         .env(variable, value)
         .ends_with(0)
@@ -50,17 +50,17 @@ async fn a_skewed_workload_is_left_alone_where_a_rule_forbids_it(
 }
 
 #[tokio::test]
-async fn a_rollout_in_progress_holds() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = world
+async fn rollout_in_progress_holds() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = ns
         .create(WorkloadSpec::deployment("consumer").pods(4))
         .await?;
-    world.hold_new_pods(true);
+    ns.hold_new_pods(true);
     consumer.roll_out().await?;
     // Without an autoscaler: the rollout is the reason, although the target is unknown too.
-    let run = world.rebalancer(&consumer).ends_with(1).await?;
+    let run = ns.rebalancer(&consumer).ends_with(1).await?;
     run.held("rollout_in_progress");
-    let program = world.rebalancer(&consumer).env("TARGET_CORES", "0.7");
+    let program = ns.rebalancer(&consumer).env("TARGET_CORES", "0.7");
     let run = program.ends_with(0).await?;
     let message = run.held("rollout_in_progress");
     assert!(
@@ -71,15 +71,15 @@ async fn a_rollout_in_progress_holds() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_autoscaler_that_is_scaling_holds() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = world
+async fn scaling_autoscaler_holds() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = ns
         .create(WorkloadSpec::deployment("consumer").pods(4))
         .await?;
-    world.autoscale(&consumer, Target::Utilization(70)).await?;
-    world.set_autoscaler_status("consumer", 4, 6).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
+    ns.set_autoscaler_status("consumer", 4, 6).await?;
     let before = consumer.pods().await?;
-    let run = world.rebalancer(&consumer).ends_with(0).await?;
+    let run = ns.rebalancer(&consumer).ends_with(0).await?;
     let message = run.held("autoscaler_scaling");
     run.assert_says(&message, &["consumer is scaling from 4 to 6 replicas"]);
     assert_untouched(&consumer, &before).await
@@ -87,14 +87,14 @@ async fn an_autoscaler_that_is_scaling_holds() -> Result<()> {
 
 /// A new pod has used little CPU so far and would always be among the coldest.
 #[tokio::test]
-async fn a_young_pod_is_never_a_victim() -> Result<()> {
-    let world = World::start().await?;
+async fn young_pod_is_never_a_victim() -> Result<()> {
+    let ns = TestNamespace::start().await?;
     let spec = WorkloadSpec::deployment("consumer").loads([1.3, 0.8, 0.7, 0.6, 0.5, 0.4]);
-    let consumer = world.create(spec.replacement_load(0.05)).await?;
-    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    let consumer = ns.create(spec.replacement_load(0.05)).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
     consumer.wait_measured().await?;
     let before = consumer.pods().await?;
-    world.evict(&before[5]).await?;
+    ns.evict(&before[5]).await?;
     let after = consumer.wait_ready().await?;
     let newcomer = after
         .iter()
@@ -103,8 +103,8 @@ async fn a_young_pod_is_never_a_victim() -> Result<()> {
     consumer.wait_measured().await?;
 
     // The ages come from the snapshot, so the duration of the run does not matter.
-    let snapshot = world.dir().join("snapshot.json");
-    let plan = world
+    let snapshot = ns.dir().join("snapshot.json");
+    let plan = ns
         .rebalancer(&consumer)
         .env("COOLDOWN", "0s")
         .args(["plan", "--save"])
@@ -137,14 +137,14 @@ async fn a_young_pod_is_never_a_victim() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_annotated_pod_is_left_out() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = crate::support::skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+async fn annotated_pod_is_not_a_victim() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = crate::support::skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
     consumer
         .annotate(&before[1], "rebalancer.io/skip", "true")
         .await?;
-    let plan = world.rebalancer(&consumer).arg("plan").ends_with(0).await?;
+    let plan = ns.rebalancer(&consumer).arg("plan").ends_with(0).await?;
     assert!(!plan.victims().contains(&before[1].uid), "{}", plan.0);
     assert!(plan.victims().contains(&before[4].uid), "{}", plan.0);
     Ok(())

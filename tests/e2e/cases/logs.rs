@@ -1,14 +1,14 @@
 //! The log: one JSON object per line, with the events that dashboards rely on.
 
-use ::harness::{Result, WorkloadSpec, World};
+use ::harness::{Result, TestNamespace, WorkloadSpec};
 
 use crate::support::{RunExt as _, shared::Shared, skewed};
 
 #[tokio::test]
-async fn every_event_of_a_rotation_is_there() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
-    let run = world.rebalancer(&consumer).ends_with(0).await?;
+async fn log_has_every_event_of_a_rotation() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    let run = ns.rebalancer(&consumer).ends_with(0).await?;
     for line in run.log() {
         let ts = line["ts"].as_f64().unwrap();
         assert!(ts > 1.7e9 && ts < 1e10, "{line}");
@@ -23,7 +23,7 @@ async fn every_event_of_a_rotation_is_there() -> Result<()> {
     assert_eq!(one("configuration loaded")["dry_run"], false);
     assert_eq!(one("Kubernetes answered")["pods"], 8);
     let analysis = one("CPU analysis completed");
-    assert_eq!(analysis["namespace"], world.namespace());
+    assert_eq!(analysis["namespace"], ns.name());
     assert_eq!(analysis["deployment"], "consumer");
     assert_eq!(analysis["pod_count"], 8);
     assert_eq!(analysis["rebalance_needed"], true);
@@ -46,11 +46,11 @@ async fn every_event_of_a_rotation_is_there() -> Result<()> {
 }
 
 #[tokio::test]
-async fn debug_shows_queries_answers_checks_and_the_reason_for_each_pod() -> Result<()> {
+async fn debug_log_shows_queries_responses_checks_and_pod_reasons() -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
     let run = shared
-        .world
+        .ns
         .rebalancer(&consumer)
         .env("LOG_LEVEL", "debug")
         .env("MINIMUM_POD_AGE", "24h")
@@ -87,10 +87,10 @@ async fn debug_shows_queries_answers_checks_and_the_reason_for_each_pod() -> Res
 }
 
 #[tokio::test]
-async fn the_level_and_the_format_can_be_chosen() -> Result<()> {
+async fn log_level_and_format_are_configurable() -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, _) = shared.skewed().await?;
-    let program = shared.world.rebalancer(&consumer).env("DRY_RUN", "true");
+    let program = shared.ns.rebalancer(&consumer).env("DRY_RUN", "true");
     let quiet = program
         .clone()
         .env("LOG_LEVEL", "error")

@@ -1,16 +1,16 @@
 //! Two runs never act at the same time.
 
-use ::harness::{Result, WorkloadSpec, World};
+use ::harness::{Result, TestNamespace, WorkloadSpec};
 use k8s_openapi::{api::coordination::v1::Lease, jiff::Timestamp};
 
 use crate::support::{RunExt as _, VICTIMS, assert_untouched, skewed, uids};
 
 /// Another holder's lease on the workload `consumer`, renewed `seconds_ago` seconds ago.
-async fn lease_of_another(world: &World, seconds_ago: i64) -> Result<()> {
+async fn lease_of_another(ns: &TestNamespace, seconds_ago: i64) -> Result<()> {
     let renewed = Timestamp::from_second(Timestamp::now().as_second() - seconds_ago)
         .unwrap()
         .strftime("%Y-%m-%dT%H:%M:%S.000000Z");
-    world
+    ns
         .apply(&format!(
             "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {{name: rebalancer-deployment-consumer}}\n\
              spec: {{holderIdentity: the-other-one, leaseDurationSeconds: 90, leaseTransitions: 0, \
@@ -21,23 +21,23 @@ async fn lease_of_another(world: &World, seconds_ago: i64) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_run_holds_while_another_acts_and_takes_over_from_one_that_died() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+async fn run_holds_for_another_run_and_takes_over_after_its_death() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
-    lease_of_another(&world, 0).await?;
-    let run = world.rebalancer(&consumer).ends_with(0).await?;
+    lease_of_another(&ns, 0).await?;
+    let run = ns.rebalancer(&consumer).ends_with(0).await?;
     let message = run.held("another_run");
     run.assert_says(&message, &["the-other-one", "its lease ends in"]);
     assert_untouched(&consumer, &before).await?;
     // A dry run changes nothing, so it does not need the lease.
-    let program = world.rebalancer(&consumer).arg("--dry-run");
+    let program = ns.rebalancer(&consumer).arg("--dry-run");
     assert_eq!(program.ends_with(0).await?.outcomes(), ["evicted"; 4]);
 
-    lease_of_another(&world, 91).await?;
-    let run = world.rebalancer(&consumer).ends_with(0).await?;
+    lease_of_another(&ns, 91).await?;
+    let run = ns.rebalancer(&consumer).ends_with(0).await?;
     assert_eq!(run.victims(), uids(&before, &VICTIMS));
-    let lease = world
+    let lease = ns
         .api::<Lease>()
         .get("rebalancer-deployment-consumer")
         .await
@@ -50,10 +50,10 @@ async fn a_run_holds_while_another_acts_and_takes_over_from_one_that_died() -> R
 
 #[tokio::test]
 async fn only_one_of_two_concurrent_runs_acts() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
-    let program = world.rebalancer(&consumer).env("OUTPUT", "json");
+    let program = ns.rebalancer(&consumer).env("OUTPUT", "json");
     let (one, other) = tokio::join!(program.clone().run(), program.clone().run());
     let reasons: Vec<String> = [one?, other?]
         .into_iter()
@@ -84,13 +84,13 @@ async fn only_one_of_two_concurrent_runs_acts() -> Result<()> {
 
 /// A lease for a mistyped name would never be deleted.
 #[tokio::test]
-async fn a_workload_that_does_not_exist_leaves_no_lease() -> Result<()> {
-    let world = World::start().await?;
-    let run = world.rebalancer_for("consumre").ends_with(1).await?;
+async fn missing_workload_leaves_no_lease() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let run = ns.rebalancer_for("consumre").ends_with(1).await?;
     let error = run.error();
     run.assert_says(&error, &["there is no Deployment \"consumre\""]);
     assert!(!error.contains("ONE_AT_A_TIME"), "{error}");
-    let leases = world.api::<Lease>().list(&Default::default()).await;
+    let leases = ns.api::<Lease>().list(&Default::default()).await;
     assert_eq!(leases.unwrap().items, []);
     Ok(())
 }

@@ -4,10 +4,11 @@ use ::harness::{Rebalancer, Result, Run};
 use rebalancer_cli::settings;
 use serde_json::{Value, json};
 
-use crate::support::{RunExt as _, shared::Shared};
-
-/// The worked example of the README: six pods and a target of 0.7.
-const EXAMPLE: &str = r#"{"target":0.7,"pods":[{"name":"a","load":1.2},{"name":"b","load":1.1},{"name":"c","load":0.8},{"name":"d","load":0.6},{"name":"e","load":0.4},{"name":"f","load":0.3}]}"#;
+use crate::support::{
+    RunExt as _,
+    documents::{EXAMPLE, snapshot},
+    shared::Shared,
+};
 
 async fn decide(stdin: &str, output: &str, minimum: &str) -> Result<Run> {
     Rebalancer::new()
@@ -19,8 +20,8 @@ async fn decide(stdin: &str, output: &str, minimum: &str) -> Result<Run> {
 }
 
 #[tokio::test]
-async fn the_worked_example_rotates_with_a_minimum_of_two() -> Result<()> {
-    let run = decide(EXAMPLE, "json", "2").await?;
+async fn worked_example_rotates_with_a_minimum_of_two() -> Result<()> {
+    let run = decide(&snapshot(&EXAMPLE), "json", "2").await?;
     assert_eq!(run.code, Some(0), "{run}");
     let decision: Value = run.json()?;
     assert_eq!(decision["decision"]["action"], "rotate", "{run}");
@@ -40,8 +41,8 @@ async fn the_worked_example_rotates_with_a_minimum_of_two() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_worked_example_holds_with_the_default_minimum() -> Result<()> {
-    let run = decide(EXAMPLE, "json", "").await?;
+async fn worked_example_holds_with_the_default_minimum() -> Result<()> {
+    let run = decide(&snapshot(&EXAMPLE), "json", "").await?;
     assert_eq!(run.code, Some(0), "{run}");
     let decision: Value = run.json()?;
     assert_eq!(decision["decision"]["reason"], "minimum_pods", "{run}");
@@ -54,10 +55,10 @@ async fn the_worked_example_holds_with_the_default_minimum() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_stream_of_snapshots_gives_a_stream_of_decisions() -> Result<()> {
-    let run = decide(&format!("{EXAMPLE}\n").repeat(3), "json", "2").await?;
+async fn stream_of_snapshots_gives_a_stream_of_decisions() -> Result<()> {
+    let run = decide(&format!("{}\n", snapshot(&EXAMPLE)).repeat(3), "json", "2").await?;
     assert_eq!(run.code, Some(0), "{run}");
-    let alone: Value = decide(EXAMPLE, "json", "2").await?.json()?;
+    let alone: Value = decide(&snapshot(&EXAMPLE), "json", "2").await?.json()?;
     let lines: Vec<Value> = run
         .stdout
         .lines()
@@ -85,12 +86,12 @@ async fn input_that_is_not_a_snapshot_is_refused() -> Result<()> {
 
 #[tokio::test]
 async fn json_and_yaml_are_the_same_document() -> Result<()> {
-    let json: Value = decide(EXAMPLE, "json", "2").await?.json()?;
-    let yaml = decide(EXAMPLE, "yaml", "2").await?.stdout;
+    let json: Value = decide(&snapshot(&EXAMPLE), "json", "2").await?.json()?;
+    let yaml = decide(&snapshot(&EXAMPLE), "yaml", "2").await?.stdout;
     assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), json);
 
     let shared = Shared::open().await?;
-    let program = shared.world.rebalancer_for("consumer").arg("plan");
+    let program = shared.ns.rebalancer_for("consumer").arg("plan");
     let json = program.clone().ends_with(0).await?.report();
     let yaml = program.env("OUTPUT", "yaml").run().await?;
     let mut yaml: Value = serde_saphyr::from_str(&yaml.stdout).unwrap();
@@ -123,10 +124,10 @@ fn shape(document: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_table_shows_every_pod_and_ends_with_the_decision() -> Result<()> {
+async fn table_shows_every_pod_and_the_decision() -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, pods) = shared.skewed().await?;
-    let program = shared.world.rebalancer(&consumer).arg("plan");
+    let program = shared.ns.rebalancer(&consumer).arg("plan");
     for program in [program.clone(), program.env("NO_COLOR", "1")] {
         let run = program.run().await?;
         assert_eq!(run.code, Some(0), "{run}");
@@ -152,7 +153,7 @@ async fn the_table_shows_every_pod_and_ends_with_the_decision() -> Result<()> {
 #[tokio::test]
 async fn the_table_shows_the_failure() -> Result<()> {
     let shared = Shared::open().await?;
-    let program = shared.world.rebalancer_for("disagreed").arg("plan");
+    let program = shared.ns.rebalancer_for("disagreed").arg("plan");
     let run = program.run().await?;
     assert_eq!(run.code, Some(1), "{run}");
     assert!(
@@ -160,7 +161,7 @@ async fn the_table_shows_the_failure() -> Result<()> {
         "{run}"
     );
     assert!(run.stdout.contains("HOLD (target_unknown)"), "{run}");
-    let run = shared.world.rebalancer_for("nobody").run().await?;
+    let run = shared.ns.rebalancer_for("nobody").run().await?;
     assert_eq!(run.code, Some(1), "{run}");
     assert!(
         run.stdout

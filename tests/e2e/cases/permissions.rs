@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ::harness::{
-    Account, AuditEntry, Rebalancer, Result, Right, Workload, WorkloadSpec, World,
+    Account, AuditEntry, Rebalancer, Result, Right, TestNamespace, Workload, WorkloadSpec,
     rights::{self, manifest, with_optional},
 };
 use rebalancer_k8s::{Need, PERMISSIONS};
@@ -52,7 +52,7 @@ fn used(calls: &[AuditEntry]) -> BTreeSet<String> {
 }
 
 /// An account with exactly these rights.
-async fn with_rights(world: &World, name: &str, rights: &BTreeSet<Right>) -> Result<Account> {
+async fn with_rights(ns: &TestNamespace, name: &str, rights: &BTreeSet<Right>) -> Result<Account> {
     let rules: Vec<String> = rights
         .iter()
         .map(|right| {
@@ -64,16 +64,16 @@ async fn with_rights(world: &World, name: &str, rights: &BTreeSet<Right>) -> Res
             format!("{{apiGroups: ['{group}'], resources: [{resource}], verbs: [{verb}]}}")
         })
         .collect();
-    account(world, name, &format!("[{}]", rules.join(", "))).await
+    account(ns, name, &format!("[{}]", rules.join(", "))).await
 }
 
-fn program(world: &World, workload: &Workload<'_>, account: &Account) -> Rebalancer {
-    let program = world.rebalancer(workload);
+fn program(ns: &TestNamespace, workload: &Workload<'_>, account: &Account) -> Rebalancer {
+    let program = ns.rebalancer(workload);
     program.env("KUBECONFIG", &account.kubeconfig)
 }
 
 #[test]
-fn the_role_grants_what_the_adapter_needs_and_no_more() {
+fn role_grants_exactly_the_needs_of_the_adapter() {
     let mut needs = DEPLOYMENT.to_vec();
     needs.extend([Need::StatefulSet, Need::StatefulSetMemory]);
     assert_eq!(granted(&manifest().unwrap()), needed(&needs));
@@ -81,7 +81,7 @@ fn the_role_grants_what_the_adapter_needs_and_no_more() {
 
 /// The optional rules, which are comments in the manifest.
 #[test]
-fn the_role_shows_every_optional_right() {
+fn role_lists_every_optional_right() {
     let mut all = granted(&with_optional(&manifest().unwrap()));
     all.retain(|right| right.group != "argoproj.io");
     let mut needs = DEPLOYMENT.to_vec();
@@ -96,16 +96,16 @@ fn the_role_shows_every_optional_right() {
 
 /// The environment of the CronJob, with another metrics address and workload.
 #[tokio::test]
-async fn the_rights_of_the_manifests_are_enough_and_all_used() -> Result<()> {
-    let world = World::start().await?;
-    world.apply(&manifest()?).await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
-    let (account, environment) = world.cron_job("pod-rebalancer").await?;
-    let namespace = ("KUBE_NAMESPACE".to_owned(), world.namespace().to_owned());
+async fn rights_of_the_manifests_suffice_and_are_all_used() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    ns.apply(&manifest()?).await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    let (account, environment) = ns.cron_job("pod-rebalancer").await?;
+    let namespace = ("KUBE_NAMESPACE".to_owned(), ns.name().to_owned());
     assert!(environment.contains(&namespace), "{environment:?}");
     let cron_job = Rebalancer::new()
         .envs(environment)
-        .env("PROMETHEUS_ENDPOINT", world.prometheus().url())
+        .env("PROMETHEUS_ENDPOINT", ns.prometheus().url())
         .env("KUBECONFIG", &account.kubeconfig)
         .env("DEPLOYMENT_NAME", consumer.name())
         .env("METRICS_TIME_WINDOW", "10s");
@@ -119,18 +119,18 @@ async fn the_rights_of_the_manifests_are_enough_and_all_used() -> Result<()> {
     assert_eq!(run.outcomes(), ["evicted"; 4]);
     consumer.wait_ready().await?;
     let of_deployment = needed(&DEPLOYMENT).iter().map(Right::to_string).collect();
-    assert_eq!(used(&world.audit(&account)?), of_deployment);
+    assert_eq!(used(&ns.audit(&account)?), of_deployment);
 
-    let keeper = world
+    let keeper = ns
         .create(WorkloadSpec::stateful_set("keeper").pods(2))
         .await?;
-    let run = program(&world, &keeper, &account)
+    let run = program(&ns, &keeper, &account)
         .env("COOLDOWN", "1h")
         .env("TARGET_CORES", "0.7")
         .ends_with(0)
         .await?;
     run.held("group_not_settled");
-    let calls = world.audit(&account)?;
+    let calls = ns.audit(&account)?;
     // The lease is read before it is first created.
     let refused = |call: &&AuditEntry| call.code >= 300 && call.action() != "get leases";
     assert_eq!(calls.iter().find(refused), None);
@@ -153,9 +153,9 @@ async fn each_missing_right_is_named_and_no_pod_is_evicted() -> Result<()> {
         let mut rights = all.clone();
         rights.remove(missing);
         let name = format!("without-{number}");
-        let account = with_rights(&shared.world, &name, &rights).await?;
+        let account = with_rights(&shared.ns, &name, &rights).await?;
         // A dry run, so that a faulty eviction would not remove pods that other cases need.
-        let program = program(&shared.world, &consumer, &account).env("DRY_RUN", "true");
+        let program = program(&shared.ns, &consumer, &account).env("DRY_RUN", "true");
         let run = match missing.to_string().as_str() {
             // A permission that is used after the decision cannot be checked before it.
             "create pods/eviction" | "get pods" => program.ends_with(3).await?,
@@ -175,19 +175,19 @@ async fn each_missing_right_is_named_and_no_pod_is_evicted() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_refused_eviction_ends_the_run_at_once() -> Result<()> {
+async fn rejected_eviction_ends_the_run_at_once() -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
     let mut rights = needed(&DEPLOYMENT);
     rights.retain(|right| right.resource != "pods/eviction");
-    let account = with_rights(&shared.world, "reader", &rights).await?;
-    let run = program(&shared.world, &consumer, &account)
+    let account = with_rights(&shared.ns, "reader", &rights).await?;
+    let run = program(&shared.ns, &consumer, &account)
         .ends_with(3)
         .await?;
     assert_eq!(run.workload()["execution"]["stopped"], "forbidden");
     let left = "not_attempted";
     assert_eq!(run.outcomes(), ["failed", left, left, left]);
-    let calls = shared.world.audit(&account)?;
+    let calls = shared.ns.audit(&account)?;
     let refused = calls.iter().filter(|call| call.code == 403);
     assert_eq!(refused.count(), 1, "{calls:?}");
     assert_untouched(&consumer, &before).await
@@ -199,7 +199,7 @@ async fn a_refused_eviction_ends_the_run_at_once() -> Result<()> {
 #[case::stateful_set(&[("WORKLOAD_KIND", "StatefulSet")], 1, "grant verb `get` on `statefulsets`")]
 #[case::another_kind(&[("WORKLOAD_KIND", "ReplicaSet.v1.apps")], 1, "grant verb `get` on `replicasets")]
 #[tokio::test]
-async fn a_right_that_a_setting_needs_is_named(
+async fn missing_right_for_a_setting_is_named(
     #[case] settings: &[(&str, &str)],
     #[case] code: i32,
     #[case] says: &str,
@@ -210,8 +210,8 @@ async fn a_right_that_a_setting_needs_is_named(
         "kind-{code}-{}",
         settings[0].1.to_lowercase().replace('.', "-")
     );
-    let account = with_rights(&shared.world, &name, &needed(&DEPLOYMENT)).await?;
-    let program = program(&shared.world, &consumer, &account).env("DRY_RUN", "true");
+    let account = with_rights(&shared.ns, &name, &needed(&DEPLOYMENT)).await?;
+    let program = program(&shared.ns, &consumer, &account).env("DRY_RUN", "true");
     let run = program
         .envs(settings.iter().copied())
         .ends_with(code)
@@ -225,8 +225,8 @@ async fn the_rights_to_autoscalers_are_not_needed_with_another_target() -> Resul
     let shared = Shared::open().await?;
     let (consumer, _) = shared.skewed().await?;
     let rights = needed(&[Need::Always, Need::Deployment]);
-    let account = with_rights(&shared.world, "without-autoscalers", &rights).await?;
-    let program = program(&shared.world, &consumer, &account).arg("plan");
+    let account = with_rights(&shared.ns, "without-autoscalers", &rights).await?;
+    let program = program(&shared.ns, &consumer, &account).arg("plan");
     let fixed = program
         .clone()
         .env("TARGET_CORES", "0.7")
@@ -243,11 +243,11 @@ async fn the_rights_to_autoscalers_are_not_needed_with_another_target() -> Resul
 
 /// Without permission to list other objects, the message only has fewer suggestions.
 #[tokio::test]
-async fn a_workload_that_does_not_exist_is_named_without_the_right_to_list() -> Result<()> {
+async fn missing_workload_is_named_without_the_right_to_list() -> Result<()> {
     let shared = Shared::open().await?;
-    let account = with_rights(&shared.world, "short-sighted", &needed(&DEPLOYMENT)).await?;
+    let account = with_rights(&shared.ns, "short-sighted", &needed(&DEPLOYMENT)).await?;
     let run = shared
-        .world
+        .ns
         .rebalancer_for("consumr")
         .env("KUBECONFIG", &account.kubeconfig)
         .ends_with(1)

@@ -11,7 +11,7 @@ use crate::support::{Outcome, RunExt as _, assert_untouched, shared::Shared};
 async fn fails(change: impl FnOnce(&Shared, Rebalancer) -> Rebalancer) -> Result<Outcome> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
-    let program = change(&shared, shared.world.rebalancer(&consumer));
+    let program = change(&shared, shared.ns.rebalancer(&consumer));
     let run = program.ends_with(1).await?;
     assert!(run.0.elapsed < Duration::from_secs(15), "{}", run.0);
     assert_untouched(&consumer, &before).await?;
@@ -104,11 +104,11 @@ async fn answering_json(#[case] status: u16, #[case] body: &str, #[case] says: &
 
 #[rstest]
 #[tokio::test]
-async fn refusing_the_query(#[values(false, true)] victoria_metrics: bool) -> Result<()> {
+async fn rejected_query(#[values(false, true)] victoria_metrics: bool) -> Result<()> {
     let run = fails(|shared, program| {
         let program = program.env("LOAD_QUERY", "sum by (pod) (rate(");
         if victoria_metrics {
-            program.env("PROMETHEUS_ENDPOINT", shared.world.victoria_metrics().url())
+            program.env("PROMETHEUS_ENDPOINT", shared.ns.victoria_metrics().url())
         } else {
             program
         }
@@ -121,7 +121,7 @@ async fn refusing_the_query(#[values(false, true)] victoria_metrics: bool) -> Re
 }
 
 #[tokio::test]
-async fn a_custom_query_without_the_label_pod() -> Result<()> {
+async fn custom_query_without_the_pod_label() -> Result<()> {
     let query = "sum(rate(container_cpu_usage_seconds_total[10s]))";
     let run = fails(|_, program| program.env("LOAD_QUERY", query)).await?;
     run.assert_says(
@@ -135,9 +135,9 @@ async fn a_custom_query_without_the_label_pod() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_custom_query_with_several_samples_a_pod() -> Result<()> {
+async fn custom_query_with_several_samples_per_pod() -> Result<()> {
     let run = fails(|shared, program| {
-        let namespace = shared.world.namespace();
+        let namespace = shared.ns.name();
         let series = format!("container_cpu_usage_seconds_total{{namespace=\"{namespace}\"}}");
         program.env("LOAD_QUERY", format!("rate({series}[10s])"))
     })
@@ -150,14 +150,14 @@ async fn a_custom_query_with_several_samples_a_pod() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_custom_query_with_the_label_pod_works() -> Result<()> {
+async fn custom_query_with_the_pod_label() -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, _) = shared.skewed().await?;
-    let namespace = shared.world.namespace();
+    let namespace = shared.ns.name();
     let query = format!(
         "1000 * sum by (pod) (rate(container_cpu_usage_seconds_total{{namespace=\"{namespace}\",container=\"consumer\"}}[10s]))"
     );
-    let program = shared.world.rebalancer(&consumer).arg("plan");
+    let program = shared.ns.rebalancer(&consumer).arg("plan");
     let plain = program.clone().ends_with(0).await?;
     let custom = program
         .env("LOAD_QUERY", query)
@@ -169,7 +169,7 @@ async fn a_custom_query_with_the_label_pod_works() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_container_that_no_pod_has() -> Result<()> {
+async fn unknown_container() -> Result<()> {
     let run = fails(|_, program| program.env("CONTAINER_NAME", "consumr")).await?;
     run.assert_says(
         &run.error(),
@@ -183,11 +183,11 @@ async fn a_container_that_no_pod_has() -> Result<()> {
 }
 
 #[tokio::test]
-async fn pods_that_are_not_measured() -> Result<()> {
+async fn unmeasured_pods() -> Result<()> {
     let shared = Shared::open().await?;
     let unmeasured = shared.workload("unmeasured");
     let before = unmeasured.pods().await?;
-    let run = shared.world.rebalancer(&unmeasured).ends_with(1).await?;
+    let run = shared.ns.rebalancer(&unmeasured).ends_with(1).await?;
     let message = run.held("insufficient_coverage");
     run.assert_says(
         &message,
@@ -201,12 +201,12 @@ async fn pods_that_are_not_measured() -> Result<()> {
 }
 
 #[tokio::test]
-async fn both_servers_down() -> Result<()> {
+async fn both_servers_are_down() -> Result<()> {
     let shared = Shared::open().await?;
-    let kubeconfig = shared.world.dir().join("both-down.kubeconfig");
+    let kubeconfig = shared.ns.dir().join("both-down.kubeconfig");
     let kubernetes = crate::cluster_faults::kubeconfig(&kubeconfig, &refused_url()?);
     let run = shared
-        .world
+        .ns
         .rebalancer_for("consumer")
         .env("PROMETHEUS_ENDPOINT", refused_url()?)
         .env("KUBECONFIG", kubernetes)
@@ -228,7 +228,7 @@ async fn sigterm_ends_the_wait_for_a_response() -> Result<()> {
     let (consumer, before) = shared.skewed().await?;
     let server = FaultServer::stall().await?;
     let running = shared
-        .world
+        .ns
         .rebalancer(&consumer)
         .env("PROMETHEUS_ENDPOINT", server.url())
         .env("OUTPUT", "json")

@@ -32,7 +32,7 @@ fn assert_left_alone(elsewhere: &FaultServer) {
 
 #[rstest]
 #[tokio::test]
-async fn a_metrics_server_that_redirects_sends_no_credentials_elsewhere(
+async fn redirect_by_the_metrics_server_leaks_no_credentials(
     #[values(301, 302, 303, 307, 308)] status: u16,
     #[values(
         "PROMETHEUS_BEARER_TOKEN_FILE",
@@ -46,7 +46,7 @@ async fn a_metrics_server_that_redirects_sends_no_credentials_elsewhere(
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), SECRET).unwrap();
     let program = shared
-        .world
+        .ns
         .rebalancer_for("consumer")
         .env("PROMETHEUS_ENDPOINT", server.url())
         .env("LOG_LEVEL", "debug");
@@ -103,7 +103,7 @@ async fn assert_not_followed(
     let file = tempfile::NamedTempFile::new().unwrap();
     kubeconfig(file.path(), &server.url());
     let run = shared
-        .world
+        .ns
         .rebalancer_for("consumer")
         .arg(command)
         .env("KUBECONFIG", file.path())
@@ -137,7 +137,7 @@ async fn assert_not_followed(
 
 #[rstest]
 #[tokio::test]
-async fn an_api_server_that_redirects_sends_no_token_elsewhere(
+async fn redirect_by_the_api_server_leaks_no_token(
     #[values(301, 302, 303, 307, 308)] status: u16,
     #[values("plan", "run")] command: &str,
 ) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Replacements that do not start: the run ends, reports the cause, and evicts no further pod.
 
-use ::harness::{PodView, Result, Trouble, Workload, WorkloadSpec, World};
+use ::harness::{PodView, Result, StartFailure, TestNamespace, Workload, WorkloadSpec};
 use rstest::rstest;
 
 use crate::support::{Outcome, RunExt as _, VICTIMS, skewed, uids};
@@ -38,28 +38,28 @@ fn ended(run: &Outcome, stopped: &str) -> String {
 /// A failure that waiting does not fix ends the run: `READY_TIMEOUT` is longer than the test's
 /// limit.
 #[rstest]
-#[case::crash(WorkloadSpec::deployment("consumer"), Trouble::CrashLoopBackOff, &[
+#[case::crash(WorkloadSpec::deployment("consumer"), StartFailure::CrashLoopBackOff, &[
     "does not start: CrashLoopBackOff (container consumer: back-off 20s restarting failed container=consumer",
     "; it last ended with Error)",
 ])]
-#[case::image_not_found(WorkloadSpec::deployment("consumer"), Trouble::ErrImagePull, &[
+#[case::image_not_found(WorkloadSpec::deployment("consumer"), StartFailure::ErrImagePull, &[
     "does not start: ErrImagePull (container consumer: rpc error: code = NotFound",
     "failed to pull and unpack image \"docker.io/library/consumer:1\": not found)",
 ])]
-#[case::image_back_off(WorkloadSpec::stateful_set("consumer"), Trouble::ImagePullBackOff, &[
+#[case::image_back_off(WorkloadSpec::stateful_set("consumer"), StartFailure::ImagePullBackOff, &[
     "does not start: ImagePullBackOff (container consumer: Back-off pulling image \"consumer:1\")",
 ])]
 #[tokio::test]
 async fn a_replacement_that_cannot_start_ends_the_run_at_once(
     #[case] spec: WorkloadSpec,
-    #[case] trouble: Trouble,
+    #[case] failure: StartFailure,
     #[case] says: &[&str],
 ) -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, spec).await?;
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, spec).await?;
     let before = consumer.pods().await?;
-    world.trouble_new_pods(Some(trouble));
-    let run = world
+    ns.fail_new_pods(Some(failure));
+    let run = ns
         .rebalancer(&consumer)
         .env("MAX_UNAVAILABLE", "1")
         .env("READY_TIMEOUT", "10m")
@@ -76,11 +76,11 @@ async fn a_replacement_that_cannot_start_ends_the_run_at_once(
 /// All victims are evicted, so only the report can show that the replacements are missing.
 #[tokio::test]
 async fn a_replacement_that_crashes_after_the_last_wave_is_reported() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
-    world.trouble_new_pods(Some(Trouble::CrashLoopBackOff));
-    let program = world.rebalancer(&consumer).env("READY_TIMEOUT", "10m");
+    ns.fail_new_pods(Some(StartFailure::CrashLoopBackOff));
+    let program = ns.rebalancer(&consumer).env("READY_TIMEOUT", "10m");
     let run = program.ends_with(3).await?;
     assert_eq!(run.victims(), uids(&before, &VICTIMS));
     assert_eq!(run.outcomes(), [EVICTED; 4]);
@@ -95,11 +95,11 @@ async fn a_replacement_that_crashes_after_the_last_wave_is_reported() -> Result<
 /// A node may be added, so the run waits; afterwards it reports the scheduler's message.
 #[tokio::test]
 async fn an_unschedulable_replacement_is_awaited_and_named() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
-    world.trouble_new_pods(Some(Trouble::Unschedulable));
-    let run = world
+    ns.fail_new_pods(Some(StartFailure::Unschedulable));
+    let run = ns
         .rebalancer(&consumer)
         .env("MAX_UNAVAILABLE", "1")
         .env("READY_TIMEOUT", "3s")

@@ -1,6 +1,6 @@
 //! An imbalanced workload is evened out.
 
-use ::harness::{Result, WorkloadSpec, World};
+use ::harness::{Result, TestNamespace, WorkloadSpec};
 use rstest::rstest;
 use serde_json::json;
 
@@ -10,15 +10,13 @@ use crate::support::{RunExt as _, VICTIMS, assert_untouched, shared::Shared, ske
 #[case::prometheus(0)]
 #[case::victoria_metrics(1)]
 #[tokio::test]
-async fn the_two_hottest_and_the_two_coldest_are_evicted_and_replaced(
-    #[case] server: usize,
-) -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+async fn two_hottest_and_two_coldest_are_evicted_and_replaced(#[case] server: usize) -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
     let expected = uids(&before, &VICTIMS);
-    let urls = [world.prometheus().url(), world.victoria_metrics().url()];
-    let program = |url: &str| world.rebalancer(&consumer).env("PROMETHEUS_ENDPOINT", url);
+    let urls = [ns.prometheus().url(), ns.victoria_metrics().url()];
+    let program = |url: &str| ns.rebalancer(&consumer).env("PROMETHEUS_ENDPOINT", url);
     for url in &urls {
         let plan = program(url).arg("plan").ends_with(0).await?;
         assert_eq!(plan.victims(), expected, "{}", plan.0);
@@ -31,7 +29,7 @@ async fn the_two_hottest_and_the_two_coldest_are_evicted_and_replaced(
     assert_eq!(run.outcomes(), ["evicted"; 4]);
     assert_eq!(
         workload["workload"],
-        json!({"namespace": world.namespace(), "kind": "Deployment", "name": "consumer"})
+        json!({"namespace": ns.name(), "kind": "Deployment", "name": "consumer"})
     );
     assert_eq!(workload["execution"]["outcome"], "completed");
     let after = consumer.wait_ready().await?;
@@ -43,11 +41,11 @@ async fn the_two_hottest_and_the_two_coldest_are_evicted_and_replaced(
 }
 
 #[tokio::test]
-async fn the_pods_of_a_stateful_set_change_and_keep_their_names() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::stateful_set("consumer")).await?;
+async fn replaced_stateful_set_pods_keep_their_names() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::stateful_set("consumer")).await?;
     let before = consumer.pods().await?;
-    let run = world.rebalancer(&consumer).ends_with(0).await?;
+    let run = ns.rebalancer(&consumer).ends_with(0).await?;
     assert_eq!(run.victims(), uids(&before, &VICTIMS));
     assert_eq!(run.workload()["workload"]["kind"], "StatefulSet");
     let after = consumer.wait_ready().await?;
@@ -65,12 +63,12 @@ async fn the_pods_of_a_stateful_set_change_and_keep_their_names() -> Result<()> 
 
 /// The Deployment's ReplicaSet stands for any other kind with a scale subresource.
 #[tokio::test]
-async fn another_kind_is_read_through_its_scale() -> Result<()> {
+async fn other_kinds_are_read_through_their_scale() -> Result<()> {
     let shared = Shared::open().await?;
     let (_, pods) = shared.skewed().await?;
     let (replica_set, _) = pods[0].name.rsplit_once('-').unwrap();
     let run = shared
-        .world
+        .ns
         .rebalancer_for(replica_set)
         .env("WORKLOAD_KIND", "ReplicaSet.v1.apps")
         .env("CONTAINER_NAME", "consumer")
@@ -85,13 +83,13 @@ async fn another_kind_is_read_through_its_scale() -> Result<()> {
 
 /// The replacement of a hot pod is distinguished from the pods that existed before.
 #[tokio::test]
-async fn the_next_run_lets_the_replacements_settle() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
-    let first = world.rebalancer(&consumer).ends_with(0).await?;
+async fn next_run_waits_for_the_replacements_to_settle() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    let first = ns.rebalancer(&consumer).ends_with(0).await?;
     assert_eq!(first.outcomes(), ["evicted"; 4]);
     let after = consumer.wait_ready().await?;
-    let second = world
+    let second = ns
         .rebalancer(&consumer)
         .env("COOLDOWN", "5m")
         .ends_with(0)

@@ -20,7 +20,7 @@ const PAIR: &str = "bWU6czNjcjN0LXcwcmQ=";
 )]
 #[case::header("PROMETHEUS_HEADERS", "x-api-key", SECRET)]
 #[tokio::test]
-async fn a_secret_is_sent_and_never_shown(
+async fn secret_is_sent_and_never_shown(
     #[case] setting: &str,
     #[case] header: &str,
     #[case] sent: &str,
@@ -37,7 +37,7 @@ async fn a_secret_is_sent_and_never_shown(
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("{SECRET}\n")).unwrap();
     let mut program = shared
-        .world
+        .ns
         .rebalancer_for("consumer")
         .env("PROMETHEUS_ENDPOINT", server.url())
         .env("TARGET_SOURCE", "prometheus")
@@ -66,10 +66,10 @@ async fn a_secret_is_sent_and_never_shown(
 }
 
 #[tokio::test]
-async fn a_secret_in_the_address_is_refused_and_not_shown() -> Result<()> {
+async fn secret_in_the_address_is_rejected_and_not_shown() -> Result<()> {
     let shared = Shared::open().await?;
     let run = shared
-        .world
+        .ns
         .rebalancer_for("consumer")
         .env(
             "PROMETHEUS_ENDPOINT",
@@ -84,11 +84,11 @@ async fn a_secret_in_the_address_is_refused_and_not_shown() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_token_of_the_kubeconfig_is_not_shown() -> Result<()> {
+async fn kubeconfig_token_is_not_shown() -> Result<()> {
     let shared = Shared::open().await?;
-    let account = crate::support::account(&shared.world, "whisperer", "[]").await?;
+    let account = crate::support::account(&shared.ns, "whisperer", "[]").await?;
     let run = shared
-        .world
+        .ns
         .rebalancer_for("consumer")
         .env("KUBECONFIG", &account.kubeconfig)
         .env("LOG_LEVEL", "debug")
@@ -104,7 +104,7 @@ async fn the_token_of_the_kubeconfig_is_not_shown() -> Result<()> {
 async fn a_missing_file_is_named() -> Result<()> {
     let shared = Shared::open().await?;
     let run = shared
-        .world
+        .ns
         .rebalancer_for("consumer")
         .env("PROMETHEUS_BEARER_TOKEN_FILE", "/nowhere/token")
         .ends_with(1)

@@ -106,7 +106,7 @@ fn messages(run: &Run) -> Vec<String> {
 #[case::number("MINIMUM_PODS_REQUIRED", b"\xff")]
 #[case::file("REBALANCER_CONFIG", b"/etc/\xff.yaml")]
 #[tokio::test]
-async fn a_value_that_is_not_text_is_named(#[case] env: &str, #[case] value: &[u8]) -> Result<()> {
+async fn value_that_is_not_utf8_is_named(#[case] env: &str, #[case] value: &[u8]) -> Result<()> {
     let server = FaultServer::html(200, "").await?;
     let program = program(&server).env(env, OsStr::from_bytes(value));
     let run = program.run().await?;
@@ -129,7 +129,7 @@ enum Layer {
 #[case(Layer::Flag)]
 #[case(Layer::File)]
 #[tokio::test]
-async fn every_bad_setting_is_one_line_that_names_it(#[case] layer: Layer) -> Result<()> {
+async fn every_invalid_setting_has_one_line_with_its_name(#[case] layer: Layer) -> Result<()> {
     let server = FaultServer::html(200, "").await?;
     let mut wrong = Vec::new();
     for (env, text) in BAD {
@@ -180,7 +180,7 @@ async fn every_bad_setting_is_one_line_that_names_it(#[case] layer: Layer) -> Re
 }
 
 #[test]
-fn the_table_has_every_setting() {
+fn table_has_every_setting() {
     for setting in settings::all() {
         let bad = BAD.iter().any(|(env, _)| *env == setting.env());
         assert!(bad || FREE.contains(&setting.env()), "{}", setting.env());
@@ -237,7 +237,7 @@ async fn all_missing_required_settings_are_named_at_once() -> Result<()> {
 )]
 #[case(".yaml", "a: b: c", "cannot use the configuration file")]
 #[tokio::test]
-async fn a_file_with_a_mistake_is_refused(
+async fn invalid_file_is_rejected(
     #[case] suffix: &str,
     #[case] text: &str,
     #[case] says: &str,
@@ -268,10 +268,7 @@ async fn a_file_with_a_mistake_is_refused(
 #[case(&["demo", "--seed", "x"], "--seed")]
 #[case(&["demo", "--assignor", "random"], "sticky")]
 #[tokio::test]
-async fn a_mistake_on_the_command_line_is_explained(
-    #[case] args: &[&str],
-    #[case] says: &str,
-) -> Result<()> {
+async fn command_line_error_is_explained(#[case] args: &[&str], #[case] says: &str) -> Result<()> {
     let run = Rebalancer::new().args(args).run().await?;
     assert_eq!(run.code, Some(2), "{run}");
     assert!(run.stderr.contains(says), "{run}");

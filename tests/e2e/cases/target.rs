@@ -6,7 +6,7 @@ use rstest::rstest;
 use crate::support::{Outcome, RunExt as _, shared::Shared};
 
 fn plan(shared: &Shared, workload: &str) -> Rebalancer {
-    let program = shared.world.rebalancer_for(workload);
+    let program = shared.ns.rebalancer_for(workload);
     program.arg("plan").env("MINIMUM_PODS_REQUIRED", "1")
 }
 
@@ -21,7 +21,7 @@ fn target(run: &Outcome) -> f64 {
 #[case("average", 0.6, &["HorizontalPodAutoscaler average"])]
 #[case("contained", 0.4, &["80 %", "container contained"])]
 #[tokio::test]
-async fn it_comes_from_the_autoscaler(
+async fn target_comes_from_the_autoscaler(
     #[case] workload: &str,
     #[case] expected: f64,
     #[case] says: &[&str],
@@ -39,15 +39,15 @@ async fn it_comes_from_the_autoscaler(
 #[case("average")]
 #[case("contained")]
 #[tokio::test]
-async fn kube_state_metrics_give_the_same_one(
+async fn kube_state_metrics_give_the_same_target(
     #[case] workload: &str,
     #[values(false, true)] victoria_metrics: bool,
 ) -> Result<()> {
     let shared = Shared::open().await?;
     let server = if victoria_metrics {
-        shared.world.victoria_metrics()
+        shared.ns.victoria_metrics()
     } else {
-        shared.world.prometheus()
+        shared.ns.prometheus()
     };
     let program = plan(&shared, workload).env("PROMETHEUS_ENDPOINT", server.url());
     let kubernetes = program.clone().ends_with(0).await?;
@@ -87,10 +87,9 @@ async fn without_a_target_no_pod_is_evicted_and_the_message_lists_what_was_found
 #[tokio::test]
 async fn an_autoscaler_of_another_object_is_not_used_for_its_name() -> Result<()> {
     let shared = Shared::open().await?;
-    let world = &shared.world;
-    let elsewhere = world.workload(WorkloadSpec::deployment("elsewhere"));
-    world
-        .autoscale_named("without-autoscaler", &elsewhere, Target::Utilization(10))
+    let ns = &shared.ns;
+    let elsewhere = ns.workload(WorkloadSpec::deployment("elsewhere"));
+    ns.autoscale_named("without-autoscaler", &elsewhere, Target::Utilization(10))
         .await?;
     let run = plan(&shared, "without-autoscaler").ends_with(1).await?;
     run.held("target_unknown");
@@ -98,7 +97,7 @@ async fn an_autoscaler_of_another_object_is_not_used_for_its_name() -> Result<()
 }
 
 #[tokio::test]
-async fn an_autoscaler_is_found_by_its_name_where_none_refers_to_the_workload() -> Result<()> {
+async fn autoscaler_is_found_by_name_if_none_refers_to_the_workload() -> Result<()> {
     let shared = Shared::open().await?;
     let program = plan(&shared, "named-after");
     program.clone().ends_with(1).await?.held("target_unknown");

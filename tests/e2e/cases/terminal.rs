@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::harness::{Limit, Rebalancer, Result, WorkloadSpec, World, rebalancer::binary};
+use ::harness::{Limit, Rebalancer, Result, TestNamespace, WorkloadSpec, rebalancer::binary};
 use nix::{
     pty::{Winsize, openpty},
     sys::signal::{Signal, kill},
@@ -149,11 +149,11 @@ fn assert_clean(written: &str, columns: u16) {
 }
 
 #[tokio::test]
-async fn a_wait_for_replacements_is_one_line_that_goes_away() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
-    world.hold_new_pods(true);
-    let program = world
+async fn wait_for_replacements_is_one_temporary_line() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    ns.hold_new_pods(true);
+    let program = ns
         .rebalancer(&consumer)
         .env("OUTPUT", "json")
         .env("MAX_UNAVAILABLE", "2")
@@ -164,7 +164,7 @@ async fn a_wait_for_replacements_is_one_line_that_goes_away() -> Result<()> {
     running
         .shows("\rwaiting for replacements, 6 of 8 pods are ready: 3 of 90 s; 19")
         .await;
-    world.hold_new_pods(false);
+    ns.hold_new_pods(false);
     let (code, report, written) = tokio::task::spawn_blocking(|| running.end()).await.unwrap();
     assert_eq!(code, Some(0), "{written}");
     assert_eq!(report["workloads"][0]["execution"]["outcome"], "completed");
@@ -184,17 +184,16 @@ async fn a_wait_for_replacements_is_one_line_that_goes_away() -> Result<()> {
 #[case::of_a_narrow_one("xterm-256color", NARROW, "keep-a…")]
 #[case::of_a_dumb_one("dumb", WIDE, "keep-all to allow 2 evictions: 2 of 120 s")]
 #[tokio::test]
-async fn an_interrupt_while_a_budget_forbids_leaves_a_clean_line(
+async fn interrupt_during_a_budget_wait_leaves_a_clean_terminal(
     #[case] terminal: &str,
     #[case] columns: u16,
     #[case] end: &str,
 ) -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
-    world
-        .budget("keep-all", &consumer, Limit::MaxUnavailable("0".into()))
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    ns.budget("keep-all", &consumer, Limit::MaxUnavailable("0".into()))
         .await?;
-    let program = world
+    let program = ns
         .rebalancer(&consumer)
         .env("OUTPUT", "json")
         .env("TERM", terminal);
@@ -225,10 +224,10 @@ async fn a_machine_readable_log_has_no_status_line(
     #[case] setting: &str,
     #[case] value: &str,
 ) -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
-    world.hold_new_pods(true);
-    let program = world
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    ns.hold_new_pods(true);
+    let program = ns
         .rebalancer(&consumer)
         .env("OUTPUT", "json")
         .env("READY_TIMEOUT", "3s")

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use ::harness::{Result, WorkloadSpec, World, annotation};
+use ::harness::{Result, TestNamespace, WorkloadSpec, annotation};
 
 use crate::support::{Outcome, VICTIMS, assert_untouched, skewed, uids};
 
 /// The minimum forbids the plan as one wave, but allows one pod at a time.
 #[tokio::test]
-async fn each_wave_waits_for_the_replacements_of_the_one_before() -> Result<()> {
-    let world = World::start().await?;
+async fn each_wave_waits_for_the_previous_replacements() -> Result<()> {
+    let ns = TestNamespace::start().await?;
     let spec = WorkloadSpec::deployment("consumer").annotation(annotation::READY_AFTER, "1");
-    let consumer = skewed(&world, spec).await?;
+    let consumer = skewed(&ns, spec).await?;
     let before = consumer.pods().await?;
-    let program = world
+    let program = ns
         .rebalancer(&consumer)
         .env("OUTPUT", "json")
         .env("MINIMUM_PODS_REQUIRED", "7");
@@ -51,10 +51,10 @@ async fn each_wave_waits_for_the_replacements_of_the_one_before() -> Result<()> 
 
 #[tokio::test]
 async fn replacements_that_do_not_become_ready_end_the_run() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
-    world.hold_new_pods(true);
-    let run = world
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    ns.hold_new_pods(true);
+    let run = ns
         .rebalancer(&consumer)
         .env("OUTPUT", "json")
         .env("MAX_UNAVAILABLE", "25%")

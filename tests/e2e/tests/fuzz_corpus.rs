@@ -44,7 +44,7 @@ fn every_target_has_a_program_and_a_corpus() {
 }
 
 #[test]
-fn every_seed_holds_and_is_taken_as_it_is_meant() {
+fn every_seed_has_its_expected_result() {
     for (target, check) in TARGETS {
         let mut kinds = BTreeSet::new();
         for path in entries(&folder("corpus").join(target)) {

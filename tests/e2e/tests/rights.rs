@@ -24,7 +24,7 @@ const BEYOND: [(&str, &str); 5] = [
 ];
 
 #[test]
-fn the_suite_used_every_right_that_is_granted_and_no_other() {
+fn suite_used_exactly_the_granted_rights() {
     let calls = audit::of_the_last_suite().unwrap();
     // Discovery has no object, and every account may use it.
     let about_objects = calls.iter().filter(|call| !call.resource.is_empty());

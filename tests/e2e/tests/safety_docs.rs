@@ -61,7 +61,7 @@ fn functions(dir: &Path, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_sentence_on_safety_has_its_tests() {
+fn every_safety_statement_has_tests() {
     let sentences = sentences(section(&read("README.md"), "\n## Safety\n"));
     let rows = rows(section(
         &read("docs/safety.md"),
@@ -87,7 +87,7 @@ fn every_sentence_on_safety_has_its_tests() {
 }
 
 #[test]
-fn every_test_that_is_named_exists() {
+fn every_named_test_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut known = BTreeSet::new();
     for part in ["cli", "core", "driver", "k8s", "prom", "sim"] {

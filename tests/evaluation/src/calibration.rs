@@ -1,8 +1,8 @@
-//! How good forecasts are, measured on what real consumer groups did.
+//! Accuracy of the forecasts on recorded consumer groups.
 //!
-//! Each episode is a settled group of real consumers, of which some were replaced, and the settled
-//! group after it. Episodes have no rates, so that each is taken with several draws of them. What
-//! is forecast is the highest load of a member as a multiple of the mean.
+//! An episode is a settled group of real consumers, the replacement of some members, and the
+//! settled group afterwards. Episodes have no rates, so each one is evaluated with several random
+//! draws of them. The forecast value is the highest load of a member as a multiple of the mean.
 
 use std::collections::BTreeMap;
 
@@ -18,26 +18,26 @@ const JAVA: &str = include_str!("../../../rebalancer-core/tests/kafka/groups/jav
 const LIBRDKAFKA: &str =
     include_str!("../../../rebalancer-core/tests/kafka/groups/librdkafka.jsonl");
 
-/// What is known of the order in which members leave and join.
+/// Knowledge of the order in which members leave and join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Orders {
-    /// Which of the three it was, as for whoever knows how fast their consumers start and stop.
+    /// The order is known, as to an operator who knows how fast the consumers start and stop.
     Known,
-    /// Nothing: each of the three is as likely.
+    /// The order is unknown: all three are equally likely.
     Unknown,
 }
 
-/// How much is measured.
+/// The size of a calibration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effort {
-    /// Draws of the rates for each episode.
+    /// Random draws of the rates per episode.
     pub draws: u64,
-    /// Imagined executions for each forecast.
+    /// Simulated executions per forecast.
     pub samples: usize,
 }
 
 impl Effort {
-    /// That of the documentation.
+    /// The size used for the documentation.
     pub const FULL: Self = Self {
         draws: 10,
         samples: 1000,
@@ -55,19 +55,19 @@ pub struct Kind {
     pub assignor: String,
 }
 
-/// One forecast, and what the real group came to: highest loads as multiples of the mean.
+/// A forecast and the outcome: highest loads as multiples of the mean.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Case {
-    /// Before anybody was replaced.
+    /// The value before the replacement.
     pub before: f64,
-    /// As it was forecast.
+    /// The forecast.
     pub forecast: Spread,
-    /// After it.
+    /// The value after the replacement.
     pub after: f64,
 }
 
 impl Case {
-    /// The outcome was between the 5th and the 95th percentile, or as near as arithmetic gets.
+    /// Whether the outcome lies between the 5th and the 95th percentile, up to rounding errors.
     #[must_use]
     pub fn is_covered(&self) -> bool {
         let is_near = |value: f64| (value - self.after).abs() < 1e-9 * self.after;
@@ -75,34 +75,34 @@ impl Case {
     }
 }
 
-/// How good the forecasts of one kind of group are.
+/// The accuracy of the forecasts for one kind of group.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Calibration {
-    /// Every forecast: episodes × draws.
+    /// All forecasts: episodes × draws.
     pub cases: Vec<Case>,
 }
 
 impl Calibration {
-    /// The mean of |forecast − outcome| / outcome, in percent; the forecast is the median of the
+    /// The mean of |forecast − outcome| / outcome, in percent. The forecast is the median of the
     /// samples.
     #[must_use]
     pub fn error_percent(&self) -> f64 {
         self.mean(|case| (case.forecast.median - case.after).abs() / case.after) * 100.0
     }
 
-    /// The same for saying that all stays as it is.
+    /// The error of the forecast that nothing changes, in percent.
     #[must_use]
     pub fn error_of_no_change_percent(&self) -> f64 {
         self.mean(|case| (case.before - case.after).abs() / case.after) * 100.0
     }
 
-    /// How often the outcome was between the 5th and the 95th percentile, in percent.
+    /// The share of outcomes between the 5th and the 95th percentile, in percent.
     #[must_use]
     pub fn coverage_percent(&self) -> f64 {
         self.mean(|case| f64::from(u8::from(case.is_covered()))) * 100.0
     }
 
-    /// Adds an episode, with rates drawn from each of the seeds.
+    /// Evaluates an episode with rates drawn from each of the seeds.
     pub fn add(
         &mut self,
         episode: &Episode,
@@ -122,19 +122,19 @@ impl Calibration {
     }
 }
 
-/// The recorded episodes.
+/// Loads the recorded episodes.
 ///
 /// # Errors
-/// When one cannot be read.
+/// When an episode cannot be parsed.
 pub fn recorded() -> serde_json::Result<Vec<Episode>> {
     let lines = JAVA.lines().chain(LIBRDKAFKA.lines());
     lines.map(serde_json::from_str).collect()
 }
 
-/// Calibrates on the recorded episodes of the kinds that are wanted, by their kind.
+/// Calibrates on the recorded episodes of the wanted kinds. Returns the results by kind.
 ///
 /// # Errors
-/// When an episode cannot be read.
+/// When an episode cannot be parsed.
 pub fn calibrate(
     ids: Ids,
     orders: Orders,
@@ -188,11 +188,11 @@ fn play(episode: &Episode, (ids, orders): (Ids, Orders), seed: u64, samples: usi
     }
 }
 
-/// Lognormal with sigma 1.
+/// Lognormal rates with sigma 1.
 fn rates(partitions: usize, seed: u64) -> Vec<f64> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut normal = || {
-        // Box and Muller's transform; 1 - u lies in (0, 1], where the logarithm is finite.
+        // Box-Muller transform. 1 - u is in (0, 1], where the logarithm is finite.
         let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
         radius * (std::f64::consts::TAU * random.random::<f64>()).cos()
     };

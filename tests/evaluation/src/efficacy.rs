@@ -1,8 +1,7 @@
-//! What strategies make of simulated groups: evictions, and the peak that is left.
+//! Effects of the strategies on simulated groups: evictions and remaining imbalance.
 //!
-//! Each world is played twice from the same start, once by each strategy, as a CronJob plays it: the
-//! real driver every ten minutes, with everything at its default, the memory of the last rotation
-//! included.
+//! Each world is played once per strategy from the same start, as by a CronJob: the real driver
+//! runs every ten minutes with default settings and a record of the last rotation.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -18,36 +17,36 @@ use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
 use rebalancer_driver::{NeverFrozen, NoObserver, Ports, RunSettings, Stop, run_workload};
 use rebalancer_sim::{InvalidConfig, SimConfig, SimWorld};
 
-/// An outcome that was forecast exactly is so up to this, what the arithmetic of a fit leaves.
+/// Tolerance for rounding errors in an exact forecast.
 const EXACT: f64 = 1e-6;
 
-/// How often the CronJob fires.
+/// Interval of the CronJob.
 const TICK: Duration = Duration::from_secs(600);
 
-/// What the worlds have in common.
+/// The common parameters of the worlds.
 #[derive(Debug, Clone)]
 pub struct Setting {
-    /// Seeds, one for each world.
+    /// One seed per world.
     pub seeds: Range<u64>,
     /// The assignor of the group.
     pub assignor: Assignor,
-    /// Its client library.
+    /// The client library of the group.
     pub client: ClientFamily,
-    /// Pods.
+    /// The number of pods.
     pub pods: u32,
-    /// Partitions.
+    /// The number of partitions.
     pub partitions: u32,
     /// The standard deviation of the logarithm of the partitions' rates.
     pub sigma: f64,
-    /// The share of each rate that is drawn anew every ten minutes.
+    /// The share of each rate that is redrawn every ten minutes.
     pub drift: f64,
-    /// How often the CronJob fires.
+    /// The number of runs of the CronJob.
     pub ticks: usize,
 }
 
 impl Setting {
     /// The worlds of the documentation: 16 pods, 128 partitions, sigma 1.2, steady traffic, ten
-    /// ticks.
+    /// runs.
     #[must_use]
     pub fn of(assignor: Assignor, client: ClientFamily, seeds: Range<u64>) -> Self {
         Self {
@@ -62,10 +61,10 @@ impl Setting {
         }
     }
 
-    /// The world of a seed.
+    /// Creates the world of a seed.
     ///
     /// # Errors
-    /// The first field of which no world can be made.
+    /// Names the first invalid field.
     pub fn world(&self, seed: u64) -> Result<SimWorld, InvalidConfig> {
         SimWorld::new(
             SimConfig {
@@ -73,7 +72,7 @@ impl Setting {
                 partitions: self.partitions,
                 sigma: self.sigma,
                 drift: self.drift,
-                // As chance has it, not the worst of many deals.
+                // A random assignment, not the worst of many.
                 deals: 1,
                 client: self.client,
                 ..SimConfig::seeded(seed)
@@ -83,42 +82,42 @@ impl Setting {
     }
 }
 
-/// One run of the CronJob, and the group when the next one fires.
+/// A run of the CronJob, and the group at the time of the next run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tick {
-    /// Why it held; `None` where it evicted.
+    /// The hold reason; `None` if the run evicted pods.
     pub held: Option<&'static str>,
-    /// Pods that were evicted.
+    /// The number of evicted pods.
     pub evictions: u32,
     /// The highest load as a multiple of the mean, ten minutes later.
     pub peak: f64,
-    /// Whether that was in the interval of the forecast, where there was one.
+    /// Whether that value was inside the forecast interval, if there was a forecast.
     pub covered: Option<bool>,
 }
 
-/// What a strategy made of one world.
+/// The result of a strategy in one world.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Played {
-    /// Its seed.
+    /// The seed of the world.
     pub seed: u64,
-    /// The highest load as a multiple of the mean, as it began.
+    /// The highest load as a multiple of the mean at the start.
     pub first_peak: f64,
-    /// It began with a pod above the threshold.
+    /// Whether a pod was above the threshold at the start.
     pub hot_at_first: bool,
-    /// It ended with one.
+    /// Whether a pod was above the threshold at the end.
     pub hot_in_the_end: bool,
-    /// The runs.
+    /// The runs of the CronJob.
     pub ticks: Vec<Tick>,
 }
 
 impl Played {
-    /// Why the first run held, if it did.
+    /// The hold reason of the first run, if it held.
     #[must_use]
     pub fn first_hold(&self) -> Option<&'static str> {
         self.ticks.first()?.held
     }
 
-    /// Pods that were evicted.
+    /// The number of evicted pods.
     #[must_use]
     pub fn evictions(&self) -> u32 {
         self.ticks.iter().map(|tick| tick.evictions).sum()
@@ -129,51 +128,51 @@ impl Played {
     }
 }
 
-/// What a strategy came to, over all worlds.
+/// The results of a strategy in all worlds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Efficacy {
-    /// The worlds.
+    /// The results by world.
     pub worlds: Vec<Played>,
 }
 
 impl Efficacy {
-    /// Pods that were evicted.
+    /// The number of evicted pods.
     #[must_use]
     pub fn evictions(&self) -> u32 {
         self.worlds.iter().map(Played::evictions).sum()
     }
 
-    /// Runs that evicted pods.
+    /// The number of runs that evicted pods.
     #[must_use]
     pub fn rotations(&self) -> usize {
         self.ticks().filter(|tick| tick.held.is_none()).count()
     }
 
-    /// The mean of max/mean as the worlds began.
+    /// The mean of max/mean at the start of the worlds.
     #[must_use]
     pub fn first_peak(&self) -> f64 {
         mean(self.worlds.iter().map(|world| world.first_peak))
     }
 
-    /// The mean of max/mean as the worlds ended.
+    /// The mean of max/mean at the end of the worlds.
     #[must_use]
     pub fn last_peak(&self) -> f64 {
         mean(self.worlds.iter().map(Played::last_peak))
     }
 
-    /// The mean of max/mean after each tick.
+    /// The mean of max/mean after each run.
     #[must_use]
     pub fn peaks(&self) -> Vec<f64> {
         self.per_tick(|tick| tick.peak)
     }
 
-    /// The mean of the evictions of each tick.
+    /// The mean number of evictions in each run.
     #[must_use]
     pub fn evictions_per_tick(&self) -> Vec<f64> {
         self.per_tick(|tick| f64::from(tick.evictions))
     }
 
-    /// How often runs held, by their reason, the most frequent first.
+    /// The number of holds by reason, in descending order.
     #[must_use]
     pub fn holds(&self) -> Vec<(&'static str, u32)> {
         let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
@@ -185,11 +184,15 @@ impl Efficacy {
         counts
     }
 
-    /// After how many rotations the peak was in the interval that was forecast, and of how many.
+    /// The number of rotations whose outcome was inside the forecast interval, and the number of
+    /// rotations with a forecast.
     #[must_use]
     pub fn covered(&self) -> (usize, usize) {
-        let told = || self.ticks().filter_map(|tick| tick.covered);
-        (told().filter(|covered| *covered).count(), told().count())
+        let covered = || self.ticks().filter_map(|tick| tick.covered);
+        (
+            covered().filter(|inside| *inside).count(),
+            covered().count(),
+        )
     }
 
     fn ticks(&self) -> impl Iterator<Item = &Tick> {
@@ -199,11 +202,11 @@ impl Efficacy {
     fn per_tick(&self, number: impl Fn(&Tick) -> f64) -> Vec<f64> {
         let ticks = self.worlds.iter().map(|world| world.ticks.len()).max();
         (0..ticks.unwrap_or(0))
-            .map(|place| {
+            .map(|index| {
                 let ticks = self
                     .worlds
                     .iter()
-                    .filter_map(|world| world.ticks.get(place));
+                    .filter_map(|world| world.ticks.get(index));
                 mean(ticks.map(&number))
             })
             .collect()
@@ -219,11 +222,10 @@ fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
     sum / count.max(1.0)
 }
 
-/// Plays every world with a strategy, on all processors; the outcome does not depend on how many
-/// there are.
+/// Plays every world with a strategy on all processors. The result does not depend on their number.
 ///
 /// # Errors
-/// When no world can be made of the setting; names its first field of which none can.
+/// Names the first invalid field of the setting.
 pub fn measure(setting: &Setting, strategy: Strategy) -> Result<Efficacy, Failure> {
     let seeds: Vec<u64> = setting.seeds.clone().collect();
     let processors = thread::available_parallelism().map_or(1, usize::from);
@@ -232,7 +234,7 @@ pub fn measure(setting: &Setting, strategy: Strategy) -> Result<Efficacy, Failur
         let shares = seeds
             .chunks(share)
             .map(|seeds| scope.spawn(|| play_all(setting, seeds, strategy)));
-        // All are begun before the first is waited for.
+        // All threads are started before the first is joined.
         let shares: Vec<_> = shares.collect();
         let played = shares.into_iter().map(|share| {
             share
@@ -246,7 +248,7 @@ pub fn measure(setting: &Setting, strategy: Strategy) -> Result<Efficacy, Failur
     })
 }
 
-/// What no world can be made or played of.
+/// An error in the creation or the run of a world.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn play_all(setting: &Setting, seeds: &[u64], strategy: Strategy) -> Result<Vec<Played>, Failure> {
@@ -272,7 +274,7 @@ async fn play(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Played
         let evicted = evicted(world);
         let peak = state(world).imbalance;
         let held = held(&report);
-        // A plan that a check held back has no outcome.
+        // A plan that a check prevented has no outcome.
         let expected = forecast(&report).filter(|_| held.is_none());
         ticks.push(Tick {
             held,
@@ -305,7 +307,7 @@ fn held(report: &WorkloadReport) -> Option<&'static str> {
     }
 }
 
-/// What was expected of max/mean, where a plan was chosen by a forecast.
+/// The forecast of max/mean, if a forecast chose the plan.
 fn forecast(report: &WorkloadReport) -> Option<Spread> {
     let WorkloadReport::Decided(decided) = report else {
         return None;

@@ -1,5 +1,5 @@
-//! What a real group of consumers did: a settled group, some of its members replaced, and the settled
-//! group after that.
+//! Recorded episodes: a settled group of real consumers, the replacement of some members, and the
+//! settled group afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,11 @@ use rebalancer_core::group::{
 use rebalancer_core::model::PodIndex;
 use serde::Deserialize;
 
-/// By topic, the pod that owns each partition.
+/// The owning pod of each partition, by topic.
 pub type Owners = BTreeMap<String, Vec<String>>;
 
-/// An episode. As many members are replaced as leave, and all want all topics.
+/// An episode. The number of replacements equals the number of victims, and every member subscribes
+/// to all topics.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Episode {
     /// The client library, `java` or `librdkafka`, and its version after a space.
@@ -23,36 +24,36 @@ pub struct Episode {
     pub protocol: Protocol,
     /// The assignor.
     pub assignor: Assignor,
-    /// Its number among those of this client and assignor.
+    /// The number among the episodes of this client and assignor.
     #[serde(default)]
     pub episode: usize,
-    /// Topics with their numbers of partitions.
+    /// The topics with their numbers of partitions.
     pub topics: BTreeMap<String, usize>,
-    /// The members before.
+    /// The members before the replacement.
     pub members: Vec<Consumer>,
-    /// Who owned what before.
+    /// The owners before the replacement.
     pub before: Owners,
     /// The pods whose members left.
     pub victims: Vec<String>,
-    /// The members that came.
+    /// The members that joined.
     pub replacements: Vec<Consumer>,
-    /// In which order.
+    /// The order of leaves and joins.
     pub order: EpisodeOrder,
-    /// Who owned what in the end.
+    /// The owners after the replacement.
     pub after: Owners,
-    /// How many rebalances a classic group took, where that was counted.
+    /// The number of rebalances of a classic group, if counted.
     #[serde(default)]
     pub generations: Option<usize>,
 }
 
-/// A member that leaves, by its pod, or that joins.
+/// A change of the group: a member leaves (by pod) or joins.
 #[derive(Debug, Clone)]
-enum Event {
+enum MembershipChange {
     Leave(String),
     Join(Consumer),
 }
 
-/// In which order members left and joined.
+/// The order in which members left and joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EpisodeOrder {
@@ -74,21 +75,23 @@ impl From<EpisodeOrder> for LeaveJoinOrder {
     }
 }
 
-/// A member, each in a pod of its own.
+/// A member in its own pod.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Consumer {
-    /// The pod.
+    /// The pod name.
     pub pod: String,
     /// The member id.
     pub id: String,
 }
 
-/// What is known of the members' ids when a forecast is made. Those of the replacements never are.
+/// Knowledge of the member ids at the time of the forecast. The ids of replacements are never
+/// known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ids {
-    /// The present ones, as an exporter that reads the group from the broker has them.
+    /// The ids of the current members are known, as from an exporter that reads the group from the
+    /// broker.
     Known,
-    /// None, as a consumer that exports its own assignment leaves it.
+    /// No ids are known, as with consumers that export their own assignment.
     Unknown,
 }
 
@@ -103,7 +106,8 @@ impl Episode {
         }
     }
 
-    /// The group before, as a forecast takes it: the pods are those of the members, in their order.
+    /// The group before the replacement, as the forecast's input. Pods are in the order of the
+    /// members.
     #[must_use]
     pub fn group(&self, ids: Ids) -> GroupModel {
         let topics = self.all_topics();
@@ -145,27 +149,34 @@ impl Episode {
     /// replacements.
     #[must_use]
     pub fn pod_owners_after(&self) -> Vec<Option<ServingPodIndex>> {
-        let (_, present) = self.present();
-        let pods = names(&present);
+        let (_, members) = self.remaining_and_final();
+        let pods = names(&members);
         indices(&self.after, &pods)
             .map(|owner| owner.map(|owner| ServingPodIndex::new(owner.get())))
             .collect()
     }
 
-    /// All that the assignor itself makes of the episode, by the ids that the replacements came to
-    /// have: who owns what in the end. What happens at the same time is taken in by one rebalance or
-    /// by several, which nobody decides, and a member may come or go in the middle of a cooperative
-    /// rebalance. Where the assignor keeps nothing there is one outcome.
+    /// All possible outcomes of the episode according to the assignor, with the ids that the
+    /// replacements got. One rebalance or several may process simultaneous changes, and a member
+    /// may leave or join during a cooperative rebalance, so there can be several outcomes. An
+    /// assignor without stickiness has one outcome.
     #[must_use]
     pub fn replays(&self) -> BTreeSet<Owners> {
-        let leaves = self.victims.iter().map(|pod| Event::Leave(pod.clone()));
-        let joins = self.replacements.iter().cloned().map(Event::Join);
-        let stages: Vec<Vec<Event>> = match self.order {
+        let leaves = self
+            .victims
+            .iter()
+            .map(|pod| MembershipChange::Leave(pod.clone()));
+        let joins = self
+            .replacements
+            .iter()
+            .cloned()
+            .map(MembershipChange::Join);
+        let stages: Vec<Vec<MembershipChange>> = match self.order {
             EpisodeOrder::Together => vec![leaves.chain(joins).collect()],
             EpisodeOrder::LeaveFirst => vec![leaves.collect(), joins.collect()],
             EpisodeOrder::JoinFirst => vec![joins.collect(), leaves.collect()],
         };
-        let stages: Vec<&[Event]> = stages.iter().map(Vec::as_slice).collect();
+        let stages: Vec<&[MembershipChange]> = stages.iter().map(Vec::as_slice).collect();
         let mut outcomes = BTreeSet::new();
         self.play(&self.members, &self.before, &stages, &mut outcomes);
         outcomes
@@ -175,27 +186,27 @@ impl Episode {
         &self,
         members: &[Consumer],
         owners: &Owners,
-        stages: &[&[Event]],
+        stages: &[&[MembershipChange]],
         outcomes: &mut BTreeSet<Owners>,
     ) {
         let Some((events, later)) = stages.split_first() else {
             outcomes.insert(owners.clone());
             return;
         };
-        // Each set of the events as the first batch, by its bits.
+        // Every non-empty subset of the changes as the first batch, encoded in bits.
         for batch in 1..1_usize << events.len() {
-            let is_in = |place: &usize| batch & (1 << place) != 0;
+            let is_in = |index: &usize| batch & (1 << index) != 0;
             let (now, left): (Vec<usize>, Vec<usize>) = (0..events.len()).partition(is_in);
-            let pick = |places: &[usize]| -> Vec<Event> {
-                let picked = places.iter().filter_map(|place| events.get(*place));
+            let pick = |indices: &[usize]| -> Vec<MembershipChange> {
+                let picked = indices.iter().filter_map(|index| events.get(*index));
                 picked.cloned().collect()
             };
             let left = pick(&left);
             let mut members = members.to_vec();
             for event in pick(&now) {
                 match event {
-                    Event::Leave(pod) => members.retain(|member| member.pod != pod),
-                    Event::Join(member) => members.push(member),
+                    MembershipChange::Leave(pod) => members.retain(|member| member.pod != pod),
+                    MembershipChange::Join(member) => members.push(member),
                 }
             }
             let (settled, interrupted) = self.rebalance(&members, owners);
@@ -211,13 +222,13 @@ impl Episode {
         }
     }
 
-    /// The owners when the group has settled, and those after one rebalance alone.
+    /// The owners when the group has settled, and those after a single rebalance.
     fn rebalance(&self, members: &[Consumer], owners: &Owners) -> (Owners, Owners) {
         let algorithm = Algorithm::of(self.assignor, self.family(), self.protocol);
         let topics = self.all_topics();
         let subscription = Subscription::all(&topics);
         let previous: Assignment = indices(owners, &names(members)).collect();
-        let present: Vec<Member> = members
+        let current: Vec<Member> = members
             .iter()
             .map(|one| member(one.id.clone(), &subscription))
             .collect();
@@ -231,17 +242,17 @@ impl Episode {
                 .map(|(topic, size)| (topic.clone(), pods.by_ref().take(*size).collect()))
                 .collect()
         };
-        let settled = algorithm.settle(&topics, &present, &previous);
-        let once = algorithm.assign(&topics, &present, &previous);
+        let settled = algorithm.settle(&topics, &current, &previous);
+        let once = algorithm.assign(&topics, &current, &previous);
         (named(&settled.assignment), named(&once))
     }
 
-    /// Those who stay, and all who are there in the end.
-    fn present(&self) -> (Vec<Consumer>, Vec<Consumer>) {
+    /// The remaining members, and all members after the replacement.
+    fn remaining_and_final(&self) -> (Vec<Consumer>, Vec<Consumer>) {
         let mut staying = self.members.clone();
         staying.retain(|member| !self.victims.contains(&member.pod));
-        let present = [staying.as_slice(), &self.replacements].concat();
-        (staying, present)
+        let members = [staying.as_slice(), &self.replacements].concat();
+        (staying, members)
     }
 
     fn all_topics(&self) -> Topics {

@@ -1,4 +1,5 @@
-//! How good forecasts and strategies are, measured on recorded and simulated consumer groups.
+//! Accuracy of forecasts and efficacy of strategies, measured on recorded and simulated consumer
+//! groups.
 
 pub mod calibration;
 pub mod efficacy;

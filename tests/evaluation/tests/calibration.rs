@@ -1,5 +1,5 @@
-//! Forecasts are as good as they are said to be, on what real consumer groups did.
-#![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
+//! The documented accuracy of forecasts on recorded consumer groups.
+#![expect(clippy::unwrap_used, reason = "test helpers may unwrap")]
 
 use evaluation::calibration::{Calibration, Effort, Kind, Orders, calibrate, recorded};
 use evaluation::episode::Ids;
@@ -19,8 +19,8 @@ fn of(client: &str, protocol: &str, assignor: &str, ids: Ids, orders: Orders) ->
     calibration
 }
 
-/// The error at most, and the coverage at least, in percent; for whoever knows the members' ids and
-/// the order of leaves and joins. In KIP-848 the order means little: one heartbeat at a time.
+/// Maximum error and minimum coverage in percent, with known member ids and a known order of leaves
+/// and joins. In KIP-848 the order matters little, because members change one heartbeat at a time.
 #[rstest]
 #[case::java_range("java", "classic", "range", Orders::Known, 1e-9, 100.0)]
 #[case::java_round_robin("java", "classic", "roundrobin", Orders::Known, 1e-9, 100.0)]
@@ -39,7 +39,7 @@ fn of(client: &str, protocol: &str, assignor: &str, ids: Ids, orders: Orders) ->
     86.0
 )]
 #[case::librdkafka_uniform("librdkafka", "consumer", "uniform", Orders::Unknown, 9.0, 85.0)]
-fn forecasts_are_as_good_as_they_are_said_to_be(
+fn forecasts_have_the_documented_accuracy(
     #[case] client: &str,
     #[case] protocol: &str,
     #[case] assignor: &str,
@@ -53,14 +53,14 @@ fn forecasts_are_as_good_as_they_are_said_to_be(
     assert!(coverage >= coverage_percent, "{coverage:.1} % covered");
 }
 
-/// What is left where the order is not known, each of the three as likely, and the ids are.
+/// The accuracy with known ids and an unknown order, with all three orders equally likely.
 #[rstest]
 #[case::java_sticky("java", "classic", "sticky", 7.8, 90.0)]
 #[case::java_cooperative_sticky("java", "classic", "cooperative-sticky", 7.5, 90.0)]
 #[case::uniform("java", "consumer", "uniform", 9.5, 85.0)]
 #[case::librdkafka_cooperative_sticky("librdkafka", "classic", "cooperative-sticky", 7.5, 85.0)]
 #[case::librdkafka_uniform("librdkafka", "consumer", "uniform", 9.5, 85.0)]
-fn without_the_order_forecasts_are_nearly_as_good(
+fn forecasts_without_the_order_are_nearly_as_accurate(
     #[case] client: &str,
     #[case] protocol: &str,
     #[case] assignor: &str,
@@ -73,15 +73,15 @@ fn without_the_order_forecasts_are_nearly_as_good(
     assert!(coverage >= coverage_percent, "{coverage:.1} % covered");
 }
 
-/// With neither ids nor order the intervals are wider and still hold, and the forecast is better
-/// than to say that all stays as it is.
+/// Without ids and order, the intervals are wider and still cover the outcome, and the forecast is
+/// better than the assumption that nothing changes.
 #[rstest]
 #[case("java", "classic", "sticky")]
 #[case("java", "classic", "cooperative-sticky")]
 #[case("java", "consumer", "uniform")]
 #[case("librdkafka", "classic", "cooperative-sticky")]
 #[case("librdkafka", "consumer", "uniform")]
-fn what_is_not_known_widens_the_interval(
+fn unknown_ids_and_order_widen_the_interval(
     #[case] client: &str,
     #[case] protocol: &str,
     #[case] assignor: &str,
@@ -102,10 +102,10 @@ fn what_is_not_known_widens_the_interval(
     );
 }
 
-/// Members of a classic group compute the assignment themselves, and what comes of it is known
-/// exactly; of more than two replaced pods there are too many ways to get there to try them all.
+/// Members of a classic group compute the assignment themselves, so the outcome is known exactly.
+/// With more than two replaced pods there are too many possible sequences to try.
 #[test]
-fn recorded_groups_did_what_their_assignors_compute() {
+fn recorded_groups_match_their_assignors() {
     let mut replayed = 0;
     for episode in recorded().unwrap() {
         if episode.protocol == Protocol::Classic && episode.victims.len() <= 2 {

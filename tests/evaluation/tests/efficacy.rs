@@ -1,12 +1,12 @@
-//! Forecasts evict less than the rule of outliers, and leave groups more even.
-#![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
+//! Forecasts evict fewer pods than rotate-outliers, and leave groups more balanced.
+#![expect(clippy::unwrap_used, reason = "test helpers may unwrap")]
 
 use evaluation::efficacy::{Efficacy, Played, Setting, measure};
 use rebalancer_core::group::{Assignor, ClientFamily};
 use rebalancer_core::policy::Strategy;
 use rstest::rstest;
 
-/// Worlds of each kind; `cargo xtask efficacy` takes two hundred.
+/// Worlds of each kind; `cargo xtask efficacy` uses 200.
 const WORLDS: u64 = 24;
 
 fn of(assignor: Assignor, client: ClientFamily, strategy: Strategy) -> Efficacy {
@@ -15,14 +15,17 @@ fn of(assignor: Assignor, client: ClientFamily, strategy: Strategy) -> Efficacy 
     efficacy
 }
 
-/// Where evicting can help: a tenth of the evictions, more even groups in the end, and outcomes as
-/// they were forecast.
+/// Assignors under which evictions help: a tenth of the evictions, better balance at the end, and outcomes
+/// within the forecast.
 #[rstest]
 #[case::sticky(Assignor::Sticky, ClientFamily::Java)]
 #[case::cooperative_sticky(Assignor::CooperativeSticky, ClientFamily::Java)]
 #[case::librdkafka_cooperative_sticky(Assignor::CooperativeSticky, ClientFamily::Librdkafka)]
 #[case::uniform(Assignor::Uniform, ClientFamily::Java)]
-fn a_tenth_of_the_evictions_does_more(#[case] assignor: Assignor, #[case] client: ClientFamily) {
+fn forecast_balances_better_with_a_tenth_of_the_evictions(
+    #[case] assignor: Assignor,
+    #[case] client: ClientFamily,
+) {
     let outliers = of(assignor, client, Strategy::RotateOutliers);
     let forecast = of(assignor, client, Strategy::Forecast);
     assert!(forecast.evictions() > 0);
@@ -45,11 +48,11 @@ fn a_tenth_of_the_evictions_does_more(#[case] assignor: Assignor, #[case] client
     }
 }
 
-/// Where it cannot: none, and the other rule evicts all the same.
+/// Assignors under which evictions do not help: the forecast evicts nothing, and rotate-outliers evicts anyway.
 #[rstest]
 #[case::range(Assignor::Range)]
 #[case::round_robin(Assignor::RoundRobin)]
-fn nobody_is_evicted_where_the_assignor_makes_it_futile(#[case] assignor: Assignor) {
+fn forecast_evicts_nothing_under_ineffective_assignors(#[case] assignor: Assignor) {
     let outliers = of(assignor, ClientFamily::Java, Strategy::RotateOutliers);
     let forecast = of(assignor, ClientFamily::Java, Strategy::Forecast);
     assert!(outliers.evictions() > 0);

@@ -1,6 +1,6 @@
-//! Real consumer groups, played again with the members that they had: what each assignor makes of
-//! the members that leave and join is what the group did.
-#![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
+//! Replays of recorded consumer groups: applied to the recorded leaves and joins, each assignor
+//! computes the recorded assignment.
+#![expect(clippy::unwrap_used, reason = "test helpers may unwrap")]
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ fn owners(of: &BTreeMap<String, Vec<String>>) -> Vec<&str> {
     of.values().flatten().map(String::as_str).collect()
 }
 
-/// An episode that is played.
+/// A replay of an episode.
 struct Play<'a> {
     episode: &'a Episode,
     group: GroupModel,
@@ -62,7 +62,7 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Some leave and some join at once, and the group settles.
+    /// Some members leave and some join at once, and the group settles.
     fn change(&mut self, leave: &[&str], join: &[&str]) {
         let members = &mut self.group.members;
         let subscription = members[0].subscription.clone();
@@ -92,7 +92,7 @@ impl<'a> Play<'a> {
         self.rebalances += settled.rebalances;
     }
 
-    /// All who leave leave at once, all who join join at once, and what came first comes first.
+    /// All leaves happen at once and all joins happen at once, in the recorded order.
     fn at_once(&mut self) {
         let (leave, join) = (leavers(self.episode), joiners(self.episode));
         match self.episode.order {
@@ -108,8 +108,8 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// They leave and join in an order and in as many rebalances as chance wants; what came first
-    /// comes first.
+    /// Members leave and join in a random order, in a random number of rebalances, within the
+    /// recorded order.
     fn one_after_the_other(&mut self, random: &mut ChaCha8Rng) {
         let leaves = leavers(self.episode).into_iter().map(|pod| (pod, true));
         let joins = joiners(self.episode).into_iter().map(|pod| (pod, false));
@@ -136,19 +136,19 @@ impl<'a> Play<'a> {
             .collect()
     }
 
-    /// Each partition has the owner that it had in the end.
-    fn came_out(&self) -> bool {
+    /// Whether each partition has its recorded owner.
+    fn matches_recording(&self) -> bool {
         self.owners() == owners(&self.episode.after)
     }
 }
 
-/// Each partition has the owner that it had, but for the episodes of these numbers, and it took as
-/// many rebalances.
+/// Each partition has its recorded owner, except in the episodes of the given numbers, and the
+/// number of rebalances is the recorded one.
 ///
-/// In episode 11 of librdkafka the four replacements did not join at once, see below. In 17, the
-/// only one in which all left and joined at the same time, no order does it that was tried, neither
-/// of rebalances that settle nor of such that the next one cuts short. Nothing says what its members
-/// did meanwhile.
+/// In episode 11 of librdkafka, the four replacements did not join at once; see below. In episode
+/// 17, the only one in which all members left and joined at the same time, no tested order gives
+/// the recorded outcome, neither with settled rebalances nor with interrupted ones. The recording
+/// does not say what its members did meanwhile.
 #[rstest]
 #[case::java_range("java", "range", &[])]
 #[case::java_round_robin("java", "roundrobin", &[])]
@@ -157,7 +157,7 @@ impl<'a> Play<'a> {
 #[case::librdkafka_range("librdkafka", "range", &[])]
 #[case::librdkafka_round_robin("librdkafka", "roundrobin", &[])]
 #[case::librdkafka_cooperative_sticky("librdkafka", "cooperative-sticky", &[11, 17])]
-fn classic_groups_come_out_exactly(
+fn classic_groups_are_replayed_exactly(
     #[case] client: &str,
     #[case] assignor: &str,
     #[case] but_for: &[usize],
@@ -166,10 +166,10 @@ fn classic_groups_come_out_exactly(
     for episode in episodes(client, Protocol::Classic, assignor) {
         let mut play = Play::of(&episode);
         play.at_once();
-        if !play.came_out() {
+        if !play.matches_recording() {
             different.push(episode.episode);
         }
-        // Only the episodes of the Java client count them.
+        // Only the recordings of the Java client contain the number of rebalances.
         if let Some(generations) = episode.generations {
             assert_eq!(play.rebalances, generations, "episode {}", episode.episode);
         }
@@ -178,27 +178,27 @@ fn classic_groups_come_out_exactly(
 }
 
 #[test]
-fn replacements_that_join_one_after_the_other_come_out_exactly() {
+fn sequential_joins_are_replayed_exactly() {
     let episodes = episodes("librdkafka", Protocol::Classic, "cooperative-sticky");
     let episode = &episodes[11];
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let comes_out = (0..1_000).any(|_| {
         let mut play = Play::of(episode);
         play.one_after_the_other(&mut random);
-        play.came_out()
+        play.matches_recording()
     });
     assert!(comes_out);
 }
 
-/// In KIP-848 members leave and join one heartbeat after the other, in an order that nobody knows.
-/// With `range` that does not matter. With `uniform` it does, and so does what the owners do not
-/// show: the broker gives up partitions of a member in the order of a hash table, and those that
-/// share a bucket come in the order in which the member once got them.
+/// In KIP-848, members leave and join one heartbeat at a time, in an unknown order. With `range`
+/// the order does not matter. With `uniform` it does, and so does hidden state: the broker revokes
+/// a member's partitions in the order of a hash table, and those that share a bucket in the order
+/// in which the member got them.
 #[rstest]
 #[case::java_range("java", "range", 20)]
 #[case::java_uniform("java", "uniform", 6)]
 #[case::librdkafka_uniform("librdkafka", "uniform", 8)]
-fn consumer_groups_come_out_in_some_order(
+fn consumer_groups_are_replayed_in_some_order(
     #[case] client: &str,
     #[case] assignor: &str,
     #[case] at_least: usize,
@@ -208,7 +208,7 @@ fn consumer_groups_come_out_in_some_order(
         (0..2_000).any(|_| {
             let mut play = Play::of(episode);
             play.one_after_the_other(&mut random);
-            play.came_out()
+            play.matches_recording()
         })
     };
     let episodes = episodes(client, Protocol::Consumer, assignor);
@@ -216,7 +216,7 @@ fn consumer_groups_come_out_in_some_order(
     assert!(exactly >= at_least, "{exactly}");
 }
 
-/// Of the owners before, how many partitions each pod has still.
+/// By previous owner: the number of partitions that each pod has kept.
 fn kept<'a>(before: &[&'a str], after: &[&str]) -> BTreeMap<&'a str, usize> {
     let mut kept = BTreeMap::new();
     for (before, after) in before.iter().zip(after) {
@@ -225,18 +225,18 @@ fn kept<'a>(before: &[&'a str], after: &[&str]) -> BTreeMap<&'a str, usize> {
     kept
 }
 
-/// What holds of every order holds of what the groups did and of what is imagined.
+/// Properties that hold for every order hold for the recorded and for the simulated groups.
 #[rstest]
 #[case("java")]
 #[case("librdkafka")]
-fn uniform_is_even_and_keeps_what_it_can(#[case] client: &str) {
+fn uniform_is_balanced_and_sticky(#[case] client: &str) {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     for episode in episodes(client, Protocol::Consumer, "uniform") {
         let partitions: usize = episode.topics.values().sum();
         let (members, victims) = (episode.members.len(), episode.victims.len());
-        // Whoever stays gives up no more than lies between the most that anybody has while the
-        // victims are gone and the least while the replacements are there too. With leaves and
-        // joins in turns it may come to that more than once.
+        // A remaining member loses at most the difference between the highest count while the
+        // victims are gone and the lowest count while the replacements are there too. With
+        // alternating leaves and joins it may lose that much more than once.
         let given_up = match episode.order {
             EpisodeOrder::Together => partitions,
             EpisodeOrder::LeaveFirst => {
@@ -272,7 +272,7 @@ fn uniform_is_even_and_keeps_what_it_can(#[case] client: &str) {
         for _ in 0..50 {
             let mut play = Play::of(&episode);
             play.one_after_the_other(&mut random);
-            holds(&play.owners(), &format!("imagined {number}"));
+            holds(&play.owners(), &format!("simulated {number}"));
         }
     }
 }

@@ -6,29 +6,29 @@ use k8s_openapi::api::{authentication::v1::TokenRequest, core::v1::ServiceAccoun
 use kube::api::PostParams;
 use serde_json::json;
 
-use crate::{Error, Result, World, manifest};
+use crate::{Error, Result, TestNamespace, manifest};
 
-/// A service account, ready to be used by a program.
+/// A service account with a token and a kubeconfig.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Its name.
+    /// The account's name.
     pub name: String,
     /// The user name under which the API server knows it.
     pub user: String,
-    /// Its token, good for an hour.
+    /// The account's token, valid for an hour.
     pub token: String,
-    /// A kubeconfig with the token; gone with the [`World`].
+    /// The path of a kubeconfig with the token. The file is removed with the [`TestNamespace`].
     pub kubeconfig: PathBuf,
 }
 
 impl Account {
-    pub(crate) async fn of(world: &World, name: &str) -> Result<Self> {
+    pub(crate) async fn of(ns: &TestNamespace, name: &str) -> Result<Self> {
         let request: TokenRequest = manifest::object(json!({
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
             "spec": {"audiences": [], "expirationSeconds": 3600},
         }))?;
-        let answer = world
+        let answer = ns
             .api::<ServiceAccount>()
             .create_token_request(name, &PostParams::default(), &request)
             .await
@@ -37,13 +37,12 @@ impl Account {
             .status
             .and_then(|status| status.token)
             .unwrap_or_default();
-        let kubeconfig = world.dir().join(format!("{name}.kubeconfig"));
-        world
-            .control_plane()
-            .write_kubeconfig(&kubeconfig, &token, world.namespace())?;
+        let kubeconfig = ns.dir().join(format!("{name}.kubeconfig"));
+        ns.control_plane()
+            .write_kubeconfig(&kubeconfig, &token, ns.name())?;
         Ok(Self {
             name: name.to_owned(),
-            user: format!("system:serviceaccount:{}:{name}", world.namespace()),
+            user: format!("system:serviceaccount:{}:{name}", ns.name()),
             token,
             kubeconfig,
         })

@@ -1,4 +1,4 @@
-//! Where the programs of the servers come from.
+//! Location, build and installation of the server programs.
 
 use std::{
     fs::{self, File},
@@ -8,29 +8,29 @@ use std::{
 
 use crate::{Error, Result};
 
-/// The names under which the control plane's programs are looked for.
+/// File names of the control plane's programs.
 const CONTROL_PLANE: [&str; 3] = ["etcd", "kube-apiserver", "kube-controller-manager"];
 
-/// The one program that is all three, by the name it is started under.
+/// The program that implements all three, selected by the name it is started under.
 const PROGRAM: &str = "controlplane";
 
 /// The programs of the control plane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControlPlanePrograms {
-    /// The store.
+    /// The path of etcd.
     pub etcd: PathBuf,
-    /// The API server.
+    /// The path of kube-apiserver.
     pub kube_apiserver: PathBuf,
-    /// The controllers.
+    /// The path of kube-controller-manager.
     pub kube_controller_manager: PathBuf,
 }
 
 impl ControlPlanePrograms {
-    /// From `KUBEBUILDER_ASSETS` when it is set, else from the cache, where they
-    /// are built at the first call, which takes minutes.
+    /// Locates the programs: in `KUBEBUILDER_ASSETS` when it is set, else in the cache. The first
+    /// call builds them into the cache, which takes minutes.
     ///
     /// # Errors
-    /// A program that is missing, or the output of a build that failed.
+    /// When a program is missing, or when the build failed (with its output).
     pub fn locate() -> Result<Self> {
         match std::env::var_os("KUBEBUILDER_ASSETS") {
             Some(dir) if !dir.is_empty() => Self::in_dir(Path::new(&dir)),
@@ -38,10 +38,10 @@ impl ControlPlanePrograms {
         }
     }
 
-    /// Whether [`Self::locate`] would have to build them.
+    /// Whether [`Self::locate`] would have to build the programs.
     ///
     /// # Errors
-    /// If the module cannot be read, or there is no home directory.
+    /// When the Go module cannot be read, or there is no home directory.
     pub fn have_to_be_built() -> Result<bool> {
         if std::env::var_os("KUBEBUILDER_ASSETS").is_some_and(|dir| !dir.is_empty()) {
             return Ok(false);
@@ -50,10 +50,10 @@ impl ControlPlanePrograms {
         Ok(!dir.join(CONTROL_PLANE[2]).is_file() && !dir.join(PROGRAM).is_file())
     }
 
-    /// The programs in a directory.
+    /// Locates the programs in a directory.
     ///
     /// # Errors
-    /// The first one that is missing.
+    /// Names the first program that is missing.
     pub fn in_dir(dir: &Path) -> Result<Self> {
         let find = |name: &str| {
             let path = dir.join(name);
@@ -64,7 +64,7 @@ impl ControlPlanePrograms {
                 program: name.to_owned(),
                 place: format!(" in KUBEBUILDER_ASSETS={}", dir.display()),
                 hint: "the tests need etcd, kube-apiserver and kube-controller-manager there; \
-                       setup-envtest does not bring the last one: add it, or unset \
+                       setup-envtest does not install the last one: add it, or unset \
                        KUBEBUILDER_ASSETS and let `cargo xtask setup` build all three"
                     .to_owned(),
             })
@@ -78,10 +78,10 @@ impl ControlPlanePrograms {
     }
 }
 
-/// The directory of the built control plane; builds it when it is not there.
+/// Returns the directory of the built control plane, and builds it if it is missing.
 fn built() -> Result<PathBuf> {
     let (module, dir) = module_and_cache()?;
-    // The symbolic links come last, so that the last of them stands for the whole.
+    // The symbolic links are created last, so the last of them marks a complete build.
     if dir.join(CONTROL_PLANE[2]).is_file() {
         return Ok(dir);
     }
@@ -92,8 +92,8 @@ fn built() -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Makes a directory of the cache, where other test processes wait until the lock is dropped instead
-/// of making the same thing.
+/// Locks a directory of the cache, so that other test processes wait instead of building the same
+/// thing. The lock ends when the value is dropped.
 fn lock(dir: &Path) -> Result<File> {
     fs::create_dir_all(dir).map_err(Error::io(format!("create {}", dir.display())))?;
     let path = dir.join("lock");
@@ -103,7 +103,7 @@ fn lock(dir: &Path) -> Result<File> {
     Ok(lock)
 }
 
-/// The Go module, and the directory of what is built from its present state.
+/// The Go module, and the cache directory for its current content.
 fn module_and_cache() -> Result<(PathBuf, PathBuf)> {
     let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("controlplane");
     let files = ["main.go", "go.mod", "go.sum"];
@@ -120,7 +120,7 @@ fn build(module: &Path, dir: &Path) -> Result<()> {
         let unfinished = dir.join("controlplane.unfinished");
         let mut command = Command::new("go");
         command
-            // Without the state of the repository, which git may refuse to tell.
+            // git may refuse to report the state of the repository.
             .args([
                 "build",
                 "-trimpath",
@@ -135,8 +135,8 @@ fn build(module: &Path, dir: &Path) -> Result<()> {
         run(
             &mut command,
             "go",
-            "the control plane of the tests is built with it: install Go 1.21 or newer (it fetches \
-             the version it needs by itself), or set KUBEBUILDER_ASSETS",
+            "the control plane of the tests is built with it: install Go 1.21 or newer (it downloads \
+             the version it needs), or set KUBEBUILDER_ASSETS",
         )?;
         fs::rename(&unfinished, &program).map_err(Error::io(format!(
             "move the build to {}",
@@ -155,10 +155,10 @@ fn build(module: &Path, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The folder of everything that outlives a checkout.
+/// The cache directory, which survives a fresh checkout.
 ///
 /// # Errors
-/// If there is no home directory to have it in.
+/// When there is no home directory.
 pub fn cache_dir() -> Result<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -172,8 +172,8 @@ pub fn cache_dir() -> Result<PathBuf> {
         })
 }
 
-/// FNV-1a over files of a folder: unlike the standard hasher it is the same for
-/// every compiler, so that an update of Rust does not cost a build in Go.
+/// FNV-1a over files of a folder. Unlike the standard hasher, it does not change with the compiler,
+/// so a Rust update does not trigger a Go build.
 fn fingerprint(folder: &Path, files: &[&str]) -> Result<u64> {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for name in files {
@@ -189,18 +189,18 @@ fn fingerprint(folder: &Path, files: &[&str]) -> Result<u64> {
 /// The Java runtime and the jars of the Kafka broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KafkaProgram {
-    /// The Java runtime.
+    /// The path of the Java runtime.
     pub java: PathBuf,
-    /// The folder of the jars.
+    /// The directory of the jars.
     pub jars: PathBuf,
 }
 
 impl KafkaProgram {
-    /// The jars from the folder `KAFKA_LIBS` when it is set, else from the cache, where Maven copies
-    /// them at the first call, from the network.
+    /// Locates the jars: in `KAFKA_LIBS` when it is set, else in the cache. The first call has
+    /// Maven download them into the cache.
     ///
     /// # Errors
-    /// A program that is missing, or the output of Maven when it failed.
+    /// When a program is missing, or when Maven failed (with its output).
     pub fn locate() -> Result<Self> {
         let hint = "the Kafka broker of the tests runs on it: run `cargo xtask setup`, or install \
                     Java 17 or newer";
@@ -215,7 +215,7 @@ impl KafkaProgram {
     /// Whether [`Self::locate`] would have to call Maven.
     ///
     /// # Errors
-    /// If the project cannot be read, or there is no home directory.
+    /// When the Maven project cannot be read, or there is no home directory.
     pub fn has_to_be_copied() -> Result<bool> {
         if own_kafka_libs().is_some() {
             return Ok(false);
@@ -225,7 +225,7 @@ impl KafkaProgram {
     }
 }
 
-/// The jars within their directory of the cache.
+/// The name of the jar directory inside the cache directory.
 const JARS: &str = "jars";
 
 fn own_kafka_libs() -> Option<PathBuf> {
@@ -233,7 +233,7 @@ fn own_kafka_libs() -> Option<PathBuf> {
     Some(PathBuf::from(dir))
 }
 
-/// The folder of the copied jars; has Maven copy them when they are not there.
+/// Returns the directory of the jars, and has Maven download them if they are missing.
 fn copied() -> Result<PathBuf> {
     let (project, dir) = project_and_cache()?;
     let jars = dir.join(JARS);
@@ -247,7 +247,7 @@ fn copied() -> Result<PathBuf> {
     Ok(jars)
 }
 
-/// The Maven project, and the directory of the jars that its present state wants.
+/// The Maven project, and the cache directory for its current content.
 fn project_and_cache() -> Result<(PathBuf, PathBuf)> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka");
     let hash = fingerprint(&project, &["pom.xml"])?;
@@ -276,7 +276,7 @@ fn copy(project: &Path, dir: &Path, jars: &Path) -> Result<()> {
     fs::rename(&unfinished, jars).map_err(Error::io(format!("move the jars to {}", jars.display())))
 }
 
-/// Runs a command that makes something; `hint` is for those who do not have its program.
+/// Runs a build command. `hint` is shown when the program is not installed.
 fn run(command: &mut Command, program: &str, hint: &str) -> Result<()> {
     let output = command.output().map_err(|error| {
         if error.kind() == std::io::ErrorKind::NotFound {
@@ -288,7 +288,7 @@ fn run(command: &mut Command, program: &str, hint: &str) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    // Go complains on standard error, Maven on standard output.
+    // Go reports errors on standard error, Maven on standard output.
     let said = [output.stderr, output.stdout].concat();
     Err(Error::Command {
         command: format!("{command:?}"),
@@ -305,10 +305,10 @@ fn missing_in_path(program: &str, hint: &str) -> Error {
     }
 }
 
-/// A metrics server's program: from a variable, else from `PATH`.
+/// Locates a metrics server's program: from the environment variable, else in `PATH`.
 ///
 /// # Errors
-/// If it is in neither.
+/// When the program is found in neither.
 pub fn metrics_program(name: &str, variable: &str) -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(variable) {
         return Ok(PathBuf::from(path));
@@ -320,7 +320,7 @@ pub fn metrics_program(name: &str, variable: &str) -> Result<PathBuf> {
     })
 }
 
-/// The first file of that name in the directories of `PATH`.
+/// Returns the first file of that name in the directories of `PATH`.
 #[must_use]
 pub fn find_in_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)

@@ -1,4 +1,4 @@
-//! The API server's audit log: what a program really asked for.
+//! The API server's audit log: the calls that a program made.
 
 use std::{
     collections::HashMap,
@@ -12,35 +12,35 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// One call to the API.
+/// One API call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditEntry {
-    /// get, list, create, …
+    /// The verb: get, list, create, …
     pub verb: String,
     /// The API group of the resource; empty for the core one.
     pub group: String,
-    /// pods, horizontalpodautoscalers, …
+    /// The resource: pods, horizontalpodautoscalers, …
     pub resource: String,
-    /// eviction, status, or empty.
+    /// The subresource: eviction, status, or empty.
     pub subresource: String,
-    /// The namespace, or empty.
+    /// The namespace, or empty for cluster-scoped objects.
     pub namespace: String,
     /// The object's name, or empty.
     pub name: String,
-    /// What the caller calls itself.
+    /// The `User-Agent` header.
     pub user_agent: String,
     /// The pod that the caller's token is bound to.
     pub pod: Option<String>,
-    /// The path with its query.
+    /// The request path with its query.
     pub uri: String,
-    /// The HTTP status of the answer.
+    /// The HTTP status of the response.
     pub code: u16,
-    /// The body that was sent, or null.
+    /// The request body, or null.
     pub request: Value,
 }
 
 impl AuditEntry {
-    /// Verb and resource in one word, such as `create pods/eviction`.
+    /// Verb and resource, such as `create pods/eviction`.
     #[must_use]
     pub fn action(&self) -> String {
         let slash = if self.subresource.is_empty() { "" } else { "/" };
@@ -48,9 +48,9 @@ impl AuditEntry {
     }
 }
 
-/// Where a further control plane is to write its log. It outlives the process, so that what the
-/// whole suite asked for can be looked at afterwards; the first one of a process takes the logs of
-/// earlier ones away.
+/// Returns the log path for a new control plane. The log survives the process, so that a later test
+/// can check the calls of the whole suite. The first control plane of a process removes the logs of
+/// earlier processes.
 pub(crate) fn new_log() -> Result<PathBuf> {
     static LOGS: AtomicU32 = AtomicU32::new(0);
     let dir = kept()?;
@@ -62,21 +62,21 @@ pub(crate) fn new_log() -> Result<PathBuf> {
     Ok(dir.join(format!("{number}.log")))
 }
 
-/// The folder of the logs, one for each program: that of the end-to-end suite is `e2e`.
+/// The directory of this test program's logs. The end-to-end suite's is named `e2e`.
 fn kept() -> Result<PathBuf> {
     let program = std::env::current_exe().map_err(Error::io("find the running program"))?;
     let name = program.file_stem().unwrap_or_default().to_string_lossy();
-    // Cargo puts a hash at the end of the names of tests.
+    // Cargo appends a hash to the file names of test programs.
     let name = name.split('-').next().unwrap_or_default();
     let dir = program.parent().unwrap_or(Path::new("."));
     Ok(dir.join("audit").join(name))
 }
 
-/// Every call of the program under test in the last run of the end-to-end suite, whoever's account it
-/// had.
+/// Returns every call that the program under test made in the last run of the end-to-end suite,
+/// under any account.
 ///
 /// # Errors
-/// When there was none, or its logs cannot be read.
+/// When the suite has not run, or its logs cannot be read.
 pub fn of_the_last_suite() -> Result<Vec<AuditEntry>> {
     let dir = kept()?.with_file_name("e2e");
     let logs = fs::read_dir(&dir).map_err(Error::io(format!(
@@ -93,7 +93,7 @@ pub fn of_the_last_suite() -> Result<Vec<AuditEntry>> {
     Ok(calls)
 }
 
-/// The entries of a user, in their order.
+/// Returns the calls of one user, in order.
 pub(crate) fn read(log: &Path, user: &str) -> Result<Vec<AuditEntry>> {
     entries(log, |event| event.user.username == user)
 }
@@ -101,7 +101,7 @@ pub(crate) fn read(log: &Path, user: &str) -> Result<Vec<AuditEntry>> {
 fn entries(log: &Path, wanted: impl Fn(&Event) -> bool) -> Result<Vec<AuditEntry>> {
     let text =
         std::fs::read_to_string(log).map_err(Error::io(format!("read {}", log.display())))?;
-    // The last line may be half written.
+    // The last line may be incomplete.
     let events = text
         .lines()
         .filter_map(|line| serde_json::from_str::<Event>(line).ok());

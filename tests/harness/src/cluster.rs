@@ -1,4 +1,4 @@
-//! The servers that all tests of a process share.
+//! The servers shared by all tests of a process.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use crate::{
     kubelet::Kubelet, meters::Meters, work::Works,
 };
 
-/// Everything that runs.
+/// The running servers.
 pub(crate) struct Cluster {
     pub(crate) control_plane: ControlPlane,
     pub(crate) prometheus: MetricsServer,
     pub(crate) victoria_metrics: MetricsServer,
     pub(crate) kubelet: Kubelet,
     pub(crate) meters: Arc<Meters>,
-    pub(crate) imagined: Arc<Exposition>,
+    pub(crate) fake_exporters: Arc<Exposition>,
     pub(crate) works: Arc<Works>,
-    // Held for its drop.
+    // Stopped when dropped.
     _exporter: HttpServer,
 }
 
-/// The process's cluster, started by the first call. A failed start is remembered, so that not
-/// every test waits for it.
+/// Returns the process's cluster; the first call starts it. A failed start is remembered, so that
+/// later tests fail at once.
 pub(crate) async fn shared() -> Result<&'static Cluster> {
     static CLUSTER: OnceCell<std::result::Result<Cluster, Arc<Error>>> = OnceCell::const_new();
     let cluster = CLUSTER.get_or_init(async || Ok(start().await?)).await;
@@ -32,14 +32,14 @@ pub(crate) async fn shared() -> Result<&'static Cluster> {
         .map_err(|error| Error::Shared(Arc::clone(error)))
 }
 
-/// A further cluster, for one that stops its servers. It runs until the process ends, as the
-/// shared one does.
+/// Starts another cluster, for a test that stops servers. Like the shared one, it runs until the
+/// process ends.
 pub(crate) async fn own() -> Result<&'static Cluster> {
     Ok(Box::leak(Box::new(start().await?)))
 }
 
-/// Starts a cluster. Kubelet and exporter live on a runtime of their own, since that of a test
-/// ends with the test.
+/// Starts a cluster. Kubelet and exporter run on their own runtime, because a test's runtime ends
+/// with the test.
 async fn start() -> Result<Cluster> {
     static RUNTIME: OnceCell<Runtime> = OnceCell::const_new();
     let runtime = RUNTIME
@@ -61,7 +61,7 @@ impl Cluster {
     async fn start() -> Result<Self> {
         let control_plane = ControlPlane::start().await?;
         let meters = Arc::new(Meters::default());
-        let imagined = Arc::new(Exposition::default());
+        let fake_exporters = Arc::new(Exposition::default());
         let client = control_plane.client().await?;
         let works = Arc::<Works>::default();
         let kubelet =
@@ -69,7 +69,7 @@ impl Cluster {
         let exporter = exporter::start(
             client,
             Arc::clone(&meters),
-            Arc::clone(&imagined),
+            Arc::clone(&fake_exporters),
             Arc::clone(&works),
         )
         .await?;
@@ -87,7 +87,7 @@ impl Cluster {
             victoria_metrics,
             kubelet,
             meters,
-            imagined,
+            fake_exporters,
             works,
             _exporter: exporter,
         })

@@ -1,10 +1,10 @@
-//! A container that is really run: that of the program under test, in a pod that a CronJob made.
+//! Real containers: they run the program under test in pods that a CronJob created.
 //!
-//! It gets what a kubelet gives it: the environment of its pod, the files of its projected volume (a
-//! token bound to the pod, the cluster's certificate, the namespace), a file system that it cannot
-//! write to, its user without capabilities, and its memory limit (of what it allocates; a kubelet
-//! limits what it uses). Namespaces of the kernel make that possible, so that it takes a Linux where
-//! `unshare` may be called; where it may not, the case fails and says so.
+//! A container gets what a kubelet provides: the pod's environment, the files of the projected
+//! volume (a token bound to the pod, the cluster's certificate, the namespace), a read-only file
+//! system, the pod's user without capabilities, and a memory limit (on allocated memory; a kubelet
+//! limits used memory). This requires a Linux system that permits `unshare`; elsewhere the test
+//! fails with a message that says so.
 
 use std::{
     collections::HashMap,
@@ -28,15 +28,15 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::{Error, Result, manifest, process::server_dir, quantity, rebalancer::binary};
 
-/// The image of the manifests.
+/// The prefix of the image name in the manifests.
 const IMAGE: &str = "pod-rebalancer:";
 
-/// Where the manifests look for the metrics.
+/// The host name of the metrics server in the manifests.
 const METRICS_HOST: &str = "victoriametrics";
 const METRICS_PORT: u16 = 8428;
 
-/// Makes the mounts, then becomes the program. A pod's `/run` is its own, and so are its hosts; the
-/// service account is where every client library looks for it.
+/// Sets up the mounts, then executes the program. `/run` and `/etc/hosts` are the pod's own. The
+/// service account files are at the path where every client library looks for them.
 const START: &str = r#"
 mount -t tmpfs tmpfs /run
 mkdir -p /run/secrets/kubernetes.io/serviceaccount
@@ -53,7 +53,7 @@ set -- prlimit --data="$MEMORY" \
 exec "$@"
 "#;
 
-/// Runs containers, and keeps what they wrote.
+/// Runs containers and keeps their output.
 #[derive(Clone, Default)]
 pub(crate) struct Containers {
     surroundings: Arc<OnceLock<Surroundings>>,
@@ -61,16 +61,16 @@ pub(crate) struct Containers {
     logs: Arc<Mutex<HashMap<String, String>>>,
 }
 
-/// What a container finds around it.
+/// The servers that a container can reach.
 struct Surroundings {
     api_server: SocketAddr,
-    /// The address that [`METRICS_HOST`] stands for.
+    /// The address that [`METRICS_HOST`] resolves to.
     metrics: SocketAddr,
 }
 
-/// How a container ended.
+/// The outcome of a container.
 pub(crate) struct Ended {
-    /// Its exit code, or 128 and the number of the signal that ended it.
+    /// The exit code, or 128 plus the number of the signal that ended the container.
     pub(crate) code: i32,
 }
 
@@ -81,8 +81,8 @@ impl Containers {
         image.is_some_and(|image| image.starts_with(IMAGE))
     }
 
-    /// Lets containers find the API server, and a metrics server under the name that the manifests
-    /// have for it.
+    /// Sets the API server and metrics server that containers connect to. The manifests' host name
+    /// for the metrics server resolves to it.
     pub(crate) async fn surround(&self, api_server: SocketAddr, metrics: SocketAddr) -> Result<()> {
         let metrics = forward(metrics).await?;
         let surroundings = Surroundings {
@@ -93,7 +93,7 @@ impl Containers {
         Ok(())
     }
 
-    /// What the container of a pod wrote, once it has ended.
+    /// Returns the output of the pod's container once it has ended.
     pub(crate) fn log(&self, uid: &str) -> Option<String> {
         let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         logs.get(uid).cloned()
@@ -109,14 +109,14 @@ impl Containers {
         let surroundings = self
             .surroundings
             .get()
-            .ok_or_else(|| wrong("its cluster is not up yet"))?;
+            .ok_or_else(|| wrong("its cluster has not started yet"))?;
         let spec = pod.spec.as_ref().ok_or_else(|| wrong("it has no spec"))?;
         let container = container(pod).ok_or_else(|| wrong("it has no container"))?;
         let user = spec
             .security_context
             .as_ref()
             .and_then(|context| context.run_as_user)
-            .ok_or_else(|| wrong("it does not say which user it runs as"))?;
+            .ok_or_else(|| wrong("it has no runAsUser"))?;
         let limits = container
             .resources
             .as_ref()
@@ -127,7 +127,7 @@ impl Containers {
 
         let dir = server_dir("container")?;
         let account = dir.join("serviceaccount");
-        std::fs::create_dir(&account).map_err(Error::io("make the files of a container"))?;
+        std::fs::create_dir(&account).map_err(Error::io("create a directory for a container"))?;
         project(client, pod, &account, user).await?;
         let metrics = surroundings.metrics.ip();
         write(
@@ -149,10 +149,10 @@ impl Containers {
         environment.push(("HOSTNAME".to_owned(), name.clone()));
 
         let log = dir.join("log");
-        let file = std::fs::File::create(&log).map_err(Error::io("make a container's log"))?;
+        let file = std::fs::File::create(&log).map_err(Error::io("create a container's log"))?;
         let also = file
             .try_clone()
-            .map_err(Error::io("make a container's log"))?;
+            .map_err(Error::io("create a container's log"))?;
         let mut command = tokio::process::Command::new("unshare");
         command
             .args(["--mount", "sh", "-euc", START, "sh"])
@@ -192,12 +192,12 @@ impl Containers {
         })
     }
 
-    /// Asks the pod's container to end, as a deletion does.
+    /// Sends SIGTERM to the pod's container, as a deletion does.
     pub(crate) fn terminate(&self, uid: &str) {
         if let Some(process) = self.lock_running().get(uid)
             && let Ok(process) = i32::try_from(*process)
         {
-            // It may have ended in this moment.
+            // The container may have ended just now.
             let _ = kill(Pid::from_raw(process), Signal::SIGTERM);
         }
     }
@@ -211,8 +211,8 @@ fn container(pod: &Pod) -> Option<&Container> {
     pod.spec.as_ref()?.containers.first()
 }
 
-/// Writes the files of the projected volume that the API server put into the pod for its service
-/// account, and gives them to the pod's user.
+/// Writes the files of the projected service account volume that the API server added to the pod,
+/// readable by the pod's user.
 async fn project(client: &kube::Client, pod: &Pod, dir: &Path, user: i64) -> Result<()> {
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
     let wrong = |message: String| Error::Document {
@@ -281,7 +281,7 @@ async fn project(client: &kube::Client, pod: &Pod, dir: &Path, user: i64) -> Res
     Ok(())
 }
 
-/// Writes a file that only the user may read.
+/// Writes a file that only the user can read.
 fn own(path: &Path, text: &str, user: u32) -> Result<()> {
     write(path, text)?;
     let failed = || format!("give {} to user {user}", path.display());
@@ -294,8 +294,9 @@ fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).map_err(Error::io(format!("write {}", path.display())))
 }
 
-/// An address of this machine that leads to `to`, with the port of the manifests. The port may be
-/// taken at the usual address, so that it is another one.
+/// Forwards connections from a loopback address to `to`, and returns that address. It has the port
+/// number used in the manifests. That port may be taken on 127.0.0.1, so the address is a different
+/// one.
 async fn forward(to: SocketAddr) -> Result<SocketAddr> {
     let mut last = None;
     for place in 1..=250 {
@@ -316,7 +317,7 @@ async fn relay(listener: TcpListener, to: SocketAddr) {
     while let Ok((mut client, _)) = listener.accept().await {
         tokio::spawn(async move {
             if let Ok(mut server) = TcpStream::connect(to).await {
-                // Whoever went away first ends both.
+                // The side that closes first ends both directions.
                 let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
             }
         });

@@ -1,4 +1,4 @@
-//! etcd, kube-apiserver and kube-controller-manager.
+//! The Kubernetes control plane: etcd, kube-apiserver and kube-controller-manager.
 
 use std::{
     fs,
@@ -20,25 +20,25 @@ use crate::{
     process::{Server, free_port, server_dir, with_ports},
 };
 
-/// How long each of the servers may take to start, on a machine busy with a build.
+/// Start-up deadline of each server, with room for a machine busy with a build.
 const START_DEADLINE: Duration = Duration::from_secs(120);
 
-/// The token of the harness itself, good for everything. The servers listen on
-/// loopback and hold nothing, so that it need not be secret.
+/// The harness's own token, with all rights. The servers listen on loopback and hold no real data,
+/// so the token need not be secret.
 pub(crate) const ADMIN_TOKEN: &str = "harness-admin";
 
-/// The token of the program under test where a case gives it no account of its own. It is good for
-/// everything as well, but its calls are in the audit log.
+/// The token of the program under test, with all rights, unless a test gives it a service account.
+/// Calls with this token are recorded in the audit log.
 const PROGRAM_TOKEN: &str = "harness-program";
 
-/// The controllers that make objects act. Without the one of the autoscaler, since
-/// the number of pods is a test's own decision, as is the autoscaler's status.
+/// The controllers that act on objects. The autoscaler's controller is left out: the tests set the
+/// number of pods and the autoscaler's status.
 const CONTROLLERS: &str = "deployment-controller,replicaset-controller,statefulset-controller,\
     disruption-controller,garbage-collector-controller,serviceaccount-controller,\
     namespace-controller,cronjob-controller,job-controller,root-ca-certificate-publisher-controller";
 
-/// Leaves out the calls of the harness and of the control plane itself; the first rule that
-/// matches decides. `Request` keeps the bodies that were sent, such as the preconditions of an eviction.
+/// Excludes the calls of the harness and of the control plane itself; the first matching rule
+/// decides. `Request` keeps request bodies, such as the preconditions of an eviction.
 const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n\
     - level: Request\n  users: [program]\n\
     - level: None\n  userGroups: ['system:masters']\n\
@@ -48,16 +48,16 @@ const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStage
 /// A running control plane.
 #[derive(Debug)]
 pub struct ControlPlane {
-    // In the order of their end.
+    // Dropped in this order.
     _controller_manager: Server,
-    /// None while it is stopped.
+    /// `None` while the API server is stopped.
     api_server: Mutex<Option<Server>>,
     etcd: Server,
     program: PathBuf,
     addresses: Addresses,
 }
 
-/// Where the servers listen; the API server keeps its place when it is started again.
+/// Listening addresses. The API server keeps its address across a restart.
 #[derive(Debug, Clone)]
 struct Addresses {
     etcd: String,
@@ -67,10 +67,10 @@ struct Addresses {
 }
 
 impl ControlPlane {
-    /// Starts it; ready once the API answers and the controllers run.
+    /// Starts the control plane. It is ready once the API responds and the controllers run.
     ///
     /// # Errors
-    /// If a program is missing or does not become ready.
+    /// When a program is missing or does not become ready.
     pub async fn start() -> Result<Self> {
         let programs = tokio::task::spawn_blocking(ControlPlanePrograms::locate)
             .await
@@ -107,7 +107,7 @@ impl ControlPlane {
         })
     }
 
-    /// Kills the API server. What it knows stays in etcd.
+    /// Kills the API server. Its state remains in etcd.
     pub fn stop_api_server(&self) {
         let server = self
             .api_server
@@ -117,10 +117,10 @@ impl ControlPlane {
         drop(server);
     }
 
-    /// Starts the API server again, at its old address.
+    /// Restarts the API server at its old address.
     ///
     /// # Errors
-    /// If it does not become ready.
+    /// When it does not become ready.
     pub async fn start_api_server(&self) -> Result<()> {
         let server = start_api_server(&self.program, &self.dir(), &self.addresses).await?;
         *self
@@ -130,50 +130,50 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// The address of the API server.
+    /// The URL of the API server.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.addresses.url
     }
 
-    /// Where the API server listens.
+    /// The socket address of the API server.
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.addresses.port))
     }
 
-    /// The folder of the files about the cluster, gone with the process.
+    /// The directory of the cluster's files, removed with the process.
     pub(crate) fn dir(&self) -> PathBuf {
         files(&self.etcd)
     }
 
-    /// The certificate that the API server made for itself, and those who ask it trust.
+    /// The path of the API server's self-signed certificate, which clients trust.
     #[must_use]
     pub fn certificate(&self) -> PathBuf {
         certificate(&self.dir())
     }
 
-    /// A kubeconfig that may do everything.
+    /// The path of a kubeconfig with all rights.
     #[must_use]
     pub fn admin_kubeconfig(&self) -> PathBuf {
         admin_kubeconfig(&self.dir())
     }
 
-    /// A kubeconfig that may do everything, for the program under test: its calls are in the audit
-    /// log.
+    /// The path of a kubeconfig with all rights for the program under test. Its calls are in the
+    /// audit log.
     #[must_use]
     pub fn program_kubeconfig(&self) -> PathBuf {
         program_kubeconfig(&self.dir())
     }
 
-    /// A client that may do everything, for use on the current runtime.
+    /// Creates a client with all rights, for use on the current runtime.
     ///
     /// # Errors
-    /// If the client cannot be built.
+    /// When the client cannot be built.
     pub async fn client(&self) -> Result<kube::Client> {
         client(&self.admin_kubeconfig()).await
     }
 
-    /// The audit log: every call of anyone but the harness and the control plane.
+    /// The path of the audit log, which omits the calls of the harness and of the control plane.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {
         self.addresses.audit_log.clone()
@@ -182,17 +182,16 @@ impl ControlPlane {
     /// Writes a kubeconfig for a token.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// When the file cannot be written.
     pub fn write_kubeconfig(&self, path: &Path, token: &str, namespace: &str) -> Result<()> {
         let user = json!({"token": token});
         write_kubeconfig(path, self.url(), &self.certificate(), user, namespace)
     }
 }
 
-/// A client for a kubeconfig that hands every answer through as it came: the
-/// retries of the client library would hide the 429 of a budget.
+/// Creates a client that does not retry: kube's own retries would hide a budget's 429.
 pub(crate) async fn client(kubeconfig: &Path) -> Result<kube::Client> {
-    // Another part of the process may have installed it already, which is as good.
+    // Another test may have installed the provider already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let what = || kubeconfig.display().to_string();
     let read = Kubeconfig::read_from(kubeconfig).map_err(Error::document(what()))?;
@@ -234,8 +233,8 @@ async fn start_etcd(program: &Path) -> Result<(Server, String)> {
     Ok((server, client))
 }
 
-/// The files about the cluster: in the folder of etcd, which is there before the API server and
-/// after it, and is removed however the process ends.
+/// The directory of the cluster's files. It is inside etcd's directory, which exists before and
+/// after the API server and is always removed.
 fn files(etcd: &Server) -> PathBuf {
     etcd.dir().join("cluster")
 }
@@ -271,7 +270,7 @@ async fn start_api_server(program: &Path, files: &Path, addresses: &Addresses) -
     let args = [
         format!("--etcd-servers={etcd}"),
         "--bind-address=127.0.0.1".to_owned(),
-        // In the certificate that the server makes for itself.
+        // Listed in the server's self-signed certificate.
         "--advertise-address=127.0.0.1".to_owned(),
         "--endpoint-reconciler-type=none".to_owned(),
         format!("--secure-port={port}"),
@@ -290,7 +289,7 @@ async fn start_api_server(program: &Path, files: &Path, addresses: &Addresses) -
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
         format!("--audit-policy-file={}", file("audit-policy.yaml")),
         format!("--audit-log-path={}", addresses.audit_log.display()),
-        // An entry is in the file before the caller has its answer.
+        // Blocking mode writes an entry before the caller gets its response.
         "--audit-log-mode=blocking".to_owned(),
         "--audit-log-maxsize=10000".to_owned(),
         "--max-requests-inflight=2000".to_owned(),
@@ -301,7 +300,7 @@ async fn start_api_server(program: &Path, files: &Path, addresses: &Addresses) -
     let kubeconfig = admin_kubeconfig(files);
     server
         .wait_ready(START_DEADLINE, async || {
-            // The certificate does not exist at the first looks.
+            // The certificate does not exist at the first attempts.
             let client = client(&kubeconfig)
                 .await
                 .map_err(|error| error.to_string())?;
@@ -333,7 +332,7 @@ async fn start_controller_manager(program: &Path, api_server: &Path) -> Result<S
         "--bind-address=127.0.0.1".to_owned(),
         format!("--secure-port={health_port}"),
         format!("--cert-dir={}", dir.join("certificates").display()),
-        // The default of 20 requests a second would need a minute for 1,000 pods.
+        // The default of 20 requests per second would need a minute for 1,000 pods.
         "--kube-api-qps=2000".to_owned(),
         "--kube-api-burst=4000".to_owned(),
     ];
@@ -343,7 +342,7 @@ async fn start_controller_manager(program: &Path, api_server: &Path) -> Result<S
         kube::Api::<k8s_openapi::api::core::v1::ServiceAccount>::namespaced(client, "default");
     server
         .wait_ready(START_DEADLINE, async || {
-            // Made by a controller, so that they run once it exists.
+            // A controller creates these, so their existence shows that the controllers run.
             match tokio::time::timeout(health, accounts.get_opt("default")).await {
                 Ok(Ok(Some(_))) => Ok(()),
                 Ok(Ok(None)) => Err("no service account was made yet".to_owned()),
@@ -384,17 +383,17 @@ pub(crate) fn write_kubeconfig(
         }}],
         "current-context": "harness",
     });
-    // JSON is YAML.
+    // JSON is valid YAML.
     write(path, &format!("{config:#}\n"))
 }
 
 const SERVICE_ACCOUNT_KEY: &str = "service-account.key";
 const SERVICE_ACCOUNT_PUBLIC_KEY: &str = "service-account.pub";
 
-/// The key that signs service account tokens. A key in the repository would do,
-/// but would set off every scanner for secrets.
+/// Generates the key that signs service account tokens. A key in the repository would trigger
+/// secret scanners.
 fn write_service_account_keys(dir: &Path) -> Result<()> {
-    /// What stands before the point in the public key of a P-256 key (RFC 5480).
+    /// The DER prefix of a P-256 public key (RFC 5480), up to the curve point.
     const SPKI_P256: [u8; 26] = [
         0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08,
         0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,

@@ -1,14 +1,14 @@
-//! What can go wrong in the harness, each with what was attempted.
+//! Errors of the harness, each with the attempted action.
 
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
-/// The result of everything in the harness.
+/// The result type of the harness.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failure of the harness, not of the program under test.
 ///
-/// Its `Debug` is its message, since that is what a test that returns an error
-/// prints, and the messages carry logs of several lines.
+/// `Debug` prints the message, because tests that return an error print its `Debug` form, and
+/// messages contain log excerpts of several lines.
 #[derive(thiserror::Error)]
 pub enum Error {
     /// A program that the tests need is not installed.
@@ -16,78 +16,78 @@ pub enum Error {
     Missing {
         /// The program's name.
         program: String,
-        /// Where it was looked for, as the continuation of a sentence.
+        /// The searched location, as the continuation of a sentence.
         place: String,
-        /// What to do about it.
+        /// How to get the program.
         hint: String,
     },
-    /// The operating system refused something.
+    /// An I/O operation failed.
     #[error("cannot {action}: {source}")]
     Io {
-        /// What was attempted.
+        /// The attempted action.
         action: String,
-        /// The system's answer.
+        /// The underlying error.
         source: io::Error,
     },
-    /// A command ended with a failure.
+    /// A command failed.
     #[error("{command} failed ({status}){output}")]
     Command {
         /// The command line.
         command: String,
-        /// How it ended.
+        /// The exit status.
         status: String,
-        /// What it printed, indented, with a line break before it.
+        /// The command's output, indented, after a line break.
         output: String,
     },
-    /// A server ended or stayed deaf instead of becoming ready.
+    /// A server exited or did not respond in time.
     #[error("{name} did not become ready: {reason}; the end of {}:\n{tail}", log.display())]
     Start {
         /// The server's name.
         name: String,
-        /// What the last attempt to reach it said.
+        /// The result of the last readiness check.
         reason: String,
-        /// Its log file, removed with its directory unless `REBALANCER_TEST_KEEP` is set.
+        /// The log file, removed with its directory unless `REBALANCER_TEST_KEEP` is set.
         log: PathBuf,
         /// The last lines of the log.
         tail: String,
     },
-    /// The Kubernetes API refused something.
+    /// The Kubernetes API returned an error.
     #[error("cannot {action}: {source}")]
     Kube {
-        /// What was attempted.
+        /// The attempted action.
         action: String,
         /// The client's error.
         source: Box<kube::Error>,
     },
-    /// A document does not have the form that it should have.
-    #[error("{what} cannot be understood: {message}")]
+    /// A document does not have the expected form.
+    #[error("{what}: {message}")]
     Document {
         /// The document.
         what: String,
-        /// What is wrong with it.
+        /// The mismatch.
         message: String,
     },
-    /// A server answered something else than success.
-    #[error("GET {url} answered {status}: {body}")]
+    /// A server's response was not a success.
+    #[error("GET {url} returned status {status}: {body}")]
     Answer {
-        /// The address asked.
+        /// The requested URL.
         url: String,
         /// The HTTP status code.
         status: u16,
-        /// The body of the answer.
+        /// The response body.
         body: String,
     },
-    /// Something waited for did not happen.
+    /// An awaited condition did not occur in time.
     #[error("waited {} s for {what}; last seen: {last}", after.as_secs())]
     Timeout {
-        /// What was waited for.
+        /// The awaited condition.
         what: String,
-        /// For how long.
+        /// The deadline.
         after: Duration,
-        /// The state at the end.
+        /// The last observed state.
         last: String,
     },
-    /// The servers that all tests of the process share did not start.
+    /// The shared servers of the test process did not start.
     #[error("{0}")]
     Shared(Arc<Error>),
 }
@@ -99,13 +99,13 @@ impl fmt::Debug for Error {
 }
 
 impl Error {
-    /// For `map_err`: the I/O error with what was attempted.
+    /// For `map_err`: an I/O error with the attempted action.
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |source| Self::Io { action, source }
     }
 
-    /// For `map_err`: the API's error with what was attempted.
+    /// For `map_err`: an API error with the attempted action.
     pub(crate) fn kube(action: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let action = action.into();
         move |source| Self::Kube {
@@ -123,7 +123,7 @@ impl Error {
         }
     }
 
-    /// The HTTP status code of the Kubernetes API's answer, where there was one.
+    /// The HTTP status code of the Kubernetes API's response, if it responded.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         if let Self::Kube { source, .. } = self

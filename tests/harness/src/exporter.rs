@@ -1,5 +1,5 @@
-//! cadvisor, kube-state-metrics, what works in the pods and whatever a test imagines, as one HTTP
-//! server.
+//! One HTTP server that exposes the metrics of cadvisor, kube-state-metrics, the pods' own work,
+//! and the fake exporters of tests.
 
 use std::{
     fmt::Write as _,
@@ -19,22 +19,22 @@ use crate::{
     work::Works,
 };
 
-/// How often the autoscalers are read again.
+/// Interval between reads of the autoscalers.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// Starts the server: cadvisor at `/metrics/cadvisor`, kube-state-metrics at `/metrics`, what tests
-/// imagine at `/metrics/imagined`, what works in the pods at `/metrics/pods`.
+/// Starts the server: cadvisor at `/metrics/cadvisor`, kube-state-metrics at `/metrics`, fake
+/// exporters at `/metrics/fake_exporters`, and the metrics of `Work` at `/metrics/pods`.
 pub(crate) async fn start(
     client: kube::Client,
     meters: Arc<Meters>,
-    imagined: Arc<Exposition>,
+    fake_exporters: Arc<Exposition>,
     works: Arc<Works>,
 ) -> Result<HttpServer> {
     let autoscalers = Arc::new(Mutex::new(String::new()));
     let known = Arc::clone(&autoscalers);
     tokio::spawn(async move {
         loop {
-            // A refused read shows as metrics that stand still.
+            // A failed read shows up as metrics that do not change.
             if let Ok(list) = Api::<HorizontalPodAutoscaler>::all(client.clone())
                 .list(&Default::default())
                 .await
@@ -47,7 +47,7 @@ pub(crate) async fn start(
     HttpServer::start(move |request| {
         let (status, body) = match request.path.as_str() {
             "/metrics/cadvisor" => (200, meters.cadvisor()),
-            "/metrics/imagined" => (200, imagined.text()),
+            "/metrics/fake_exporters" => (200, fake_exporters.text()),
             "/metrics" => {
                 let mut body = meters.requests();
                 body.push_str(&autoscalers.lock().unwrap_or_else(PoisonError::into_inner));
@@ -65,13 +65,13 @@ pub(crate) async fn start(
     .await
 }
 
-/// Labels after those of the object, and a value.
+/// The labels after those of the object, and a value.
 type Sample = (String, f64);
 
-/// A name, and the samples of one autoscaler.
+/// A metric name, and a function that returns an autoscaler's samples.
 type Family = (&'static str, fn(&HorizontalPodAutoscaler) -> Vec<Sample>);
 
-/// The families of kube-state-metrics about autoscalers.
+/// The kube-state-metrics families about autoscalers.
 fn lines(autoscalers: &[HorizontalPodAutoscaler]) -> String {
     let families: [Family; 6] = [
         ("kube_horizontalpodautoscaler_info", info),
@@ -151,8 +151,8 @@ fn targets(hpa: &HorizontalPodAutoscaler) -> Vec<Sample> {
         .collect()
 }
 
-/// The metrics about resources; a container's is not told apart from the pod's, as
-/// in kube-state-metrics.
+/// The resource metrics. As in kube-state-metrics, a container's metric has the same labels as a
+/// pod's.
 fn resource(metric: &MetricSpec) -> Option<(&str, &MetricTarget)> {
     let of_pod = metric
         .resource

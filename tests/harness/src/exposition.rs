@@ -1,4 +1,4 @@
-//! What exporters expose that a test imagines: of a Kafka group, say.
+//! Fake exporters: series that a test defines, for example of a Kafka group.
 
 use std::{
     collections::BTreeMap,
@@ -7,10 +7,10 @@ use std::{
     time::Instant,
 };
 
-/// A series of an imagined exporter.
+/// A series of a fake exporter.
 #[derive(Debug, Clone)]
 pub struct Series {
-    /// The name and the labels, as in the text format.
+    /// The name and labels in the text format.
     name: String,
     value: f64,
     per_second: f64,
@@ -18,14 +18,14 @@ pub struct Series {
 }
 
 impl Series {
-    /// One that stands still.
+    /// A series with a constant value.
     #[must_use]
     pub fn gauge(name: impl Into<String>, value: f64) -> Self {
         Self::growing(name, value, 0.0)
     }
 
-    /// One that grows by so much a second, from that value on: an offset, say. Its clones grow with
-    /// it.
+    /// A series that starts at `value` and grows by `per_second` each second, such as an offset.
+    /// Clones share the start time.
     #[must_use]
     pub fn growing(name: impl Into<String>, value: f64, per_second: f64) -> Self {
         Self {
@@ -37,21 +37,21 @@ impl Series {
     }
 }
 
-/// What all tests imagine, each by a name of its own.
+/// The series of all tests, by exporter name.
 #[derive(Debug, Default)]
 pub(crate) struct Exposition {
     by_name: Mutex<BTreeMap<String, Vec<Series>>>,
 }
 
 impl Exposition {
-    /// Exposes these from now on, in place of what the name had.
+    /// Replaces the series of one exporter.
     pub(crate) fn set(&self, name: String, series: Vec<Series>) {
         let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         by_name.insert(name, series);
     }
 
-    /// All of it, in the text format. Without times: so a series that is gone ends at once in the
-    /// servers, as those of real exporters do.
+    /// Renders all series in the text format. Samples have no timestamps, so the metrics servers
+    /// mark a removed series as stale at once, as with real exporters.
     pub(crate) fn text(&self) -> String {
         let by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         let mut out = String::new();

@@ -1,4 +1,4 @@
-//! Servers that misbehave in one chosen way, in the place of Prometheus.
+//! Faulty servers that stand in for Prometheus.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use crate::{
     process,
 };
 
-/// A server with one fault, and a memory of the requests it received.
+/// A server with one scripted behaviour. It records the requests.
 #[derive(Debug)]
 pub struct FaultServer {
     server: HttpServer,
@@ -16,18 +16,18 @@ pub struct FaultServer {
 }
 
 impl FaultServer {
-    /// Does the same with every request.
+    /// Starts a server that gives every request the same reply.
     ///
     /// # Errors
-    /// If no port is free.
+    /// When no port is free.
     pub async fn start(reply: Reply) -> Result<Self> {
         Self::answering(move |_| reply.clone()).await
     }
 
-    /// Does with each request as a function says.
+    /// Starts a server that computes the reply from the request.
     ///
     /// # Errors
-    /// If no port is free.
+    /// When no port is free.
     pub async fn answering(
         reply: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Result<Self> {
@@ -45,10 +45,10 @@ impl FaultServer {
         Ok(Self { server, requests })
     }
 
-    /// Answers every request with a status and a JSON body.
+    /// Starts a server that answers every request with a status and a JSON body.
     ///
     /// # Errors
-    /// If no port is free.
+    /// When no port is free.
     pub async fn json(status: u16, body: impl Into<String>) -> Result<Self> {
         let content_type = "application/json".to_owned();
         Self::start(Reply::Answer {
@@ -59,10 +59,11 @@ impl FaultServer {
         .await
     }
 
-    /// Answers every request with a status and a page of HTML, as a proxy or a login page does.
+    /// Starts a server that answers every request with a status and an HTML page, as a proxy or a
+    /// login page does.
     ///
     /// # Errors
-    /// If no port is free.
+    /// When no port is free.
     pub async fn html(status: u16, body: impl Into<String>) -> Result<Self> {
         let content_type = "text/html; charset=utf-8".to_owned();
         Self::start(Reply::Answer {
@@ -73,15 +74,15 @@ impl FaultServer {
         .await
     }
 
-    /// Accepts every request and never answers.
+    /// Starts a server that accepts every request and never responds.
     ///
     /// # Errors
-    /// If no port is free.
+    /// When no port is free.
     pub async fn stall() -> Result<Self> {
         Self::start(Reply::Stall).await
     }
 
-    /// The address to give to the program under test.
+    /// The URL for the program under test.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.server.address())
@@ -97,10 +98,10 @@ impl FaultServer {
     }
 }
 
-/// An address at which nothing listens.
+/// Returns a URL at which no server listens.
 ///
 /// # Errors
-/// If no port is free.
+/// When no port is free.
 pub fn refused_url() -> Result<String> {
     Ok(format!("http://127.0.0.1:{}", process::free_port()?))
 }

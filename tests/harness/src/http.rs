@@ -1,7 +1,7 @@
-//! The least of HTTP/1: a client for plain answers and a server for scripted ones.
+//! A minimal HTTP/1 client for plain responses, and a server for scripted ones.
 //!
-//! Written out, since a library would hide what goes over the wire from the tests
-//! of faults, and would bring its own TLS and proxy settings.
+//! An HTTP library would hide the bytes on the wire from the fault tests, and would add its own TLS
+//! and proxy settings.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -13,17 +13,18 @@ use tokio::{
 
 use crate::{Error, Result};
 
-/// How long a server of the harness may take for an answer.
+/// Response deadline of the harness's servers.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Reads `path` (with its query) from a server on loopback; the status and body.
+/// Sends a GET request for `path` (with its query) to a server on loopback. Returns status and
+/// body.
 ///
 /// # Errors
-/// If the server cannot be reached or does not speak HTTP.
+/// When the server cannot be reached or does not speak HTTP.
 pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
-        // HTTP/1.0, so that the answer is neither chunked nor kept open.
+        // With HTTP/1.0 the response is not chunked and the connection is closed after it.
         let head = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
         stream.write_all(head.as_bytes()).await?;
         let mut answer = Vec::new();
@@ -48,7 +49,7 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
     Ok((status, body.to_owned()))
 }
 
-/// A value as it stands in the query of an address.
+/// Percent-encodes a value for the query part of a URL.
 #[must_use]
 pub fn percent_encode(value: &str) -> String {
     use std::fmt::Write as _;
@@ -71,7 +72,7 @@ pub struct Request {
     pub method: String,
     /// The path with its query, as sent.
     pub path: String,
-    /// The headers in their order, names in lower case.
+    /// The headers in order, with lower-case names.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
@@ -88,7 +89,7 @@ impl Request {
     }
 }
 
-/// What a [`HttpServer`] does with a request.
+/// The behaviour of a [`HttpServer`] for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// Answers with a status, a content type and a body.
@@ -100,20 +101,20 @@ pub enum Reply {
         /// The body.
         body: String,
     },
-    /// Sends the client elsewhere.
+    /// Redirects the client.
     Redirect {
         /// The HTTP status code.
         status: u16,
         /// The value of the header `Location`.
         location: String,
     },
-    /// Keeps the connection open and never says anything.
+    /// Keeps the connection open and sends nothing.
     Stall,
-    /// Closes the connection without an answer.
+    /// Closes the connection without a response.
     HangUp,
 }
 
-/// A server on loopback that answers as a function says, until it is dropped.
+/// A server on loopback with scripted replies. Dropping it stops it.
 #[derive(Debug)]
 pub struct HttpServer {
     address: SocketAddr,
@@ -121,10 +122,10 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Starts it on the current runtime.
+    /// Starts the server on the current runtime.
     ///
     /// # Errors
-    /// If no port is free.
+    /// When no port is free.
     pub async fn start(answer: impl Fn(Request) -> Reply + Send + Sync + 'static) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
@@ -134,13 +135,13 @@ impl HttpServer {
             .map_err(Error::io("read the address listened on"))?;
         let answer = Arc::new(answer);
         let task = tokio::spawn(async move {
-            // Dropped with the task, which ends the stalled connections too.
+            // Dropping the set also ends stalled connections.
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 while connections.try_join_next().is_some() {}
                 if let Ok((stream, _)) = listener.accept().await {
                     let answer = Arc::clone(&answer);
-                    // A peer that went away is no concern of the server.
+                    // A client that disconnects is not an error of the server.
                     connections.spawn(async move { serve(stream, answer.as_ref()).await.ok() });
                 }
             }
@@ -148,7 +149,7 @@ impl HttpServer {
         Ok(Self { address, task })
     }
 
-    /// Where it listens.
+    /// The server's address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -161,7 +162,7 @@ impl Drop for HttpServer {
     }
 }
 
-/// Reads one request from a connection; an error at its end.
+/// Reads one request from a connection. The end of the connection is an error.
 pub(crate) async fn read_request(
     stream: &mut BufReader<impl AsyncRead + Unpin>,
 ) -> std::io::Result<Request> {
@@ -222,7 +223,7 @@ async fn serve(
             stream.shutdown().await
         }
         Reply::Stall => {
-            // Until the peer gives up.
+            // Until the client disconnects.
             stream.read_u8().await?;
             Ok(())
         }

@@ -22,42 +22,42 @@ use crate::{
     process::{Server, free_port, server_dir, with_ports},
 };
 
-/// How long the broker may take to start, on a machine busy with a build.
+/// Start-up deadline, with room for a machine busy with a build.
 const START_DEADLINE: Duration = Duration::from_secs(120);
 
-/// How long one answer may take.
+/// Deadline of one response.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Any 16 bytes in base64: the cluster's name.
+/// The cluster id: any 16 bytes in base64.
 const CLUSTER_ID: &str = "cmViYWxhbmNlci10ZXN0cw";
 
-/// `ApiVersions`, version 0, of a client without a name: length, key, version, correlation id, and
-/// the length of the name.
+/// An `ApiVersions` request, version 0, without a client name: length, key, version, correlation
+/// id, and the length of the name.
 const API_VERSIONS: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
 
-/// A running broker that is its own controller. Topics are not made by asking for them.
+/// A running broker that is its own controller. Topics are not created automatically.
 #[derive(Debug)]
 pub struct Kafka {
     address: SocketAddr,
-    // Held for its drop.
+    // Stopped when dropped.
     _server: Server,
 }
 
 impl Kafka {
-    /// Starts a broker: `java` in `PATH`, and the jars of `KAFKA_LIBS` or those that Maven copies.
+    /// Starts a broker with `java` from `PATH` and the jars of `KAFKA_LIBS` or of Maven.
     ///
     /// # Errors
-    /// If something is missing, or the broker does not become ready.
+    /// When a program is missing, or the broker does not become ready.
     pub async fn start() -> Result<Self> {
-        // Maven may have to be called, which takes its time.
+        // The call of Maven may block for a while.
         let program = tokio::task::spawn_blocking(KafkaProgram::locate)
             .await
             .map_err(Error::document("the end of the search for Kafka"))??;
         with_ports(async || Self::attempt(&program).await).await
     }
 
-    /// The broker that all tests of the process share, started by the first call. A failed start is
-    /// remembered, so that not every test waits for it.
+    /// Returns the broker that all tests of the process share; the first call starts it. A failed
+    /// start is remembered, so that later tests fail at once.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -90,14 +90,15 @@ impl Kafka {
         })
     }
 
-    /// `host:port`, for `bootstrap.servers`.
+    /// The value for `bootstrap.servers`: `host:port`.
     #[must_use]
     pub fn bootstrap(&self) -> String {
         self.address.to_string()
     }
 }
 
-/// One broker with a small heap, and groups that do not wait long for anybody.
+/// The configuration of one broker with a small heap, whose groups do not delay their first
+/// rebalance.
 fn properties(dir: &Path, address: SocketAddr, controller: SocketAddr) -> String {
     let data = dir.join("data");
     format!(
@@ -119,13 +120,13 @@ fn properties(dir: &Path, address: SocketAddr, controller: SocketAddr) -> String
     )
 }
 
-/// What comes before the name of a main class.
+/// The JVM arguments before the name of the main class.
 fn jvm(program: &KafkaProgram) -> Vec<OsString> {
     let mut class_path = program.jars.clone().into_os_string();
     class_path.push("/*");
     let options = [
         "-Xmx320m",
-        // It lives for a minute or two, beside tests that want the processors.
+        // The broker lives for a minute or two, beside tests that need the CPU.
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -136,7 +137,7 @@ fn jvm(program: &KafkaProgram) -> Vec<OsString> {
     args
 }
 
-/// A broker refuses a directory that was not made for its cluster.
+/// Formats the storage directory, without which a broker does not start.
 async fn format_storage(program: &KafkaProgram, config: &Path) -> Result<()> {
     let mut command = Command::new(&program.java);
     command
@@ -159,12 +160,12 @@ async fn format_storage(program: &KafkaProgram, config: &Path) -> Result<()> {
     })
 }
 
-/// Whether the broker answers a request: a port that is open says little.
+/// Whether the broker responds to a request. An open port alone does not show that.
 async fn answers(address: SocketAddr) -> Result<(), String> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(&API_VERSIONS).await?;
-        // The length of the answer, and the correlation id.
+        // The length of the response and the correlation id.
         let (_, id) = (stream.read_u32().await?, stream.read_u32().await?);
         std::io::Result::Ok((id, stream.read_u16().await?))
     };

@@ -1,4 +1,4 @@
-//! Scheduler and kubelet of the imagined node.
+//! The scheduler and kubelet of the simulated node.
 
 mod status;
 
@@ -21,45 +21,45 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    Error, Result, RunningPod, Trouble, annotation, container::Containers, meters::Meters,
+    Error, Result, RunningPod, StartFailure, annotation, container::Containers, meters::Meters,
     work::Works,
 };
 use status::Health;
 
-/// The name of the one node.
+/// The name of the only node.
 const NODE: &str = "harness";
 
-/// Requests at a time. More would not be faster on a few cores, and would delay
+/// Maximum number of concurrent requests. More would not be faster on a few cores, and would delay
 /// the program under test.
 const CONCURRENCY: usize = 24;
 
-/// For how long a request is repeated that failed for a reason other than an answer
-/// that makes it pointless: a test may stop the API server for some seconds.
+/// Retry period of failed requests. A test may stop the API server for some seconds. Responses that
+/// make a retry pointless end it earlier.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a pod takes to end, unless its annotation says otherwise.
+/// Default termination time of a pod.
 const TERMINATE_AFTER: Duration = Duration::from_millis(300);
 
-/// Scheduler and kubelet of all pods of the control plane.
+/// The scheduler and kubelet of all pods of the control plane.
 #[derive(Clone)]
 pub(crate) struct Kubelet {
     client: kube::Client,
     meters: Arc<Meters>,
     requests: Arc<Semaphore>,
-    /// By UID, whether the end of the pod is under way.
+    /// By pod UID: whether termination has begun.
     pods: Arc<Mutex<HashMap<String, bool>>>,
-    /// Namespaces in which no further pod becomes ready.
+    /// Namespaces in which new pods do not become ready.
     held: watch::Sender<HashSet<String>>,
-    /// By namespace, what befalls its new pods.
-    troubles: Arc<Mutex<HashMap<String, Trouble>>>,
+    /// By namespace: the failure of its new pods.
+    start_failures: Arc<Mutex<HashMap<String, StartFailure>>>,
     containers: Containers,
     works: Arc<Works>,
     addresses: Arc<AtomicU32>,
-    failures: Arc<Mutex<Vec<String>>>,
+    errors: Arc<Mutex<Vec<String>>>,
 }
 
 impl Kubelet {
-    /// Registers the node and serves pods on the current runtime.
+    /// Registers the node, and serves its pods on the current runtime.
     pub(crate) async fn start(
         client: kube::Client,
         meters: Arc<Meters>,
@@ -77,17 +77,17 @@ impl Kubelet {
             requests: Arc::new(Semaphore::new(CONCURRENCY)),
             pods: Arc::default(),
             held: watch::Sender::default(),
-            troubles: Arc::default(),
+            start_failures: Arc::default(),
             containers: Containers::default(),
             works,
             addresses: Arc::default(),
-            failures: Arc::default(),
+            errors: Arc::default(),
         };
         tokio::spawn(kubelet.clone().serve());
         Ok(kubelet)
     }
 
-    /// Whether pods of a namespace that are not ready yet have to wait.
+    /// Sets whether pods of a namespace that are not ready yet have to wait.
     pub(crate) fn hold(&self, namespace: &str, hold: bool) {
         self.held.send_modify(|held| {
             if hold {
@@ -98,32 +98,38 @@ impl Kubelet {
         });
     }
 
-    /// What befalls pods of a namespace that are yet to come.
-    pub(crate) fn trouble(&self, namespace: &str, trouble: Option<Trouble>) {
-        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        match trouble {
-            Some(trouble) => troubles.insert(namespace.to_owned(), trouble),
-            None => troubles.remove(namespace),
+    /// Sets the failure of the namespace's future pods.
+    pub(crate) fn set_failure(&self, namespace: &str, failure: Option<StartFailure>) {
+        let mut failures = self
+            .start_failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match failure {
+            Some(failure) => failures.insert(namespace.to_owned(), failure),
+            None => failures.remove(namespace),
         };
     }
 
-    /// What befalls a new pod, by its annotation or for its namespace.
-    fn trouble_of(&self, pod: &Pod) -> Option<Trouble> {
-        if let Some(reason) = pod.annotations().get(annotation::TROUBLE) {
-            return Trouble::of_reason(reason);
+    /// The failure of a new pod, by its annotation or its namespace.
+    fn start_failure_of(&self, pod: &Pod) -> Option<StartFailure> {
+        if let Some(reason) = pod.annotations().get(annotation::FAILURE) {
+            return StartFailure::of_reason(reason);
         }
-        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        troubles.get(&pod.namespace()?).copied()
+        let failures = self
+            .start_failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        failures.get(&pod.namespace()?).copied()
     }
 
-    /// The containers that are really run.
+    /// The real containers.
     pub(crate) fn containers(&self) -> &Containers {
         &self.containers
     }
 
-    /// What went wrong so far, to be shown when a wait for pods ends in vain.
-    pub(crate) fn failures(&self) -> Vec<String> {
-        self.failures
+    /// The kubelet's errors so far, shown when a wait for pods times out.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        self.errors
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -138,7 +144,7 @@ impl Kubelet {
         }
     }
 
-    /// Lists all pods, then follows their changes until the server loses the thread.
+    /// Lists all pods, then watches for changes until the watch ends.
     async fn follow(&self) -> Result<()> {
         let api = Api::<Pod>::all(self.client.clone());
         let list = api
@@ -179,7 +185,7 @@ impl Kubelet {
         }
     }
 
-    /// Starts what a pod needs, once.
+    /// Starts the work for a pod, once.
     fn see(&self, pod: Pod) {
         let Some(uid) = pod.uid() else { return };
         let ends = pod.metadata.deletion_timestamp.is_some();
@@ -224,8 +230,8 @@ impl Kubelet {
             })
             .await
         };
-        let trouble = self.trouble_of(pod);
-        if trouble == Some(Trouble::Unschedulable) {
+        let failure = self.start_failure_of(pod);
+        if failure == Some(StartFailure::Unschedulable) {
             return set_status(status::unschedulable(pod)).await;
         }
         if pod
@@ -250,8 +256,8 @@ impl Kubelet {
         let address = self.address();
         let started = status::now();
         let is = |health: Health| status::bound(pod, &address, &started, health);
-        if let Some(trouble) = trouble {
-            return set_status(is(Health::Troubled(trouble))).await;
+        if let Some(failure) = failure {
+            return set_status(is(Health::Failing(failure))).await;
         }
         if Containers::runs(pod) {
             set_status(is(Health::Ready)).await?;
@@ -269,18 +275,18 @@ impl Kubelet {
             return Ok(());
         }
         tokio::time::sleep(delay).await;
-        // The sender is part of this kubelet, so that it cannot be gone.
+        // The sender is owned by this kubelet, so it still exists.
         let _ = self
             .held
             .subscribe()
             .wait_for(|held| !held.contains(&namespace))
             .await;
-        // What takes long to start has joined whatever it joins by the time at which it is ready.
+        // A pod that starts slowly has joined its group before it is ready.
         self.work(pod, true).await?;
         set_status(is(Health::Ready)).await
     }
 
-    /// Starts or stops what runs in the pods of the namespace, where a test brought something.
+    /// Starts or stops the namespace's [`Work`](crate::Work) in a pod.
     async fn work(&self, pod: &Pod, starts: bool) -> Result<()> {
         let Some(work) = self.works.of(&pod.namespace().unwrap_or_default()) else {
             return Ok(());
@@ -299,7 +305,7 @@ impl Kubelet {
             .map_err(Error::document("the work in a pod"))
     }
 
-    /// Ends a pod whose deletion was asked for.
+    /// Terminates a pod after its deletion was requested.
     async fn finish(&self, pod: &Pod) -> Result<()> {
         let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
         let api = Api::<Pod>::namespaced(self.client.clone(), &namespace);
@@ -309,7 +315,7 @@ impl Kubelet {
         let uid = pod.uid().unwrap_or_default();
         self.meters.stop(&uid);
         self.containers.terminate(&uid);
-        // A successor may have the name by now.
+        // A replacement may have the same name by now.
         let params = DeleteParams {
             grace_period_seconds: Some(0),
             preconditions: Some(Preconditions {
@@ -322,7 +328,7 @@ impl Kubelet {
             .await
     }
 
-    /// Makes a request until it succeeds or there is no point in it any more.
+    /// Repeats a request until it succeeds, or until a retry is pointless.
     async fn request<T, F: Future<Output = kube::Result<T>>>(
         &self,
         action: &str,
@@ -331,13 +337,13 @@ impl Kubelet {
     ) -> Result<()> {
         let started = Instant::now();
         loop {
-            // Never closed.
+            // The semaphore is never closed.
             let permit = self.requests.acquire().await;
             let result = request().await;
             drop(permit);
             match result {
                 Ok(_) => return Ok(()),
-                // The pod is gone, or another one.
+                // The pod is gone, or replaced by another one.
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
                 Err(_) if started.elapsed() < PATIENCE => {
                     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -354,15 +360,15 @@ impl Kubelet {
     }
 
     fn note(&self, error: &Error) {
-        self.failures
+        self.errors
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(error.to_string());
     }
 }
 
-/// What the kubelet writes once the measured container of a running pod was killed for its memory
-/// and started again; `None` where the pod does not run.
+/// The status of a running pod after its measured container was killed for its memory usage and
+/// restarted. `None` if the pod does not run.
 pub(crate) fn restarted(pod: &Pod) -> Option<Value> {
     let status = status::restarted(pod)?;
     Some(json!({"status": status}))

@@ -12,16 +12,16 @@ use serde_json::{Value, json};
 
 use crate::{Error, Result};
 
-/// Kinds of the manifests that have no namespace.
+/// Cluster-scoped kinds among the manifests.
 const CLUSTER_SCOPED: [&str; 2] = ["ClusterRole", "ClusterRoleBinding"];
 
-/// A typed object from its JSON form.
+/// Parses a typed object from JSON.
 pub(crate) fn object<K: DeserializeOwned>(json: Value) -> Result<K> {
     serde_json::from_value(json)
         .map_err(Error::document(format!("a {}", std::any::type_name::<K>())))
 }
 
-/// The YAML files of a folder, in the order of their names.
+/// The YAML files of a folder, sorted by name.
 pub(crate) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let action = || format!("read {}", dir.display());
     let mut files = Vec::new();
@@ -82,7 +82,7 @@ pub(crate) async fn apply(
     Ok(applied)
 }
 
-/// Replaces the namespace of the object, and that of the accounts it grants rights to.
+/// Replaces the namespace of the object and of the accounts that it grants rights to.
 fn move_to(document: &mut Value, namespace: &str, scoped: bool) {
     if scoped && let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.insert("namespace".to_owned(), json!(namespace));
@@ -97,7 +97,7 @@ fn move_to(document: &mut Value, namespace: &str, scoped: bool) {
     }
 }
 
-/// The service account and the environment of a CronJob's first container.
+/// The service account and environment of a CronJob's first container.
 pub(crate) fn pod_environment(
     job: &CronJob,
     namespace: &str,
@@ -121,7 +121,7 @@ pub(crate) fn pod_environment(
     Ok((account, environment))
 }
 
-/// The environment of a pod's first container, or what the harness cannot read of it.
+/// The environment of a pod's first container, or the entry that the harness does not support.
 pub(crate) fn container_environment(
     spec: &PodSpec,
     namespace: &str,

@@ -1,4 +1,6 @@
-//! The CPU counters of the imagined containers.
+//! The CPU counters of the simulated containers.
+
+mod pod;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,14 +12,9 @@ use std::{
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
-use crate::quantity::cores;
+use pod::{IDLE, PodMeter, runtime_name};
 
-/// Load of a container that nobody gave one, in cores: sidecars and the like.
-const IDLE: f64 = 0.01;
-/// Load of a pod's pause container, in cores.
-const PAUSE: f64 = 0.000_5;
-
-/// The counters of every running pod.
+/// The counters of all running pods.
 #[derive(Debug, Default)]
 pub(crate) struct Meters {
     state: Mutex<State>,
@@ -25,56 +22,12 @@ pub(crate) struct Meters {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By UID.
+    /// Counters by pod UID.
     pods: HashMap<String, PodMeter>,
     /// Load of the first container of a new pod, by namespace and workload.
     newcomers: HashMap<(String, String), f64>,
-    /// UIDs that have ended, so that a late event cannot start them again.
+    /// UIDs of terminated pods, so that a late event cannot start them again.
     ended: HashSet<String>,
-}
-
-/// One pod.
-#[derive(Debug)]
-struct PodMeter {
-    namespace: String,
-    /// In the order of the pod's specification; the first one is the measured one.
-    containers: Vec<Counter>,
-    pause: Counter,
-    /// The series of the pod's own cgroup, up to its value.
-    cgroup_series: String,
-    /// CPU seconds of the first container before it was started again.
-    spent_before: f64,
-    /// How often the first container was started again.
-    restarts: usize,
-    /// The lines of kube-state-metrics.
-    state_lines: String,
-    measured: bool,
-    /// A second scrape job sees the same containers.
-    doubled: bool,
-}
-
-/// A counter that grows at a set rate.
-#[derive(Debug)]
-struct Counter {
-    name: String,
-    /// The series up to its value: formatted once, since thousands are read every second.
-    series: String,
-    /// CPU seconds at `since`.
-    base: f64,
-    since: Instant,
-    cores: f64,
-}
-
-impl Counter {
-    fn value(&self, now: Instant) -> f64 {
-        self.base + self.cores * now.saturating_duration_since(self.since).as_secs_f64()
-    }
-
-    fn set(&mut self, cores: f64, now: Instant) {
-        self.base = self.value(now);
-        self.since = now;
-        self.cores = cores;
-    }
 }
 
 impl Meters {
@@ -98,22 +51,22 @@ impl Meters {
         state.pods.insert(uid, meter);
     }
 
-    /// Ends the counters of a pod.
+    /// Removes the counters of a pod.
     pub(crate) fn stop(&self, uid: &str) {
         let mut state = self.lock();
         state.pods.remove(uid);
         state.ended.insert(uid.to_owned());
     }
 
-    /// Sets the load of the pods of a workload that are yet to come, in cores.
+    /// Sets the load of a workload's future pods, in cores.
     pub(crate) fn set_newcomers(&self, namespace: &str, workload: &str, cores: f64) {
         self.lock()
             .newcomers
             .insert((namespace.to_owned(), workload.to_owned()), cores);
     }
 
-    /// Sets the load of a container of a running pod, of the first one without a
-    /// name, in cores; whether there is such a container.
+    /// Sets the load of a container of a running pod, in cores. Without a container name, sets that
+    /// of the first container. Returns whether the container exists.
     pub(crate) fn set_load(&self, uid: &str, container: Option<&str>, cores: f64) -> bool {
         let now = Instant::now();
         let mut state = self.lock();
@@ -131,7 +84,7 @@ impl Meters {
         })
     }
 
-    /// Adds CPU seconds to the first container of a pod, if that runs.
+    /// Adds CPU seconds to the first container of a running pod.
     pub(crate) fn spend(&self, uid: &str, cpu_seconds: f64) {
         let mut state = self.lock();
         let pod = state.pods.get_mut(uid);
@@ -140,7 +93,7 @@ impl Meters {
         }
     }
 
-    /// Whether cadvisor knows the pod from now on; whether there is such a pod.
+    /// Sets whether cadvisor reports the pod. Returns whether the pod exists.
     pub(crate) fn set_measured(&self, uid: &str, measured: bool) -> bool {
         let mut state = self.lock();
         let pod = state.pods.get_mut(uid);
@@ -150,18 +103,18 @@ impl Meters {
         })
     }
 
-    /// Shows the pod's containers to a second scrape job as well; whether there is such a pod.
-    pub(crate) fn double(&self, uid: &str) -> bool {
+    /// Makes a second scrape job report the pod's containers too. Returns whether the pod exists.
+    pub(crate) fn duplicate_series(&self, uid: &str) -> bool {
         let mut state = self.lock();
         let pod = state.pods.get_mut(uid);
         pod.is_some_and(|pod| {
-            pod.doubled = true;
+            pod.duplicated = true;
             true
         })
     }
 
-    /// Starts the first container of a pod again, at the same load: a runtime gives it a new
-    /// cgroup, whose counter begins at zero. Whether there is such a pod.
+    /// Restarts the first container of a pod at the same load. As in a real runtime, it gets a new
+    /// cgroup whose counter starts at zero. Returns whether the pod exists.
     pub(crate) fn restart(&self, uid: &str) -> bool {
         let now = Instant::now();
         let mut state = self.lock();
@@ -181,8 +134,8 @@ impl Meters {
         true
     }
 
-    /// The load of a container of a running pod, of the first one without a name,
-    /// in cores, and for how long it has had it.
+    /// The load of a container of a running pod, in cores, and the time since that load was set.
+    /// Without a container name, that of the first container.
     pub(crate) fn load(&self, uid: &str, container: Option<&str>) -> Option<(f64, Duration)> {
         let state = self.lock();
         let pod = state.pods.get(uid).filter(|pod| pod.measured)?;
@@ -194,12 +147,12 @@ impl Meters {
         Some((counter.cores, counter.since.elapsed()))
     }
 
-    /// What cadvisor exposes.
+    /// The cadvisor metrics.
     pub(crate) fn cadvisor(&self) -> String {
         let state = self.lock();
         let now = Instant::now();
-        // Each sample carries its time, as cadvisor's do, so that the rates are exact
-        // however late the answer is read.
+        // As in cadvisor, samples carry timestamps, so rates are exact even if the response is read
+        // late.
         let time = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
@@ -217,8 +170,8 @@ impl Meters {
                 let value = counter.value(now);
                 sum += value;
                 line(&counter.series, value);
-                if pod.doubled {
-                    // What two jobs see differs in a label of the job alone.
+                if pod.duplicated {
+                    // The series of two jobs differ only in a label of the job.
                     let series = counter.series.trim_end_matches('}');
                     line(&format!("{series},endpoint=\"second\"}}"), value);
                 }
@@ -231,7 +184,7 @@ impl Meters {
         out
     }
 
-    /// What kube-state-metrics exposes of the pods.
+    /// The kube-state-metrics metrics about pods.
     pub(crate) fn requests(&self) -> String {
         let state = self.lock();
         let mut out = "# TYPE kube_pod_container_resource_requests gauge\n".to_owned();
@@ -241,7 +194,7 @@ impl Meters {
         out
     }
 
-    /// The pods of a namespace that have counters.
+    /// The number of pods in a namespace that have counters.
     pub(crate) fn count(&self, namespace: &str) -> usize {
         self.lock()
             .pods
@@ -251,87 +204,7 @@ impl Meters {
     }
 }
 
-impl PodMeter {
-    fn new(
-        pod: &Pod,
-        namespace: String,
-        uid: &str,
-        node: &str,
-        load: f64,
-        measured: bool,
-        now: Instant,
-    ) -> Self {
-        let name = pod.name_any();
-        let slice = format!(
-            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{}.slice",
-            uid.replace('-', "_")
-        );
-        let series = |container: &str, id: &str, image: &str, runtime_name: &str| {
-            format!(
-                "container_cpu_usage_seconds_total{{container=\"{container}\",cpu=\"total\",id=\"{id}\",\
-                 image=\"{image}\",name=\"{runtime_name}\",namespace=\"{namespace}\",pod=\"{name}\"}}"
-            )
-        };
-        let specs = pod
-            .spec
-            .as_ref()
-            .map(|spec| spec.containers.as_slice())
-            .unwrap_or_default();
-        let counter = |container: &str, image: &str, cores: f64, index: usize| {
-            let runtime_name = runtime_name(uid, index, 0);
-            let id = format!("{slice}/cri-containerd-{runtime_name}.scope");
-            Counter {
-                name: container.to_owned(),
-                series: series(container, &id, image, &runtime_name),
-                base: 0.0,
-                since: now,
-                cores,
-            }
-        };
-        let mut state_lines = String::new();
-        let mut containers = Vec::with_capacity(specs.len());
-        for (index, spec) in specs.iter().enumerate() {
-            let cores_now = if index == 0 { load } else { IDLE };
-            containers.push(counter(
-                &spec.name,
-                spec.image.as_deref().unwrap_or_default(),
-                cores_now,
-                index + 1,
-            ));
-            let request = spec
-                .resources
-                .as_ref()
-                .and_then(|resources| resources.requests.as_ref()?.get("cpu"))
-                .and_then(|quantity| cores(&quantity.0));
-            if let Some(request) = request {
-                let _ = writeln!(
-                    state_lines,
-                    "kube_pod_container_resource_requests{{namespace=\"{namespace}\",pod=\"{name}\",\
-                     uid=\"{uid}\",container=\"{}\",node=\"{node}\",resource=\"cpu\",unit=\"core\"}} {request}",
-                    spec.name
-                );
-            }
-        }
-        Self {
-            containers,
-            pause: counter("POD", "pause:3.10", PAUSE, 0),
-            cgroup_series: series("", &slice, "", ""),
-            state_lines,
-            measured,
-            doubled: false,
-            spent_before: 0.0,
-            restarts: 0,
-            namespace,
-        }
-    }
-}
-
-/// What a container runtime calls a container; one that is started again has another name.
-fn runtime_name(uid: &str, index: usize, restarts: usize) -> String {
-    format!("{}{restarts:02x}{index:02x}", uid.replace('-', ""))
-}
-
-/// The workload behind a pod: its owner, or the Deployment behind a ReplicaSet.
+/// The workload of a pod: its owner, or the Deployment that owns its ReplicaSet.
 pub(crate) fn workload_of(pod: &Pod) -> String {
     let Some(owner) = pod.owner_references().first() else {
         return pod.name_any();

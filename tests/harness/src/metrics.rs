@@ -1,4 +1,4 @@
-//! Prometheus and VictoriaMetrics.
+//! The metrics servers: Prometheus and VictoriaMetrics.
 
 use std::{
     collections::BTreeMap,
@@ -14,10 +14,10 @@ use crate::{
     process::{Server, free_port, server_dir, with_ports},
 };
 
-/// The rate window of the tests: ten scrapes.
+/// The rate window of the tests: ten scrape intervals.
 pub const WINDOW: Duration = Duration::from_secs(10);
 
-/// How long a metrics server may take to start.
+/// Start-up deadline of a metrics server.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running metrics server that scrapes the harness's exporter every second.
@@ -25,7 +25,7 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 pub struct MetricsServer {
     name: &'static str,
     address: SocketAddr,
-    // Held for its drop.
+    // Stopped when dropped.
     _server: Server,
 }
 
@@ -33,7 +33,7 @@ impl MetricsServer {
     /// Starts Prometheus (`prometheus` in `PATH`, or `PROMETHEUS_BIN`).
     ///
     /// # Errors
-    /// If the program is missing or does not become ready.
+    /// When the program is missing or does not become ready.
     pub async fn prometheus(exporter: SocketAddr) -> Result<Self> {
         let program = assets::metrics_program("prometheus", "PROMETHEUS_BIN")?;
         with_ports(async || {
@@ -53,7 +53,7 @@ impl MetricsServer {
     /// Starts VictoriaMetrics (`victoria-metrics` in `PATH`, or `VICTORIA_METRICS_BIN`).
     ///
     /// # Errors
-    /// If the program is missing or does not become ready.
+    /// When the program is missing or does not become ready.
     pub async fn victoria_metrics(exporter: SocketAddr) -> Result<Self> {
         let program = assets::metrics_program("victoria-metrics", "VICTORIA_METRICS_BIN")?;
         with_ports(async || {
@@ -62,7 +62,7 @@ impl MetricsServer {
                 format!("-promscrape.config={}", config.display()),
                 format!("-storageDataPath={}", dir.join("data").display()),
                 format!("-httpListenAddr={address}"),
-                // The newest samples count, and an answer from its cache would lack them.
+                // The tests need the newest samples, which cached responses lack.
                 "-search.latencyOffset=0s".to_owned(),
                 "-search.disableCache".to_owned(),
                 "-memory.allowedBytes=256MB".to_owned(),
@@ -94,27 +94,27 @@ impl MetricsServer {
         })
     }
 
-    /// `prometheus` or `victoria-metrics`.
+    /// The server's name: `prometheus` or `victoria-metrics`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The base address, for `PROMETHEUS_ENDPOINT`.
+    /// The base URL, for `PROMETHEUS_ENDPOINT`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where it listens.
+    /// The server's address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The instant vector that a query yields now, by the label `pod`.
+    /// Evaluates an instant query now. Returns the values by the label `pod`.
     ///
     /// # Errors
-    /// If the server refuses the query, or its answer is not such a vector.
+    /// When the server rejects the query, or the response is not an instant vector.
     pub async fn by_pod(&self, query: &str) -> Result<BTreeMap<String, f64>> {
         let path = format!("/api/v1/query?query={}", percent_encode(query));
         let (status, body) = get(self.address, &path).await?;
@@ -168,16 +168,16 @@ struct Series {
     value: (f64, String),
 }
 
-/// The server's directory, its scrape configuration, and its address.
+/// Creates the server's directory and scrape configuration, and chooses its address.
 fn prepare(name: &str, exporter: SocketAddr) -> Result<(PathBuf, PathBuf, SocketAddr)> {
     let dir = server_dir(name)?;
     let config = dir.join("scrape.yaml");
-    // Both servers read this form.
+    // Both servers accept this format.
     let text = format!(
         "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n\
          - job_name: kubelet\n  metrics_path: /metrics/cadvisor\n  static_configs:\n  - targets: ['{exporter}']\n\
          - job_name: kube-state-metrics\n  metrics_path: /metrics\n  honor_labels: true\n  static_configs:\n  - targets: ['{exporter}']\n\
-         - job_name: imagined\n  metrics_path: /metrics/imagined\n  honor_labels: true\n  static_configs:\n  - targets: ['{exporter}']\n\
+         - job_name: fake_exporters\n  metrics_path: /metrics/fake_exporters\n  honor_labels: true\n  static_configs:\n  - targets: ['{exporter}']\n\
          - job_name: pods\n  metrics_path: /metrics/pods\n  honor_labels: true\n  static_configs:\n  - targets: ['{exporter}']\n"
     );
     fs::write(&config, text).map_err(Error::io(format!("write {}", config.display())))?;

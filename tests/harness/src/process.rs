@@ -1,4 +1,4 @@
-//! Servers as child processes that cannot outlive the process that started them.
+//! Servers as child processes that end with the process that started them.
 
 use std::{
     collections::HashSet,
@@ -14,19 +14,18 @@ use std::{
 
 use crate::{Error, Result};
 
-/// When set to anything, directories and logs of the servers are kept.
+/// The variable that keeps the servers' directories and logs when it is set.
 pub const KEEP_VARIABLE: &str = "REBALANCER_TEST_KEEP";
 
 /// Runs the server in the background and waits for the end of standard input.
 ///
-/// The other end of standard input is held by the harness alone, so that it is
-/// closed however the harness ends: by a return, a panic, a signal, or SIGKILL
-/// while the server sits in a static that is never dropped. A parent-death signal
-/// would follow the thread that forked, which in a test is gone early.
+/// Only the harness holds the other end of standard input, so it is closed however the harness
+/// ends: by a return, a panic, a signal, or SIGKILL while the server is in a static that is never
+/// dropped. A parent-death signal would depend on the thread that forked, which in a test ends
+/// early.
 ///
-/// The mark `.stop` is written before the kill, so that the waiting shell can
-/// tell an end that was asked for, after which it removes the directory, from one
-/// that was not, after which the log is wanted.
+/// The file `.stop` is written before the kill. With it, the shell knows that the end was requested
+/// and removes the directory. Without it, the server crashed, and its log is kept.
 const GUARD: &str = r#"
 keep=$1 dir=$2
 shift 2
@@ -58,12 +57,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a program, with its output in `log` of `dir`.
+    /// Starts a program that writes its output to `log` in `dir`.
     ///
-    /// The directory belongs to the server from here on.
+    /// The server then owns the directory.
     ///
     /// # Errors
-    /// If the log cannot be written or no shell can be started.
+    /// When the log cannot be written or the shell cannot be started.
     pub fn spawn(
         name: &str,
         program: &Path,
@@ -88,8 +87,8 @@ impl Server {
             .stdin(Stdio::piped())
             .stdout(out)
             .stderr(err)
-            // Ctrl-C at a terminal goes to the whole group; the end of the pipe is
-            // what ends the servers, in an orderly way.
+            // Ctrl-C in a terminal signals the whole process group. The servers should end through
+            // the closed pipe instead.
             .process_group(0)
             .spawn()
             .map_err(Error::io(format!("start /bin/sh for {name}")))?;
@@ -101,7 +100,7 @@ impl Server {
         })
     }
 
-    /// Asks `ready` until it agrees, the server ends, or the deadline has passed.
+    /// Calls `ready` until it succeeds, the server exits, or the deadline has passed.
     ///
     /// # Errors
     /// The end of the server's log, when it did not become ready.
@@ -121,7 +120,7 @@ impl Server {
                 .try_wait()
                 .map_err(Error::io(format!("watch {}", self.name)))?;
             let reason = match ended {
-                Some(status) => format!("it ended with {status}"),
+                Some(status) => format!("it exited with {status}"),
                 None if started.elapsed() >= deadline => {
                     format!("after {} s: {reason}", deadline.as_secs())
                 }
@@ -155,10 +154,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.guard.stdin.take());
-        // An error means that the guard is gone already.
+        // An error means that the guard has already exited.
         let _ = self.guard.wait();
         if !keep() {
-            // The guard has done it, unless the server had ended by itself.
+            // The guard removes the directory, unless the server has crashed.
             let _ = std::fs::remove_dir_all(&self.dir);
         }
     }
@@ -168,22 +167,24 @@ fn keep() -> bool {
     std::env::var_os(KEEP_VARIABLE).is_some()
 }
 
-/// A fresh directory for a server's files.
+/// Creates a directory for a server's files.
 ///
 /// # Errors
-/// If the temporary directory is not writable.
+/// When the temporary directory is not writable.
 pub fn server_dir(name: &str) -> Result<PathBuf> {
     tempfile::Builder::new()
         .prefix(&format!("rebalancer-{name}-"))
         .tempdir()
         .map(tempfile::TempDir::keep)
-        .map_err(Error::io(format!("make a temporary directory for {name}")))
+        .map_err(Error::io(format!(
+            "create a temporary directory for {name}"
+        )))
 }
 
-/// A loopback port that was free, and that this process was not given before.
+/// Returns a free loopback port that this process has not used before.
 ///
 /// # Errors
-/// If the system has no free port.
+/// When the system has no free port.
 pub fn free_port() -> Result<u16> {
     static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,11 +199,11 @@ pub fn free_port() -> Result<u16> {
     }
 }
 
-/// Starts a server up to three times, as another process can take its port
-/// between the choice and the start.
+/// Starts a server with up to three attempts: another process may take the port between its choice
+/// and the start.
 ///
 /// # Errors
-/// The last attempt's.
+/// The error of the last attempt.
 pub async fn with_ports<T>(mut start: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     let mut attempts = 0;
     loop {

@@ -1,6 +1,6 @@
 //! Kubernetes quantities of CPU and memory.
 
-/// The cores that a quantity such as `500m` or `2` says, or `None` for nonsense.
+/// Parses a quantity of cores, such as `500m` or `2`. `None` if it is invalid.
 #[must_use]
 pub fn cores(quantity: &str) -> Option<f64> {
     let (digits, scale) = [("n", 1e9), ("u", 1e6), ("m", 1e3)]
@@ -10,7 +10,7 @@ pub fn cores(quantity: &str) -> Option<f64> {
     digits.parse::<f64>().ok().map(|value| value / scale)
 }
 
-/// The bytes that a quantity such as `64Mi` says; of nonsense none.
+/// Parses a quantity of bytes, such as `64Mi`. Zero if it is invalid.
 #[must_use]
 pub fn bytes(quantity: &str) -> u64 {
     let (digits, scale) = [("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30)]
@@ -27,14 +27,14 @@ mod tests {
     use super::{bytes, cores};
 
     #[test]
-    fn quantities_are_bytes() {
+    fn parses_bytes() {
         assert_eq!(bytes("64Mi"), 64 << 20);
         assert_eq!(bytes("1000"), 1000);
         assert_eq!(bytes("much"), 0);
     }
 
     #[test]
-    fn quantities_are_cores() {
+    fn parses_cores() {
         assert_eq!(cores("500m"), Some(0.5));
         assert_eq!(cores("2"), Some(2.0));
         assert_eq!(cores("0.25"), Some(0.25));

@@ -1,4 +1,4 @@
-//! The program under test, as a child process.
+//! The program under test as a child process.
 
 use std::{
     collections::BTreeMap,
@@ -18,19 +18,19 @@ use tokio::{
 
 use crate::{Error, Result};
 
-/// The variable that names the binary to test.
+/// The variable with the path of the binary under test.
 pub const BINARY_VARIABLE: &str = "REBALANCER_BIN";
 
-/// The binary: `REBALANCER_BIN`, else the one built beside the current executable.
+/// Locates the binary: `REBALANCER_BIN`, else next to the current executable.
 ///
 /// # Errors
-/// If it has not been built.
+/// When the binary has not been built.
 pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(BINARY_VARIABLE) {
         return Ok(PathBuf::from(path));
     }
     let own = std::env::current_exe().map_err(Error::io("find the current executable"))?;
-    // A test lies in `deps` of the profile's folder, xtask in the folder itself.
+    // A test is in `deps` of the profile's directory; xtask is in the directory itself.
     let found = own
         .ancestors()
         .skip(1)
@@ -46,7 +46,7 @@ pub fn binary() -> Result<PathBuf> {
     })
 }
 
-/// A call of the program with an environment that holds nothing but what it is given.
+/// A call of the program. Its environment contains only the variables set here.
 #[derive(Debug, Clone)]
 pub struct Rebalancer {
     args: Vec<OsString>,
@@ -62,7 +62,7 @@ impl Default for Rebalancer {
 }
 
 impl Rebalancer {
-    /// Without arguments and variables, with a timeout of a minute.
+    /// A call without arguments and variables, with a timeout of one minute.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -107,46 +107,46 @@ impl Rebalancer {
         self
     }
 
-    /// Takes a variable away.
+    /// Removes a variable.
     #[must_use]
     pub fn without_env(mut self, key: impl AsRef<OsStr>) -> Self {
         self.env.remove(key.as_ref());
         self
     }
 
-    /// The variables set, in the order of their names.
+    /// The variables, sorted by name.
     pub fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.env
             .iter()
             .map(|(key, value)| (key.as_os_str(), value.as_os_str()))
     }
 
-    /// Text for standard input, which is empty otherwise.
+    /// Sets the text for standard input, which is empty otherwise.
     #[must_use]
     pub fn stdin(mut self, text: impl Into<String>) -> Self {
         self.stdin = Some(text.into());
         self
     }
 
-    /// How long it may run before it is killed and the call fails.
+    /// Sets the time after which the program is killed and the call fails.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Runs it to its end.
+    /// Runs the program and waits for its end.
     ///
     /// # Errors
-    /// If the binary is missing, or runs longer than the timeout.
+    /// When the binary is missing, or the program exceeds the timeout.
     pub async fn run(self) -> Result<Run> {
         self.spawn()?.wait().await
     }
 
-    /// Starts it.
+    /// Starts the program.
     ///
     /// # Errors
-    /// If the binary is missing.
+    /// When the binary is missing.
     pub fn spawn(self) -> Result<Running> {
         let binary = binary()?;
         let mut child = Command::new(&binary)
@@ -164,7 +164,8 @@ impl Rebalancer {
             .spawn()
             .map_err(Error::io(format!("start {}", binary.display())))?;
         if let (Some(mut pipe), Some(text)) = (child.stdin.take(), self.stdin) {
-            // A program that does not read its input shows that by its behaviour.
+            // If the program does not read its input, the test sees that in the program's
+            // behaviour.
             tokio::spawn(async move { pipe.write_all(text.as_bytes()).await.ok() });
         }
         Ok(Running {
@@ -181,14 +182,14 @@ fn collect(pipe: Option<impl AsyncReadExt + Unpin + Send + 'static>) -> JoinHand
     tokio::spawn(async move {
         let mut bytes = Vec::new();
         if let Some(mut pipe) = pipe {
-            // What came before an error is still worth showing.
+            // Output before a read error is still useful.
             let _ = pipe.read_to_end(&mut bytes).await;
         }
         String::from_utf8_lossy(&bytes).into_owned()
     })
 }
 
-/// The program while it runs; dropping it kills it.
+/// The running program. Dropping it kills it.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -199,7 +200,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// The number of the process; none after its end.
+    /// The process id; `None` after the end.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
         self.child.id()
@@ -208,7 +209,7 @@ impl Running {
     /// Sends SIGTERM, as a kubelet does.
     ///
     /// # Errors
-    /// If no signal can be sent.
+    /// When the signal cannot be sent.
     pub async fn terminate(&self) -> Result<()> {
         let Some(id) = self.child.id() else {
             return Ok(());
@@ -223,10 +224,10 @@ impl Running {
             .map_err(Error::io(format!("send SIGTERM to {id}")))
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the program.
     ///
     /// # Errors
-    /// If it runs longer than the timeout; the error has what it printed.
+    /// When the program exceeds the timeout; the error contains its output.
     pub async fn wait(mut self) -> Result<Run> {
         let status = match tokio::time::timeout(self.timeout, self.child.wait()).await {
             Ok(status) => Some(status.map_err(Error::io("wait for rebalancer"))?),
@@ -239,7 +240,7 @@ impl Running {
             }
         };
         let elapsed = self.started.elapsed();
-        // A task that only reads does not panic.
+        // The reading task does not panic.
         let run = Run {
             code: status.as_ref().and_then(ExitStatus::code),
             stdout: self.stdout.await.unwrap_or_default(),
@@ -258,24 +259,24 @@ impl Running {
     }
 }
 
-/// What a run of the program left. It displays as all of it, for the messages of assertions.
+/// The outcome of a run. `Display` prints everything, for the messages of assertions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// The exit code; none after a signal.
+    /// The exit code; `None` after a signal.
     pub code: Option<i32>,
-    /// The result.
+    /// Standard output: the result.
     pub stdout: String,
-    /// The logs.
+    /// Standard error: the logs.
     pub stderr: String,
-    /// From start to end.
+    /// Time from start to end.
     pub elapsed: Duration,
 }
 
 impl Run {
-    /// Standard output as a JSON document.
+    /// Parses standard output as a JSON document.
     ///
     /// # Errors
-    /// If it is not one of that form; the error has all that was printed.
+    /// When it does not have that form; the error contains all output.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_str(&self.stdout)
             .map_err(|error| Error::document(format!("standard output ({error}) of a run"))(self))

@@ -1,4 +1,4 @@
-//! What `deploy/` grants the program.
+//! The RBAC rights that the manifests in `deploy/` grant.
 
 use std::{collections::BTreeSet, fmt, path::Path};
 
@@ -10,7 +10,7 @@ use crate::{AuditEntry, Error, Result};
 /// One verb on one resource.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Right {
-    /// get, list, create, …
+    /// The verb: get, list, create, …
     pub verb: String,
     /// The API group; empty for the core one.
     pub group: String,
@@ -35,7 +35,7 @@ impl From<&AuditEntry> for Right {
     }
 }
 
-/// The manifests of `deploy/`.
+/// The text of the manifests in `deploy/`.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -44,7 +44,7 @@ pub fn manifest() -> Result<String> {
     std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))
 }
 
-/// The same with the rules of its Role that stand in comments, for those who want more.
+/// The manifests with the optional rules of the Role, which are commented out, enabled.
 #[must_use]
 pub fn with_optional(manifest: &str) -> String {
     const RULE: [&str; 3] = ["  # - apiGroups", "  #   resources", "  #   verbs"];
@@ -58,10 +58,10 @@ pub fn with_optional(manifest: &str) -> String {
     lines.collect()
 }
 
-/// The rights of a manifest's Role.
+/// The rights of the Role in a manifest.
 ///
 /// # Errors
-/// When it is no manifest with a Role.
+/// When the manifest has no valid Role.
 pub fn granted(manifest: &str) -> Result<BTreeSet<Right>> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(manifest).map_err(Error::document("the manifests"))?;

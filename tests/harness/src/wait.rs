@@ -1,24 +1,24 @@
-//! Waiting for a state, with a deadline and the last thing seen.
+//! Waiting for a condition, with a deadline and the last observed state.
 
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
-/// What one look at the awaited thing found.
+/// The result of one check of a condition.
 pub enum Look<T> {
-    /// It is there.
+    /// The condition holds.
     Done(T),
-    /// Not yet; what was seen instead.
+    /// The condition does not hold yet; the observed state.
     Not(String),
 }
 
-/// Looks until the thing is there or the deadline has passed.
+/// Checks a condition until it holds or the deadline has passed.
 ///
-/// An error of a look ends the waiting: the servers are local, so that a refused
-/// request is a mistake of the test and would only be repeated.
+/// An error of a check ends the wait: the servers are local, so an error is a mistake of the test
+/// and would only be repeated.
 ///
 /// # Errors
-/// That of a look, or what was seen last when the deadline has passed.
+/// The error of a check, or a timeout with the last observed state.
 pub async fn until<T>(
     what: impl Into<String>,
     deadline: Duration,
@@ -29,7 +29,8 @@ pub async fn until<T>(
     loop {
         let looked = Instant::now();
         let seen = look().await?;
-        // A look at thousands of pods would otherwise slow down what it waits for.
+        // Checks that read thousands of pods would otherwise slow down the servers that they wait
+        // for.
         let pause = pause.max(looked.elapsed() * 4);
         match seen {
             Look::Done(value) => return Ok(value),

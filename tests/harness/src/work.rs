@@ -1,4 +1,4 @@
-//! What runs in the pods of a namespace, where a test brings something that really works.
+//! Real work inside the simulated pods.
 
 use std::{
     collections::HashMap,
@@ -8,23 +8,23 @@ use std::{
 
 use crate::meters::Meters;
 
-/// Something that works in each pod of a namespace, from the moment at which the pod becomes ready
-/// until it ends.
+/// Work that a test runs in each pod of a namespace, from the pod's readiness to its end.
 ///
-/// Both calls may block: they are made where that hinders nobody.
+/// Both calls may block; they run on a thread for blocking calls.
 pub trait Work: Send + Sync {
-    /// A pod has started.
+    /// Called when a pod has started.
     fn start(&self, pod: RunningPod);
 
-    /// A pod is about to end, which waits for the return. It may never have started.
+    /// Called before a pod terminates; the pod waits for the return. The pod may never have
+    /// started.
     fn stop(&self, pod: &RunningPod);
 
-    /// What the pods export, in Prometheus' text format. Both metrics servers scrape it, and its
-    /// labels stay as they are.
+    /// The metrics that the pods export, in Prometheus' text format. Both metrics servers scrape
+    /// them and keep their labels.
     fn metrics(&self) -> String;
 }
 
-/// A pod that something works in.
+/// A pod with work in it.
 #[derive(Clone)]
 pub struct RunningPod {
     name: String,
@@ -37,19 +37,19 @@ impl RunningPod {
         Self { name, uid, meters }
     }
 
-    /// Its name.
+    /// The name of the pod.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its UID.
+    /// The UID of the pod.
     #[must_use]
     pub fn uid(&self) -> &str {
         &self.uid
     }
 
-    /// Adds to the CPU seconds of its first container, beside the load that it has been given.
+    /// Adds CPU seconds to the first container, in addition to its set load.
     pub fn spend(&self, cpu_seconds: f64) {
         self.meters.spend(&self.uid, cpu_seconds);
     }
@@ -61,12 +61,12 @@ impl fmt::Debug for RunningPod {
     }
 }
 
-/// What runs, by namespace.
+/// The work by namespace.
 #[derive(Default)]
 pub(crate) struct Works(Mutex<HashMap<String, Arc<dyn Work>>>);
 
 impl Works {
-    /// From now on this runs in the pods of a namespace that start.
+    /// Sets the work for the future pods of a namespace.
     pub(crate) fn set(&self, namespace: &str, work: Arc<dyn Work>) {
         let works = self.0.lock();
         works
@@ -74,7 +74,7 @@ impl Works {
             .insert(namespace.to_owned(), work);
     }
 
-    /// What runs in the pods of a namespace.
+    /// The work for the pods of a namespace.
     pub(crate) fn of(&self, namespace: &str) -> Option<Arc<dyn Work>> {
         let works = self.0.lock();
         works
@@ -83,7 +83,7 @@ impl Works {
             .cloned()
     }
 
-    /// What all of them export.
+    /// The exported metrics of all work.
     pub(crate) fn metrics(&self) -> String {
         let works = self.0.lock();
         let works = works.unwrap_or_else(PoisonError::into_inner);

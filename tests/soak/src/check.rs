@@ -1,4 +1,4 @@
-//! The rules that no world may break.
+//! The rules that must hold in every simulated world.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use rebalancer_sim::faults::{EvictionRequest, REQUEST_TIMEOUT, TraceEvent, Trace
 use crate::draw::Scenario;
 use crate::run::{End, RunStory, Story, longest_run};
 
-/// A broken rule, and how it was broken.
+/// The name of a broken rule, and the details.
 type Broken = (&'static str, String);
 
-/// Breaks off with the rule unless it is kept.
+/// Returns the broken rule if `kept` is false.
 fn keep(kept: bool, rule: &'static str, detail: impl FnOnce() -> String) -> Result<(), Broken> {
     if kept { Ok(()) } else { Err((rule, detail())) }
 }
@@ -30,7 +30,7 @@ pub(crate) fn check(scenario: &Scenario, story: &Story) -> Result<(), Broken> {
     for request in &story.requests {
         effects(scenario, request)?;
     }
-    twice(&story.requests)?;
+    not_evicted_twice(&story.requests)?;
     for (number, run) in story.runs.iter().enumerate() {
         let requests: Vec<&EvictionRequest> = story
             .requests
@@ -42,7 +42,7 @@ pub(crate) fn check(scenario: &Scenario, story: &Story) -> Result<(), Broken> {
             .iter()
             .filter(|traced| traced.run == number)
             .collect();
-        timely(scenario, run, &requests)?;
+        ends_in_time(scenario, run, &requests)?;
         not_frozen(scenario, run, &requests)?;
         asked_for_once(&requests)?;
         looked_before(scenario, &story.requests, &trace)?;
@@ -50,13 +50,13 @@ pub(crate) fn check(scenario: &Scenario, story: &Story) -> Result<(), Broken> {
             leased(number, run, &story.requests, &trace)?;
         }
         if let Some(end) = &run.end {
-            told(scenario, run, end, &requests, &trace)?;
+            report_is_true(scenario, run, end, &requests, &trace)?;
         }
     }
     Ok(())
 }
 
-/// What an eviction did to the workload.
+/// Checks the effects of an eviction on the workload.
 fn effects(scenario: &Scenario, request: &EvictionRequest) -> Result<(), Broken> {
     keep(
         request.dry_run == scenario.execution.dry_run,
@@ -72,12 +72,12 @@ fn effects(scenario: &Scenario, request: &EvictionRequest) -> Result<(), Broken>
     if !effect.was_ready {
         return Ok(());
     }
-    // What others take away between the count and the eviction is not our doing.
+    // Pods lost to others between the count and the eviction are not our responsibility.
     let minimum = scenario.execution.minimum_pods.get();
     let taken = usize::try_from(effect.taken_since_count).unwrap_or(usize::MAX);
     keep(
         effect.ready_left.saturating_add(taken) >= minimum,
-        "ready pods never fall below the minimum by our doing",
+        "our evictions never leave fewer ready pods than the minimum",
         || format!("of at least {minimum}: {request:?}"),
     )?;
     keep(
@@ -90,7 +90,7 @@ fn effects(scenario: &Scenario, request: &EvictionRequest) -> Result<(), Broken>
 }
 
 /// No pod is evicted twice.
-fn twice(requests: &[EvictionRequest]) -> Result<(), Broken> {
+fn not_evicted_twice(requests: &[EvictionRequest]) -> Result<(), Broken> {
     let mut evicted = HashSet::new();
     for request in requests.iter().filter(|request| request.effect.is_some()) {
         keep(
@@ -102,8 +102,8 @@ fn twice(requests: &[EvictionRequest]) -> Result<(), Broken> {
     Ok(())
 }
 
-/// The run ends in time, and does nothing after a stop.
-fn timely(
+/// The run ends in time, and does nothing after a stop request.
+fn ends_in_time(
     scenario: &Scenario,
     run: &RunStory,
     requests: &[&EvictionRequest],
@@ -115,15 +115,15 @@ fn timely(
     let Some((stopped, cause)) = run.stopped else {
         return Ok(());
     };
-    // A question is given up after five seconds, which may seem longer to a process that sleeps
-    // too long. An eviction on its way is answered first, and the pod is looked at once more.
-    // Then a lease is given back and the journal written.
+    // A read times out after five seconds, which can take longer for a process that oversleeps. The
+    // response to a sent eviction is awaited first, and the pod is read once more. Then the lease
+    // is released and the journal is written.
     let oversleeps = scenario
         .config
         .faults
         .as_ref()
         .is_some_and(|faults| faults.oversleeping > 0.0);
-    let mut patience = if oversleeps {
+    let mut allowance = if oversleeps {
         REQUEST_TIMEOUT
     } else {
         Duration::from_secs(6)
@@ -132,15 +132,15 @@ fn timely(
         request.begun <= stopped && request.answered.is_none_or(|answered| answered >= stopped)
     };
     if requests.iter().any(|request| evicting(request)) {
-        patience += REQUEST_TIMEOUT;
+        allowance += REQUEST_TIMEOUT;
     }
     if scenario.abilities.lease {
         let words = u32::try_from(scenario.most_victims()).unwrap_or(u32::MAX);
-        patience += REQUEST_TIMEOUT * (4 + words);
+        allowance += REQUEST_TIMEOUT * (4 + words);
     }
     keep(
-        run.ended <= stopped + patience,
-        "a run that is asked to stop does so soon",
+        run.ended <= stopped + allowance,
+        "a stop request ends the run soon",
         || format!("asked at {stopped:?} ({cause:?}), ended at {:?}", run.ended),
     )?;
     match requests.iter().find(|request| request.begun > stopped) {
@@ -152,7 +152,7 @@ fn timely(
     }
 }
 
-/// Nothing is evicted when the operator wants nothing to be, and only then is that the reason.
+/// Nothing is evicted in a freeze window, and `frozen` is reported only then.
 fn not_frozen(
     scenario: &Scenario,
     run: &RunStory,
@@ -178,13 +178,13 @@ fn not_frozen(
     keep(
         (stopped != Some(StopReason::Frozen) && held != Some(HoldReason::Frozen))
             || minutes.any(|minute| scenario.frozen(minute).is_some()),
-        "a freeze window that is reported was there",
+        "a reported freeze window was active",
         || format!("from {:?} to {:?}: {stopped:?}", run.began, run.ended),
     )
 }
 
-/// A pod is asked for again only after an answer that leaves no doubt that nothing happened, and
-/// nobody after one that forbids all of it.
+/// An eviction is repeated only after a response that proves that nothing happened. After a
+/// response that forbids all evictions, there are none.
 fn asked_for_once(requests: &[&EvictionRequest]) -> Result<(), Broken> {
     for (index, request) in requests.iter().enumerate() {
         let forbidden = requests[..index]
@@ -206,14 +206,15 @@ fn asked_for_once(requests: &[&EvictionRequest]) -> Result<(), Broken> {
         );
         keep(
             certain,
-            "no eviction is repeated unless the last one had no effect for certain",
+            "an eviction is repeated only if the last one certainly had no effect",
             || format!("{before:?}, and then {request:?}"),
         )?;
     }
     Ok(())
 }
 
-/// Right before an eviction the pod was read and found ready, and then enough ready pods counted.
+/// Right before an eviction, the pod was read and found ready, and then enough ready pods were
+/// counted.
 fn looked_before(
     scenario: &Scenario,
     requests: &[EvictionRequest],
@@ -227,15 +228,15 @@ fn looked_before(
         .filter(|traced| !matches!(traced.what, TraceEvent::Lease(_) | TraceEvent::Released))
         .collect();
     for (index, traced) in looks.iter().enumerate() {
-        let TraceEvent::Requested(place) = traced.what else {
+        let TraceEvent::Requested(request_index) = traced.what else {
             continue;
         };
-        let Some(request) = requests.get(place) else {
+        let Some(request) = requests.get(request_index) else {
             continue;
         };
         let looks = index.checked_sub(2).map(|from| &looks[from..index]);
         let Some([read, counted]) = looks else {
-            return Err((rule, format!("{request:?} came first of all")));
+            return Err((rule, format!("{request:?} was not preceded by a read")));
         };
         let found = match &read.what {
             TraceEvent::PodRead(pod, PodState::Present { ready: true }) => *pod == request.pod,
@@ -247,7 +248,7 @@ fn looked_before(
             | TraceEvent::Lease(_)
             | TraceEvent::Released => false,
         };
-        // Evictions of ours that were lost, and take effect later than the count.
+        // Lost evictions of ours that take effect after the count.
         let on_their_way = requests
             .iter()
             .filter(|other| other.run == request.run && other.begun < request.begun)
@@ -270,7 +271,7 @@ fn looked_before(
     Ok(())
 }
 
-/// Only who holds the lease evicts, and knows it.
+/// Evictions happen only while the run holds the lease and knows it.
 fn leased(
     number: usize,
     run: &RunStory,
@@ -287,15 +288,15 @@ fn leased(
                 held = None;
             }
             TraceEvent::Released => held = None,
-            TraceEvent::Requested(place) => {
-                let Some(request) = requests.get(*place) else {
+            TraceEvent::Requested(request_index) => {
+                let Some(request) = requests.get(*request_index) else {
                     continue;
                 };
                 let safe = lease::DURATION.saturating_sub(REQUEST_TIMEOUT);
                 keep(
-                    // A dry run changes nothing, so it needs none.
+                    // A dry run changes nothing, so it needs no lease.
                     request.dry_run || held.is_some_and(|since| request.begun <= since + safe),
-                    "only who holds the lease for long enough evicts",
+                    "a run evicts only while it holds the lease for long enough",
                     || format!("held since {held:?}: {request:?}"),
                 )?;
                 let holder = request
@@ -325,15 +326,15 @@ fn leased(
         let reason = decided.decision.hold_reason().map(|reason| reason.as_str());
         keep(
             reason == Some("another_run"),
-            "a run that finds another's lease holds for that reason",
+            "a run that finds another run's lease holds",
             || format!("it came to {reason:?}"),
         )?;
     }
     Ok(())
 }
 
-/// The report is the truth.
-fn told(
+/// The report matches the observed facts.
+fn report_is_true(
     scenario: &Scenario,
     run: &RunStory,
     end: &End,
@@ -345,7 +346,7 @@ fn told(
         WorkloadReport::Failed(failed) => {
             return keep(
                 requests.is_empty(),
-                "a run that knows nothing evicts nothing",
+                "a run that could not observe evicts nothing",
                 || failed.error.clone(),
             );
         }
@@ -353,7 +354,7 @@ fn told(
     let (Some(plan), Some(execution)) = (decided.decision.plan(), &decided.execution) else {
         keep(
             decided.decision.plan().is_none() && decided.execution.is_none(),
-            "a plan is carried out, and nothing else is",
+            "a plan is executed, and nothing else",
             || decided.decision.message.clone(),
         )?;
         return keep(
@@ -377,7 +378,7 @@ fn told(
     let complete = back && execution.pods.iter().all(|pod| pod.outcome.is_success());
     keep(
         complete == (execution.outcome == ExecutionOutcome::Completed),
-        "an execution is complete when every victim is out and the replacements are back",
+        "an execution is complete when every victim is gone and the replacements are ready",
         || execution.message.clone(),
     )?;
     let asked = run.stopped.map(|(_, cause)| cause);
@@ -387,23 +388,23 @@ fn told(
     ] {
         keep(
             execution.stopped != Some(reason) || asked == Some(cause),
-            "a stop that is reported was asked for",
+            "a reported stop was requested",
             || execution.message.clone(),
         )?;
     }
-    // A coldest pod that no hottest went with has a reason of its own.
+    // A coldest pod without an evicted hottest pod has its own reason.
     let waiting = execution
         .pods
         .iter()
         .any(|pod| pod.outcome == PodOutcome::NotAttempted && pod.message.is_none());
     keep(
         !waiting || execution.stopped.is_some(),
-        "who leaves a victim out says why",
+        "a skipped victim has a reason",
         || execution.message.clone(),
     )
 }
 
-/// Nothing outside the plan is touched, and the plan is no larger than allowed.
+/// No pod outside the plan is evicted, and the plan is not larger than allowed.
 fn within_plan(
     scenario: &Scenario,
     plan: &Plan,
@@ -429,12 +430,12 @@ fn within_plan(
     let reported = execution.pods.iter().map(|pod| &pod.uid);
     keep(
         reported.eq(plan.victims().iter().map(|victim| &victim.uid)),
-        "every victim is accounted for, in turn",
+        "every victim is reported, in order",
         || execution.message.clone(),
     )
 }
 
-/// Only pods that may be victims are, and the minimum is there before anything begins.
+/// Victims are eligible pods, and the minimum number of pods exists before the first eviction.
 fn allowed(scenario: &Scenario, decision: &Decision, snapshot: &Snapshot) -> Result<(), Broken> {
     let Some(plan) = decision.plan() else {
         return Ok(());
@@ -450,31 +451,31 @@ fn allowed(scenario: &Scenario, decision: &Decision, snapshot: &Snapshot) -> Res
     let minimum = scenario.policy.minimum_pods.get();
     keep(
         snapshot.ready() >= minimum.saturating_add(plan.largest_wave()),
-        "no wave is planned that the minimum has no room for",
+        "no wave is planned that would violate the minimum",
         || decision.message.clone(),
     )
 }
 
-/// What is told of each victim is what became of it.
+/// The reported outcome of each victim matches its state.
 fn victims(
     run: &RunStory,
     end: &End,
     execution: &ExecutionReport,
     requests: &[&EvictionRequest],
 ) -> Result<(), Broken> {
-    let rule = "the report tells of each victim what became of it";
+    let rule = "the reported outcome of each victim is correct";
     for (pod, (uid, state)) in execution.pods.iter().zip(&end.victims) {
         let of_pod: Vec<&&EvictionRequest> = requests
             .iter()
             .filter(|request| request.pod.uid == *uid)
             .collect();
-        // By the end of the run, or after it: a lost request may take effect late.
+        // By the end of the run or after it, because a lost request may take effect late.
         let effect = of_pod.iter().any(|request| request.effect.is_some());
         let lost = of_pod
             .iter()
             .any(|request| matches!(request.answer, Some(EvictionAnswer::Unknown { .. })));
         let out = matches!(state, PodState::Gone | PodState::Terminating);
-        let true_word = match pod.outcome {
+        let correct = match pod.outcome {
             PodOutcome::Evicted if execution.dry_run => !of_pod.is_empty(),
             PodOutcome::Evicted => !of_pod.is_empty() && out,
             PodOutcome::AlreadyGone => out && !effect,
@@ -488,7 +489,7 @@ fn victims(
             PodOutcome::NotAttempted => of_pod.is_empty(),
             PodOutcome::Unknown => lost,
         };
-        keep(true_word, rule, || {
+        keep(correct, rule, || {
             format!(
                 "{pod:?} was {state:?} when the run ended at {:?}: {of_pod:?}",
                 run.ended
@@ -498,8 +499,8 @@ fn victims(
     Ok(())
 }
 
-/// A wave begins only when the one before worked out, its replacements are ready, and nobody
-/// changed the workload meanwhile.
+/// A wave begins only when the previous one succeeded, its replacements are ready, and the workload
+/// has not changed meanwhile.
 fn waves(
     plan: &Plan,
     execution: &ExecutionReport,
@@ -507,7 +508,7 @@ fn waves(
     requests: &[&EvictionRequest],
     trace: &[&TraceRecord],
 ) -> Result<(), Broken> {
-    let rule = "a wave begins only when the one before worked out and its replacements are ready";
+    let rule = "a wave begins only when the previous one succeeded and its replacements are ready";
     let wave_of = |uid: &PodUid| {
         plan.victims()
             .iter()
@@ -523,12 +524,12 @@ fn waves(
         if wave_of(&before.pod.uid) == wave {
             continue;
         }
-        let worked_out = execution
+        let succeeded = execution
             .pods
             .iter()
             .filter(|pod| wave_of(&pod.uid) < wave)
             .all(|pod| pod.outcome.is_success());
-        let all_back = trace.iter().any(|traced| {
+        let all_ready = trace.iter().any(|traced| {
             traced.begun >= before.begun
                 && traced.at <= request.begun
                 && match &traced.what {
@@ -544,7 +545,7 @@ fn waves(
                     | TraceEvent::Released => false,
                 }
         });
-        keep(worked_out && all_back, rule, || {
+        keep(succeeded && all_ready, rule, || {
             format!("{request:?} came after {before:?}")
         })?;
     }

@@ -1,4 +1,4 @@
-//! What a world is like: everything follows from its seed.
+//! The scenario of a simulated world, drawn from its seed.
 
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -18,7 +18,7 @@ use rebalancer_sim::{Budget, SimConfig};
 
 use crate::Abilities;
 
-/// A world, and the runs in it.
+/// A simulated world and the runs in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
     pub(crate) abilities: Abilities,
@@ -34,20 +34,20 @@ pub(crate) struct Scenario {
 /// One run of the rebalancer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RunPlan {
-    /// When it begins.
+    /// The start of the run.
     pub(crate) begins: Begin,
-    /// It is asked to stop so long after its beginning.
+    /// The time from its start to the stop request, and the cause.
     pub(crate) stop: Option<(Duration, StopCause)>,
-    /// Its process dies so long after its beginning.
+    /// The time from its start to the death of its process.
     pub(crate) killed: Option<Duration>,
 }
 
-/// When a run begins.
+/// The start time of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Begin {
-    /// So long after the beginning of the world, whatever the others do.
+    /// Time since the start of the world, independent of other runs.
     At(Duration),
-    /// So long after the end of the run before.
+    /// Time since the end of the previous run.
     After(Duration),
 }
 
@@ -79,19 +79,19 @@ impl Scenario {
         }
     }
 
-    /// The freeze window at an instant, which is a length of time since the world was handed over.
+    /// The active freeze window at a time since the start of the world.
     pub(crate) fn frozen(&self, at: Duration) -> Option<&str> {
         self.freeze
             .window_at(self.config.start.saturating_add(at).ok()?)
     }
 
-    /// No plan has more victims.
+    /// An upper bound of the number of victims of a plan.
     pub(crate) fn most_victims(&self) -> usize {
         2 * self.policy.top_k.get()
     }
 }
 
-/// SplitMix64: as good as needed to pick the make-up of a world, and needs no set-up.
+/// SplitMix64: good enough to draw a scenario, and without set-up cost.
 struct Draw(u64);
 
 impl Draw {
@@ -102,7 +102,7 @@ impl Draw {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `limit`, which is above 0.
+    /// A number below `limit`, which must be positive.
     fn below(&mut self, limit: u32) -> u32 {
         u32::try_from(self.next() % u64::from(limit)).unwrap_or(0)
     }
@@ -111,7 +111,7 @@ impl Draw {
         from + self.below(to - from + 1)
     }
 
-    /// True in so many of 100 cases.
+    /// True with a probability of `share` percent.
     fn percent(&mut self, share: u32) -> bool {
         self.below(100) < share
     }
@@ -122,7 +122,7 @@ impl Draw {
         items[index]
     }
 
-    /// Milliseconds below that limit.
+    /// A duration below `limit` milliseconds.
     fn millis(&mut self, limit: u32) -> Duration {
         Duration::from_millis(self.below(limit).into())
     }
@@ -165,7 +165,7 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
     }
 }
 
-/// What the operator says of the group: often nothing, and not always the assignor.
+/// The operator's settings about the group: often none, and not always with the assignor.
 fn group(draw: &mut Draw, config: &SimConfig) -> Option<GroupSettings> {
     draw.percent(85).then(|| GroupSettings {
         id: Some("consumer".into()),
@@ -176,8 +176,8 @@ fn group(draw: &mut Draw, config: &SimConfig) -> Option<GroupSettings> {
     })
 }
 
-/// Windows in the hour in which the world begins: some that are there from the first, others that
-/// come, and go again.
+/// Freeze windows in the first hour of the world. Some are active from the start, others begin and
+/// end later.
 fn freeze(draw: &mut Draw, start: Timestamp) -> FreezeWindow {
     let minutes = match draw.below(100) {
         0..3 => i64::MIN..=i64::MAX,
@@ -306,7 +306,7 @@ fn runs(draw: &mut Draw, abilities: Abilities) -> Vec<RunPlan> {
         return vec![first];
     }
     let begins = match draw.below(3) {
-        // Only a lease keeps two runs apart, or one from what another left on its way.
+        // Only a lease keeps two runs apart, or a run from the late effects of a previous one.
         0 | 1 if abilities.lease => {
             let within = draw.pick([20_000, 90_000, 300_000]);
             Begin::At(draw.millis(within))

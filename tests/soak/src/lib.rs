@@ -1,9 +1,9 @@
-//! Faults, by the million: the real driver over simulated worlds in which anything may go wrong.
+//! Soak test: the real driver in many simulated worlds with faults.
 //!
-//! A world is drawn from one number: its pods, traffic, budget, the operator's rules, what goes
-//! wrong ([`rebalancer_sim::faults`]), when runs begin, are stopped or killed. The runs go on
-//! under virtual time, and afterwards everything they were told and did is held against the rules
-//! (`soak/check.rs`). The same number gives the same world, so a violation is replayed by its seed:
+//! A scenario is drawn from a seed: pods, traffic, budget, policy, faults
+//! ([`rebalancer_sim::faults`]), and when runs begin, are stopped or killed. The runs take place in
+//! virtual time. Afterwards everything that they observed and did is checked against the rules in
+//! `check.rs`. The same seed gives the same world, so a violation is reproduced by its seed:
 //!
 //! ```no_run
 //! # fn case() -> Result<(), soak::Violation> {
@@ -25,19 +25,20 @@ use std::time::{Duration, Instant};
 
 pub use tally::Tally;
 
-/// What the driver can do by now. What it cannot is not drawn, and not looked for.
+/// Features of the driver. A missing feature is neither drawn nor checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abilities {
-    /// It takes the lease before it observes, renews it, and holds with `another_run` while
-    /// another has it: several runs may overlap, and one may begin right after another died.
+    /// The driver takes the lease before it observes, renews it, and holds with `another_run` while
+    /// another run has it. Several runs may overlap, and a run may begin right after another one
+    /// died.
     pub lease: bool,
-    /// It plans no more than `MAX_EVICTIONS`.
+    /// The driver plans no more than `MAX_EVICTIONS`.
     pub max_evictions: bool,
-    /// It holds in a freeze window.
+    /// The driver holds in a freeze window.
     pub freeze: bool,
 }
 
-/// What the driver can do at present.
+/// The features of the current driver.
 pub const ABILITIES: Abilities = Abilities {
     lease: true,
     max_evictions: true,
@@ -47,11 +48,11 @@ pub const ABILITIES: Abilities = Abilities {
 /// A rule that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The world: [`run_world`] of it shows it again.
+    /// The seed of the world; [`run_world`] reproduces the violation.
     pub seed: u64,
-    /// The rule.
+    /// The name of the rule.
     pub rule: &'static str,
-    /// How it was broken.
+    /// The details.
     pub detail: String,
 }
 
@@ -67,18 +68,18 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// Runs one world.
+/// Runs the world of a seed.
 ///
 /// # Errors
-/// [`Violation`] is the first rule that was broken.
+/// The first rule that was broken.
 pub fn run_world(seed: u64) -> Result<Tally, Violation> {
     run_world_with(seed, ABILITIES)
 }
 
-/// Runs one world with a driver of these abilities.
+/// Runs the world of a seed with a driver that has the given features.
 ///
 /// # Errors
-/// [`Violation`] is the first rule that was broken.
+/// The first rule that was broken.
 pub fn run_world_with(seed: u64, abilities: Abilities) -> Result<Tally, Violation> {
     let broken = |(rule, detail)| Violation { seed, rule, detail };
     let world = || {
@@ -87,27 +88,27 @@ pub fn run_world_with(seed: u64, abilities: Abilities) -> Result<Tally, Violatio
         check::check(&scenario, &story)?;
         Ok(tally::of(&scenario, &story))
     };
-    // So that a panic is told with its seed; nothing of the world outlives it.
+    // A panic is reported with its seed. Nothing of the world is used afterwards.
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(world))
         .unwrap_or_else(|_| Err(("nothing panics", "see its message above".into())))
         .map_err(broken)
 }
 
-/// Everything a soak came to.
+/// The result of a soak.
 #[derive(Debug, Clone, Default)]
 pub struct Soak {
-    /// Worlds that were run to their end.
+    /// The number of completed worlds.
     pub worlds: u64,
-    /// How long it took.
+    /// The elapsed time.
     pub took: Duration,
-    /// What went on in them.
+    /// Counts of the events in the worlds.
     pub tally: Tally,
-    /// The violation of the lowest seed among those found; the soak ends with the first.
+    /// The violation with the lowest seed among those found. The soak ends with the first one.
     pub violation: Option<Violation>,
 }
 
 impl Soak {
-    /// Adds a further soak to this one.
+    /// Adds the result of another soak.
     pub fn add(&mut self, further: Self) {
         self.worlds += further.worlds;
         self.took += further.took;
@@ -125,13 +126,13 @@ impl Soak {
     }
 }
 
-/// Runs `worlds` worlds, of the seeds from `first_seed` on, on this many threads.
+/// Runs `worlds` worlds with consecutive seeds from `first_seed`, on `threads` threads.
 #[must_use]
 pub fn soak(worlds: u64, first_seed: u64, threads: NonZeroUsize) -> Soak {
     soak_with(worlds, first_seed, threads, ABILITIES)
 }
 
-/// The same with a driver of these abilities.
+/// As [`soak`], with a driver that has the given features.
 #[must_use]
 pub fn soak_with(
     worlds: u64,
@@ -139,7 +140,7 @@ pub fn soak_with(
     threads: NonZeroUsize,
     abilities: Abilities,
 ) -> Soak {
-    /// Seeds that a thread takes at once.
+    /// The number of seeds that a thread takes at a time.
     const BATCH: u64 = 64;
     let began = Instant::now();
     let next = AtomicU64::new(0);

@@ -1,4 +1,4 @@
-//! Plays a scenario: the driver of the program, under virtual time.
+//! Executes a scenario: the real driver in virtual time.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use rebalancer_sim::faults::{EvictionRequest, FaultyPorts, RunLimits, TraceRecor
 
 use crate::draw::{Begin, RunPlan, Scenario};
 
-/// What went on in a world.
+/// The record of a world.
 #[derive(Debug)]
 pub(crate) struct Story {
     pub(crate) runs: Vec<RunStory>,
@@ -22,27 +22,27 @@ pub(crate) struct Story {
     pub(crate) trace: Vec<TraceRecord>,
 }
 
-/// What went on in a run. Instants are lengths of time since the world was handed over.
+/// The record of a run. Times are durations since the start of the world.
 #[derive(Debug)]
 pub(crate) struct RunStory {
     pub(crate) began: Duration,
     pub(crate) ended: Duration,
-    /// When it was asked to stop, and why.
+    /// Time and cause of the stop request.
     pub(crate) stopped: Option<(Duration, StopCause)>,
-    /// What came of it; `None` when its process died.
+    /// The end of the run; `None` if its process died.
     pub(crate) end: Option<End>,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) report: WorkloadReport,
     pub(crate) snapshot: Option<Snapshot>,
-    /// What the victims were when it ended.
+    /// The states of the victims at the end.
     pub(crate) victims: Vec<(PodUid, PodState)>,
 }
 
-/// So long after the last run whatever was on its way has arrived.
+/// Time after the last run in which all late effects occur.
 const AFTERMATH: Duration = Duration::from_secs(60);
 
 pub(crate) fn play(scenario: &Scenario) -> Result<Story, (&'static str, String)> {
@@ -60,13 +60,13 @@ pub(crate) fn play(scenario: &Scenario) -> Result<Story, (&'static str, String)>
     })
 }
 
-/// What all runs together may take.
+/// Time limits for all runs together.
 fn bounds(scenario: &Scenario) -> RunLimits {
     let time = scenario.runs.iter().fold(Duration::ZERO, |sum, run| {
         let (Begin::At(begins) | Begin::After(begins)) = run.begins;
         sum + begins + longest_run(scenario)
     });
-    // A look at the workload is three timers and happens every two seconds.
+    // A read of the workload takes three timers and happens every two seconds.
     let steps = usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
     RunLimits {
         steps: steps.saturating_mul(3).saturating_add(2000),
@@ -74,14 +74,14 @@ fn bounds(scenario: &Scenario) -> RunLimits {
     }
 }
 
-/// The longest that a run may take: every call until its timeout.
+/// The longest possible run: every call takes until its timeout.
 pub(crate) fn longest_run(scenario: &Scenario) -> Duration {
     let request = rebalancer_sim::faults::REQUEST_TIMEOUT;
     let victims = u32::try_from(scenario.most_victims()).unwrap_or(u32::MAX);
-    // Read, count, evict, read again, and as many renewals of the lease and words in the journal.
+    // Read, count, evict, read again, plus lease renewals and journal writes.
     let turn = request * if scenario.abilities.lease { 10 } else { 4 };
-    // One round may begin right at the end of the eviction timeout, and both waits of a wave may
-    // last longer than they should.
+    // One more round may begin at the end of the eviction timeout, and both waits of a wave may
+    // overrun.
     let oversleep = rebalancer_sim::faults::LONGEST_OVERSLEEP * 2;
     let wave = scenario.execution.eviction_timeout_seconds.to_duration()
         + scenario.execution.ready_timeout_seconds.to_duration()

@@ -1,4 +1,4 @@
-//! What went on in the worlds, so that nobody takes a soak of idle ones for a proof.
+//! Counts of the events in the worlds. They show that a soak was not idle.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,14 +12,14 @@ use rebalancer_sim::faults::TraceEvent;
 use crate::draw::Scenario;
 use crate::run::Story;
 
-/// How often each thing happened.
+/// Event counts by group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     counts: BTreeMap<(&'static str, Cow<'static, str>), u64>,
 }
 
 impl Tally {
-    /// How often `what` of this group happened.
+    /// The count of an event in a group.
     #[must_use]
     pub fn count(&self, group: &str, what: &str) -> u64 {
         self.counts
@@ -41,7 +41,7 @@ impl Tally {
 }
 
 impl fmt::Display for Tally {
-    /// A line a group.
+    /// Writes one line per group.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut last = "";
         for ((group, what), count) in &self.counts {

@@ -1,4 +1,4 @@
-//! A hundred thousand worlds in which anything may go wrong; `cargo xtask soak` runs more.
+//! Soak over 100,000 simulated worlds; `cargo xtask soak` runs more.
 #![allow(clippy::print_stdout, reason = "shown with --nocapture")]
 
 use std::num::NonZeroUsize;
@@ -6,11 +6,11 @@ use std::num::NonZeroUsize;
 use soak::{run_world, soak};
 
 const WORLDS: u64 = 100_000;
-/// Any number would do; this one stays, so that a failure is not one of chance.
+/// A fixed seed, so that a failure is reproducible.
 const FIRST_SEED: u64 = 1;
 
 #[test]
-fn no_rule_is_broken_in_a_hundred_thousand_worlds() {
+fn no_rule_is_broken_in_100_000_worlds() {
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let soak = soak(WORLDS, FIRST_SEED, threads);
     println!("{:.0} worlds/s\n{}", soak.speed(), soak.tally);
@@ -19,7 +19,7 @@ fn no_rule_is_broken_in_a_hundred_thousand_worlds() {
     }
     assert_eq!(soak.worlds, WORLDS);
 
-    // Worlds in which nothing happens would prove nothing.
+    // Worlds without events would prove nothing.
     let share = |group: &str, what: &str| soak.tally.count(group, what) * 1000 / WORLDS;
     for (group, what, least) in [
         ("worlds", "with a rotation", 300),
@@ -62,7 +62,7 @@ fn no_rule_is_broken_in_a_hundred_thousand_worlds() {
 }
 
 #[test]
-fn a_world_is_the_same_each_time() {
+fn same_seed_gives_the_same_world() {
     for seed in 0..200 {
         assert_eq!(run_world(seed), run_world(seed), "{seed}");
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use ::harness::{
-    FaultProxy, PodView, Rebalancer, Result, Workload, WorkloadSpec, World,
+    FaultProxy, PodView, Rebalancer, Result, TestNamespace, Workload, WorkloadSpec,
     proxy::{Fault, Seen, Turn},
 };
 use rstest::rstest;
@@ -26,7 +26,7 @@ const LEFT: &str = "not_attempted";
 
 /// Measured workloads with [`LOADS`] and the given names.
 pub(super) async fn workloads<'w>(
-    world: &'w World,
+    ns: &'w TestNamespace,
     names: impl IntoIterator<Item = String>,
 ) -> Result<BTreeMap<String, Workload<'w>>> {
     let mut made = BTreeMap::new();
@@ -34,7 +34,7 @@ pub(super) async fn workloads<'w>(
         let spec = WorkloadSpec::deployment(&name)
             .pods(LOADS.len())
             .without_waiting();
-        made.insert(name, world.create(spec).await?);
+        made.insert(name, ns.create(spec).await?);
     }
     for workload in made.values() {
         workload.wait_ready().await?;
@@ -47,8 +47,8 @@ pub(super) async fn workloads<'w>(
 }
 
 /// Creates a workload for each fault.
-pub(super) async fn for_each_fault(world: &World) -> Result<BTreeMap<String, Workload<'_>>> {
-    workloads(world, Kind::ALL.map(name)).await
+pub(super) async fn for_each_fault(ns: &TestNamespace) -> Result<BTreeMap<String, Workload<'_>>> {
+    workloads(ns, Kind::ALL.map(name)).await
 }
 
 pub(super) fn name(kind: Kind) -> String {
@@ -56,9 +56,12 @@ pub(super) fn name(kind: Kind) -> String {
 }
 
 /// The program, configured to evict the two victims.
-pub(super) fn program(world: &World, workload: &Workload<'_>, proxy: &FaultProxy) -> Rebalancer {
-    world
-        .rebalancer(workload)
+pub(super) fn program(
+    ns: &TestNamespace,
+    workload: &Workload<'_>,
+    proxy: &FaultProxy,
+) -> Rebalancer {
+    ns.rebalancer(workload)
         .env("KUBECONFIG", proxy.kubeconfig())
         .env("OUTPUT", "json")
         .env("TARGET_CORES", "0.7")
@@ -88,7 +91,7 @@ pub(super) fn expect(first: &'static str, second: &'static str, says: &[&'static
 
 /// One run with faults configured in the proxy, and the checks that apply to every such run.
 pub(super) async fn carry_out(
-    world: &World,
+    ns: &TestNamespace,
     workload: &Workload<'_>,
     kind: Kind,
     expected: Expected,
@@ -97,11 +100,11 @@ pub(super) async fn carry_out(
 ) -> Result<(Outcome, Vec<Seen>)> {
     let before = workload.pods().await?;
     let turn = turn(kind).await;
-    let proxy = FaultProxy::kubernetes(world).await?;
+    let proxy = FaultProxy::kubernetes(ns).await?;
     for (call, turn, fault) in faults {
         proxy.fault(call, *turn, fault.clone());
     }
-    let run = program(world, workload, &proxy)
+    let run = program(ns, workload, &proxy)
         .envs(patience(kind))
         .envs(settings.iter().copied())
         .run()
@@ -212,9 +215,9 @@ pub(super) fn assert_accounted(
 }
 
 #[tokio::test]
-async fn reading_a_victim_again() -> Result<()> {
-    let world = World::start().await?;
-    let workloads = for_each_fault(&world).await?;
+async fn reads_of_a_victim() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let workloads = for_each_fault(&ns).await?;
     each("before an eviction: get pods", Kind::ALL, async |kind| {
         let expected = if kind.is_survived_by_reads() {
             expect(EVICTED, EVICTED, &[])
@@ -223,15 +226,7 @@ async fn reading_a_victim_again() -> Result<()> {
             expect(FAILED, LEFT, &["get pods", kind.words_of_kubernetes()])
         };
         let faults = [("get pods", Turn::Only(1), kind.fault())];
-        carry_out(
-            &world,
-            &workloads[&name(kind)],
-            kind,
-            expected,
-            &faults,
-            &[],
-        )
-        .await?;
+        carry_out(&ns, &workloads[&name(kind)], kind, expected, &faults, &[]).await?;
         Ok(())
     })
     .await;
@@ -270,11 +265,11 @@ fn of_an_eviction(kind: Kind) -> Expected {
 #[case("delete pods", "delete")]
 #[tokio::test]
 async fn evicting(#[case] call: &str, #[case] method: &str) -> Result<()> {
-    let world = World::start().await?;
-    let workloads = for_each_fault(&world).await?;
+    let ns = TestNamespace::start().await?;
+    let workloads = for_each_fault(&ns).await?;
     each(call, Kind::ALL, async |kind| {
         carry_out(
-            &world,
+            &ns,
             &workloads[&name(kind)],
             kind,
             of_an_eviction(kind),
@@ -291,8 +286,8 @@ async fn evicting(#[case] call: &str, #[case] method: &str) -> Result<()> {
 /// The pod was evicted, the response was lost, and reading the pod fails as well.
 #[tokio::test]
 async fn reading_the_pod_after_a_lost_response() -> Result<()> {
-    let world = World::start().await?;
-    let workloads = for_each_fault(&world).await?;
+    let ns = TestNamespace::start().await?;
+    let workloads = for_each_fault(&ns).await?;
     each("after a lost answer: get pods", Kind::ALL, async |kind| {
         let expected = if kind.is_survived_by_reads() {
             expect(EVICTED, EVICTED, &["the pod is gone"])
@@ -308,15 +303,7 @@ async fn reading_the_pod_after_a_lost_response() -> Result<()> {
             ("create pods/eviction", Turn::Only(1), Fault::ResetAfter),
             ("get pods", Turn::Only(2), kind.fault()),
         ];
-        carry_out(
-            &world,
-            &workloads[&name(kind)],
-            kind,
-            expected,
-            &faults,
-            &[],
-        )
-        .await?;
+        carry_out(&ns, &workloads[&name(kind)], kind, expected, &faults, &[]).await?;
         Ok(())
     })
     .await;
@@ -354,7 +341,7 @@ async fn reading_the_workload(
     #[case] max_unavailable: &str,
     #[case] calls: Look,
 ) -> Result<()> {
-    let world = World::start().await?;
+    let ns = TestNamespace::start().await?;
     let (stalling, others): (Vec<_>, Vec<_>) =
         Kind::ALL.into_iter().partition(|kind| kind.stalls());
     // Three timeouts in one run would take long, so each call has its own workload.
@@ -365,7 +352,7 @@ async fn reading_the_workload(
             .iter()
             .flat_map(|kind| calls.map(|call| of_call(*kind, call))),
     );
-    let workloads = workloads(&world, names).await?;
+    let workloads = workloads(&ns, names).await?;
     let settings = [
         ("MAX_UNAVAILABLE", max_unavailable),
         ("READY_TIMEOUT", "2m"),
@@ -385,7 +372,7 @@ async fn reading_the_workload(
         let faults: Vec<_> = pause.into_iter().chain(broken).collect();
         let expected = expect(EVICTED, EVICTED, &[]);
         let workload = &workloads[workload];
-        carry_out(&world, workload, kind, expected, &faults, &settings).await?;
+        carry_out(&ns, workload, kind, expected, &faults, &settings).await?;
         Ok(())
     };
     // All three calls, one after the other.
@@ -411,13 +398,13 @@ async fn reading_the_workload(
 /// All victims are evicted, but the replacements cannot be read.
 #[tokio::test]
 async fn replacements_that_cannot_be_read() -> Result<()> {
-    let world = World::start().await?;
-    let workloads = workloads(&world, ["consumer".to_owned()]).await?;
+    let ns = TestNamespace::start().await?;
+    let workloads = workloads(&ns, ["consumer".to_owned()]).await?;
     let consumer = &workloads["consumer"];
     let before = consumer.pods().await?;
-    let proxy = FaultProxy::kubernetes(&world).await?;
+    let proxy = FaultProxy::kubernetes(&ns).await?;
     proxy.fault("get deployments", Turn::From(3), Kind::Broken.fault());
-    let program = program(&world, consumer, &proxy).env("READY_TIMEOUT", "5s");
+    let program = program(&ns, consumer, &proxy).env("READY_TIMEOUT", "5s");
     let run = Outcome(program.run().await?);
     assert_in_time(&run);
     let seen = proxy.seen();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::harness::{
-    FaultProxy, Result, World,
+    FaultProxy, Result, TestNamespace,
     proxy::{Fault, Turn},
 };
 
@@ -17,19 +17,19 @@ use crate::support::{Outcome, assert_untouched, uids};
 /// Three runs see one failure: one has sent an eviction that is never received; two wait for the
 /// replacements of their first waves, one of them until the server is back.
 #[tokio::test]
-async fn is_killed_and_started_again() -> Result<()> {
-    let world = World::with_own_servers("restart").await?;
+async fn api_server_is_killed_and_restarted() -> Result<()> {
+    let ns = TestNamespace::with_own_servers("restart").await?;
     let names = ["in-flight", "stays-away", "comes-back"];
-    let workloads = workloads(&world, names.map(str::to_owned)).await?;
+    let workloads = workloads(&ns, names.map(str::to_owned)).await?;
     let mut before = Vec::new();
     let mut proxies = Vec::new();
     let mut running = Vec::new();
-    world.hold_new_pods(true);
+    ns.hold_new_pods(true);
     for (name, ready_timeout) in names.into_iter().zip(["1s", "5s", "60s"]) {
         let workload = &workloads[name];
         before.push(workload.pods().await?);
-        let proxy = FaultProxy::kubernetes(&world).await?;
-        let mut program = program(&world, workload, &proxy).env("READY_TIMEOUT", ready_timeout);
+        let proxy = FaultProxy::kubernetes(&ns).await?;
+        let mut program = program(&ns, workload, &proxy).env("READY_TIMEOUT", ready_timeout);
         if name == "in-flight" {
             let late = Fault::Latency(Duration::from_secs(8));
             proxy.fault(EVICTION, Turn::Only(1), late);
@@ -45,14 +45,14 @@ async fn is_killed_and_started_again() -> Result<()> {
         .await?;
         proxies.push(proxy);
     }
-    world.control_plane().stop_api_server();
+    ns.control_plane().stop_api_server();
     let [in_flight, stays_away, comes_back] = running
         .try_into()
         .unwrap_or_else(|_| panic!("as many as there are names"));
     let in_flight = Outcome(in_flight.wait().await?);
     let stays_away = Outcome(stays_away.wait().await?);
-    world.control_plane().start_api_server().await?;
-    world.hold_new_pods(false);
+    ns.control_plane().start_api_server().await?;
+    ns.hold_new_pods(false);
     let comes_back = Outcome(comes_back.wait().await?);
 
     let seen = proxies[0].seen();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::harness::{FaultProxy, Result, World, proxy::Turn};
+use ::harness::{FaultProxy, Result, TestNamespace, proxy::Turn};
 use k8s_openapi::api::coordination::v1::Lease;
 use rstest::rstest;
 
@@ -40,11 +40,11 @@ fn free_lease(workload: &str) -> String {
 #[case("update leases", true)]
 #[tokio::test]
 async fn acquiring(#[case] call: &str, #[case] given_back: bool) -> Result<()> {
-    let world = World::start().await?;
-    let workloads = for_each_fault(&world).await?;
+    let ns = TestNamespace::start().await?;
+    let workloads = for_each_fault(&ns).await?;
     if given_back {
         for workload in workloads.keys() {
-            world.apply(&free_lease(workload)).await?;
+            ns.apply(&free_lease(workload)).await?;
         }
     }
     each(&format!("acquiring: {call}"), Kind::ALL, async |kind| {
@@ -52,14 +52,14 @@ async fn acquiring(#[case] call: &str, #[case] given_back: bool) -> Result<()> {
         if is_survived(call, kind) {
             let faults = [(call, Turn::Only(1), kind.fault())];
             let expected = expect(EVICTED, EVICTED, &[]);
-            carry_out(&world, workload, kind, expected, &faults, &[]).await?;
+            carry_out(&ns, workload, kind, expected, &faults, &[]).await?;
             return Ok(());
         }
         let before = workload.pods().await?;
         let turn = turn(kind).await;
-        let proxy = FaultProxy::kubernetes(&world).await?;
+        let proxy = FaultProxy::kubernetes(&ns).await?;
         proxy.fault(call, Turn::From(1), kind.fault());
-        let program = program(&world, workload, &proxy).envs(patience(kind));
+        let program = program(&ns, workload, &proxy).envs(patience(kind));
         let run = Outcome(program.run().await?);
         drop(turn);
         assert_in_time(&run);
@@ -74,7 +74,7 @@ async fn acquiring(#[case] call: &str, #[case] given_back: bool) -> Result<()> {
         assert_broken(&seen, if again { 2 } else { 1 });
         if took_effect && call == "create leases" {
             let name = format!("rebalancer-deployment-{}", workload.name());
-            let lease = world.api::<Lease>().get(&name).await.unwrap();
+            let lease = ns.api::<Lease>().get(&name).await.unwrap();
             let holder = lease.spec.and_then(|spec| spec.holder_identity);
             assert_eq!(holder.unwrap_or_default(), "", "{}", listed(&seen));
         }
@@ -96,19 +96,19 @@ async fn acquiring(#[case] call: &str, #[case] given_back: bool) -> Result<()> {
 /// The replacements of the first wave take longer than the renewal interval of the lease.
 #[tokio::test]
 async fn renewing() -> Result<()> {
-    let world = World::start().await?;
-    let workloads = for_each_fault(&world).await?;
-    world.hold_new_pods(true);
+    let ns = TestNamespace::start().await?;
+    let workloads = for_each_fault(&ns).await?;
+    ns.hold_new_pods(true);
     let release = async {
         tokio::time::sleep(Duration::from_secs(30)).await;
-        world.hold_new_pods(false);
+        ns.hold_new_pods(false);
     };
     let cases = each("renewing: update leases", Kind::ALL, async |kind| {
         let workload = &workloads[&name(kind)];
         let before = workload.pods().await?;
-        let proxy = FaultProxy::kubernetes(&world).await?;
+        let proxy = FaultProxy::kubernetes(&ns).await?;
         proxy.fault("update leases", Turn::Only(1), kind.fault());
-        let program = program(&world, workload, &proxy)
+        let program = program(&ns, workload, &proxy)
             .envs(patience(kind))
             .env("MAX_UNAVAILABLE", "1");
         let run = Outcome(program.run().await?);
@@ -136,8 +136,8 @@ async fn renewing() -> Result<()> {
 
 #[tokio::test]
 async fn giving_back() -> Result<()> {
-    let world = World::start().await?;
-    let workloads = for_each_fault(&world).await?;
+    let ns = TestNamespace::start().await?;
+    let workloads = for_each_fault(&ns).await?;
     each("giving back: update leases", Kind::ALL, async |kind| {
         let call = "update leases";
         let faults = [(call, Turn::Only(1), kind.fault())];

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use ::harness::{
-    FaultProxy, Result, WorkloadSpec, World,
+    FaultProxy, Result, TestNamespace, WorkloadSpec,
     proxy::{Canned, Fault, Seen, Turn},
 };
 use rstest::rstest;
@@ -40,17 +40,14 @@ pub(super) fn count(seen: &[Seen], call: &str) -> usize {
 #[case::observing(1, 3)]
 #[case::counting(3, 4)]
 #[tokio::test]
-async fn a_listing_that_expires_begins_again(
-    #[case] page: usize,
-    #[case] at_least: usize,
-) -> Result<()> {
+async fn expired_listing_restarts(#[case] page: usize, #[case] at_least: usize) -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
-    let proxy = FaultProxy::kubernetes(&shared.world).await?;
+    let proxy = FaultProxy::kubernetes(&shared.ns).await?;
     proxy.page_size(3);
     proxy.fault(CONTINUED, Turn::Only(page), expired());
     let run = shared
-        .world
+        .ns
         .rebalancer(&consumer)
         .env("KUBECONFIG", proxy.kubeconfig())
         .env("DRY_RUN", "true")
@@ -72,14 +69,14 @@ async fn a_listing_that_expires_begins_again(
 }
 
 #[tokio::test]
-async fn a_listing_that_always_expires_is_given_up() -> Result<()> {
+async fn repeatedly_expired_listing_is_an_error() -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
-    let proxy = FaultProxy::kubernetes(&shared.world).await?;
+    let proxy = FaultProxy::kubernetes(&shared.ns).await?;
     proxy.page_size(3);
     proxy.fault(CONTINUED, Turn::From(1), expired());
     let run = shared
-        .world
+        .ns
         .rebalancer(&consumer)
         .env("KUBECONFIG", proxy.kubeconfig())
         // Other tests use this workload at the same time.
@@ -93,16 +90,16 @@ async fn a_listing_that_always_expires_is_given_up() -> Result<()> {
 
 /// Files written with an editor end with a line break.
 #[tokio::test]
-async fn a_token_file_may_end_with_a_line_break() -> Result<()> {
+async fn token_file_may_end_with_a_line_break() -> Result<()> {
     let shared = Shared::open().await?;
-    let world = World::start().await?;
-    let file = world.dir().join("token");
-    let reader = account(&shared.world, "line-break", &evict_rules()).await?;
+    let ns = TestNamespace::start().await?;
+    let file = ns.dir().join("token");
+    let reader = account(&shared.ns, "line-break", &evict_rules()).await?;
     std::fs::write(&file, format!("{}\n", reader.token)).unwrap();
-    let proxy = FaultProxy::kubernetes(&world).await?;
-    let kubeconfig = world.dir().join("token-file.kubeconfig");
+    let proxy = FaultProxy::kubernetes(&ns).await?;
+    let kubeconfig = ns.dir().join("token-file.kubeconfig");
     proxy.write_kubeconfig(&kubeconfig, json!({"tokenFile": file}))?;
-    let program = shared.world.rebalancer_for("consumer").arg("plan");
+    let program = shared.ns.rebalancer_for("consumer").arg("plan");
     let run = program.env("KUBECONFIG", kubeconfig).ends_with(0).await?;
     assert_eq!(run.victims().len(), 4);
     Ok(())
@@ -111,22 +108,22 @@ async fn a_token_file_may_end_with_a_line_break() -> Result<()> {
 /// The kubelet replaces the token of a pod long before it expires; a token may be revoked at any
 /// time. In both cases the file contains a new token when the old one is refused.
 #[tokio::test]
-async fn a_token_that_was_replaced_is_read_again() -> Result<()> {
-    let world = World::start().await?;
-    let workloads = workloads(&world, ["consumer".to_owned()]).await?;
+async fn replaced_token_is_read_again() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let workloads = workloads(&ns, ["consumer".to_owned()]).await?;
     let consumer = &workloads["consumer"];
     let before = consumer.pods().await?;
-    let old = account(&world, "evictor", &evict_rules()).await?;
-    let new = world.account("evictor").await?;
+    let old = account(&ns, "evictor", &evict_rules()).await?;
+    let new = ns.account("evictor").await?;
     assert_ne!(old.token, new.token);
-    let file = world.dir().join("token");
+    let file = ns.dir().join("token");
     std::fs::write(&file, &old.token).unwrap();
-    let proxy = FaultProxy::kubernetes(&world).await?;
-    let kubeconfig = world.dir().join("token-file.kubeconfig");
+    let proxy = FaultProxy::kubernetes(&ns).await?;
+    let kubeconfig = ns.dir().join("token-file.kubeconfig");
     proxy.write_kubeconfig(&kubeconfig, json!({"tokenFile": file}))?;
 
-    world.hold_new_pods(true);
-    let running = program(&world, consumer, &proxy)
+    ns.hold_new_pods(true);
+    let running = program(&ns, consumer, &proxy)
         .env("KUBECONFIG", kubeconfig)
         .env("MAX_UNAVAILABLE", "1")
         .env("READY_TIMEOUT", "20s")
@@ -134,7 +131,7 @@ async fn a_token_that_was_replaced_is_read_again() -> Result<()> {
     until("eviction", || Ok(count(&proxy.seen(), EVICTION) > 0)).await?;
     std::fs::write(&file, &new.token).unwrap();
     proxy.refuse_token(&old.token);
-    world.hold_new_pods(false);
+    ns.hold_new_pods(false);
     let run = Outcome(running.wait().await?);
     let seen = proxy.seen();
     assert_eq!(run.0.code, Some(0), "{}\n{}", run.0, listed(&seen));
@@ -159,20 +156,20 @@ pub(super) async fn until(what: &str, so: impl Fn() -> Result<bool>) -> Result<(
 #[case::deployment(WorkloadSpec::deployment("consumer"), 404)]
 #[case::stateful_set(WorkloadSpec::stateful_set("consumer"), 409)]
 #[tokio::test]
-async fn a_pod_is_gone_when_its_eviction_arrives(
+async fn pod_is_gone_when_its_eviction_arrives(
     #[case] spec: WorkloadSpec,
     #[case] status: u16,
 ) -> Result<()> {
-    let world = World::start().await?;
-    let consumer = world.create(spec.loads(LOADS)).await?;
+    let ns = TestNamespace::start().await?;
+    let consumer = ns.create(spec.loads(LOADS)).await?;
     consumer.wait_measured().await?;
     let before = consumer.pods().await?;
-    let proxy = FaultProxy::kubernetes(&world).await?;
+    let proxy = FaultProxy::kubernetes(&ns).await?;
     let late = Fault::Latency(Duration::from_secs(4));
     proxy.fault(EVICTION, Turn::Only(1), late);
-    let running = program(&world, &consumer, &proxy).spawn()?;
+    let running = program(&ns, &consumer, &proxy).spawn()?;
     until("eviction", || Ok(count(&proxy.seen(), EVICTION) > 0)).await?;
-    world.evict(&before[PAIR[0]]).await?;
+    ns.evict(&before[PAIR[0]]).await?;
     let after = consumer.wait_ready().await?;
     assert!(after.iter().all(|pod| pod.uid != before[PAIR[0]].uid));
     let run = Outcome(running.wait().await?);

@@ -24,7 +24,7 @@ async fn run(
     asks: bool,
     change: impl FnOnce(Rebalancer) -> Rebalancer,
 ) -> Result<Outcome> {
-    let program = change(shared.world.rebalancer_for("consumer"));
+    let program = change(shared.ns.rebalancer_for("consumer"));
     let program = program
         .env("OUTPUT", "json")
         .env("ONE_AT_A_TIME", "false")
@@ -57,7 +57,7 @@ async fn observing_kubernetes(
     let label = format!("observing: {call}");
     each(&label, Kind::ALL, async |kind| {
         let _turn = turn(kind).await;
-        let proxy = FaultProxy::kubernetes(&shared.world).await?;
+        let proxy = FaultProxy::kubernetes(&shared.ns).await?;
         proxy.fault(call, Turn::Only(1), kind.fault());
         let survived = kind.is_survived_by_reads();
         let run = run(&shared, survived, |program| {
@@ -86,14 +86,14 @@ async fn observing_kubernetes(
 /// Retries are bounded.
 #[rstest]
 #[tokio::test]
-async fn a_server_that_stays_busy_is_given_up(
+async fn retries_of_a_busy_server_are_limited(
     #[values("get deployments", "list pods")] call: &str,
 ) -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
     let label = format!("observing: {call}");
     each(&label, [Kind::Busy, Kind::Throttled], async |kind| {
-        let proxy = FaultProxy::kubernetes(&shared.world).await?;
+        let proxy = FaultProxy::kubernetes(&shared.ns).await?;
         proxy.fault(call, Turn::From(1), kind.fault());
         let run = run(&shared, false, |program| {
             program.env("KUBECONFIG", proxy.kubeconfig())
@@ -116,7 +116,7 @@ async fn counting_the_ready_pods() -> Result<()> {
     let (consumer, before) = shared.skewed().await?;
     each("before an eviction: list pods", Kind::ALL, async |kind| {
         let _turn = turn(kind).await;
-        let proxy = FaultProxy::kubernetes(&shared.world).await?;
+        let proxy = FaultProxy::kubernetes(&shared.ns).await?;
         proxy.fault("list pods", Turn::Only(2), kind.fault());
         let survived = kind.is_survived_by_reads();
         let run = run(&shared, survived, |program| {
@@ -149,14 +149,14 @@ async fn counting_the_ready_pods() -> Result<()> {
 #[rstest]
 #[tokio::test]
 async fn querying_prometheus(
-    #[values("load", "freshness", "copies", "window", "autoscalers")] purpose: &str,
+    #[values("load", "freshness", "duplicates", "window", "autoscalers")] purpose: &str,
 ) -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
     let query = format!("query {purpose}");
     each(&query, Kind::ALL, async |kind| {
         let _turn = turn(kind).await;
-        let proxy = FaultProxy::prometheus(shared.world.prometheus()).await?;
+        let proxy = FaultProxy::prometheus(shared.ns.prometheus()).await?;
         proxy.fault(&query, Turn::Only(1), kind.fault());
         let survived = kind.is_harmless();
         let run = run(&shared, survived, |mut program| {
@@ -201,9 +201,9 @@ async fn connections() -> Result<()> {
         .flat_map(|fault| [(true, fault.clone()), (false, fault)]);
     let cases = cases.map(async |(kubernetes, fault)| {
         let proxy = if kubernetes {
-            FaultProxy::kubernetes(&shared.world).await?
+            FaultProxy::kubernetes(&shared.ns).await?
         } else {
-            FaultProxy::prometheus(shared.world.prometheus()).await?
+            FaultProxy::prometheus(shared.ns.prometheus()).await?
         };
         proxy.fault(CONNECT, Turn::From(1), fault.clone());
         let run = run(&shared, false, |program| {

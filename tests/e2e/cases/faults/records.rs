@@ -1,6 +1,6 @@
 //! Faults of events and annotations: the evictions continue unchanged.
 
-use ::harness::{Result, World, proxy::Turn};
+use ::harness::{Result, TestNamespace, proxy::Turn};
 use rstest::rstest;
 
 use super::{
@@ -16,14 +16,14 @@ use super::{
 #[case("patch deployments", "keep the rotation in the annotation", 2)]
 #[tokio::test]
 async fn telling(#[case] call: &str, #[case] what: &str, #[case] times: usize) -> Result<()> {
-    let world = World::start().await?;
-    let workloads = for_each_fault(&world).await?;
+    let ns = TestNamespace::start().await?;
+    let workloads = for_each_fault(&ns).await?;
     each(call, Kind::ALL, async |kind| {
         let faults = [(call, Turn::Only(1), kind.fault())];
         let expected = expect(EVICTED, EVICTED, &[]);
         let workload = &workloads[&name(kind)];
         let settings = [("MAX_UNAVAILABLE", "1")];
-        let (run, seen) = carry_out(&world, workload, kind, expected, &faults, &settings).await?;
+        let (run, seen) = carry_out(&ns, workload, kind, expected, &faults, &settings).await?;
         let failures = said(&run, &format!("could not {what}"));
         let refusals = said(&run, &format!("may not {what}"));
         let (failed, refused, sent) = if kind == Kind::Forbidden {

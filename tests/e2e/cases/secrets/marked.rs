@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use ::harness::{
-    Account, FaultServer, Rebalancer, Result, Run, WorkloadSpec, World,
+    Account, FaultServer, Rebalancer, Result, Run, TestNamespace, WorkloadSpec,
     fault::refused_url,
     http::{Reply, Request},
 };
@@ -180,7 +180,7 @@ fn answer(status: u16, content_type: &str, body: String) -> Reply {
 
 /// The failure of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
+enum ServerFault {
     Unauthorized,
     Forbidden,
     Gateway,
@@ -192,7 +192,7 @@ enum Trouble {
     Timeout,
 }
 
-impl Trouble {
+impl ServerFault {
     const ALL: [Self; 9] = [
         Self::Unauthorized,
         Self::Forbidden,
@@ -282,13 +282,13 @@ async fn no_failure_of_the_metrics_server_shows_a_secret(
 ) -> Result<()> {
     let shared = Shared::open().await?;
     let secrets = Secrets::new(from, KUBE_TOKEN);
-    for trouble in Trouble::ALL {
-        let (server, url) = trouble.server(of_prometheus).await?;
+    for failure in ServerFault::ALL {
+        let (server, url) = failure.server(of_prometheus).await?;
         let program = secrets
-            .give(shared.world.rebalancer_for("consumer"))
+            .give(shared.ns.rebalancer_for("consumer"))
             .env("PROMETHEUS_ENDPOINT", url)
             .env("PROMETHEUS_TIMEOUT", "1s");
-        fails(&secrets, &format!("{trouble:?} of Prometheus"), &program).await?;
+        fails(&secrets, &format!("{failure:?} of Prometheus"), &program).await?;
         let requests = server.map_or_else(Vec::new, |server| server.requests());
         let sent: String = requests.iter().map(echo).collect();
         let expected = match from {
@@ -296,8 +296,8 @@ async fn no_failure_of_the_metrics_server_shows_a_secret(
             From::Files => [PAIR, HEADER],
         };
         assert!(
-            trouble.comes_first() || expected.iter().all(|secret| sent.contains(secret)),
-            "{trouble:?}: {sent}"
+            failure.comes_first() || expected.iter().all(|secret| sent.contains(secret)),
+            "{failure:?}: {sent}"
         );
     }
     Ok(())
@@ -310,18 +310,18 @@ async fn no_failure_of_the_api_server_shows_a_secret(
 ) -> Result<()> {
     let shared = Shared::open().await?;
     let secrets = Secrets::new(from, KUBE_TOKEN);
-    for trouble in Trouble::ALL {
-        let (server, url) = trouble.server(of_kubernetes).await?;
+    for failure in ServerFault::ALL {
+        let (server, url) = failure.server(of_kubernetes).await?;
         let program = secrets
-            .give(shared.world.rebalancer_for("consumer"))
+            .give(shared.ns.rebalancer_for("consumer"))
             .env("KUBECONFIG", secrets.kubeconfig(&url, None))
             .env("KUBE_TIMEOUT", "1s");
-        fails(&secrets, &format!("{trouble:?} of Kubernetes"), &program).await?;
+        fails(&secrets, &format!("{failure:?} of Kubernetes"), &program).await?;
         let requests = server.map_or_else(Vec::new, |server| server.requests());
         let sent: String = requests.iter().map(echo).collect();
         assert!(
-            trouble.comes_first() || sent.contains(KUBE_TOKEN),
-            "{trouble:?}: {sent}"
+            failure.comes_first() || sent.contains(KUBE_TOKEN),
+            "{failure:?}: {sent}"
         );
     }
     Ok(())
@@ -329,12 +329,12 @@ async fn no_failure_of_the_api_server_shows_a_secret(
 
 /// The output of a run whose token comes from an exec plugin of the kubeconfig.
 #[tokio::test]
-async fn the_token_of_a_plugin_is_not_shown_either() -> Result<()> {
+async fn token_of_a_plugin_is_not_shown() -> Result<()> {
     let shared = Shared::open().await?;
     let secrets = Secrets::new(From::Environment, KUBE_TOKEN);
     let credential = json!({"apiVersion": "client.authentication.k8s.io/v1",
         "kind": "ExecCredential", "status": {"token": KUBE_TOKEN}});
-    let (server, url) = Trouble::Gateway.server(of_kubernetes).await?;
+    let (server, url) = ServerFault::Gateway.server(of_kubernetes).await?;
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
         "clusters": [{"name": "c", "cluster": {"server": url}}],
@@ -345,7 +345,7 @@ async fn the_token_of_a_plugin_is_not_shown_either() -> Result<()> {
     });
     secrets.write("kubeconfig", &config.to_string());
     let program = secrets
-        .give(shared.world.rebalancer_for("consumer"))
+        .give(shared.ns.rebalancer_for("consumer"))
         .env("KUBECONFIG", secrets.path("kubeconfig"));
     fails(&secrets, "a token of a plugin", &program).await?;
     let requests = server.map_or_else(Vec::new, |server| server.requests());
@@ -359,14 +359,14 @@ async fn the_token_of_a_plugin_is_not_shown_either() -> Result<()> {
 
 /// Other users of the host cannot read secrets from the arguments of the program or its children.
 #[tokio::test]
-async fn the_arguments_of_the_running_program_hold_no_secret() -> Result<()> {
+async fn arguments_of_the_running_program_contain_no_secret() -> Result<()> {
     let shared = Shared::open().await?;
     for from in [From::Environment, From::Files] {
         let secrets = Secrets::new(from, KUBE_TOKEN);
         let server = FaultServer::stall().await?;
         let kubernetes = FaultServer::stall().await?;
         let running = secrets
-            .give(shared.world.rebalancer_for("consumer"))
+            .give(shared.ns.rebalancer_for("consumer"))
             .env("PROMETHEUS_ENDPOINT", server.url())
             .env("KUBECONFIG", secrets.kubeconfig(&kubernetes.url(), None))
             .arg("plan")
@@ -391,7 +391,7 @@ async fn the_arguments_of_the_running_program_hold_no_secret() -> Result<()> {
 
 /// Every process on the host could read a flag, so no flag exists.
 #[tokio::test]
-async fn a_header_cannot_be_given_as_an_argument() -> Result<()> {
+async fn headers_have_no_flag() -> Result<()> {
     for args in [
         vec![format!("--prometheus-headers=X-Api-Key={HEADER}")],
         vec![
@@ -411,10 +411,10 @@ async fn a_header_cannot_be_given_as_an_argument() -> Result<()> {
     Ok(())
 }
 
-/// An account with all rights in the namespace of the world.
-async fn admin(world: &World) -> Result<Account> {
+/// An account with all rights in the test namespace.
+async fn admin(ns: &TestNamespace) -> Result<Account> {
     let everything = "[{apiGroups: ['*'], resources: ['*'], verbs: ['*']}]";
-    account(world, "everything", everything).await
+    account(ns, "everything", everything).await
 }
 
 /// A whole run on real servers: its output, its files, and the objects that it writes.
@@ -423,14 +423,14 @@ async fn admin(world: &World) -> Result<Account> {
 async fn a_successful_run_shows_no_secret(
     #[values(From::Environment, From::Files)] from: From,
 ) -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
-    let account = admin(&world).await?;
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    let account = admin(&ns).await?;
     let secrets = Secrets::new(from, &account.token);
-    let control_plane = world.control_plane();
+    let control_plane = ns.control_plane();
     let kubeconfig = secrets.kubeconfig(control_plane.url(), Some(&control_plane.certificate()));
     let program = secrets
-        .give(world.rebalancer(&consumer))
+        .give(ns.rebalancer(&consumer))
         .env("KUBECONFIG", kubeconfig);
 
     let kept = secrets.path("snapshot.json");
@@ -457,10 +457,10 @@ async fn a_successful_run_shows_no_secret(
     assert_eq!(Outcome(run).outcomes(), ["evicted"; 4]);
     // Everything that the run wrote, read back from the API.
     let all = Default::default();
-    let events = world.api::<Event>().list(&all).await.unwrap().items;
-    let leases = world.api::<Lease>().list(&all).await.unwrap().items;
-    let workload = world.api::<Deployment>().get("consumer").await.unwrap();
-    let pods = world.api::<v1::Pod>().list(&all).await.unwrap().items;
+    let events = ns.api::<Event>().list(&all).await.unwrap().items;
+    let leases = ns.api::<Lease>().list(&all).await.unwrap().items;
+    let workload = ns.api::<Deployment>().get("consumer").await.unwrap();
+    let pods = ns.api::<v1::Pod>().list(&all).await.unwrap().items;
     assert_eq!(leases.len(), 1);
     let ours =
         |event: &&Event| event.reporting_controller.as_deref() == Some("rebalancer.io/rebalancer");

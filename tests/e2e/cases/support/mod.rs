@@ -1,9 +1,12 @@
 //! Helpers that the cases share.
 
+pub(crate) mod documents;
 mod outcome;
 pub(crate) mod shared;
 
-use ::harness::{Account, PodView, Rebalancer, Result, Target, Workload, WorkloadSpec, World};
+use ::harness::{
+    Account, PodView, Rebalancer, Result, Target, TestNamespace, Workload, WorkloadSpec,
+};
 
 pub(crate) use outcome::Outcome;
 
@@ -14,9 +17,9 @@ pub(crate) const SKEWED: [f64; 8] = [0.7, 1.3, 0.2, 0.6, 1.2, 0.8, 0.3, 0.5];
 pub(crate) const VICTIMS: [usize; 4] = [1, 4, 2, 6];
 
 /// A workload with the loads of [`SKEWED`] and an autoscaler that aims at 0.7 cores, measured.
-pub(crate) async fn skewed(world: &World, spec: WorkloadSpec) -> Result<Workload<'_>> {
-    let workload = world.create(spec.loads(SKEWED)).await?;
-    world.autoscale(&workload, Target::Utilization(70)).await?;
+pub(crate) async fn skewed(ns: &TestNamespace, spec: WorkloadSpec) -> Result<Workload<'_>> {
+    let workload = ns.create(spec.loads(SKEWED)).await?;
+    ns.autoscale(&workload, Target::Utilization(70)).await?;
     workload.wait_measured().await?;
     Ok(workload)
 }
@@ -39,10 +42,10 @@ pub(crate) async fn assert_untouched(workload: &Workload<'_>, before: &[PodView]
 }
 
 /// A service account with these RBAC rules, in YAML's flow style.
-pub(crate) async fn account(world: &World, name: &str, rules: &str) -> Result<Account> {
-    let account = world.create_account(name).await?;
-    let namespace = world.namespace();
-    world
+pub(crate) async fn account(ns: &TestNamespace, name: &str, rules: &str) -> Result<Account> {
+    let account = ns.create_account(name).await?;
+    let namespace = ns.name();
+    ns
         .apply(&format!(
             "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: {name}}}\nrules: {rules}\n---\n\
              apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: {name}}}\n\

@@ -1,6 +1,6 @@
 //! Workloads shared by cases that change nothing; created and measured once.
 
-use ::harness::{PodView, Result, Target, Workload, WorkloadSpec, World, annotation};
+use ::harness::{PodView, Result, Target, TestNamespace, Workload, WorkloadSpec, annotation};
 use futures::future::try_join_all;
 use tokio::sync::OnceCell;
 
@@ -10,7 +10,7 @@ const NAMESPACE: &str = "shared";
 
 /// The namespace of the shared workloads.
 pub(crate) struct Shared {
-    pub(crate) world: World,
+    pub(crate) ns: TestNamespace,
 }
 
 impl Shared {
@@ -20,13 +20,13 @@ impl Shared {
         if let Err(error) = MADE.get_or_init(make).await {
             panic!("the shared workloads could not be made: {error}");
         }
-        let world = World::reopen(NAMESPACE).await?;
-        Ok(Self { world })
+        let ns = TestNamespace::reopen(NAMESPACE).await?;
+        Ok(Self { ns })
     }
 
     /// The workload with the loads of [`SKEWED`] and an autoscaler with a target of 0.7 cores.
     pub(crate) async fn skewed(&self) -> Result<(Workload<'_>, Vec<PodView>)> {
-        let workload = self.world.workload(skewed());
+        let workload = self.ns.workload(skewed());
         let pods = workload.pods().await?;
         Ok((workload, pods))
     }
@@ -37,7 +37,7 @@ impl Shared {
             .into_iter()
             .find(|(spec, _)| spec.name() == name)
             .unwrap();
-        self.world.workload(spec)
+        self.ns.workload(spec)
     }
 }
 
@@ -97,25 +97,25 @@ fn others() -> Vec<(WorkloadSpec, Vec<(&'static str, Target)>)> {
 }
 
 async fn make() -> Result<()> {
-    let world = World::named(NAMESPACE).await?;
+    let ns = TestNamespace::named(NAMESPACE).await?;
     let consumer = async {
-        let consumer = world.create(skewed()).await?;
-        world.autoscale(&consumer, Target::Utilization(70)).await?;
+        let consumer = ns.create(skewed()).await?;
+        ns.autoscale(&consumer, Target::Utilization(70)).await?;
         consumer.wait_measured().await
     };
     let others = try_join_all(others().into_iter().map(|(spec, autoscalers)| {
-        let world = &world;
+        let ns = &ns;
         async move {
-            let workload = world.create(spec).await?;
+            let workload = ns.create(spec).await?;
             for (name, target) in autoscalers {
-                world.autoscale_named(name, &workload, target).await?;
+                ns.autoscale_named(name, &workload, target).await?;
             }
             workload.wait_measured().await
         }
     }));
     // An autoscaler that refers to the workload only by its own name.
-    let elsewhere = world.workload(WorkloadSpec::deployment("elsewhere"));
-    let prefixed = world.autoscale_named(
+    let elsewhere = ns.workload(WorkloadSpec::deployment("elsewhere"));
+    let prefixed = ns.autoscale_named(
         "keda-hpa-named-after",
         &elsewhere,
         Target::AverageValue("900m".into()),

@@ -1,4 +1,4 @@
-//! The statuses of pods, as scheduler and kubelet write them.
+//! Pod statuses as the scheduler and the kubelet write them.
 
 use k8s_openapi::{
     api::core::v1::{
@@ -10,23 +10,23 @@ use k8s_openapi::{
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use crate::Trouble;
+use crate::StartFailure;
 
-/// How a pod is that has a node.
+/// The health of a pod that is bound to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Health {
     Starting,
     Ready,
-    Troubled(Trouble),
+    Failing(StartFailure),
 }
 
-/// The whole status of a pod that has a node, with its address and the time of its start.
+/// The complete status of a bound pod, with its address and start time.
 pub(super) fn bound(pod: &Pod, address: &str, started: &str, health: Health) -> Value {
     let now = now();
     let ready = health == Health::Ready;
     let phase = match health {
         Health::Starting | Health::Ready => "Running",
-        Health::Troubled(trouble) => trouble.phase(),
+        Health::Failing(failure) => failure.phase(),
     };
     let specs = pod.spec.as_ref().map(|spec| spec.containers.as_slice());
     let containers: Vec<Value> = specs
@@ -35,9 +35,9 @@ pub(super) fn bound(pod: &Pod, address: &str, started: &str, health: Health) -> 
         .enumerate()
         .map(|(index, container)| match health {
             Health::Starting => running(container, started, false),
-            // The first container is the measured one; the others have no trouble.
-            Health::Troubled(trouble) if index == 0 => waiting(pod, container, trouble),
-            Health::Ready | Health::Troubled(_) => running(container, started, true),
+            // The first container is the measured one; only this one fails.
+            Health::Failing(failure) if index == 0 => waiting(pod, container, failure),
+            Health::Ready | Health::Failing(_) => running(container, started, true),
         })
         .collect();
     json!({
@@ -56,7 +56,7 @@ pub(super) fn bound(pod: &Pod, address: &str, started: &str, health: Health) -> 
     })
 }
 
-/// What changes in the status of a pod whose only container has ended and is not started again.
+/// The status change of a pod whose only container has ended and is not restarted.
 pub(super) fn ended(pod: &Pod, started: &str, code: i32) -> Value {
     let now = now();
     let container = pod.spec.as_ref().and_then(|spec| spec.containers.first());
@@ -87,17 +87,17 @@ pub(super) fn ended(pod: &Pod, started: &str, code: i32) -> Value {
     })
 }
 
-/// The status of a pod that no node has room for.
+/// The status of a pod that fits on no node.
 pub(super) fn unschedulable(pod: &Pod) -> Value {
-    let trouble = Trouble::Unschedulable;
+    let failure = StartFailure::Unschedulable;
     let mut condition = condition("PodScheduled", false, &now());
-    condition["reason"] = trouble.reason().into();
-    condition["message"] = trouble.message(&full_name(pod), "", "").into();
-    json!({"phase": trouble.phase(), "conditions": [condition]})
+    condition["reason"] = failure.reason().into();
+    condition["message"] = failure.message(&full_name(pod), "", "").into();
+    json!({"phase": failure.phase(), "conditions": [condition]})
 }
 
-/// The status of a running pod after its measured container was killed for its memory and started
-/// again; `None` where it does not run.
+/// The status of a running pod after its measured container was killed for its memory usage and
+/// restarted. `None` if the pod does not run.
 pub(super) fn restarted(pod: &Pod) -> Option<PodStatus> {
     let now = Time(Timestamp::now());
     let mut status = pod.status.clone()?;
@@ -120,7 +120,7 @@ pub(super) fn restarted(pod: &Pod) -> Option<PodStatus> {
         }),
         ..ContainerState::default()
     });
-    // It was not ready for a moment.
+    // The pod was not ready for a moment.
     for condition in status.conditions.iter_mut().flatten() {
         if ["ContainersReady", "Ready"].contains(&condition.type_.as_str()) {
             condition.last_transition_time = Some(now.clone());
@@ -129,7 +129,7 @@ pub(super) fn restarted(pod: &Pod) -> Option<PodStatus> {
     Some(status)
 }
 
-/// The time as the API writes it.
+/// The current time in the API's format.
 pub(super) fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
@@ -146,10 +146,10 @@ fn running(container: &Container, started: &str, ready: bool) -> Value {
     })
 }
 
-/// A container that does not run.
-fn waiting(pod: &Pod, container: &Container, trouble: Trouble) -> Value {
+/// The status of a container that does not run.
+fn waiting(pod: &Pod, container: &Container, failure: StartFailure) -> Value {
     let image = container.image.as_deref().unwrap_or_default();
-    let message = trouble.message(&full_name(pod), &container.name, image);
+    let message = failure.message(&full_name(pod), &container.name, image);
     let mut status = json!({
         "name": container.name,
         "image": image,
@@ -157,9 +157,9 @@ fn waiting(pod: &Pod, container: &Container, trouble: Trouble) -> Value {
         "ready": false,
         "started": false,
         "restartCount": 0,
-        "state": {"waiting": {"reason": trouble.reason(), "message": message}},
+        "state": {"waiting": {"reason": failure.reason(), "message": message}},
     });
-    if trouble == Trouble::CrashLoopBackOff {
+    if failure == StartFailure::CrashLoopBackOff {
         let now = now();
         status["restartCount"] = 2.into();
         status["lastState"] = json!({"terminated": {
@@ -169,7 +169,7 @@ fn waiting(pod: &Pod, container: &Container, trouble: Trouble) -> Value {
     status
 }
 
-/// As the kubelet tells pods apart in its messages.
+/// The kubelet's identifier of a pod in its messages.
 fn full_name(pod: &Pod) -> String {
     format!(
         "{}_{}({})",

@@ -1,15 +1,15 @@
-//! What a request asks for, in the words of the audit log and of the program's queries.
+//! Names of calls, in the terms of the audit log and of the program's queries.
 
 use crate::http::Request;
 
-/// A connection, before anything is asked on it.
+/// The name of a connection before its first request.
 pub const CONNECT: &str = "connect";
 
-/// What a request asks for.
+/// The name and object of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Call {
-    /// `get deployments`, `list pods`, `create pods/eviction`, …; a page after the first is
-    /// `list pods, continued`. The queries to Prometheus are `query load`, `query freshness`, …
+    /// `get deployments`, `list pods`, `create pods/eviction`, …; a page after the first is `list
+    /// pods, continued`. Prometheus queries are `query load`, `query freshness`, …
     pub(super) name: String,
     /// The object's name, or empty.
     pub(super) object: String,
@@ -59,22 +59,22 @@ impl Call {
     }
 }
 
-/// The purpose of a query, told by the functions that only it uses.
+/// The purpose of a query, recognized by the functions that only this query uses.
 fn promql(text: &str) -> &'static str {
     [
         ("kube_horizontalpodautoscaler", "autoscalers"),
         ("kafka_", "group"),
         ("timestamp(", "freshness"),
         ("count_over_time(", "window"),
-        ("count by", "copies"),
+        ("count by", "duplicates"),
         ("rate(", "load"),
     ]
     .into_iter()
     .find(|(words, _)| text.contains(words))
-    .map_or("of another kind", |(_, purpose)| purpose)
+    .map_or("unknown", |(_, purpose)| purpose)
 }
 
-/// The text of a form: `+` is a space, `%28` a parenthesis.
+/// Decodes a form: `+` is a space, `%28` a parenthesis.
 fn form_decode(form: &str) -> String {
     let mut out = Vec::with_capacity(form.len());
     let mut bytes = form.bytes();
@@ -145,7 +145,7 @@ mod tests {
     )]
     #[case("GET", "/api/v1/namespaces/a", "GET /api/v1/namespaces/a", "")]
     #[case("GET", "/apis/apps/v1", "GET /apis/apps/v1", "")]
-    fn a_call_is_told_by_its_address(
+    fn call_is_named_by_its_path(
         #[case] method: &str,
         #[case] path: &str,
         #[case] name: &str,
@@ -167,7 +167,7 @@ mod tests {
     )]
     #[case(
         "query=max+by+%28pod%29+%28count+by+%28pod%2C+id%29+%28x%29%29",
-        "query copies"
+        "query duplicates"
     )]
     #[case(
         "query=count+by+%28pod%29+%28count_over_time%28x%5B150s%5D+offset+150s%29%29",
@@ -181,8 +181,8 @@ mod tests {
         "query=max+by+%28topic%29+%28rate%28kafka_x%5B5m%5D%29%29",
         "query group"
     )]
-    #[case("query=up", "query of another kind")]
-    fn a_query_is_told_by_its_functions(#[case] body: &str, #[case] name: &str) {
+    #[case("query=up", "query unknown")]
+    fn query_is_named_by_its_functions(#[case] body: &str, #[case] name: &str) {
         let call = Call::of(&Request {
             method: "POST".to_owned(),
             path: "/api/v1/query".to_owned(),

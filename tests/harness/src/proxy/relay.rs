@@ -1,4 +1,4 @@
-//! The wire: a request taken from the program, given to the real server, and its answer back.
+//! The connections to the program and to the real server.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -11,12 +11,12 @@ use tokio_rustls::{TlsConnector, client, server};
 
 use crate::http::Request;
 
-/// The end of a head.
+/// The end of an HTTP head.
 const BLANK_LINE: &[u8] = b"\r\n\r\n";
 
-/// A connection of the program, with or without TLS.
+/// A connection from the program, with or without TLS.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
-    /// The connection underneath.
+    /// The underlying TCP connection.
     fn tcp(&mut self) -> &mut TcpStream;
 }
 
@@ -32,24 +32,24 @@ impl Wire for server::TlsStream<TcpStream> {
     }
 }
 
-/// The real server.
+/// The real server's address and TLS settings.
 pub(super) struct Upstream {
     pub(super) address: SocketAddr,
-    /// Set where it speaks TLS.
+    /// Set if the server speaks TLS.
     pub(super) tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
 }
 
-/// The real server's answer, as it came.
+/// The real server's unchanged response.
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// With the blank line at its end.
+    /// The head with its final blank line.
     pub(super) head: Vec<u8>,
-    /// As it was sent, in chunks where the server made some.
+    /// The body as sent; possibly chunked.
     pub(super) body: Vec<u8>,
 }
 
 impl Upstream {
-    /// Asks on a connection of its own, which the server closes after its answer.
+    /// Sends the request on a new connection, which the server closes after its response.
     pub(super) async fn ask(&self, request: &Request) -> io::Result<Answer> {
         let stream = TcpStream::connect(self.address).await?;
         let text = text(request);
@@ -77,7 +77,7 @@ async fn exchange(
     Ok(answer)
 }
 
-/// The request as it goes to the real server.
+/// The request as sent to the real server.
 fn text(request: &Request) -> String {
     use std::fmt::Write as _;
     let mut text = format!("{} {} HTTP/1.1\r\n", request.method, request.path);
@@ -105,7 +105,7 @@ impl Answer {
             .nth(1)
             .and_then(|code| code.parse().ok())
             .ok_or(io::ErrorKind::InvalidData)?;
-        // That connection is closed; the program's own is kept.
+        // Only the connection to the server closes; the program's connection stays open.
         let lines = head
             .split_inclusive("\r\n")
             .filter(|line| !line.to_ascii_lowercase().starts_with("connection:"));
@@ -117,18 +117,18 @@ impl Answer {
     }
 }
 
-/// Reads until the peer has had enough of waiting.
+/// Reads until the client disconnects.
 pub(super) async fn until_closed(stream: &mut (impl AsyncRead + Unpin)) {
     let mut bytes = [0; 1024];
     while stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
 }
 
-/// Closes the connection by a reset.
+/// Resets the connection.
 pub(super) fn reset(mut stream: impl Wire) -> io::Result<()> {
     stream.tcp().set_zero_linger()
 }
 
-/// Says that nothing more will come, and reads no more.
+/// Closes the sending side, and reads nothing more.
 pub(super) async fn half_close(mut stream: impl Wire) -> io::Result<()> {
     stream.tcp().shutdown().await?;
     std::future::pending().await

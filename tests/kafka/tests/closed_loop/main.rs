@@ -15,7 +15,7 @@ mod traffic;
 
 use std::time::{Duration, Instant};
 
-use harness::{Rebalancer, Result, Run, Target, World};
+use harness::{Rebalancer, Result, Run, Target, TestNamespace};
 use rebalancer_core::group::Assignor;
 use serde_json::Value;
 
@@ -41,8 +41,8 @@ const DEADLINE: Duration = Duration::from_secs(180);
 /// The heavy partitions of one pod move to other pods, as forecast, and stay there.
 #[tokio::test(flavor = "multi_thread")]
 async fn evens_out_a_group_within_the_forecast() -> Result<()> {
-    let world = World::start().await?;
-    let mut scene = Scene::start(&world, Assignor::CooperativeSticky).await?;
+    let ns = TestNamespace::start().await?;
+    let mut scene = Scene::start(&ns, Assignor::CooperativeSticky).await?;
     // A new member takes the lowest partition numbers of the others, so the highest ones stay
     // spread.
     let owned = scene.settled().await?;
@@ -105,8 +105,8 @@ async fn evens_out_a_group_within_the_forecast() -> Result<()> {
 /// A replacement gets the partitions of a previous member.
 #[tokio::test(flavor = "multi_thread")]
 async fn evicts_nothing_under_range() -> Result<()> {
-    let world = World::start().await?;
-    let mut scene = Scene::start(&world, Assignor::Range).await?;
+    let ns = TestNamespace::start().await?;
+    let mut scene = Scene::start(&ns, Assignor::Range).await?;
     let owned = scene.settled().await?;
     let heavy = owned.values().next().unwrap().clone();
     scene.arrive(|partition| {
@@ -122,8 +122,8 @@ async fn evicts_nothing_under_range() -> Result<()> {
 /// A single partition makes any owner hot.
 #[tokio::test(flavor = "multi_thread")]
 async fn evicts_nothing_for_a_hot_partition() -> Result<()> {
-    let world = World::start().await?;
-    let mut scene = Scene::start(&world, Assignor::CooperativeSticky).await?;
+    let ns = TestNamespace::start().await?;
+    let mut scene = Scene::start(&ns, Assignor::CooperativeSticky).await?;
     scene.arrive(|partition| if partition == 7 { 3.0 * HEAVY } else { LIGHT })?;
     holds(&scene, "hot_partition").await
 }
@@ -149,7 +149,7 @@ async fn holds(scene: &Scene<'_>, reason: &str) -> Result<()> {
 
 async fn autoscale(scene: &Scene<'_>) -> Result<()> {
     let target = Target::AverageValue(format!("{TARGET}"));
-    scene.world.autoscale(&scene.workload, target).await
+    scene.ns.autoscale(&scene.workload, target).await
 }
 
 async fn run(program: &Rebalancer) -> Result<Run> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use harness::{
-    Kafka, Rebalancer, Result, Workload, WorkloadSpec, World, annotation,
+    Kafka, Rebalancer, Result, TestNamespace, Workload, WorkloadSpec, annotation,
     wait::{Look, until},
 };
 use rebalancer_core::group::{Assignor, Protocol};
@@ -44,9 +44,9 @@ const NEAR: f64 = 0.05;
 const LOOK: Duration = Duration::from_secs(10);
 
 /// A running group.
-pub(crate) struct Scene<'world> {
-    pub(crate) world: &'world World,
-    pub(crate) workload: Workload<'world>,
+pub(crate) struct Scene<'ns> {
+    pub(crate) ns: &'ns TestNamespace,
+    pub(crate) workload: Workload<'ns>,
     kafka: &'static Kafka,
     group: Arc<GroupInPods>,
     topic: String,
@@ -56,28 +56,28 @@ pub(crate) struct Scene<'world> {
     traffic: Option<Traffic>,
 }
 
-impl<'world> Scene<'world> {
+impl<'ns> Scene<'ns> {
     /// Starts the pods and waits until their group has settled, without traffic.
-    pub(crate) async fn start(world: &'world World, assignor: Assignor) -> Result<Self> {
+    pub(crate) async fn start(ns: &'ns TestNamespace, assignor: Assignor) -> Result<Self> {
         let kafka = Kafka::shared().await?;
-        let topic = format!("{}-work", world.namespace());
+        let topic = format!("{}-work", ns.name());
         create_topics(kafka, &[(&topic, PARTITIONS)]).await?;
         let offsets = Arc::new(Offsets::new(PARTITIONS));
         let config = GroupConfig {
             bootstrap: kafka.bootstrap(),
-            id: world.namespace().to_owned(),
+            id: ns.name().to_owned(),
             topics: vec![topic.clone()],
             protocol: Protocol::Classic,
             assignor,
         };
         let group = Arc::new(GroupInPods::new(config, Arc::clone(&offsets)));
-        world.run_in_pods(Arc::<GroupInPods>::clone(&group));
+        ns.run_in_pods(Arc::<GroupInPods>::clone(&group));
         let spec = WorkloadSpec::deployment("consumer")
             .loads([BASE; PODS])
             .annotation(annotation::READY_AFTER, STARTUP_SECONDS);
-        let workload = world.create(spec).await?;
+        let workload = ns.create(spec).await?;
         let scene = Self {
-            world,
+            ns,
             workload,
             kafka,
             group,
@@ -141,8 +141,8 @@ impl<'world> Scene<'world> {
 
     /// Waits until Prometheus has a full window with the current owners.
     pub(crate) async fn measured(&self) -> Result<()> {
-        let prometheus = self.world.prometheus();
-        let (namespace, container) = (self.world.namespace(), self.workload.container());
+        let prometheus = self.ns.prometheus();
+        let (namespace, container) = (self.ns.name(), self.workload.container());
         until("the loads in Prometheus", DEADLINE, PAUSE, async || {
             let expected = self.expected();
             let loads = prometheus.loads(namespace, container).await?;
@@ -174,10 +174,10 @@ impl<'world> Scene<'world> {
 
     /// The program, configured to forecast for this group.
     pub(crate) fn rebalancer(&self) -> Rebalancer {
-        self.world
+        self.ns
             .rebalancer(&self.workload)
             .env("STRATEGY", "forecast")
-            .env("GROUP_ID", self.world.namespace())
+            .env("GROUP_ID", self.ns.name())
             .env("GROUP_METRICS", "consumer,kafka-exporter")
             .env("GROUP_ASSIGNOR", self.assignor.as_str())
             .env("GROUP_CLIENT", "librdkafka")

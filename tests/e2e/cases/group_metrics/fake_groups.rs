@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ::harness::{PodView, Result, Series, Target, WorkloadSpec, World};
+use ::harness::{PodView, Result, Series, Target, TestNamespace, WorkloadSpec};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::OnceCell;
 
@@ -27,7 +27,7 @@ pub(super) const MOVED_TO: usize = 1;
 /// The load of a pod: 0.05 cores, plus 8 milliseconds of CPU time per record.
 const LOADS: [f64; 4] = [1.25, 0.53, 0.37, 0.37];
 
-const NAMESPACE: &str = "imagined";
+const NAMESPACE: &str = "groups";
 
 /// The full name of a topic: exporters do not report namespaces, and the client writes no `.`.
 pub(super) fn topic(name: &str) -> String {
@@ -39,31 +39,31 @@ pub(super) fn spec() -> WorkloadSpec {
     WorkloadSpec::deployment("consumer").loads(LOADS)
 }
 
-/// The world with the workload.
-pub(super) struct Imagined {
-    pub(super) world: World,
+/// The namespace with the workload.
+pub(super) struct FakeGroups {
+    pub(super) ns: TestNamespace,
     pub(super) pods: Vec<PodView>,
 }
 
-impl Imagined {
+impl FakeGroups {
     /// Opens the namespace; the first call creates it.
     pub(super) async fn open() -> Result<Self> {
         static MADE: OnceCell<Result<()>> = OnceCell::const_new();
         if let Err(error) = MADE.get_or_init(make).await {
-            panic!("the imagined groups could not be made: {error}");
+            panic!("the fake groups could not be created: {error}");
         }
-        let world = World::reopen(NAMESPACE).await?;
-        let pods = world.workload(spec()).pods().await?;
-        Ok(Self { world, pods })
+        let ns = TestNamespace::reopen(NAMESPACE).await?;
+        let pods = ns.workload(spec()).pods().await?;
+        Ok(Self { ns, pods })
     }
 }
 
 async fn make() -> Result<()> {
-    let world = World::named(NAMESPACE).await?;
-    let consumer = world.create(spec()).await?;
-    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    let ns = TestNamespace::named(NAMESPACE).await?;
+    let consumer = ns.create(spec()).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
     let pods = consumer.pods().await?;
-    let list = world.api::<Pod>().list(&Default::default()).await.unwrap();
+    let list = ns.api::<Pod>().list(&Default::default()).await.unwrap();
     let addresses: BTreeMap<String, String> = list
         .into_iter()
         .map(|pod| {
@@ -74,17 +74,17 @@ async fn make() -> Result<()> {
     let member = |pod: &usize| (pods[*pod].name.clone(), addresses[&pods[*pod].name].clone());
     let members = |owners: &[usize]| owners.iter().map(member).collect::<Vec<_>>();
     let orders = members(&OWNERS);
-    world.expose("consumers", consumers(&orders));
-    world.expose("moving", assignment("moving", &orders));
-    world.expose("client", client(&orders));
-    world.expose("kafka-exporter", kafka_exporter());
+    ns.expose("consumers", consumers(&orders));
+    ns.expose("moving", assignment("moving", &orders));
+    ns.expose("client", client(&orders));
+    ns.expose("kafka-exporter", kafka_exporter());
     let mut lag = lag_exporter("orders", &topic("orders"), &orders);
     lag.extend(lag_exporter("ranged", &topic("ranged"), &members(&RANGED)));
     lag.extend(lag_exporter("uncommitted", &topic("orders"), &orders));
     lag.extend(without_members());
     lag.extend(by_client_id(&orders));
     lag.extend(latest_offsets());
-    world.expose("kafka-lag-exporter", lag);
+    ns.expose("kafka-lag-exporter", lag);
     consumer.wait_measured().await?;
     // A rate is exact once its whole window has samples, and the series are younger than the
     // loads.
@@ -121,11 +121,16 @@ fn owned(group: &str, partition: usize, pod: &str, value: f64) -> Series {
 }
 
 /// A partition of the group `moving` moves to another pod; the previous owner reports its release.
-pub(super) fn moved(imagined: &Imagined) {
-    let mut series = assignment_of("moving", &imagined.pods);
-    series[MOVED] = owned("moving", MOVED, &imagined.pods[MOVED_TO].name, 1.0);
-    series.push(owned("moving", MOVED, &imagined.pods[MOVED_FROM].name, 0.0));
-    imagined.world.expose("moving", series);
+pub(super) fn moved(fake_groups: &FakeGroups) {
+    let mut series = assignment_of("moving", &fake_groups.pods);
+    series[MOVED] = owned("moving", MOVED, &fake_groups.pods[MOVED_TO].name, 1.0);
+    series.push(owned(
+        "moving",
+        MOVED,
+        &fake_groups.pods[MOVED_FROM].name,
+        0.0,
+    ));
+    fake_groups.ns.expose("moving", series);
 }
 
 /// The complete group, and groups with one defect each.
@@ -140,8 +145,8 @@ fn consumers(owners: &Members) -> Vec<Series> {
     gap.remove(3);
     let mut stranger = assignment("stranger", owners);
     stranger[5] = owned("stranger", 5, "consumer-gone", 1.0);
-    let mut doubled = assignment("doubled", owners);
-    doubled.push(owned("doubled", 7, &owners[0].0, 1.0));
+    let mut duplicated = assignment("duplicated", owners);
+    duplicated.push(owned("duplicated", 7, &owners[0].0, 1.0));
     let unrated = owners.iter().enumerate().map(|(partition, (pod, _))| {
         let topic = topic("unrated");
         let labels = format!(
@@ -152,7 +157,7 @@ fn consumers(owners: &Members) -> Vec<Series> {
     all.extend(
         gap.into_iter()
             .chain(stranger)
-            .chain(doubled)
+            .chain(duplicated)
             .chain(unrated),
     );
     all

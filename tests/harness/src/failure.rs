@@ -1,20 +1,20 @@
-//! What keeps a pod from coming up.
+//! Failures that keep a pod from starting.
 
-/// What keeps a pod from coming up. It stays so until the pod is deleted.
+/// A failure that keeps a pod from starting. It lasts until the pod is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+pub enum StartFailure {
     /// The measured container ends with exit code 1 soon after each start.
     CrashLoopBackOff,
-    /// The image of the measured container was looked for and not found.
+    /// The image of the measured container was not found.
     ErrImagePull,
-    /// So it was, and the kubelet lets some time pass before it looks again.
+    /// The image was not found, and the kubelet waits before it tries again.
     ImagePullBackOff,
-    /// No node has room, so that the pod is not bound to any.
+    /// No node has room, so the pod is not bound to a node.
     Unschedulable,
 }
 
-impl Trouble {
-    /// All of them.
+impl StartFailure {
+    /// All failures.
     pub const ALL: [Self; 4] = [
         Self::CrashLoopBackOff,
         Self::ErrImagePull,
@@ -22,7 +22,7 @@ impl Trouble {
         Self::Unschedulable,
     ];
 
-    /// The API's word for it.
+    /// The reason as the API reports it.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
@@ -33,7 +33,7 @@ impl Trouble {
         }
     }
 
-    /// The phase of a pod that is in it.
+    /// The phase of a pod with this failure.
     #[must_use]
     pub fn phase(self) -> &'static str {
         match self {
@@ -45,10 +45,10 @@ impl Trouble {
     pub(crate) fn of_reason(reason: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
-            .find(|trouble| trouble.reason() == reason)
+            .find(|failure| failure.reason() == reason)
     }
 
-    /// What scheduler or kubelet say about it; `pod` is `NAME_NAMESPACE(UID)`.
+    /// The message of the scheduler or the kubelet. `pod` is `NAME_NAMESPACE(UID)`.
     pub(crate) fn message(self, pod: &str, container: &str, image: &str) -> String {
         match self {
             Self::CrashLoopBackOff => {

@@ -3,28 +3,30 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ::harness::{
-    FaultServer, MetricsServer, Rebalancer, Result, Target, Workload, WorkloadSpec, World,
+    FaultServer, MetricsServer, Rebalancer, Result, Target, TestNamespace, Workload, WorkloadSpec,
     annotation,
 };
 
-use crate::support::{Outcome, RunExt as _, VICTIMS, assert_untouched, skewed};
+use crate::support::{
+    Outcome, RunExt as _, VICTIMS, assert_untouched, documents::instant_vector, skewed,
+};
 
 /// Both kinds of metrics server.
-fn servers(world: &World) -> [&MetricsServer; 2] {
-    [world.prometheus(), world.victoria_metrics()]
+fn servers(ns: &TestNamespace) -> [&MetricsServer; 2] {
+    [ns.prometheus(), ns.victoria_metrics()]
 }
 
 /// Runs against both servers and checks each outcome; neither run evicts a pod.
 async fn with_both(
-    world: &World,
+    ns: &TestNamespace,
     workload: &Workload<'_>,
     code: i32,
     change: impl Fn(Rebalancer) -> Rebalancer,
     look: impl Fn(&Outcome),
 ) -> Result<()> {
     let before = workload.pods().await?;
-    for server in servers(world) {
-        let program = change(world.rebalancer(workload));
+    for server in servers(ns) {
+        let program = change(ns.rebalancer(workload));
         let run = program
             .env("PROMETHEUS_ENDPOINT", server.url())
             .ends_with(code)
@@ -40,11 +42,11 @@ async fn seconds(count: u64) {
 }
 
 /// Pods that have run for ten seconds and are known to cadvisor for the last four.
-async fn measured_late(world: &World) -> Result<Workload<'_>> {
+async fn measured_late(ns: &TestNamespace) -> Result<Workload<'_>> {
     let spec = WorkloadSpec::deployment("consumer").loads([1.3, 0.6, 0.4, 0.2]);
     let spec = spec.annotation(annotation::UNMEASURED, "true");
-    let consumer = world.create(spec).await?;
-    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    let consumer = ns.create(spec).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
     seconds(6).await;
     consumer.set_measured(true).await?;
     seconds(4).await;
@@ -54,8 +56,8 @@ async fn measured_late(world: &World) -> Result<Workload<'_>> {
 /// The rate exists, is finite and plausible, but is old.
 #[tokio::test]
 async fn holds_on_series_that_ended_within_the_window() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     consumer.set_measured(false).await?;
     seconds(3).await;
     let window = |program: Rebalancer| {
@@ -63,7 +65,7 @@ async fn holds_on_series_that_ended_within_the_window() -> Result<()> {
         let program = program.env("MINIMUM_POD_AGE", "5s").env("COOLDOWN", "1s");
         program.env("MAXIMUM_SAMPLE_AGE", "2s")
     };
-    with_both(&world, &consumer, 1, window, |run| {
+    with_both(&ns, &consumer, 1, window, |run| {
         let message = run.held("insufficient_coverage");
         run.assert_says(
             &message,
@@ -82,13 +84,13 @@ async fn holds_on_series_that_ended_within_the_window() -> Result<()> {
 
 /// Waits until both servers have two series of the pod's container within a minute; VictoriaMetrics
 /// needs some seconds until a selector that it has seen before finds new series.
-async fn wait_for_two_series(world: &World, pod: &str) -> Result<()> {
-    let namespace = world.namespace();
+async fn wait_for_two_series(ns: &TestNamespace, pod: &str) -> Result<()> {
+    let namespace = ns.name();
     let series = format!(
         "container_cpu_usage_seconds_total{{namespace=\"{namespace}\",container=\"consumer\"}}"
     );
     let started = Instant::now();
-    for server in servers(world) {
+    for server in servers(ns) {
         let query = format!("count by (pod) (last_over_time({series}[1m]))");
         while server.by_pod(&query).await?.get(pod) != Some(&2.0) {
             assert!(
@@ -104,17 +106,17 @@ async fn wait_for_two_series(world: &World, pod: &str) -> Result<()> {
 
 #[tokio::test]
 async fn holds_when_two_scrape_jobs_measure_a_pod() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = world
+    let ns = TestNamespace::start().await?;
+    let consumer = ns
         .create(WorkloadSpec::deployment("consumer").loads([0.9, 0.6, 0.4, 0.2]))
         .await?;
-    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
     consumer.wait_measured().await?;
     let pods = consumer.pods().await?;
-    consumer.double(&pods[0])?;
-    wait_for_two_series(&world, &pods[0].name).await?;
+    consumer.duplicate_series(&pods[0])?;
+    wait_for_two_series(&ns, &pods[0].name).await?;
     with_both(
-        &world,
+        &ns,
         &consumer,
         1,
         |program| program,
@@ -132,18 +134,18 @@ async fn holds_when_two_scrape_jobs_measure_a_pod() -> Result<()> {
 /// The metrics of another cluster: the same names, but none of our pods.
 #[tokio::test]
 async fn holds_when_only_unknown_pods_are_measured() -> Result<()> {
-    let world = World::start().await?;
+    let ns = TestNamespace::start().await?;
     let spec = WorkloadSpec::deployment("consumer").pods(3);
     let others = WorkloadSpec::deployment("others").container("consumer");
     let (consumer, others) = tokio::try_join!(
-        world.create(spec.annotation(annotation::UNMEASURED, "true")),
-        world.create(others.loads([1.3, 0.2])),
+        ns.create(spec.annotation(annotation::UNMEASURED, "true")),
+        ns.create(others.loads([1.3, 0.2])),
     )?;
-    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
     others.wait_measured().await?;
     let example = others.pods().await?[0].name.clone();
     with_both(
-        &world,
+        &ns,
         &consumer,
         1,
         |program| program,
@@ -165,7 +167,7 @@ async fn holds_when_only_unknown_pods_are_measured() -> Result<()> {
     consumer.set_measured(true).await?;
     consumer.wait_measured().await?;
     with_both(
-        &world,
+        &ns,
         &consumer,
         0,
         |program| program,
@@ -184,14 +186,14 @@ async fn holds_when_only_unknown_pods_are_measured() -> Result<()> {
 /// The state after a long outage of the metrics server: the rate is computed from a few samples.
 #[tokio::test]
 async fn holds_when_only_the_end_of_the_window_has_samples() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = measured_late(&world).await?;
+    let ns = TestNamespace::start().await?;
+    let consumer = measured_late(&ns).await?;
     // The pods are younger than this window, but old enough by MINIMUM_POD_AGE.
     let window = |program: Rebalancer| {
         let program = program.env("METRICS_TIME_WINDOW", "60s");
         program.env("MINIMUM_POD_AGE", "5s").env("COOLDOWN", "1s")
     };
-    with_both(&world, &consumer, 1, window, |run| {
+    with_both(&ns, &consumer, 1, window, |run| {
         let message = run.held("insufficient_coverage");
         run.assert_says(
             &message,
@@ -208,7 +210,7 @@ async fn holds_when_only_the_end_of_the_window_has_samples() -> Result<()> {
         let program = program.env("METRICS_TIME_WINDOW", "60s");
         program.env("MINIMUM_POD_AGE", "24h").env("COOLDOWN", "1s")
     };
-    with_both(&world, &consumer, 0, young, |run| {
+    with_both(&ns, &consumer, 0, young, |run| {
         let message = run.held("no_eligible_pods");
         run.assert_says(&message, &["0 of 4 pods are eligible: 4 too_young"]);
     })
@@ -218,8 +220,8 @@ async fn holds_when_only_the_end_of_the_window_has_samples() -> Result<()> {
 /// The hottest pod restarts: its rate comes from two cgroups, each with a part of the window.
 #[tokio::test]
 async fn a_pod_restarted_within_the_window_is_ineligible() -> Result<()> {
-    let world = World::start().await?;
-    let consumer = skewed(&world, WorkloadSpec::deployment("consumer")).await?;
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let ready = Instant::now();
     let before = consumer.pods().await?;
     let hot = &before[VICTIMS[0]];
@@ -227,7 +229,7 @@ async fn a_pod_restarted_within_the_window_is_ineligible() -> Result<()> {
     consumer.restart(hot).await?;
     // Every pod is older than that; the restart is more recent.
     let age = ready.elapsed();
-    wait_for_two_series(&world, &hot.name).await?;
+    wait_for_two_series(&ns, &hot.name).await?;
     // The API reports times in whole seconds.
     seconds(2).await;
     // As after any restart, the pod became ready a moment ago.
@@ -235,7 +237,7 @@ async fn a_pod_restarted_within_the_window_is_ineligible() -> Result<()> {
 
     // By its load alone it would be a victim.
     let lenient = |run: Rebalancer| program(run).arg("plan").env("MINIMUM_POD_AGE", "0s");
-    with_both(&world, &consumer, 0, lenient, |run| {
+    with_both(&ns, &consumer, 0, lenient, |run| {
         assert!(run.victims().contains(&hot.uid), "{}", run.0);
     })
     .await?;
@@ -244,7 +246,7 @@ async fn a_pod_restarted_within_the_window_is_ineligible() -> Result<()> {
         let run = run.env("MINIMUM_POD_AGE", format!("{}ms", age.as_millis()));
         program(run).arg("plan")
     };
-    with_both(&world, &consumer, 0, strict, |run| {
+    with_both(&ns, &consumer, 0, strict, |run| {
         let expected: Vec<_> = VICTIMS[1..]
             .iter()
             .map(|place| &before[*place].uid)
@@ -273,15 +275,15 @@ async fn a_pod_restarted_within_the_window_is_ineligible() -> Result<()> {
 
 #[tokio::test]
 async fn holds_when_all_loads_are_zero() -> Result<()> {
-    let world = World::start().await?;
+    let ns = TestNamespace::start().await?;
     let spec = WorkloadSpec::deployment("consumer").loads([0.0; 4]);
-    let consumer = world.create(spec).await?;
-    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    let consumer = ns.create(spec).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
     consumer.wait_measured().await?;
     // VictoriaMetrics also uses the last sample before the window.
     seconds(2).await;
     with_both(
-        &world,
+        &ns,
         &consumer,
         1,
         |program| program,
@@ -295,14 +297,14 @@ async fn holds_when_all_loads_are_zero() -> Result<()> {
 
 #[tokio::test]
 async fn holds_on_an_implausible_load() -> Result<()> {
-    let world = World::start().await?;
+    let ns = TestNamespace::start().await?;
     let spec = WorkloadSpec::deployment("consumer").loads([60.0, 0.6, 0.5, 0.4, 0.3, 0.2]);
-    let consumer = world.create(spec).await?;
-    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    let consumer = ns.create(spec).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
     consumer.wait_measured().await?;
     let hot = consumer.pods().await?[0].name.clone();
     with_both(
-        &world,
+        &ns,
         &consumer,
         1,
         |program| program,
@@ -321,30 +323,18 @@ async fn holds_on_an_implausible_load() -> Result<()> {
 /// No real server can be made to report another time, so this one answers from a script.
 #[tokio::test]
 async fn holds_when_the_clocks_differ() -> Result<()> {
-    let world = World::start().await?;
+    let ns = TestNamespace::start().await?;
     let spec = WorkloadSpec::deployment("consumer").pods(3);
-    let consumer = world.create(spec).await?;
-    world.autoscale(&consumer, Target::Utilization(70)).await?;
+    let consumer = ns.create(spec).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
     let before = consumer.pods().await?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let then = now + Duration::from_secs(600);
     // One of everything: a core, a second of age, one series, one series in the first half.
-    let samples: Vec<String> = before
-        .iter()
-        .map(|pod| {
-            let (pod, at) = (&pod.name, then.as_secs_f64());
-            format!(r#"{{"metric":{{"pod":"{pod}"}},"value":[{at},"1"]}}"#)
-        })
-        .collect();
-    let server = FaultServer::json(
-        200,
-        format!(
-            r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}}}}"#,
-            samples.join(",")
-        ),
-    )
-    .await?;
-    let run = world
+    let pods = before.iter().map(|pod| pod.name.as_str());
+    let answer = instant_vector(pods, then.as_secs_f64(), "1");
+    let server = FaultServer::json(200, answer).await?;
+    let run = ns
         .rebalancer(&consumer)
         .env("PROMETHEUS_ENDPOINT", server.url())
         .env("COOLDOWN", "0s")
@@ -368,8 +358,8 @@ async fn holds_when_the_clocks_differ() -> Result<()> {
 async fn healthy_metrics_pass_every_check() -> Result<()> {
     let shared = crate::support::shared::Shared::open().await?;
     let (consumer, _) = shared.skewed().await?;
-    for server in servers(&shared.world) {
-        let program = shared.world.rebalancer(&consumer).arg("plan");
+    for server in servers(&shared.ns) {
+        let program = shared.ns.rebalancer(&consumer).arg("plan");
         let run = program
             .env("PROMETHEUS_ENDPOINT", server.url())
             .ends_with(0)
