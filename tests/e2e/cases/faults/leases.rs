@@ -143,7 +143,7 @@ async fn giving_back() -> Result<()> {
         let faults = [(call, Turn::Only(1), kind.fault())];
         let expected = expect(EVICTED, EVICTED, &[]);
         let workload = &workloads[&name(kind)];
-        let (run, seen) = carry_out(&world, workload, kind, expected, &faults, &[]).await?;
+        let (run, seen) = carry_out(&ns, workload, kind, expected, &faults, &[]).await?;
         let warnings = said(&run, "lease not released");
         if is_survived(call, kind) {
             assert!(warnings.is_empty(), "{}\n{}", run.0, listed(&seen));

@@ -178,7 +178,7 @@ async fn querying_prometheus(
         assert_eq!(run.0.code, Some(1), "{}", run.0);
         let words = match purpose {
             "freshness" => "the sample age query",
-            "copies" => "the duplicate series query",
+            "duplicates" => "the duplicate series query",
             "window" => "the window coverage query",
             "autoscalers" => "the autoscaler query",
             other => &format!("the {other} query"),
