@@ -11,6 +11,7 @@ pub mod freeze;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod hints;
 mod logging;
 mod observers;
 pub mod render;

@@ -1,4 +1,4 @@
-//! What the steps of a run share: ports, settings, the stop request, and how they wait.
+//! The context of a run: ports, settings and the stop request, which all steps share.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const GRACE_AFTER_STOP: Duration = Duration::from_secs(5);
 /// The error of a request that was cut short by a stop.
 pub(crate) const CUT_SHORT: &str = "the run was asked to stop before there was an answer";
 
-/// What the steps of a run share.
+/// The ports, settings and stop request of a run.
 #[derive(Clone, Copy)]
 pub(crate) struct Run<'a> {
     pub(crate) ports: Ports<'a>,

@@ -24,7 +24,7 @@ pub enum ObserveError {
     #[error("the pods of Kubernetes are no valid snapshot: {0}")]
     Snapshot(#[from] InvalidSnapshot),
     /// The lease could not be acquired.
-    #[error("{0}; nothing was evicted. ONE_AT_A_TIME=false does without the lease")]
+    #[error("{0}; nothing was evicted, because another run may be active")]
     Lease(#[source] PortError),
     /// The run was asked to stop first.
     #[error("{0} before a decision was made; nothing was evicted")]

@@ -145,7 +145,7 @@ pub enum RunEvent<'a> {
     Executed(&'a ExecutionReport),
     /// The journal failed; the run goes on.
     JournalFailed {
-        /// What could not be written.
+        /// The entry that could not be written.
         write: JournalWrite,
         /// The error of the port.
         error: &'a PortError,
@@ -157,7 +157,7 @@ pub enum RunEvent<'a> {
     },
     /// The group has not settled yet.
     NotSettled {
-        /// What is missing.
+        /// The missing condition.
         reason: &'a str,
     },
     /// The follow-up of a rotation is over.
@@ -194,7 +194,7 @@ impl Wait {
         }
     }
 
-    /// The same wait, of which `elapsed` out of `limit` have passed.
+    /// Sets the limit of the wait, and the part of it that has passed.
     pub(crate) fn within(self, elapsed: Duration, limit: Duration) -> Self {
         Self {
             elapsed,

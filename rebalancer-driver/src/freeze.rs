@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-/// Tells when the operator allows no eviction.
+/// A schedule of times in which the operator allows no eviction.
 pub trait FreezeSchedule: Send + Sync {
     /// Returns the freeze window that contains `instant`, in the operator's spelling.
     fn window_at(&self, instant: Timestamp) -> Option<&str>;

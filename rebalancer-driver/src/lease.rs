@@ -11,7 +11,7 @@ use crate::context::Run;
 use crate::error::ObserveError;
 use crate::event::{RunEvent, WaitReason};
 
-/// What a run knows about the lease.
+/// The lease as a run knows it.
 pub(crate) enum LeaseStatus {
     /// The run needs no lease.
     Unused,

@@ -8,7 +8,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `run` | the sequence of a run |
-//! | `context` | what the steps of a run share |
+//! | `context` | the ports, settings and stop request of a run |
 //! | `lease` | acquires, keeps and releases the lease that excludes other runs |
 //! | `observe` | reads loads, pods, autoscalers and the group into a snapshot |
 //! | `execute` | performs the steps of the core's execution |

@@ -71,7 +71,7 @@ impl<'a> RunSettings<'a> {
         }
     }
 
-    /// The same settings, with which a plan is executed.
+    /// Sets the rules of the execution, so that plans are executed.
     #[must_use]
     pub fn execute(self, execution: ExecutionPolicy) -> Self {
         Self {

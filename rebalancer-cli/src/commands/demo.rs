@@ -19,6 +19,7 @@ use crate::commands::run::report;
 use crate::commands::{palette, print};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::hints;
 use crate::observers::logging::LoggingObserver;
 use crate::observers::terminal_line::TerminalLine;
 use crate::render::style::Palette;
@@ -197,13 +198,14 @@ fn decision_text(decision: &Decision, tick: usize, palette: &Palette) -> String 
             let _ = writeln!(text, "{:<16}{line}", "");
         }
     }
+    let hint = hints::of_decision(decision);
     let (word, style) = match decision.hold_reason() {
         None => ("ROTATE".to_owned(), palette.warn),
         Some(reason) => (format!("HOLD ({})", reason.as_str()), palette.good),
     };
     let _ = writeln!(
         text,
-        "{:<16}{style}{word}{style:#}: {}",
+        "{:<16}{style}{word}{style:#}: {}{hint}",
         "", decision.message
     );
     text

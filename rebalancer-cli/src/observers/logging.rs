@@ -14,12 +14,13 @@ use rebalancer_driver::{JournalWrite, ObserveError, RunEvent, RunObserver};
 use tracing::{Level, debug, enabled, error, info, warn};
 
 use crate::error::log_causes;
+use crate::hints;
 use crate::observers::terminal_line::TerminalLine;
 
 /// Logs the events of a run through `tracing`.
 #[derive(Debug)]
 pub(crate) struct LoggingObserver {
-    /// What this line shows already is not logged as well.
+    /// A progress that this line shows is not logged as well.
     line: Arc<TerminalLine>,
 }
 
@@ -91,7 +92,8 @@ fn observe_failed(workload: &WorkloadRef, error: &ObserveError) {
     error!(
         namespace = workload.namespace,
         deployment = workload.name,
-        "{error}"
+        "{error}{}",
+        hints::of_error(error)
     );
     log_causes(error);
 }
@@ -120,6 +122,7 @@ pub(crate) fn decided(decision: &Decision) {
         }
         decision.pods.iter().for_each(assessed);
     }
+    let hint = hints::of_decision(decision);
     match decision.hold_reason() {
         None => info!(namespace, deployment, "rotate: {}", decision.message),
         Some(reason) if reason.means_missing_data() => {
@@ -127,7 +130,7 @@ pub(crate) fn decided(decision: &Decision) {
                 namespace,
                 deployment,
                 reason = reason.as_str(),
-                "hold: {}",
+                "hold: {}{hint}",
                 decision.message
             );
         }
@@ -136,7 +139,7 @@ pub(crate) fn decided(decision: &Decision) {
                 namespace,
                 deployment,
                 reason = reason.as_str(),
-                "hold: {}",
+                "hold: {}{hint}",
                 decision.message
             );
         }
@@ -197,9 +200,10 @@ fn executed(report: &ExecutionReport) {
             "pod not evicted"
         );
     }
+    let hint = hints::of_execution(report);
     match report.outcome {
         ExecutionOutcome::Completed => info!("{}", report.message),
-        ExecutionOutcome::Incomplete => warn!("{}", report.message),
+        ExecutionOutcome::Incomplete => warn!("{}{hint}", report.message),
     }
 }
 

@@ -13,6 +13,7 @@ use super::bar::Scale;
 use super::group;
 use super::style::Palette;
 use super::text::printable;
+use crate::hints::{self, Hint};
 
 /// The width of a bar, in characters.
 const BAR: usize = 32;
@@ -76,7 +77,8 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
         }
         Some(reason) => (format!("HOLD ({})", reason.as_str()), palette.good),
     };
-    let _ = writeln!(text, "{style}{word}{style:#}: {}", decision.message);
+    let hint = hints::of_decision(decision);
+    let _ = writeln!(text, "{style}{word}{style:#}: {}{hint}", decision.message);
     text
 }
 
@@ -233,11 +235,11 @@ pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
             None => text.push('\n'),
         }
     }
-    let (word, style) = match report.outcome {
-        ExecutionOutcome::Completed => ("DONE", palette.good),
-        ExecutionOutcome::Incomplete => ("INCOMPLETE", palette.bad),
+    let (word, style, hint) = match report.outcome {
+        ExecutionOutcome::Completed => ("DONE", palette.good, Hint::default()),
+        ExecutionOutcome::Incomplete => ("INCOMPLETE", palette.bad, hints::of_execution(report)),
     };
-    let _ = writeln!(text, "{style}{word}{style:#}: {}", report.message);
+    let _ = writeln!(text, "{style}{word}{style:#}: {}{hint}", report.message);
     text
 }
 

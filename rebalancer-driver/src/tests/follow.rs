@@ -1,4 +1,4 @@
-//! What came true of a rotation, in a simulated world.
+//! The follow-up of a rotation in a simulated world.
 
 use rebalancer_core::group::Assignor;
 use rebalancer_core::policy::Strategy;
@@ -8,8 +8,8 @@ use rebalancer_core::snapshot::GroupSettings;
 use super::*;
 use crate::follow;
 
-/// A run of the world under that strategy, and what is told about it afterwards. `meanwhile` comes
-/// between the run and the first look after it.
+/// Runs the strategy once and follows up. `meanwhile` runs before the first observation of the
+/// follow-up.
 fn followed(
     strategy: Strategy,
     dry_run: bool,
@@ -19,7 +19,7 @@ fn followed(
     play(strategy, dry_run, stop, meanwhile, None)
 }
 
-/// The same, with other metrics once the run is over.
+/// Runs the strategy once and follows up with other metrics.
 fn followed_by(metrics: &dyn MetricsSource, strategy: Strategy) -> (Decided, Option<FollowUp>) {
     play(strategy, false, None, async |_| {}, Some(metrics))
 }
@@ -84,7 +84,7 @@ fn play(
 #[rstest]
 #[case(Strategy::Forecast, Some(true))]
 #[case(Strategy::RotateOutliers, None)]
-fn a_rotation_is_followed_until_the_group_has_settled(
+fn follows_until_the_group_has_settled(
     #[case] strategy: Strategy,
     #[case] as_forecast: Option<bool>,
 ) {
@@ -94,20 +94,20 @@ fn a_rotation_is_followed_until_the_group_has_settled(
     assert_eq!(outcome.is_as_forecast(), as_forecast, "{outcome}");
     assert_eq!(Some(outcome.before), decided.decision.analysis.imbalance);
     assert_eq!(follow_up.message, outcome.to_string());
-    // The cooldown of five minutes has passed since the last pod became ready.
+    // The last pod became ready at least the cooldown of five minutes ago.
     let after = follow_up.after_seconds.get();
     assert!((285.0..=400.0).contains(&after), "{after} s");
 }
 
 #[test]
-fn who_evicted_nobody_has_nothing_to_follow() {
+fn dry_run_has_no_follow_up() {
     let (decided, follow_up) = followed(Strategy::Forecast, true, None, async |_| {});
     assert!(decided.execution.unwrap().dry_run);
     assert_eq!(follow_up, None);
 }
 
 #[test]
-fn a_stop_ends_it() {
+fn stop_ends_the_follow_up() {
     let (_, follow_up) = followed(
         Strategy::Forecast,
         false,
@@ -122,9 +122,8 @@ fn a_stop_ends_it() {
     );
 }
 
-/// It gives up, and says why.
 #[test]
-fn what_cannot_be_looked_at_any_more_is_not_waited_for_for_ever() {
+fn gives_up_when_metrics_are_gone() {
     let mut gone = MockMetrics::new();
     gone.expect_loads()
         .returning(|| Err(refused("Prometheus is gone")));
@@ -138,13 +137,13 @@ fn what_cannot_be_looked_at_any_more_is_not_waited_for_for_ever() {
     );
 }
 
-/// What came of two rotations says nothing of the first.
+/// The outcome of two rotations cannot be attributed to the first.
 #[test]
-fn another_run_in_between_ends_it() {
+fn another_rotation_ends_the_follow_up() {
     let (_, follow_up) = followed(Strategy::Forecast, false, None, async |world| {
         let rotation = Rotation {
             time: world.now().checked_add(Duration::from_secs(5)).unwrap(),
-            victims: vec!["somebody-else".into()],
+            victims: vec!["pod-of-another-run".into()],
             imbalance_before: 2.0,
             imbalance_hoped: 1.5,
             imbalance_range: None,

@@ -74,7 +74,7 @@ mock! {
     }
 }
 
-/// A clock that stands still and never wakes anybody.
+/// A clock that stands still and whose sleeps never end.
 struct Still;
 
 #[async_trait]
@@ -157,7 +157,7 @@ fn acting(assemble: &AssembleSettings, execution: ExecutionPolicy) -> RunSetting
     }
 }
 
-/// What `observe` makes of the two ports' answers.
+/// Observes with these answers of the two ports.
 fn observed(
     metrics: Result<LoadObservation, PortError>,
     workload: Result<WorkloadObservation, PortError>,
@@ -184,7 +184,7 @@ fn observed(
 }
 
 #[test]
-fn both_observations_make_a_snapshot() {
+fn joins_loads_and_pods() {
     let snapshot = observed(Ok(loads(&[("a", 1.5)])), Ok(pods(&["a", "b"]))).unwrap();
     assert_eq!(snapshot.pods().len(), 2);
     assert_eq!(snapshot.pods()[0].load.map(Load::get), Some(1.5));
@@ -198,7 +198,7 @@ fn both_observations_make_a_snapshot() {
     Err(refused("no cluster")),
     "no metrics; and no cluster"
 )]
-fn every_port_that_fails_is_named(
+fn names_each_failed_port(
     #[case] metrics: Result<LoadObservation, PortError>,
     #[case] workload: Result<WorkloadObservation, PortError>,
     #[case] expected: &str,
@@ -208,7 +208,7 @@ fn every_port_that_fails_is_named(
 }
 
 #[test]
-fn a_stop_before_the_decision_ends_the_run() {
+fn stop_before_the_decision_ends_the_run() {
     struct Silent;
     #[async_trait]
     impl MetricsSource for Silent {
@@ -256,7 +256,7 @@ enum Ending {
     Completed,
 }
 
-/// One at a time, where the simulated replacements of each wave need over twenty seconds.
+/// One eviction at a time. The replacements of each wave need over twenty seconds.
 #[rstest]
 #[case::that_has_begun(0..60, Ending::Held)]
 #[case::that_begins_during_the_run(1..60, Ending::Stopped)]
@@ -331,7 +331,7 @@ fn of_world(world: &SimWorld) -> AssembleSettings {
     }
 }
 
-/// One tick of the driver over a simulated world.
+/// Observes, decides and executes once in a simulated world.
 fn tick(
     world: &SimWorld,
     policy: &Policy,
@@ -368,7 +368,7 @@ fn effective(world: &SimWorld) -> usize {
 }
 
 #[test]
-fn a_skewed_group_is_rotated_and_then_left_alone_while_it_settles() {
+fn rotates_once_and_holds_while_the_group_settles() {
     let world = SimWorld::new(SimConfig::default()).unwrap();
     let policy = Policy::default();
     let (decision, report) = tick(&world, &policy, ExecutionPolicy::default());
@@ -390,7 +390,7 @@ fn a_skewed_group_is_rotated_and_then_left_alone_while_it_settles() {
 }
 
 #[test]
-fn a_dry_run_changes_nothing() {
+fn dry_run_changes_nothing() {
     let world = SimWorld::new(SimConfig::default()).unwrap();
     let before = world.loads();
     let execution = ExecutionPolicy {
@@ -405,7 +405,7 @@ fn a_dry_run_changes_nothing() {
 }
 
 #[test]
-fn waves_wait_until_the_replacements_are_ready() {
+fn waves_wait_for_replacements() {
     let world = SimWorld::new(SimConfig::default()).unwrap();
     let policy = Policy {
         max_unavailable: "1".parse::<MaxUnavailable>().unwrap(),
@@ -428,7 +428,7 @@ fn waves_wait_until_the_replacements_are_ready() {
 }
 
 #[test]
-fn a_budget_that_allows_none_blocks_until_the_timeout() {
+fn exhausted_budget_blocks_until_the_timeout() {
     let world = SimWorld::new(SimConfig {
         budget: Some(Budget::max_unavailable("consumer-budget", 0)),
         ..SimConfig::default()
@@ -438,7 +438,7 @@ fn a_budget_that_allows_none_blocks_until_the_timeout() {
     let (_, report) = tick(&world, &Policy::default(), ExecutionPolicy::default());
     let report = report.unwrap();
     assert_eq!(report.outcome, ExecutionOutcome::Incomplete);
-    // The coldest are not even asked for as long as no hottest is out.
+    // The coldest wait until one of the hottest is out.
     let hottest = &report.pods[0];
     assert_eq!(hottest.outcome, PodOutcome::Blocked);
     assert_eq!(hottest.budget.as_deref(), Some("consumer-budget"));
@@ -455,7 +455,7 @@ fn a_budget_that_allows_none_blocks_until_the_timeout() {
 }
 
 #[test]
-fn a_budget_that_allows_one_lets_them_go_in_turn_the_hottest_first() {
+fn budget_of_one_evicts_one_by_one_hottest_first() {
     let world = SimWorld::new(SimConfig {
         budget: Some(Budget::max_unavailable("consumer-budget", 1)),
         ..SimConfig::default()
@@ -484,7 +484,7 @@ fn a_budget_that_allows_one_lets_them_go_in_turn_the_hottest_first() {
 }
 
 #[test]
-fn a_stop_between_two_actions_evicts_nobody_further_and_still_reports() {
+fn stop_between_two_actions_evicts_nothing_more_and_reports() {
     let world = SimWorld::new(SimConfig::default()).unwrap();
     let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
     let ports = Ports {
@@ -521,7 +521,7 @@ fn a_stop_between_two_actions_evicts_nobody_further_and_still_reports() {
     assert_eq!(effective(&world), 0);
 }
 
-/// A whole run over the world, with a lease and a journal.
+/// Runs once over the world, with a lease and a journal.
 fn whole_run(
     world: &SimWorld,
     lease: &dyn RunLease,
@@ -560,7 +560,7 @@ fn decision_of(report: &WorkloadReport) -> &Decision {
 }
 
 #[test]
-fn another_run_holds_this_one_and_is_named() {
+fn holds_and_names_the_other_run() {
     let world = SimWorld::new(SimConfig::default()).unwrap();
     let mut lease = MockLease::new();
     lease.expect_acquire().times(1).returning(|| {
@@ -569,7 +569,7 @@ fn another_run_holds_this_one_and_is_named() {
             expires_seconds: Duration::from_secs(30).into(),
         }))
     });
-    // It is not ours to give back.
+    // Another run holds it.
     lease.expect_release().never();
     let WorkloadRun { report, .. } =
         whole_run(&world, &lease, &silent(), ExecutionPolicy::default());
@@ -581,7 +581,7 @@ fn another_run_holds_this_one_and_is_named() {
 }
 
 #[test]
-fn without_knowing_about_other_runs_nothing_is_done() {
+fn evicts_nothing_when_the_lease_is_unknown() {
     let world = SimWorld::new(SimConfig::default()).unwrap();
     let mut lease = MockLease::new();
     lease
@@ -597,12 +597,12 @@ fn without_knowing_about_other_runs_nothing_is_done() {
     };
     assert_eq!(
         failed.error,
-        "no connection; nothing was evicted. ONE_AT_A_TIME=false does without the lease"
+        "no connection; nothing was evicted, because another run may be active"
     );
 }
 
 #[test]
-fn a_workload_that_does_not_exist_is_no_trouble_of_the_lease() {
+fn missing_workload_is_not_a_lease_error() {
     let world = SimWorld::new(SimConfig::default()).unwrap();
     let mut lease = MockLease::new();
     lease.expect_acquire().returning(|| {
@@ -618,20 +618,20 @@ fn a_workload_that_does_not_exist_is_no_trouble_of_the_lease() {
     assert_eq!(failed.error, "there is no Deployment \"consumre\"");
 }
 
-/// Whatever became of the request for the lease: it may be ours now.
+/// The run may hold the lease even though the request for it failed.
 #[rstest]
-#[case::no_answer(false)]
-#[case::not_waited_for(true)]
-fn a_lease_that_may_be_ours_is_given_back(#[case] stopped: bool) {
-    /// One whose taking has no answer, or none in time.
+#[case::request_failed(false)]
+#[case::stopped_first(true)]
+fn releases_a_lease_that_may_be_held(#[case] stopped: bool) {
+    /// A lease whose acquisition fails, or never ends.
     struct Doubtful {
-        for_ever: bool,
+        forever: bool,
         released: std::sync::atomic::AtomicBool,
     }
     #[async_trait]
     impl RunLease for Doubtful {
         async fn acquire(&self) -> Result<LeaseState, PortError> {
-            if self.for_ever {
+            if self.forever {
                 std::future::pending().await
             }
             Err(refused("no answer"))
@@ -648,7 +648,7 @@ fn a_lease_that_may_be_ours_is_given_back(#[case] stopped: bool) {
     let world = SimWorld::new(SimConfig::default()).unwrap();
     let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
     let lease = Doubtful {
-        for_ever: stopped,
+        forever: stopped,
         released: false.into(),
     };
     let ports = Ports {
@@ -672,7 +672,7 @@ fn a_lease_that_may_be_ours_is_given_back(#[case] stopped: bool) {
 }
 
 #[test]
-fn a_dry_run_takes_no_lease_and_leaves_no_trace() {
+fn dry_run_uses_neither_lease_nor_journal() {
     let world = SimWorld::new(SimConfig::default()).unwrap();
     let execution = ExecutionPolicy {
         dry_run: true,
@@ -683,7 +683,7 @@ fn a_dry_run_takes_no_lease_and_leaves_no_trace() {
 }
 
 #[test]
-fn a_rotation_is_told_and_remembered_and_the_lease_given_back() {
+fn publishes_and_remembers_the_rotation_and_releases_the_lease() {
     let world = SimWorld::new(SimConfig::default()).unwrap();
     let mut lease = MockLease::new();
     lease
@@ -692,9 +692,9 @@ fn a_rotation_is_told_and_remembered_and_the_lease_given_back() {
         .returning(|| Ok(LeaseState::Held));
     lease.expect_renew().returning(|| Ok(LeaseState::Held));
     lease.expect_release().times(1).returning(|| Ok(()));
-    let told = std::sync::Arc::new(std::sync::Mutex::new((Vec::new(), Vec::new())));
+    let written = std::sync::Arc::new(std::sync::Mutex::new((Vec::new(), Vec::new())));
     let mut journal = MockEvents::new();
-    let (entries, rotations) = (told.clone(), told.clone());
+    let (entries, rotations) = (written.clone(), written.clone());
     journal.expect_publish().returning(move |entry| {
         entries.lock().unwrap().0.push(entry.clone());
         Ok(())
@@ -713,8 +713,8 @@ fn a_rotation_is_told_and_remembered_and_the_lease_given_back() {
         .iter()
         .map(|victim| victim.name.clone())
         .collect();
-    let (entries, rotations) = std::mem::take(&mut *told.lock().unwrap());
-    // One event a pod, and one for the whole.
+    let (entries, rotations) = std::mem::take(&mut *written.lock().unwrap());
+    // One event for each pod, and one for the rotation.
     assert_eq!(entries.len(), names.len() + 1);
     assert!(
         entries[0]
@@ -731,7 +731,7 @@ fn a_rotation_is_told_and_remembered_and_the_lease_given_back() {
         "{}",
         whole.message
     );
-    // After the first eviction, and at the end.
+    // The rotation is remembered after the first eviction and at the end.
     let remembered: Vec<&[String]> = rotations.iter().map(|r| r.victims.as_slice()).collect();
     assert_eq!(remembered, [&names[..1], &names[..]]);
     let rotation = &rotations[1];
@@ -740,7 +740,7 @@ fn a_rotation_is_told_and_remembered_and_the_lease_given_back() {
 }
 
 #[test]
-fn who_may_not_tell_does_not_try_twice_and_evicts_all_the_same() {
+fn forbidden_journal_is_tried_once_and_evictions_go_on() {
     let world = SimWorld::new(SimConfig::default()).unwrap();
     let mut lease = MockLease::new();
     lease.expect_acquire().returning(|| Ok(LeaseState::Held));

@@ -1,0 +1,135 @@
+//! The settings that a message is about. Messages of the core and of the driver name no settings;
+//! the log and the tables append these hints to them.
+
+use std::fmt;
+
+use rebalancer_core::Decision;
+use rebalancer_core::execution::{ExecutionReport, PodOutcome, StopCause, StopReason};
+use rebalancer_driver::ObserveError;
+
+/// Settings for the end of a message. Its `Display` is ` (settings: A, B)`, or empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Hint(Vec<&'static str>);
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [] => Ok(()),
+            [setting] => write!(f, " (setting: {setting})"),
+            settings => write!(f, " (settings: {})", settings.join(", ")),
+        }
+    }
+}
+
+/// The settings that decide whether `decision` holds; none if it rotates.
+pub(crate) fn of_decision(decision: &Decision) -> Hint {
+    decision.hold_reason().map_or_else(Hint::default, |reason| {
+        Hint(of_reason(reason.as_str()).to_vec())
+    })
+}
+
+/// The settings that can change how an execution ends.
+pub(crate) fn of_execution(report: &ExecutionReport) -> Hint {
+    let blocked = report
+        .pods
+        .iter()
+        .any(|pod| pod.outcome == PodOutcome::Blocked);
+    let timeout = blocked.then_some("EVICTION_TIMEOUT");
+    Hint(timeout.into_iter().chain(of_stop(report.stopped)).collect())
+}
+
+/// The settings that an error of the driver is about.
+pub(crate) fn of_error(error: &ObserveError) -> Hint {
+    match error {
+        ObserveError::Lease(_) => Hint(vec!["ONE_AT_A_TIME"]),
+        ObserveError::Stopped(cause) if *cause == StopCause::RunTimeout => {
+            Hint(vec!["RUN_TIMEOUT"])
+        }
+        ObserveError::Stopped(_)
+        | ObserveError::Port(_)
+        | ObserveError::Both { .. }
+        | ObserveError::Snapshot(_) => Hint::default(),
+        // Errors of a later version of the driver.
+        _ => Hint::default(),
+    }
+}
+
+/// The settings that a hold reason depends on, by its word.
+fn of_reason(word: &str) -> &'static [&'static str] {
+    let found = REASONS.iter().find(|(reason, _)| *reason == word);
+    found.map_or(&[], |(_, settings)| settings)
+}
+
+/// Hold reasons that depend on settings.
+const REASONS: [(&str, &[&str]); 13] = [
+    ("another_run", &["ONE_AT_A_TIME"]),
+    ("frozen", &["FREEZE"]),
+    ("cooldown", &["COOLDOWN", "IGNORE_HISTORY"]),
+    ("rotation_did_not_help", &["COOLDOWN", "IGNORE_HISTORY"]),
+    ("eviction_limit", &["MAX_EVICTIONS"]),
+    ("group_not_settled", &["COOLDOWN"]),
+    (
+        "insufficient_coverage",
+        &["MINIMUM_COVERAGE_PERCENT", "MAXIMUM_SAMPLE_AGE"],
+    ),
+    ("no_eligible_pods", &["MINIMUM_POD_AGE"]),
+    ("target_unknown", &["TARGET_CORES", "HPA_PREFIX"]),
+    ("within_tolerance", &["TOLERANCE_MULTIPLIER"]),
+    ("improvement_too_small", &["MINIMUM_IMPROVEMENT_PERCENT"]),
+    (
+        "minimum_pods",
+        &["MINIMUM_PODS_REQUIRED", "MAX_UNAVAILABLE"],
+    ),
+    ("no_plan_helps", &["MINIMUM_CONFIDENCE_PERCENT"]),
+];
+
+fn of_stop(reason: Option<StopReason>) -> Option<&'static str> {
+    match reason? {
+        StopReason::RunTimeout => Some("RUN_TIMEOUT"),
+        StopReason::Frozen => Some("FREEZE"),
+        StopReason::MinimumPods => Some("MINIMUM_PODS_REQUIRED"),
+        StopReason::ReadyTimeout => Some("READY_TIMEOUT"),
+        StopReason::Stopped
+        | StopReason::ReadyUnknown
+        | StopReason::Forbidden
+        | StopReason::WaveIncomplete
+        | StopReason::LeaseLost
+        | StopReason::ReplacementFailed
+        | StopReason::WorkloadChanged => None,
+        // Reasons of a later version of the core.
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::by_env;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(&[], "")]
+    #[case(&["FREEZE"], " (setting: FREEZE)")]
+    #[case(&["COOLDOWN", "FREEZE"], " (settings: COOLDOWN, FREEZE)")]
+    fn lists_settings(#[case] settings: &[&'static str], #[case] text: &str) {
+        assert_eq!(Hint(settings.to_vec()).to_string(), text);
+    }
+
+    #[test]
+    fn names_existing_settings() {
+        let stops = [
+            StopReason::RunTimeout,
+            StopReason::Frozen,
+            StopReason::MinimumPods,
+            StopReason::ReadyTimeout,
+        ];
+        let stops = stops.into_iter().filter_map(|reason| of_stop(Some(reason)));
+        let reasons = REASONS
+            .iter()
+            .flat_map(|(_, settings)| settings.iter().copied());
+        let others = ["ONE_AT_A_TIME", "EVICTION_TIMEOUT"];
+        for name in stops.chain(reasons).chain(others) {
+            assert!(by_env(name).is_some(), "{name}");
+        }
+    }
+}
