@@ -18,6 +18,7 @@
 //! |---|---|
 //! | [`model`] | the vocabulary: pods, loads, workloads, as types without invalid values |
 //! | [`lease`] | the lease of a workload: durations and holder |
+//! | [`statistics`] | means, medians, percentiles and spreads |
 //! | [`policy`] | the operator's rules, validated |
 //! | [`plan`] | the victims, their roles and their waves |
 //! | [`history`] | the record of an earlier rotation |
