@@ -4,6 +4,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
+use crate::pages::BadPage;
+
 /// An owner of an object.
 #[derive(Clone, PartialEq, prost::Message, Deserialize)]
 pub(crate) struct OwnerReference {
@@ -35,9 +37,11 @@ impl Time {
         self.seconds.is_some()
     }
 
-    /// Returns the instant, or `None` if it is not set or out of range.
-    pub(crate) fn instant(self) -> Option<Timestamp> {
-        Timestamp::from_second(self.seconds?).ok()
+    /// Returns the instant, or `None` if it is not set.
+    pub(crate) fn instant(self) -> Result<Option<Timestamp>, BadPage> {
+        self.seconds
+            .map(|seconds| Timestamp::from_second(seconds).map_err(|_| BadPage::Time(seconds)))
+            .transpose()
     }
 }
 

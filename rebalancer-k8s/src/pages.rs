@@ -38,6 +38,10 @@ pub(crate) enum BadPage {
     Quantity(String),
     #[error("an object without name or UID")]
     Nameless,
+    #[error("an object with a name or UID that is not UTF-8")]
+    NotUtf8,
+    #[error("a time that is out of range: {0} s since 1970")]
+    Time(i64),
     #[error("expected a {expected}List, found {}", of_kind(.found))]
     NotTheList {
         /// Kind of the requested objects.

@@ -38,16 +38,17 @@ fn read_page(body: &Bytes) -> Result<(Vec<PodObject>, PageEnd), BadPage> {
         None => read_json(body)?,
     };
     let (pods, end) = page.split("Pod")?;
-    if pods.iter().any(PodObject::is_nameless) {
-        return Err(BadPage::Nameless);
-    }
+    pods.iter().try_for_each(PodObject::check_identity)?;
     Ok((pods, end))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::Pages as _;
     use crate::protobuf::testing::Encoded;
+    use jiff::Timestamp;
+    use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::json;
 
@@ -69,6 +70,38 @@ mod tests {
         for body in bodies {
             let error = read_page(&body).unwrap_err();
             assert_eq!(error.to_string(), message);
+        }
+    }
+
+    #[rstest]
+    #[case::name_is_not_utf8(1, b"\xff".as_slice(), "not UTF-8")]
+    #[case::time_is_out_of_range(8, b"\x08\x80\x80\x80\x80\x80\x80\x80\x80\x40".as_slice(), "out of range")]
+    fn refuses_malformed_metadata(#[case] tag: u64, #[case] value: &[u8], #[case] message: &str) {
+        let metadata = Encoded::default()
+            .bytes(1, "a")
+            .bytes(5, "u")
+            .bytes(tag, value);
+        let pod = Encoded::default().bytes(1, metadata.0);
+        let body = Encoded::default().bytes(2, pod.0).response("PodList");
+        let error = Reduction::new(Timestamp::UNIX_EPOCH, "web")
+            .page(&body)
+            .unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn reads_changed_bytes_without_panic(index: prop::sample::Index, byte: u8) {
+            let list = json!({"kind": "PodList", "metadata": {}, "items": [testing::pod()]});
+            for body in testing::bodies(&list) {
+                let mut body = Vec::from(body);
+                let index = index.index(body.len());
+                body[index] = byte;
+                let mut reduction = Reduction::new(Timestamp::UNIX_EPOCH, "ingestion");
+                if let Ok(end) = reduction.page(&body.into()) {
+                    prop_assert_eq!(reduction.finish(&[], None).pods.len(), end.items);
+                }
+            }
         }
     }
 }

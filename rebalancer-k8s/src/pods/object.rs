@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use crate::annotations::{self, Annotation};
 use crate::cpu_quantity::Quantity;
 use crate::object_meta::{OwnerReference, Time, controller, null_as_default, text};
-use crate::pages::ListMetadata;
+use crate::pages::{BadPage, ListMetadata};
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct PodList {
@@ -225,9 +225,15 @@ impl ContainerStatus {
 }
 
 impl PodObject {
-    /// Whether the name or the UID is missing.
-    pub(super) fn is_nameless(&self) -> bool {
-        self.metadata.name.is_empty() || self.metadata.uid.is_empty()
+    /// Fails unless the pod has a valid name and UID.
+    pub(super) fn check_identity(&self) -> Result<(), BadPage> {
+        for text in [&self.metadata.name, &self.metadata.uid] {
+            if text.is_empty() {
+                return Err(BadPage::Nameless);
+            }
+            std::str::from_utf8(text).map_err(|_| BadPage::NotUtf8)?;
+        }
+        Ok(())
     }
 
     pub(super) fn reference(&self) -> PodRef {

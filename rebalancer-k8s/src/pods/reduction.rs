@@ -60,7 +60,11 @@ impl<'s> Reduction<'s> {
         let measurable = pod
             .running_containers()
             .any(|container| container.name == self.container);
-        let restarted = measurable.then(|| self.restarted(pod)).flatten();
+        let restarted = if measurable {
+            self.restarted(pod)?
+        } else {
+            None
+        };
         if !measurable {
             let names = pod.running_containers().map(|container| &container.name);
             self.others.extend(names.map(text));
@@ -72,12 +76,19 @@ impl<'s> Reduction<'s> {
                 self.controllers.len() - 1
             })
         });
-        self.controlled_by.push(controller);
-        self.measurable.push(measurable);
         let ready = pod.ready_condition();
         // The API server always sets the time of creation. Without it, the pod counts as new.
-        let created = instant(pod.metadata.creation_timestamp).unwrap_or(self.taken_at);
+        let created = instant(pod.metadata.creation_timestamp)?.unwrap_or(self.taken_at);
+        let ready_seconds = match ready {
+            Some(condition) => {
+                let since = instant(condition.last_transition_time)?;
+                Some(self.age(since.unwrap_or(created)))
+            }
+            None => None,
+        };
         let PodRef { name, uid } = pod.reference();
+        self.controlled_by.push(controller);
+        self.measurable.push(measurable);
         self.pods.push(Pod {
             uid,
             ip: Some(text(&pod.status.pod_ip)).filter(|ip| !ip.is_empty()),
@@ -93,9 +104,7 @@ impl<'s> Reduction<'s> {
             evictability: pod.evictability(),
             opted_out: pod.opted_out(),
             age_seconds: Some(self.age(created)),
-            ready_seconds: ready.map(|condition| {
-                self.age(instant(condition.last_transition_time).unwrap_or(created))
-            }),
+            ready_seconds,
             restarted_seconds: restarted,
             window_covered: true,
             request: requests.measured,
@@ -126,13 +135,16 @@ impl<'s> Reduction<'s> {
 
     /// The time since the last restart of the measured container, or `None` if it never restarted.
     /// Zero if the container restarted at an unknown time.
-    fn restarted(&self, pod: &PodObject) -> Option<Seconds> {
+    fn restarted(&self, pod: &PodObject) -> Result<Option<Seconds>, BadPage> {
         let status = pod
             .container_statuses()
             .find(|status| status.name == self.container)
-            .filter(|status| status.restart_count > 0)?;
-        let since = last_start(status).map(|since| self.age(since));
-        Some(since.unwrap_or(Seconds::ZERO))
+            .filter(|status| status.restart_count > 0);
+        let Some(status) = status else {
+            return Ok(None);
+        };
+        let since = last_start(status)?.map(|since| self.age(since));
+        Ok(Some(since.unwrap_or(Seconds::ZERO)))
     }
 
     /// The time since an instant; zero if the instant is in the future.
@@ -187,19 +199,19 @@ impl Pages for Reduction<'_> {
 }
 
 /// The last start of a container, or its last end if it does not run.
-fn last_start(status: &ContainerStatus) -> Option<Timestamp> {
+fn last_start(status: &ContainerStatus) -> Result<Option<Timestamp>, BadPage> {
     let running = status
         .state
         .as_ref()
         .and_then(|state| state.running.as_ref());
     match running {
         Some(running) => instant(running.started_at),
-        None => instant(status.last_end()?.finished_at),
+        None => instant(status.last_end().and_then(|end| end.finished_at)),
     }
 }
 
-fn instant(time: Option<Time>) -> Option<Timestamp> {
-    time.and_then(Time::instant)
+fn instant(time: Option<Time>) -> Result<Option<Timestamp>, BadPage> {
+    time.map_or(Ok(None), Time::instant)
 }
 
 #[cfg(test)]
