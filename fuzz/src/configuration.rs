@@ -10,7 +10,7 @@ use rebalancer_cli::settings::all;
 
 use super::parts;
 
-/// The value of a header that no message may show.
+/// The value of a header, which no message may contain.
 const SECRET: &str = "correct-horse-battery-staple";
 const HEADERS: &str = "PROMETHEUS_HEADERS";
 
@@ -99,6 +99,6 @@ fn hides(
     };
     assert!(
         !shown.contains(SECRET),
-        "a header's value is shown: {shown}"
+        "the value of a header is visible: {shown}"
     );
 }

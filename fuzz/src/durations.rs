@@ -32,14 +32,14 @@ pub fn check(data: &[u8]) -> bool {
             let difference = (parsed.as_nanos() * FINE).abs_diff(exact);
             assert!(
                 difference <= rounding(exact),
-                "{text:?}: {parsed:?} for {exact} parts of a nanosecond"
+                "{text:?}: {parsed:?} instead of {exact} units of 1/{FINE} ns"
             );
         }
         (None, Some(exact)) => assert!(
             exact + rounding(exact) >= LONGEST * FINE,
-            "{text:?} is refused"
+            "{text:?} is rejected"
         ),
-        (Some(parsed), None) => unreachable!("{text:?} is taken for {parsed:?}"),
+        (Some(parsed), None) => unreachable!("{text:?} is accepted as {parsed:?}"),
         (None, None) => {}
     }
     if let Some(parsed) = parsed {
@@ -64,11 +64,11 @@ fn reads_back(parsed: Duration) {
             } else {
                 rounding(parsed.as_nanos() * FINE) / FINE
             };
-            assert!(difference <= allowed, "{text} reads back as {again:?}");
+            assert!(difference <= allowed, "{text} is parsed as {again:?}");
         }
         None => assert!(
             parsed.as_nanos() + rounding(LONGEST * FINE) / FINE >= LONGEST,
-            "{text} is refused"
+            "{text} is rejected"
         ),
     }
 }

@@ -17,7 +17,7 @@ pub mod snapshot;
 /// A target: its name, which is also the name of its corpus, and its check.
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
-/// Every target.
+/// All targets.
 pub const TARGETS: [Target; 6] = [
     ("configuration", configuration::check),
     ("durations", durations::check),

@@ -34,7 +34,7 @@ pub fn check(data: &[u8]) -> bool {
                     .samples
                     .windows(2)
                     .all(|pair| pair[0].pod < pair[1].pod),
-                "a pod twice, or out of order"
+                "a pod is a duplicate or out of order"
             );
             if let Some(partial) = observation.partial {
                 hides(&partial);
@@ -45,7 +45,7 @@ pub fn check(data: &[u8]) -> bool {
     // A response with a failure is a failure, whatever else it contains.
     for status in [400, 503] {
         match observation(status, bodies) {
-            Ok(_) => unreachable!("a failure (HTTP {status}) is taken for an answer"),
+            Ok(_) => unreachable!("HTTP {status} is not treated as a failure"),
             Err(error) => hides(&error.to_string()),
         }
     }
@@ -53,7 +53,7 @@ pub fn check(data: &[u8]) -> bool {
         Ok(found) => {
             let names =
                 |pair: &[AutoscalerCandidate]| pair[0].autoscaler.name < pair[1].autoscaler.name;
-            assert!(found.windows(2).all(names), "an autoscaler is listed twice");
+            assert!(found.windows(2).all(names), "an autoscaler is a duplicate");
             for hpa_prefix in ["", "hpa-"] {
                 let chosen = choose_autoscalers(found.clone(), &workload(), hpa_prefix);
                 assert!(chosen.autoscalers.len() <= found.len());
@@ -77,7 +77,7 @@ fn check_group(bodies: [&[u8]; 3]) -> bool {
         }
     }
     match group(503, bodies, false) {
-        Ok(_) => unreachable!("a failure is taken for an answer about a group"),
+        Ok(_) => unreachable!("HTTP 503 is not treated as a failure"),
         Err(error) => hides(&error.to_string()),
     }
     accepted
@@ -97,17 +97,20 @@ fn check_assembled(observation: GroupObservation) {
     let group = assemble_group(&GroupSettings::default(), Some(observation), &pods);
     if group.partial.is_none() {
         let owners = group.topics.values().flat_map(|topic| &topic.owners);
-        assert!(owners.flatten().count() <= owned, "owners out of nowhere");
+        assert!(
+            owners.flatten().count() <= owned,
+            "more owners than observed"
+        );
         let rated = |topic: &rebalancer_core::group::TopicDocument| topic.rates.is_some();
         assert!(
             group.topics.values().all(rated),
-            "a rate is missing, and nobody says so"
+            "a rate is missing, and the group is not marked as partial"
         );
     }
     let pods: Vec<_> = pods.iter().map(|pod| json!({"name": pod.name})).collect();
     let snapshot = json!({"pods": pods, "group": group});
     if let Err(error) = serde_json::from_value::<Snapshot>(snapshot) {
-        unreachable!("the group contradicts itself: {error}");
+        unreachable!("the group is inconsistent: {error}");
     }
 }
 
@@ -137,5 +140,5 @@ fn bodies(data: &[u8]) -> [&[u8]; 3] {
 }
 
 fn hides(words: &str) {
-    assert!(!words.contains(SECRET), "a secret is shown: {words}");
+    assert!(!words.contains(SECRET), "the secret is visible: {words}");
 }

@@ -24,7 +24,7 @@ pub fn check(data: &[u8]) -> bool {
     {
         let (outside, values) = strings(query);
         let (expected, of_plain) = strings(&plain);
-        assert_eq!(outside, expected, "the query is another one: {query}");
+        assert_eq!(outside, expected, "the query has changed: {query}");
         let given = values.iter().zip(&of_plain);
         let given: Vec<&str> = given
             // The metric names of autoscalers are fixed by us.
@@ -33,7 +33,7 @@ pub fn check(data: &[u8]) -> bool {
             .collect();
         assert!(
             given == [namespace, container] || given == [namespace],
-            "other values: {query}"
+            "the values have changed: {query}"
         );
     }
     true
@@ -60,7 +60,7 @@ fn strings(query: &str) -> (String, Vec<String>) {
                     other => unreachable!("{other:?} after a backslash in {query:?}"),
                 }),
                 // A string may contain neither of these.
-                None | Some('\n') => unreachable!("a string is left open in {query:?}"),
+                None | Some('\n') => unreachable!("a string is not terminated in {query:?}"),
                 Some(c) => value.push(c),
             }
         }

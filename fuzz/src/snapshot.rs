@@ -22,20 +22,14 @@ pub fn check(data: &[u8]) -> bool {
     };
     let decision = decide(&snapshot, &policy);
     let again: Snapshot = reread(&snapshot);
-    assert_eq!(
-        again, snapshot,
-        "the snapshot is another one when read again"
-    );
+    assert_eq!(again, snapshot, "the snapshot changed in a round trip");
     assert_eq!(
         json(&decide(&again, &policy)),
         json(&decision),
-        "the same snapshot gave another decision"
+        "the same snapshot led to another decision"
     );
     let again: Decision = reread(&decision);
-    assert_eq!(
-        again, decision,
-        "the decision is another one when read again"
-    );
+    assert_eq!(again, decision, "the decision changed in a round trip");
     if let Some(plan) = decision.plan() {
         let serve = |name: &str| {
             let pod = snapshot.pods().iter().find(|pod| pod.name == name);
@@ -43,20 +37,23 @@ pub fn check(data: &[u8]) -> bool {
         };
         assert!(
             plan.victims().iter().all(|victim| serve(&victim.name)),
-            "a victim that does not serve"
+            "a victim is not a ready pod"
         );
     }
     // Names are shown as they are. Rendering must not fail whatever they contain.
     let shown = table::decision(&decision, table::Detail::Group, &Palette::plain());
     assert!(!shown.is_empty());
-    assert!(document::yaml(&decision).is_ok(), "no YAML of a decision");
+    assert!(
+        document::yaml(&decision).is_ok(),
+        "the decision has no YAML form"
+    );
     true
 }
 
 fn json(document: &impl Serialize) -> String {
     match serde_json::to_string(document) {
         Ok(text) => text,
-        Err(error) => unreachable!("no JSON of a document: {error}"),
+        Err(error) => unreachable!("the document has no JSON form: {error}"),
     }
 }
 
@@ -65,9 +62,9 @@ fn reread<T: Serialize + DeserializeOwned>(document: &T) -> T {
     let text = json(document);
     match serde_json::from_str(&text) {
         Ok(again) => {
-            assert_eq!(json(&again), text, "other bytes after a round trip");
+            assert_eq!(json(&again), text, "the bytes changed in a round trip");
             again
         }
-        Err(error) => unreachable!("own words are refused: {error}: {text}"),
+        Err(error) => unreachable!("the document is rejected: {error}: {text}"),
     }
 }
