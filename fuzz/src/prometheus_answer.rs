@@ -20,13 +20,13 @@ pub fn check(data: &[u8]) -> bool {
         Ok(observation) => {
             accepted = true;
             for sample in &observation.samples {
-                if let Ok(load) = sample.load {
+                if let Some(load) = sample.measurement.load() {
                     assert!(load.get().is_finite() && load.get() >= 0.0);
                 }
-                if let Some(age) = sample.age {
+                if let Some(age) = sample.measurement.samples().age {
                     assert!(age.get().is_finite() && age.get() >= 0.0);
                 }
-                assert!(sample.series >= 1);
+                assert!(sample.measurement.samples().series >= 1);
                 assert!(!sample.pod.is_empty());
             }
             assert!(

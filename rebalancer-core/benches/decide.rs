@@ -1,7 +1,7 @@
-//! How long a decision takes, by the number of pods.
+//! The time of a decision, by the number of pods.
 
 use divan::{Bencher, black_box};
-use rebalancer_core::model::{Cores, Load, Pod, Seconds};
+use rebalancer_core::model::{Cores, Load, Measurement, Pod, SampleInfo, Seconds};
 use rebalancer_core::snapshot::InvalidSnapshot;
 use rebalancer_core::{Policy, Snapshot, SnapshotData, decide};
 
@@ -9,7 +9,7 @@ fn main() {
     divan::main();
 }
 
-/// A settled workload that is rotated, its loads in no order. A few pods are not eligible.
+/// A settled workload that is rotated. Its loads have no order, and a few pods are not eligible.
 fn snapshot(pods: u32) -> Result<Snapshot, InvalidSnapshot> {
     let pods = (0..pods)
         .map(|index| {
@@ -17,8 +17,13 @@ fn snapshot(pods: u32) -> Result<Snapshot, InvalidSnapshot> {
             let mixed = index.wrapping_mul(2_654_435_761);
             let load = f64::from(mixed >> 8) / f64::from(1 << 24) * 3.0;
             let mut pod = Pod::new(format!("consumer-7d9c5b8f6d-{mixed:08x}"));
-            pod.load = Load::new(load).ok();
-            pod.sample_age_seconds = Some(Seconds::whole(mixed % 60));
+            let samples = SampleInfo {
+                age: Some(Seconds::whole(mixed % 60)),
+                ..SampleInfo::default()
+            };
+            pod.measurement = Load::new(load).map_or(Measurement::default(), |load| {
+                Measurement::Load(load, samples)
+            });
             pod.age_seconds = Some(Seconds::whole(if index % 100 == 0 { 10 } else { 86_400 }));
             pod.ready_seconds = Some(Seconds::whole(86_400));
             pod

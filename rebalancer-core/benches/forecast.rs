@@ -77,7 +77,7 @@ fn one(bencher: Bencher<'_, '_>, kind: Kind, pods: usize) {
     let loads: Vec<Option<f64>> = snapshot
         .pods()
         .iter()
-        .map(|pod| pod.load.map(f64::from))
+        .map(|pod| pod.load().map(f64::from))
         .collect();
     let attribution = Attribution::new(&loads, &group.pod_owners(), group.rates.as_deref());
     let (assignor, client, protocol) = kind;

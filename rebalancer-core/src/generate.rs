@@ -7,7 +7,7 @@
 //! rebalancer-core = { version = "0.1", features = ["proptest"] }
 //! ```
 //!
-//! A test of one policy, here that it never takes more than a third of the ready pods at once:
+//! A test of one policy, here that it never evicts more than a third of the ready pods at once:
 //!
 //! ```
 //! use proptest::prelude::*;
@@ -27,7 +27,7 @@
 //! # Ok::<(), rebalancer_core::model::InvalidQuantity>(())
 //! ```
 //!
-//! Everything shrinks towards the plain: fewer pods, healthy ones, round loads.
+//! Values shrink towards simple ones: fewer pods, healthy pods, round loads.
 //!
 //! [proptest]: https://docs.rs/proptest
 
@@ -42,19 +42,19 @@ use proptest::prelude::*;
 use crate::history::Rotation;
 use crate::lease::LeaseHolder;
 use crate::model::{
-    Autoscaler, Cores, CpuMetric, Evictability, Load, MaxUnavailable, MinimumPods, Percent, Pod,
-    PodPhase, PodUid, Rollout, SampleFault, Seconds, Tolerance, TopK, WorkloadRef,
+    Autoscaler, Cores, CpuMetric, Evictability, Load, MaxUnavailable, Measurement, MinimumPods,
+    Percent, Pod, PodPhase, PodUid, Rollout, SampleFault, Seconds, Tolerance, TopK, WorkloadRef,
 };
 use crate::policy::{ExecutionPolicy, Policy, Strategy as Rule};
 use crate::snapshot::{Snapshot, SnapshotData, UnknownPods};
 
-/// The most pods in a generated workload.
+/// The maximum number of pods in a generated workload.
 const MOST_PODS: usize = 14;
 /// The measured container of generated snapshots.
 const CONTAINER: &str = "consumer";
 
-/// Loads: half of them on a grid of quarter cores, so that ties are common; others anywhere up to
-/// 4 cores, and a few of any size a load can have.
+/// Loads: half of them multiples of a quarter core, so that ties are common; others up to 4 cores,
+/// and a few of any valid size.
 pub fn loads() -> impl Strategy<Value = Load> {
     prop_oneof![
         5 => (0..=12u8).prop_map(|quarters| f64::from(quarters) / 4.0),
@@ -64,7 +64,7 @@ pub fn loads() -> impl Strategy<Value = Load> {
     .prop_filter_map("a load", |load| Load::new(load).ok())
 }
 
-/// Amounts of CPU that must be there, such as targets and requests: often on a grid, up to 4
+/// Positive amounts of CPU, such as targets and requests: often multiples of a quarter core, up to 4
 /// cores.
 pub fn cores() -> impl Strategy<Value = Cores> {
     prop_oneof![
@@ -115,10 +115,12 @@ enum Trait {
 impl Trait {
     fn give(self, pod: &mut Pod) {
         match self {
-            Self::Unmeasured => pod.load = None,
-            Self::Fault(fault) => (pod.load, pod.fault) = (None, Some(fault)),
-            Self::SampleAge(age) => pod.sample_age_seconds = Some(age),
-            Self::Series(series) => pod.series = series,
+            Self::Unmeasured => pod.measurement = Measurement::Missing(*pod.measurement.samples()),
+            Self::Fault(fault) => {
+                pod.measurement = Measurement::Faulty(fault, *pod.measurement.samples());
+            }
+            Self::SampleAge(age) => pod.measurement.samples_mut().age = Some(age),
+            Self::Series(series) => pod.measurement.samples_mut().series = series,
             Self::Phase(phase) => (pod.phase, pod.ready) = (phase, phase == PodPhase::Running),
             Self::Unready => pod.ready = false,
             Self::Terminating => pod.terminating = true,
@@ -128,7 +130,7 @@ impl Trait {
             Self::Age(age) => pod.age_seconds = Some(age),
             Self::ReadySince(since) => pod.ready_seconds = Some(since),
             Self::RestartedSince(since) => pod.restarted_seconds = Some(since),
-            Self::WindowNotCovered => pod.window_covered = false,
+            Self::WindowNotCovered => pod.measurement.samples_mut().window_covered = false,
             Self::NoRequest => pod.request = None,
             Self::OtherRequests(requests) => pod.other_requests = requests,
         }
@@ -192,12 +194,12 @@ fn healthy_pods(
 }
 
 /// Pods of every kind: most are healthy and measured; others are not measured, stale, young, not
-/// ready, terminating, somebody else's, opted out, not evictable, measured twice, restarted or not
-/// measured for all of the window.
+/// ready, terminating, not owned, opted out, not evictable, measured twice, restarted, or measured in
+/// a part of the window.
 pub fn pods() -> impl Strategy<Value = Vec<Pod>> {
     (
         healthy_pods(0..=MOST_PODS, loads()),
-        // One in ten workloads is a mess, most have few odd pods.
+        // Most workloads have few unusual pods, one in ten has many.
         prop_oneof![
             9 => vec((any::<prop::sample::Index>(), traits()), 0..=3),
             1 => vec((any::<prop::sample::Index>(), traits()), 0..=2 * MOST_PODS),
@@ -214,9 +216,9 @@ pub fn pods() -> impl Strategy<Value = Vec<Pod>> {
         })
 }
 
-/// A way in which the metrics of all pods lie at once.
+/// A fault of the metrics of all pods.
 #[derive(Debug, Clone, Copy)]
-enum Lie {
+enum MetricsFault {
     None,
     /// No pod is measured.
     Nothing,
@@ -226,30 +228,34 @@ enum Lie {
     Hole,
 }
 
-impl Lie {
-    fn tell(self, pods: &mut [Pod]) {
+impl MetricsFault {
+    fn apply(self, pods: &mut [Pod]) {
         for pod in pods {
             match self {
                 Self::None => {}
-                Self::Nothing => pod.load = None,
-                Self::Zero => pod.load = pod.load.map(|_| Load::ZERO),
-                Self::Hole => pod.window_covered = false,
+                Self::Nothing => pod.measurement = Measurement::Missing(*pod.measurement.samples()),
+                Self::Zero => {
+                    if let Measurement::Load(load, _) = &mut pod.measurement {
+                        *load = Load::ZERO;
+                    }
+                }
+                Self::Hole => pod.measurement.samples_mut().window_covered = false,
             }
         }
     }
 }
 
-fn lies() -> impl Strategy<Value = Lie> {
+fn metrics_faults() -> impl Strategy<Value = MetricsFault> {
     prop_oneof![
-        24 => Just(Lie::None),
-        1 => Just(Lie::Nothing),
-        1 => Just(Lie::Zero),
-        1 => Just(Lie::Hole),
+        24 => Just(MetricsFault::None),
+        1 => Just(MetricsFault::Nothing),
+        1 => Just(MetricsFault::Zero),
+        1 => Just(MetricsFault::Hole),
     ]
 }
 
-/// What the metrics say beside the loads: whether those are of a custom query, how far the clocks
-/// are apart, and other pods.
+/// The metrics beside the loads: whether the loads are of a custom query, the difference between the
+/// clocks, and unknown pods.
 fn metrics() -> impl Strategy<Value = SnapshotData> {
     let difference = prop_oneof![
         12 => Just(None),
@@ -294,7 +300,7 @@ fn cpu_metrics() -> impl Strategy<Value = CpuMetric> {
     ]
 }
 
-/// Autoscalers with CPU metrics of every kind, and others; most do not scale at the moment.
+/// Autoscalers with CPU metrics of every kind, and other metrics; most are not scaling.
 pub fn autoscalers() -> impl Strategy<Value = Vec<Autoscaler>> {
     let replicas = prop_oneof![
         8 => option::of(1..=20u32).prop_map(|replicas| (replicas, replicas)),
@@ -366,20 +372,19 @@ fn instants() -> impl Strategy<Value = Option<Timestamp>> {
         .prop_map(|millisecond| Timestamp::from_millisecond(millisecond?).ok())
 }
 
-/// Names are unique by construction.
+/// Validates generated fields. Names are unique by construction.
 fn validated(data: SnapshotData) -> Option<Snapshot> {
     Snapshot::new(data).ok()
 }
 
 /// Settled workloads of 1 to 14 healthy, measured pods with a fixed target: under every policy
-/// of [`policy`] each pod is eligible and each check passes, save `minimum_ready`, which depends
-/// on the plan.
+/// of [`policy`] each pod is eligible and each check passes, except `minimum_ready`, which depends on
+/// the plan.
 pub fn healthy_snapshot() -> impl Strategy<Value = Snapshot> {
     settled(healthy_pods(1..=MOST_PODS, loads()), cores())
 }
 
-/// Settled workloads with pods hot and cold enough that the default policy rotates them: all of
-/// [`healthy_snapshot`], and a plan to carry out.
+/// Settled workloads with pods hot and cold enough that the default policy rotates them.
 pub fn skewed_snapshot() -> impl Strategy<Value = Snapshot> {
     let target = 0.5f64;
     let load = move |share: std::ops::RangeInclusive<u8>| {
@@ -420,15 +425,15 @@ fn settled(
         .prop_filter_map(
             "a snapshot",
             |(mut pods, target, workload, rollout, taken_at, freshness_known)| {
-                // Zero everywhere is not believed.
-                if pods.len() > 1 && pods.iter().all(|pod| pod.load == Some(Load::ZERO)) {
+                // A check fails if all loads are zero.
+                if pods.len() > 1 && pods.iter().all(|pod| pod.load() == Some(Load::ZERO)) {
                     return None;
                 }
                 let mut custom_load = false;
                 for pod in &mut pods {
-                    pod.sample_age_seconds = freshness_known.then_some(Seconds::ZERO);
-                    // Of cores no pod spends as many.
-                    custom_load |= pod.load.is_some_and(|load| load.get() > 16.0);
+                    pod.measurement.samples_mut().age = freshness_known.then_some(Seconds::ZERO);
+                    // In cores, such a load would be implausible.
+                    custom_load |= pod.load().is_some_and(|load| load.get() > 16.0);
                 }
                 validated(SnapshotData {
                     workload,
@@ -445,9 +450,9 @@ fn settled(
         )
 }
 
-/// Now and then another run, a freeze window, and how many seconds ago the last rotation was.
-fn outside() -> impl Strategy<Value = (Option<LeaseHolder>, Option<String>, Option<(u64, Rotation)>)>
-{
+/// Sometimes another run, a freeze window, and a last rotation with its age in seconds.
+fn circumstances()
+-> impl Strategy<Value = (Option<LeaseHolder>, Option<String>, Option<(u64, Rotation)>)> {
     let other_run = seconds().prop_map(|expires_seconds| LeaseHolder {
         identity: "another-run".into(),
         expires_seconds,
@@ -473,9 +478,9 @@ fn outside() -> impl Strategy<Value = (Option<LeaseHolder>, Option<String>, Opti
     )
 }
 
-/// Snapshots of every kind: pods of [`pods`], targets fixed, from autoscalers of every kind or
-/// missing, rollouts and scalings under way, metrics that are partial or lie. Every reason to hold occurs, and so
-/// do plans.
+/// Snapshots of every kind: pods of [`pods`], targets that are fixed, of autoscalers of every kind, or
+/// missing, rollouts and scalings in progress, and metrics that are partial or wrong. Every hold reason
+/// of a check occurs, and so do plans.
 pub fn snapshot() -> impl Strategy<Value = Snapshot> {
     (
         pods(),
@@ -490,7 +495,7 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
         option::weighted(0.05, Just("one of two stores did not answer".to_owned())),
         any::<bool>(),
         option::weighted(0.8, Just(Seconds::whole(15))),
-        (lies(), metrics(), outside()),
+        (metrics_faults(), metrics(), circumstances()),
     )
         .prop_filter_map(
             "a snapshot",
@@ -504,11 +509,12 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
                 metrics_partial,
                 freshness_known,
                 sample_age,
-                (lie, metrics, (other_run, frozen, rotation)),
+                (fault, metrics, (other_run, frozen, rotation)),
             )| {
-                lie.tell(&mut pods);
+                fault.apply(&mut pods);
                 for pod in &mut pods {
-                    pod.sample_age_seconds = pod.sample_age_seconds.or(sample_age);
+                    let samples = pod.measurement.samples_mut();
+                    samples.age = samples.age.or(sample_age);
                 }
                 let last_rotation = rotation.and_then(|(ago, rotation)| {
                     let time = taken_at?.checked_sub(Duration::from_secs(ago)).ok()?;
@@ -547,7 +553,7 @@ fn max_unavailable() -> impl Strategy<Value = MaxUnavailable> {
     ]
 }
 
-/// Policies: every rule takes values around its default and at its bounds.
+/// Policies: every field takes values around its default and at its bounds.
 pub fn policy() -> impl Strategy<Value = Policy> {
     (
         (1..=5usize).prop_filter_map("a number of pods", |pods| TopK::new(pods).ok()),
@@ -584,7 +590,7 @@ pub fn policy() -> impl Strategy<Value = Policy> {
         )
 }
 
-/// Policies of an execution: timeouts from none to minutes, one in four a dry run.
+/// Policies of an execution: timeouts from zero to minutes; one in four is a dry run.
 pub fn execution_policy() -> impl Strategy<Value = ExecutionPolicy> {
     (
         minimum_pods(),

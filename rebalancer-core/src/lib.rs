@@ -69,8 +69,8 @@
 //! let decision = decide(&snapshot, &Policy::default());
 //! assert_eq!(
 //!     decision.message,
-//!     "4 of 6 ready pods out at once would leave 2, but MINIMUM_PODS_REQUIRED is 3: \
-//!      MAX_UNAVAILABLE=3 would make the plan possible",
+//!     "evicting 4 of 6 ready pods at once would leave 2, less than the minimum of 3 ready \
+//!      pods: at most 3 pods unavailable at once would make the plan possible",
 //! );
 //! for check in &decision.checks {
 //!     println!("{:?}: {}", check.verdict, check.message);
@@ -90,7 +90,7 @@
 //!     r#"{"target": 0.7, "pods": [{"name": "a", "load": 0.8}, {"name": "b", "load": 0.3}]}"#,
 //! )?;
 //! let decision = decide(&snapshot, &Policy::default());
-//! assert_eq!(decision.hold_reason(), Some(HoldReason::WithinTolerance));
+//! assert_eq!(decision.hold_reason(), Some(HoldReason::WITHIN_TOLERANCE));
 //! assert_eq!(serde_json::to_value(&decision)?["decision"]["reason"], "within_tolerance");
 //! # Ok::<(), serde_json::Error>(())
 //! ```
@@ -161,6 +161,7 @@ pub mod forecast;
 pub mod generate;
 pub mod group;
 pub mod history;
+mod hold_reason;
 pub mod lease;
 pub mod model;
 pub mod plan;

@@ -1,4 +1,4 @@
-//! A plan: who is to be evicted, why, and in which waves.
+//! A plan: which pods to evict, why, and in which waves.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The word, as documents have it.
+    /// The word in documents.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -28,24 +28,24 @@ impl Role {
     }
 }
 
-/// A pod to be evicted.
+/// A pod to evict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Victim {
-    /// Its name.
+    /// The name of the pod.
     pub name: String,
-    /// Its UID: no other pod may be hit.
+    /// The UID of the pod, so that no other pod of that name is evicted.
     pub uid: PodUid,
-    /// Why it is in the plan.
+    /// Why the pod is in the plan.
     pub role: Role,
-    /// Its load when the plan was made, in cores.
+    /// The load of the pod in the snapshot, in cores or in the unit of a custom load query.
     pub load: Load,
-    /// The wave it goes in, from 1.
+    /// Number of the pod's wave, from 1.
     pub wave: usize,
 }
 
 impl Victim {
-    /// What names this pod.
+    /// The reference that identifies this pod.
     #[must_use]
     pub fn reference(&self) -> PodRef {
         PodRef {
@@ -55,8 +55,7 @@ impl Victim {
     }
 }
 
-/// Who is to be evicted, in the order of their turn; at least one victim, none twice, the waves
-/// one after the other.
+/// The pods to evict, in order: at least one victim, none twice, and waves numbered 1, 2, …
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Vec<Victim>", into = "Vec<Victim>")]
@@ -64,31 +63,30 @@ pub struct Plan {
     victims: Vec<Victim>,
 }
 
-/// A list of victims that is no plan.
+/// Why a list of victims is not a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPlan {
-    /// Nobody is to be evicted.
-    #[error("the plan names no victims")]
+    /// The list is empty.
+    #[error("the plan has no victims")]
     Empty,
-    /// A pod is to be evicted twice.
-    #[error("the plan names pod `{name}` twice")]
+    /// The list contains a pod twice.
+    #[error("the plan contains pod `{name}` twice")]
     Twice {
-        /// Its name.
+        /// The name of the pod.
         name: String,
     },
     /// The waves are not numbered 1, 2, … in the order of the victims.
     #[error("the plan's waves are out of order: pod `{name}` cannot be in wave {wave}")]
     Wave {
-        /// The first victim that is in a wave it cannot be in.
+        /// The first victim whose wave is out of order.
         name: String,
-        /// That wave.
+        /// The number of that wave.
         wave: usize,
     },
 }
 
 impl Plan {
-    /// Puts `victims`, given in the order of their turn, into waves of at most `wave_size`.
-    /// `None` when there is nobody to evict.
+    /// Divides `victims`, in order, into waves of at most `wave_size`. `None` if there is no victim.
     pub(crate) fn new(mut victims: Vec<Victim>, wave_size: usize) -> Option<Self> {
         for (index, victim) in victims.iter_mut().enumerate() {
             victim.wave = index / wave_size.max(1) + 1;
@@ -96,18 +94,18 @@ impl Plan {
         (!victims.is_empty()).then_some(Self { victims })
     }
 
-    /// The victims in the order of their turn.
+    /// The victims in order.
     #[must_use]
     pub fn victims(&self) -> &[Victim] {
         &self.victims
     }
 
-    /// The waves, in turn: the first is out before the second begins.
+    /// The waves in order. A wave begins when the one before it is complete.
     pub fn waves(&self) -> impl Iterator<Item = &[Victim]> {
         self.victims.chunk_by(|a, b| a.wave == b.wave)
     }
 
-    /// The size of the largest wave: how many pods are out at the same time.
+    /// The size of the largest wave: the number of pods that are evicted at the same time.
     #[must_use]
     pub fn largest_wave(&self) -> usize {
         self.waves().map(<[Victim]>::len).max().unwrap_or(0)
@@ -164,15 +162,15 @@ mod tests {
     }
 
     #[rstest]
-    #[case(&[], "the plan names no victims")]
-    #[case(&[("a", 1), ("a", 1)], "the plan names pod `a` twice")]
+    #[case(&[], "the plan has no victims")]
+    #[case(&[("a", 1), ("a", 1)], "the plan contains pod `a` twice")]
     #[case(&[("a", 0)], "the plan's waves are out of order: pod `a` cannot be in wave 0")]
     #[case(&[("a", 2)], "the plan's waves are out of order: pod `a` cannot be in wave 2")]
     #[case(
         &[("a", 1), ("b", 2), ("c", 1)],
         "the plan's waves are out of order: pod `c` cannot be in wave 1"
     )]
-    fn nonsense_is_no_plan(#[case] list: &[(&str, usize)], #[case] expected: &str) {
+    fn invalid_list_is_refused(#[case] list: &[(&str, usize)], #[case] expected: &str) {
         assert_eq!(
             Plan::try_from(victims(list)).unwrap_err().to_string(),
             expected
@@ -180,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_carried_out_in_waves() {
+    fn plan_is_divided_into_waves() {
         let plan = Plan::new(victims(&[("a", 1), ("b", 1), ("c", 1)]), 2).unwrap();
         let waves: Vec<usize> = plan.waves().map(<[Victim]>::len).collect();
         assert_eq!((waves, plan.largest_wave()), (vec![2, 1], 2));

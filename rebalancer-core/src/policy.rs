@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{MaxUnavailable, MinimumPods, Percent, Seconds, Tolerance, TopK};
 
-/// The rule that chooses victims.
+/// The strategy that chooses victims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -13,19 +13,19 @@ pub enum Strategy {
     /// [`rotate_outliers`](crate::strategy::rotate_outliers).
     #[default]
     RotateOutliers,
-    /// Evict what the model of the consumer group says will help, and as little: see
+    /// Evict the few pods that the model of the consumer group expects to help: see
     /// [`forecast`](crate::strategy::forecast).
     Forecast,
-    /// `forecast` where the consumer group is known well enough, else `rotate-outliers`, which then
-    /// still holds when the assignor is known to make it ineffective.
+    /// `forecast` if the consumer group is known well enough, else `rotate-outliers`, which then
+    /// holds if the assignor is known to make evictions ineffective.
     Auto,
 }
 
 impl Strategy {
-    /// All of them.
+    /// Every strategy.
     pub const ALL: [Self; 3] = [Self::RotateOutliers, Self::Forecast, Self::Auto];
 
-    /// The word, as settings and documents have it.
+    /// The word in settings and documents.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,42 +36,119 @@ impl Strategy {
     }
 }
 
+/// A field of [`Policy`], so that a message about the policy can be completed with the name of the
+/// operator's setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum PolicyField {
+    /// [`Policy::strategy`].
+    Strategy,
+    /// [`Policy::top_k`].
+    TopK,
+    /// [`Policy::tolerance`].
+    Tolerance,
+    /// [`Policy::minimum_improvement_percent`].
+    MinimumImprovementPercent,
+    /// [`Policy::minimum_confidence_percent`].
+    MinimumConfidencePercent,
+    /// [`Policy::forecast_seed`].
+    ForecastSeed,
+    /// [`Policy::minimum_pods`].
+    MinimumPods,
+    /// [`Policy::max_unavailable`].
+    MaxUnavailable,
+    /// [`Policy::max_evictions`].
+    MaxEvictions,
+    /// [`Policy::minimum_pod_age_seconds`].
+    MinimumPodAgeSeconds,
+    /// [`Policy::cooldown_seconds`].
+    CooldownSeconds,
+    /// [`Policy::maximum_sample_age_seconds`].
+    MaximumSampleAgeSeconds,
+    /// [`Policy::minimum_coverage_percent`].
+    MinimumCoveragePercent,
+    /// [`Policy::ignore_history`].
+    IgnoreHistory,
+}
+
+impl PolicyField {
+    /// Every field, in the order of [`Policy`].
+    pub const ALL: [Self; 14] = [
+        Self::Strategy,
+        Self::TopK,
+        Self::Tolerance,
+        Self::MinimumImprovementPercent,
+        Self::MinimumConfidencePercent,
+        Self::ForecastSeed,
+        Self::MinimumPods,
+        Self::MaxUnavailable,
+        Self::MaxEvictions,
+        Self::MinimumPodAgeSeconds,
+        Self::CooldownSeconds,
+        Self::MaximumSampleAgeSeconds,
+        Self::MinimumCoveragePercent,
+        Self::IgnoreHistory,
+    ];
+
+    /// The name of the field in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strategy => "strategy",
+            Self::TopK => "top_k",
+            Self::Tolerance => "tolerance",
+            Self::MinimumImprovementPercent => "minimum_improvement_percent",
+            Self::MinimumConfidencePercent => "minimum_confidence_percent",
+            Self::ForecastSeed => "forecast_seed",
+            Self::MinimumPods => "minimum_pods",
+            Self::MaxUnavailable => "max_unavailable",
+            Self::MaxEvictions => "max_evictions",
+            Self::MinimumPodAgeSeconds => "minimum_pod_age_seconds",
+            Self::CooldownSeconds => "cooldown_seconds",
+            Self::MaximumSampleAgeSeconds => "maximum_sample_age_seconds",
+            Self::MinimumCoveragePercent => "minimum_coverage_percent",
+            Self::IgnoreHistory => "ignore_history",
+        }
+    }
+}
+
 /// The operator's rules, validated: every field is of a type that holds valid values only.
 ///
-/// In JSON every field may be left out; the default stands in.
+/// In JSON every field may be left out; it then has its default.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// The rule that chooses victims.
+    /// The strategy that chooses victims.
     pub strategy: Strategy,
-    /// How many of the hottest, and how many of the coldest pods at most (default 2).
+    /// Maximum number of hottest, and of coldest pods (default 2).
     pub top_k: TopK,
     /// The multiple of the target above which a pod is hot (default 1.5).
     pub tolerance: Tolerance,
     /// The improvement that a plan must exceed, in percent (default 10).
     pub minimum_improvement_percent: Percent,
-    /// How likely the highest load must be to fall by a plan of the forecast strategy, in percent
-    /// (default 80).
+    /// Required probability that the highest load falls by a plan of the forecast strategy, in
+    /// percent (default 80).
     pub minimum_confidence_percent: Percent,
-    /// The seed of the forecast: the same one gives the same forecast (default 0).
+    /// Seed of the forecast: equal seeds give equal forecasts (default 0).
     pub forecast_seed: u64,
-    /// The ready pods that must be left at any time (default 3).
+    /// Number of ready pods that must be left at any time (default 3).
     pub minimum_pods: MinimumPods,
-    /// How many victims may be out at the same time (default: the whole plan).
+    /// Maximum number of victims that are evicted at the same time (default: the whole plan).
     pub max_unavailable: MaxUnavailable,
-    /// How many pods a plan may evict at most (default: no limit).
+    /// Maximum number of pods that a plan evicts (default: no limit).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_evictions: Option<usize>,
-    /// A younger pod's rate is not yet its load (default 300 s, the rate window).
+    /// Required age of a victim: the rate of a younger pod is not its load yet (default 300 s, the
+    /// rate window).
     pub minimum_pod_age_seconds: Seconds,
-    /// The group is settled when no pod became ready for this long (default 300 s).
+    /// Time after which the group is settled if no pod became ready (default 300 s).
     pub cooldown_seconds: Seconds,
-    /// A load whose newest sample is older is not trusted (default 150 s, half the rate window).
+    /// Maximum age of the newest sample of a trusted load (default 150 s, half the rate window).
     pub maximum_sample_age_seconds: Seconds,
-    /// Share of the ready pods that must have a fresh load, in percent (default 90).
+    /// Required share of the ready pods with a trusted load, in percent (default 90).
     pub minimum_coverage_percent: Percent,
-    /// Do not hold for what is remembered of the last rotation (default false).
+    /// Whether to ignore the record of the last rotation (default false).
     pub ignore_history: bool,
 }
 
@@ -96,18 +173,18 @@ impl Default for Policy {
     }
 }
 
-/// How a plan is carried out.
+/// The rules of an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ExecutionPolicy {
-    /// The ready pods that must be left at any time (default 3).
+    /// Number of ready pods that must be left at any time (default 3).
     pub minimum_pods: MinimumPods,
-    /// How long a wave may wait for budgets to allow its evictions (default 120 s).
+    /// Maximum time that a wave waits for budgets to allow its evictions (default 120 s).
     pub eviction_timeout_seconds: Seconds,
-    /// How long to wait for a wave's replacements to be ready (default 300 s).
+    /// Maximum time to wait until the replacements of a wave are ready (default 300 s).
     pub ready_timeout_seconds: Seconds,
-    /// Ask the server what it would do, and change nothing.
+    /// Whether to ask the server for a dry run, which changes nothing.
     pub dry_run: bool,
 }
 
@@ -127,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_are_valid_and_as_documented() {
+    fn defaults_are_as_documented() {
         let policy = Policy::default();
         let json = serde_json::to_value(policy).unwrap();
         assert_eq!(
@@ -150,5 +227,24 @@ mod tests {
         );
         assert_eq!(serde_json::from_value::<Policy>(json).unwrap(), policy);
         assert_eq!(serde_json::from_str::<Policy>("{}").unwrap(), policy);
+    }
+
+    #[test]
+    fn every_field_has_its_name() {
+        let policy = Policy {
+            max_evictions: Some(1),
+            ..Policy::default()
+        };
+        let json = serde_json::to_value(policy).unwrap();
+        let mut fields: Vec<&str> = json
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let mut names = PolicyField::ALL.map(PolicyField::as_str);
+        fields.sort_unstable();
+        names.sort_unstable();
+        assert_eq!(fields, names);
     }
 }

@@ -1,8 +1,8 @@
-//! Decisions told as cases: the worked example, every reason to hold, every way to a target, and
-//! the defects of the program before this one.
-#![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
+//! Decisions as cases: the worked example, every hold reason, every origin of a target, and the
+//! defects of the Go program.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use rebalancer_core::checks::Finding;
+use rebalancer_core::checks::CheckDetails;
 use rebalancer_core::snapshot::{TargetOrigin, TargetProblem};
 use rebalancer_core::{Decision, ExecutionPolicy, Plan, Policy, Snapshot, decide};
 use rstest::rstest;
@@ -92,21 +92,21 @@ fn the_worked_example_rotates_four() {
     assert_eq!(
         decision.message,
         "evict 4 of 6 pods: a, b above the threshold of 1.050 cores (1.5 × target 0.700) with \
-         f, e as the coldest; mean of the hottest 1.150 cores, together with the coldest 0.750: \
-         34.8 %, more than 10 %"
+         f, e as the coldest; mean of the hottest 1.150 cores, together with the coldest 0.750 \
+         cores: improvement 34.8 %, more than 10 %"
     );
 }
 
 #[test]
-fn the_default_minimum_holds_the_worked_example_and_says_what_would_do() {
+fn default_minimum_holds_the_worked_example_with_advice() {
     let decision = decide(&snapshot(example()), &Policy::default());
     assert_eq!(word(&decision), "minimum_pods");
     assert_eq!(
         decision.message,
-        "4 of 6 ready pods out at once would leave 2, but MINIMUM_PODS_REQUIRED is 3: \
-         MAX_UNAVAILABLE=3 would make the plan possible"
+        "evicting 4 of 6 ready pods at once would leave 2, less than the minimum of 3 ready pods: at \
+         most 3 pods unavailable at once would make the plan possible"
     );
-    // What would have been is shown all the same.
+    // The decision shows what the strategy would do nevertheless.
     assert_eq!(
         format!("{:.1}", decision.analysis.improvement_percent.unwrap()),
         "34.8"
@@ -122,7 +122,7 @@ fn the_default_minimum_holds_the_worked_example_and_says_what_would_do() {
 }
 
 #[test]
-fn the_advice_is_good() {
+fn advised_wave_size_makes_the_plan_possible() {
     let policy = policy(json!({"max_unavailable": {"pods": 3}}));
     let decision = decide(&snapshot(example()), &policy);
     let waves: Vec<usize> = decision.plan().unwrap().waves().map(<[_]>::len).collect();
@@ -131,9 +131,9 @@ fn the_advice_is_good() {
 }
 
 #[rstest]
-#[case::no_way(3, "no MAX_UNAVAILABLE makes a plan possible")]
-#[case::one_by_one(4, "MAX_UNAVAILABLE=1 would make the plan possible")]
-fn the_message_says_which_max_unavailable_does(#[case] pods: usize, #[case] expected: &str) {
+#[case::impossible(3, "no smaller wave makes a plan possible")]
+#[case::one_by_one(4, "at most 1 pod unavailable at once would make the plan possible")]
+fn message_advises_a_wave_size(#[case] pods: usize, #[case] expected: &str) {
     let mut example = example();
     example["pods"]
         .as_array_mut()
@@ -149,19 +149,19 @@ fn the_message_says_which_max_unavailable_does(#[case] pods: usize, #[case] expe
     example_with(json!({"rollout": {"generation": 4, "observed_generation": 3, "desired": 6,
         "current": 6, "updated": 6}})),
     "rollout_in_progress",
-    "the controller has not seen the present specification yet (generation 3 of 4)"
+    "the controller has not observed the current specification yet (generation 3 of 4)"
 )]
 #[case::updated(
     example_with(json!({"rollout": {"generation": 4, "observed_generation": 4, "desired": 6,
         "current": 6, "updated": 2}})),
     "rollout_in_progress",
-    "a rollout or scaling is under way: 2 of 6 replicas are of the present template"
+    "a rollout or scaling is in progress: 2 of 6 replicas are up to date"
 )]
 #[case::surge(
     example_with(json!({"rollout": {"generation": 4, "observed_generation": 4, "desired": 6,
         "current": 7, "updated": 6}})),
     "rollout_in_progress",
-    "a rollout or scaling is under way: 7 pods exist for 6 replicas"
+    "a rollout or scaling is in progress: 7 pods exist for 6 replicas"
 )]
 #[case::scaling(
     example_with(json!({"autoscalers": [
@@ -174,19 +174,19 @@ fn the_message_says_which_max_unavailable_does(#[case] pods: usize, #[case] expe
 #[case::new_pod(
     example_with_pod(2, json!({"ready_seconds": 42.0})),
     "group_not_settled",
-    "the last pod to become ready, c, did so 42 s ago (cooldown 300 s)"
+    "the newest ready pod, c, became ready 42 s ago (cooldown 300 s)"
 )]
 #[case::terminating(
     example_with_pod(2, json!({"terminating": true})),
     "group_not_settled",
-    "1 pod is terminating; no pod became ready lately"
+    "1 pod is terminating; no pod became ready recently"
 )]
-#[case::nobody(
+#[case::no_pods(
     json!({"target": 1.0, "pods": []}),
     "no_ready_pods",
     "the workload has no ready pod"
 )]
-#[case::nobody_ready(
+#[case::no_ready_pods(
     json!({"target": 1.0, "pods": [{"name": "a", "load": 9.0, "ready": false}]}),
     "no_ready_pods",
     "the workload has no ready pod"
@@ -194,36 +194,36 @@ fn the_message_says_which_max_unavailable_does(#[case] pods: usize, #[case] expe
 #[case::partial(
     example_with(json!({"metrics_partial": "vmstorage-2 did not answer"})),
     "metrics_partial",
-    "the metrics may lack something: vmstorage-2 did not answer"
+    "the metrics may be incomplete: vmstorage-2 did not answer"
 )]
-#[case::doubled(
+#[case::duplicate_series(
     example_with_pod(3, json!({"series": 2})),
     "pods_measured_twice",
-    "1 pod is in the metrics more than once, d 2 times: is the same container scraped by two \
-     jobs?"
+    "1 pod has duplicate series in the metrics (d: 2 series): check whether two jobs scrape the same \
+     container"
 )]
 #[case::uncovered(
     example_with_pod(4, json!({"load": null})),
     "insufficient_coverage",
-    "5 of 6 ready pods have a load (83 %, at least 90 % needed); without: e (not measured)"
+    "5 of 6 ready pods have a load (83 %, at least 90 % required); without a load: e (not measured)"
 )]
 #[case::nan(
     example_with_pod(4, json!({"load": null, "fault": "not_finite"})),
     "insufficient_coverage",
-    "5 of 6 ready pods have a load (83 %, at least 90 % needed); without: e (the query \
+    "5 of 6 ready pods have a load (83 %, at least 90 % required); without a load: e (the query \
      answered a number that is not finite (NaN or Inf))"
 )]
 #[case::stale(
     example_with_pod(4, json!({"sample_age_seconds": 151.0})),
     "insufficient_coverage",
-    "5 of 6 ready pods have a load (83 %, at least 90 % needed); without: e (stale: newest \
+    "5 of 6 ready pods have a load (83 %, at least 90 % required); without a load: e (stale: newest \
      sample 151 s old, at most 150 s allowed)"
 )]
 #[case::clocks(
     example_with(json!({"clock_difference_seconds": 180.0})),
     "clocks_apart",
-    "the metrics server's clock is 180 s ahead of the cluster's (at most 60 s allowed): is the time \
-     of both synchronized (NTP)?"
+    "the clock of the metrics server is 180 s ahead of the cluster's (at most 60 s allowed): check \
+     that both are synchronized (NTP)"
 )]
 #[case::clocks_explain_staleness(
     merged(
@@ -231,33 +231,33 @@ fn the_message_says_which_max_unavailable_does(#[case] pods: usize, #[case] expe
         json!({"clock_difference_seconds": 400.0})
     ),
     "clocks_apart",
-    "the metrics server's clock is 400 s ahead of the cluster's (at most 60 s allowed): is the time \
-     of both synchronized (NTP)?"
+    "the clock of the metrics server is 400 s ahead of the cluster's (at most 60 s allowed): check \
+     that both are synchronized (NTP)"
 )]
 #[case::other_pods(
     json!({"target": 0.7, "strangers": {"pods": 6, "example": "z"},
            "pods": [{"name": "a"}, {"name": "b"}]}),
     "metrics_of_other_pods",
-    "the metrics know 0 of 2 ready pods, but 6 pods are measured that the workload does not have, \
-     such as z: are the metrics those of this cluster and of this namespace?"
+    "the metrics contain 0 of 2 ready pods, but 6 pods that the workload does not have (for example \
+     z): check that the metrics are those of this cluster and of this namespace"
 )]
 #[case::hole(
     example_with_pod(4, json!({"window_covered": false})),
     "insufficient_coverage",
-    "5 of 6 ready pods have a load (83 %, at least 90 % needed); without: e (no sample in the first \
+    "5 of 6 ready pods have a load (83 %, at least 90 % required); without a load: e (no sample in the first \
      half of the window: the load is made of the last few samples only)"
 )]
 #[case::zero(
     json!({"target": 0.7, "pods": [{"name": "a", "load": 0}, {"name": "b", "load": 0}]}),
     "loads_all_zero",
-    "all 2 measured pods have a load of exactly 0, which is a counter that stands still rather than \
-     an idle group"
+    "all 2 measured pods have a load of exactly 0: the counters have stopped (an idle consumer still \
+     uses some CPU)"
 )]
 #[case::implausible(
     example_with_pod(0, json!({"load": 60.0, "request": 1.0})),
     "implausible_load",
-    "1 load is not plausible: a spends 60.000 cores with a request of 1.000, at most 20 would be \
-     plausible: is a counter in another unit, or added up over series of others?"
+    "1 load is implausible: a uses 60.000 cores with a request of 1.000 (at most 20 is plausible): \
+     check whether a counter is in another unit, or is a sum of several series"
 )]
 #[case::hot_but_restarted(
     json!({"target": 0.7, "pods": [
@@ -265,10 +265,10 @@ fn the_message_says_which_max_unavailable_does(#[case] pods: usize, #[case] expe
         {"name": "c", "load": 0.5}
     ]}),
     "within_tolerance",
-    "no eligible pod is above the threshold of 1.050 cores (1.5 × target 0.700); the most loaded \
-     spends 0.600; above it but not eligible: a (restarted 20 s ago, at least 300 s needed)"
+    "no eligible pod is above the threshold of 1.050 cores (1.5 × target 0.700); the highest load \
+     is 0.600 cores; above it but not eligible: a (restarted 20 s ago, at least 300 s required)"
 )]
-#[case::nobody_eligible(
+#[case::no_eligible_pods(
     json!({"target": 1.0, "pods": [
         {"name": "a", "load": 9.0, "opted_out": "skip: true"},
         {"name": "b", "load": 0.1, "evictability": "bare"},
@@ -279,14 +279,14 @@ fn the_message_says_which_max_unavailable_does(#[case] pods: usize, #[case] expe
 #[case::no_target(
     example_with(json!({"target": null})),
     "target_unknown",
-    "no HorizontalPodAutoscaler scales the workload: create one, set HPA_PREFIX to find it by \
-     name, or set TARGET_CORES"
+    "no HorizontalPodAutoscaler scales the workload: create one, find it by a name prefix, or set a \
+     fixed target"
 )]
 #[case::balanced(
     example_with(json!({"target": 0.8})),
     "within_tolerance",
-    "no eligible pod is above the threshold of 1.200 cores (1.5 × target 0.800); the most loaded \
-     spends 1.200"
+    "no eligible pod is above the threshold of 1.200 cores (1.5 × target 0.800); the highest load \
+     is 1.200 cores"
 )]
 #[case::hot_but_young(
     json!({"target": 0.7, "pods": [
@@ -294,21 +294,22 @@ fn the_message_says_which_max_unavailable_does(#[case] pods: usize, #[case] expe
         {"name": "c", "load": 0.5}
     ]}),
     "within_tolerance",
-    "no eligible pod is above the threshold of 1.050 cores (1.5 × target 0.700); the most loaded \
-     spends 0.600; above it but not eligible: a (too young: 20 s of at least 300 s)"
+    "no eligible pod is above the threshold of 1.050 cores (1.5 × target 0.700); the highest load \
+     is 0.600 cores; above it but not eligible: a (too young: 20 s of at least 300 s)"
 )]
-#[case::nobody_to_rotate_with(
+#[case::no_pod_to_rotate_with(
     json!({"target": 0.7, "pods": [{"name": "a", "load": 2.0}]}),
     "improvement_too_small",
     "a above the threshold of 1.050 cores (1.5 × target 0.700), but no other pod is eligible to \
      rotate with"
 )]
-#[case::strangers_only(
+#[case::only_pods_of_others(
     json!({"target": 0.7, "pods": [{"name": "a", "load": 2.0, "owned": false}],
            "rollout": {"generation": 1, "observed_generation": 1, "desired": 2, "current": 2,
                        "updated": 2}}),
     "no_pods_found",
-    "0 of 1 selected pods are the workload's, which wants 2: does KUBE_LABEL_SELECTOR match them?"
+    "0 of 1 selected pods belong to the workload, which wants 2: check that the label selector \
+     matches its pods"
 )]
 #[case::alike(
     json!({"target": 0.5, "pods": [
@@ -316,17 +317,17 @@ fn the_message_says_which_max_unavailable_does(#[case] pods: usize, #[case] expe
         {"name": "c", "load": 0.8}, {"name": "d", "load": 0.75},
     ]}),
     "improvement_too_small",
-    "a, b above the threshold of 0.750 cores (1.5 × target 0.500), but the pods to rotate are too \
-     alike: mean of the hottest 0.875 cores, together with the coldest 0.825: 5.7 %, more than \
-     10 % is needed"
+    "a, b above the threshold of 0.750 cores (1.5 × target 0.500), but the loads of the \
+     chosen pods are too similar: mean of the hottest 0.875 cores, together with the coldest 0.825 \
+     cores: improvement 5.7 %, more than 10 % is required"
 )]
 #[case::minimum(
     example_with_pod(2, json!({"ready": false})),
     "minimum_pods",
-    "4 of 5 ready pods out at once would leave 1, but MINIMUM_PODS_REQUIRED is 2: \
-     MAX_UNAVAILABLE=3 would make the plan possible"
+    "evicting 4 of 5 ready pods at once would leave 1, less than the minimum of 2 ready pods: at \
+     most 3 pods unavailable at once would make the plan possible"
 )]
-fn every_reason_to_hold_has_its_message(
+fn every_hold_reason_has_its_message(
     #[case] value: Value,
     #[case] reason: &str,
     #[case] message: &str,
@@ -345,11 +346,8 @@ fn every_reason_to_hold_has_its_message(
 #[rstest]
 #[case::at_the_minimum(25.0, "improvement_too_small")]
 #[case::just_above(24.999, "rotate")]
-fn the_improvement_must_be_strictly_above_the_minimum(
-    #[case] minimum: f64,
-    #[case] expected: &str,
-) {
-    // (2 − 1.5) / 2 is 25 % to the last bit.
+fn improvement_must_exceed_the_minimum(#[case] minimum: f64, #[case] expected: &str) {
+    // (2 − 1.5) / 2 is exactly 25 %.
     let value = json!({"target": 1.0, "pods": [
         {"name": "a", "load": 2.0}, {"name": "b", "load": 1.0}, {"name": "c", "load": 1.0},
     ]});
@@ -395,7 +393,7 @@ fn ties_break_by_name() {
     json!([{"type": "utilization", "percent": 50}, {"type": "average_value", "cores": 1.0}]),
     1.0
 )]
-fn a_target_is_resolved(#[case] cpu: Value, #[case] cores: f64) {
+fn every_cpu_metric_gives_a_target(#[case] cpu: Value, #[case] cores: f64) {
     let decision = decide(
         &with_autoscalers(json!([{"name": "hpa", "cpu": cpu}])),
         &Policy::default(),
@@ -423,7 +421,7 @@ fn target_message(decision: &Decision) -> &str {
     decision
         .checks
         .iter()
-        .find(|check| matches!(check.finding, Finding::Target { .. }))
+        .find(|check| matches!(check.details, CheckDetails::Target(_)))
         .map(|check| check.message.as_str())
         .unwrap()
 }
@@ -431,20 +429,20 @@ fn target_message(decision: &Decision) -> &str {
 #[rstest]
 #[case::pods_share(
     json!({"type": "utilization", "percent": 70}),
-    "the target is 1.400 cores a pod (HorizontalPodAutoscaler hpa: 70 % of the CPU request, mean \
-     request 2.000 cores; other containers of the pods request 0.500 cores more, which the \
-     autoscaler averages over as well)"
+    "the target is 1.400 cores per pod (HorizontalPodAutoscaler hpa: 70 % of the CPU request, mean \
+     request 2.000 cores; the autoscaler also averages over the 0.500 cores that other containers \
+     of the pods request)"
 )]
 #[case::containers_share(
     json!({"type": "container_utilization", "container": "consumer", "percent": 50}),
-    "the target is 1.000 cores a pod (HorizontalPodAutoscaler hpa: 50 % of the CPU request of \
+    "the target is 1.000 cores per pod (HorizontalPodAutoscaler hpa: 50 % of the CPU request of \
      container consumer, mean request 2.000 cores)"
 )]
 #[case::value(
     json!({"type": "average_value", "cores": 0.9}),
-    "the target is 0.900 cores a pod (HorizontalPodAutoscaler hpa: 0.9 cores a pod)"
+    "the target is 0.900 cores per pod (HorizontalPodAutoscaler hpa: 0.9 cores per pod)"
 )]
-fn a_target_says_where_it_comes_from(#[case] metric: Value, #[case] message: &str) {
+fn target_message_names_the_origin(#[case] metric: Value, #[case] message: &str) {
     let decision = decide(
         &with_autoscalers(json!([{"name": "hpa", "cpu": [metric]}])),
         &Policy::default(),
@@ -455,8 +453,8 @@ fn a_target_says_where_it_comes_from(#[case] metric: Value, #[case] message: &st
 #[rstest]
 #[case::none(
     json!([]),
-    "no HorizontalPodAutoscaler scales the workload: create one, set HPA_PREFIX to find it by \
-     name, or set TARGET_CORES"
+    "no HorizontalPodAutoscaler scales the workload: create one, find it by a name prefix, or set a \
+     fixed target"
 )]
 #[case::none_of_ours(
     json!([
@@ -466,25 +464,22 @@ fn a_target_says_where_it_comes_from(#[case] metric: Value, #[case] message: &st
         ]},
         {"name": "empty"},
     ]),
-    "no autoscaler has a CPU metric for container consumer; found lag (external kafka_lag); side \
-     (80 % of the CPU request of container sidecar); empty (no metric): set TARGET_CORES"
+    "no autoscaler has a CPU metric of container consumer (found: lag (external kafka_lag); side \
+     (80 % of the CPU request of container sidecar); empty (no metric)): set a fixed target"
 )]
 #[case::two_that_disagree(
     json!([
         {"name": "one", "cpu": [{"type": "utilization", "percent": 70}]},
         {"name": "two", "cpu": [{"type": "average_value", "cores": 0.5}]},
     ]),
-    "several CPU targets that disagree: one: 70 % of the CPU request; two: 0.5 cores a pod: leave \
-     one, or set TARGET_CORES"
+    "several CPU metrics give different targets (one: 70 % of the CPU request; two: 0.5 cores per \
+     pod): remove all but one, or set a fixed target"
 )]
 #[case::nothing(
     json!([{"name": "hpa", "cpu": [{"type": "utilization", "percent": 0}]}]),
-    "hpa: 0 % of the CPU request gives no positive target: correct it, or set TARGET_CORES"
+    "hpa: 0 % of the CPU request does not give a positive target: correct it, or set a fixed target"
 )]
-fn without_a_target_the_hold_lists_what_was_found(
-    #[case] autoscalers: Value,
-    #[case] message: &str,
-) {
+fn unknown_target_lists_the_autoscalers_found(#[case] autoscalers: Value, #[case] message: &str) {
     let decision = decide(
         &with_autoscalers(autoscalers),
         &policy(json!({"minimum_coverage_percent": 0})),
@@ -495,7 +490,7 @@ fn without_a_target_the_hold_lists_what_was_found(
 }
 
 #[test]
-fn a_share_of_a_request_that_is_missing_is_no_target() {
+fn utilization_needs_a_request_of_every_eligible_pod() {
     let decision = decide(
         &snapshot(json!({
             "container": "consumer",
@@ -510,13 +505,13 @@ fn a_share_of_a_request_that_is_missing_is_no_target() {
     );
     assert_eq!(
         decision.message,
-        "the target is a share of the CPU request, but container consumer of pod b (and 1 more) \
-         requests no CPU: give it a request, or set TARGET_CORES"
+        "the target is a percentage of the CPU request, but container consumer of pod b (and of 1 \
+         more pods) has no CPU request: add one, or set a fixed target"
     );
 }
 
 #[test]
-fn the_operators_target_overrides_the_autoscalers() {
+fn fixed_target_overrides_the_autoscalers() {
     let decision = decide(
         &snapshot(example_with(json!({"autoscalers": [
             {"name": "hpa", "cpu": [{"type": "average_value", "cores": 9.0}]},
@@ -525,13 +520,13 @@ fn the_operators_target_overrides_the_autoscalers() {
     );
     assert_eq!(decision.analysis.target, Some(0.7));
     let fixed = decision.checks.iter().any(|check| {
-        matches!(&check.finding, Finding::Target { target: Some(target), .. }
-            if target.origin == TargetOrigin::Fixed)
+        matches!(&check.details, CheckDetails::Target(known)
+            if known.target.as_ref().is_some_and(|target| target.origin == TargetOrigin::Fixed))
     });
     assert!(fixed);
 }
 
-/// Defect 2: with no autoscaler, or two, the Go program said "balanced".
+/// Defect 2: without an autoscaler, or with two, the Go program reported "balanced".
 #[rstest]
 #[case::missing(json!([]))]
 #[case::two(json!([
@@ -544,15 +539,15 @@ fn defect_2_an_unknown_target_is_never_called_balanced(#[case] autoscalers: Valu
     assert_eq!(word(&decision), "target_unknown");
     assert!(decision.hold_reason().unwrap().means_missing_data());
     assert!(decision.checks.iter().any(|check| matches!(
-        check.finding,
-        Finding::Target {
-            problem: Some(TargetProblem::NoAutoscaler | TargetProblem::Disagree { .. }),
-            ..
-        }
+        &check.details,
+        CheckDetails::Target(known) if matches!(
+            known.problem,
+            Some(TargetProblem::NoAutoscaler | TargetProblem::Disagree { .. })
+        )
     )));
 }
 
-/// Defect 3: a pod younger than the rate window has a low rate, and was killed again and again.
+/// Defect 3: a pod younger than the rate window has a low rate, so it was deleted again and again.
 #[test]
 fn defect_3_a_young_pod_is_not_among_the_coldest() {
     let value = example_with_pod(5, json!({"load": 0.01, "age_seconds": 60.0}));
@@ -565,29 +560,28 @@ fn defect_3_a_young_pod_is_not_among_the_coldest() {
     );
 }
 
-/// A rate over two lives of a container is neither's load, but the metrics are as they should be.
+/// The rate across a restart is not a load, but the metrics are complete.
 #[test]
-fn a_restarted_pod_is_no_victim_and_covered() {
+fn restarted_pod_is_covered_but_not_a_victim() {
     let value = example_with_pod(5, json!({"load": 0.01, "restarted_seconds": 60.0}));
     let decision = decide(&snapshot(value), &two_left());
     assert_eq!(names(&decision), ["a", "b", "e", "d"]);
 }
 
-/// What other workloads of the namespace spend is of no concern, however much it is.
 #[test]
-fn measured_pods_of_others_are_no_reason_to_hold() {
+fn unknown_pods_beside_measured_pods_do_not_hold() {
     let value = example_with(json!({"strangers": {"pods": 60, "example": "x"}}));
     let decision = decide(&snapshot(value), &two_left());
     assert_eq!(word(&decision), "rotate", "{}", decision.message);
 }
 
-/// A CronJob that cannot know better is seen to fail, whatever else holds it.
+/// A CronJob without usable data fails, whichever check fails first.
 #[rstest]
 #[case::clocks(json!({"clock_difference_seconds": -90.0}))]
 #[case::implausible(json!({"pods": [{"name": "a", "load": 60.0, "request": 1.0}]}))]
 #[case::zero(json!({"pods": [{"name": "a", "load": 0.0}, {"name": "b", "load": 0.0}]}))]
 #[case::other_pods(json!({"pods": [{"name": "a"}], "strangers": {"pods": 1, "example": "x"}}))]
-fn metrics_that_lie_lack_knowledge(#[case] fields: Value) {
+fn untrusted_metrics_are_missing_data_behind_another_reason(#[case] fields: Value) {
     let decision = decide(&snapshot(example_with(fields.clone())), &two_left());
     assert!(decision.hold_reason().unwrap().means_missing_data());
     let unsettled = json!({"rollout": {"generation": 2, "observed_generation": 1, "desired": 1,
@@ -600,9 +594,8 @@ fn metrics_that_lie_lack_knowledge(#[case] fields: Value) {
     assert!(decision.means_missing_data());
 }
 
-/// In another unit than cores no load is beyond belief.
 #[test]
-fn a_custom_load_may_be_of_any_size() {
+fn custom_load_may_be_of_any_size_and_has_no_unit() {
     let mut value = example_with(json!({"custom_load": true, "target": 70_000.0}));
     for pod in value["pods"].as_array_mut().unwrap() {
         pod["load"] = json!(pod["load"].as_f64().unwrap() * 100_000.0);
@@ -610,13 +603,28 @@ fn a_custom_load_may_be_of_any_size() {
     }
     let decision = decide(&snapshot(value), &two_left());
     assert_eq!(names(&decision), ["a", "b", "f", "e"]);
+    assert_eq!(
+        decision.message,
+        "evict 4 of 6 pods: a, b above the threshold of 105000.000 (1.5 × target 70000.000) with f, \
+         e as the coldest; mean of the hottest 115000.000, together with the coldest 75000.000: \
+         improvement 34.8 %, more than 10 %"
+    );
+    assert_eq!(
+        target_message(&decision),
+        "the target is 70000.000 per pod (set by the operator)"
+    );
+    let messages = decision.checks.iter().map(|check| check.message.as_str());
+    let with_unit = messages
+        .chain([decision.message.as_str()])
+        .filter(|message| message.contains(" cores") && !message.contains("no load in cores"));
+    assert_eq!(with_unit.collect::<Vec<_>>(), Vec::<&str>::new());
 }
 
-/// Defect 4: with fewer than 2K pods one was deleted twice.
+/// Defect 4: with fewer than 2K pods, one pod was deleted twice.
 #[rstest]
 #[case(3, &["a", "b", "c"])]
 #[case(2, &["a", "b"])]
-fn defect_4_nobody_is_hottest_and_coldest(#[case] pods: usize, #[case] expected: &[&str]) {
+fn defect_4_no_pod_is_hottest_and_coldest(#[case] pods: usize, #[case] expected: &[&str]) {
     let loads = [("a", 3.0), ("b", 2.0), ("c", 0.1)];
     let pods: Vec<Value> = loads[..pods]
         .iter()
@@ -633,7 +641,7 @@ fn defect_4_nobody_is_hottest_and_coldest(#[case] pods: usize, #[case] expected:
         .map(|pod| pod.name.as_str())
         .collect();
     assert_eq!(chosen, expected);
-    // All of them hot is no reason to rotate.
+    // If every pod is hot, there is nothing to rotate with.
     assert_eq!(
         decision.plan().map(Plan::largest_wave),
         (expected.len() == 3).then_some(1)
@@ -650,14 +658,14 @@ fn defect_5_pods_of_another_workload_are_neither_chosen_nor_counted() {
     let decision = decide(&snapshot(value.clone()), &two_left());
     assert_eq!(names(&decision), ["a", "b", "f", "e"]);
     assert_eq!((decision.analysis.pods, decision.analysis.ready), (8, 6));
-    // They do not help to keep the minimum either.
+    // They do not count for the minimum either.
     assert_eq!(
         word(&decide(&snapshot(value), &Policy::default())),
         "minimum_pods"
     );
 }
 
-/// Defect 7: rollouts, scalings and unready pods were not looked at.
+/// Defect 7: rollouts, scalings and unready pods were ignored.
 #[rstest]
 #[case::rollout(
     json!({"rollout": {"generation": 2, "observed_generation": 2, "desired": 6, "current": 7,
@@ -673,7 +681,7 @@ fn defect_7_a_workload_in_motion_is_left_alone(#[case] fields: Value, #[case] re
     assert_eq!(word(&decision), reason);
 }
 
-/// Defect 7, too.
+/// Defect 7, unready pods.
 #[test]
 fn defect_7_an_unready_pod_is_neither_chosen_nor_counted() {
     let value = example_with_pod(0, json!({"ready": false}));
@@ -684,7 +692,7 @@ fn defect_7_an_unready_pod_is_neither_chosen_nor_counted() {
 }
 
 /// Defect 8: an AverageValue was read as percent, ContainerResource metrics were unknown, and
-/// requests were averaged over strangers.
+/// requests were averaged over the pods of other workloads.
 #[rstest]
 #[case::average_value(json!({"type": "average_value", "cores": 0.7}))]
 #[case::container(json!({"type": "container_average_value", "container": "consumer", "cores": 0.7}))]
@@ -708,7 +716,6 @@ fn defect_8_every_kind_of_cpu_target_is_understood(#[case] metric: Value) {
     assert_eq!(names(&decision), ["a", "b", "f", "e"]);
 }
 
-/// The report's words for what a policy is: they are read by others.
 #[test]
 fn an_execution_policy_has_documented_defaults() {
     assert_eq!(

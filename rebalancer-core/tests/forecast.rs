@@ -258,7 +258,7 @@ fn plans_leave_enough_ready_pods(
     let sizes = plans.iter().map(|plan| plan.victims.len());
     assert_eq!(sizes.max(), Some(largest), "{plans:?}");
     // The check of the minimum reports that no eviction is possible.
-    let reason = (minimum == 6).then_some(HoldReason::MinimumPods);
+    let reason = (minimum == 6).then_some(HoldReason::MINIMUM_PODS);
     assert_eq!(decision.hold_reason(), reason, "{}", decision.message);
 }
 
@@ -339,7 +339,7 @@ fn ineligible_slow_pod_is_the_hold_reason() {
         value["pods"][0]["opted_out"] = json!("rebalancer.io/skip: true");
     });
     let decision = forecast(value);
-    assert_eq!(decision.hold_reason(), Some(HoldReason::SlowPod));
+    assert_eq!(decision.hold_reason(), Some(HoldReason::SLOW_POD));
     let says =
         "its partitions explain only 0.300: evict only this pod; above it but not eligible: a";
     assert!(decision.message.contains(says), "{}", decision.message);
@@ -392,7 +392,7 @@ fn auto_falls_back_to_rotate_outliers(#[case] change: fn(&mut Value)) {
 fn auto_holds_when_the_assignor_is_known_to_be_positional(#[case] known: Value) {
     let value = with(group("range", &SKEWED, 0.5), |value| value["group"] = known);
     let auto = decide(&snapshot(value), &policy(Rule::Auto));
-    assert_eq!(auto.hold_reason(), Some(HoldReason::PositionalAssignor));
+    assert_eq!(auto.hold_reason(), Some(HoldReason::POSITIONAL_ASSIGNOR));
     assert!(
         auto.message
             .starts_with("a is hot, but evicting cannot change"),
@@ -407,7 +407,7 @@ fn auto_waits_while_the_group_rebalances() {
         value["group"]["moved_lately"] = json!(1);
     });
     let auto = decide(&snapshot(value), &policy(Rule::Auto));
-    assert_eq!(auto.hold_reason(), Some(HoldReason::GroupNotSettled));
+    assert_eq!(auto.hold_reason(), Some(HoldReason::GROUP_NOT_SETTLED));
 }
 
 /// Settled groups of any assignor.

@@ -1,5 +1,5 @@
-//! What holds of every decision, whatever the snapshot and the policy.
-#![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
+//! Properties of every decision, for any snapshot and policy.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod reference;
 
@@ -7,10 +7,10 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use rebalancer_core::checks::{Finding, Verdict};
+use rebalancer_core::checks::{CheckDetails, Verdict};
 use rebalancer_core::execution::{Baseline, Execution, StopReason};
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome, PodReport};
-use rebalancer_core::model::{Cores, Load, Pod, Seconds, Tolerance};
+use rebalancer_core::model::{Cores, Load, Measurement, Pod, Seconds, Tolerance};
 use rebalancer_core::plan::Role;
 use rebalancer_core::report::{Decided, Failed, FollowUp, Report, SCHEMA, WorkloadReport};
 use rebalancer_core::{
@@ -40,14 +40,13 @@ fn victims(decision: &Decision) -> Vec<(String, Role)> {
         .unwrap_or_default()
 }
 
-fn word(action: &Action) -> &'static str {
-    match action {
-        Action::Rotate(_) => "rotate",
-        Action::Hold(reason) => reason.as_str(),
-    }
+fn word(decision: &Decision) -> &'static str {
+    decision
+        .hold_reason()
+        .map_or("rotate", |reason| reason.as_str())
 }
 
-/// The snapshot with other pods.
+/// The snapshot with different pods.
 fn with_pods(snapshot: &Snapshot, pods: Vec<Pod>) -> Snapshot {
     Snapshot::new(SnapshotData {
         pods,
@@ -60,8 +59,8 @@ fn scaled(snapshot: &Snapshot, factor: f64) -> Option<Snapshot> {
     let mut data = snapshot.data().clone();
     data.target = Some(Cores::new(data.target?.get() * factor).ok()?);
     for pod in &mut data.pods {
-        if let Some(load) = pod.load {
-            pod.load = Some(Load::new(load.get() * factor).ok()?);
+        if let Measurement::Load(load, _) = &mut pod.measurement {
+            *load = Load::new(load.get() * factor).ok()?;
         }
     }
     Some(Snapshot::new(data).unwrap())
@@ -80,7 +79,7 @@ fn round_trip<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(
     Ok(())
 }
 
-/// Any report of an execution; that it belongs to a plan does not matter to its form.
+/// Any report of an execution. It need not belong to a plan.
 fn execution_report() -> impl Strategy<Value = ExecutionReport> {
     let outcomes = prop::sample::select(vec![
         PodOutcome::Evicted,
@@ -137,7 +136,7 @@ proptest! {
     })]
 
     #[test]
-    fn the_order_of_pods_never_changes_the_decision(
+    fn order_of_pods_does_not_matter(
         (snapshot, permuted) in generate::snapshot().prop_flat_map(|snapshot| {
             let pods = Just(snapshot.pods().to_vec()).prop_shuffle();
             (Just(snapshot), pods)
@@ -166,7 +165,7 @@ proptest! {
         for victim in decision.plan().map(Plan::victims).unwrap_or_default() {
             let pod = snapshot.pods().iter().find(|pod| pod.uid == victim.uid).unwrap();
             prop_assert!(pod.serves(), "{:?}", pod);
-            prop_assert_eq!(pod.load, Some(victim.load));
+            prop_assert_eq!(pod.load(), Some(victim.load));
             prop_assert_eq!(&pod.name, &victim.name);
             let assessed = decision.pods.iter().find(|pod| pod.uid == victim.uid).unwrap();
             prop_assert_eq!(assessed.role, Some(victim.role));
@@ -174,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn hottest_and_coldest_are_disjoint_and_unique_and_the_hottest_hot(
+    fn plan_respects_top_k_minimum_and_threshold(
         snapshot in prop_oneof![generate::snapshot(), generate::skewed_snapshot()],
         policy in generate::policy(),
     ) {
@@ -204,7 +203,7 @@ proptest! {
     }
 
     #[test]
-    fn raising_the_tolerance_never_adds_a_hottest_pod(
+    fn higher_tolerance_never_adds_a_hottest_pod(
         snapshot in generate::snapshot(),
         policy in generate::policy(),
         factor in 1.0..4.0f64,
@@ -219,12 +218,12 @@ proptest! {
     }
 
     #[test]
-    fn scaling_loads_and_target_by_a_power_of_two_changes_no_decision(
+    fn scaling_loads_and_target_changes_no_decision(
         snapshot in prop_oneof![generate::healthy_snapshot(), generate::snapshot()],
         policy in generate::policy(),
         exponent in -8..=8i32,
     ) {
-        // As it is with loads of any unit; in cores some become implausible.
+        // Scaled loads in cores could become implausible.
         let snapshot = Snapshot::new(SnapshotData {
             custom_load: true,
             ..snapshot.data().clone()
@@ -234,7 +233,7 @@ proptest! {
             return Ok(());
         };
         let (before, after) = (decide(&snapshot, &policy), decide(&scaled, &policy));
-        prop_assert_eq!(word(&before.action), word(&after.action));
+        prop_assert_eq!(word(&before), word(&after));
         prop_assert_eq!(victims(&before), victims(&after));
         prop_assert_eq!(
             before.analysis.improvement_percent.map(f64::to_bits),
@@ -246,13 +245,13 @@ proptest! {
     }
 
     #[test]
-    fn healthy_snapshots_are_decided_as_the_reference_does(
+    fn healthy_snapshots_match_the_reference(
         snapshot in prop_oneof![generate::healthy_snapshot(), generate::skewed_snapshot()],
         policy in generate::policy(),
     ) {
         let decision = decide(&snapshot, &policy);
         for check in &decision.checks {
-            let may_fail = matches!(check.finding, Finding::MinimumReady { .. });
+            let may_fail = matches!(check.details, CheckDetails::MinimumReady(_));
             prop_assert!(check.verdict != Verdict::Fail || may_fail, "{:?}", check);
         }
         let target = snapshot.data().target.unwrap().get();
@@ -260,7 +259,7 @@ proptest! {
     }
 
     #[test]
-    fn any_snapshot_is_decided_as_the_reference_does_with_the_eligible_pods(
+    fn eligible_pods_of_any_snapshot_match_the_reference(
         snapshot in generate::snapshot(),
         policy in generate::policy(),
     ) {
@@ -279,44 +278,45 @@ proptest! {
     }
 
     #[test]
-    fn a_hold_has_no_plan_and_lack_of_data_its_own_reason(
+    fn hold_has_no_plan_and_missing_data_has_its_reason(
         snapshot in generate::snapshot(),
         policy in generate::policy(),
     ) {
         let decision = decide(&snapshot, &policy);
         let json = serde_json::to_value(&decision).unwrap();
-        let failed: Vec<&Finding> = decision
+        let failed: Vec<&CheckDetails> = decision
             .checks
             .iter()
             .filter(|check| check.verdict == Verdict::Fail)
-            .map(|check| &check.finding)
+            .map(|check| &check.details)
             .collect();
         match &decision.action {
             Action::Hold(reason) => {
                 prop_assert!(decision.plan().is_none());
                 prop_assert_eq!(&json["victims"], &serde_json::json!([]));
                 prop_assert_eq!(&json["decision"]["reason"], reason.as_str());
-                // Balanced, or not worth it, is said only when nothing was amiss.
-                let judged = [HoldReason::WithinTolerance, HoldReason::ImprovementTooSmall];
+                // These reasons are given only if every check passed.
+                let judged = [HoldReason::WITHIN_TOLERANCE, HoldReason::IMPROVEMENT_TOO_SMALL];
                 prop_assert_eq!(judged.contains(reason), failed.is_empty());
             }
             Action::Rotate(_) => {
                 prop_assert!(failed.is_empty(), "{:?}", failed);
                 prop_assert_eq!(&json["decision"]["action"], "rotate");
             }
+            action => prop_assert!(false, "unexpected action {action:?}"),
         }
         let reason = decision.hold_reason();
         if snapshot.ready() == 0 || decision.analysis.eligible == 0 {
             prop_assert!(reason.is_some());
-            prop_assert!(!matches!(reason, Some(HoldReason::WithinTolerance)));
+            prop_assert_ne!(reason, Some(HoldReason::WITHIN_TOLERANCE));
         }
         if decision.analysis.target.is_none()
             || snapshot.data().metrics_partial.is_some()
-            || snapshot.pods().iter().any(|pod| pod.owned && pod.series > 1)
+            || snapshot.pods().iter().any(|pod| pod.owned && pod.measurement.duplicate_series().is_some())
         {
             prop_assert!(!failed.is_empty());
         }
-        // Every check is there, whatever the outcome, and each says something.
+        // Every check is recorded with a message.
         prop_assert_eq!(decision.checks.len(), 19);
         prop_assert!(decision.checks.iter().all(|check| !check.message.is_empty()));
         prop_assert!(!decision.message.is_empty());
@@ -331,38 +331,36 @@ proptest! {
         let first = decision.checks.iter().find(|check| check.verdict == Verdict::Fail);
         if let Some(check) = first {
             prop_assert_eq!(&decision.message, &check.message);
-            let expected = match &check.finding {
-                Finding::OneAtATime { .. } => "another_run",
-                Finding::Freeze { .. } => "frozen",
-                Finding::Cooldown { .. } => "cooldown",
-                Finding::LastRotation { .. } => "rotation_did_not_help",
-                Finding::EvictionLimit { .. } => "eviction_limit",
-                Finding::Rollout { .. } => "rollout_in_progress",
-                Finding::Autoscaler { .. } => "autoscaler_scaling",
-                Finding::Settled { .. } => "group_not_settled",
-                Finding::PodsFound { .. } => "no_pods_found",
-                Finding::MetricsComplete { .. } => "metrics_partial",
-                Finding::Coverage { .. } if snapshot.ready() == 0 => "no_ready_pods",
-                Finding::Coverage { .. } => "insufficient_coverage",
-                Finding::MeasuredOnce { .. } => "pods_measured_twice",
-                Finding::ClocksAgree(_) => "clocks_apart",
-                Finding::MeasuredPodsExist(_) => "metrics_of_other_pods",
-                Finding::LoadsNotAllZero(_) => "loads_all_zero",
-                Finding::LoadPlausible(_) => "implausible_load",
-                Finding::EligiblePods { .. } => "no_eligible_pods",
-                Finding::Target { .. } => "target_unknown",
-                Finding::MinimumReady { .. } => "minimum_pods",
-                Finding::Group(known) => match &known.problem {
-                    Some(problem) if problem.is_transient() => "group_not_settled",
-                    _ => "group_unknown",
-                },
+            let json = serde_json::to_value(check).unwrap();
+            let expected = match json["name"].as_str().unwrap() {
+                "one_at_a_time" => "another_run",
+                "freeze" => "frozen",
+                "cooldown" => "cooldown",
+                "last_rotation" => "rotation_did_not_help",
+                "eviction_limit" => "eviction_limit",
+                "rollout" => "rollout_in_progress",
+                "autoscaler" => "autoscaler_scaling",
+                "settled" => "group_not_settled",
+                "pods_found" => "no_pods_found",
+                "metrics_complete" => "metrics_partial",
+                "coverage" if snapshot.ready() == 0 => "no_ready_pods",
+                "coverage" => "insufficient_coverage",
+                "measured_once" => "pods_measured_twice",
+                "clocks_agree" => "clocks_apart",
+                "measured_pods_exist" => "metrics_of_other_pods",
+                "loads_not_all_zero" => "loads_all_zero",
+                "load_plausible" => "implausible_load",
+                "eligible_pods" => "no_eligible_pods",
+                "target" => "target_unknown",
+                "minimum_ready" => "minimum_pods",
+                name => return Err(TestCaseError::fail(format!("unexpected check {name}"))),
             };
-            prop_assert_eq!(word(&decision.action), expected);
+            prop_assert_eq!(word(&decision), expected);
         }
     }
 
     #[test]
-    fn a_limit_on_evictions_is_kept_and_changes_nothing_else(
+    fn eviction_limit_is_kept_and_changes_nothing_else(
         snapshot in generate::healthy_snapshot(),
         policy in generate::policy(),
         limit in 0..6usize,
@@ -425,7 +423,7 @@ proptest! {
     }
 
     #[test]
-    fn the_same_input_gives_the_same_bytes(
+    fn equal_input_gives_equal_bytes(
         snapshot in generate::snapshot(),
         policy in generate::policy(),
         execution_policy in generate::execution_policy(),
@@ -457,7 +455,7 @@ fn compare_with_the_reference(
                 .iter()
                 .any(|assessed| assessed.name == pod.name && assessed.eligible)
         })
-        .map(|pod| (pod.name.clone(), pod.load.unwrap().get()))
+        .map(|pod| (pod.name.clone(), pod.load().unwrap().get()))
         .collect();
     let minimum = policy.minimum_improvement_percent.get();
     let expected = reference::rotate_outliers(
@@ -475,7 +473,7 @@ fn compare_with_the_reference(
         (Some(expected), Some(actual)) => {
             prop_assert!((expected - actual).abs() <= 1e-9 * expected.abs().max(1.0));
             if (expected - minimum).abs() <= 1e-9 * minimum.max(1.0) {
-                // At the very edge the last bit decides; the tables have exact cases.
+                // At equality rounding decides; the table tests have exact cases.
                 return Ok(());
             }
         }
@@ -497,47 +495,35 @@ fn compare_with_the_reference(
                 .collect();
             prop_assert_eq!(victims(decision), in_turn);
         }
-        Action::Hold(HoldReason::WithinTolerance) => prop_assert!(expected.hottest.is_empty()),
-        Action::Hold(HoldReason::ImprovementTooSmall) => {
+        Action::Hold(HoldReason::WITHIN_TOLERANCE) => prop_assert!(expected.hottest.is_empty()),
+        Action::Hold(HoldReason::IMPROVEMENT_TOO_SMALL) => {
             prop_assert!(!expected.rotate && !expected.hottest.is_empty());
         }
-        // It would rotate, were there pods enough.
+        // The strategy wants to rotate, but a check of the plan fails.
         Action::Hold(
-            HoldReason::MinimumPods | HoldReason::RotationDidNotHelp | HoldReason::EvictionLimit,
+            HoldReason::MINIMUM_PODS
+            | HoldReason::ROTATION_DID_NOT_HELP
+            | HoldReason::EVICTION_LIMIT,
         ) => prop_assert!(expected.rotate),
-        Action::Hold(
-            HoldReason::AnotherRun
-            | HoldReason::Frozen
-            | HoldReason::Cooldown
-            | HoldReason::RolloutInProgress
-            | HoldReason::AutoscalerScaling
-            | HoldReason::GroupNotSettled
-            | HoldReason::NoPodsFound
-            | HoldReason::NoReadyPods
-            | HoldReason::MetricsPartial
-            | HoldReason::PodsMeasuredTwice
-            | HoldReason::ClocksApart
-            | HoldReason::MetricsOfOtherPods
-            | HoldReason::InsufficientCoverage
-            | HoldReason::LoadsAllZero
-            | HoldReason::ImplausibleLoad
-            | HoldReason::NoEligiblePods
-            | HoldReason::TargetUnknown,
-        ) => {}
-        // Whoever does without the group never hears of it.
-        Action::Hold(
-            reason @ (HoldReason::GroupUnknown
-            | HoldReason::LoadsUnexplained
-            | HoldReason::PositionalAssignor
-            | HoldReason::StaticMembership
-            | HoldReason::TooFewPartitions
-            | HoldReason::HotPartition
-            | HoldReason::Remainder
-            | HoldReason::SkewedTopic
-            | HoldReason::SlowPod
-            | HoldReason::Capacity
-            | HoldReason::NoPlanHelps),
-        ) => prop_assert!(false, "{reason:?}"),
+        // Every other reason is of a check that does not depend on the plan, or of the consumer
+        // group, which the strategy does not use.
+        Action::Hold(reason) => {
+            let of_group = [
+                HoldReason::GROUP_UNKNOWN,
+                HoldReason::LOADS_UNEXPLAINED,
+                HoldReason::POSITIONAL_ASSIGNOR,
+                HoldReason::STATIC_MEMBERSHIP,
+                HoldReason::TOO_FEW_PARTITIONS,
+                HoldReason::HOT_PARTITION,
+                HoldReason::REMAINDER,
+                HoldReason::SKEWED_TOPIC,
+                HoldReason::SLOW_POD,
+                HoldReason::CAPACITY,
+                HoldReason::NO_PLAN_HELPS,
+            ];
+            prop_assert!(!of_group.contains(reason), "{reason:?}");
+        }
+        action => prop_assert!(false, "unexpected action {action:?}"),
     }
     Ok(())
 }

@@ -70,13 +70,9 @@ fn rotation(run: Run<'_>, decided: &Decided, snapshot: &Snapshot) -> Option<Rota
     }
     let strategy = run.settings.policy.strategy;
     let last = snapshot.data().last_rotation.as_ref();
-    Rotation::of(
-        &decided.decision,
-        strategy,
-        last,
-        run.ports.clock.now(),
-        victims,
-    )
+    decided
+        .decision
+        .rotation(strategy, last, run.ports.clock.now(), victims)
 }
 
 fn evicted(execution: &ExecutionReport) -> Vec<String> {

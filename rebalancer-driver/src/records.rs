@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport};
-use rebalancer_core::history::Rotation;
 use rebalancer_core::plan::Victim;
 use rebalancer_core::ports::{Journal, JournalEntry, PortError, PortErrorKind};
 use rebalancer_core::{Decision, Snapshot};
@@ -125,7 +124,9 @@ impl<'a> Records<'a> {
         let last = self.snapshot.data().last_rotation.as_ref();
         let strategy = self.run.settings.policy.strategy;
         let victims = self.evicted.clone();
-        let rotation = Rotation::of(self.decision, strategy, last, self.now(), victims)?;
+        let rotation = self
+            .decision
+            .rotation(strategy, last, self.now(), victims)?;
         match self.write(journal.remember(&rotation)).await {
             Ok(generation) => {
                 self.remembered = self.evicted.len();

@@ -11,7 +11,7 @@
 //! response is a [`PromError`], with one variant for each kind of failure.
 //!
 //! ```no_run
-//! use rebalancer_core::model::WorkloadRef;
+//! use rebalancer_core::model::{Measurement, WorkloadRef};
 //! use rebalancer_core::ports::{MetricsSource, PortError};
 //! use rebalancer_prom::{PrometheusSettings, PrometheusSource};
 //!
@@ -27,9 +27,10 @@
 //! };
 //! let source = PrometheusSource::new(settings)?;
 //! for sample in source.loads().await?.samples {
-//!     match sample.load {
-//!         Ok(load) => println!("the load of {} is {load} cores", sample.pod),
-//!         Err(fault) => println!("{}: {fault}", sample.pod),
+//!     match sample.measurement {
+//!         Measurement::Load(load, _) => println!("{} uses {load} cores", sample.pod),
+//!         Measurement::Faulty(fault, _) => println!("{}: {fault}", sample.pod),
+//!         Measurement::Missing(_) => println!("{} has no load", sample.pod),
 //!     }
 //! }
 //! # Ok(())

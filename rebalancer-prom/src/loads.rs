@@ -1,7 +1,7 @@
 //! From the responses to the load queries to one observation.
 
 use jiff::{SignedDuration, Timestamp};
-use rebalancer_core::model::{Load, SampleFault, Seconds};
+use rebalancer_core::model::{Load, Measurement, SampleFault, SampleInfo, Seconds};
 use rebalancer_core::ports::{LoadObservation, LoadSample};
 
 use crate::error::PromError;
@@ -112,10 +112,15 @@ impl LoadResponses {
             values.as_ref().and_then(|values| values.get(pod))
         };
         let samples = loads.values.into_iter().map(|(pod, number)| LoadSample {
-            load: load(number),
-            age: value(&sample_ages, &pod).and_then(age),
-            series: value(&series, &pod).map_or(1, series_count),
-            window_covered: window_coverage.is_none() || value(&window_coverage, &pod).is_some(),
+            measurement: Measurement::new(
+                load(number),
+                SampleInfo {
+                    age: value(&sample_ages, &pod).and_then(age),
+                    series: value(&series, &pod).map_or(1, series_count),
+                    window_covered: window_coverage.is_none()
+                        || value(&window_coverage, &pod).is_some(),
+                },
+            ),
             pod,
         });
         LoadObservation {
@@ -235,8 +240,9 @@ mod tests {
             .samples
             .iter()
             .map(|s| {
-                let age = s.age.map(Seconds::get);
-                (s.pod.as_str(), age, s.series, s.window_covered)
+                let samples = s.measurement.samples();
+                let age = samples.age.map(Seconds::get);
+                (s.pod.as_str(), age, samples.series, samples.window_covered)
             })
             .collect();
         assert_eq!(summary, [("a", None, 2, false), ("b", Some(3.0), 1, true)]);
@@ -254,7 +260,12 @@ mod tests {
         }
         .into_observation();
         assert!(observation.custom && !observation.freshness_known);
-        assert!(observation.samples.iter().all(|s| s.window_covered));
+        assert!(
+            observation
+                .samples
+                .iter()
+                .all(|s| s.measurement.samples().window_covered)
+        );
     }
 
     #[rstest]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rebalancer_core::model::{SampleFault, Seconds};
+use rebalancer_core::model::{Measurement, SampleFault, Seconds};
 use rebalancer_core::ports::{
     AutoscalerCandidate, EvictionAnswer, GroupObservation, LoadObservation, LoadSample,
     OwnerSample, PortErrorKind,
@@ -175,16 +175,25 @@ impl FaultDraws {
                     turn % 10 != kept
                 });
             }
-            2 => self.distort_one(loads, |sample, _| sample.load = Err(SampleFault::NotFinite)),
-            3 => self.distort_one(loads, |sample, _| sample.load = Err(SampleFault::Negative)),
-            4 => self.distort_one(loads, |sample, _| sample.series = 2),
-            5 => self.distort_one(loads, |sample, faults| {
-                sample.age = Some(faults.within(Duration::from_secs(600)).into());
+            2 => self.distort_one(loads, |sample, _| {
+                make_faulty(sample, SampleFault::NotFinite)
             }),
-            6 => self.distort_one(loads, |sample, _| sample.age = None),
+            3 => self.distort_one(loads, |sample, _| {
+                make_faulty(sample, SampleFault::Negative)
+            }),
+            4 => self.distort_one(loads, |sample, _| {
+                sample.measurement.samples_mut().series = 2;
+            }),
+            5 => self.distort_one(loads, |sample, faults| {
+                sample.measurement.samples_mut().age =
+                    Some(faults.within(Duration::from_secs(600)).into());
+            }),
+            6 => self.distort_one(loads, |sample, _| {
+                sample.measurement.samples_mut().age = None;
+            }),
             7 => {
                 for sample in &mut loads.samples {
-                    sample.window_covered = false;
+                    sample.measurement.samples_mut().window_covered = false;
                 }
             }
             8 => loads.evaluated_at = None,
@@ -201,16 +210,14 @@ impl FaultDraws {
             10 => {
                 loads.freshness_known = false;
                 for sample in &mut loads.samples {
-                    sample.age = None;
+                    sample.measurement.samples_mut().age = None;
                 }
             }
             _ => {
-                if let Some(sample) = loads.samples.first().cloned() {
-                    loads.samples.push(LoadSample {
-                        pod: "pod-of-another-workload".into(),
-                        age: Some(Seconds::ZERO),
-                        ..sample
-                    });
+                if let Some(mut sample) = loads.samples.first().cloned() {
+                    sample.pod = "pod-of-another-workload".into();
+                    sample.measurement.samples_mut().age = Some(Seconds::ZERO);
+                    loads.samples.push(sample);
                 }
             }
         }
@@ -338,4 +345,8 @@ impl FaultDraws {
     fn one_of<const N: usize>(&mut self, kinds: &[PortErrorKind; N]) -> PortErrorKind {
         kinds[self.below(N)]
     }
+}
+
+fn make_faulty(sample: &mut LoadSample, fault: SampleFault) {
+    sample.measurement = Measurement::Faulty(fault, *sample.measurement.samples());
 }

@@ -29,7 +29,7 @@
 //! let hottest = loads
 //!     .samples
 //!     .iter()
-//!     .max_by_key(|sample| sample.load.clone().ok())
+//!     .max_by_key(|sample| sample.measurement.load())
 //!     .ok_or("no samples")?;
 //! let pods = actuator.observe().await?.pods;
 //! let pod = pods

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use rebalancer_core::model::{Cores, Evictability, Load, Pod, PodPhase, PodUid, SampleFault};
+use rebalancer_core::model::{
+    Cores, Evictability, Load, Measurement, Pod, PodPhase, PodUid, SampleFault, SampleInfo,
+};
 use rebalancer_core::ports::{LoadSample, PodState};
 
 use crate::config::SimConfig;
@@ -76,10 +78,7 @@ impl SimPod {
             name: self.name.clone(),
             ip: None,
             uid: self.uid.clone(),
-            load: None,
-            fault: None,
-            sample_age_seconds: None,
-            series: 1,
+            measurement: Measurement::default(),
             phase: if self.started.is_some() {
                 PodPhase::Running
             } else {
@@ -95,7 +94,6 @@ impl SimPod {
             age_seconds: Some(now.saturating_sub(self.created).into()),
             ready_seconds: self.ready.map(|ready| now.saturating_sub(ready).into()),
             restarted_seconds: None,
-            window_covered: true,
             request: Cores::new(config.request).ok(),
             other_requests: Load::ZERO,
         }
@@ -122,10 +120,14 @@ impl SimPod {
         Some(LoadSample {
             pod: self.name.clone(),
             // A valid configuration yields finite, positive loads.
-            load: Load::new(average).map_err(|_| SampleFault::NotFinite),
-            age: Some(age.into()),
-            series: 1,
-            window_covered,
+            measurement: Measurement::new(
+                Load::new(average).map_err(|_| SampleFault::NotFinite),
+                SampleInfo {
+                    age: Some(age.into()),
+                    series: 1,
+                    window_covered,
+                },
+            ),
         })
     }
 
@@ -186,7 +188,7 @@ mod tests {
     fn pod_is_measured_from_its_second_scrape_on(#[case] now: u64, #[case] age: Option<f64>) {
         // Scrapes at 4, 19, …, 109, 124, 139.
         let sample = pod(100).as_measured(Duration::from_secs(now), &SimConfig::default());
-        let seen = sample.map(|sample| sample.age.unwrap().get());
+        let seen = sample.map(|sample| sample.measurement.samples().age.unwrap().get());
         assert_eq!(seen, age);
     }
 
@@ -205,7 +207,10 @@ mod tests {
         #[case] covered: bool,
     ) {
         let sample = pod.as_measured(Duration::from_secs(now), &SimConfig::default());
-        assert_eq!(sample.unwrap().window_covered, covered);
+        assert_eq!(
+            sample.unwrap().measurement.samples().window_covered,
+            covered
+        );
     }
 
     #[test]
@@ -214,7 +219,16 @@ mod tests {
         pod.gone = Some(Duration::from_secs(1000));
         // The last scrape is at 994.
         let measured = |now| pod.as_measured(Duration::from_secs(now), &SimConfig::default());
-        assert_eq!(measured(1100).unwrap().age.unwrap().get(), 106.0);
+        assert_eq!(
+            measured(1100)
+                .unwrap()
+                .measurement
+                .samples()
+                .age
+                .unwrap()
+                .get(),
+            106.0
+        );
         assert!(measured(1294).is_some());
         assert!(measured(1295).is_none());
     }

@@ -43,7 +43,7 @@ async fn tick(world: &SimWorld) -> Tick {
         .map(|sample| {
             let pod = pods.iter().find(|pod| pod.name == sample.pod).unwrap();
             assert!(pod.serves() && pod.ready_seconds.unwrap().get() >= WINDOW);
-            (sample.load.unwrap().get(), pod.reference())
+            (sample.measurement.load().unwrap().get(), pod.reference())
         })
         .collect();
     assert_eq!(eligible.len(), pods.len());

@@ -81,7 +81,7 @@ async fn evicted_pod_leaves_and_its_replacement_warms_up() {
             .into_iter()
             .find(|pod| pod.name == name)
             .unwrap();
-        sample.load.unwrap().get() / real.load
+        sample.measurement.load().unwrap().get() / real.load
     };
     let share = measured_share(world.clone(), new.name.clone()).await;
     assert!((0.01..0.2).contains(&share), "{share}");

@@ -65,6 +65,7 @@ fn generated() -> Result<Vec<(PathBuf, String)>, Error> {
             pretty(&schema_of::<Report>()?)?,
         ),
         (configuration, text),
+        (root.join("docs/reasons.md"), crate::reasons::document()),
     ])
 }
 

@@ -17,6 +17,7 @@ mod lab;
 mod package;
 mod packages;
 mod prose;
+mod reasons;
 mod setup;
 mod soak;
 mod svg;

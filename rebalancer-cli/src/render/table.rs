@@ -253,7 +253,7 @@ fn followed(follow_up: &FollowUp, palette: &Palette) -> String {
         Some(false) => palette.warn,
         None => palette.dim,
     };
-    let after = follow_up.after_seconds.in_words();
+    let after = follow_up.after_seconds.rounded();
     format!("{style}AFTER {after}{style:#}: {}\n", follow_up.message)
 }
 

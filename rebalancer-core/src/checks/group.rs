@@ -1,25 +1,87 @@
-//! The check on the consumer group, for strategies that forecast.
+//! Check: the consumer group is known and settled, for strategies that forecast.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::workload::{Check, Finding, Verdict};
-use crate::group::{GroupModel, GroupProblem};
-use crate::policy::{Policy, Strategy};
+use super::rule::{CheckInput, Failure, Rule, Verdict};
+use crate::group::GroupProblem;
+use crate::hold_reason::HoldReason;
+use crate::policy::{PolicyField, Strategy};
 
-/// The consumer group is known and settled: each partition has one owner, each member a ready pod.
+/// The consumer group is known and settled: each partition has one owner, and each member runs in a
+/// ready pod.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupKnown {
-    /// Members; 0 when not known.
+    /// Number of members; 0 if unknown.
     pub members: usize,
-    /// Partitions; 0 when not known.
+    /// Number of partitions; 0 if unknown.
     pub partitions: usize,
-    /// What is wrong.
+    /// Why the group cannot be used for a forecast.
     pub problem: Option<GroupProblem>,
-    /// Without the group the rule of outliers decides.
+    /// Whether the strategy falls back to rotate-outliers without the group.
     pub falls_back: bool,
+}
+
+impl HoldReason {
+    /// The consumer group is not known well enough for a forecast.
+    pub const GROUP_UNKNOWN: Self = Self::new(
+        "group_unknown",
+        "the owners of the partitions are unknown, or known in part only",
+        "check the id of the group and the source of its metrics",
+    )
+    .missing_data()
+    .governed_by(&[PolicyField::Strategy]);
+}
+
+impl Rule for GroupKnown {
+    const REASONS: &'static [HoldReason] = &[HoldReason::GROUP_UNKNOWN];
+
+    fn evaluate(input: &CheckInput<'_>) -> Option<(Verdict, Self)> {
+        let group = input.group?;
+        let (members, partitions) = group.as_ref().map_or((0, 0), |group| {
+            (group.members.len(), group.topics.partition_count())
+        });
+        let problem = group.as_ref().err().cloned();
+        // No strategy acts on a group that is rebalancing.
+        let falls_back = match (input.policy.strategy, &problem) {
+            (Strategy::Auto, Some(problem)) => !problem.is_transient(),
+            (Strategy::Auto | Strategy::Forecast | Strategy::RotateOutliers, Some(_) | None) => {
+                false
+            }
+        };
+        let verdict = match &problem {
+            None => Verdict::Pass,
+            Some(_) if falls_back => Verdict::Skipped,
+            Some(_) => Verdict::Fail,
+        };
+        Some((
+            verdict,
+            Self {
+                members,
+                partitions,
+                problem,
+                falls_back,
+            },
+        ))
+    }
+
+    fn failure(&self) -> Failure {
+        let rebalancing = self
+            .problem
+            .as_ref()
+            .is_some_and(GroupProblem::is_transient);
+        Failure {
+            reason: if rebalancing {
+                HoldReason::GROUP_NOT_SETTLED
+            } else {
+                HoldReason::GROUP_UNKNOWN
+            },
+            missing_data: !rebalancing,
+            untrusted_loads: true,
+        }
+    }
 }
 
 impl fmt::Display for GroupKnown {
@@ -38,28 +100,27 @@ impl fmt::Display for GroupKnown {
     }
 }
 
-pub(crate) fn group(group: &Result<GroupModel, GroupProblem>, policy: &Policy) -> Check {
-    let (members, partitions) = group.as_ref().map_or((0, 0), |group| {
-        (group.members.len(), group.topics.partition_count())
-    });
-    let problem = group.as_ref().err().cloned();
-    // A group that is rebalancing is left alone by either rule.
-    let falls_back = match (policy.strategy, &problem) {
-        (Strategy::Auto, Some(problem)) => !problem.is_transient(),
-        (Strategy::Auto | Strategy::Forecast | Strategy::RotateOutliers, Some(_) | None) => false,
-    };
-    let verdict = match &problem {
-        None => Verdict::Pass,
-        Some(_) if falls_back => Verdict::Skipped,
-        Some(_) => Verdict::Fail,
-    };
-    Check::new(
-        verdict,
-        Finding::Group(GroupKnown {
-            members,
-            partitions,
-            problem,
-            falls_back,
-        }),
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(problem: GroupProblem) -> Failure {
+        GroupKnown {
+            members: 0,
+            partitions: 0,
+            problem: Some(problem),
+            falls_back: false,
+        }
+        .failure()
+    }
+
+    #[test]
+    fn rebalancing_group_is_not_settled_rather_than_unknown() {
+        let rebalancing = failure(GroupProblem::MovedLately { partitions: 3 });
+        assert_eq!(rebalancing.reason, HoldReason::GROUP_NOT_SETTLED);
+        assert!(!rebalancing.missing_data);
+        let unknown = failure(GroupProblem::Unknown);
+        assert_eq!(unknown.reason, HoldReason::GROUP_UNKNOWN);
+        assert!(unknown.missing_data);
+    }
 }

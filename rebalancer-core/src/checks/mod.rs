@@ -1,36 +1,103 @@
-//! Checks: rules applied to a snapshot or to a pod, each a small function of its own, each
-//! recorded with its verdict and its numbers even when it passes.
+//! Checks: rules on one pod ([`Ineligible`]) and rules on the snapshot as a whole ([`Check`]).
+//!
+//! A check is one file. It holds the numbers of the check, its message, its verdict, the hold reason
+//! of a failure, and what a failure means. The list in this file defines the order. Every check is
+//! recorded with its numbers even when it passes; the first failure is the hold reason.
 
+mod autoscaler;
+mod clocks_agree;
+mod cooldown;
+mod coverage;
+mod eligible_pods;
+mod eviction_limit;
+mod format;
+mod freeze;
 mod group;
-mod history;
-mod metrics;
+mod last_rotation;
+mod load_plausible;
+mod loads_not_all_zero;
+mod measured_once;
+mod measured_pods_exist;
+mod metrics_complete;
+mod minimum_ready;
+mod one_at_a_time;
 mod pod;
-mod workload;
+mod pods_found;
+mod ranking;
+mod rollout;
+mod rule;
+mod settled;
+mod target;
 
-pub use group::GroupKnown;
-pub(crate) use group::group;
-pub(crate) use history::{cooldown, eviction_limit, freeze, last_rotation, one_at_a_time};
-pub use metrics::{ClocksAgree, LoadPlausible, LoadsNotAllZero, MeasuredPodsExist};
-pub(crate) use metrics::{clocks_agree, load_plausible, loads_not_all_zero, measured_pods_exist};
+pub use autoscaler::Scaling;
+pub(crate) use format::list_some;
 pub use pod::Ineligible;
-pub(crate) use pod::{eligibility, ineligible};
-use workload::pods_are;
-pub use workload::{Check, Finding, Verdict};
-pub(crate) use workload::{
-    autoscaler, changed_since, coverage, measured_once, metrics_complete, minimum_ready,
-    pods_found, rollout, settled, target,
-};
+pub(crate) use ranking::{Candidate, Ranking};
+pub(crate) use rollout::changed_since;
+pub(crate) use rule::CheckInput;
+pub use rule::{Check, Verdict};
+use rule::{Failure, Rule, check};
 
-/// How many things a message names before it stops.
-const NAMED: usize = 5;
+use serde::{Deserialize, Serialize};
 
-/// The first few of a list in words, and how many more there are.
-pub(crate) fn list_some(items: impl Iterator<Item = String>) -> String {
-    let mut items = items;
-    let mut named: Vec<String> = items.by_ref().take(NAMED).collect();
-    match items.count() {
-        0 => {}
-        more => named.push(format!("and {more} more")),
-    }
-    named.join(", ")
+use crate::hold_reason::HoldReason;
+
+/// Defines [`CheckDetails`], [`evaluate`] and [`HOLD_REASONS`] from the list of checks.
+macro_rules! checks {
+    ($($Name:ident($module:ident::$Numbers:ident),)*) => {
+        $(pub use $module::$Numbers;)*
+
+        /// The name of a check, and the numbers that it was applied to.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[serde(tag = "name", rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum CheckDetails {
+            $(
+                #[doc = concat!("The check [`", stringify!($Numbers), "`].")]
+                $Name($Numbers),
+            )*
+        }
+
+        impl CheckDetails {
+            fn failure(&self) -> Failure {
+                match self {
+                    $(Self::$Name(numbers) => numbers.failure(),)*
+                }
+            }
+        }
+
+        /// Evaluates every check that applies, in order.
+        pub(crate) fn evaluate(input: &CheckInput<'_>) -> Vec<Check> {
+            [$(check(input, CheckDetails::$Name)),*].into_iter().flatten().collect()
+        }
+
+        /// The hold reasons of every check, in the order of the checks.
+        pub(crate) const HOLD_REASONS: &[&[HoldReason]] = &[$($Numbers::REASONS),*];
+    };
+}
+
+// The first check that fails gives the hold reason, so a check that explains more comes first:
+// clocks that differ make fresh samples look stale, and duplicate series make pods look hot.
+checks! {
+    OneAtATime(one_at_a_time::OneAtATime),
+    Freeze(freeze::NotFrozen),
+    Rollout(rollout::RolloutComplete),
+    Autoscaler(autoscaler::AutoscalerSteady),
+    Settled(settled::GroupSettled),
+    Cooldown(cooldown::CooldownOver),
+    PodsFound(pods_found::PodsFound),
+    MetricsComplete(metrics_complete::MetricsComplete),
+    ClocksAgree(clocks_agree::ClocksAgree),
+    MeasuredOnce(measured_once::MeasuredOnce),
+    MeasuredPodsExist(measured_pods_exist::MeasuredPodsExist),
+    Coverage(coverage::Coverage),
+    LoadsNotAllZero(loads_not_all_zero::LoadsNotAllZero),
+    LoadPlausible(load_plausible::LoadPlausible),
+    EligiblePods(eligible_pods::EligiblePods),
+    Target(target::TargetKnown),
+    Group(group::GroupKnown),
+    LastRotation(last_rotation::LastRotationHelped),
+    EvictionLimit(eviction_limit::EvictionsLeft),
+    MinimumReady(minimum_ready::MinimumReady),
 }

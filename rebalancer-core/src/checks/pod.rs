@@ -1,155 +1,138 @@
-//! The checks on one pod: each failure makes it ineligible, with the numbers.
+//! Checks on one pod: every reason why a pod may not be a victim.
+//!
+//! A reason is one entry of [`ineligible_reasons!`], and its rule is one function in [`RULES`].
 
 use serde::{Deserialize, Serialize};
 
-use super::workload::{Check, Finding, Verdict};
-use crate::model::{Evictability, Pod, PodPhase, SampleFault, Seconds};
+use crate::model::{Evictability, Measurement, Pod, PodPhase, SampleFault, Seconds};
 use crate::policy::Policy;
 
-/// Why a pod may not be a victim.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(tag = "reason", rename_all = "snake_case")]
-pub enum Ineligible {
-    /// The workload does not own it.
-    #[error("not owned by the workload")]
-    NotOwned,
-    /// Its phase is not Running.
-    #[error("phase {phase}")]
-    NotRunning {
-        /// Its phase.
+/// Defines [`Ineligible`]: each reason with its word in documents, its numbers and its message.
+macro_rules! ineligible_reasons {
+    ($(
+        $(#[doc = $doc:literal])*
+        $word:literal => $Name:ident $({ $($fields:tt)* })? ($($message:tt)+);
+    )*) => {
+        /// Why a pod may not be a victim.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[serde(tag = "reason")]
+        #[non_exhaustive]
+        pub enum Ineligible {
+            $(
+                $(#[doc = $doc])*
+                #[serde(rename = $word)]
+                #[error($($message)+)]
+                $Name $({ $($fields)* })?,
+            )*
+        }
+
+        impl Ineligible {
+            /// The word for the reason in documents.
+            #[must_use]
+            pub fn as_str(&self) -> &'static str {
+                match self {
+                    $(Self::$Name { .. } => $word,)*
+                }
+            }
+        }
+    };
+}
+
+ineligible_reasons! {
+    /// The workload does not own the pod.
+    "not_owned" => NotOwned ("not owned by the workload");
+    /// The phase of the pod is not Running.
+    "not_running" => NotRunning {
+        /// The phase.
         phase: PodPhase,
-    },
-    /// It is on its way out.
-    #[error("terminating")]
-    Terminating,
-    /// Its Ready condition is not true.
-    #[error("not ready")]
-    NotReady,
-    /// The metrics do not know it.
-    #[error("not measured")]
-    NotMeasured,
-    /// The metrics' answer for it is not a load.
-    #[error("{fault}")]
-    Unusable {
-        /// What the answer was.
+    } ("phase {phase}");
+    /// The pod is terminating.
+    "terminating" => Terminating ("terminating");
+    /// The pod's Ready condition is not true.
+    "not_ready" => NotReady ("not ready");
+    /// The metrics do not contain the pod.
+    "not_measured" => NotMeasured ("not measured");
+    /// The value of the metrics is not a load.
+    "unusable" => Unusable {
+        /// Why the value is not a load.
         fault: SampleFault,
-    },
-    /// Its newest sample is too old, or has no known age although ages are known.
-    #[error("stale: {}", stale(*.age_seconds, *.maximum_seconds))]
-    Stale {
-        /// Age of the newest sample, in seconds; `None` when there was none.
+    } ("{fault}");
+    /// The newest sample is too old, or its age is unknown although ages are known in general.
+    "stale" => Stale {
+        /// Age of the newest sample, in seconds; `None` if unknown.
         age_seconds: Option<Seconds>,
-        /// The age that is allowed, in seconds.
+        /// The allowed age, in seconds.
         maximum_seconds: Seconds,
-    },
-    /// Its load was counted more than once.
-    #[error("measured {series} times over")]
-    MeasuredTwice {
-        /// How often the same container was found in the metrics.
+    } ("stale: {}", stale(*age_seconds, *maximum_seconds));
+    /// The metrics contain duplicate series of the pod, so its load was counted more than once.
+    "measured_twice" => MeasuredTwice {
+        /// Number of series of the measured container.
         series: u32,
-    },
-    /// It is younger than the rate window: its rate is not yet its load.
-    #[error("too young: {} of at least {}", age_seconds.in_words(), minimum_seconds.in_words())]
-    TooYoung {
-        /// Its age, in seconds.
+    } ("measured {series} times over");
+    /// The pod is younger than the rate window, so its rate is not its load yet.
+    "too_young" => TooYoung {
+        /// Age of the pod, in seconds.
         age_seconds: Seconds,
-        /// The age that is needed, in seconds.
+        /// The required age, in seconds.
         minimum_seconds: Seconds,
-    },
-    /// Its measured container restarted within the rate window: the counter began anew, and the
-    /// rate mixes what the container spent before with what it spends since.
-    #[error(
-        "restarted {} ago, at least {} needed",
-        restarted_seconds.in_words(),
-        minimum_seconds.in_words()
-    )]
-    Restarted {
+    } ("too young: {} of at least {}", age_seconds.rounded(), minimum_seconds.rounded());
+    /// The measured container restarted within the rate window. Its counter was reset, and the rate
+    /// mixes the load before and after the restart.
+    "restarted" => Restarted {
         /// Seconds since the restart.
         restarted_seconds: Seconds,
-        /// Seconds that are needed.
+        /// Required seconds since the restart.
         minimum_seconds: Seconds,
-    },
-    /// The metrics know nothing of it in the first half of the rate window, although it ran.
-    #[error(
-        "no sample in the first half of the window: the load is made of the last few samples only"
-    )]
-    WindowNotCovered,
-    /// An annotation asks to leave it alone.
-    #[error("opted out by {annotation}")]
-    OptedOut {
+    } ("restarted {} ago, at least {} required", restarted_seconds.rounded(), minimum_seconds.rounded());
+    /// The metrics have no sample in the first half of the rate window, although the pod ran.
+    "window_not_covered" => WindowNotCovered
+        ("no sample in the first half of the window: the load is made of the last few samples only");
+    /// An annotation opts the pod out.
+    "opted_out" => OptedOut {
         /// The annotation, as `key: value`.
         annotation: String,
-    },
-    /// No controller would replace it.
-    #[error("no controller would replace it")]
-    Bare,
-    /// A kubelet's static pod.
-    #[error("a static pod's mirror")]
-    Mirror,
-    /// A DaemonSet's pod.
-    #[error("owned by a DaemonSet")]
-    DaemonSet,
+    } ("opted out by {annotation}");
+    /// No controller would replace the pod.
+    "bare" => Bare ("no controller would replace it");
+    /// The pod is the mirror of a static pod.
+    "mirror" => Mirror ("mirror of a static pod");
+    /// The pod is owned by a DaemonSet.
+    "daemon_set" => DaemonSet ("owned by a DaemonSet");
 }
 
 fn stale(age: Option<Seconds>, maximum: Seconds) -> String {
     match age {
-        Some(age) => {
-            format!(
-                "newest sample {} old, at most {} allowed",
-                age.in_words(),
-                maximum.in_words()
-            )
-        }
+        Some(age) => format!(
+            "newest sample {} old, at most {} allowed",
+            age.rounded(),
+            maximum.rounded()
+        ),
         None => "no recent sample".into(),
     }
 }
 
-impl Ineligible {
-    /// The word for the reason, as documents have it.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::NotOwned => "not_owned",
-            Self::NotRunning { .. } => "not_running",
-            Self::Terminating => "terminating",
-            Self::NotReady => "not_ready",
-            Self::NotMeasured => "not_measured",
-            Self::Unusable { .. } => "unusable",
-            Self::Stale { .. } => "stale",
-            Self::MeasuredTwice { .. } => "measured_twice",
-            Self::TooYoung { .. } => "too_young",
-            Self::Restarted { .. } => "restarted",
-            Self::WindowNotCovered => "window_not_covered",
-            Self::OptedOut { .. } => "opted_out",
-            Self::Bare => "bare",
-            Self::Mirror => "mirror",
-            Self::DaemonSet => "daemon_set",
-        }
-    }
-}
+/// A rule on one pod. The last argument is whether the ages of samples are known.
+type PodRule = fn(&Pod, &Policy, bool) -> Option<Ineligible>;
 
-/// One rule on one pod; the last argument is whether the ages of the samples are known.
-type PodCheck = fn(&Pod, &Policy, bool) -> Option<Ineligible>;
-
-/// Every check on one pod, in the order a person would ask.
-const CHECKS: [PodCheck; 9] = [
+/// Every rule on one pod, in the order in which its reason is reported.
+const RULES: [PodRule; 9] = [
     owned,
     running,
-    terminating,
+    not_terminating,
     ready,
-    measured,
-    old_enough,
-    not_restarted,
+    untrusted_load,
+    |pod, policy, _| too_young(pod, policy),
+    |pod, policy, _| restarted(pod, policy),
     not_opted_out,
     evictable,
 ];
 
-/// Why `pod` is not eligible; empty when it is. `freshness_known` is the snapshot's.
-pub(crate) fn ineligible(pod: &Pod, policy: &Policy, freshness_known: bool) -> Vec<Ineligible> {
-    CHECKS
+/// Why `pod` is not eligible; empty if it is. `freshness_known` is the field of the snapshot.
+pub(super) fn ineligible(pod: &Pod, policy: &Policy, freshness_known: bool) -> Vec<Ineligible> {
+    RULES
         .iter()
-        .filter_map(|check| check(pod, policy, freshness_known))
+        .filter_map(|rule| rule(pod, policy, freshness_known))
         .collect()
 }
 
@@ -161,7 +144,7 @@ fn running(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
     (pod.phase != PodPhase::Running).then_some(Ineligible::NotRunning { phase: pod.phase })
 }
 
-fn terminating(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
+fn not_terminating(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
     pod.terminating.then_some(Ineligible::Terminating)
 }
 
@@ -169,47 +152,42 @@ fn ready(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
     (!pod.ready).then_some(Ineligible::NotReady)
 }
 
-/// The pod has a load that can be trusted: finite, fresh, counted once, and taken over the window.
-///
-/// That a young or restarted pod has no samples from before is no fault of the metrics, and has
-/// its own reason.
-pub(crate) fn measured(pod: &Pod, policy: &Policy, freshness_known: bool) -> Option<Ineligible> {
-    if let Some(fault) = pod.fault {
-        return Some(Ineligible::Unusable { fault });
-    }
-    if pod.load.is_none() {
-        return Some(Ineligible::NotMeasured);
-    }
-    if pod.series > 1 {
-        return Some(Ineligible::MeasuredTwice { series: pod.series });
+/// Why the load of the pod cannot be trusted; `None` if it is finite, fresh, of one series, and
+/// covers the rate window.
+pub(super) fn untrusted_load(
+    pod: &Pod,
+    policy: &Policy,
+    freshness_known: bool,
+) -> Option<Ineligible> {
+    let samples = match &pod.measurement {
+        Measurement::Missing(_) => return Some(Ineligible::NotMeasured),
+        Measurement::Faulty(fault, _) => return Some(Ineligible::Unusable { fault: *fault }),
+        Measurement::Load(_, samples) => samples,
+    };
+    if samples.series > 1 {
+        return Some(Ineligible::MeasuredTwice {
+            series: samples.series,
+        });
     }
     let maximum = policy.maximum_sample_age_seconds;
-    let fresh = match pod.sample_age_seconds {
+    let fresh = match samples.age {
         Some(age) => age <= maximum,
         None => !freshness_known,
     };
     if !fresh {
         return Some(Ineligible::Stale {
-            age_seconds: pod.sample_age_seconds,
+            age_seconds: samples.age,
             maximum_seconds: maximum,
         });
     }
-    // A hole in the middle of the window does no harm: the counters went on, and the rate is taken
-    // from the first sample to the last.
-    let began_anew = too_young(pod, policy).is_some() || restarted(pod, policy).is_some();
-    (!pod.window_covered && !began_anew).then_some(Ineligible::WindowNotCovered)
+    // A gap in the middle of the window does not matter, because the rate is taken from the first
+    // to the last sample. A new pod or container cannot have older samples; it has its own reason.
+    let started_recently = too_young(pod, policy).is_some() || restarted(pod, policy).is_some();
+    (!samples.window_covered && !started_recently).then_some(Ineligible::WindowNotCovered)
 }
 
-fn old_enough(pod: &Pod, policy: &Policy, _: bool) -> Option<Ineligible> {
-    too_young(pod, policy)
-}
-
-fn not_restarted(pod: &Pod, policy: &Policy, _: bool) -> Option<Ineligible> {
-    restarted(pod, policy)
-}
-
-/// The pod is younger than the rate window.
-pub(crate) fn too_young(pod: &Pod, policy: &Policy) -> Option<Ineligible> {
+/// The reason if the pod is younger than the rate window.
+pub(super) fn too_young(pod: &Pod, policy: &Policy) -> Option<Ineligible> {
     let minimum = policy.minimum_pod_age_seconds;
     pod.age_seconds
         .filter(|age| *age < minimum)
@@ -219,8 +197,8 @@ pub(crate) fn too_young(pod: &Pod, policy: &Policy) -> Option<Ineligible> {
         })
 }
 
-/// The measured container is younger than the rate window, although the pod need not be. What is
-/// long enough for a new pod is long enough for a new container.
+/// The reason if the measured container is younger than the rate window. The required age of a pod
+/// also applies to a container.
 fn restarted(pod: &Pod, policy: &Policy) -> Option<Ineligible> {
     let minimum = policy.minimum_pod_age_seconds;
     pod.restarted_seconds
@@ -246,37 +224,35 @@ fn evictable(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
     }
 }
 
-/// The checks on the pods taken together: some pod must be eligible.
-pub(crate) fn eligibility<'a>(reasons: impl ExactSizeIterator<Item = &'a [Ineligible]>) -> Check {
-    let pods = reasons.len();
-    let mut eligible = 0;
-    let mut ineligible = std::collections::BTreeMap::new();
-    for reasons in reasons {
-        if reasons.is_empty() {
-            eligible += 1;
-        }
-        for reason in reasons {
-            *ineligible.entry(reason.as_str().to_owned()).or_insert(0) += 1;
-        }
-    }
-    Check::new(
-        Verdict::pass_if(eligible > 0),
-        Finding::EligiblePods {
-            pods,
-            eligible,
-            ineligible,
-        },
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Load;
+    use crate::model::{Load, SampleInfo};
     use rstest::rstest;
 
     fn healthy() -> Pod {
         Pod::new("a").with_load(Load::new(1.0).unwrap())
+    }
+
+    fn with_samples(samples: SampleInfo) -> Pod {
+        Pod {
+            measurement: Measurement::Load(Load::new(1.0).unwrap(), samples),
+            ..healthy()
+        }
+    }
+
+    fn with_sample_age(age: f64) -> Pod {
+        with_samples(SampleInfo {
+            age: seconds(age),
+            ..SampleInfo::default()
+        })
+    }
+
+    fn without_coverage() -> Pod {
+        with_samples(SampleInfo {
+            window_covered: false,
+            ..SampleInfo::default()
+        })
     }
 
     fn seconds(value: f64) -> Option<Seconds> {
@@ -285,45 +261,67 @@ mod tests {
 
     #[rstest]
     #[case::healthy(healthy(), &[])]
-    #[case::owner(Pod { owned: false, ..healthy() }, &["not_owned"])]
-    #[case::phase(Pod { phase: PodPhase::Pending, ready: false, ..healthy() }, &["not_running", "not_ready"])]
+    #[case::not_owned(Pod { owned: false, ..healthy() }, &["not_owned"])]
+    #[case::pending(
+        Pod { phase: PodPhase::Pending, ready: false, ..healthy() },
+        &["not_running", "not_ready"]
+    )]
     #[case::terminating(Pod { terminating: true, ..healthy() }, &["terminating"])]
-    #[case::ready(Pod { ready: false, ..healthy() }, &["not_ready"])]
-    #[case::absent(Pod { load: None, ..healthy() }, &["not_measured"])]
-    #[case::nan(Pod { load: None, fault: Some(SampleFault::NotFinite), ..healthy() }, &["unusable"])]
-    #[case::fresh(Pod { sample_age_seconds: seconds(150.0), ..healthy() }, &[])]
-    #[case::stale(Pod { sample_age_seconds: seconds(150.1), ..healthy() }, &["stale"])]
-    #[case::doubled(Pod { series: 2, ..healthy() }, &["measured_twice"])]
-    #[case::old(Pod { age_seconds: seconds(300.0), ..healthy() }, &[])]
+    #[case::not_ready(Pod { ready: false, ..healthy() }, &["not_ready"])]
+    #[case::missing(Pod { measurement: Measurement::default(), ..healthy() }, &["not_measured"])]
+    #[case::faulty(
+        Pod {
+            measurement: Measurement::Faulty(SampleFault::NotFinite, SampleInfo::default()),
+            ..healthy()
+        },
+        &["unusable"]
+    )]
+    #[case::fresh(with_sample_age(150.0), &[])]
+    #[case::stale(with_sample_age(150.1), &["stale"])]
+    #[case::duplicates(
+        with_samples(SampleInfo { series: 2, ..SampleInfo::default() }),
+        &["measured_twice"]
+    )]
+    #[case::old_enough(Pod { age_seconds: seconds(300.0), ..healthy() }, &[])]
     #[case::young(Pod { age_seconds: seconds(299.9), ..healthy() }, &["too_young"])]
     #[case::restarted_long_ago(Pod { restarted_seconds: seconds(300.0), ..healthy() }, &[])]
     #[case::restarted(Pod { restarted_seconds: seconds(299.9), ..healthy() }, &["restarted"])]
-    #[case::hole(Pod { window_covered: false, ..healthy() }, &["window_not_covered"])]
-    #[case::hole_and_old(
-        Pod { window_covered: false, age_seconds: seconds(300.0), ..healthy() },
+    #[case::not_covered(without_coverage(), &["window_not_covered"])]
+    #[case::not_covered_and_old(
+        Pod { age_seconds: seconds(300.0), ..without_coverage() },
         &["window_not_covered"]
     )]
-    #[case::no_sample_before_its_birth(
-        Pod { window_covered: false, age_seconds: seconds(299.9), ..healthy() },
+    #[case::not_covered_because_young(
+        Pod { age_seconds: seconds(299.9), ..without_coverage() },
         &["too_young"]
     )]
-    #[case::no_sample_while_it_was_down(
-        Pod { window_covered: false, restarted_seconds: seconds(20.0), ..healthy() },
+    #[case::not_covered_because_restarted(
+        Pod { restarted_seconds: seconds(20.0), ..without_coverage() },
         &["restarted"]
     )]
-    #[case::stale_above_all(
-        Pod { window_covered: false, sample_age_seconds: seconds(150.1), ..healthy() },
+    #[case::stale_and_not_covered(
+        with_samples(SampleInfo {
+            age: seconds(150.1),
+            window_covered: false,
+            ..SampleInfo::default()
+        }),
         &["stale"]
     )]
-    #[case::annotation(Pod { opted_out: Some("rebalancer.io/skip: true".into()), ..healthy() }, &["opted_out"])]
+    #[case::opted_out(
+        Pod { opted_out: Some("rebalancer.io/skip: true".into()), ..healthy() },
+        &["opted_out"]
+    )]
     #[case::bare(Pod { evictability: Evictability::Bare, ..healthy() }, &["bare"])]
     #[case::mirror(Pod { evictability: Evictability::Mirror, ..healthy() }, &["mirror"])]
-    #[case::daemon_set(Pod { evictability: Evictability::DaemonSet, ..healthy() }, &["daemon_set"])]
-    fn each_check_has_its_own_reason(#[case] pod: Pod, #[case] expected: &[&str]) {
+    #[case::daemon_set(
+        Pod { evictability: Evictability::DaemonSet, ..healthy() },
+        &["daemon_set"]
+    )]
+    fn each_rule_has_its_own_reason(#[case] pod: Pod, #[case] expected: &[&str]) {
         let reasons = ineligible(&pod, &Policy::default(), false);
         let words: Vec<&str> = reasons.iter().map(Ineligible::as_str).collect();
         assert_eq!(words, expected);
-        // The word in the documents is the same.
+        // The documents contain the same word.
         for reason in &reasons {
             assert_eq!(
                 serde_json::to_value(reason).unwrap()["reason"],
@@ -333,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn where_ages_are_known_a_missing_one_is_stale() {
+    fn unknown_sample_age_is_stale_if_ages_are_known() {
         let reasons = ineligible(&healthy(), &Policy::default(), true);
         assert_eq!(reasons.len(), 1);
         assert_eq!(reasons[0].to_string(), "stale: no recent sample");
@@ -342,15 +340,15 @@ mod tests {
     #[rstest]
     #[case(
         Pod { restarted_seconds: seconds(42.0), ..healthy() },
-        "restarted 42 s ago, at least 300 s needed"
+        "restarted 42 s ago, at least 300 s required"
     )]
     #[case(
-        Pod { window_covered: false, ..healthy() },
+        without_coverage(),
         "no sample in the first half of the window: the load is made of the last few samples only"
     )]
-    fn what_is_wrong_with_the_window_is_said(#[case] pod: Pod, #[case] message: &str) {
+    fn message_explains_a_partial_window(#[case] pod: Pod, #[case] message: &str) {
         let reasons = ineligible(&pod, &Policy::default(), false);
-        let said: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-        assert_eq!(said, [message]);
+        let messages: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        assert_eq!(messages, [message]);
     }
 }

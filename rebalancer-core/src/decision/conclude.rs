@@ -1,240 +1,278 @@
-//! What follows when no check failed, and the sentence that says why.
+//! The action, and the sentence that explains it.
 
-use super::{Action, Analysis, HoldReason, PodAssessment};
-use crate::checks::list_some;
+use super::{Action, Analysis, HoldReason};
+use crate::checks::{Check, Ranking, list_some};
 use crate::forecast::{Diagnosis, Forecast};
-use crate::model::Load;
+use crate::model::{Load, LoadUnit};
 use crate::plan::{Plan, Role, Victim};
 use crate::policy::Policy;
-use crate::strategy::Judgement;
-use crate::strategy::forecast::{self, ForecastChoice, PlanForecast};
-use crate::strategy::rotate_outliers::{self, RotateOutliers};
+use crate::strategy::forecast::{ForecastChoice, ForecastVerdict, PlanForecast};
+use crate::strategy::{Choice, OutlierVerdict, RotateOutliers, StrategyOutcome};
 
-/// What a conclusion is drawn from.
-pub(super) struct Scene<'a> {
-    pub(super) plan: Option<Plan>,
-    /// The victims of the plan, or of the one that would have been.
-    pub(super) chosen: &'a [Victim],
-    pub(super) pods: &'a [PodAssessment],
+/// The data that a conclusion is drawn from.
+pub(super) struct Conclusion<'a> {
+    pub(super) checks: &'a [Check],
+    pub(super) choice: &'a Choice<'a>,
+    pub(super) plan: Option<&'a Plan>,
+    pub(super) ranking: &'a Ranking<'a>,
     pub(super) analysis: &'a Analysis,
     pub(super) policy: &'a Policy,
+    pub(super) unit: LoadUnit,
 }
 
-/// The action when no check failed, and the sentence that says why.
-pub(super) fn conclude(judgement: Option<&Judgement>, scene: Scene<'_>) -> (Action, String) {
-    match judgement {
-        Some(Judgement::RotateOutliers(outliers)) => scene.by_outliers(outliers),
-        Some(Judgement::Ineffective(_, diagnosis)) => (
-            Action::Hold(HoldReason::by(diagnosis)),
-            format!("{} is hot, but {diagnosis}", scene.named(Role::Hottest)),
-        ),
-        Some(Judgement::Forecast(forecasted)) => scene.by_forecast(forecasted),
-        // Without a target or a group a check has failed.
-        None => scene.within_tolerance(),
+impl Conclusion<'_> {
+    /// Concludes with the first failed check, or else with the outcome of the strategy.
+    pub(super) fn draw(&self) -> (Action, String) {
+        let failed = self
+            .checks
+            .iter()
+            .find_map(|check| Some((check.hold_reason()?, &check.message)));
+        if let Some((reason, message)) = failed {
+            return (Action::Hold(reason), message.clone());
+        }
+        match &self.choice.outcome {
+            Some(StrategyOutcome::RotateOutliers(outliers)) => self.by_outliers(outliers),
+            Some(StrategyOutcome::Ineffective(_, diagnosis)) => (
+                Action::Hold(HoldReason::of_diagnosis(diagnosis)),
+                format!("{} is hot, but {diagnosis}", self.chosen(Role::Hottest)),
+            ),
+            Some(StrategyOutcome::Forecast(forecasted)) => self.by_forecast(forecasted),
+            // A check has failed if there is no target or no group.
+            None => self.within_tolerance(),
+        }
     }
-}
 
-fn number(number: Option<f64>) -> f64 {
-    number.unwrap_or_default()
-}
+    fn by_outliers(&self, outliers: &RotateOutliers) -> (Action, String) {
+        match (outliers.verdict, self.plan) {
+            (OutlierVerdict::Rotate, Some(plan)) => {
+                (Action::Rotate(plan.clone()), self.rotation(plan))
+            }
+            (OutlierVerdict::ImprovementTooSmall, _) => (
+                Action::Hold(HoldReason::IMPROVEMENT_TOO_SMALL),
+                self.improvement_too_small(outliers),
+            ),
+            // A strategy that wants to rotate has a plan.
+            (OutlierVerdict::WithinTolerance | OutlierVerdict::Rotate, Some(_) | None) => {
+                self.within_tolerance()
+            }
+        }
+    }
 
-impl Scene<'_> {
-    fn threshold(&self) -> String {
+    fn rotation(&self, plan: &Plan) -> String {
         format!(
-            "{:.3} cores ({} × target {:.3})",
-            number(self.analysis.threshold),
-            self.policy.tolerance,
-            number(self.analysis.target)
+            "evict {} of {} pods: {} above the threshold of {} with {} as the coldest; {}, more \
+             than {} %",
+            plan.victims().len(),
+            self.analysis.pods,
+            self.chosen(Role::Hottest),
+            self.threshold(),
+            self.chosen(Role::Coldest),
+            self.improvement(),
+            self.policy.minimum_improvement_percent,
         )
     }
 
-    fn named(&self, role: Role) -> String {
-        let of_role = self.chosen.iter().filter(|victim| victim.role == role);
-        list_some(of_role.map(|victim| victim.name.clone()))
-    }
-
-    fn by_outliers(self, outliers: &RotateOutliers) -> (Action, String) {
+    fn improvement_too_small(&self, outliers: &RotateOutliers) -> String {
+        let hottest = self.chosen(Role::Hottest);
         let threshold = self.threshold();
-        let minimum = self.policy.minimum_improvement_percent;
-        let change = || {
-            format!(
-                "mean of the hottest {:.3} cores, together with the coldest {:.3}: {:.1} %",
-                number(self.analysis.top_mean),
-                number(self.analysis.both_mean),
-                number(self.analysis.improvement_percent)
-            )
-        };
-        match (outliers.verdict, &self.plan) {
-            (rotate_outliers::Verdict::Rotate, Some(plan)) => {
-                let message = format!(
-                    "evict {} of {} pods: {} above the threshold of {threshold} with {} as the \
-                     coldest; {}, more than {minimum} %",
-                    plan.victims().len(),
-                    self.analysis.pods,
-                    self.named(Role::Hottest),
-                    self.named(Role::Coldest),
-                    change(),
-                );
-                (Action::Rotate(plan.clone()), message)
-            }
-            (rotate_outliers::Verdict::ImprovementTooSmall, _) => {
-                let why = if outliers.coldest == 0 {
-                    "but no other pod is eligible to rotate with".into()
-                } else {
-                    format!(
-                        "but the pods to rotate are too alike: {}, more than {minimum} % is needed",
-                        change()
-                    )
-                };
-                let hottest = self.named(Role::Hottest);
-                (
-                    Action::Hold(HoldReason::ImprovementTooSmall),
-                    format!("{hottest} above the threshold of {threshold}, {why}"),
-                )
-            }
-            // Without a plan a check has failed.
-            (
-                rotate_outliers::Verdict::WithinTolerance | rotate_outliers::Verdict::Rotate,
-                Some(_) | None,
-            ) => self.within_tolerance(),
+        if outliers.coldest == 0 {
+            return format!(
+                "{hottest} above the threshold of {threshold}, but no other pod is eligible to \
+                 rotate with"
+            );
         }
+        format!(
+            "{hottest} above the threshold of {threshold}, but the loads of the chosen pods are too \
+             similar: {}, more than {} % is required",
+            self.improvement(),
+            self.policy.minimum_improvement_percent
+        )
     }
 
-    fn by_forecast(self, forecasted: &ForecastChoice) -> (Action, String) {
-        let report = &forecasted.report;
-        let said = || report.diagnosis.iter().map(|finding| &finding.diagnosis);
-        match (&forecasted.verdict, &self.plan, &report.chosen) {
-            (forecast::ForecastVerdict::Rotate, Some(plan), Some(chosen)) => {
-                let message = format!(
-                    "evict {} of {} pods: {}; {}; assignor {}",
-                    plan.victims().len(),
-                    self.analysis.pods,
-                    list_some(chosen.victims.iter().cloned()),
-                    expected(report.peak_to_mean, &chosen.forecast),
-                    report.assignor,
-                );
-                (Action::Rotate(plan.clone()), message)
-            }
-            (forecast::ForecastVerdict::Structural(diagnosis), _, _) => (
-                Action::Hold(HoldReason::by(diagnosis)),
+    fn by_forecast(&self, forecasted: &ForecastChoice) -> (Action, String) {
+        match (&forecasted.verdict, self.plan, &forecasted.report.chosen) {
+            (ForecastVerdict::Rotate, Some(plan), Some(chosen)) => (
+                Action::Rotate(plan.clone()),
+                self.forecast_rotation(plan, forecasted, chosen),
+            ),
+            (ForecastVerdict::Structural(diagnosis), _, _) => (
+                Action::Hold(HoldReason::of_diagnosis(diagnosis)),
                 diagnosis.to_string(),
             ),
-            (forecast::ForecastVerdict::Unexplained, _, _) => {
-                let fit = report.fit.as_ref().map_or(0.0, |fit| fit.goodness * 100.0);
-                (
-                    Action::Hold(HoldReason::LoadsUnexplained),
-                    format!(
-                        "the rates of the partitions explain {fit:.0} % of the variance of the \
-                         loads, too little to forecast anything: do GROUP_RATE_QUERY and the pods \
-                         belong together?"
-                    ),
-                )
-            }
-            (forecast::ForecastVerdict::NoPlanHelps, _, _) => {
-                // What explains more than that nothing helps is the reason.
-                let why = said().find(|found| {
-                    matches!(
-                        found,
-                        Diagnosis::Remainder { .. } | Diagnosis::SkewedTopic { .. }
-                    )
-                });
-                let reason = why.map_or(HoldReason::NoPlanHelps, HoldReason::by);
-                let why = why.map_or_else(String::new, |why| format!("; {why}"));
-                (
-                    Action::Hold(reason),
-                    format!("{}{why}", self.no_plan_helps(forecasted)),
-                )
-            }
+            (ForecastVerdict::Unexplained, _, _) => (
+                Action::Hold(HoldReason::LOADS_UNEXPLAINED),
+                unexplained(forecasted),
+            ),
+            (ForecastVerdict::NoPlanHelps, _, _) => self.no_plan_helps(forecasted),
+            // A strategy that wants to rotate has a plan.
             (
-                forecast::ForecastVerdict::WithinTolerance | forecast::ForecastVerdict::Rotate,
+                ForecastVerdict::WithinTolerance | ForecastVerdict::Rotate,
                 Some(_) | None,
                 Some(_) | None,
-            ) => {
-                // Hot, but not to be evicted.
-                let slow = said().find(|found| matches!(found, Diagnosis::SlowPod { .. }));
-                match slow {
-                    Some(slow) => {
-                        let ineligible = hot_but_ineligible(self.pods, self.analysis.threshold);
-                        (
-                            Action::Hold(HoldReason::SlowPod),
-                            format!("{slow}{ineligible}"),
-                        )
-                    }
-                    None => self.within_tolerance(),
-                }
-            }
+            ) => self.no_eligible_pod_is_hot(forecasted),
         }
     }
 
-    fn no_plan_helps(&self, forecasted: &ForecastChoice) -> String {
+    fn forecast_rotation(
+        &self,
+        plan: &Plan,
+        forecasted: &ForecastChoice,
+        chosen: &PlanForecast,
+    ) -> String {
         let report = &forecasted.report;
-        let needed = format!(
-            "at least {} % and {} % confidence are needed",
+        format!(
+            "evict {} of {} pods: {}; {}; assignor {}",
+            plan.victims().len(),
+            self.analysis.pods,
+            list_some(chosen.victims.iter().cloned()),
+            expectation(report.peak_to_mean, &chosen.forecast),
+            report.assignor,
+        )
+    }
+
+    /// Holds because no plan helps. A diagnosis that explains why is the reason.
+    fn no_plan_helps(&self, forecasted: &ForecastChoice) -> (Action, String) {
+        let best = self.best_plan(forecasted);
+        let explanation = diagnoses(forecasted).find(|diagnosis| {
+            matches!(
+                diagnosis,
+                Diagnosis::Remainder { .. } | Diagnosis::SkewedTopic { .. }
+            )
+        });
+        match explanation {
+            Some(diagnosis) => (
+                Action::Hold(HoldReason::of_diagnosis(diagnosis)),
+                format!("{best}; {diagnosis}"),
+            ),
+            None => (Action::Hold(HoldReason::NO_PLAN_HELPS), best),
+        }
+    }
+
+    fn best_plan(&self, forecasted: &ForecastChoice) -> String {
+        let report = &forecasted.report;
+        let required = format!(
+            "more than {} % and at least {} % confidence are required",
             self.policy.minimum_improvement_percent, self.policy.minimum_confidence_percent
         );
         match report.plans.first() {
             Some(PlanForecast { victims, forecast }) => format!(
-                "no plan helps: the best of {}, evicting {}: {}; {needed}",
+                "no plan helps: the best of {}, evicting {}: {}; {required}",
                 report.plans_tried,
                 list_some(victims.iter().cloned()),
-                expected(report.peak_to_mean, forecast)
+                expectation(report.peak_to_mean, forecast)
             ),
-            None => format!("no plan helps: there is none to try; {needed}"),
+            None => format!("no plan helps: there is none to try; {required}"),
+        }
+    }
+
+    fn no_eligible_pod_is_hot(&self, forecasted: &ForecastChoice) -> (Action, String) {
+        let slow =
+            diagnoses(forecasted).find(|diagnosis| matches!(diagnosis, Diagnosis::SlowPod { .. }));
+        match slow {
+            Some(slow) => (
+                Action::Hold(HoldReason::SLOW_POD),
+                format!("{slow}{}", self.hot_but_ineligible()),
+            ),
+            None => self.within_tolerance(),
         }
     }
 
     fn within_tolerance(&self) -> (Action, String) {
         (
-            Action::Hold(HoldReason::WithinTolerance),
+            Action::Hold(HoldReason::WITHIN_TOLERANCE),
             format!(
-                "no eligible pod is above the threshold of {}; the most loaded spends {:.3}{}",
+                "no eligible pod is above the threshold of {}; the highest load is {}{}",
                 self.threshold(),
-                number(self.analysis.max),
-                hot_but_ineligible(self.pods, self.analysis.threshold),
+                self.amount(self.analysis.max),
+                self.hot_but_ineligible(),
             ),
         )
     }
+
+    fn amount(&self, load: Option<f64>) -> String {
+        self.unit.amount(load.unwrap_or_default()).to_string()
+    }
+
+    fn threshold(&self) -> String {
+        format!(
+            "{} ({} × target {:.3})",
+            self.amount(self.analysis.threshold),
+            self.policy.tolerance,
+            self.analysis.target.unwrap_or_default()
+        )
+    }
+
+    fn improvement(&self) -> String {
+        format!(
+            "mean of the hottest {}, together with the coldest {}: improvement {:.1} %",
+            self.amount(self.analysis.top_mean),
+            self.amount(self.analysis.both_mean),
+            self.analysis.improvement_percent.unwrap_or_default()
+        )
+    }
+
+    /// The names of the chosen pods with a role.
+    fn chosen(&self, role: Role) -> String {
+        let victims: Vec<Victim> = self.choice.victims();
+        let of_role = victims.into_iter().filter(|victim| victim.role == role);
+        list_some(of_role.map(|victim| victim.name))
+    }
+
+    /// Lists the pods above the threshold that may not be victims, with the reasons.
+    fn hot_but_ineligible(&self) -> String {
+        let threshold = self.analysis.threshold;
+        let mut hot = self
+            .ranking
+            .pods()
+            .iter()
+            .take_while(|ranked| ranked.pod.load().map(Load::get) > threshold)
+            .filter(|ranked| !ranked.reasons.is_empty())
+            .map(|ranked| {
+                let reasons: Vec<String> = ranked.reasons.iter().map(ToString::to_string).collect();
+                format!("{} ({})", ranked.pod.name, reasons.join("; "))
+            })
+            .peekable();
+        if hot.peek().is_none() {
+            return String::new();
+        }
+        format!("; above it but not eligible: {}", list_some(hot))
+    }
 }
 
-/// A forecast in words: what the highest load is expected to do.
-fn expected(now: f64, forecast: &Forecast) -> String {
+fn diagnoses(forecasted: &ForecastChoice) -> impl Iterator<Item = &Diagnosis> {
+    let entries = forecasted.report.diagnosis.iter();
+    entries.map(|entry| &entry.diagnosis)
+}
+
+fn unexplained(forecasted: &ForecastChoice) -> String {
+    let fit = forecasted.report.fit.as_ref();
+    let explained = fit.map_or(0.0, |fit| fit.goodness * 100.0);
+    format!(
+        "the rates of the partitions explain {explained:.0} % of the variance of the loads, too \
+         little for a forecast: check that the rates are those of the topics that the pods consume"
+    )
+}
+
+/// The expected effect of a plan on the highest load.
+fn expectation(now: f64, forecast: &Forecast) -> String {
     let peak = forecast.peak_to_mean;
-    let (low, high) = peak.interval();
     let direction = if forecast.expected_fall_percent < 0.0 {
         "rise"
     } else {
         "fall"
     };
-    let poorer = if forecast.by_rates {
+    let caveat = if forecast.by_rates {
         ""
     } else {
-        "; without the rates of the partitions this is a poor forecast"
+        "; without the rates of the partitions the forecast is poor"
     };
+    let (low, high) = peak.interval();
     format!(
         "the highest load is expected to {direction} by {:.1} %, from {now:.2} × the mean to \
-         {:.2} × ({:.2} to {:.2} in nine of ten cases), with {:.0} % confidence that it falls\
-         {poorer}",
+         {:.2} × (90 % interval {low:.2} to {high:.2}), with {:.0} % confidence that it falls\
+         {caveat}",
         forecast.expected_fall_percent.abs(),
         peak.mean,
-        low,
-        high,
         forecast.confidence_percent
     )
-}
-
-/// Names the pods above the threshold that may not be victims, with the reasons.
-fn hot_but_ineligible(pods: &[PodAssessment], threshold: Option<f64>) -> String {
-    let mut hot = pods
-        .iter()
-        .take_while(|pod| pod.load.map(Load::get) > threshold)
-        .filter(|pod| !pod.eligible)
-        .map(|pod| {
-            let reasons: Vec<String> = pod.reasons.iter().map(ToString::to_string).collect();
-            format!("{} ({})", pod.name, reasons.join("; "))
-        })
-        .peekable();
-    if hot.peek().is_none() {
-        return String::new();
-    }
-    format!("; above it but not eligible: {}", list_some(hot))
 }

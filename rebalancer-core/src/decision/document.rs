@@ -1,4 +1,4 @@
-//! A decision as documents have it.
+//! The form of a decision in documents.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::model::WorkloadRef;
 use crate::plan::{InvalidPlan, Plan, Victim};
 use crate::strategy::forecast::GroupReport;
 
-/// A decision as documents have it.
+/// The form of a decision in documents.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct DecisionDocument {
@@ -27,13 +27,13 @@ pub(super) struct DecisionDocument {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum RotateReason {
-    /// Pods are above the threshold, and the improvement is above the minimum.
+    /// Pods are above the threshold, and the improvement exceeds the minimum.
     AboveThreshold,
-    /// The forecast says that the highest load falls enough, and likely enough.
+    /// The highest load is forecast to fall enough, with enough confidence.
     PeakFalls,
 }
 
-/// The action as documents have it.
+/// The form of an action in documents.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "action", rename_all = "snake_case")]

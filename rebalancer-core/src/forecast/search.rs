@@ -7,6 +7,7 @@
 //! the selection. Otherwise the best of hundreds would look better than it is (the optimizer's
 //! curse, Smith and Winkler, Management Science 2006).
 
+use crate::model::Percent;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -27,7 +28,7 @@ pub struct Limits {
     /// The number of pods evicted at the same time.
     pub wave_size: usize,
     /// The required expected fall of the peak, in percent.
-    pub minimum_fall_percent: f64,
+    pub minimum_fall_percent: Percent,
     /// The required probability of a fall, in percent.
     pub minimum_confidence_percent: f64,
 }
@@ -254,7 +255,9 @@ impl Search<'_> {
 /// near the best.
 fn choose(best: &[Candidate], limits: Limits) -> Option<usize> {
     let good = |candidate: &Candidate| {
-        candidate.forecast.expected_fall_percent >= limits.minimum_fall_percent
+        limits
+            .minimum_fall_percent
+            .is_exceeded_by(candidate.forecast.expected_fall_percent)
             && candidate.forecast.confidence_percent >= limits.minimum_confidence_percent
     };
     let fall = |candidate: &Candidate| candidate.forecast.expected_fall_percent;

@@ -1,12 +1,14 @@
-//! The words of the domain as types that cannot hold nonsense.
+//! The vocabulary of the domain, as types that hold valid values only.
 
 mod index;
+mod measurement;
 mod pod;
 mod quantity;
 mod workload;
 
 pub use index::PodIndex;
-pub use pod::{Evictability, Pod, PodPhase, PodRef, PodUid, SampleFault};
+pub use measurement::{LoadUnit, Measurement, SampleFault, SampleInfo};
+pub use pod::{Evictability, InvalidPod, Pod, PodPhase, PodRef, PodUid};
 pub use quantity::{
     Cores, InvalidQuantity, Load, MaxUnavailable, MinimumPods, Percent, Rate, Seconds, Tolerance,
     TopK,

@@ -1,4 +1,4 @@
-//! Numbers with a unit and a range, checked once when they are made.
+//! Numbers with a unit and a range, validated once at construction.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A number outside the range of its quantity: what was asked for, and what is allowed.
+/// A number outside the range of its quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{value} is not a valid {quantity}: {expected}")]
 pub struct InvalidQuantity {
-    /// The quantity, in a person's words: `load`, `percent`, …
+    /// The name of the quantity: `load`, `percent`, …
     pub quantity: &'static str,
-    /// The value that was refused, as text.
+    /// The invalid value, as text.
     pub value: String,
-    /// The range that is allowed.
+    /// The allowed range.
     pub expected: &'static str,
 }
 
-/// Defines a newtype over `f64` with a range; it is `Eq` and `Ord` because NaN cannot get in.
+/// Defines a newtype over `f64` with a range. It is `Eq` and `Ord` because it never holds NaN.
 macro_rules! float_quantity {
     ($(#[$meta:meta])* $name:ident, $word:literal, $expected:literal, $valid:expr) => {
         $(#[$meta])*
@@ -32,7 +32,7 @@ macro_rules! float_quantity {
             #[doc = concat!("Accepts a value that is ", $expected, ".")]
             ///
             /// # Errors
-            /// [`InvalidQuantity`] for any other value, NaN and the infinities included.
+            /// [`InvalidQuantity`] for any other value, including NaN and the infinities.
             pub fn new(value: f64) -> Result<Self, InvalidQuantity> {
                 let valid: fn(f64) -> bool = $valid;
                 if value.is_finite() && valid(value) {
@@ -105,17 +105,17 @@ macro_rules! float_quantity {
 }
 
 float_quantity!(
-    /// What a pod spends, in cores (CPU seconds per second) unless a custom load query gives
-    /// another unit: 0 to 10¹⁵. The upper bound keeps sums and means of loads finite.
+    /// The load of a pod, in cores (CPU seconds per second) or in the unit of a custom load query: 0
+    /// to 10¹⁵. The upper bound keeps sums and means of loads finite.
     Load, "load", "a number from 0 to 1e15", |v| (0.0..=1e15).contains(&v)
 );
 float_quantity!(
-    /// An amount of CPU that must be there, in cores: above 0, at most 10¹⁵. Targets and CPU
-    /// requests are of this type.
+    /// A positive amount of CPU, in cores: above 0, at most 10¹⁵. Targets and CPU requests are of
+    /// this type.
     Cores, "number of cores", "a number above 0, at most 1e15", |v| v > 0.0 && v <= 1e15
 );
 float_quantity!(
-    /// A share, 0 to 100.
+    /// A percentage, 0 to 100.
     Percent, "percent", "a number from 0 to 100", |v| (0.0..=100.0).contains(&v)
 );
 float_quantity!(
@@ -123,16 +123,16 @@ float_quantity!(
     Tolerance, "tolerance", "a number from 1 to 1e6", |v| (1.0..=1e6).contains(&v)
 );
 float_quantity!(
-    /// What arrives in a partition, in records or bytes per second: 0 to 10¹⁵.
+    /// The rate of a partition, in records or bytes per second: 0 to 10¹⁵.
     Rate, "rate", "a number from 0 to 1e15", |v| (0.0..=1e15).contains(&v)
 );
 float_quantity!(
-    /// A length of time in seconds: 0 to 10¹².
+    /// A duration in seconds: 0 to 10¹².
     Seconds, "number of seconds", "a number from 0 to 1e12", |v| (0.0..=1e12).contains(&v)
 );
 
 impl Load {
-    /// No load at all.
+    /// A load of zero.
     pub const ZERO: Self = Self(0.0);
 }
 
@@ -143,7 +143,7 @@ impl Default for Load {
 }
 
 impl Seconds {
-    /// No time at all.
+    /// A duration of zero.
     pub const ZERO: Self = Self(0.0);
 
     /// A whole number of seconds.
@@ -154,41 +154,47 @@ impl Seconds {
 }
 
 impl Tolerance {
-    /// `TOLERANCE_MULTIPLIER` when not set.
+    /// The default tolerance.
     pub const DEFAULT: Self = Self(1.5);
 }
 
 impl Percent {
-    /// `MINIMUM_IMPROVEMENT_PERCENT` when not set.
+    /// Whether a value is strictly greater than this minimum. Every strategy compares its improvement
+    /// with the minimum improvement in this way.
+    #[must_use]
+    pub fn is_exceeded_by(self, value: f64) -> bool {
+        value > self.0
+    }
+
+    /// The default minimum improvement.
     pub const DEFAULT_MINIMUM_IMPROVEMENT: Self = Self(10.0);
-    /// `MINIMUM_CONFIDENCE_PERCENT` when not set.
+    /// The default minimum confidence.
     pub const DEFAULT_MINIMUM_CONFIDENCE: Self = Self(80.0);
-    /// `MINIMUM_COVERAGE_PERCENT` when not set.
+    /// The default minimum coverage.
     pub const DEFAULT_MINIMUM_COVERAGE: Self = Self(90.0);
 }
 
 impl TopK {
-    /// `REBALANCE_TOP_K_PODS` when not set.
+    /// The default number of hottest, and of coldest pods.
     pub const DEFAULT: Self = Self(NonZeroUsize::MIN.saturating_add(1));
 }
 
 impl MinimumPods {
-    /// `MINIMUM_PODS_REQUIRED` when not set.
+    /// The default minimum of ready pods.
     pub const DEFAULT: Self = Self(NonZeroUsize::MIN.saturating_add(2));
 }
 
 impl From<Duration> for Seconds {
     fn from(duration: Duration) -> Self {
-        // A `Duration` is finite and not negative by construction; one of over 30,000 years is
-        // as good as that.
+        // A `Duration` is finite and not negative. More than 30,000 years are capped.
         Self(duration.as_secs_f64().min(1e12))
     }
 }
 
 impl Seconds {
-    /// For a person: in seconds, and from two hours or two days up in hours or days.
+    /// A rounded text for a person: in seconds, from two hours on in hours, from two days on in days.
     #[must_use]
-    pub fn in_words(self) -> String {
+    pub fn rounded(self) -> String {
         const HOUR: f64 = 3600.0;
         const DAY: f64 = 24.0 * HOUR;
         if self.0 >= 2.0 * DAY {
@@ -200,14 +206,14 @@ impl Seconds {
         }
     }
 
-    /// The same length as a [`Duration`].
+    /// Converts to a [`Duration`].
     #[must_use]
     pub fn to_duration(self) -> Duration {
         Duration::try_from_secs_f64(self.0).unwrap_or(Duration::MAX)
     }
 }
 
-/// How many of the hottest, and how many of the coldest pods a plan may hold: at least 1.
+/// The maximum number of hottest, and of coldest pods in a plan: at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -263,7 +269,7 @@ macro_rules! count_quantity {
 count_quantity!(TopK, "number of pods");
 count_quantity!(MinimumPods, "number of pods");
 
-/// How many victims may be out at the same time: the size of a wave.
+/// The maximum number of victims that are evicted at the same time: the size of a wave.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -271,25 +277,25 @@ pub enum MaxUnavailable {
     /// The whole plan is one wave. Each wave costs the group two rebalances, so this is the default.
     #[default]
     All,
-    /// At most this many pods.
+    /// At most this number of pods.
     Pods(NonZeroUsize),
     /// At most this share of the workload's ready pods, rounded down, but at least one pod.
     Percent(Percent),
 }
 
 impl MaxUnavailable {
-    /// The largest wave allowed in a workload with `ready` ready pods; at least 1.
+    /// The size of the largest wave in a workload with `ready` ready pods; at least 1.
     #[must_use]
     pub fn wave_size(self, ready: usize) -> usize {
         match self {
             Self::All => usize::MAX,
             Self::Pods(pods) => pods.get(),
-            // Multiplying first keeps whole results whole: 30 % of 10 pods is 3, not 2.
+            // Multiplying first keeps whole results exact: 30 % of 10 pods is 3, not 2.
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 clippy::cast_precision_loss,
-                reason = "a share of a pod count is a small number, and rounding down is meant"
+                reason = "a share of a pod count is a small number, and is rounded down"
             )]
             Self::Percent(percent) => ((ready as f64 * percent.get() / 100.0) as usize).max(1),
         }
@@ -343,12 +349,12 @@ mod tests {
     #[case(f64::NAN, false)]
     #[case(f64::INFINITY, false)]
     #[case(1e16, false)]
-    fn a_load_is_finite_and_not_negative(#[case] value: f64, #[case] valid: bool) {
+    fn load_is_finite_and_not_negative(#[case] value: f64, #[case] valid: bool) {
         assert_eq!(Load::new(value).is_ok(), valid);
     }
 
     #[test]
-    fn negative_zero_is_plain_zero() {
+    fn negative_zero_becomes_zero() {
         assert_eq!(Load::new(-0.0).unwrap().get().to_bits(), 0);
     }
 
@@ -357,18 +363,26 @@ mod tests {
     #[case(0.0, true)]
     #[case(100.0, true)]
     #[case(100.1, false)]
-    fn a_percent_is_0_to_100(#[case] value: f64, #[case] valid: bool) {
+    fn percent_is_0_to_100(#[case] value: f64, #[case] valid: bool) {
         assert_eq!(Percent::new(value).is_ok(), valid);
     }
 
     #[test]
-    fn a_top_k_is_at_least_1() {
+    fn top_k_is_at_least_1() {
         assert!(TopK::new(0).is_err());
         assert_eq!(TopK::new(1).unwrap().get(), 1);
     }
 
     #[test]
-    fn an_error_names_the_value_and_the_range() {
+    fn minimum_is_not_exceeded_at_equality() {
+        let minimum = Percent::DEFAULT_MINIMUM_IMPROVEMENT;
+        assert!(!minimum.is_exceeded_by(minimum.get()));
+        assert!(minimum.is_exceeded_by(minimum.get().next_up()));
+        assert!(!minimum.is_exceeded_by(minimum.get().next_down()));
+    }
+
+    #[test]
+    fn error_names_the_value_and_the_range() {
         let error = "abc".parse::<Percent>().unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -382,7 +396,7 @@ mod tests {
     #[case("25%", 10, 2)]
     #[case("30%", 10, 3)]
     #[case("1%", 10, 1)]
-    fn max_unavailable_gives_the_size_of_a_wave(
+    fn max_unavailable_limits_the_wave_size(
         #[case] text: &str,
         #[case] ready: usize,
         #[case] wave: usize,
@@ -400,7 +414,7 @@ mod tests {
     #[case("-1")]
     #[case("half")]
     #[case("")]
-    fn max_unavailable_refuses(#[case] text: &str) {
+    fn max_unavailable_refuses_invalid_text(#[case] text: &str) {
         assert!(text.parse::<MaxUnavailable>().is_err());
     }
 }

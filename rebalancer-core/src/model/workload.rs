@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 use super::pod::PodRef;
 use super::quantity::Cores;
 
-/// What names a workload.
+/// The reference that identifies a workload.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadRef {
-    /// The namespace it lives in.
+    /// The namespace of the workload.
     pub namespace: String,
-    /// Its kind: `Deployment`, `StatefulSet`, or `Kind.version.group` of anything with a scale
+    /// The kind: `Deployment`, `StatefulSet`, or `Kind.version.group` of anything with a scale
     /// subresource.
     pub kind: String,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
 impl Default for WorkloadRef {
-    /// The workload of a snapshot written by hand that does not name one.
+    /// The placeholder for a snapshot that does not name its workload.
     fn default() -> Self {
         Self {
             namespace: "default".into(),
@@ -39,7 +39,7 @@ impl fmt::Display for WorkloadRef {
     }
 }
 
-/// How far the workload's controller has come with the present specification.
+/// Progress of the workload's controller with the current specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -50,38 +50,37 @@ pub struct Rollout {
     pub observed_generation: i64,
     /// `spec.replicas`.
     pub desired: u32,
-    /// `status.replicas`: pods that exist, of the old and the new template.
+    /// `status.replicas`: existing pods, of the old and the new template.
     pub current: u32,
     /// `status.updatedReplicas`: pods of the new template.
     pub updated: u32,
 }
 
-/// A CPU metric that an autoscaler scales by.
+/// A CPU metric of an autoscaler.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CpuMetric {
-    /// `Resource` cpu with `averageUtilization`: percent of the pods' CPU requests; may be above
-    /// 100.
+    /// `Resource` cpu with `averageUtilization`: percent of the pods' CPU requests; may exceed 100.
     Utilization {
         /// `averageUtilization`, in percent of the request.
         percent: u32,
     },
-    /// `Resource` cpu with `averageValue`, in cores a pod.
+    /// `Resource` cpu with `averageValue`, in cores per pod.
     AverageValue {
         /// `averageValue`, in cores.
         cores: Cores,
     },
-    /// `ContainerResource` cpu with `averageUtilization`: percent of that container's request.
+    /// `ContainerResource` cpu with `averageUtilization`: percent of the container's request.
     ContainerUtilization {
-        /// The container the metric is of.
+        /// The container of the metric.
         container: String,
         /// `averageUtilization`, in percent of the container's request.
         percent: u32,
     },
-    /// `ContainerResource` cpu with `averageValue`: that container's use in cores.
+    /// `ContainerResource` cpu with `averageValue`: CPU use of the container, in cores.
     ContainerAverageValue {
-        /// The container the metric is of.
+        /// The container of the metric.
         container: String,
         /// `averageValue`, in cores.
         cores: Cores,
@@ -92,7 +91,7 @@ impl fmt::Display for CpuMetric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Utilization { percent } => write!(f, "{percent} % of the CPU request"),
-            Self::AverageValue { cores } => write!(f, "{cores} cores a pod"),
+            Self::AverageValue { cores } => write!(f, "{cores} cores per pod"),
             Self::ContainerUtilization { container, percent } => {
                 write!(f, "{percent} % of the CPU request of container {container}")
             }
@@ -110,28 +109,28 @@ impl fmt::Display for CpuMetric {
 pub struct Autoscaler {
     /// `metadata.name`.
     pub name: String,
-    /// Its CPU metrics; empty when it scales by something else only.
+    /// The CPU metrics; empty if the autoscaler only uses other metrics.
     #[serde(default)]
     pub cpu: Vec<CpuMetric>,
-    /// Its other metrics, in words, so that a message can list what was found.
+    /// Descriptions of the other metrics, for messages that list what was found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_metrics: Vec<String>,
-    /// `status.currentReplicas`; absent when not reported yet.
+    /// `status.currentReplicas`; absent if not reported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_replicas: Option<u32>,
-    /// `status.desiredReplicas`; absent when not reported yet.
+    /// `status.desiredReplicas`; absent if not reported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired_replicas: Option<u32>,
 }
 
-/// The workload read again while a plan is carried out.
+/// The state of the workload, read again during an execution.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WorkloadState {
-    /// Its ready pods now: owned, Running, Ready and not terminating.
+    /// Number of ready pods: owned, Running, Ready and not terminating.
     pub ready: usize,
-    /// Its rollout now; `None` when the source does not know rollouts.
+    /// Progress of the controller; `None` if the source does not know rollouts.
     pub rollout: Option<Rollout>,
-    /// Its pods that cannot start; need not be complete when enough pods are ready.
+    /// The pods that cannot start; may be incomplete if enough pods are ready.
     pub failures: Vec<PodFailure>,
 }
 
@@ -146,16 +145,16 @@ impl WorkloadState {
     }
 }
 
-/// A pod that is not coming up, and why.
+/// A pod that does not become ready, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodFailure {
     /// The pod.
     pub pod: PodRef,
-    /// The word of Kubernetes for it: `CrashLoopBackOff`, `ImagePullBackOff`, `Unschedulable`, …
+    /// The reason in Kubernetes: `CrashLoopBackOff`, `ImagePullBackOff`, `Unschedulable`, …
     pub reason: String,
-    /// Its further words.
+    /// The message in Kubernetes.
     pub message: String,
-    /// It will not pass by waiting: a container crashes or cannot be created. That no node has
-    /// room may pass.
+    /// Whether waiting does not help: a container crashes or cannot be created. A pod that does not
+    /// fit on any node may start later.
     pub lasting: bool,
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{AutoscalerCandidate, GroupObservation, PortError};
-use crate::model::{Load, SampleFault, Seconds};
+use crate::model::{Load, Measurement, SampleInfo};
 
 /// The source of loads and of the state of the consumer group.
 #[async_trait]
@@ -37,14 +37,8 @@ pub trait MetricsSource: Send + Sync {
 pub struct LoadSample {
     /// The value of the `pod` label.
     pub pod: String,
-    /// The load, or why the number is none.
-    pub load: Result<Load, SampleFault>,
-    /// Age of the newest sample behind it, in seconds; `None` when it cannot be known.
-    pub age: Option<Seconds>,
-    /// How often the same container was found; above 1 means that its load is counted twice.
-    pub series: u32,
-    /// There are samples from the first half of the rate window too; true when not known.
-    pub window_covered: bool,
+    /// The load, or why there is none.
+    pub measurement: Measurement,
 }
 
 impl LoadSample {
@@ -53,10 +47,7 @@ impl LoadSample {
     pub fn new(pod: impl Into<String>, load: Load) -> Self {
         Self {
             pod: pod.into(),
-            load: Ok(load),
-            age: None,
-            series: 1,
-            window_covered: true,
+            measurement: Measurement::Load(load, SampleInfo::default()),
         }
     }
 }

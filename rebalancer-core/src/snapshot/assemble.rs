@@ -1,4 +1,4 @@
-//! Joins the two observations into a snapshot.
+//! Joins the observations of the ports into a snapshot.
 
 use std::collections::HashMap;
 
@@ -10,24 +10,23 @@ use crate::ports::{
     AutoscalerCandidate, GroupObservation, LoadObservation, LoadSample, WorkloadObservation,
 };
 
-/// Up to this age of its newest sample a pod that Kubernetes does not list counts as one that is
-/// there, in seconds. Metrics remember pods that are gone for minutes; this is a scrape interval of
-/// the longer kind.
+/// The age of its newest sample, in seconds, up to which a pod that Kubernetes does not list counts as
+/// running: a long scrape interval. Metrics keep pods for minutes after they are deleted.
 const UNKNOWN_POD_SEEN_SECONDS: f64 = 60.0;
 
-/// What the operator said, as far as it goes into a snapshot.
+/// The operator's settings that are part of a snapshot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AssembleSettings {
     /// The workload.
     pub workload: WorkloadRef,
     /// The measured container.
     pub container: String,
-    /// `HPA_PREFIX`: prefix of the name of an autoscaler that is the workload's although it does
-    /// not refer to the workload. Empty: such an autoscaler is never used.
+    /// Prefix of the name of an autoscaler that is the workload's although it does not refer to the
+    /// workload. Empty: such an autoscaler is never used.
     pub hpa_prefix: String,
-    /// `TARGET_CORES`.
+    /// The fixed target, if the operator set one.
     pub target: Option<Cores>,
-    /// What is known of the consumer group without looking; `None` does without a group.
+    /// The operator's settings for the consumer group; `None` if the group is not used.
     pub group: Option<GroupSettings>,
 }
 
@@ -53,17 +52,15 @@ pub struct Assembled {
     pub autoscaler_by_name: Option<AutoscalerByName>,
 }
 
-/// Joins what the metrics and what Kubernetes said about the same workload, by pod name.
+/// Joins the observations of the metrics and of Kubernetes by pod name.
 ///
-/// `autoscalers` are the candidates of the metrics source, if it was asked for them
-/// (`TARGET_SOURCE=prometheus`). The workload's autoscalers are chosen from each source
-/// separately. Fresh samples of pods that Kubernetes does not list are only counted: the pods do not
-/// belong to the workload. Older samples are those of pods that are gone, and are dropped.
-///
-/// `group` is what the metrics say of the consumer group, where they were asked.
+/// `autoscalers` are the candidates of the metrics source, if it was asked for them. The workload's
+/// autoscalers are chosen from each source separately. Fresh samples of pods that Kubernetes does not
+/// list are counted as unknown pods; older ones are of deleted pods and are left out. `group` is the
+/// observation of the consumer group, if the metrics source was asked for it.
 ///
 /// # Errors
-/// [`InvalidSnapshot`] when Kubernetes gave a pod twice.
+/// [`InvalidSnapshot`] if Kubernetes listed a pod twice.
 pub fn assemble(
     settings: &AssembleSettings,
     loads: LoadObservation,
@@ -78,18 +75,11 @@ pub fn assemble(
         .collect();
     let mut pods = workload.pods;
     for pod in &mut pods {
-        // Only the workload's own pods: a sample is known by its pod's name alone.
         if let Some(sample) = samples.remove(&pod.name) {
-            match sample.load {
-                Ok(load) => pod.load = Some(load),
-                Err(fault) => pod.fault = Some(fault),
-            }
-            pod.sample_age_seconds = sample.age;
-            pod.series = sample.series;
-            pod.window_covered = sample.window_covered;
+            pod.measurement = sample.measurement;
         }
     }
-    samples.retain(|_, sample| seen_lately(sample.age, loads.freshness_known));
+    samples.retain(|_, sample| is_recent(sample.measurement.samples().age, loads.freshness_known));
     let unknown_pods = UnknownPods {
         pods: samples.len(),
         example: samples.into_keys().min(),
@@ -128,9 +118,9 @@ pub fn assemble(
     })
 }
 
-/// There is a pod behind the sample now, as far as one can tell. Where ages are known a missing one
-/// is old.
-fn seen_lately(age: Option<Seconds>, freshness_known: bool) -> bool {
+/// Whether a sample of this age is recent enough to belong to a running pod. If ages are known in
+/// general, a sample without an age is old.
+fn is_recent(age: Option<Seconds>, freshness_known: bool) -> bool {
     age.map_or(!freshness_known, |age| {
         age.get() <= UNKNOWN_POD_SEEN_SECONDS
     })
@@ -139,22 +129,26 @@ fn seen_lately(age: Option<Seconds>, freshness_known: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Load, Pod, SampleFault, Seconds};
+    use crate::model::{Load, Measurement, Pod, SampleFault, SampleInfo};
     use jiff::Timestamp;
     use rstest::rstest;
 
-    fn sample(pod: &str, load: Result<f64, SampleFault>) -> LoadSample {
+    fn sample(pod: &str, load: Result<f64, SampleFault>, age: Option<f64>) -> LoadSample {
+        let samples = SampleInfo {
+            age: age.map(|age| Seconds::new(age).unwrap()),
+            ..SampleInfo::default()
+        };
         LoadSample {
             pod: pod.into(),
-            load: load.map(|load| Load::new(load).unwrap()),
-            age: Some(Seconds::new(2.0).unwrap()),
-            series: 1,
-            window_covered: true,
+            measurement: match load {
+                Ok(load) => Measurement::Load(Load::new(load).unwrap(), samples),
+                Err(fault) => Measurement::Faulty(fault, samples),
+            },
         }
     }
 
     #[test]
-    fn samples_are_joined_by_pod_name_and_absence_stays_absence() {
+    fn samples_are_joined_by_pod_name() {
         let snapshot = assemble(
             &AssembleSettings {
                 workload: WorkloadRef::default(),
@@ -165,9 +159,9 @@ mod tests {
             },
             LoadObservation {
                 samples: vec![
-                    sample("a", Ok(1.5)),
-                    sample("b", Err(SampleFault::NotFinite)),
-                    sample("gone", Ok(9.0)),
+                    sample("a", Ok(1.5), Some(2.0)),
+                    sample("b", Err(SampleFault::NotFinite), Some(2.0)),
+                    sample("gone", Ok(9.0), Some(2.0)),
                 ],
                 partial: None,
                 freshness_known: true,
@@ -187,12 +181,13 @@ mod tests {
         .unwrap()
         .snapshot;
         let pods = snapshot.pods();
-        assert_eq!(pods[0].load.map(Load::get), Some(1.5));
-        assert_eq!(
-            (pods[1].load, pods[1].fault),
-            (None, Some(SampleFault::NotFinite))
-        );
-        assert_eq!((pods[2].load, pods[2].fault), (None, None));
+        assert_eq!(pods[0].load().map(Load::get), Some(1.5));
+        assert_eq!(pods[0].measurement.samples().age, Some(Seconds::whole(2)));
+        assert!(matches!(
+            pods[1].measurement,
+            Measurement::Faulty(SampleFault::NotFinite, _)
+        ));
+        assert_eq!(pods[2].measurement, Measurement::default());
         assert_eq!(pods.len(), 3);
     }
 
@@ -220,31 +215,24 @@ mod tests {
     }
 
     #[rstest]
-    #[case::fresh(true, Some(60.0), 1)]
-    #[case::gone(true, Some(60.5), 0)]
-    #[case::no_recent_sample(true, None, 0)]
-    #[case::unknown(false, None, 1)]
-    #[case::fresh_by_its_own_query(false, Some(1.0), 1)]
-    fn strangers_are_counted_while_they_are_there(
+    #[case::recent(true, Some(60.0), 1)]
+    #[case::old(true, Some(60.5), 0)]
+    #[case::without_an_age(true, None, 0)]
+    #[case::ages_unknown(false, None, 1)]
+    #[case::recent_although_ages_unknown(false, Some(1.0), 1)]
+    fn recent_samples_of_unknown_pods_are_counted(
         #[case] freshness_known: bool,
         #[case] age: Option<f64>,
         #[case] pods: usize,
     ) {
-        let mut ours = sample("a", Ok(1.0));
-        ours.window_covered = false;
-        let age = age.map(|age| Seconds::new(age).unwrap());
+        let mut ours = sample("a", Ok(1.0), Some(2.0));
+        ours.measurement.samples_mut().window_covered = false;
         let snapshot = observed(
             LoadObservation {
                 samples: vec![
                     ours,
-                    LoadSample {
-                        age,
-                        ..sample("y", Ok(1.0))
-                    },
-                    LoadSample {
-                        age,
-                        ..sample("x", Err(SampleFault::NotFinite))
-                    },
+                    sample("y", Ok(1.0), age),
+                    sample("x", Err(SampleFault::NotFinite), age),
                 ],
                 freshness_known,
                 custom: true,
@@ -256,18 +244,15 @@ mod tests {
         let unknown_pods = &snapshot.data().unknown_pods;
         assert_eq!(unknown_pods.pods, 2 * pods);
         assert_eq!(unknown_pods.example.as_deref(), (pods > 0).then_some("x"));
-        assert!(!snapshot.pods()[0].window_covered);
+        assert!(!snapshot.pods()[0].measurement.samples().window_covered);
         assert!(snapshot.data().custom_load);
     }
 
     #[rstest]
     #[case::ahead(Some("2026-01-01T00:01:30.5Z"), Some(90.5))]
     #[case::behind(Some("2025-12-31T23:59:30Z"), Some(-30.0))]
-    #[case::not_said(None, None)]
-    fn the_clocks_are_compared(
-        #[case] evaluated_at: Option<&str>,
-        #[case] difference: Option<f64>,
-    ) {
+    #[case::unknown(None, None)]
+    fn clocks_are_compared(#[case] evaluated_at: Option<&str>, #[case] difference: Option<f64>) {
         let snapshot = observed(
             LoadObservation {
                 evaluated_at: evaluated_at.map(|at| at.parse().unwrap()),

@@ -20,11 +20,11 @@ use serde::{Deserialize, Serialize};
 use crate::group::{GroupDocument, InvalidGroup};
 use crate::history::Rotation;
 use crate::lease::LeaseHolder;
-use crate::model::{Autoscaler, Cores, Pod, PodUid, Rollout, Seconds, WorkloadRef};
+use crate::model::{Autoscaler, Cores, LoadUnit, Pod, PodUid, Rollout, Seconds, WorkloadRef};
 
-/// Everything known about one workload at one instant, validated: no pod twice.
+/// Everything known about one workload at one instant, validated: no pod occurs twice.
 ///
-/// In JSON only `pods` is required (and `target` for anything but a hold). Whatever is left out
+/// In JSON only `pods` is required (and a target for anything but a hold). A field that is left out
 /// describes a healthy, settled workload:
 ///
 /// ```
@@ -53,63 +53,63 @@ pub struct SnapshotData {
     /// The measured container; the workload's name when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// The instant, for the record: every age in the snapshot is relative to it.
+    /// The instant of the snapshot. Every age in the snapshot is relative to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub taken_at: Option<Timestamp>,
-    /// The target load per pod in cores, when an operator set it; it overrides the autoscalers.
+    /// The target load per pod, if the operator set it; it overrides the autoscalers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Cores>,
-    /// The autoscalers that were found for the workload.
+    /// The autoscalers of the workload.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub autoscalers: Vec<Autoscaler>,
-    /// How far its controller is; when left out, no rollout is under way.
+    /// Progress of the workload's controller; if left out, no rollout is in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
-    /// Why the metrics may lack something, in the server's words; complete when left out.
+    /// Why the metrics may be incomplete, as the server reports it; complete if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics_partial: Option<String>,
-    /// The ages of the samples are known, so that a missing one is stale.
+    /// Whether the ages of samples are known, so that a sample without an age is stale.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub freshness_known: bool,
-    /// The loads come from a custom query, so that their unit is not known to be cores.
+    /// Whether the loads are of a custom query, so that their unit may not be cores.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub custom_load: bool,
-    /// How far the metrics server's clock is ahead of the cluster's, in seconds; below 0 when it
-    /// is behind, absent when not known.
+    /// Seconds by which the clock of the metrics server is ahead of the cluster's; negative if it is
+    /// behind, absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_difference_seconds: Option<f64>,
-    /// Pods with a fresh load that Kubernetes does not list, one by name.
+    /// Pods with a recent load that Kubernetes does not list.
     #[serde(
         default,
         rename = "strangers",
         skip_serializing_if = "UnknownPods::is_empty"
     )]
     pub unknown_pods: UnknownPods,
-    /// Another run that is acting on this workload.
+    /// Another run that acts on this workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_run: Option<LeaseHolder>,
-    /// The freeze window that it is in, as the operator wrote it.
+    /// The active freeze window, as the operator wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<String>,
-    /// What is remembered of the last rotation.
+    /// The record of the last rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_rotation: Option<Rotation>,
-    /// The consumer group that the pods are members of, where it is known.
+    /// The consumer group of the pods, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupDocument>,
-    /// The pods the workload's selector matches.
+    /// The pods that the workload's selector matches.
     pub pods: Vec<Pod>,
 }
 
-/// Pods that the metrics measure and Kubernetes does not list.
+/// Pods that the metrics contain and Kubernetes does not list.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UnknownPods {
-    /// How many.
+    /// Number of pods.
     pub pods: usize,
-    /// One of them.
+    /// The first of them by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub example: Option<String>,
 }
@@ -123,23 +123,23 @@ impl UnknownPods {
 /// A snapshot that contradicts itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSnapshot {
-    /// A pod without a name.
+    /// A pod has no name.
     #[error("pod number {position} of the snapshot has no name: give every pod a `name`")]
     PodWithoutName {
-        /// Its place in the list, from 1.
+        /// Number of the pod in the list, from 1.
         position: usize,
     },
-    /// A difference between clocks that is no number.
+    /// The difference between the clocks is not a finite number.
     #[error("the difference between the clocks is not a finite number of seconds")]
     ClockDifference,
-    /// Two pods of one name. (A pod and its successor of the same name are never there at once.)
-    #[error("pod `{name}` is in the snapshot twice: each pod must be there once")]
+    /// Two pods have the same name. (A pod and its successor of that name never exist at once.)
+    #[error("the snapshot contains pod `{name}` twice: each pod must occur once")]
     DuplicateName {
         /// The name.
         name: String,
     },
-    /// Two pods with one UID.
-    #[error("pods `{first}` and `{second}` have the same uid `{uid}`: each pod has its own")]
+    /// Two pods have the same UID.
+    #[error("pods `{first}` and `{second}` have the same uid `{uid}`: each pod must have its own")]
     DuplicateUid {
         /// The UID.
         uid: PodUid,
@@ -157,8 +157,8 @@ impl Snapshot {
     /// Validates the fields. A pod without a UID gets its name as one.
     ///
     /// # Errors
-    /// [`InvalidSnapshot`] when a pod has no name, a name or UID is there twice, or the group
-    /// contradicts itself.
+    /// [`InvalidSnapshot`] if a pod has no name, a name or UID occurs twice, or the group contradicts
+    /// itself.
     pub fn new(mut data: SnapshotData) -> Result<Self, InvalidSnapshot> {
         if data
             .clock_difference_seconds
@@ -201,8 +201,8 @@ impl Snapshot {
         Ok(Self { data })
     }
 
-    /// The same snapshot with what neither port knows: another run that acts on the workload, and
-    /// the freeze window that it is in.
+    /// Adds what no port observes: another run that acts on the workload, and the active freeze
+    /// window.
     #[must_use]
     pub fn in_circumstances(
         mut self,
@@ -229,20 +229,29 @@ impl Snapshot {
             .unwrap_or(&self.data.workload.name)
     }
 
-    /// The pods, in the order they were given.
+    /// The pods, in the order of the input.
     #[must_use]
     pub fn pods(&self) -> &[Pod] {
         &self.data.pods
     }
 
-    /// The number of pods that serve: owned, Running, Ready, not terminating.
+    /// The unit of the loads.
+    #[must_use]
+    pub fn load_unit(&self) -> LoadUnit {
+        if self.data.custom_load {
+            LoadUnit::Custom
+        } else {
+            LoadUnit::Cores
+        }
+    }
+
+    /// The number of ready pods: owned, Running, Ready and not terminating.
     #[must_use]
     pub fn ready(&self) -> usize {
         self.pods().iter().filter(|pod| pod.serves()).count()
     }
 
-    /// Seconds since the last rotation that is remembered; `None` also when the snapshot does not
-    /// say of which instant it is.
+    /// Seconds since the last rotation; `None` if none is recorded, or if the snapshot has no instant.
     #[must_use]
     pub fn since_last_rotation(&self) -> Option<Seconds> {
         Some(self.data.last_rotation.as_ref()?.age(self.data.taken_at?))
@@ -276,7 +285,7 @@ mod tests {
     #[rstest]
     #[case(
         r#"{"pods":[{"name":"a"},{"name":"a"}]}"#,
-        "pod `a` is in the snapshot twice"
+        "the snapshot contains pod `a` twice"
     )]
     #[case(
         r#"{"pods":[{"name":"a","uid":"1"},{"name":"b","uid":"1"}]}"#,
@@ -290,13 +299,13 @@ mod tests {
     #[case(r#"{"target":0,"pods":[]}"#, "0 is not a valid number of cores")]
     #[case(r#"{"pods":[{"name":"a","cpu":1}]}"#, "unknown field `cpu`")]
     #[case(r#"{"target":1}"#, "missing field `pods`")]
-    fn nonsense_is_refused_with_what_is_wrong(#[case] json: &str, #[case] expected: &str) {
+    fn invalid_snapshot_is_refused_with_a_reason(#[case] json: &str, #[case] expected: &str) {
         let error = serde_json::from_str::<Snapshot>(json).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
 
     #[test]
-    fn what_is_left_out_describes_a_healthy_workload() {
+    fn defaults_describe_a_healthy_workload() {
         let snapshot: Snapshot = serde_json::from_str(r#"{"pods":[{"name":"a"}]}"#).unwrap();
         let pod = &snapshot.pods()[0];
         assert!(pod.serves());

@@ -1,4 +1,4 @@
-//! The target: the load per pod that the autoscaler aims at, in cores.
+//! The target: the load per pod that the autoscaler aims at.
 
 use std::fmt;
 
@@ -8,34 +8,35 @@ use super::Snapshot;
 use crate::model::{Autoscaler, Cores, CpuMetric, Pod};
 use crate::statistics::mean;
 
-/// A target, and where it comes from.
+/// A target and its origin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResolvedTarget {
-    /// The load per pod aimed at, in cores.
+    /// The load per pod that is aimed at, in cores or in the unit of a custom load query.
     pub cores: Cores,
-    /// Where it comes from.
+    /// The origin of the target.
     pub origin: TargetOrigin,
 }
 
-/// Where a target comes from.
+/// The origin of a target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "from", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TargetOrigin {
-    /// The operator set it.
+    /// The operator set the target.
     Fixed,
-    /// An autoscaler's CPU metric.
+    /// The CPU metric of an autoscaler.
     Autoscaler {
         /// The autoscaler's name.
         name: String,
-        /// Its metric.
+        /// The metric.
         metric: CpuMetric,
-        /// Mean CPU request of the measured container over the eligible pods, in cores, where
-        /// the metric is relative to it.
+        /// Mean CPU request of the measured container over the eligible pods, in cores, if the metric
+        /// is relative to it.
         mean_request: Option<f64>,
-        /// Mean CPU request of the pods' other containers, in cores, where there is any: a
-        /// `Resource` metric averages over them as well, the target in cores leaves them out.
+        /// Mean CPU request of the pods' other containers, in cores, if there is any. A `Resource`
+        /// metric averages over them as well; the target leaves them out.
         other_requests: Option<f64>,
     },
 }
@@ -57,8 +58,8 @@ impl fmt::Display for TargetOrigin {
                 if let Some(others) = other_requests {
                     write!(
                         f,
-                        "; other containers of the pods request {others:.3} cores more, which \
-                         the autoscaler averages over as well"
+                        "; the autoscaler also averages over the {others:.3} cores that other \
+                         containers of the pods request"
                     )?;
                 }
                 Ok(())
@@ -71,63 +72,65 @@ impl fmt::Display for TargetOrigin {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "problem", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TargetProblem {
     /// No autoscaler was found.
     #[error(
-        "no HorizontalPodAutoscaler scales the workload: create one, set HPA_PREFIX to find it \
-         by name, or set TARGET_CORES"
+        "no HorizontalPodAutoscaler scales the workload: create one, find it by a name prefix, or \
+         set a fixed target"
     )]
     NoAutoscaler,
-    /// Autoscalers were found, but none has a CPU metric that is about the measured container.
+    /// No autoscaler that was found has a CPU metric of the measured container.
     #[error(
-        "no autoscaler has a CPU metric for container {container}; found {}: set TARGET_CORES",
+        "no autoscaler has a CPU metric of container {container} (found: {}): set a fixed target",
         found.join("; ")
     )]
     NoCpuMetric {
         /// The measured container.
         container: String,
-        /// What was found, an entry an autoscaler.
+        /// The autoscalers that were found, each with its metrics.
         found: Vec<String>,
     },
-    /// Several CPU metrics that lead to different targets.
+    /// Several CPU metrics give different targets.
     #[error(
-        "several CPU targets that disagree: {}: leave one, or set TARGET_CORES",
+        "several CPU metrics give different targets ({}): remove all but one, or set a fixed target",
         found.join("; ")
     )]
     Disagree {
-        /// What was found, an entry a metric.
+        /// The metrics that were found, each with its autoscaler.
         found: Vec<String>,
     },
-    /// A percentage of a request that a pod does not make.
+    /// The target is a percentage of the CPU request, and a pod has none.
     #[error(
-        "the target is a share of the CPU request, but container {container} of pod {pod} (and \
-         {others} more) requests no CPU: give it a request, or set TARGET_CORES"
+        "the target is a percentage of the CPU request, but container {container} of pod {pod} (and \
+         of {others} more pods) has no CPU request: add one, or set a fixed target"
     )]
     NoRequest {
         /// The measured container.
         container: String,
-        /// One of the pods.
+        /// The first pod without a request.
         pod: String,
-        /// How many more there are.
+        /// Number of other pods without a request.
         others: usize,
     },
-    /// A share of no request at all: there is no eligible pod to average over.
-    #[error("the target is a share of the CPU request of the eligible pods, and there is none")]
+    /// The target is a percentage of the mean CPU request of the eligible pods, and there is none.
+    #[error(
+        "the target is a percentage of the CPU request of the eligible pods, and no pod is eligible"
+    )]
     NoEligiblePods,
-    /// A target of nothing, or of more than can be counted.
-    #[error("{found} gives no positive target: correct it, or set TARGET_CORES")]
+    /// The target is not positive, or is out of range.
+    #[error("{found} does not give a positive target: correct it, or set a fixed target")]
     NotPositive {
         /// The metric.
         found: String,
     },
 }
 
-/// The target of a snapshot, given the pods that are eligible (section "Target" of the design:
-/// a share `u` of the mean CPU request of the measured container over the eligible pods, or
-/// the autoscaler's plain value).
-pub(crate) fn resolve(
+/// Resolves the target of a snapshot: the operator's, or a percentage of the mean CPU request of the
+/// measured container over the `eligible` pods, or the value of the autoscaler's metric.
+pub(crate) fn resolve<'a>(
     snapshot: &Snapshot,
-    eligible: &[&Pod],
+    eligible: impl Iterator<Item = &'a Pod> + Clone,
 ) -> Result<ResolvedTarget, TargetProblem> {
     if let Some(cores) = snapshot.data().target {
         return Ok(ResolvedTarget {
@@ -143,7 +146,7 @@ pub(crate) fn resolve(
     let mut found: Option<ResolvedTarget> = None;
     let mut disagreeing = false;
     for (autoscaler, metric) in candidates(autoscalers, container) {
-        let target = from_metric(autoscaler, metric, container, eligible)?;
+        let target = from_metric(autoscaler, metric, container, eligible.clone())?;
         disagreeing |= found
             .as_ref()
             .is_some_and(|found| found.cores != target.cores);
@@ -162,7 +165,7 @@ pub(crate) fn resolve(
     })
 }
 
-/// The CPU metrics that speak of the measured container.
+/// The CPU metrics that include the measured container.
 fn candidates<'a>(
     autoscalers: &'a [Autoscaler],
     container: &'a str,
@@ -182,7 +185,7 @@ fn candidates<'a>(
         })
 }
 
-/// An autoscaler and its metrics in words.
+/// Lists the metrics of an autoscaler.
 fn describe(autoscaler: &Autoscaler) -> String {
     let metrics: Vec<String> = autoscaler
         .cpu
@@ -197,19 +200,19 @@ fn describe(autoscaler: &Autoscaler) -> String {
     }
 }
 
-fn from_metric(
+fn from_metric<'a>(
     autoscaler: &Autoscaler,
     metric: &CpuMetric,
     container: &str,
-    eligible: &[&Pod],
+    eligible: impl Iterator<Item = &'a Pod> + Clone,
 ) -> Result<ResolvedTarget, TargetProblem> {
     let (cores, mean_request, other_requests) = match metric {
         CpuMetric::AverageValue { cores } | CpuMetric::ContainerAverageValue { cores, .. } => {
             (cores.get(), None, None)
         }
         CpuMetric::Utilization { percent } => {
-            let request = mean_request(container, eligible)?;
-            let others = mean(eligible.iter().map(|pod| pod.other_requests.get()));
+            let request = mean_request(container, eligible.clone())?;
+            let others = mean(eligible.map(|pod| pod.other_requests.get()));
             (
                 f64::from(*percent) / 100.0 * request,
                 Some(request),
@@ -235,11 +238,14 @@ fn from_metric(
     })
 }
 
-fn mean_request(container: &str, eligible: &[&Pod]) -> Result<f64, TargetProblem> {
-    if eligible.is_empty() {
+fn mean_request<'a>(
+    container: &str,
+    eligible: impl Iterator<Item = &'a Pod> + Clone,
+) -> Result<f64, TargetProblem> {
+    if eligible.clone().next().is_none() {
         return Err(TargetProblem::NoEligiblePods);
     }
-    let mut without = eligible.iter().filter(|pod| pod.request.is_none());
+    let mut without = eligible.clone().filter(|pod| pod.request.is_none());
     if let Some(pod) = without.next() {
         return Err(TargetProblem::NoRequest {
             container: container.into(),
@@ -247,9 +253,5 @@ fn mean_request(container: &str, eligible: &[&Pod]) -> Result<f64, TargetProblem
             others: without.count(),
         });
     }
-    Ok(mean(
-        eligible
-            .iter()
-            .filter_map(|pod| pod.request.map(Cores::get)),
-    ))
+    Ok(mean(eligible.filter_map(|pod| pod.request.map(Cores::get))))
 }

@@ -1,209 +1,254 @@
-//! Applies the strategy of the policy: which pods would go, and what follows.
+//! Applies the strategy of the policy: which pods it would evict, and why.
 
-use std::cmp::Reverse;
-
-use super::forecast::{self, ForecastChoice, GroupReport, forecast_strategy};
-use super::rotate_outliers::{self, RotateOutliers, rotate_outliers};
+use super::forecast::{ForecastChoice, ForecastVerdict, GroupReport, forecast_strategy};
+use super::rotate_outliers::{OutlierVerdict, RotateOutliers, rotate_outliers};
+use crate::checks::{Candidate, Ranking};
 use crate::forecast::Diagnosis;
 use crate::group::{GroupModel, GroupProblem, Knowledge, KnownAssignor};
-use crate::model::{Cores, Load, Pod, PodIndex, TopK};
-use crate::plan::Role;
+use crate::model::{Cores, Load, PodIndex, TopK};
+use crate::plan::{Role, Victim};
 use crate::policy::{Policy, Strategy};
 use crate::snapshot::Snapshot;
 use kafka_assignors::Algorithm;
 
-/// What a strategy is applied to.
-pub(crate) struct Candidates<'a> {
+/// The input of a strategy.
+pub(crate) struct StrategyInput<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) policy: &'a Policy,
-    /// The places of all pods, most loaded first.
-    pub(crate) order: &'a [(Reverse<Option<Load>>, usize)],
-    /// The pods in that order.
-    pub(crate) in_turn: &'a [&'a Pod],
-    /// The ranks of the eligible ones in it.
-    pub(crate) eligible: &'a [usize],
-    /// Their loads.
-    pub(crate) loads: &'a [Load],
-    /// The target.
+    pub(crate) ranking: &'a Ranking<'a>,
     pub(crate) target: Cores,
+    /// `None` if the strategy does not use the consumer group.
+    pub(crate) group: Option<&'a Result<GroupModel, GroupProblem>>,
 }
 
-/// What a strategy makes of it.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Choice {
-    /// The ranks of the pods that would go, in the order of their turn.
-    pub(crate) roles: Vec<(usize, Role)>,
-    /// `None` when the strategy could not be applied.
-    pub(crate) judgement: Option<Judgement>,
-    /// What the model of the group says, even where another rule decides.
+/// The result of a strategy.
+#[derive(Default)]
+pub(crate) struct Choice<'a> {
+    /// The pods that it would evict, in the order of eviction.
+    pub(crate) chosen: Vec<ChosenPod<'a>>,
+    /// `None` if the strategy could not be applied.
+    pub(crate) outcome: Option<StrategyOutcome>,
+    /// The report on the consumer group, even if another strategy decides.
     pub(crate) report: Option<Box<GroupReport>>,
 }
 
-/// By which rule, and what it says.
+/// A pod that a strategy would evict.
+#[derive(Clone, Copy)]
+pub(crate) struct ChosenPod<'a> {
+    candidate: Candidate<'a>,
+    role: Role,
+}
+
+/// The strategy that was applied, and its conclusion.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Judgement {
-    /// The hottest with the coldest.
+pub(crate) enum StrategyOutcome {
+    /// The hottest pods with the coldest.
     RotateOutliers(RotateOutliers),
-    /// That rule would rotate, and the assignor makes it ineffective.
+    /// Rotate-outliers would rotate, but the assignor makes evictions ineffective.
     Ineffective(RotateOutliers, Diagnosis),
-    /// The model of the group.
+    /// The forecast of the consumer group.
     Forecast(Box<ForecastChoice>),
 }
 
-impl Judgement {
-    /// Pods are to be evicted.
+impl Choice<'_> {
+    /// Whether pods are to be evicted.
     pub(crate) fn rotates(&self) -> bool {
-        match self {
-            Self::RotateOutliers(outliers) => outliers.verdict == rotate_outliers::Verdict::Rotate,
-            Self::Ineffective(..) => false,
-            Self::Forecast(forecasted) => forecasted.verdict == forecast::ForecastVerdict::Rotate,
+        match &self.outcome {
+            Some(StrategyOutcome::RotateOutliers(outliers)) => {
+                outliers.verdict == OutlierVerdict::Rotate
+            }
+            Some(StrategyOutcome::Forecast(forecasted)) => {
+                forecasted.verdict == ForecastVerdict::Rotate
+            }
+            Some(StrategyOutcome::Ineffective(..)) | None => false,
         }
     }
 
-    /// The numbers of the rule of outliers, where that was applied.
+    /// The numbers of rotate-outliers, if it was applied.
     pub(crate) fn outliers(&self) -> Option<&RotateOutliers> {
-        match self {
-            Self::RotateOutliers(outliers) | Self::Ineffective(outliers, _) => Some(outliers),
-            Self::Forecast(_) => None,
+        match &self.outcome {
+            Some(
+                StrategyOutcome::RotateOutliers(outliers)
+                | StrategyOutcome::Ineffective(outliers, _),
+            ) => Some(outliers),
+            Some(StrategyOutcome::Forecast(_)) | None => None,
         }
     }
-}
 
-/// Applies the strategy; `None` when it is the forecast and the group is not known.
-pub(crate) fn choose(
-    candidates: &Candidates<'_>,
-    group: Option<&Result<GroupModel, GroupProblem>>,
-) -> Option<Choice> {
-    match (candidates.policy.strategy, group) {
-        (Strategy::RotateOutliers, _) => Some(candidates.rotate_outliers()),
-        (Strategy::Forecast, Some(Ok(group))) => Some(candidates.forecast(group)),
-        (Strategy::Forecast, Some(Err(_)) | None) => None,
-        (Strategy::Auto, Some(Ok(group))) => {
-            let choice = candidates.forecast(group);
-            if choice.is_explained() {
-                return Some(choice);
-            }
-            Some(Choice {
-                report: choice.report,
-                ..candidates.rotate_unless_ineffective(Some(group))
+    /// The chosen pods as victims of one wave.
+    pub(crate) fn victims(&self) -> Vec<Victim> {
+        let chosen = self.chosen.iter();
+        chosen
+            .map(|ChosenPod { candidate, role }| Victim {
+                name: candidate.pod.name.clone(),
+                uid: candidate.pod.uid.clone(),
+                role: *role,
+                load: candidate.load,
+                wave: 1,
             })
-        }
-        (Strategy::Auto, Some(Err(_)) | None) => Some(candidates.rotate_unless_ineffective(None)),
+            .collect()
     }
-}
 
-impl Choice {
+    /// The role of each of `pods` pods, by index.
+    pub(crate) fn roles(&self, pods: usize) -> Vec<Option<Role>> {
+        let mut roles = vec![None; pods];
+        for ChosenPod { candidate, role } in &self.chosen {
+            roles[candidate.index.get()] = Some(*role);
+        }
+        roles
+    }
+
+    /// Whether the forecast could be made: the rates of the partitions explain the loads.
     fn is_explained(&self) -> bool {
-        match &self.judgement {
-            Some(Judgement::Forecast(forecasted)) => {
-                forecasted.verdict != forecast::ForecastVerdict::Unexplained
+        match &self.outcome {
+            Some(StrategyOutcome::Forecast(forecasted)) => {
+                forecasted.verdict != ForecastVerdict::Unexplained
             }
-            Some(Judgement::RotateOutliers(_) | Judgement::Ineffective(..)) | None => true,
+            Some(StrategyOutcome::RotateOutliers(_) | StrategyOutcome::Ineffective(..)) | None => {
+                true
+            }
         }
     }
 }
 
-impl Candidates<'_> {
-    fn forecast(&self, group: &GroupModel) -> Choice {
-        let eligible: Vec<PodIndex> = self
-            .eligible
-            .iter()
-            .filter_map(|rank| Some(PodIndex::new(self.order.get(*rank)?.1)))
-            .collect();
+/// Applies the strategy. A choice has no outcome if the strategy is the forecast and the group is
+/// unknown.
+pub(crate) fn choose<'a>(input: &StrategyInput<'a>) -> Choice<'a> {
+    let known = input.group.and_then(|group| group.as_ref().ok());
+    let mut choice = match (input.policy.strategy, known) {
+        (Strategy::RotateOutliers, _) => input.rotate_outliers(),
+        (Strategy::Forecast, Some(group)) => input.forecast(group),
+        (Strategy::Forecast, None) => Choice::default(),
+        (Strategy::Auto, Some(group)) => {
+            let choice = input.forecast(group);
+            if choice.is_explained() {
+                choice
+            } else {
+                Choice {
+                    report: choice.report,
+                    ..input.rotate_unless_ineffective(Some(group))
+                }
+            }
+        }
+        (Strategy::Auto, None) => input.rotate_unless_ineffective(None),
+    };
+    let limit = input.policy.max_evictions.unwrap_or(usize::MAX);
+    // At least one, so that the check of the limit applies to the plan there would be.
+    choice.chosen.truncate(limit.max(1));
+    choice
+}
+
+impl<'a> StrategyInput<'a> {
+    fn threshold(&self) -> f64 {
+        self.policy.tolerance.get() * self.target.get()
+    }
+
+    fn forecast(&self, group: &GroupModel) -> Choice<'a> {
+        let candidates = self.ranking.eligible();
+        let eligible: Vec<PodIndex> = candidates.iter().map(|pod| pod.index).collect();
         let forecasted =
             forecast_strategy(self.snapshot, group, &eligible, self.target, self.policy);
-        let threshold = self.policy.tolerance.get() * self.target.get();
-        let rank = |victim: &PodIndex| {
-            let place = eligible.iter().position(|place| place == victim)?;
-            let load = self.loads.get(place)?.get();
-            let role = if load > threshold {
+        let threshold = self.threshold();
+        let chosen = forecasted.victims.iter().filter_map(|victim| {
+            let candidate = *candidates.iter().find(|pod| pod.index == *victim)?;
+            let role = if candidate.load.get() > threshold {
                 Role::Hottest
             } else {
                 Role::Coldest
             };
-            Some((*self.eligible.get(place)?, role))
-        };
+            Some(ChosenPod { candidate, role })
+        });
         Choice {
-            roles: forecasted.victims.iter().filter_map(rank).collect(),
+            chosen: chosen.collect(),
             report: Some(Box::new(forecasted.report.clone())),
-            judgement: Some(Judgement::Forecast(Box::new(forecasted))),
+            outcome: Some(StrategyOutcome::Forecast(Box::new(forecasted))),
         }
     }
 
-    fn rotate_outliers(&self) -> Choice {
+    fn rotate_outliers(&self) -> Choice<'a> {
+        let candidates = self.ranking.eligible();
+        let loads: Vec<Load> = candidates.iter().map(|pod| pod.load).collect();
         let outliers = rotate_outliers(
-            self.loads,
-            self.policy.tolerance.get() * self.target.get(),
+            &loads,
+            self.threshold(),
             top_k(self.policy),
             self.policy.minimum_improvement_percent,
         );
         Choice {
-            roles: roles(self.in_turn, self.eligible, &outliers),
-            judgement: Some(Judgement::RotateOutliers(outliers)),
+            chosen: hottest_and_coldest(candidates, &outliers),
+            outcome: Some(StrategyOutcome::RotateOutliers(outliers)),
             report: None,
         }
     }
 
-    /// Without a forecast, an assignor that is known to be positional still makes it ineffective.
-    fn rotate_unless_ineffective(&self, group: Option<&GroupModel>) -> Choice {
+    /// Rotate-outliers, unless the assignor is known to be positional, which makes evictions
+    /// ineffective even if no forecast is possible.
+    fn rotate_unless_ineffective(&self, group: Option<&GroupModel>) -> Choice<'a> {
         let choice = self.rotate_outliers();
-        let data = self.snapshot.data().group.as_ref();
-        let set = data.and_then(|data| {
-            let set = KnownAssignor {
-                assignor: data.assignor?,
-                known: Knowledge::Set,
-            };
-            Some((set, data.client, data.protocol))
-        });
-        let known = group
-            .map(|group| (group.assignor, group.client, group.protocol))
-            .or(set);
-        let ineffective = known.filter(|(known, client, protocol)| {
-            known.known != Knowledge::Assumed
-                && Algorithm::of(known.assignor, *client, *protocol).is_positional()
-        });
-        match (choice.judgement, ineffective) {
-            (Some(Judgement::RotateOutliers(outliers)), Some((known, ..)))
-                if outliers.verdict == rotate_outliers::Verdict::Rotate =>
+        let Some(assignor) = self.positional_assignor(group) else {
+            return choice;
+        };
+        match choice.outcome {
+            Some(StrategyOutcome::RotateOutliers(outliers))
+                if outliers.verdict == OutlierVerdict::Rotate =>
             {
-                let ineffective = Diagnosis::positional_assignor(known);
+                let diagnosis = Diagnosis::positional_assignor(assignor);
                 Choice {
-                    judgement: Some(Judgement::Ineffective(outliers, ineffective)),
+                    outcome: Some(StrategyOutcome::Ineffective(outliers, diagnosis)),
                     ..choice
                 }
             }
-            (judgement, Some(_) | None) => Choice {
-                judgement,
-                ..choice
-            },
+            outcome => Choice { outcome, ..choice },
         }
+    }
+
+    /// The assignor, if it is positional and is known rather than assumed.
+    fn positional_assignor(&self, group: Option<&GroupModel>) -> Option<KnownAssignor> {
+        let (known, client, protocol) = match group {
+            Some(group) => (group.assignor, group.client, group.protocol),
+            None => {
+                let data = self.snapshot.data().group.as_ref()?;
+                let known = KnownAssignor {
+                    assignor: data.assignor?,
+                    known: Knowledge::Set,
+                };
+                (known, data.client, data.protocol)
+            }
+        };
+        let positional = known.known != Knowledge::Assumed
+            && Algorithm::of(known.assignor, client, protocol).is_positional();
+        positional.then_some(known)
     }
 }
 
-/// How many of each kind a plan may hold: half of what may be evicted at all, so that hottest and
-/// coldest go together as long as there is room for two.
+/// The maximum number of hottest, and of coldest pods: half of the eviction limit, so that hottest
+/// and coldest pods go together if the limit is at least two.
 fn top_k(policy: &Policy) -> TopK {
     let limit = policy.max_evictions.unwrap_or(usize::MAX);
     let most = policy.top_k.get().min((limit / 2).max(1));
     TopK::new(most).unwrap_or(policy.top_k)
 }
 
-/// The ranks of the hottest, by load descending, then of the coldest, by load ascending; ties by
-/// name, ascending.
-fn roles(in_turn: &[&Pod], eligible: &[usize], outliers: &RotateOutliers) -> Vec<(usize, Role)> {
+/// The hottest pods by load descending, then the coldest by load ascending; ties by name, ascending.
+fn hottest_and_coldest<'a>(
+    eligible: &[Candidate<'a>],
+    outliers: &RotateOutliers,
+) -> Vec<ChosenPod<'a>> {
     let (hottest, others) = eligible.split_at(outliers.hottest);
-    let load = |rank: &usize| in_turn[*rank].load;
-    // Only the end of the list is put the other way round, from the first of the equals on.
+    // Ties have ascending names in the ranking, and must have them in ascending order of load as
+    // well. So the coldest pods are sorted again, together with all pods that tie with the warmest
+    // of them.
     let warmest = others
         .len()
         .checked_sub(outliers.coldest)
         .and_then(|first| others.get(first))
-        .and_then(load);
-    let first = others.partition_point(|rank| load(rank) > warmest);
+        .map(|pod| pod.load);
+    let first = others.partition_point(|pod| Some(pod.load) > warmest);
     let mut coldest = others[first..].to_vec();
-    coldest.sort_unstable_by_key(|rank| (load(rank), in_turn[*rank].name.as_str()));
+    coldest.sort_unstable_by_key(|pod| (pod.load, pod.pod.name.as_str()));
     coldest.truncate(outliers.coldest);
-    let hottest = hottest.iter().map(|rank| (*rank, Role::Hottest));
-    let coldest = coldest.into_iter().map(|rank| (rank, Role::Coldest));
+    let with_role = |role| move |candidate| ChosenPod { candidate, role };
+    let hottest = hottest.iter().copied().map(with_role(Role::Hottest));
+    let coldest = coldest.into_iter().map(with_role(Role::Coldest));
     hottest.chain(coldest).collect()
 }

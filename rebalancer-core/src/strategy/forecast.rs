@@ -144,7 +144,7 @@ pub fn forecast_strategy(
         .filter_map(|pod| snapshot.pods().get(pod.get()))
         .collect();
     let names: Vec<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
-    let loads: Vec<Option<f64>> = pods.iter().map(|pod| pod.load.map(f64::from)).collect();
+    let loads: Vec<Option<f64>> = pods.iter().map(|pod| pod.load().map(f64::from)).collect();
     let attribution = Attribution::new(&loads, &group.pod_owners(), group.rates.as_deref());
     let threshold = policy.tolerance.get() * target.get();
     let subject = Subject {
@@ -173,7 +173,7 @@ pub fn forecast_strategy(
             top_k: policy.top_k.get(),
             evictions: most_evictions(snapshot.ready(), policy),
             wave_size: policy.max_unavailable.wave_size(snapshot.ready()),
-            minimum_fall_percent: policy.minimum_improvement_percent.get(),
+            minimum_fall_percent: policy.minimum_improvement_percent,
             minimum_confidence_percent: policy.minimum_confidence_percent.get(),
         };
         let only = structural.map(|_| slow.as_slice());

@@ -4,4 +4,5 @@ mod choice;
 pub mod forecast;
 pub mod rotate_outliers;
 
-pub(crate) use choice::{Candidates, Choice, Judgement, choose};
+pub(crate) use choice::{Choice, StrategyInput, StrategyOutcome, choose};
+pub(crate) use rotate_outliers::{OutlierVerdict, RotateOutliers};

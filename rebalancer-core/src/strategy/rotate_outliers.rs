@@ -2,43 +2,43 @@
 //!
 //! 1. The threshold is the tolerance times the target.
 //! 2. *Hottest* are the K most loaded pods, those strictly above the threshold.
-//! 3. With none, the group is within tolerance.
-//! 4. *Coldest* are the K least loaded pods that are not hottest.
+//! 3. If there is none, the group is within tolerance.
+//! 4. *Coldest* are the K least loaded pods that are not among the hottest.
 //! 5. `top` is the mean load of the hottest, `both` of hottest and coldest together;
 //!    the improvement is `(top − both) / top × 100` percent.
-//! 6. The pods rotate when the improvement is strictly above the minimum.
+//! 6. The pods rotate if the improvement is greater than the minimum.
 //!
-//! The rule is that of the Go program before this one. The improvement describes the chosen set;
-//! it is not a forecast of what the group will look like.
+//! The rule is that of the Go program. The improvement describes the chosen pods; it is not a
+//! forecast of the loads after the rotation.
 
 use crate::model::{Load, Percent, TopK};
 use crate::statistics::mean;
 
-/// What the rule makes of a set of loads.
+/// The result of the rule for a set of loads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RotateOutliers {
-    /// How many pods, from the most loaded on, are hottest.
+    /// Number of hottest pods, from the most loaded on.
     pub hottest: usize,
-    /// How many pods, from the least loaded on, are coldest.
+    /// Number of coldest pods, from the least loaded on.
     pub coldest: usize,
-    /// Mean load of the hottest, in cores; `None` when there is none.
+    /// Mean load of the hottest; `None` if there is none.
     pub top_mean: Option<f64>,
-    /// Mean load of hottest and coldest together, in cores; `None` when there is no hottest.
+    /// Mean load of hottest and coldest together; `None` if there is no hottest.
     pub both_mean: Option<f64>,
-    /// The improvement in percent; `None` when there is no hottest.
+    /// The improvement in percent; `None` if there is no hottest.
     pub improvement_percent: Option<f64>,
-    /// What follows.
-    pub verdict: Verdict,
+    /// The conclusion.
+    pub verdict: OutlierVerdict,
 }
 
-/// What follows from the rule.
+/// The conclusion of the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum OutlierVerdict {
     /// No pod is above the threshold.
     WithinTolerance,
-    /// Hottest and coldest are too close to each other.
+    /// The loads of hottest and coldest are too similar.
     ImprovementTooSmall,
-    /// Hottest and coldest are to be evicted.
+    /// The hottest and the coldest pods should be evicted.
     Rotate,
 }
 
@@ -63,7 +63,7 @@ pub fn rotate_outliers(
             top_mean: None,
             both_mean: None,
             improvement_percent: None,
-            verdict: Verdict::WithinTolerance,
+            verdict: OutlierVerdict::WithinTolerance,
         };
     }
     let coldest = top_k.get().min(loads.len() - hottest);
@@ -71,7 +71,7 @@ pub fn rotate_outliers(
     let coldest_loads = loads[loads.len() - coldest..].iter();
     let top = mean(hottest_loads.clone().map(|load| load.get()));
     let both = mean(hottest_loads.chain(coldest_loads).map(|load| load.get()));
-    // The threshold is above zero, so `top` is.
+    // `top` is positive, because it is above the threshold.
     let improvement = (top - both) / top * 100.0;
     RotateOutliers {
         hottest,
@@ -79,10 +79,10 @@ pub fn rotate_outliers(
         top_mean: Some(top),
         both_mean: Some(both),
         improvement_percent: Some(improvement),
-        verdict: if improvement > minimum_improvement.get() {
-            Verdict::Rotate
+        verdict: if minimum_improvement.is_exceeded_by(improvement) {
+            OutlierVerdict::Rotate
         } else {
-            Verdict::ImprovementTooSmall
+            OutlierVerdict::ImprovementTooSmall
         },
     }
 }
@@ -103,18 +103,18 @@ mod tests {
         )
     }
 
-    // The rows of the Go program's own tests, and the worked example.
+    // The cases of the Go program's tests, and the worked example.
     #[rstest]
-    #[case(&[1.2, 1.1, 0.3, 0.4], 2, 0.5, 34.8, Verdict::Rotate)]
-    #[case(&[0.9, 0.85, 0.8, 0.75], 2, 0.8, 5.7, Verdict::ImprovementTooSmall)]
-    #[case(&[2.5, 2.4, 2.3, 0.5, 0.6, 0.7], 3, 1.0, 37.5, Verdict::Rotate)]
-    #[case(&[1.2, 1.1, 0.8, 0.6, 0.4, 0.3], 2, 1.05, 34.8, Verdict::Rotate)]
-    fn improvement_is_of_the_chosen_set(
+    #[case(&[1.2, 1.1, 0.3, 0.4], 2, 0.5, 34.8, OutlierVerdict::Rotate)]
+    #[case(&[0.9, 0.85, 0.8, 0.75], 2, 0.8, 5.7, OutlierVerdict::ImprovementTooSmall)]
+    #[case(&[2.5, 2.4, 2.3, 0.5, 0.6, 0.7], 3, 1.0, 37.5, OutlierVerdict::Rotate)]
+    #[case(&[1.2, 1.1, 0.8, 0.6, 0.4, 0.3], 2, 1.05, 34.8, OutlierVerdict::Rotate)]
+    fn improvement_describes_the_chosen_pods(
         #[case] loads: &[f64],
         #[case] k: usize,
         #[case] threshold: f64,
         #[case] improvement: f64,
-        #[case] verdict: Verdict,
+        #[case] verdict: OutlierVerdict,
     ) {
         let outcome = apply(loads, k, threshold);
         assert_eq!(outcome.verdict, verdict);
@@ -123,9 +123,9 @@ mod tests {
     }
 
     #[test]
-    fn a_load_at_the_threshold_is_within_tolerance() {
+    fn load_at_the_threshold_is_within_tolerance() {
         let outcome = apply(&[1.0, 0.2, 0.1], 2, 1.0);
-        assert_eq!(outcome.verdict, Verdict::WithinTolerance);
+        assert_eq!(outcome.verdict, OutlierVerdict::WithinTolerance);
         assert_eq!(outcome.improvement_percent, None);
     }
 
@@ -136,9 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn hottest_alone_improve_nothing() {
+    fn hottest_pods_alone_do_not_improve() {
         let outcome = apply(&[3.0, 2.0], 2, 1.0);
         assert_eq!((outcome.hottest, outcome.coldest), (2, 0));
-        assert_eq!(outcome.verdict, Verdict::ImprovementTooSmall);
+        assert_eq!(outcome.verdict, OutlierVerdict::ImprovementTooSmall);
     }
 }

@@ -1,11 +1,11 @@
-//! Section 4 of the design once more, as slowly and as literally as it can be written.
+//! The rule of rotate-outliers, written as literally as possible, without regard to speed.
 
-/// What the rule makes of the pods of a workload, by name.
+/// The result of the rule: pods by name.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Outcome {
     pub(crate) hottest: Vec<String>,
     pub(crate) coldest: Vec<String>,
-    /// In percent; `None` when no pod is hot.
+    /// In percent; `None` if no pod is hot.
     pub(crate) improvement: Option<f64>,
     pub(crate) rotate: bool,
 }
@@ -20,7 +20,7 @@ pub(crate) fn rotate_outliers(
 ) -> Outcome {
     let threshold = tolerance * target;
 
-    // The K most loaded, one after the other; of equals the first by name.
+    // The K most loaded, one after the other; ties by name.
     let mut rest = pods.to_vec();
     let mut hottest = Vec::new();
     for _ in 0..k {
@@ -40,7 +40,7 @@ pub(crate) fn rotate_outliers(
         };
     }
 
-    // The K least loaded that are not hottest; of equals the first by name.
+    // The K least loaded that are not among the hottest; ties by name.
     let mut rest: Vec<_> = pods
         .iter()
         .filter(|pod| !hottest.contains(pod))
@@ -73,7 +73,7 @@ pub(crate) fn rotate_outliers(
     }
 }
 
-/// Takes out the pod whose load is before all others', of equals the one whose name is.
+/// Removes and returns the pod whose load comes first by `before`; ties by name.
 fn take(pods: &mut Vec<(String, f64)>, before: impl Fn(f64, f64) -> bool) -> Option<(String, f64)> {
     let mut best = 0;
     for candidate in 1..pods.len() {

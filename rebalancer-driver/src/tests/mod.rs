@@ -12,7 +12,8 @@ use rebalancer_core::execution::{
 use rebalancer_core::history::Rotation;
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::{
-    Cores, Load, MaxUnavailable, MinimumPods, Pod, PodRef, PodUid, WorkloadRef, WorkloadState,
+    Cores, Load, MaxUnavailable, Measurement, MinimumPods, Pod, PodRef, PodUid, SampleInfo,
+    WorkloadRef, WorkloadState,
 };
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{
@@ -119,10 +120,7 @@ fn loads(loads: &[(&str, f64)]) -> LoadObservation {
             .iter()
             .map(|(pod, load)| LoadSample {
                 pod: (*pod).into(),
-                load: Ok(Load::new(*load).unwrap()),
-                age: None,
-                series: 1,
-                window_covered: true,
+                measurement: Measurement::Load(Load::new(*load).unwrap(), SampleInfo::default()),
             })
             .collect(),
         ..LoadObservation::default()
@@ -187,7 +185,7 @@ fn observed(
 fn joins_loads_and_pods() {
     let snapshot = observed(Ok(loads(&[("a", 1.5)])), Ok(pods(&["a", "b"]))).unwrap();
     assert_eq!(snapshot.pods().len(), 2);
-    assert_eq!(snapshot.pods()[0].load.map(Load::get), Some(1.5));
+    assert_eq!(snapshot.pods()[0].load().map(Load::get), Some(1.5));
 }
 
 #[rstest]
@@ -293,7 +291,7 @@ fn evicts_nothing_in_a_freeze_window(
     match ending {
         Ending::Held => {
             let reason = decision_of(&report).hold_reason();
-            assert_eq!(reason, Some(HoldReason::Frozen));
+            assert_eq!(reason, Some(HoldReason::FROZEN));
             assert_eq!(effective(&world), 0);
             return;
         }
@@ -385,7 +383,7 @@ fn rotates_once_and_holds_while_the_group_settles() {
 
     world.advance(Duration::from_secs(120));
     let (decision, report) = tick(&world, &policy, ExecutionPolicy::default());
-    assert_eq!(decision.hold_reason(), Some(HoldReason::GroupNotSettled));
+    assert_eq!(decision.hold_reason(), Some(HoldReason::GROUP_NOT_SETTLED));
     assert!(report.is_none());
 }
 
@@ -574,7 +572,7 @@ fn holds_and_names_the_other_run() {
     let WorkloadRun { report, .. } =
         whole_run(&world, &lease, &silent(), ExecutionPolicy::default());
     let decision = decision_of(&report);
-    assert_eq!(decision.hold_reason(), Some(HoldReason::AnotherRun));
+    assert_eq!(decision.hold_reason(), Some(HoldReason::ANOTHER_RUN));
     assert!(decision.message.contains("pod-7"), "{}", decision.message);
     assert_eq!(report.outcome(), RunOutcome::Fine);
     assert_eq!(effective(&world), 0);

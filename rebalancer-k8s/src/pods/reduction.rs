@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use rebalancer_core::model::{Cores, Load, Pod, PodRef, Seconds};
+use rebalancer_core::model::{Cores, Load, Measurement, Pod, PodRef, Seconds};
 
 use super::object::ContainerStatus;
 use super::{PodObject, read_page};
@@ -93,10 +93,7 @@ impl<'s> Reduction<'s> {
             uid,
             ip: Some(text(&pod.status.pod_ip)).filter(|ip| !ip.is_empty()),
             name,
-            load: None,
-            fault: None,
-            sample_age_seconds: None,
-            series: 1,
+            measurement: Measurement::default(),
             phase: pod.phase(),
             ready: ready.is_some(),
             terminating: pod.terminating(),
@@ -106,7 +103,6 @@ impl<'s> Reduction<'s> {
             age_seconds: Some(self.age(created)),
             ready_seconds,
             restarted_seconds: restarted,
-            window_covered: true,
             request: requests.measured,
             other_requests: Load::new(requests.others).unwrap_or(Load::ZERO),
         });
@@ -253,10 +249,7 @@ mod tests {
                 name: "ingestion-7d4-abcde".into(),
                 ip: Some("10.0.0.7".into()),
                 uid: PodUid("u1".into()),
-                load: None,
-                fault: None,
-                sample_age_seconds: None,
-                series: 1,
+                measurement: Measurement::default(),
                 phase: PodPhase::Running,
                 ready: true,
                 terminating: false,
@@ -266,7 +259,6 @@ mod tests {
                 age_seconds: Some(Seconds::new(600.0).unwrap()),
                 ready_seconds: Some(Seconds::new(540.0).unwrap()),
                 restarted_seconds: None,
-                window_covered: true,
                 request: Some(Cores::new(0.5).unwrap()),
                 other_requests: Load::new(0.25).unwrap(),
             }

@@ -2,7 +2,7 @@
 //! other part of the state.
 
 use rebalancer_core::model::{
-    Autoscaler, CpuMetric, Load, PodRef, Rate, Rollout, SampleFault, WorkloadState,
+    Autoscaler, CpuMetric, Load, Measurement, PodRef, Rate, Rollout, SampleFault, WorkloadState,
 };
 use rebalancer_core::ports::{
     AutoscalerCandidate, EvictionAnswer, GroupObservation, LoadObservation, LoadSample,
@@ -34,14 +34,15 @@ impl State {
             match samples.iter_mut().find(|known| known.pod == sample.pod) {
                 Some(known) if self.config.has_stable_names() => {
                     // Pods are in the order of their creation, so this one is newer.
-                    *known = LoadSample {
-                        load: match (&known.load, sample.load) {
-                            (Ok(before), Ok(now)) => Load::new(before.get() + now.get())
-                                .map_err(|_| SampleFault::NotFinite),
-                            (Ok(_) | Err(_), load) => load,
-                        },
-                        ..sample
-                    };
+                    let before = known.measurement.load();
+                    *known = sample;
+                    if let (Some(before), Measurement::Load(now, samples)) =
+                        (before, known.measurement)
+                    {
+                        let sum = Load::new(before.get() + now.get());
+                        let sum = sum.map_err(|_| SampleFault::NotFinite);
+                        known.measurement = Measurement::new(sum, samples);
+                    }
                 }
                 Some(_) | None => samples.push(sample),
             }

@@ -90,9 +90,9 @@ async fn a_recorded_rotation_holds_unless_history_is_ignored() -> Result<()> {
     run.assert_says(
         &message,
         &[
-            "1.10 × the mean before it",
-            "1.00 × was hoped for",
-            "the next is tried 2048 s after",
+            "(max/mean) was 1.10 before it",
+            "1.00 was expected",
+            "the next is allowed 2048 s after",
         ],
     );
     assert_untouched(&consumer, &before).await?;
@@ -122,7 +122,7 @@ async fn freeze_window_and_eviction_limit_are_respected() -> Result<()> {
         .ends_with(0)
         .await?;
     let message = run.held("frozen");
-    run.assert_says(&message, &["FREEZE=* * * * * Europe/Berlin"]);
+    run.assert_says(&message, &["`* * * * * Europe/Berlin`"]);
     assert_untouched(&consumer, &before).await?;
 
     let run = ns

@@ -26,7 +26,7 @@ async fn holds_on_a_balanced_workload() -> Result<()> {
 #[case("TOLERANCE_MULTIPLIER", "2", "within_tolerance", &["threshold of 1.400 cores"])]
 #[case("MINIMUM_IMPROVEMENT_PERCENT", "41", "improvement_too_small", &["40.0 %", "more than 41 %"])]
 #[case("MINIMUM_PODS_REQUIRED", "5", "minimum_pods",
-    &["4 of 8 ready pods out at once would leave 4", "MINIMUM_PODS_REQUIRED is 5", "MAX_UNAVAILABLE=3"])]
+    &["4 of 8 ready pods at once would leave 4", "the minimum of 5 ready pods", "at most 3 pods"])]
 #[case("COOLDOWN", "24h", "group_not_settled", &["cooldown 24.0 h"])]
 #[case("MINIMUM_POD_AGE", "24h", "no_eligible_pods", &["0 of 8 pods are eligible: 8 too_young"])]
 #[tokio::test]

@@ -27,7 +27,10 @@ async fn pods_of_another_workload_with_the_same_container_are_ignored() -> Resul
         .ends_with(0)
         .await?;
     let message = run.held("minimum_pods");
-    run.assert_says(&message, &["4 of 6 ready pods out at once would leave 2"]);
+    run.assert_says(
+        &message,
+        &["evicting 4 of 6 ready pods at once would leave 2"],
+    );
 
     let run = program
         .env("MINIMUM_PODS_REQUIRED", "2")

@@ -48,7 +48,7 @@ async fn worked_example_holds_with_the_default_minimum() -> Result<()> {
     assert_eq!(decision["decision"]["reason"], "minimum_pods", "{run}");
     let message = decision["decision"]["message"].as_str().unwrap();
     assert!(
-        message.contains("4 of 6 ready pods out at once would leave 2"),
+        message.contains("evicting 4 of 6 ready pods at once would leave 2"),
         "{run}"
     );
     Ok(())

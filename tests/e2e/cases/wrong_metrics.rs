@@ -124,7 +124,7 @@ async fn holds_when_two_scrape_jobs_measure_a_pod() -> Result<()> {
             let message = run.held("pods_measured_twice");
             run.assert_says(
                 &message,
-                &["1 pod is in the metrics more than once", &pods[0].name],
+                &["1 pod has duplicate series in the metrics", &pods[0].name],
             );
         },
     )
@@ -154,8 +154,8 @@ async fn holds_when_only_unknown_pods_are_measured() -> Result<()> {
             run.assert_says(
                 &message,
                 &[
-                    "the metrics know 0 of 3 ready pods",
-                    "2 pods are measured",
+                    "the metrics contain 0 of 3 ready pods",
+                    "2 pods that the workload does not have",
                     &example,
                 ],
             );
@@ -310,11 +310,8 @@ async fn holds_on_an_implausible_load() -> Result<()> {
         |program| program,
         |run| {
             let message = run.held("implausible_load");
-            let spends = format!("{hot} spends ");
-            run.assert_says(
-                &message,
-                &[&spends, "with a request of 1.000", "at most 20"],
-            );
+            let uses = format!("{hot} uses ");
+            run.assert_says(&message, &[&uses, "with a request of 1.000", "at most 20"]);
         },
     )
     .await

@@ -176,7 +176,7 @@ fn not_frozen(
     let mut minutes =
         (run.began.as_secs() / 60..=run.ended.as_secs() / 60).map(|m| Duration::from_secs(60 * m));
     keep(
-        (stopped != Some(StopReason::Frozen) && held != Some(HoldReason::Frozen))
+        (stopped != Some(StopReason::Frozen) && held != Some(HoldReason::FROZEN))
             || minutes.any(|minute| scenario.frozen(minute).is_some()),
         "a reported freeze window was active",
         || format!("from {:?} to {:?}: {stopped:?}", run.began, run.ended),
@@ -443,7 +443,7 @@ fn allowed(scenario: &Scenario, decision: &Decision, snapshot: &Snapshot) -> Res
     for victim in plan.victims() {
         let pod = snapshot.pods().iter().find(|pod| pod.uid == victim.uid);
         keep(
-            pod.is_some_and(|pod| pod.serves() && pod.opted_out.is_none() && pod.load.is_some()),
+            pod.is_some_and(|pod| pod.serves() && pod.opted_out.is_none() && pod.load().is_some()),
             "only ready, measured pods that did not opt out are planned",
             || format!("{pod:?}"),
         )?;

@@ -160,7 +160,7 @@ fn rows(snapshot: &Snapshot) -> Result<(f64, Vec<Row>), Error> {
         .group_model()
         .map_err(|problem| problem.to_string())?;
     let pods = snapshot.pods();
-    let loads: Vec<Option<f64>> = pods.iter().map(|pod| pod.load.map(f64::from)).collect();
+    let loads: Vec<Option<f64>> = pods.iter().map(|pod| pod.load().map(f64::from)).collect();
     let attribution = Attribution::new(&loads, &group.pod_owners(), group.rates.as_deref());
     let subject = Subject {
         group: &group,

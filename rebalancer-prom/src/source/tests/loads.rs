@@ -1,6 +1,6 @@
 //! Loads, sample ages, duplicate series and window coverage.
 
-use rebalancer_core::model::{Load, SampleFault, Seconds};
+use rebalancer_core::model::{Load, Measurement, SampleFault, Seconds};
 use rebalancer_core::ports::MetricsSource as _;
 use rstest::rstest;
 
@@ -33,14 +33,26 @@ async fn loads_sample_ages_series_and_coverage_are_read_together() {
     let samples = &observation.samples;
     assert_eq!(samples.len(), 2);
     assert_eq!(samples[0].pod, "a");
-    assert_eq!(samples[0].load, Ok(Load::new(1.25).unwrap()));
-    assert_eq!(samples[0].age, Some(Seconds::new(3.5).unwrap()));
-    assert_eq!(samples[0].series, 1);
+    assert_eq!(
+        samples[0].measurement.load(),
+        Some(Load::new(1.25).unwrap())
+    );
+    assert_eq!(
+        samples[0].measurement.samples().age,
+        Some(Seconds::new(3.5).unwrap())
+    );
+    assert_eq!(samples[0].measurement.samples().series, 1);
     assert_eq!(samples[1].pod, "b");
-    assert_eq!(samples[1].load, Err(SampleFault::NotFinite));
-    assert_eq!(samples[1].age, Some(Seconds::ZERO));
-    assert_eq!(samples[1].series, 2);
-    assert_eq!([true, false], [0, 1].map(|at| samples[at].window_covered));
+    assert!(matches!(
+        samples[1].measurement,
+        Measurement::Faulty(SampleFault::NotFinite, _)
+    ));
+    assert_eq!(samples[1].measurement.samples().age, Some(Seconds::ZERO));
+    assert_eq!(samples[1].measurement.samples().series, 2);
+    assert_eq!(
+        [true, false],
+        [0, 1].map(|at| samples[at].measurement.samples().window_covered)
+    );
     assert!(!observation.custom);
     let evaluated_at = observation.evaluated_at.unwrap();
     assert_eq!(evaluated_at.as_millisecond(), 1_795_471_462_279);
@@ -77,9 +89,9 @@ async fn custom_load_query_is_sent_alone_and_verbatim() {
     .unwrap();
     let observation = source.loads().await.unwrap();
     assert!(!observation.freshness_known);
-    assert_eq!(observation.samples[0].age, None);
-    assert_eq!(observation.samples[1].series, 1);
-    assert!(observation.custom && observation.samples[1].window_covered);
+    assert_eq!(observation.samples[0].measurement.samples().age, None);
+    assert_eq!(observation.samples[1].measurement.samples().series, 1);
+    assert!(observation.custom && observation.samples[1].measurement.samples().window_covered);
     assert!(observation.evaluated_at.is_some());
     let requests = server.requests();
     assert_eq!(requests.len(), 1);
@@ -97,7 +109,10 @@ async fn custom_freshness_query_is_sent_with_a_custom_load_query() {
     .unwrap();
     let observation = source.loads().await.unwrap();
     assert!(observation.freshness_known);
-    assert_eq!(observation.samples[0].age, Some(Seconds::new(3.5).unwrap()));
+    assert_eq!(
+        observation.samples[0].measurement.samples().age,
+        Some(Seconds::new(3.5).unwrap())
+    );
     assert_eq!(server.requests().len(), 2);
 }
 

@@ -1,0 +1,94 @@
+//! Hold reasons: the published words for why a run evicts nothing.
+
+use std::fmt;
+
+use crate::policy::PolicyField;
+
+/// Why a run evicts nothing. The word of a reason never changes its meaning.
+///
+/// A reason is a constant of this type, defined next to the rule that gives it.
+/// [`HoldReason::all`] lists them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HoldReason {
+    word: &'static str,
+    meaning: &'static str,
+    remedy: &'static str,
+    missing_data: bool,
+    policy_fields: &'static [PolicyField],
+}
+
+impl HoldReason {
+    /// A reason that does not mean missing data.
+    pub(crate) const fn new(
+        word: &'static str,
+        meaning: &'static str,
+        remedy: &'static str,
+    ) -> Self {
+        Self {
+            word,
+            meaning,
+            remedy,
+            missing_data: false,
+            policy_fields: &[],
+        }
+    }
+
+    /// Marks the reason as one of missing or untrusted data.
+    pub(crate) const fn missing_data(self) -> Self {
+        Self {
+            missing_data: true,
+            ..self
+        }
+    }
+
+    /// Names the fields of the policy that decide whether the reason applies.
+    pub(crate) const fn governed_by(self, policy_fields: &'static [PolicyField]) -> Self {
+        Self {
+            policy_fields,
+            ..self
+        }
+    }
+
+    /// The word in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.word
+    }
+
+    /// The meaning, as a clause for documentation.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        self.meaning
+    }
+
+    /// The action that an operator can take, as a clause for documentation.
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
+        self.remedy
+    }
+
+    /// Whether the hold is caused by missing or untrusted data, so that the run exits with 1, rather
+    /// than by a workload that needs nothing or by a moment that does not allow it.
+    #[must_use]
+    pub const fn means_missing_data(self) -> bool {
+        self.missing_data
+    }
+
+    /// The fields of the policy that decide whether this reason applies.
+    #[must_use]
+    pub const fn policy_fields(self) -> &'static [PolicyField] {
+        self.policy_fields
+    }
+}
+
+impl fmt::Debug for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HoldReason({})", self.word)
+    }
+}
+
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word)
+    }
+}
