@@ -1,5 +1,7 @@
 //! The parts of a setting's definition: name, value type, default, help, scope and secrecy.
 
+use rebalancer_core::policy::PolicyField;
+
 use super::value::{JsonType, ValueType};
 
 /// The definition of one setting with values of type `T` and a default of kind `D`
@@ -13,7 +15,7 @@ pub(super) struct Definition<T: 'static, D> {
     pub(super) value: &'static ValueType<T>,
     /// The value or the behaviour without the setting.
     pub(super) default: D,
-    /// Scope and secrecy.
+    /// Scope, secrecy and the field of the policy.
     pub(super) attributes: Attributes,
 }
 
@@ -58,6 +60,9 @@ pub(super) struct Attributes {
     /// Whether the value may be a secret. Such a setting has no flag, since every process on the
     /// host can read the arguments of another.
     pub(super) secret: bool,
+    /// The field of the policy that the setting sets. Hints of the core's messages name the setting
+    /// by it.
+    pub(super) policy_field: Option<PolicyField>,
 }
 
 impl Attributes {
@@ -65,6 +70,7 @@ impl Attributes {
     pub(super) const USUAL: Self = Self {
         whole_run: false,
         secret: false,
+        policy_field: None,
     };
     /// A setting of the whole run.
     pub(super) const WHOLE_RUN: Self = Self {
@@ -76,6 +82,14 @@ impl Attributes {
         secret: true,
         ..Self::USUAL
     };
+
+    /// A setting of one workload that sets a field of the policy.
+    pub(super) const fn policy(field: PolicyField) -> Self {
+        Self {
+            policy_field: Some(field),
+            ..Self::USUAL
+        }
+    }
 }
 
 /// One setting, as help, documentation and the layers of the configuration see it.
@@ -100,6 +114,9 @@ pub trait Setting: Sync {
 
     /// Whether the setting applies to the whole run instead of one workload.
     fn is_of_the_whole_run(&self) -> bool;
+
+    /// The field of the policy that the setting sets.
+    fn policy_field(&self) -> Option<PolicyField>;
 
     /// The key in a configuration file: the environment variable in lower case.
     fn key(&self) -> String {
@@ -139,6 +156,10 @@ impl<T: 'static, D: DefaultText<T>> Setting for Definition<T, D> {
 
     fn is_of_the_whole_run(&self) -> bool {
         self.attributes.whole_run
+    }
+
+    fn policy_field(&self) -> Option<PolicyField> {
+        self.attributes.policy_field
     }
 }
 

@@ -20,7 +20,7 @@ mod value;
 mod workload;
 
 pub use definition::Setting;
-pub use definitions::{SECTIONS, Section, all, by_env};
+pub use definitions::{SECTIONS, Section, all, by_env, by_policy_field};
 pub use error::SettingsError;
 #[cfg(feature = "fuzzing")]
 pub(crate) use file::{FileText, GivenFile};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rebalancer_core::model::MaxUnavailable;
-use rebalancer_core::policy::{ExecutionPolicy, Policy};
+use rebalancer_core::policy::{ExecutionPolicy, Policy, PolicyField};
 use rebalancer_k8s::EvictionMethod;
 
 use crate::settings::definition::{
@@ -85,7 +85,7 @@ pub(in crate::settings) static MAX_UNAVAILABLE: Defaulted<MaxUnavailable> = Defi
     help: "Size of a wave: all, a number of pods, or a percentage of the ready pods",
     value: &value::PODS_OR_PERCENT,
     default: Fallback::Value(|| Policy::default().max_unavailable),
-    attributes: Attributes::USUAL,
+    attributes: Attributes::policy(PolicyField::MaxUnavailable),
 };
 
 pub(in crate::settings) static GRACE_PERIOD: Optional<u32> = Definition {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rebalancer_core::model::{Cores, MinimumPods, Percent, Tolerance, TopK};
-use rebalancer_core::policy::{Policy, Strategy};
+use rebalancer_core::policy::{Policy, PolicyField, Strategy};
 
 use crate::freeze::Freeze;
 
@@ -41,7 +41,7 @@ pub(in crate::settings) static STRATEGY: Defaulted<Strategy> = Definition {
            metrics), or auto (forecast if the group is known, else rotate-outliers)",
     value: &value::STRATEGY,
     default: Fallback::Value(|| Policy::default().strategy),
-    attributes: Attributes::USUAL,
+    attributes: Attributes::policy(PolicyField::Strategy),
 };
 
 pub(in crate::settings) static REBALANCE_TOP_K_PODS: Defaulted<TopK> = Definition {
@@ -49,7 +49,7 @@ pub(in crate::settings) static REBALANCE_TOP_K_PODS: Defaulted<TopK> = Definitio
     help: "Maximum number of hottest pods, and of coldest pods, to evict; at least 1",
     value: &value::COUNT,
     default: Fallback::Value(|| Policy::default().top_k),
-    attributes: Attributes::USUAL,
+    attributes: Attributes::policy(PolicyField::TopK),
 };
 
 pub(in crate::settings) static TOLERANCE_MULTIPLIER: Defaulted<Tolerance> = Definition {
@@ -57,7 +57,7 @@ pub(in crate::settings) static TOLERANCE_MULTIPLIER: Defaulted<Tolerance> = Defi
     help: "Multiple of the target above which a pod is hot; at least 1.0",
     value: &value::TOLERANCE,
     default: Fallback::Value(|| Policy::default().tolerance),
-    attributes: Attributes::USUAL,
+    attributes: Attributes::policy(PolicyField::Tolerance),
 };
 
 pub(in crate::settings) static MINIMUM_IMPROVEMENT_PERCENT: Defaulted<Percent> = Definition {
@@ -66,7 +66,7 @@ pub(in crate::settings) static MINIMUM_IMPROVEMENT_PERCENT: Defaulted<Percent> =
            highest load; 0 to 100",
     value: &value::PERCENT,
     default: Fallback::Value(|| Policy::default().minimum_improvement_percent),
-    attributes: Attributes::USUAL,
+    attributes: Attributes::policy(PolicyField::MinimumImprovementPercent),
 };
 
 pub(in crate::settings) static MINIMUM_CONFIDENCE_PERCENT: Defaulted<Percent> = Definition {
@@ -74,7 +74,7 @@ pub(in crate::settings) static MINIMUM_CONFIDENCE_PERCENT: Defaulted<Percent> = 
     help: "Probability with which a forecast plan must lower the highest load; 0 to 100",
     value: &value::PERCENT,
     default: Fallback::Value(|| Policy::default().minimum_confidence_percent),
-    attributes: Attributes::USUAL,
+    attributes: Attributes::policy(PolicyField::MinimumConfidencePercent),
 };
 
 pub(in crate::settings) static MINIMUM_PODS_REQUIRED: Defaulted<MinimumPods> = Definition {
@@ -82,7 +82,7 @@ pub(in crate::settings) static MINIMUM_PODS_REQUIRED: Defaulted<MinimumPods> = D
     help: "Number of ready pods that must remain at any time; at least 1",
     value: &value::MINIMUM_PODS,
     default: Fallback::Value(|| Policy::default().minimum_pods),
-    attributes: Attributes::USUAL,
+    attributes: Attributes::policy(PolicyField::MinimumPods),
 };
 
 pub(in crate::settings) static HPA_PREFIX: Defaulted<String> = Definition {
@@ -115,7 +115,7 @@ pub(in crate::settings) static MINIMUM_POD_AGE: Defaulted<Duration> = Definition
     help: "Minimum age of a victim: the rate of a younger pod is not yet its load",
     value: &value::DURATION,
     default: Fallback::SameAs(&METRICS_TIME_WINDOW),
-    attributes: Attributes::USUAL,
+    attributes: Attributes::policy(PolicyField::MinimumPodAgeSeconds),
 };
 
 pub(in crate::settings) static COOLDOWN: Defaulted<Duration> = Definition {
@@ -123,7 +123,7 @@ pub(in crate::settings) static COOLDOWN: Defaulted<Duration> = Definition {
     help: "Hold if a pod became ready, or the last rotation happened, more recently than this",
     value: &value::DURATION,
     default: Fallback::SameAs(&METRICS_TIME_WINDOW),
-    attributes: Attributes::USUAL,
+    attributes: Attributes::policy(PolicyField::CooldownSeconds),
 };
 
 pub(in crate::settings) static MINIMUM_COVERAGE_PERCENT: Defaulted<Percent> = Definition {
@@ -131,7 +131,7 @@ pub(in crate::settings) static MINIMUM_COVERAGE_PERCENT: Defaulted<Percent> = De
     help: "Share of the ready pods that must have a trusted load; 0 to 100",
     value: &value::PERCENT,
     default: Fallback::Value(|| Policy::default().minimum_coverage_percent),
-    attributes: Attributes::USUAL,
+    attributes: Attributes::policy(PolicyField::MinimumCoveragePercent),
 };
 
 pub(in crate::settings) static MAXIMUM_SAMPLE_AGE: Defaulted<Duration> = Definition {
@@ -143,7 +143,7 @@ pub(in crate::settings) static MAXIMUM_SAMPLE_AGE: Defaulted<Duration> = Definit
         derive: |window| window / 2,
         words: "half of",
     },
-    attributes: Attributes::USUAL,
+    attributes: Attributes::policy(PolicyField::MaximumSampleAgeSeconds),
 };
 
 pub(in crate::settings) static MAX_EVICTIONS: Optional<TopK> = Definition {
@@ -151,7 +151,10 @@ pub(in crate::settings) static MAX_EVICTIONS: Optional<TopK> = Definition {
     help: "Maximum number of evictions of a run, over all workloads",
     value: &value::COUNT,
     default: Absent("none"),
-    attributes: Attributes::WHOLE_RUN,
+    attributes: Attributes {
+        policy_field: Some(PolicyField::MaxEvictions),
+        ..Attributes::WHOLE_RUN
+    },
 };
 
 pub(in crate::settings) static FREEZE: Optional<Freeze> = Definition {
@@ -168,5 +171,5 @@ pub(in crate::settings) static IGNORE_HISTORY: Defaulted<bool> = Definition {
            hold",
     value: &value::BOOLEAN,
     default: Fallback::Value(|| Policy::default().ignore_history),
-    attributes: Attributes::USUAL,
+    attributes: Attributes::policy(PolicyField::IgnoreHistory),
 };

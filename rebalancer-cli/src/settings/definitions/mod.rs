@@ -10,6 +10,8 @@ pub(super) mod interface;
 pub(super) mod metrics;
 pub(super) mod workload;
 
+use rebalancer_core::policy::PolicyField;
+
 use super::definition::Setting;
 
 /// Settings under one heading.
@@ -59,6 +61,12 @@ pub fn all() -> impl Iterator<Item = &'static dyn Setting> {
 #[must_use]
 pub fn by_env(env: &str) -> Option<&'static dyn Setting> {
     all().find(|setting| setting.env() == env)
+}
+
+/// The setting of a field of the policy; `None` for a field without a setting.
+#[must_use]
+pub fn by_policy_field(field: PolicyField) -> Option<&'static dyn Setting> {
+    all().find(|setting| setting.policy_field() == Some(field))
 }
 
 /// The setting of a key in a configuration file.
@@ -112,6 +120,17 @@ mod tests {
                 "OUTPUT"
             ]
         );
+    }
+
+    #[test]
+    fn every_policy_field_but_the_seed_has_one_setting() {
+        for field in PolicyField::ALL {
+            let settings = all().filter(|setting| setting.policy_field() == Some(field));
+            let expected = usize::from(field != PolicyField::ForecastSeed);
+            assert_eq!(settings.count(), expected, "{}", field.as_str());
+        }
+        let setting = by_policy_field(PolicyField::MinimumPods).unwrap();
+        assert_eq!(setting.env(), "MINIMUM_PODS_REQUIRED");
     }
 
     #[test]
