@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use rebalancer_core::forecast::Diagnosis;
 use std::num::NonZeroUsize;
 
-use rebalancer_core::model::{MaxUnavailable, MinimumPods, Percent, TopK};
+use rebalancer_core::model::{LoadUnit, MaxUnavailable, MinimumPods, Percent, TopK};
 use rebalancer_core::policy::Strategy as Rule;
 use rebalancer_core::{Decision, HoldReason, Policy, Snapshot, decide};
 use rstest::rstest;
@@ -173,7 +173,7 @@ const EVEN: [&[f64]; 4] = [
 #[case::no_plan_helps(
     group("cooperative-sticky", &EVEN, 0.7),
     "no_plan_helps",
-    "at least 10 % and 80 % confidence are needed"
+    "more than 10 % and at least 80 % confidence are required"
 )]
 #[case::no_hot_pod(
     group("range", &SKEWED, 5.0),
@@ -189,7 +189,7 @@ const EVEN: [&[f64]; 4] = [
         }
     }),
     "loads_unexplained",
-    "too little to forecast anything"
+    "too little for a forecast"
 )]
 #[case::no_group(
     json!({"target": 0.5, "pods": [{"name": "a", "load": 2}, {"name": "b", "load": 0.1}]}),
@@ -289,7 +289,10 @@ fn names_a_heavy_topic_with_uneven_owners() {
         .filter(|found| matches!(found, Diagnosis::SkewedTopic { .. }))
         .collect();
     assert_eq!(
-        skewed.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        skewed
+            .iter()
+            .map(|found| found.message(LoadUnit::Cores))
+            .collect::<Vec<_>>(),
         [
             "topic heavy makes 99 % of the load, and pods own 1 to 3 of its partitions: assignors \
           balance the partitions of all topics together; consume it in a group of its own"
@@ -348,7 +351,7 @@ fn ineligible_slow_pod_is_the_hold_reason() {
 #[test]
 fn forecast_without_rates_is_marked_as_poor() {
     let decision = forecast(without_rates(group("cooperative-sticky", &SKEWED, 0.5)));
-    let says = "without the rates of the partitions this is a poor forecast";
+    let says = "without the rates of the partitions the forecast is poor";
     assert!(decision.message.contains(says), "{}", decision.message);
     assert_eq!(decision.group.unwrap().fit, None);
 }

@@ -34,7 +34,11 @@ impl Conclusion<'_> {
             Some(StrategyOutcome::RotateOutliers(outliers)) => self.by_outliers(outliers),
             Some(StrategyOutcome::Ineffective(_, diagnosis)) => (
                 Action::Hold(HoldReason::of_diagnosis(diagnosis)),
-                format!("{} is hot, but {diagnosis}", self.chosen(Role::Hottest)),
+                format!(
+                    "{} is hot, but {}",
+                    self.chosen(Role::Hottest),
+                    diagnosis.message(self.unit)
+                ),
             ),
             Some(StrategyOutcome::Forecast(forecasted)) => self.by_forecast(forecasted),
             // A check has failed if there is no target or no group.
@@ -97,7 +101,7 @@ impl Conclusion<'_> {
             ),
             (ForecastVerdict::Structural(diagnosis), _, _) => (
                 Action::Hold(HoldReason::of_diagnosis(diagnosis)),
-                diagnosis.to_string(),
+                diagnosis.message(self.unit),
             ),
             (ForecastVerdict::Unexplained, _, _) => (
                 Action::Hold(HoldReason::LOADS_UNEXPLAINED),
@@ -142,7 +146,7 @@ impl Conclusion<'_> {
         match explanation {
             Some(diagnosis) => (
                 Action::Hold(HoldReason::of_diagnosis(diagnosis)),
-                format!("{best}; {diagnosis}"),
+                format!("{best}; {}", diagnosis.message(self.unit)),
             ),
             None => (Action::Hold(HoldReason::NO_PLAN_HELPS), best),
         }
@@ -171,7 +175,7 @@ impl Conclusion<'_> {
         match slow {
             Some(slow) => (
                 Action::Hold(HoldReason::SLOW_POD),
-                format!("{slow}{}", self.hot_but_ineligible()),
+                format!("{}{}", slow.message(self.unit), self.hot_but_ineligible()),
             ),
             None => self.within_tolerance(),
         }

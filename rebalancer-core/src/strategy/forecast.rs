@@ -87,7 +87,7 @@ pub struct PlanForecast {
     pub forecast: Forecast,
 }
 
-/// The parts of a pod's load, in cores.
+/// The parts of a pod's load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PodExplained {
@@ -199,6 +199,7 @@ pub fn forecast_strategy(
         victims: candidate.pods.iter().map(name).collect(),
         forecast: candidate.forecast,
     };
+    let unit = snapshot.load_unit();
     let report = GroupReport {
         id: snapshot
             .data()
@@ -221,7 +222,7 @@ pub fn forecast_strategy(
         diagnosis: diagnosis
             .into_iter()
             .map(|diagnosis| ReportedDiagnosis {
-                message: diagnosis.to_string(),
+                message: diagnosis.message(unit),
                 diagnosis,
             })
             .collect(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Kind;
 use super::view::{View, float};
+use crate::model::LoadUnit;
 
 /// The relative error that the rounding of a sum of loads can reach.
 const ROUNDING: f64 = 1e-9;
@@ -26,10 +27,8 @@ pub struct Capacity {
 
 impl Kind for Capacity {
     const STRUCTURAL: bool = true;
-}
 
-impl fmt::Display for Capacity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, unit: LoadUnit, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             mean,
             threshold,
@@ -38,8 +37,9 @@ impl fmt::Display for Capacity {
         } = self;
         write!(
             f,
-            "the pods use {mean:.3} cores on average, above the threshold of {threshold:.3}: there \
-             are too few pods for any distribution of the partitions; scale from {pods} to {needed}"
+            "the pods use {} on average, above the threshold of {threshold:.3}: there are too few \
+             pods for any distribution of the partitions; scale from {pods} to {needed}",
+            unit.amount(*mean)
         )
     }
 }

@@ -7,7 +7,7 @@ use crate::forecast::{Attribution, Subject};
 use crate::group::{
     Assignor, ClientFamily, GroupModel, Knowledge, KnownAssignor, Protocol, ServingPodIndex,
 };
-use crate::model::PodIndex;
+use crate::model::{LoadUnit, PodIndex};
 
 /// The input of a diagnosis. The threshold is 1 and the target is 0.5. Sums of the loads are exact, so
 /// that limits can be tested.
@@ -122,7 +122,7 @@ impl Case {
     pub(super) fn message(&self, kind: &str) -> Option<String> {
         let found = self.found();
         let mut of_kind = found.iter().filter(|found| name(found) == kind);
-        let message = of_kind.next().map(ToString::to_string);
+        let message = of_kind.next().map(|found| found.message(LoadUnit::Cores));
         assert!(of_kind.next().is_none(), "{kind} is reported twice");
         message
     }

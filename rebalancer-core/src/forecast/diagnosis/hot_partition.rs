@@ -8,6 +8,7 @@ use kafka_assignors::PartitionIndex;
 
 use super::view::View;
 use super::{Kind, plural};
+use crate::model::LoadUnit;
 
 /// A single partition makes its owner hot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,10 +28,8 @@ pub struct HotPartition {
 
 impl Kind for HotPartition {
     const STRUCTURAL: bool = true;
-}
 
-impl fmt::Display for HotPartition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, unit: LoadUnit, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             partition,
             pod,
@@ -40,8 +39,9 @@ impl fmt::Display for HotPartition {
         } = self;
         write!(
             f,
-            "partition {partition} makes its owner hot: it alone takes {load:.3} cores, above the \
-             threshold of {threshold:.3} (currently on {pod}"
+            "partition {partition} makes its owner hot: it alone takes {}, above the threshold of \
+             {threshold:.3} (currently on {pod}",
+            unit.amount(*load)
         )?;
         if *partitions > 1 {
             let more = partitions - 1;

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::replay::Subject;
 use crate::group::KnownAssignor;
+use crate::model::LoadUnit;
 use view::View;
 
 pub use capacity::Capacity;
@@ -31,7 +32,8 @@ pub use slow_pod::SlowPod;
 pub use static_membership::StaticMembership;
 pub use too_few_partitions::TooFewPartitions;
 
-/// A reason for hot pods, with its numbers. The `Display` includes the remedy. Loads are in cores.
+/// A reason for hot pods, with its numbers. The message includes the remedy. Loads are in cores, or in
+/// the unit of a custom load query.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -59,9 +61,12 @@ pub enum Diagnosis {
 }
 
 /// The common interface of the kinds.
-trait Kind: fmt::Display {
+trait Kind {
     /// Whether evictions cannot change it, except for evictions of slow pods.
     const STRUCTURAL: bool;
+
+    /// Writes the message.
+    fn fmt(&self, unit: LoadUnit, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
 impl Diagnosis {
@@ -75,13 +80,8 @@ impl Diagnosis {
     /// Whether evictions cannot change it, except for evictions of slow pods.
     #[must_use]
     pub fn is_structural(&self) -> bool {
-        self.kind().0
-    }
-
-    /// Whether the kind is structural, and its message.
-    fn kind(&self) -> (bool, &dyn fmt::Display) {
-        fn of<K: Kind>(kind: &K) -> (bool, &dyn fmt::Display) {
-            (K::STRUCTURAL, kind)
+        fn of<K: Kind>(_: &K) -> bool {
+            K::STRUCTURAL
         }
         match self {
             Self::Capacity(kind) => of(kind),
@@ -94,11 +94,21 @@ impl Diagnosis {
             Self::SlowPod(kind) => of(kind),
         }
     }
-}
 
-impl fmt::Display for Diagnosis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind().1.fmt(f)
+    /// The message for operators, which includes the remedy.
+    #[must_use]
+    pub fn message(&self, unit: LoadUnit) -> String {
+        fmt::from_fn(|f| match self {
+            Self::Capacity(kind) => kind.fmt(unit, f),
+            Self::PositionalAssignor(kind) => kind.fmt(unit, f),
+            Self::StaticMembership(kind) => kind.fmt(unit, f),
+            Self::TooFewPartitions(kind) => kind.fmt(unit, f),
+            Self::HotPartition(kind) => kind.fmt(unit, f),
+            Self::Remainder(kind) => kind.fmt(unit, f),
+            Self::SkewedTopic(kind) => kind.fmt(unit, f),
+            Self::SlowPod(kind) => kind.fmt(unit, f),
+        })
+        .to_string()
     }
 }
 
@@ -194,7 +204,7 @@ mod tests {
     fn numbers_are_finite_without_partitions_or_loads(#[case] case: Case) {
         let case = case.with(|case| case.attribution.residuals = vec![1.5, 0.0]);
         for found in case.found() {
-            let message = found.to_string();
+            let message = found.message(LoadUnit::Cores);
             assert!(
                 !message.contains("NaN") && !message.contains("inf"),
                 "{message}"

@@ -8,6 +8,7 @@ use kafka_assignors::subscribed_alike;
 
 use super::Kind;
 use super::view::View;
+use crate::model::LoadUnit;
 
 /// The assignor depends on the ranks of the member ids only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,10 +20,8 @@ pub struct PositionalAssignor {
 
 impl Kind for PositionalAssignor {
     const STRUCTURAL: bool = true;
-}
 
-impl fmt::Display for PositionalAssignor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, _unit: LoadUnit, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "evicting cannot change the loads, only which pod has which: the assignor is {}, which \

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::view::{View, float};
 use super::{Kind, plural};
+use crate::model::LoadUnit;
 
 /// The partitions do not divide evenly, and one more of them makes a pod hot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,10 +26,8 @@ pub struct Remainder {
 
 impl Kind for Remainder {
     const STRUCTURAL: bool = false;
-}
 
-impl fmt::Display for Remainder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, _unit: LoadUnit, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             partitions,
             pods,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Kind;
 use super::view::View;
+use crate::model::LoadUnit;
 
 /// The share of the explained load from which a topic is dominant.
 const DOMINANT_SHARE: f64 = 0.5;
@@ -26,10 +27,8 @@ pub struct SkewedTopic {
 
 impl Kind for SkewedTopic {
     const STRUCTURAL: bool = false;
-}
 
-impl fmt::Display for SkewedTopic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, _unit: LoadUnit, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             topic,
             share_percent,

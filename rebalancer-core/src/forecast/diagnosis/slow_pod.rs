@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Kind;
 use super::view::View;
+use crate::model::LoadUnit;
 
 /// The load of a pod exceeds what its partitions explain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,14 +22,14 @@ pub struct SlowPod {
 
 impl Kind for SlowPod {
     const STRUCTURAL: bool = false;
-}
 
-impl fmt::Display for SlowPod {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, unit: LoadUnit, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} uses {:.3} cores, but its partitions explain only {:.3}: evict only this pod",
-            self.pod, self.load, self.explained
+            "{} uses {}, but its partitions explain only {:.3}: evict only this pod",
+            self.pod,
+            unit.amount(self.load),
+            self.explained
         )
     }
 }
@@ -46,6 +47,7 @@ pub(super) fn find(view: &View<'_>) -> impl Iterator<Item = SlowPod> {
 #[cfg(test)]
 mod tests {
     use crate::forecast::diagnosis::case::{BIT, Case, name};
+    use crate::model::LoadUnit;
     use rstest::rstest;
 
     #[rstest]
@@ -59,13 +61,20 @@ mod tests {
         let case = Case::of(&[&[0.5, 0.75], &[0.75]]).slow(&[(1, residual)]);
         let found = case.found();
         let found = found.iter().filter(|found| name(found) == "slow_pod");
-        assert_eq!(found.map(ToString::to_string).collect::<Vec<_>>(), messages);
+        assert_eq!(
+            found
+                .map(|found| found.message(LoadUnit::Cores))
+                .collect::<Vec<_>>(),
+            messages
+        );
     }
 
     #[test]
     fn reports_each_slow_pod() {
         let case = Case::of(&[&[0.5], &[0.5], &[0.25]]).slow(&[(0, 1.0), (1, 2.0), (2, 0.25)]);
-        let messages: Vec<String> = case.found().iter().map(ToString::to_string).collect();
+        let found = case.found();
+        let messages = found.iter().map(|found| found.message(LoadUnit::Cores));
+        let messages: Vec<String> = messages.collect();
         let message = |pod, load| {
             format!(
                 "{pod} uses {load} cores, but its partitions explain only 0.500: evict only this pod"
@@ -74,6 +83,15 @@ mod tests {
         assert_eq!(
             messages[1..],
             [message("a", "1.500"), message("b", "2.500")]
+        );
+    }
+
+    #[test]
+    fn custom_loads_have_no_unit() {
+        let case = Case::of(&[&[0.5], &[0.25]]).slow(&[(0, 1.0)]);
+        assert_eq!(
+            case.found()[0].message(LoadUnit::Custom),
+            "a uses 1.500, but its partitions explain only 0.500: evict only this pod"
         );
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::view::View;
 use super::{Kind, plural};
+use crate::model::LoadUnit;
 
 /// A replacement has the `group.instance.id` of its predecessor and gets its partitions back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,10 +18,8 @@ pub struct StaticMembership {
 
 impl Kind for StaticMembership {
     const STRUCTURAL: bool = true;
-}
 
-impl fmt::Display for StaticMembership {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, _unit: LoadUnit, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "evicting has no effect: {} {} static (group.instance.id), and the replacement of a \

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::view::View;
 use super::{Kind, plural};
+use crate::model::LoadUnit;
 
 /// There are fewer partitions than pods.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,10 +21,8 @@ pub struct TooFewPartitions {
 // With fewer partitions than pods, each pod has at most one.
 impl Kind for TooFewPartitions {
     const STRUCTURAL: bool = true;
-}
 
-impl fmt::Display for TooFewPartitions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, _unit: LoadUnit, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { partitions, pods } = self;
         write!(
             f,
