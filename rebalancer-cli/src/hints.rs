@@ -3,9 +3,12 @@
 
 use std::fmt;
 
-use rebalancer_core::Decision;
+use rebalancer_core::checks::Check;
 use rebalancer_core::execution::{ExecutionReport, PodOutcome, StopCause, StopReason};
+use rebalancer_core::{Decision, HoldReason};
 use rebalancer_driver::ObserveError;
+
+use crate::settings;
 
 /// Settings for the end of a message. Its `Display` is ` (settings: A, B)`, or empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,9 +26,12 @@ impl fmt::Display for Hint {
 
 /// The settings that decide whether `decision` holds; none if it rotates.
 pub(crate) fn of_decision(decision: &Decision) -> Hint {
-    decision.hold_reason().map_or_else(Hint::default, |reason| {
-        Hint(of_reason(reason.as_str()).to_vec())
-    })
+    decision.hold_reason().map_or_else(Hint::default, of_reason)
+}
+
+/// The settings that decide whether `check` fails; none if it passes.
+pub(crate) fn of_check(check: &Check) -> Hint {
+    check.hold_reason().map_or_else(Hint::default, of_reason)
 }
 
 /// The settings that can change how an execution ends.
@@ -54,33 +60,25 @@ pub(crate) fn of_error(error: &ObserveError) -> Hint {
     }
 }
 
-/// The settings that a hold reason depends on, by its word.
-fn of_reason(word: &str) -> &'static [&'static str] {
-    let found = REASONS.iter().find(|(reason, _)| *reason == word);
-    found.map_or(&[], |(_, settings)| settings)
+fn of_reason(reason: HoldReason) -> Hint {
+    let fields = reason.policy_fields();
+    let of_policy = settings::all()
+        .filter(|setting| {
+            setting
+                .policy_field()
+                .is_some_and(|field| fields.contains(&field))
+        })
+        .map(|setting| setting.env());
+    let others = OTHERS.iter().filter(|(other, _)| *other == reason);
+    let others = others.flat_map(|(_, settings)| settings.iter().copied());
+    Hint(of_policy.chain(others).collect())
 }
 
-/// Hold reasons that depend on settings.
-const REASONS: [(&str, &[&str]); 13] = [
-    ("another_run", &["ONE_AT_A_TIME"]),
-    ("frozen", &["FREEZE"]),
-    ("cooldown", &["COOLDOWN", "IGNORE_HISTORY"]),
-    ("rotation_did_not_help", &["COOLDOWN", "IGNORE_HISTORY"]),
-    ("eviction_limit", &["MAX_EVICTIONS"]),
-    ("group_not_settled", &["COOLDOWN"]),
-    (
-        "insufficient_coverage",
-        &["MINIMUM_COVERAGE_PERCENT", "MAXIMUM_SAMPLE_AGE"],
-    ),
-    ("no_eligible_pods", &["MINIMUM_POD_AGE"]),
-    ("target_unknown", &["TARGET_CORES", "HPA_PREFIX"]),
-    ("within_tolerance", &["TOLERANCE_MULTIPLIER"]),
-    ("improvement_too_small", &["MINIMUM_IMPROVEMENT_PERCENT"]),
-    (
-        "minimum_pods",
-        &["MINIMUM_PODS_REQUIRED", "MAX_UNAVAILABLE"],
-    ),
-    ("no_plan_helps", &["MINIMUM_CONFIDENCE_PERCENT"]),
+/// Settings of hold reasons that are not fields of the policy.
+const OTHERS: [(HoldReason, &[&str]); 3] = [
+    (HoldReason::ANOTHER_RUN, &["ONE_AT_A_TIME"]),
+    (HoldReason::FROZEN, &["FREEZE"]),
+    (HoldReason::TARGET_UNKNOWN, &["TARGET_CORES", "HPA_PREFIX"]),
 ];
 
 fn of_stop(reason: Option<StopReason>) -> Option<&'static str> {
@@ -124,9 +122,7 @@ mod tests {
             StopReason::ReadyTimeout,
         ];
         let stops = stops.into_iter().filter_map(|reason| of_stop(Some(reason)));
-        let reasons = REASONS
-            .iter()
-            .flat_map(|(_, settings)| settings.iter().copied());
+        let reasons = HoldReason::all().flat_map(|reason| of_reason(reason).0);
         let others = ["ONE_AT_A_TIME", "EVICTION_TIMEOUT"];
         for name in stops.chain(reasons).chain(others) {
             assert!(by_env(name).is_some(), "{name}");

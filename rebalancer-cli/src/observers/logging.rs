@@ -150,7 +150,9 @@ pub(crate) fn decided(decision: &Decision) {
         .iter()
         .filter(|check| check.means_missing_data() && check.message != decision.message);
     for check in missing {
-        warn!(namespace, deployment, "also missing: {}", check.message);
+        let hint = hints::of_check(check);
+        let message = &check.message;
+        warn!(namespace, deployment, "also missing: {message}{hint}");
     }
 }
 

@@ -207,7 +207,8 @@ fn checks(checks: &[Check], palette: &Palette) -> String {
     text.push('\n');
     let bad = palette.bad;
     for check in checks.iter().filter(|check| check.verdict == Verdict::Fail) {
-        let _ = writeln!(text, "  {bad}✗{bad:#} {}", check.message);
+        let hint = hints::of_check(check);
+        let _ = writeln!(text, "  {bad}✗{bad:#} {}{hint}", check.message);
     }
     text
 }
