@@ -1,4 +1,4 @@
-//! The documents for users link only to files and headings that exist.
+//! The documents refer only to files and headings that exist.
 #![expect(clippy::unwrap_used, reason = "test helpers unwrap what must exist")]
 
 use std::path::{Path, PathBuf};
@@ -67,4 +67,19 @@ fn links_lead_to_files_and_headings() {
 fn readme_has_at_most_150_lines() {
     let text = std::fs::read_to_string(root().join("README.md")).unwrap();
     assert!(text.lines().count() <= 150);
+}
+
+#[test]
+fn files_named_in_the_architecture_exist() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let paths: Vec<&str> = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|code| code.contains('/') && !code.contains(char::is_whitespace))
+        .collect();
+    for path in &paths {
+        assert!(root().join(path).exists(), "{path}");
+    }
+    assert!(paths.len() > 40, "only {} paths were found", paths.len());
 }
