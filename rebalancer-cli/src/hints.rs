@@ -75,10 +75,13 @@ fn of_reason(reason: HoldReason) -> Hint {
 }
 
 /// Settings of hold reasons that are not fields of the policy.
-const OTHERS: [(HoldReason, &[&str]); 3] = [
+const OTHERS: [(HoldReason, &[&str]); 6] = [
     (HoldReason::ANOTHER_RUN, &["ONE_AT_A_TIME"]),
     (HoldReason::FROZEN, &["FREEZE"]),
+    (HoldReason::NO_PODS_FOUND, &["KUBE_LABEL_SELECTOR"]),
     (HoldReason::TARGET_UNKNOWN, &["TARGET_CORES", "HPA_PREFIX"]),
+    (HoldReason::GROUP_UNKNOWN, &["GROUP_ID", "GROUP_METRICS"]),
+    (HoldReason::POSITIONAL_ASSIGNOR, &["GROUP_ASSIGNOR"]),
 ];
 
 fn of_stop(reason: Option<StopReason>) -> Option<&'static str> {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use rebalancer_cli::settings::by_policy_field;
 use rebalancer_core::HoldReason;
-use rebalancer_core::policy::PolicyField;
 
 const INTRODUCTION: &str = "\
 # Hold reasons
@@ -18,9 +18,9 @@ The exit code is 1 if the reason means missing or untrusted data, so that a Cron
 data is noticed, and 0 otherwise. It is also 1 if an earlier check gives the reason while the metrics
 are partial, duplicate or not believable, or the target is unknown.
 
-The last column names the fields of the policy that decide whether the reason applies.
+The last column names the settings that decide whether the reason applies.
 
-| reason | meaning | what to do | exit | policy |
+| reason | meaning | what to do | exit | settings |
 |---|---|---|---|---|
 ";
 
@@ -28,12 +28,11 @@ The last column names the fields of the policy that decide whether the reason ap
 pub(crate) fn document() -> String {
     let mut text = String::from(INTRODUCTION);
     for reason in HoldReason::all() {
-        let fields: Vec<String> = reason
+        let settings: Vec<String> = reason
             .policy_fields()
             .iter()
-            .copied()
-            .map(PolicyField::as_str)
-            .map(|field| format!("`{field}`"))
+            .filter_map(|field| by_policy_field(*field))
+            .map(|setting| format!("`{}`", setting.env()))
             .collect();
         let _ = writeln!(
             text,
@@ -41,7 +40,7 @@ pub(crate) fn document() -> String {
             reason.meaning(),
             reason.remedy(),
             u8::from(reason.means_missing_data()),
-            fields.join(", "),
+            settings.join(", "),
         );
     }
     text

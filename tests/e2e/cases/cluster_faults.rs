@@ -111,6 +111,6 @@ async fn label_selector_without_matches_is_named() -> Result<()> {
         .ends_with(1)
         .await?;
     let message = run.held("no_pods_found");
-    run.assert_says(&message, &["wants 8", "KUBE_LABEL_SELECTOR"]);
+    run.assert_says(&message, &["wants 8", "label selector"]);
     Ok(())
 }

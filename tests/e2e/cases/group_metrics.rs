@@ -197,13 +197,13 @@ async fn positional_assignor_is_recognised(#[values(0, 1)] which: usize) -> Resu
     "gap",
     "group_not_settled",
     0,
-    "1 partitions have no owner, groups.orders-3 for one"
+    "1 partition has no owner, such as groups.orders-3"
 )]
 #[case::without_members(
     "empty",
     "group_not_settled",
     0,
-    "12 partitions have no owner, groups.orders-0 for one"
+    "12 partitions have no owner, such as groups.orders-0"
 )]
 #[case::owner_unknown(
     "stranger",
@@ -317,7 +317,7 @@ async fn a_partition_without_commits_has_an_owner_where_nan_is_stored() -> Resul
     let message = run.held("group_not_settled");
     run.assert_says(
         &message,
-        &["1 partitions have no owner, groups.orders-4 for one"],
+        &["1 partition has no owner, such as groups.orders-4"],
     );
     Ok(())
 }

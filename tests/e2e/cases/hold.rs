@@ -64,7 +64,7 @@ async fn rollout_in_progress_holds() -> Result<()> {
     let run = program.ends_with(0).await?;
     let message = run.held("rollout_in_progress");
     assert!(
-        message.contains("rollout or scaling is under way") || message.contains("generation"),
+        message.contains("rollout or scaling is in progress") || message.contains("generation"),
         "{message}"
     );
     Ok(())

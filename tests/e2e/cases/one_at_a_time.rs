@@ -28,7 +28,7 @@ async fn run_holds_for_another_run_and_takes_over_after_its_death() -> Result<()
     lease_of_another(&ns, 0).await?;
     let run = ns.rebalancer(&consumer).ends_with(0).await?;
     let message = run.held("another_run");
-    run.assert_says(&message, &["the-other-one", "its lease ends in"]);
+    run.assert_says(&message, &["the-other-one", "its lease expires in"]);
     assert_untouched(&consumer, &before).await?;
     // A dry run changes nothing, so it does not need the lease.
     let program = ns.rebalancer(&consumer).arg("--dry-run");

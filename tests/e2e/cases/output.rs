@@ -71,7 +71,7 @@ async fn stream_of_snapshots_gives_a_stream_of_decisions() -> Result<()> {
 #[tokio::test]
 async fn input_that_is_not_a_snapshot_is_refused() -> Result<()> {
     for (text, says) in [
-        ("", "there is none"),
+        ("", "it contains no snapshot"),
         ("[]", "snapshot 1 of standard input"),
         (r#"{"target":0.7,"podz":[]}"#, "podz"),
         (r#"{"target":0.7,"pods":[{"name":"a","load":-1}]}"#, "-1"),
@@ -157,7 +157,7 @@ async fn the_table_shows_the_failure() -> Result<()> {
     let run = program.run().await?;
     assert_eq!(run.code, Some(1), "{run}");
     assert!(
-        run.stdout.contains("✗ several CPU targets that disagree"),
+        run.stdout.contains("✗ several CPU metrics give different targets"),
         "{run}"
     );
     assert!(run.stdout.contains("HOLD (target_unknown)"), "{run}");

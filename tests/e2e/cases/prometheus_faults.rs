@@ -52,7 +52,7 @@ async fn slower_than_the_timeout() -> Result<()> {
 }
 
 #[rstest]
-#[case::server_error(500, "<h1>out of cheese</h1>", &["HTTP 500", "out of cheese", "look at its logs"])]
+#[case::server_error(500, "<h1>out of cheese</h1>", &["HTTP 500", "out of cheese", "check its logs"])]
 #[case::gateway(502, "<html>bad gateway</html>", &["HTTP 502", "bad gateway"])]
 #[case::login_page(200, "<html>please log in</html>", &["not a Prometheus API response", "please log in"])]
 #[case::not_found(404, "<html>nothing here</html>", &["HTTP 404", "check the path"])]
@@ -193,7 +193,7 @@ async fn unmeasured_pods() -> Result<()> {
         &message,
         &[
             "0 of 3 ready pods have a load",
-            "90 % needed",
+            "90 % required",
             "not measured",
         ],
     );

@@ -21,7 +21,7 @@ async fn each_wave_waits_for_the_previous_replacements() -> Result<()> {
     let message = hold.held("minimum_pods");
     hold.assert_says(
         &message,
-        &["MAX_UNAVAILABLE=1 would make the plan possible"],
+        &["at most 1 pod unavailable at once would make the plan possible"],
     );
     assert_untouched(&consumer, &before).await?;
 

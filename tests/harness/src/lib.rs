@@ -29,7 +29,6 @@
 //! No test skips itself: a missing server is an error that says how to get it (`cargo xtask
 //! setup`).
 
-pub mod account;
 pub mod assets;
 pub mod audit;
 mod cluster;
@@ -54,9 +53,7 @@ pub mod rebalancer;
 pub mod rights;
 pub mod wait;
 pub mod work;
-pub mod workload;
 
-pub use account::Account;
 pub use audit::AuditEntry;
 pub use controlplane::ControlPlane;
 pub use error::{Error, Result};
@@ -65,12 +62,11 @@ pub use failure::StartFailure;
 pub use fault::FaultServer;
 pub use kafka::Kafka;
 pub use metrics::MetricsServer;
-pub use namespace::{Limit, Target, TestNamespace};
+pub use namespace::{Account, Limit, PodView, Target, TestNamespace, Workload, WorkloadSpec};
 pub use proxy::FaultProxy;
 pub use rebalancer::{Rebalancer, Run};
 pub use rights::Right;
 pub use work::{RunningPod, Work};
-pub use workload::{PodView, Workload, WorkloadSpec};
 
 /// Pod annotations that change the behaviour of the simulated kubelet.
 pub mod annotation {

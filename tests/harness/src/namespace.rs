@@ -4,6 +4,8 @@ mod account;
 mod autoscaler;
 mod budget;
 mod program;
+mod service_account;
+mod workload;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,7 +20,7 @@ use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::{Api, api::PostParams};
 
 use crate::{
-    ControlPlane, Error, MetricsServer, Result, Series, StartFailure, Work, Workload, WorkloadSpec,
+    ControlPlane, Error, MetricsServer, Result, Series, StartFailure, Work,
     cluster::{self, Cluster},
     manifest,
     wait::{Look, until},
@@ -26,6 +28,8 @@ use crate::{
 
 pub use autoscaler::Target;
 pub use budget::Limit;
+pub use service_account::Account;
+pub use workload::{PodView, Workload, WorkloadSpec};
 
 /// Pause between two reads of the API.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
