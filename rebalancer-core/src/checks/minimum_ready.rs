@@ -41,7 +41,7 @@ impl Rule for MinimumReady {
     const REASONS: &'static [HoldReason] = &[HoldReason::MINIMUM_PODS];
 
     fn evaluate(input: &CheckInput<'_>) -> Option<(Verdict, Self)> {
-        let ready = input.snapshot.ready();
+        let ready = input.ranking.ready();
         let minimum = input.policy.minimum_pods.get();
         let wave = input.plan.map(Plan::largest_wave);
         let left = wave.map(|wave| ready.saturating_sub(wave));

@@ -32,7 +32,7 @@ mod target;
 pub use autoscaler::Scaling;
 pub(crate) use format::list_some;
 pub use pod::Ineligible;
-pub(crate) use ranking::{Candidate, Ranking};
+pub(crate) use ranking::{Candidate, RankedPod, Ranking};
 pub(crate) use rollout::changed_since;
 pub(crate) use rule::CheckInput;
 pub use rule::{Check, Verdict};

@@ -12,12 +12,14 @@ use crate::snapshot::Snapshot;
 pub(crate) struct Ranking<'a> {
     pods: Vec<RankedPod<'a>>,
     eligible: Vec<Candidate<'a>>,
+    ready: usize,
 }
 
 /// A pod of a ranking.
 pub(crate) struct RankedPod<'a> {
     pub(crate) index: PodIndex,
     pub(crate) pod: &'a Pod,
+    pub(crate) load: Option<Load>,
     /// Why the pod may not be a victim; empty if it may.
     pub(crate) reasons: Vec<Ineligible>,
 }
@@ -33,20 +35,30 @@ pub(crate) struct Candidate<'a> {
 impl<'a> Ranking<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, policy: &Policy) -> Self {
         let freshness_known = snapshot.data().freshness_known;
+        // Pods are read once, in the order of the snapshot: any other order is slow in a large
+        // workload.
+        let mut ready = 0;
+        let mut reasons: Vec<Vec<Ineligible>> = Vec::with_capacity(snapshot.pods().len());
+        for pod in snapshot.pods() {
+            ready += usize::from(pod.serves());
+            reasons.push(ineligible(pod, policy, freshness_known));
+        }
         let mut ranking = Self {
             pods: Vec::with_capacity(snapshot.pods().len()),
             eligible: Vec::with_capacity(snapshot.pods().len()),
+            ready,
         };
         for (index, load) in order(snapshot.pods()) {
             let pod = &snapshot.pods()[index];
+            let reasons = std::mem::take(&mut reasons[index]);
             let index = PodIndex::new(index);
-            let reasons = ineligible(pod, policy, freshness_known);
             if let (Some(load), true) = (load, reasons.is_empty()) {
                 ranking.eligible.push(Candidate { index, pod, load });
             }
             ranking.pods.push(RankedPod {
                 index,
                 pod,
+                load,
                 reasons,
             });
         }
@@ -61,6 +73,11 @@ impl<'a> Ranking<'a> {
     /// The eligible pods in the same order.
     pub(crate) fn eligible(&self) -> &[Candidate<'a>] {
         &self.eligible
+    }
+
+    /// The number of ready pods.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready
     }
 
     pub(crate) fn into_pods(self) -> Vec<RankedPod<'a>> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checks::Ranking;
 use crate::policy::Policy;
-use crate::snapshot::{ResolvedTarget, Snapshot};
+use crate::snapshot::ResolvedTarget;
 use crate::statistics::{imbalance, mean};
 use crate::strategy::Choice;
 
@@ -42,7 +42,6 @@ pub struct Analysis {
 impl Analysis {
     pub(super) fn new(
         ranking: &Ranking<'_>,
-        snapshot: &Snapshot,
         policy: &Policy,
         target: Option<&ResolvedTarget>,
         choice: &Choice<'_>,
@@ -50,8 +49,8 @@ impl Analysis {
         let target = target.map(|target| target.cores.get());
         let outliers = choice.outliers();
         Self {
-            pods: snapshot.pods().len(),
-            ready: snapshot.ready(),
+            pods: ranking.pods().len(),
+            ready: ranking.ready(),
             eligible: ranking.eligible().len(),
             target,
             threshold: target.map(|target| policy.tolerance.get() * target),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{Ineligible, Ranking};
+use crate::checks::{Ineligible, RankedPod, Ranking};
 use crate::model::{Load, PodUid, Seconds};
 use crate::plan::Role;
 
@@ -30,16 +30,34 @@ pub struct PodAssessment {
 
 /// Assesses the pods in the order of the ranking. `roles` has the role of each pod by index.
 pub(super) fn assess(ranking: Ranking<'_>, roles: &[Option<Role>]) -> Vec<PodAssessment> {
-    let pods = ranking.into_pods().into_iter();
-    pods.map(|ranked| PodAssessment {
-        name: ranked.pod.name.clone(),
-        uid: ranked.pod.uid.clone(),
-        load: ranked.pod.load(),
-        sample_age_seconds: ranked.pod.measurement.samples().age,
-        age_seconds: ranked.pod.age_seconds,
-        eligible: ranked.reasons.is_empty(),
-        reasons: ranked.reasons,
-        role: roles[ranked.index.get()],
-    })
-    .collect()
+    let mut ranked = ranking.into_pods();
+    let mut assessments = Vec::with_capacity(ranked.len());
+    for batch in ranked.chunks_mut(BATCH) {
+        prefetch(batch);
+        assessments.extend(batch.iter_mut().map(|ranked| PodAssessment {
+            name: ranked.pod.name.clone(),
+            uid: ranked.pod.uid.clone(),
+            load: ranked.load,
+            sample_age_seconds: ranked.pod.measurement.samples().age,
+            age_seconds: ranked.pod.age_seconds,
+            eligible: ranked.reasons.is_empty(),
+            reasons: std::mem::take(&mut ranked.reasons),
+            role: roles[ranked.index.get()],
+        }));
+    }
+    assessments
+}
+
+/// Number of pods whose data is fetched together.
+const BATCH: usize = 64;
+
+/// Reads the first byte of every name and UID of a batch, so that the processor waits for all of them
+/// at once instead of one after the other. The fastest decision on 100,000 pods takes 74 ms without
+/// it and 54 ms with it, measured on one busy machine (`cargo bench --bench decide`).
+fn prefetch(batch: &[RankedPod<'_>]) {
+    let first = |text: &str| text.as_bytes().first().copied().unwrap_or_default();
+    let bytes = batch.iter().fold(0, |bytes, ranked| {
+        bytes ^ first(&ranked.pod.name) ^ first(&ranked.pod.uid.0)
+    });
+    std::hint::black_box(bytes);
 }

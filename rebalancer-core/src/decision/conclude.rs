@@ -229,7 +229,7 @@ impl Conclusion<'_> {
             .ranking
             .pods()
             .iter()
-            .take_while(|ranked| ranked.pod.load().map(Load::get) > threshold)
+            .take_while(|ranked| ranked.load.map(Load::get) > threshold)
             .filter(|ranked| !ranked.reasons.is_empty())
             .map(|ranked| {
                 let reasons: Vec<String> = ranked.reasons.iter().map(ToString::to_string).collect();

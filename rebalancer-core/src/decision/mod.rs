@@ -79,8 +79,8 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
             })
         },
     );
-    let plan = plan(&choice, snapshot, policy);
-    let analysis = Analysis::new(&ranking, snapshot, policy, target.as_ref().ok(), &choice);
+    let plan = plan(&choice, &ranking, policy);
+    let analysis = Analysis::new(&ranking, policy, target.as_ref().ok(), &choice);
     let checks = checks::evaluate(&CheckInput {
         snapshot,
         policy,
@@ -121,11 +121,11 @@ fn group(snapshot: &Snapshot, policy: &Policy) -> Option<Result<GroupModel, Grou
 }
 
 /// The plan, if the strategy wants to rotate.
-fn plan(choice: &Choice<'_>, snapshot: &Snapshot, policy: &Policy) -> Option<Plan> {
+fn plan(choice: &Choice<'_>, ranking: &Ranking<'_>, policy: &Policy) -> Option<Plan> {
     if !choice.rotates() {
         return None;
     }
-    let wave_size = policy.max_unavailable.wave_size(snapshot.ready());
+    let wave_size = policy.max_unavailable.wave_size(ranking.ready());
     Plan::new(choice.victims(), wave_size)
 }
 
