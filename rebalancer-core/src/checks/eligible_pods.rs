@@ -37,7 +37,7 @@ impl Rule for EligiblePods {
     fn evaluate(input: &CheckInput<'_>) -> Option<(Verdict, Self)> {
         let pods = input.ranking.pods();
         let mut ineligible = BTreeMap::new();
-        for reason in pods.iter().flat_map(|pod| &pod.reasons) {
+        for reason in pods.iter().flat_map(|pod| input.ranking.reasons(pod.index)) {
             *ineligible.entry(reason.as_str().to_owned()).or_insert(0) += 1;
         }
         let eligible = input.ranking.eligible().len();

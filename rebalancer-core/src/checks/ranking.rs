@@ -7,21 +7,21 @@ use crate::model::{Load, Pod, PodIndex};
 use crate::policy::Policy;
 use crate::snapshot::Snapshot;
 
-/// The pods of a snapshot by load, each with the result of the pod checks. The order does not depend
-/// on the order of the pods in the snapshot.
+/// The pods of a snapshot by load, and the results of the pod checks. The order does not depend on
+/// the order of the pods in the snapshot.
 pub(crate) struct Ranking<'a> {
     pods: Vec<RankedPod<'a>>,
     eligible: Vec<Candidate<'a>>,
+    /// The reasons of each pod, in the order of the snapshot.
+    reasons: Vec<Vec<Ineligible>>,
     ready: usize,
 }
 
-/// A pod of a ranking.
+/// A pod of a ranking. It is small, because the ranking sorts it.
 pub(crate) struct RankedPod<'a> {
     pub(crate) index: PodIndex,
     pub(crate) pod: &'a Pod,
     pub(crate) load: Option<Load>,
-    /// Why the pod may not be a victim; empty if it may.
-    pub(crate) reasons: Vec<Ineligible>,
 }
 
 /// An eligible pod of a ranking.
@@ -35,34 +35,40 @@ pub(crate) struct Candidate<'a> {
 impl<'a> Ranking<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, policy: &Policy) -> Self {
         let freshness_known = snapshot.data().freshness_known;
-        // Pods are read once, in the order of the snapshot: any other order is slow in a large
-        // workload.
+        let count = snapshot.pods().len();
+        let mut pods = Vec::with_capacity(count);
+        let mut reasons = Vec::with_capacity(count);
         let mut ready = 0;
-        let mut reasons: Vec<Vec<Ineligible>> = Vec::with_capacity(snapshot.pods().len());
-        for pod in snapshot.pods() {
+        for (index, pod) in snapshot.pods().iter().enumerate() {
             ready += usize::from(pod.serves());
             reasons.push(ineligible(pod, policy, freshness_known));
-        }
-        let mut ranking = Self {
-            pods: Vec::with_capacity(snapshot.pods().len()),
-            eligible: Vec::with_capacity(snapshot.pods().len()),
-            ready,
-        };
-        for (index, load) in order(snapshot.pods()) {
-            let pod = &snapshot.pods()[index];
-            let reasons = std::mem::take(&mut reasons[index]);
-            let index = PodIndex::new(index);
-            if let (Some(load), true) = (load, reasons.is_empty()) {
-                ranking.eligible.push(Candidate { index, pod, load });
-            }
-            ranking.pods.push(RankedPod {
-                index,
+            pods.push(RankedPod {
+                index: PodIndex::new(index),
                 pod,
-                load,
-                reasons,
+                load: pod.load(),
             });
         }
-        ranking
+        pods.sort_unstable_by(|one, other| {
+            let by_load = Reverse(one.load).cmp(&Reverse(other.load));
+            by_load.then_with(|| one.pod.name.cmp(&other.pod.name))
+        });
+        let eligible = pods
+            .iter()
+            .filter(|ranked| reasons[ranked.index.get()].is_empty())
+            .filter_map(|ranked| {
+                Some(Candidate {
+                    index: ranked.index,
+                    pod: ranked.pod,
+                    load: ranked.load?,
+                })
+            })
+            .collect();
+        Self {
+            pods,
+            eligible,
+            reasons,
+            ready,
+        }
     }
 
     /// All pods, most loaded first, ties by name, pods without a load last.
@@ -75,31 +81,20 @@ impl<'a> Ranking<'a> {
         &self.eligible
     }
 
+    /// Why a pod may not be a victim; empty if it may.
+    pub(crate) fn reasons(&self, pod: PodIndex) -> &[Ineligible] {
+        &self.reasons[pod.get()]
+    }
+
     /// The number of ready pods.
     pub(crate) fn ready(&self) -> usize {
         self.ready
     }
 
-    pub(crate) fn into_pods(self) -> Vec<RankedPod<'a>> {
-        self.pods
+    /// The pods in order, and the reasons of each pod by its index.
+    pub(crate) fn into_parts(self) -> (Vec<RankedPod<'a>>, Vec<Vec<Ineligible>>) {
+        (self.pods, self.reasons)
     }
-}
-
-/// The indices of the pods in order, with their loads. The loads are sorted along with the indices,
-/// because reading each load from its pod is slow in a large workload.
-fn order(pods: &[Pod]) -> impl Iterator<Item = (usize, Option<Load>)> {
-    let mut order: Vec<_> = pods
-        .iter()
-        .map(|pod| Reverse(pod.load()))
-        .zip(0..)
-        .collect();
-    order.sort_unstable_by(|(load, index), (other_load, other): &(_, usize)| {
-        load.cmp(other_load)
-            .then_with(|| pods[*index].name.cmp(&pods[*other].name))
-    });
-    order
-        .into_iter()
-        .map(|(Reverse(load), index)| (index, load))
 }
 
 #[cfg(test)]

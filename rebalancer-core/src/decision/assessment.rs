@@ -30,19 +30,22 @@ pub struct PodAssessment {
 
 /// Assesses the pods in the order of the ranking. `roles` has the role of each pod by index.
 pub(super) fn assess(ranking: Ranking<'_>, roles: &[Option<Role>]) -> Vec<PodAssessment> {
-    let mut ranked = ranking.into_pods();
-    let mut assessments = Vec::with_capacity(ranked.len());
-    for batch in ranked.chunks_mut(BATCH) {
+    let (pods, mut reasons) = ranking.into_parts();
+    let mut assessments = Vec::with_capacity(pods.len());
+    for batch in pods.chunks(BATCH) {
         prefetch(batch);
-        assessments.extend(batch.iter_mut().map(|ranked| PodAssessment {
-            name: ranked.pod.name.clone(),
-            uid: ranked.pod.uid.clone(),
-            load: ranked.load,
-            sample_age_seconds: ranked.pod.measurement.samples().age,
-            age_seconds: ranked.pod.age_seconds,
-            eligible: ranked.reasons.is_empty(),
-            reasons: std::mem::take(&mut ranked.reasons),
-            role: roles[ranked.index.get()],
+        assessments.extend(batch.iter().map(|ranked| {
+            let reasons = std::mem::take(&mut reasons[ranked.index.get()]);
+            PodAssessment {
+                name: ranked.pod.name.clone(),
+                uid: ranked.pod.uid.clone(),
+                load: ranked.load,
+                sample_age_seconds: ranked.pod.measurement.samples().age,
+                age_seconds: ranked.pod.age_seconds,
+                eligible: reasons.is_empty(),
+                reasons,
+                role: roles[ranked.index.get()],
+            }
         }));
     }
     assessments

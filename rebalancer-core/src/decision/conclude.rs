@@ -230,10 +230,11 @@ impl Conclusion<'_> {
             .pods()
             .iter()
             .take_while(|ranked| ranked.load.map(Load::get) > threshold)
-            .filter(|ranked| !ranked.reasons.is_empty())
-            .map(|ranked| {
-                let reasons: Vec<String> = ranked.reasons.iter().map(ToString::to_string).collect();
-                format!("{} ({})", ranked.pod.name, reasons.join("; "))
+            .map(|ranked| (ranked.pod, self.ranking.reasons(ranked.index)))
+            .filter(|(_, reasons)| !reasons.is_empty())
+            .map(|(pod, reasons)| {
+                let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+                format!("{} ({})", pod.name, reasons.join("; "))
             })
             .peekable();
         if hot.peek().is_none() {

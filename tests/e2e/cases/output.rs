@@ -157,7 +157,8 @@ async fn the_table_shows_the_failure() -> Result<()> {
     let run = program.run().await?;
     assert_eq!(run.code, Some(1), "{run}");
     assert!(
-        run.stdout.contains("✗ several CPU metrics give different targets"),
+        run.stdout
+            .contains("✗ several CPU metrics give different targets"),
         "{run}"
     );
     assert!(run.stdout.contains("HOLD (target_unknown)"), "{run}");
