@@ -539,7 +539,8 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
         )
 }
 
-fn minimum_pods() -> impl Strategy<Value = MinimumPods> {
+/// Minimums of ready pods, mostly small ones.
+pub fn minimum_pods() -> impl Strategy<Value = MinimumPods> {
     (1..=5usize).prop_filter_map("a number of pods", |pods| MinimumPods::new(pods).ok())
 }
 
@@ -592,18 +593,11 @@ pub fn policy() -> impl Strategy<Value = Policy> {
 
 /// Policies of an execution: timeouts from zero to minutes; one in four is a dry run.
 pub fn execution_policy() -> impl Strategy<Value = ExecutionPolicy> {
-    (
-        minimum_pods(),
-        seconds(),
-        seconds(),
-        proptest::bool::weighted(0.25),
+    (seconds(), seconds(), proptest::bool::weighted(0.25)).prop_map(
+        |(eviction_timeout, ready_timeout, dry_run)| ExecutionPolicy {
+            eviction_timeout_seconds: eviction_timeout,
+            ready_timeout_seconds: ready_timeout,
+            dry_run,
+        },
     )
-        .prop_map(
-            |(minimum_pods, eviction_timeout, ready_timeout, dry_run)| ExecutionPolicy {
-                minimum_pods,
-                eviction_timeout_seconds: eviction_timeout,
-                ready_timeout_seconds: ready_timeout,
-                dry_run,
-            },
-        )
 }

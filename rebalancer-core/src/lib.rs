@@ -119,7 +119,8 @@
 //! let mut now = Duration::ZERO;
 //! let mut ready = snapshot.ready();
 //! let baseline = Baseline::of(&snapshot);
-//! let mut execution = Execution::new(plan, ExecutionPolicy::default(), baseline, now);
+//! let minimum = Policy::default().minimum_pods;
+//! let mut execution = Execution::new(plan, minimum, ExecutionPolicy::default(), baseline, now);
 //! let mut evicted = Vec::new();
 //! loop {
 //!     let event = match execution.step(now) {

@@ -173,13 +173,11 @@ impl Default for Policy {
     }
 }
 
-/// The rules of an execution.
+/// The rules of an execution, in addition to the minimum of ready pods in [`Policy`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ExecutionPolicy {
-    /// Number of ready pods that must be left at any time (default 3).
-    pub minimum_pods: MinimumPods,
     /// Maximum time that a wave waits for budgets to allow its evictions (default 120 s).
     pub eviction_timeout_seconds: Seconds,
     /// Maximum time to wait until the replacements of a wave are ready (default 300 s).
@@ -191,7 +189,6 @@ pub struct ExecutionPolicy {
 impl Default for ExecutionPolicy {
     fn default() -> Self {
         Self {
-            minimum_pods: MinimumPods::DEFAULT,
             eviction_timeout_seconds: Seconds::whole(120),
             ready_timeout_seconds: Seconds::whole(300),
             dry_run: false,

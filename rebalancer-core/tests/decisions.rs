@@ -721,7 +721,6 @@ fn an_execution_policy_has_documented_defaults() {
     assert_eq!(
         serde_json::to_value(ExecutionPolicy::default()).unwrap(),
         json!({
-            "minimum_pods": 3,
             "eviction_timeout_seconds": 120.0,
             "ready_timeout_seconds": 300.0,
             "dry_run": false,

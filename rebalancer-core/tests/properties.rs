@@ -432,7 +432,8 @@ proptest! {
             let decision = decide(&snapshot.clone(), &policy);
             let execution = decision.plan().map(|plan| {
                 let now = std::time::Duration::ZERO;
-                Execution::new(plan, execution_policy, Baseline::of(&snapshot), now).report()
+                let baseline = Baseline::of(&snapshot);
+                Execution::new(plan, policy.minimum_pods, execution_policy, baseline, now).report()
             });
             serde_json::to_vec(&(decision, execution)).unwrap()
         };

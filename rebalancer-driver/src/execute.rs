@@ -43,7 +43,8 @@ pub(crate) async fn execute_plan(
     let policy = run.settings.execution?;
     let plan = decision.plan()?;
     let before = Baseline::of(snapshot);
-    let mut execution = Execution::new(plan, policy, before, run.elapsed());
+    let minimum = run.settings.policy.minimum_pods;
+    let mut execution = Execution::new(plan, minimum, policy, before, run.elapsed());
     if let Some(since) = lease_held_since {
         execution = execution.with_lease(since);
     }

@@ -119,10 +119,7 @@ async fn one(side: &Side, assignor: Assignor, observer: &LoggingObserver) -> Rep
             ..GroupSettings::default()
         }),
     };
-    let execution = ExecutionPolicy {
-        minimum_pods: side.policy.minimum_pods,
-        ..ExecutionPolicy::default()
-    };
+    let execution = ExecutionPolicy::default();
     let settings = RunSettings {
         assemble: &assemble,
         autoscalers_from_metrics: false,

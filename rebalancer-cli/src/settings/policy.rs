@@ -32,13 +32,8 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Policy {
 }
 
 /// The rules of the execution.
-pub(super) fn execution(
-    reader: &mut Reader<'_>,
-    policy: &Policy,
-    dry_run: bool,
-) -> ExecutionPolicy {
+pub(super) fn execution(reader: &mut Reader<'_>, dry_run: bool) -> ExecutionPolicy {
     ExecutionPolicy {
-        minimum_pods: policy.minimum_pods,
         eviction_timeout_seconds: reader.value(&EVICTION_TIMEOUT).into(),
         ready_timeout_seconds: reader.value(&READY_TIMEOUT).into(),
         dry_run,

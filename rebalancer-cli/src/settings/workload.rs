@@ -35,7 +35,7 @@ pub(super) fn workload(reader: &mut Reader<'_>, dry_run: bool) -> WorkloadSettin
     let (source, group) = group(reader, &kubernetes.workload, &policy).unzip();
     prometheus.group = source;
     WorkloadSettings {
-        execution: execution(reader, &policy, dry_run),
+        execution: execution(reader, dry_run),
         prometheus,
         group,
         kubernetes,

@@ -27,10 +27,7 @@ pub(crate) fn plan(wave: usize) -> Plan {
 }
 
 pub(crate) fn policy() -> ExecutionPolicy {
-    ExecutionPolicy {
-        minimum_pods: MinimumPods::new(2).unwrap(),
-        ..ExecutionPolicy::default()
-    }
+    ExecutionPolicy::default()
 }
 
 pub(crate) fn rollout(generation: i64, desired: u32) -> Rollout {
@@ -104,7 +101,8 @@ pub(crate) struct Script {
 impl Script {
     pub(crate) fn new(wave: usize, policy: ExecutionPolicy) -> Self {
         let now = Duration::from_secs(1000);
-        let execution = Execution::new(&plan(wave), policy, baseline(), now);
+        let minimum = MinimumPods::new(2).unwrap();
+        let execution = Execution::new(&plan(wave), minimum, policy, baseline(), now);
         Self { execution, now }
     }
 

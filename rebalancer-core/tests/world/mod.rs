@@ -11,7 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rebalancer_core::execution::{Baseline, Execution, ExecutionEvent, Step, StopCause};
 use rebalancer_core::lease::LeaseHolder;
-use rebalancer_core::model::{Load, PodUid, Seconds, WorkloadState};
+use rebalancer_core::model::{Load, MinimumPods, PodUid, Seconds, WorkloadState};
 use rebalancer_core::plan::{Role, Victim};
 use rebalancer_core::ports::{EvictionAnswer, LeaseState, PodState};
 use rebalancer_core::{ExecutionPolicy, Plan, generate};
@@ -40,6 +40,7 @@ fn plan(victims: usize, wave: usize) -> Plan {
 /// An execution, its world, and the observations that the invariants need.
 struct Run<'a> {
     plan: &'a Plan,
+    minimum_pods: MinimumPods,
     policy: ExecutionPolicy,
     leased: bool,
     world: World,
@@ -66,11 +67,18 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(plan: &'a Plan, policy: ExecutionPolicy, others: usize, leased: bool) -> Self {
-        let world = World::new(plan.victims().len(), others, policy.minimum_pods.get());
+    fn new(
+        plan: &'a Plan,
+        minimum_pods: MinimumPods,
+        policy: ExecutionPolicy,
+        others: usize,
+        leased: bool,
+    ) -> Self {
+        let world = World::new(plan.victims().len(), others, minimum_pods.get());
         let now = Duration::from_secs(77);
         Self {
             plan,
+            minimum_pods,
             policy,
             leased,
             ready_before: world.ready(),
@@ -100,7 +108,13 @@ impl<'a> Run<'a> {
                 .map(|victim| victim.uid.clone())
                 .collect(),
         };
-        let execution = Execution::new(self.plan, self.policy, baseline, self.now);
+        let execution = Execution::new(
+            self.plan,
+            self.minimum_pods,
+            self.policy,
+            baseline,
+            self.now,
+        );
         if self.leased {
             execution.with_lease(self.now)
         } else {
@@ -327,12 +341,13 @@ proptest! {
     #[test]
     fn invariants_hold_in_any_world(
         (victims, wave) in (1..=6usize, 1..=6usize),
+        minimum_pods in generate::minimum_pods(),
         policy in generate::execution_policy(),
         others in 0..=5usize,
         turns in vec(turn(), 0..60),
         (repeat, leased) in any::<(bool, bool)>(),
     ) {
         let plan = plan(victims, wave);
-        drive(Run::new(&plan, policy, others, leased), &turns, repeat)?;
+        drive(Run::new(&plan, minimum_pods, policy, others, leased), &turns, repeat)?;
     }
 }

@@ -12,8 +12,8 @@ use rebalancer_core::execution::{
 use rebalancer_core::history::Rotation;
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::{
-    Cores, Load, MaxUnavailable, Measurement, MinimumPods, Pod, PodRef, PodUid, SampleInfo,
-    WorkloadRef, WorkloadState,
+    Cores, Load, MaxUnavailable, Measurement, Pod, PodRef, PodUid, SampleInfo, WorkloadRef,
+    WorkloadState,
 };
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{
@@ -501,11 +501,7 @@ fn stop_between_two_actions_evicts_nothing_more_and_reports() {
             .unwrap();
         let decision = decide(&snapshot, &Policy::default());
         handle.stop(StopCause::Signal);
-        let policy = ExecutionPolicy {
-            minimum_pods: MinimumPods::new(1).unwrap(),
-            ..ExecutionPolicy::default()
-        };
-        let settings = acting(&settings, policy);
+        let settings = acting(&settings, ExecutionPolicy::default());
         execute(&decision, &snapshot, &settings, ports, None, &stop).await
     });
     let report = report.unwrap();

@@ -351,10 +351,7 @@ async fn tick(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Worklo
         autoscalers_from_metrics: false,
         freeze: &NeverFrozen,
         policy: &policy,
-        execution: Some(ExecutionPolicy {
-            minimum_pods: policy.minimum_pods,
-            ..ExecutionPolicy::default()
-        }),
+        execution: Some(ExecutionPolicy::default()),
     };
     run_workload(ports, &settings, &Stop::never()).await.report
 }

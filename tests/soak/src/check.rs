@@ -73,7 +73,7 @@ fn effects(scenario: &Scenario, request: &EvictionRequest) -> Result<(), Broken>
         return Ok(());
     }
     // Pods lost to others between the count and the eviction are not our responsibility.
-    let minimum = scenario.execution.minimum_pods.get();
+    let minimum = scenario.policy.minimum_pods.get();
     let taken = usize::try_from(effect.taken_since_count).unwrap_or(usize::MAX);
     keep(
         effect.ready_left.saturating_add(taken) >= minimum,
@@ -221,7 +221,7 @@ fn looked_before(
     trace: &[&TraceRecord],
 ) -> Result<(), Broken> {
     let rule = "a pod is evicted right after it was read and the ready pods were counted";
-    let minimum = scenario.execution.minimum_pods.get();
+    let minimum = scenario.policy.minimum_pods.get();
     let looks: Vec<&TraceRecord> = trace
         .iter()
         .copied()

@@ -134,7 +134,6 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
     let workload = config.workload.clone();
     let policy = policy(&mut draw, config.pods, abilities);
     let execution = ExecutionPolicy {
-        minimum_pods: policy.minimum_pods,
         eviction_timeout_seconds: Seconds::whole(draw.pick([0, 10, 30, 120])),
         ready_timeout_seconds: Seconds::whole(draw.pick([0, 20, 60, 300])),
         dry_run: draw.percent(5),

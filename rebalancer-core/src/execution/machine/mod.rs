@@ -15,6 +15,7 @@ use super::outcome::{ExecutionReport, PodOutcome, StopReason};
 use super::step::{ExecutionEvent, Step};
 use super::waiting::{Awaited, Waiting};
 use super::wave::Wave;
+use crate::model::MinimumPods;
 use crate::plan::Plan;
 use crate::policy::ExecutionPolicy;
 use crate::ports::LeaseState;
@@ -22,6 +23,7 @@ use crate::ports::LeaseState;
 /// A plan in execution. See the [module](crate::execution) for its rules.
 #[derive(Debug, Clone)]
 pub struct Execution {
+    minimum_pods: MinimumPods,
     policy: ExecutionPolicy,
     baseline: Baseline,
     ledger: Ledger,
@@ -63,14 +65,23 @@ enum State {
 }
 
 impl Execution {
-    /// Starts the execution of `plan` at `now`. `baseline` is the workload for which the plan was
-    /// made. Times are durations since an arbitrary fixed instant; later calls must use the same.
+    /// Starts the execution of `plan` at `now`. `minimum_pods` is the number of ready pods that must
+    /// be left at any time, from the [`Policy`](crate::Policy) of the decision. `baseline` is the
+    /// workload for which the plan was made. Times are durations since an arbitrary fixed instant;
+    /// later calls must use the same.
     #[must_use]
-    pub fn new(plan: &Plan, policy: ExecutionPolicy, baseline: Baseline, now: Duration) -> Self {
+    pub fn new(
+        plan: &Plan,
+        minimum_pods: MinimumPods,
+        policy: ExecutionPolicy,
+        baseline: Baseline,
+        now: Duration,
+    ) -> Self {
         let ledger = Ledger::new(plan);
         let timeout = policy.eviction_timeout_seconds.to_duration();
         let mut execution = Self {
             wave: Wave::begin(&ledger, 0, now, timeout),
+            minimum_pods,
             policy,
             baseline,
             ledger,

@@ -36,7 +36,7 @@ impl Execution {
     pub(super) fn ready_needed(&self) -> usize {
         [self.wave.simulated, self.in_doubt, 1]
             .into_iter()
-            .fold(self.policy.minimum_pods.get(), usize::saturating_add)
+            .fold(self.minimum_pods.get(), usize::saturating_add)
     }
 
     pub(super) fn ready_counted(
@@ -58,7 +58,7 @@ impl Execution {
                     "{ready} pods are ready{in_doubt}, so evicting {} would leave fewer than the \
                      minimum of {} ready pods",
                     self.ledger.victim(victim).name,
-                    self.policy.minimum_pods
+                    self.minimum_pods
                 );
                 self.stop(StopReason::MinimumPods, why)
             }
