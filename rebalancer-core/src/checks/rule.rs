@@ -78,7 +78,7 @@ impl Check {
     }
 }
 
-/// What a failure of a check means.
+/// The meaning of a failed check.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Failure {
     /// The hold reason.
@@ -99,7 +99,7 @@ pub(super) trait Rule: fmt::Display + Sized {
     /// check is not recorded.
     fn evaluate(input: &CheckInput<'_>) -> Option<(Verdict, Self)>;
 
-    /// What a failure with these numbers means.
+    /// Returns the meaning of a failure with these numbers.
     fn failure(&self) -> Failure;
 
     /// The message, if it depends on the unit of the loads.

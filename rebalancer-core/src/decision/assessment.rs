@@ -6,7 +6,7 @@ use crate::checks::{Ineligible, RankedPod, Ranking};
 use crate::model::{Load, PodUid, Seconds};
 use crate::plan::Role;
 
-/// What a decision says about one pod.
+/// The part of a decision about one pod.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PodAssessment {

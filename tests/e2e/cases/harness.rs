@@ -175,11 +175,11 @@ async fn a_failing_pod_shows_its_reason(
     let started = Instant::now();
     let pods = loop {
         let pods = ns.api::<Pod>().list(&Default::default()).await.unwrap();
-        let told: Vec<_> = pods.iter().filter_map(reason).collect();
-        if told == [failure.reason(); 2] {
+        let reported: Vec<_> = pods.iter().filter_map(reason).collect();
+        if reported == [failure.reason(); 2] {
             break pods;
         }
-        assert!(started.elapsed() < Duration::from_secs(30), "{told:?}");
+        assert!(started.elapsed() < Duration::from_secs(30), "{reported:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     for pod in pods {

@@ -84,7 +84,7 @@ impl Relay {
             .iter()
             .filter(|seen| seen.call == call.name)
             .count();
-        let told = state
+        let configured = state
             .rules
             .iter()
             .find(|rule| rule.call == call.name && rule.turn.is(number))
@@ -93,7 +93,7 @@ impl Relay {
             .header("authorization")
             .and_then(|value| value.strip_prefix("Bearer "));
         let refused = token.is_some_and(|token| state.refused_tokens.iter().any(|t| t == token));
-        let fault = told.or_else(|| {
+        let fault = configured.or_else(|| {
             refused.then(|| Fault::Answer(Canned::api(401, "Unauthorized", "Unauthorized")))
         });
         state.seen.push(Seen {

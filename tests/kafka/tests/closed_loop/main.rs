@@ -80,10 +80,13 @@ async fn evens_out_a_group_within_the_forecast() -> Result<()> {
             let loads = scene.consumption().await;
             assert_within(&workload["group"]["chosen"], &loads, &run);
             // The follow-up of the program reports the same.
-            let told = workload["follow_up"]["outcome"]["now"].as_f64();
-            let told = told.unwrap_or_else(|| panic!("not followed: {run}"));
+            let reported = workload["follow_up"]["outcome"]["now"].as_f64();
+            let reported = reported.unwrap_or_else(|| panic!("not followed: {run}"));
             let found = imbalance(&loads);
-            assert!((told - found).abs() < 2.0 * NEAR * found, "{found}: {run}");
+            assert!(
+                (reported - found).abs() < 2.0 * NEAR * found,
+                "{found}: {run}"
+            );
             after = Some(loads);
             continue;
         }

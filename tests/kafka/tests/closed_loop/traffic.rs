@@ -63,11 +63,11 @@ impl Traffic {
             })
             .map_err(|error| failed("a producer", error))?;
         let ends = Arc::<AtomicBool>::default();
-        let (told, topic) = (Arc::clone(&ends), topic.to_owned());
+        let (stopped, topic) = (Arc::clone(&ends), topic.to_owned());
         let thread = std::thread::spawn(move || {
             let started = Instant::now();
             let mut sent = vec![0.0; rates.len()];
-            while !told.load(Ordering::Relaxed) {
+            while !stopped.load(Ordering::Relaxed) {
                 let elapsed = started.elapsed().as_secs_f64();
                 for ((partition, rate), sent) in (0..).zip(&rates).zip(&mut sent) {
                     while *sent < rate * elapsed {
