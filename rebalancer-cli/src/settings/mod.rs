@@ -1,7 +1,7 @@
 //! The configuration: read in layers, checked as a whole, typed.
 //!
-//! [`definitions`] defines each setting once. [`layers`] merges the values that the user gave,
-//! [`reader`] parses them, and [`sources`] assembles the typed [`Settings`].
+//! `definitions` defines each setting once. `layers` merges the values that the user gave,
+//! `reader` parses them, and `sources` assembles the typed [`Settings`].
 
 mod definition;
 mod definitions;
