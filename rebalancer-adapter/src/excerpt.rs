@@ -30,14 +30,15 @@ pub fn excerpt_up_to(max: usize, text: &[u8], secrets: &Secrets) -> String {
             gap = true;
             continue;
         }
-        if gap && !line.is_empty() {
-            line.push(' ');
-            chars += 1;
-        }
+        let space = gap && !line.is_empty();
         gap = false;
-        if chars >= max {
+        if chars + usize::from(space) >= max {
             line.push('…');
             return line;
+        }
+        if space {
+            line.push(' ');
+            chars += 1;
         }
         line.push(c);
         chars += 1;
@@ -68,6 +69,15 @@ mod tests {
         let text = format!("{}hunter2", "x".repeat(EXCERPT_CHARS - 3));
         let line = excerpt(text.as_bytes(), &secrets);
         assert!(line.ends_with("x[hi…"), "{line}");
+    }
+
+    #[rstest]
+    #[case::before_the_last_character(EXCERPT_CHARS - 1)]
+    #[case::after_the_last_character(EXCERPT_CHARS)]
+    fn white_space_at_the_end_does_not_exceed_the_length(#[case] before: usize) {
+        let text = format!("{} y", "x".repeat(before));
+        let line = excerpt(text.as_bytes(), &Secrets::default());
+        assert_eq!(line, format!("{}…", "x".repeat(before)));
     }
 
     #[test]
