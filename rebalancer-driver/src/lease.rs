@@ -17,7 +17,7 @@ pub(crate) enum LeaseStatus {
     Unused,
     /// The run holds the lease.
     Held {
-        /// When it was requested, on the monotonic clock.
+        /// The time of its request, on the monotonic clock.
         since: Duration,
     },
     /// Another run holds the lease.

@@ -19,7 +19,7 @@ pub(crate) struct Records<'a> {
     journal: Option<&'a dyn Journal>,
     decision: &'a Decision,
     snapshot: &'a Snapshot,
-    /// When the execution began, on the monotonic clock.
+    /// The start of the execution, on the monotonic clock.
     began: Duration,
     evicted: Vec<String>,
     /// The number of evicted pods in the rotation that was remembered last.

@@ -38,7 +38,7 @@ pub(crate) struct TerminalLine {
 struct State {
     /// Whether a run is in progress that shows its waits.
     on: bool,
-    /// When the run reaches its timeout.
+    /// The time at which the run reaches its timeout.
     run_ends: Option<Instant>,
     wait: Option<ShownWait>,
     /// The text that is on the terminal now.
@@ -51,7 +51,7 @@ struct ShownWait {
     reason: String,
     since: Instant,
     limit: Option<Duration>,
-    /// When the line is to be written next.
+    /// The time of the next update of the line.
     due: Instant,
 }
 
