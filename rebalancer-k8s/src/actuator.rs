@@ -274,7 +274,7 @@ impl KubernetesActuator {
             PodState::Gone
         } else if object.terminating() {
             PodState::Terminating
-        } else if object.opted_out().is_some() {
+        } else if object.opted_out(self.api.now()).is_some() {
             PodState::OptedOut
         } else {
             PodState::Present {

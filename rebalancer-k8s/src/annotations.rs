@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer};
 
 /// On a pod or a workload: `true` exempts the pods from eviction.
@@ -14,6 +16,11 @@ pub(crate) const LAST_ROTATION: &str = "rebalancer.io/last-rotation";
 pub(crate) const WORKLOAD: &str = "rebalancer.io/workload";
 /// On a pod: `false` exempts it from eviction by the cluster autoscaler, and by us.
 const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+/// On a pod: `true` exempts it from voluntary disruption by Karpenter, and from eviction by us. A
+/// duration does so until the pod is that old.
+const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
+/// The name of [`DO_NOT_DISRUPT`] before Karpenter 0.32.
+const DO_NOT_EVICT: &str = "karpenter.sh/do-not-evict";
 /// On a pod: any value asks the descheduler, and us, not to evict it.
 const PREFER_NO_EVICTION: &str = "descheduler.alpha.kubernetes.io/prefer-no-eviction";
 /// On a pod: the kubelet runs it from a file; evicting it has no effect.
@@ -51,16 +58,30 @@ pub(crate) fn value_of<'a>(annotations: &'a [Annotation], name: &str) -> Option<
         .map(|annotation| String::from_utf8_lossy(&annotation.value))
 }
 
-/// Returns the annotation that exempts a pod from eviction, as `name: value`.
-pub(crate) fn opt_out_of_pod(annotations: &[Annotation]) -> Option<String> {
+/// Returns the annotation that exempts a pod from eviction, as `name: value`. `age` is the age of the
+/// pod.
+pub(crate) fn opt_out_of_pod(
+    annotations: &[Annotation],
+    age: impl FnOnce() -> Duration,
+) -> Option<String> {
     let says = |name, word: &str| {
         value_of(annotations, name).is_some_and(|value| value.eq_ignore_ascii_case(word))
     };
-    if says(SKIP, "true") {
-        return Some(format!("{SKIP}: true"));
+    for (name, word) in [
+        (SKIP, "true"),
+        (SAFE_TO_EVICT, "false"),
+        (DO_NOT_DISRUPT, "true"),
+        (DO_NOT_EVICT, "true"),
+    ] {
+        if says(name, word) {
+            return Some(format!("{name}: {word}"));
+        }
     }
-    if says(SAFE_TO_EVICT, "false") {
-        return Some(format!("{SAFE_TO_EVICT}: false"));
+    if let Some(value) = value_of(annotations, DO_NOT_DISRUPT)
+        && let Some(protected) = duration(&value)
+        && age() < protected
+    {
+        return Some(format!("{DO_NOT_DISRUPT}: {value}"));
     }
     let value = value_of(annotations, PREFER_NO_EVICTION)?;
     Some(format!("{PREFER_NO_EVICTION}: {value}"))
@@ -77,4 +98,50 @@ pub(crate) fn opt_out_of_workload(annotations: &[Annotation]) -> Option<String> 
 /// Whether the annotations are those of a mirror pod.
 pub(crate) fn is_mirror(annotations: &[Annotation]) -> bool {
     value_of(annotations, MIRROR).is_some()
+}
+
+/// Parses a duration such as `5m` or `1h30m`. `None` if the text is not a positive duration.
+fn duration(text: &str) -> Option<Duration> {
+    text.parse::<SignedDuration>().ok()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(SKIP, "true", Some("rebalancer.io/skip: true"))]
+    #[case(SKIP, "false", None)]
+    #[case(
+        SAFE_TO_EVICT,
+        "False",
+        Some("cluster-autoscaler.kubernetes.io/safe-to-evict: false")
+    )]
+    #[case(SAFE_TO_EVICT, "true", None)]
+    #[case(DO_NOT_DISRUPT, "true", Some("karpenter.sh/do-not-disrupt: true"))]
+    #[case(DO_NOT_DISRUPT, "false", None)]
+    #[case(DO_NOT_DISRUPT, "601s", Some("karpenter.sh/do-not-disrupt: 601s"))]
+    #[case(DO_NOT_DISRUPT, "1h30m", Some("karpenter.sh/do-not-disrupt: 1h30m"))]
+    #[case(DO_NOT_DISRUPT, "10m", None)]
+    #[case(DO_NOT_DISRUPT, "-1h", None)]
+    #[case(DO_NOT_DISRUPT, "soon", None)]
+    #[case(DO_NOT_EVICT, "true", Some("karpenter.sh/do-not-evict: true"))]
+    #[case(
+        PREFER_NO_EVICTION,
+        "",
+        Some("descheduler.alpha.kubernetes.io/prefer-no-eviction: ")
+    )]
+    fn annotation_exempts_a_pod_of_ten_minutes(
+        #[case] name: &str,
+        #[case] value: &str,
+        #[case] expected: Option<&str>,
+    ) {
+        let annotation = Annotation {
+            name: name.to_owned().into(),
+            value: value.to_owned().into(),
+        };
+        let found = opt_out_of_pod(&[annotation], || Duration::from_secs(600));
+        assert_eq!(found.as_deref(), expected);
+    }
 }

@@ -67,7 +67,12 @@ pub(crate) fn answer(
         },
         // The message of a UID conflict is not part of the API. The UID of the pod that has the
         // name now is.
-        Ok(Some(refusal)) if refusal.code == 409 && !is_uid_conflict(&refusal.message) => {
+        Ok(Some(refusal))
+            if refusal.code == 409
+                && !is_uid_conflict(&refusal.message)
+                && !is_of_budget(&refusal.message)
+                && !is_denial(&refusal.message) =>
+        {
             Meaning::Refused {
                 message: refusal.into_error(attempt, server).to_string(),
                 if_present: String::new(),
@@ -93,13 +98,43 @@ pub(crate) fn answer(
 
 fn refused(refusal: Refusal, attempt: &Attempt, server: &str) -> EvictionAnswer {
     let failed = |message: String| EvictionAnswer::Failed { message };
+    if let Some(budget) = refusal.budget.clone() {
+        return blocked(refusal, &budget);
+    }
+    // Admission precedes every change, so a denial is certain, whatever its status code. A webhook
+    // chooses the code itself: 429 is not throttling then, and 500 is not an unknown outcome.
+    if is_denial(&refusal.message) {
+        return failed(format!(
+            "could not {attempt}: an admission rule of the cluster denied it ({}), which is neither a \
+             budget nor a missing permission, so it is not tried again: {}",
+            refusal.code, refusal.message
+        ));
+    }
     match refusal.code {
         409 if is_uid_conflict(&refusal.message) => EvictionAnswer::AlreadyGone,
-        429 => blocked(refusal),
-        403 if is_admission(&refusal.message) => failed(format!(
-            "could not {attempt}: an admission rule of the cluster denied it: {}",
-            refusal.message
-        )),
+        403 | 409 | 504 if is_of_budget(&refusal.message) => {
+            let message = refusal.message.clone();
+            blocked(refusal, &message)
+        }
+        429 => EvictionAnswer::Throttled {
+            message: format!(
+                "the API server is overloaded and is throttling us (API priority and fairness, not a \
+                 budget): {}",
+                refusal.message
+            ),
+            retry_after: refusal.retry_after,
+        },
+        // Built-in admission plugins have no common form.
+        403 if !is_by_role(&refusal.message)
+            && ["admission", "denied"]
+                .iter()
+                .any(|word| refusal.message.contains(word)) =>
+        {
+            failed(format!(
+                "could not {attempt}: an admission rule of the cluster denied it: {}",
+                refusal.message
+            ))
+        }
         403 => EvictionAnswer::Forbidden {
             message: refusal.into_error(attempt, server).to_string(),
         },
@@ -113,7 +148,7 @@ fn refused(refusal: Refusal, attempt: &Attempt, server: &str) -> EvictionAnswer 
                 refusal.message
             ))
         }
-        500 if is_webhook(&refusal.message) => {
+        500 if is_failed_webhook(&refusal.message) => {
             failed(refusal.into_error(attempt, server).to_string())
         }
         // A gateway timed out, or the server lost its store. The eviction may still have happened.
@@ -133,45 +168,67 @@ fn is_uid_conflict(message: &str) -> bool {
         .any(|phrase| message.contains(phrase))
 }
 
-/// Whether a webhook or policy denied the request, and not the role of the account.
-fn is_admission(message: &str) -> bool {
-    let by_role = message.contains(" cannot ") && message.contains(" resource ");
-    !by_role && (message.contains("admission") || message.contains("denied"))
+/// Whether a webhook or a ValidatingAdmissionPolicy denied the request: `admission webhook "NAME"
+/// denied the request: …`, `ValidatingAdmissionPolicy 'NAME' with binding 'NAME' denied request: …`.
+fn is_denial(message: &str) -> bool {
+    !is_by_role(message)
+        && ["denied the request", "denied request"]
+            .iter()
+            .any(|phrase| message.contains(phrase))
+}
+
+/// Whether the role of the account does not permit the request.
+fn is_by_role(message: &str) -> bool {
+    message.contains(" cannot ") && message.contains(" resource ")
 }
 
 /// Whether an admission webhook could not be called. Admission precedes every change.
-fn is_webhook(message: &str) -> bool {
+fn is_failed_webhook(message: &str) -> bool {
     message.contains("failed calling webhook")
 }
 
-/// Interprets a 429, which is from a PodDisruptionBudget or from throttling.
-fn blocked(refusal: Refusal) -> EvictionAnswer {
-    let retry_after = refusal.retry_after;
-    match refusal.budget {
-        Some(message) => EvictionAnswer::Blocked {
-            budget: budget_name(&message),
-            message: if message.is_empty() {
-                refusal.message
-            } else {
-                message
-            },
-            retry_after,
+/// Whether the refusal is about the status of a budget. The eviction is refused before the pod is
+/// touched, and succeeds as soon as the controller of the budget has caught up.
+///
+/// - 403 `poddisruptionbudget.policy "NAME" is forbidden: DisruptedPods map too big …`: more than
+///   2000 evictions are not confirmed yet. Servers before Kubernetes 1.37 give no cause.
+/// - 409 `Operation cannot be fulfilled on poddisruptionbudgets.policy "NAME": …`, or 504 `couldn't
+///   update PodDisruptionBudget "NAME" due to conflicts`: other evictions changed it meanwhile.
+fn is_of_budget(message: &str) -> bool {
+    ["poddisruptionbudget", "couldn't update PodDisruptionBudget"]
+        .iter()
+        .any(|phrase| message.contains(phrase))
+}
+
+/// The answer for an eviction that a PodDisruptionBudget does not allow for now. `message` is about
+/// the budget.
+fn blocked(refusal: Refusal, message: &str) -> EvictionAnswer {
+    EvictionAnswer::Blocked {
+        budget: budget_name(message).or_else(|| budget_name(&refusal.message)),
+        message: if message.is_empty() {
+            refusal.message
+        } else {
+            message.to_owned()
         },
-        None => EvictionAnswer::Throttled {
-            message: format!(
-                "the API server is overloaded and is throttling us (API priority and fairness, not a \
-                 budget): {}",
-                refusal.message
-            ),
-            retry_after,
-        },
+        retry_after: refusal.retry_after,
     }
 }
 
-/// Returns the name in `The disruption budget NAME needs 6 healthy pods and has 6 currently`.
+/// Returns the name in `The disruption budget NAME needs 6 healthy pods and has 6 currently`, or in
+/// the messages of [`is_of_budget`].
 fn budget_name(message: &str) -> Option<String> {
-    let (_, rest) = message.split_once("disruption budget ")?;
-    let name = rest.split_whitespace().next()?.trim_matches(['"', '\'']);
+    let (_, rest) = [
+        "disruption budget ",
+        "poddisruptionbudget.policy ",
+        "poddisruptionbudgets.policy ",
+        "couldn't update PodDisruptionBudget ",
+    ]
+    .iter()
+    .find_map(|phrase| message.split_once(phrase))?;
+    let name = rest
+        .split_whitespace()
+        .next()?
+        .trim_matches(['"', '\'', ':']);
     (!name.is_empty()).then(|| name.to_owned())
 }
 
@@ -296,7 +353,61 @@ mod tests {
     }
 
     #[rstest]
+    #[case::before_1_37(403, json!({"kind": "Status", "reason": "Forbidden", "message":
+        "poddisruptionbudget.policy \"pdb\" is forbidden: DisruptedPods map too big - too many evictions not confirmed by PDB controller"}),
+        None)]
+    #[case::with_a_cause(403, json!({"kind": "Status", "reason": "Forbidden", "message":
+        "poddisruptionbudget.policy \"pdb\" is forbidden: DisruptedPods map too big",
+        "details": {"causes": [{"reason": "DisruptionBudget", "message":
+            "The disruption budget pdb does not allow evicting pods currently: too many pending evictions not confirmed by PDB controller"}]}}),
+        None)]
+    #[case::negative(403, json!({"kind": "Status", "reason": "Forbidden", "message":
+        "poddisruptionbudget.policy \"pdb\" is forbidden: pdb disruptions allowed is negative"}), None)]
+    #[case::conflict(409, json!({"kind": "Status", "reason": "Conflict", "message":
+        "Operation cannot be fulfilled on poddisruptionbudgets.policy \"pdb\": the object has been modified"}), None)]
+    #[case::conflicts(504, json!({"kind": "Status", "reason": "Timeout", "message":
+        "Timeout: couldn't update PodDisruptionBudget \"pdb\" due to conflicts",
+        "details": {"retryAfterSeconds": 10}}), Some(10))]
+    fn budget_that_cannot_count_now_is_waited_for(
+        #[case] code: u16,
+        #[case] body: Value,
+        #[case] seconds: Option<u64>,
+    ) {
+        let answer = certain(code, body);
+        let EvictionAnswer::Blocked {
+            budget,
+            retry_after,
+            ..
+        } = answer
+        else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(budget.as_deref(), Some("pdb"));
+        assert_eq!(retry_after, seconds.map(Duration::from_secs));
+    }
+
+    #[rstest]
+    fn denial_of_a_webhook_is_no_throttling_whatever_its_code(
+        #[values(400, 403, 409, 422, 429, 500, 503)] code: u16,
+    ) {
+        let message = "admission webhook \"guard.example.com\" denied the request: keep it";
+        let answer = certain(
+            code,
+            json!({"kind": "Status", "message": message, "details": {"retryAfterSeconds": 1}}),
+        );
+        let EvictionAnswer::Failed { message } = answer else {
+            panic!("{answer:?}")
+        };
+        for part in ["guard.example.com", "keep it", "not tried again"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[rstest]
     #[case(403, json!({"kind": "Status", "message": "admission webhook \"x.io\" denied the request: no"}), "admission rule")]
+    #[case(422, json!({"kind": "Status", "message":
+        "pods \"a\" is forbidden: ValidatingAdmissionPolicy 'calm' with binding 'all' denied request: no"}), "'calm'")]
+    #[case(400, json!({"kind": "Status", "message": "admission webhook \"x.io\" does not support dry run"}), "x.io")]
     #[case(500, json!({"kind": "Status", "reason": "InternalError", "message":
         "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."}),
         "two or more PodDisruptionBudgets")]

@@ -1,6 +1,9 @@
 //! The fields of a pod that are read, in JSON and in protobuf.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use jiff::Timestamp;
 use rebalancer_core::model::{Evictability, PodPhase, PodRef, PodUid};
 use serde::{Deserialize, Deserializer};
 
@@ -105,6 +108,8 @@ pub(super) struct Status {
     #[prost(bytes = "bytes", tag = "6")]
     #[serde(default, rename = "podIP")]
     pub(super) pod_ip: Bytes,
+    #[prost(message, optional, tag = "7")]
+    start_time: Option<Time>,
     #[prost(message, repeated, tag = "8")]
     #[serde(default, deserialize_with = "null_as_default")]
     container_statuses: Vec<ContainerStatus>,
@@ -304,9 +309,16 @@ impl PodObject {
         }
     }
 
-    /// The annotation that exempts the pod from eviction.
-    pub(crate) fn opted_out(&self) -> Option<String> {
-        annotations::opt_out_of_pod(&self.metadata.annotations)
+    /// The annotation that exempts the pod from eviction at the instant `now`.
+    pub(crate) fn opted_out(&self, now: Timestamp) -> Option<String> {
+        // A pod that has not started has the age 0.
+        annotations::opt_out_of_pod(&self.metadata.annotations, || {
+            let started = self.status.start_time.map(Time::instant);
+            let started = started.and_then(Result::ok).flatten();
+            started.map_or(Duration::ZERO, |started| {
+                now.duration_since(started).try_into().unwrap_or_default()
+            })
+        })
     }
 
     pub(super) fn evictability(&self) -> Evictability {

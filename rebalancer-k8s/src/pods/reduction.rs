@@ -99,7 +99,7 @@ impl<'s> Reduction<'s> {
             terminating: pod.terminating(),
             owned: false,
             evictability: pod.evictability(),
-            opted_out: pod.opted_out(),
+            opted_out: pod.opted_out(self.taken_at),
             age_seconds: Some(self.age(created)),
             ready_seconds,
             restarted_seconds: restarted,
@@ -355,6 +355,10 @@ mod tests {
     #[case(json!({"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}), None)]
     #[case(json!({"descheduler.alpha.kubernetes.io/prefer-no-eviction": ""}),
         Some("descheduler.alpha.kubernetes.io/prefer-no-eviction: "))]
+    #[case(json!({"karpenter.sh/do-not-disrupt": "true"}), Some("karpenter.sh/do-not-disrupt: true"))]
+    // The pod has run for 9 minutes and 50 seconds.
+    #[case(json!({"karpenter.sh/do-not-disrupt": "10m"}), Some("karpenter.sh/do-not-disrupt: 10m"))]
+    #[case(json!({"karpenter.sh/do-not-disrupt": "9m"}), None)]
     #[case(json!({"a": "quote \" and \u{e9}"}), None)]
     #[case(json!(null), None)]
     fn pod_opts_out_by_annotation(#[case] annotations: Value, #[case] opted_out: Option<&str>) {

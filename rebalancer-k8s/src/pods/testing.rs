@@ -45,6 +45,7 @@ pub(super) fn pod() -> Value {
         "status": {
             "phase": "Running",
             "podIP": "10.0.0.7",
+            "startTime": "2026-01-02T03:00:10Z",
             "conditions": [
                 {"type": "PodScheduled", "status": "True", "lastTransitionTime": null},
                 {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T03:01:00Z"}
@@ -90,6 +91,7 @@ fn encode_pod(pod: &Value) -> Encoded {
     let status = text(status, 4, &pod["status"]["reason"]);
     let containers = &pod["status"]["containerStatuses"];
     let status = text(status.bytes(5, "10.0.0.1"), 6, &pod["status"]["podIP"]);
+    let status = time(status, 7, &pod["status"]["startTime"]);
     let status = all(status, 8, containers, container_status);
     let containers = &pod["status"]["initContainerStatuses"];
     let status = all(
