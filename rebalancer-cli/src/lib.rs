@@ -29,7 +29,7 @@ use exit::Exit;
 use observers::terminal_line::TerminalLine;
 use rebalancer_core::policy::{Policy, Strategy};
 use render::table::Detail;
-use settings::{Interface, LogLevel, Settings, Sources};
+use settings::{CONFIG, Interface, LogLevel, Settings, Sources};
 
 /// Runs the program: reads the arguments and the environment, and returns the exit code.
 #[must_use]
@@ -83,9 +83,6 @@ fn environment() -> Result<HashMap<String, String>, CliError> {
     logging::start(FALLBACK, LogLevel::Info);
     Err(errors.into())
 }
-
-/// The variable with the path of the configuration file.
-const CONFIG: &str = "REBALANCER_CONFIG";
 
 /// The interface that applies when its settings are invalid.
 const FALLBACK: Interface = Interface {

@@ -21,6 +21,17 @@ pub enum SettingsError {
         /// The problem of the value.
         problem: String,
     },
+    /// A variable of the environment is probably a misspelt setting.
+    #[error(
+        "the environment contains {name}, which is not a setting: did you mean {meant}? If {name} \
+         belongs to another program, unset it, or set {meant} as well"
+    )]
+    Misspelt {
+        /// The variable of the environment.
+        name: String,
+        /// The variable of the setting.
+        meant: &'static str,
+    },
     /// A key of the file is not a setting.
     #[error("unknown key `{key}` in {path}{}", suggestion(.nearest.as_deref()))]
     UnknownKey {

@@ -7,9 +7,10 @@ use std::fmt;
 use config::{Config, ConfigError, File, Map, Source, Value, ValueKind};
 
 use super::definition::Setting;
-use super::definitions::{all, by_env, by_key};
+use super::definitions::{by_env, by_key};
 use super::error::SettingsError;
 use super::file::{GivenFile, without_excerpt};
+use super::near_miss;
 use super::value::{JsonType, RawValue};
 
 /// The key of the file that lists workloads.
@@ -105,6 +106,7 @@ pub(super) fn merge(
         builder = builder.add_source(File::from_str(&file.text, file.format));
         path = file.path;
     }
+    let mut errors = misspelt(environment, flags);
     let environment: Map<String, Value> = environment
         .iter()
         .filter(|(name, text)| by_env(name).is_some() && !text.is_empty())
@@ -133,7 +135,6 @@ pub(super) fn merge(
             message: without_excerpt(&error.to_string()),
         })?;
     let mut layers = Layers::default();
-    let mut errors = Vec::new();
     for (key, value) in merged {
         if key == WORKLOADS {
             layers.workloads = Some(entries(value, &path, &mut errors));
@@ -142,6 +143,32 @@ pub(super) fn merge(
         }
     }
     Ok((layers, errors))
+}
+
+/// The variables of the environment that are probably misspelt settings. A misspelt `DRY_RUN` would
+/// otherwise turn a dry run into a real one.
+///
+/// If the setting itself is given as well, the other variable belongs to another program.
+fn misspelt(
+    environment: &HashMap<String, String>,
+    flags: &HashMap<String, String>,
+) -> Vec<SettingsError> {
+    let is_given = |meant: &str| {
+        let variable = environment.get(meant).is_some_and(|text| !text.is_empty());
+        variable || flags.contains_key(&meant.to_ascii_lowercase())
+    };
+    let mut errors: Vec<SettingsError> = environment
+        .iter()
+        .filter(|(_, text)| !text.is_empty())
+        .filter_map(|(name, _)| Some((name, near_miss::variable(name)?)))
+        .filter(|(_, meant)| !is_given(meant))
+        .map(|(name, meant)| SettingsError::Misspelt {
+            name: name.escape_debug().to_string(),
+            meant,
+        })
+        .collect();
+    errors.sort_by_key(ToString::to_string);
+    errors
 }
 
 /// The values of each entry of the list of workloads.
@@ -193,7 +220,7 @@ fn take(
     };
     let Some(setting) = by_key(&key) else {
         errors.push(SettingsError::UnknownKey {
-            nearest: nearest(&key),
+            nearest: near_miss::key(&key),
             key,
             path: path.into(),
         });
@@ -249,16 +276,4 @@ fn raw_value(setting: &dyn Setting, key: &str, value: ValueKind) -> Result<RawVa
         }
     };
     Ok(RawValue::Text(text))
-}
-
-/// The known key that is most similar to `key`; `None` if none is similar enough.
-fn nearest(key: &str) -> Option<String> {
-    let key = key.to_ascii_lowercase().replace('-', "_");
-    all()
-        .map(Setting::key)
-        .chain([WORKLOADS.to_owned()])
-        .map(|known| (strsim::jaro_winkler(&key, &known), known))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
 }

@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod group;
 mod layers;
+mod near_miss;
 mod policy;
 mod reader;
 #[cfg(feature = "schema")]
@@ -24,6 +25,7 @@ pub use definitions::{SECTIONS, Section, all, by_env, by_policy_field};
 pub use error::SettingsError;
 #[cfg(feature = "fuzzing")]
 pub(crate) use file::{FileText, GivenFile};
+pub(crate) use near_miss::CONFIG;
 #[cfg(feature = "schema")]
 pub use schema::schema;
 pub use sources::Sources;

@@ -256,6 +256,31 @@ fn refuses_malformed_files(#[case] text: &str, #[case] expected: &str) {
     assert!(errors.contains(expected), "{errors}");
 }
 
+#[rstest]
+#[case::alone(&[("DRYRUN", "true")], true)]
+#[case::empty(&[("DRYRUN", "")], false)]
+#[case::of_another_program(&[("DRYRUN", "true"), ("DRY_RUN", "false")], false)]
+#[case::with_an_empty_setting(&[("DRYRUN", "true"), ("DRY_RUN", "")], true)]
+fn misspelt_variable_is_an_error(#[case] extra: &[(&str, &str)], #[case] refused: bool) {
+    let result = with(extra);
+    if refused {
+        assert_eq!(
+            result.unwrap_err(),
+            "the environment contains DRYRUN, which is not a setting: did you mean DRY_RUN? If \
+             DRYRUN belongs to another program, unset it, or set DRY_RUN as well"
+        );
+    } else {
+        assert!(!result.unwrap().dry_run);
+    }
+}
+
+#[test]
+fn flag_confirms_that_a_similar_variable_is_of_another_program() {
+    let mut env = REQUIRED.to_vec();
+    env.push(("DRYRUN", "true"));
+    assert!(read(None, &env, &[("dry_run", "true")]).unwrap().dry_run);
+}
+
 #[test]
 fn missing_file_is_named() {
     let errors = read(Some(Path::new("/nowhere/r.yaml")), &REQUIRED, &[]).unwrap_err();

@@ -117,6 +117,61 @@ async fn value_that_is_not_utf8_is_named(#[case] env: &str, #[case] value: &[u8]
     Ok(())
 }
 
+/// A misspelt variable must not turn a dry run into a real one.
+#[rstest]
+#[case("DRYRUN", "DRY_RUN")]
+#[case("DRY_RUNS", "DRY_RUN")]
+#[case("dry_run", "DRY_RUN")]
+#[case("REBALANCER_DRY_RUN", "DRY_RUN")]
+#[case("TARGET_CORE", "TARGET_CORES")]
+#[case("PROMETHEUS_ENPOINT", "PROMETHEUS_ENDPOINT")]
+#[case("MAXIMUM_EVICTIONS", "MAX_EVICTIONS")]
+#[tokio::test]
+async fn misspelt_variable_is_named_with_the_setting(
+    #[case] name: &str,
+    #[case] meant: &str,
+) -> Result<()> {
+    let server = FaultServer::html(200, "").await?;
+    for command in [None, Some("plan")] {
+        let program = program(&server).without_env(meant).env(name, "s3cret");
+        let run = command.map_or(program.clone(), |command| program.arg(command));
+        let run = run.run().await?;
+        assert_eq!(run.code, Some(2), "{run}");
+        let messages = messages(&run);
+        let says = format!("contains {name}, which is not a setting: did you mean {meant}?");
+        assert!(
+            messages.iter().any(|message| message.contains(&says)),
+            "{run}"
+        );
+        assert!(!run.stderr.contains("s3cret"), "{run}");
+    }
+    assert_eq!(server.requests(), [], "something was sent");
+    Ok(())
+}
+
+/// The variables that a kubelet sets for Services, and those of other programs.
+#[tokio::test]
+async fn similar_variables_of_other_programs_are_ignored() -> Result<()> {
+    let server = FaultServer::html(200, "").await?;
+    let run = program(&server)
+        .env("PROMETHEUS_PORT", "tcp://10.0.0.1:9090")
+        .env("PROMETHEUS_SERVICE_HOST", "10.0.0.1")
+        .env("ORDERS_SERVICE_PORT", "8080")
+        .env("REBALANCER_PORT", "tcp://10.0.0.2:80")
+        .env("KUBE_CONFIG", "/elsewhere")
+        .env("READ_TIMEOUT", "5")
+        .env("LOGLEVEL", "loud")
+        .env("POD_NAMESPACE", "other")
+        .env("npm_config_dry_run", "true")
+        .arg("plan")
+        .run()
+        .await?;
+    let messages = messages(&run);
+    assert!(messages[0].contains("/nowhere/kubeconfig"), "{run}");
+    assert_eq!(messages.len(), 1, "{run}");
+    Ok(())
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Layer {
     Environment,

@@ -8,7 +8,7 @@ use crate::settings::definition::{
 use crate::settings::value;
 
 /// Every setting of the section, in the order of help.
-pub(super) const SETTINGS: &[&dyn Setting] = &[&LOG_LEVEL, &LOG_FORMAT, &OUTPUT];
+pub(in crate::settings) const SETTINGS: &[&dyn Setting] = &[&LOG_LEVEL, &LOG_FORMAT, &OUTPUT];
 
 pub(in crate::settings) static LOG_LEVEL: Optional<LogLevel> = Definition {
     name: "LOG_LEVEL",
