@@ -51,6 +51,14 @@ struct Answer {
 }
 
 impl Answer {
+    /// Fails if the body is incomplete.
+    fn complete(mut self) -> Result<Self, K8sError> {
+        match self.lost.take() {
+            Some(lost) => Err(lost),
+            None => Ok(self),
+        }
+    }
+
     fn refusal(&self) -> Refusal {
         Refusal::read(self.code, self.retry_after, &self.body)
     }
@@ -158,7 +166,8 @@ impl Api {
 
     /// Sends a read request, and returns the body of a successful response.
     ///
-    /// The request is repeated while the server is too busy, because it changes nothing.
+    /// The request changes nothing, so it is repeated while the server is too busy, and once if its
+    /// connection breaks: a server or a load balancer may close a kept connection at any time.
     async fn read(
         &self,
         attempt: &Attempt,
@@ -167,14 +176,20 @@ impl Api {
         accept: Option<&'static str>,
     ) -> Result<Bytes, K8sError> {
         let mut retries = 0;
+        let mut may_break = true;
         loop {
             let request = Request::get(path)
                 .header(header::ACCEPT, accept.unwrap_or("application/json"))
                 .body(Vec::new());
-            let answer = self.exchange(attempt, page, request).await?;
-            if let Some(lost) = answer.lost {
-                return Err(lost);
-            }
+            let exchanged = self.exchange(attempt, page, request).await;
+            let answer = match exchanged.and_then(Answer::complete) {
+                Err(error @ K8sError::Unreachable { sent: true, .. }) if may_break => {
+                    tracing::debug!(%attempt, %error, "the connection broke; retrying");
+                    may_break = false;
+                    continue;
+                }
+                other => other?,
+            };
             if answer.code.is_success() {
                 return Ok(answer.body);
             }
@@ -411,6 +426,9 @@ fn location<B>(response: &Response<B>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+
     use super::*;
     use rstest::rstest;
 
@@ -428,5 +446,61 @@ mod tests {
             response = response.header(header::LOCATION, to);
         }
         assert_eq!(location(&response.body(()).unwrap()), shown);
+    }
+
+    /// A server that closes the connection of the first requests without a response. Returns the
+    /// number of requests.
+    fn breaking_server(breaks: usize, requests: usize) -> (Api, std::thread::JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let served = std::thread::spawn(move || {
+            for number in 0..requests {
+                let (mut stream, _) = listener.accept().unwrap();
+                let head = BufReader::new(&stream).lines().map(Result::unwrap);
+                head.take_while(|line| !line.is_empty()).for_each(drop);
+                if number >= breaks {
+                    let body = r#"{"kind":"Pod"}"#;
+                    let length = body.len();
+                    write!(
+                        stream,
+                        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+                    )
+                    .unwrap();
+                }
+            }
+            listener.set_nonblocking(true).unwrap();
+            requests + usize::from(listener.accept().is_ok())
+        });
+        // kube sets up TLS even if the address does not need it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = kube::Config::new(url.parse().unwrap());
+        let connection = Connection::of(config, Duration::from_secs(20)).unwrap();
+        (Api::new(connection), served)
+    }
+
+    #[rstest]
+    #[case::once(1, 2, true)]
+    #[case::twice(2, 2, false)]
+    #[tokio::test]
+    async fn read_is_repeated_once_after_a_broken_connection(
+        #[case] breaks: usize,
+        #[case] requests: usize,
+        #[case] succeeds: bool,
+    ) {
+        let (api, served) = breaking_server(breaks, requests);
+        let attempt = Attempt::on("get", "", "pods", "a", "b");
+        let read = api.get::<serde_json::Value>(&attempt, "/pod", None).await;
+        assert_eq!(read.is_ok(), succeeds, "{read:?}");
+        assert_eq!(served.join().unwrap(), requests);
+    }
+
+    #[tokio::test]
+    async fn change_is_not_repeated_after_a_broken_connection() {
+        let (api, served) = breaking_server(1, 1);
+        let attempt = Attempt::on("create", "", "pods", "a", "b");
+        let request = Request::post("/evict").body(b"{}".to_vec());
+        let error = api.write(&attempt, request).await.unwrap_err();
+        assert!(error.may_have_taken_effect(), "{error}");
+        assert_eq!(served.join().unwrap(), 1);
     }
 }

@@ -24,22 +24,33 @@ pub(crate) use reduction::{Reduced, Reduction};
 
 use object::PodList;
 
-/// Reads a page in either format.
-fn read_page(body: &Bytes) -> Result<(Vec<PodObject>, PageEnd), BadPage> {
-    let page = match protobuf::object(body)? {
-        Some(object) => {
-            let list = PodList::decode(object.message).map_err(Malformed::from)?;
-            Page {
-                kind: object.kind,
-                metadata: list.metadata,
-                items: Some(list.items),
-            }
-        }
-        None => read_json(body)?,
+/// Reads a page in either format, and passes each of its pods to `receive`.
+///
+/// Pods in protobuf are decoded one at a time: a page of decoded pods is larger than the page.
+fn read_page(
+    body: &Bytes,
+    mut receive: impl FnMut(&PodObject) -> Result<(), BadPage>,
+) -> Result<PageEnd, BadPage> {
+    let mut checked = |pod: &PodObject| {
+        pod.check_identity()?;
+        receive(pod)
+    };
+    let Some(object) = protobuf::object(body)? else {
+        let (pods, end) = read_json::<Page<PodObject>>(body)?.split("Pod")?;
+        pods.iter().try_for_each(checked)?;
+        return Ok(end);
+    };
+    let list = PodList::decode(object.message).map_err(Malformed::from)?;
+    let page = Page {
+        kind: object.kind,
+        metadata: list.metadata,
+        items: Some(list.items),
     };
     let (pods, end) = page.split("Pod")?;
-    pods.iter().try_for_each(PodObject::check_identity)?;
-    Ok((pods, end))
+    for pod in pods {
+        checked(&PodObject::decode(pod).map_err(Malformed::from)?)?;
+    }
+    Ok(end)
 }
 
 #[cfg(test)]
@@ -57,7 +68,7 @@ mod tests {
         let list = json!({"kind": "PodList", "items": [
             {"metadata": {"uid": "u"}, "spec": {"containers": []}}]});
         for body in testing::bodies(&list) {
-            assert!(read_page(&body).is_err());
+            assert!(read_page(&body, |_| Ok(())).is_err());
         }
     }
 
@@ -68,7 +79,7 @@ mod tests {
         let json = json!({"kind": kind, "metadata": {}, "items": []});
         let bodies = [json.to_string().into(), Encoded::default().response(kind)];
         for body in bodies {
-            let error = read_page(&body).unwrap_err();
+            let error = read_page(&body, |_| Ok(())).unwrap_err();
             assert_eq!(error.to_string(), message);
         }
     }

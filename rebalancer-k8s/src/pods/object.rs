@@ -12,12 +12,13 @@ use crate::cpu_quantity::Quantity;
 use crate::object_meta::{OwnerReference, Time, controller, null_as_default, text};
 use crate::pages::{BadPage, ListMetadata};
 
+/// A list of pods. The pods are encoded, see [`PodObject`].
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct PodList {
     #[prost(message, required, tag = "1")]
     pub(super) metadata: ListMetadata,
-    #[prost(message, repeated, tag = "2")]
-    pub(super) items: Vec<PodObject>,
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub(super) items: Vec<Bytes>,
 }
 
 /// A pod as the API sends it.

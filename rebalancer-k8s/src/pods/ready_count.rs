@@ -48,10 +48,10 @@ impl Pages for ReadyCount<'_> {
     }
 
     fn page(&mut self, body: &Bytes) -> Result<PageEnd, BadPage> {
-        let (pods, mut end) = read_page(body)?;
-        for pod in &pods {
+        let mut end = read_page(body, |pod| {
             self.add(pod);
-        }
+            Ok(())
+        })?;
         end.enough = self.ready >= self.enough;
         Ok(end)
     }

@@ -185,12 +185,7 @@ impl Pages for Reduction<'_> {
     }
 
     fn page(&mut self, body: &Bytes) -> Result<PageEnd, BadPage> {
-        let (pods, end) = read_page(body)?;
-        self.pods.reserve_exact(pods.len());
-        for pod in &pods {
-            self.add(pod)?;
-        }
-        Ok(end)
+        read_page(body, |pod| self.add(pod))
     }
 }
 

@@ -137,7 +137,16 @@ impl Kind {
 
     /// Whether a read of the Kubernetes API succeeds after one such fault.
     pub(crate) fn is_survived_by_reads(self) -> bool {
-        self.is_harmless() || matches!(self, Self::Busy | Self::Throttled)
+        self.is_harmless()
+            || matches!(
+                self,
+                Self::Busy
+                    | Self::Throttled
+                    | Self::Reset
+                    | Self::ResetAfter
+                    | Self::HalfOpen
+                    | Self::Truncate
+            )
     }
 
     /// The message about a read of the Kubernetes API with this fault.
