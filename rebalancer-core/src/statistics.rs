@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// Returns the mean, or 0 for no values.
-pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
+#[must_use]
+pub fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = values.fold((0.0, 0u32), |(sum, count), value| (sum + value, count + 1));
     if count == 0 {
         0.0
@@ -67,7 +68,8 @@ fn percentile(values: &[f64], share: f64) -> f64 {
 }
 
 /// The ratio of the highest to the mean load. 1 if all loads are zero.
-pub(crate) fn imbalance(peak: f64, mean: f64) -> f64 {
+#[must_use]
+pub fn imbalance(peak: f64, mean: f64) -> f64 {
     if mean > 0.0 { peak / mean } else { 1.0 }
 }
 

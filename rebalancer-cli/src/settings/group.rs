@@ -35,7 +35,9 @@ pub(super) fn group(
         assignor: reader.value(&GROUP_ASSIGNOR),
         client: reader.value(&GROUP_CLIENT),
         protocol: reader.value(&GROUP_PROTOCOL),
-        session_timeout: reader.optional(&GROUP_SESSION_TIMEOUT).map(Into::into),
+        session_timeout: reader
+            .is_given(&GROUP_SESSION_TIMEOUT)
+            .then(|| reader.value(&GROUP_SESSION_TIMEOUT).into()),
     };
     check_assignor(reader, &settings);
     check_owners(reader, &source, workload, policy.strategy);

@@ -45,6 +45,11 @@ pub struct GroupDocument {
     pub session_timeout_seconds: Option<Seconds>,
 }
 
+impl GroupDocument {
+    /// Kafka's default `session.timeout.ms`, in seconds.
+    pub const DEFAULT_SESSION_TIMEOUT_SECONDS: f64 = 45.0;
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_zero(number: &usize) -> bool {
     *number == 0

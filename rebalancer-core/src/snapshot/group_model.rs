@@ -9,9 +9,6 @@ use crate::group::recognise::recognise;
 use crate::group::{GroupDocument, GroupModel, GroupProblem, ServingPodIndex};
 use crate::model::PodIndex;
 
-/// Kafka's default `session.timeout.ms`, in seconds.
-const DEFAULT_SESSION_TIMEOUT: f64 = 45.0;
-
 impl Snapshot {
     /// Builds the model of the consumer group.
     ///
@@ -61,7 +58,7 @@ impl Snapshot {
             rates: rates(document),
             session_timeout: document
                 .session_timeout_seconds
-                .map_or(DEFAULT_SESSION_TIMEOUT, f64::from),
+                .map_or(GroupDocument::DEFAULT_SESSION_TIMEOUT_SECONDS, f64::from),
             stable_names: self.workload().kind == "StatefulSet",
             startups: self.startups(),
             client,

@@ -11,6 +11,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rebalancer_core::forecast::{Attribution, Sampling, Spread, Subject, forecast};
 use rebalancer_core::group::ServingPodIndex;
+use rebalancer_core::statistics::{imbalance, mean};
 
 use crate::episode::{Episode, Ids};
 
@@ -116,9 +117,7 @@ impl Calibration {
     }
 
     fn mean(&self, number: impl Fn(&Case) -> f64) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "a number of forecasts")]
-        let count = self.cases.len().max(1) as f64;
-        self.cases.iter().map(number).sum::<f64>() / count
+        mean(self.cases.iter().map(number))
     }
 }
 
@@ -182,9 +181,9 @@ fn play(episode: &Episode, (ids, orders): (Ids, Orders), seed: u64, samples: usi
         },
     };
     Case {
-        before: imbalance(&loads),
+        before: max_over_mean(&loads),
         forecast: forecast(&subject, &[&episode.victim_pods()], sampling).peak_to_mean,
-        after: imbalance(&self::loads(&episode.pod_owners_after(), &rates, pods)),
+        after: max_over_mean(&self::loads(&episode.pod_owners_after(), &rates, pods)),
     }
 }
 
@@ -209,8 +208,7 @@ fn loads(owners: &[Option<ServingPodIndex>], rates: &[f64], pods: usize) -> Vec<
     loads
 }
 
-fn imbalance(loads: &[f64]) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a number of pods")]
-    let mean = loads.iter().sum::<f64>() / loads.len() as f64;
-    loads.iter().copied().fold(0.0, f64::max) / mean
+fn max_over_mean(loads: &[f64]) -> f64 {
+    let peak = loads.iter().copied().fold(0.0, f64::max);
+    imbalance(peak, mean(loads.iter().copied()))
 }

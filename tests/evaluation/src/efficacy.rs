@@ -14,6 +14,7 @@ use rebalancer_core::group::{Assignor, ClientFamily};
 use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
 use rebalancer_core::report::WorkloadReport;
 use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
+use rebalancer_core::statistics::mean;
 use rebalancer_driver::{NeverFrozen, NoObserver, Ports, RunSettings, Stop, run_workload};
 use rebalancer_sim::{InvalidConfig, SimConfig, SimWorld};
 
@@ -211,15 +212,6 @@ impl Efficacy {
             })
             .collect()
     }
-}
-
-fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
-    let (mut sum, mut count) = (0.0, 0.0_f64);
-    for number in numbers {
-        sum += number;
-        count += 1.0;
-    }
-    sum / count.max(1.0)
 }
 
 /// Plays every world with a strategy on all processors. The result does not depend on their number.

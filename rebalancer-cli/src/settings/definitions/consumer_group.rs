@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
+use rebalancer_core::group::{Assignor, ClientFamily, GroupDocument, Protocol};
 use rebalancer_prom::GroupMetrics;
 
 use crate::settings::definition::{
@@ -82,10 +82,12 @@ pub(in crate::settings) static GROUP_PROTOCOL: Defaulted<Protocol> = Definition 
     attributes: Attributes::USUAL,
 };
 
-pub(in crate::settings) static GROUP_SESSION_TIMEOUT: Optional<Duration> = Definition {
+pub(in crate::settings) static GROUP_SESSION_TIMEOUT: Defaulted<Duration> = Definition {
     name: "GROUP_SESSION_TIMEOUT",
     help: "session.timeout.ms of static members",
     value: &value::POSITIVE_DURATION,
-    default: Absent("45s"),
+    default: Fallback::Value(|| {
+        Duration::from_secs_f64(GroupDocument::DEFAULT_SESSION_TIMEOUT_SECONDS)
+    }),
     attributes: Attributes::USUAL,
 };

@@ -48,7 +48,7 @@ pub(in crate::settings) static CONTAINER_NAME: Optional<String> = Definition {
     name: "CONTAINER_NAME",
     help: "The measured container",
     value: &value::NAME,
-    default: Absent("DEPLOYMENT_NAME"),
+    default: Absent(DEPLOYMENT_NAME.name),
     attributes: Attributes::USUAL,
 };
 
