@@ -14,6 +14,7 @@ use rebalancer_core::ports::{AutoscalerCandidate, ScaleTarget};
 use tracing::debug;
 
 use crate::envelope::{Labels, Sample};
+use crate::query::AUTOSCALER_METRIC;
 
 /// The series of one autoscaler.
 #[derive(Debug, Default)]
@@ -67,26 +68,26 @@ fn by_name(samples: &[Sample<'_>], namespace: &str) -> BTreeMap<String, Series> 
             continue;
         }
         let (Some(metric), Some(name), Some(value)) = (
-            labels.get("__name__"),
+            labels.get(AUTOSCALER_METRIC),
             labels.get("horizontalpodautoscaler"),
             sample.value,
         ) else {
             continue;
         };
         let series = all.entry(name.to_owned()).or_default();
-        match metric.strip_prefix("kube_horizontalpodautoscaler_") {
-            Some("spec_target_metric") => {
+        match metric {
+            "spec_target_metric" => {
                 let metric = MetricSeries::from_sample(labels, value.number);
                 series.metrics.extend(metric);
                 continue;
             }
-            Some("info") => series.scale_targets.extend(scale_target(labels)),
+            "info" => series.scale_targets.extend(scale_target(labels)),
             // Two instances of kube-state-metrics can report different moments of a scaling
             // operation. The minimum and the maximum then differ, which means "scaling".
-            Some("status_current_replicas") => {
+            "status_current_replicas" => {
                 series.current = merge(series.current, whole(value.number), u32::min);
             }
-            Some("status_desired_replicas") => {
+            "status_desired_replicas" => {
                 series.desired = merge(series.desired, whole(value.number), u32::max);
             }
             _ => continue,
@@ -222,7 +223,7 @@ mod tests {
                     .map(|(name, value)| format!(",{name:?}:{value:?}"))
                     .collect();
                 format!(
-                    r#"{{"metric":{{"__name__":"kube_horizontalpodautoscaler_{name}"{labels}}},"value":[1,"{value}"]}}"#
+                    r#"{{"metric":{{"rebalancer_metric":"{name}"{labels}}},"value":[1,"{value}"]}}"#
                 )
             })
             .collect();

@@ -9,6 +9,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
+use crate::labels::LabelName;
+
 /// A string of the body, borrowed unless it contains escapes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -92,6 +94,12 @@ impl Labels<'_> {
                 .map(|(_, value)| value.as_ref())
         };
         value.filter(|value| !value.is_empty())
+    }
+
+    /// Returns the name of the pod: in the label of the settings, or else in `pod`, which a custom
+    /// query may have kept.
+    pub(crate) fn pod(&self, label: &LabelName) -> Option<&str> {
+        self.get(label.as_str()).or_else(|| self.get("pod"))
     }
 }
 
@@ -200,6 +208,19 @@ mod tests {
         assert_eq!(head.warnings.unwrap()[0].0, "w\"1");
         assert_eq!(head.infos.unwrap()[0].0, "i");
         assert_eq!(head.is_partial, Some(true));
+    }
+
+    #[rstest]
+    #[case(r#"{"pod":"kubelet","exported_pod":"p-1"}"#, Some("p-1"))]
+    #[case(r#"{"pod":"p-1","exported_pod":""}"#, Some("p-1"))]
+    #[case(r#"{"pod":"p-1"}"#, Some("p-1"))]
+    #[case(r#"{"pod_name":"p-1"}"#, None)]
+    fn pod_is_in_the_label_of_the_settings_or_in_pod(
+        #[case] json: &str,
+        #[case] pod: Option<&str>,
+    ) {
+        let labels: Labels<'_> = serde_json::from_str(json).unwrap();
+        assert_eq!(labels.pod(&"exported_pod".parse().unwrap()), pod);
     }
 
     #[test]

@@ -8,8 +8,10 @@ use reqwest::StatusCode;
 
 use crate::error::PromError;
 use crate::group::{self, Owners, Rates};
+use crate::labels::LabelNames;
 use crate::loads::{LoadResponses, PodValues};
-use crate::query;
+use crate::matchers::Matchers;
+use crate::query::{self, CpuSeries, SeriesSelection};
 use crate::response::QueryResponse;
 
 /// The secret header of every request, which a target looks for in errors.
@@ -30,7 +32,8 @@ fn response(status: u16, body: &[u8]) -> QueryResponse {
 /// # Errors
 /// The error of the first response that is not a vector of one number per pod.
 pub fn observation(status: u16, bodies: [&[u8]; 3]) -> Result<LoadObservation, PromError> {
-    let values = |body: &[u8]| PodValues::from_response(response(status, body));
+    let pod = LabelNames::default().pod;
+    let values = |body: &[u8]| PodValues::from_response(response(status, body), &pod);
     let [loads, sample_ages, series] = bodies;
     let responses = LoadResponses {
         custom: false,
@@ -53,9 +56,10 @@ pub fn group(
     other_groups: bool,
 ) -> Result<GroupObservation, PromError> {
     let [now, before, rates] = bodies.map(|body| response(status, body));
+    let names = LabelNames::default();
     Ok(group::observation(
-        Owners::from_response(&now)?,
-        Some(Owners::from_response(&before)?),
+        Owners::from_response(&now, &names)?,
+        Some(Owners::from_response(&before, &names)?),
         Some(Rates::from_response(&rates)?),
         other_groups,
     ))
@@ -81,13 +85,27 @@ pub fn literal(value: &str) -> String {
     query::string_literal(value)
 }
 
+/// Returns the text as label matchers, as they are written in queries; `None` if it is not valid.
+#[must_use]
+pub fn matchers(text: &str) -> Option<String> {
+    text.parse()
+        .ok()
+        .map(|matchers: Matchers| matchers.to_string())
+}
+
 /// Returns queries about a namespace and a container.
 #[must_use]
 pub fn queries(namespace: &str, container: &str, window: Duration) -> [String; 4] {
+    let selection = SeriesSelection::default();
+    let cpu = CpuSeries {
+        selection: &selection,
+        namespace,
+        container,
+    };
     [
-        query::load(namespace, container, window),
-        query::sample_age(namespace, container),
-        query::duplicate_series(namespace, container),
-        query::autoscalers(namespace),
+        cpu.load(window),
+        cpu.sample_age(),
+        cpu.duplicate_series(),
+        query::autoscalers(&selection, namespace),
     ]
 }

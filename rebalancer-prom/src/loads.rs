@@ -5,6 +5,7 @@ use rebalancer_core::model::{Load, Measurement, SampleFault, SampleInfo, Seconds
 use rebalancer_core::ports::{LoadObservation, LoadSample};
 
 use crate::error::PromError;
+use crate::labels::LabelName;
 use crate::response::{PartialResponse, QueryResponse, Samples};
 
 /// The maximum number of pod names in a message.
@@ -20,13 +21,17 @@ pub(crate) struct PodValues {
 
 impl PodValues {
     /// Reduces a response to one number per pod. Drops the body.
-    pub(crate) fn from_response(response: QueryResponse) -> Result<Self, PromError> {
+    pub(crate) fn from_response(
+        response: QueryResponse,
+        pod_label: &LabelName,
+    ) -> Result<Self, PromError> {
         let Samples { samples, partial } = response.samples()?;
         let mut values = Vec::with_capacity(samples.len());
         let mut evaluated_at = None;
         for sample in samples {
-            let Some(pod) = sample.labels.get("pod") else {
+            let Some(pod) = sample.labels.pod(pod_label) else {
                 return Err(PromError::SampleWithoutPod {
+                    pod_label: pod_label.as_str().to_owned(),
                     labels: response.without_secrets(&sample.labels.to_string()),
                     sent: response.sent.clone(),
                 });

@@ -6,65 +6,126 @@
 
 use std::time::Duration;
 
-/// The load per pod: CPU seconds per second of the container.
-pub(crate) fn load(namespace: &str, container: &str, window: Duration) -> String {
-    format!(
-        "sum by (pod) (rate({}[{}]))",
-        cpu_series(namespace, container),
-        duration(window)
-    )
+use crate::labels::LabelNames;
+use crate::matchers::Matchers;
+
+/// The label by which the response to the autoscaler query tells its metrics apart.
+pub(crate) const AUTOSCALER_METRIC: &str = "rebalancer_metric";
+/// The metrics of kube-state-metrics about autoscalers, without their common prefix.
+const AUTOSCALER_METRICS: [&str; 4] = [
+    "info",
+    "spec_target_metric",
+    "status_current_replicas",
+    "status_desired_replicas",
+];
+
+/// The series that the built-in queries read: the operator's matchers, and the names of labels.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SeriesSelection {
+    /// `PROMETHEUS_POD_LABEL`, `PROMETHEUS_NAMESPACE_LABEL`, `PROMETHEUS_CONTAINER_LABEL`.
+    pub labels: LabelNames,
+    /// `PROMETHEUS_MATCHERS`, which every built-in query contains.
+    pub matchers: Matchers,
 }
 
-/// The age of the newest sample per pod, in seconds.
-pub(crate) fn sample_age(namespace: &str, container: &str) -> String {
-    format!(
-        "time() - max by (pod) (timestamp({}))",
-        cpu_series(namespace, container)
-    )
+impl SeriesSelection {
+    /// Returns the selector of a metric's series: with `own` matchers, which may be empty, and those
+    /// of the operator.
+    pub(crate) fn of(&self, metric: &str, own: &str) -> String {
+        let matchers = &self.matchers;
+        match (own.is_empty(), matchers.is_empty()) {
+            (true, true) => metric.to_owned(),
+            (true, false) => format!("{metric}{{{matchers}}}"),
+            (false, true) => format!("{metric}{{{own}}}"),
+            (false, false) => format!("{metric}{{{own},{matchers}}}"),
+        }
+    }
 }
 
-/// The number of series of one container per pod; more than 1 means duplicate series.
-///
-/// `id` is the cgroup of the container: a restart changes it and is not a duplicate, while two
-/// scrape jobs report the same `id`. `cpu` separates the series of kubelets that report each CPU of
-/// a container.
-pub(crate) fn duplicate_series(namespace: &str, container: &str) -> String {
-    format!(
-        "max by (pod) (count by (pod, id, cpu) ({}))",
-        cpu_series(namespace, container)
-    )
+/// The CPU series of one container.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CpuSeries<'a> {
+    pub(crate) selection: &'a SeriesSelection,
+    pub(crate) namespace: &'a str,
+    pub(crate) container: &'a str,
 }
 
-/// The number of series with samples in the first half of the window, per pod. If the server was
-/// down in the first half, the rate is that of the last few samples only.
-pub(crate) fn window_coverage(namespace: &str, container: &str, window: Duration) -> String {
-    // Rounds an odd number of milliseconds up, since a PromQL duration must not be zero.
-    let half = duration(window.saturating_add(Duration::from_millis(1)) / 2);
-    format!(
-        "count by (pod) (count_over_time({}[{half}] offset {half}))",
-        cpu_series(namespace, container)
-    )
+impl CpuSeries<'_> {
+    /// The selector. Selecting the container excludes the cgroup of the pod, whose label is empty,
+    /// and the pause container.
+    fn selector(&self) -> String {
+        let LabelNames {
+            namespace,
+            container,
+            ..
+        } = &self.selection.labels;
+        let own = format!(
+            "{namespace}={},{container}={}",
+            string_literal(self.namespace),
+            string_literal(self.container)
+        );
+        self.selection.of("container_cpu_usage_seconds_total", &own)
+    }
+
+    /// The load per pod: CPU seconds per second of the container.
+    pub(crate) fn load(&self, window: Duration) -> String {
+        let (pod, series) = (&self.selection.labels.pod, self.selector());
+        format!("sum by ({pod}) (rate({series}[{}]))", duration(window))
+    }
+
+    /// The age of the newest sample per pod, in seconds.
+    pub(crate) fn sample_age(&self) -> String {
+        let (pod, series) = (&self.selection.labels.pod, self.selector());
+        format!("time() - max by ({pod}) (timestamp({series}))")
+    }
+
+    /// The number of series of one container per pod; more than 1 means duplicate series.
+    ///
+    /// `id` is the cgroup of the container: a restart changes it and is not a duplicate, while two
+    /// scrape jobs report the same `id`. `cpu` separates the series of kubelets that report each
+    /// CPU of a container.
+    pub(crate) fn duplicate_series(&self) -> String {
+        let (pod, series) = (&self.selection.labels.pod, self.selector());
+        format!("max by ({pod}) (count by ({pod}, id, cpu) ({series}))")
+    }
+
+    /// The number of series with samples in the first half of the window, per pod. If the server
+    /// was down in the first half, the rate is that of the last few samples only.
+    pub(crate) fn window_coverage(&self, window: Duration) -> String {
+        let (pod, series) = (&self.selection.labels.pod, self.selector());
+        // Rounds an odd number of milliseconds up, since a PromQL duration must not be zero.
+        let half = duration(window.saturating_add(Duration::from_millis(1)) / 2);
+        format!("count by ({pod}) (count_over_time({series}[{half}] offset {half}))")
+    }
 }
 
 /// The series of kube-state-metrics about the autoscalers of a namespace. One query for all of
 /// them, so that they belong to the same instant.
-pub(crate) fn autoscalers(namespace: &str) -> String {
-    // Both servers anchor regular expressions. The names contain no metacharacters.
-    format!(
-        "{{__name__=~\"kube_horizontalpodautoscaler_(info|spec_target_metric|\
-         status_current_replicas|status_desired_replicas)\",namespace={}}}",
-        string_literal(namespace)
-    )
-}
-
-/// The CPU series of one container. Selecting the container excludes the cgroup of the pod, whose
-/// label is empty, and the pause container.
-fn cpu_series(namespace: &str, container: &str) -> String {
-    format!(
-        "container_cpu_usage_seconds_total{{namespace={},container={}}}",
-        string_literal(namespace),
-        string_literal(container)
-    )
+///
+/// Exact names, because some servers do not permit a regular expression for the name of a metric.
+/// `or` ignores the name: it drops a series if an earlier one has the same labels. The additional
+/// label [`AUTOSCALER_METRIC`] keeps the series apart.
+pub(crate) fn autoscalers(selection: &SeriesSelection, namespace: &str) -> String {
+    let own = &selection.labels.namespace;
+    let mut labels = vec![own.to_string()];
+    if *own == LabelNames::default().namespace {
+        // The label of kube-state-metrics' series if it is scraped without `honor_labels`;
+        // `namespace` is then the namespace of kube-state-metrics.
+        labels.push("exported_namespace".to_owned());
+    }
+    let mut selectors = Vec::new();
+    for metric in AUTOSCALER_METRICS {
+        for label in &labels {
+            let series = selection.of(
+                &format!("kube_horizontalpodautoscaler_{metric}"),
+                &format!("{label}={}", string_literal(namespace)),
+            );
+            selectors.push(format!(
+                "label_replace({series},\"{AUTOSCALER_METRIC}\",\"{metric}\",\"__name__\",\".*\")"
+            ));
+        }
+    }
+    selectors.join(" or ")
 }
 
 /// Returns a PromQL string literal.
@@ -122,28 +183,106 @@ mod tests {
         assert_eq!(string_literal(value), literal);
     }
 
+    fn cpu(selection: &SeriesSelection) -> CpuSeries<'_> {
+        CpuSeries {
+            selection,
+            namespace: "ns",
+            container: "app",
+        }
+    }
+
+    fn mapped() -> SeriesSelection {
+        SeriesSelection {
+            labels: LabelNames {
+                pod: "exported_pod".parse().unwrap(),
+                namespace: "k8s.namespace.name".parse().unwrap(),
+                container: "container_name".parse().unwrap(),
+            },
+            matchers: r#"cluster="eu",tenant=~"a|b""#.parse().unwrap(),
+        }
+    }
+
+    const WINDOW: Duration = Duration::from_secs(300);
+
     #[test]
     fn query_texts() {
+        let selection = SeriesSelection::default();
+        let cpu = cpu(&selection);
         assert_eq!(
-            load("ns", "app", Duration::from_secs(300)),
+            cpu.load(WINDOW),
             r#"sum by (pod) (rate(container_cpu_usage_seconds_total{namespace="ns",container="app"}[5m]))"#
         );
         assert_eq!(
-            sample_age("ns", "app"),
+            cpu.sample_age(),
             r#"time() - max by (pod) (timestamp(container_cpu_usage_seconds_total{namespace="ns",container="app"}))"#
         );
         assert_eq!(
-            duplicate_series("ns", "app"),
+            cpu.duplicate_series(),
             r#"max by (pod) (count by (pod, id, cpu) (container_cpu_usage_seconds_total{namespace="ns",container="app"}))"#
         );
         assert_eq!(
-            window_coverage("ns", "app", Duration::from_secs(300)),
+            cpu.window_coverage(WINDOW),
             r#"count by (pod) (count_over_time(container_cpu_usage_seconds_total{namespace="ns",container="app"}[150s] offset 150s))"#
         );
+    }
+
+    #[test]
+    fn every_query_has_the_matchers_and_the_names_of_labels() {
+        let selection = mapped();
+        let cpu = cpu(&selection);
+        let series = r#"container_cpu_usage_seconds_total{"k8s.namespace.name"="ns",container_name="app",cluster="eu",tenant=~"a|b"}"#;
         assert_eq!(
-            autoscalers("n\"s"),
-            r#"{__name__=~"kube_horizontalpodautoscaler_(info|spec_target_metric|status_current_replicas|status_desired_replicas)",namespace="n\"s"}"#
+            cpu.load(WINDOW),
+            format!("sum by (exported_pod) (rate({series}[5m]))")
         );
+        assert_eq!(
+            cpu.sample_age(),
+            format!("time() - max by (exported_pod) (timestamp({series}))")
+        );
+        assert_eq!(
+            cpu.duplicate_series(),
+            format!("max by (exported_pod) (count by (exported_pod, id, cpu) ({series}))")
+        );
+        assert_eq!(
+            cpu.window_coverage(WINDOW),
+            format!("count by (exported_pod) (count_over_time({series}[150s] offset 150s))")
+        );
+    }
+
+    #[test]
+    fn autoscaler_query_has_exact_names_and_distinct_labels() {
+        let query = autoscalers(&mapped(), "n\"s");
+        let of = |metric: &str| {
+            format!(
+                r#"label_replace(kube_horizontalpodautoscaler_{metric}{{"k8s.namespace.name"="n\"s",cluster="eu",tenant=~"a|b"}},"rebalancer_metric","{metric}","__name__",".*")"#
+            )
+        };
+        assert_eq!(query, AUTOSCALER_METRICS.map(of).join(" or "));
+        // Without a mapping, both labels that kube-state-metrics may have are searched.
+        let query = autoscalers(&SeriesSelection::default(), "ns");
+        assert!(query.contains(r#"_info{namespace="ns"}"#), "{query}");
+        assert!(
+            query.contains(r#"_info{exported_namespace="ns"}"#),
+            "{query}"
+        );
+        assert_eq!(query.matches(" or ").count(), 7);
+    }
+
+    #[rstest]
+    #[case("", "", "m")]
+    #[case("", "a=\"b\"", "m{a=\"b\"}")]
+    #[case("c=\"d\"", "", "m{c=\"d\"}")]
+    #[case("c=\"d\"", "a=\"b\"", "m{c=\"d\",a=\"b\"}")]
+    fn selector_has_braces_only_if_needed(
+        #[case] own: &str,
+        #[case] matchers: &str,
+        #[case] selector: &str,
+    ) {
+        let selection = SeriesSelection {
+            matchers: matchers.parse().unwrap(),
+            ..SeriesSelection::default()
+        };
+        assert_eq!(selection.of("m", own), selector);
     }
 
     #[rstest]
@@ -152,22 +291,28 @@ mod tests {
     #[case(Duration::from_millis(1), "1ms")]
     #[case(Duration::from_secs(7200), "1h")]
     fn half_of_a_window_is_never_zero(#[case] window: Duration, #[case] half: &str) {
-        let query = window_coverage("ns", "app", window);
+        let selection = SeriesSelection::default();
+        let query = cpu(&selection).window_coverage(window);
         let expected = format!("[{half}] offset {half}))");
         assert!(query.ends_with(&expected), "{query}");
     }
 
-    #[rstest]
-    #[case(load("n", "c", Duration::from_secs(1)))]
-    #[case(window_coverage("n", "c", Duration::from_secs(1)))]
-    #[case(sample_age("n", "c"))]
-    #[case(duplicate_series("n", "c"))]
-    #[case(autoscalers("n"))]
-    fn queries_neither_compare_nor_select(#[case] query: String) {
-        for word in [
-            "topk", "bottomk", "scalar", " > ", " < ", "==", "!=", " bool", "absent",
+    #[test]
+    fn queries_neither_compare_nor_select() {
+        let selection = SeriesSelection::default();
+        let cpu = cpu(&selection);
+        for query in [
+            cpu.load(WINDOW),
+            cpu.window_coverage(WINDOW),
+            cpu.sample_age(),
+            cpu.duplicate_series(),
+            autoscalers(&selection, "n"),
         ] {
-            assert!(!query.contains(word), "{word} in {query}");
+            for word in [
+                "topk", "bottomk", "scalar", " > ", " < ", "==", "!=", "=~", " bool", "absent",
+            ] {
+                assert!(!query.contains(word), "{word} in {query}");
+            }
         }
     }
 }

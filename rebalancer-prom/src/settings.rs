@@ -10,6 +10,7 @@ use crate::authentication::Authentication;
 use crate::endpoint::without_secrets;
 use crate::group::GroupSource;
 use crate::headers;
+use crate::query::SeriesSelection;
 
 /// The settings of a [`PrometheusSource`](crate::PrometheusSource). `Debug` shows neither the values
 /// of headers nor a password in the URL.
@@ -27,6 +28,9 @@ pub struct PrometheusSettings {
     pub workload: WorkloadRef,
     /// The measured container.
     pub container: String,
+    /// The series that the built-in queries read. Custom queries are sent as they are; the pod label
+    /// of their results is the one of [`SeriesSelection::labels`], or else `pod`.
+    pub series: SeriesSelection,
     /// `LOAD_QUERY`: PromQL that returns one sample per `pod`, instead of the container's CPU
     /// rate. Sent verbatim.
     pub load_query: Option<String>,
@@ -59,6 +63,7 @@ impl PrometheusSettings {
             window: Self::DEFAULT_WINDOW,
             container: workload.name.clone(),
             workload,
+            series: SeriesSelection::default(),
             load_query: None,
             freshness_query: None,
             group: None,
@@ -79,6 +84,7 @@ impl fmt::Debug for PrometheusSettings {
             window,
             workload,
             container,
+            series,
             load_query,
             freshness_query,
             group,
@@ -97,6 +103,7 @@ impl fmt::Debug for PrometheusSettings {
             .field("window", window)
             .field("workload", workload)
             .field("container", container)
+            .field("series", series)
             .field("load_query", load_query)
             .field("freshness_query", freshness_query)
             .field("group", group)

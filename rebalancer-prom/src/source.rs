@@ -11,7 +11,7 @@ use crate::autoscalers;
 use crate::error::{PromError, Purpose};
 use crate::group::{self, GroupSource, Owners, Rates};
 use crate::loads::{LoadResponses, PodValues};
-use crate::query;
+use crate::query::{self, CpuSeries};
 use crate::response::Samples;
 use crate::settings::PrometheusSettings;
 use crate::transport::Transport;
@@ -70,15 +70,20 @@ impl PrometheusSource {
         let PrometheusSettings {
             workload,
             container,
+            series,
             window,
             load_query,
             freshness_query,
             ..
         } = &self.settings;
-        let namespace = &workload.namespace;
+        let cpu = CpuSeries {
+            selection: series,
+            namespace: &workload.namespace,
+            container,
+        };
         let loads = match load_query {
             Some(query) => (Purpose::CustomLoad, query.clone()),
-            None => (Purpose::Load, query::load(namespace, container, *window)),
+            None => (Purpose::Load, cpu.load(*window)),
         };
         // The other built-in queries are about the CPU series of the container. They do not apply
         // to the series behind a custom load.
@@ -86,16 +91,10 @@ impl PrometheusSource {
         let built_in = |purpose, query| (!custom).then_some((purpose, query));
         let sample_ages = match freshness_query {
             Some(query) => Some((Purpose::CustomSampleAge, query.clone())),
-            None => built_in(Purpose::SampleAge, query::sample_age(namespace, container)),
+            None => built_in(Purpose::SampleAge, cpu.sample_age()),
         };
-        let series = built_in(
-            Purpose::DuplicateSeries,
-            query::duplicate_series(namespace, container),
-        );
-        let window_coverage = built_in(
-            Purpose::WindowCoverage,
-            query::window_coverage(namespace, container, *window),
-        );
+        let series = built_in(Purpose::DuplicateSeries, cpu.duplicate_series());
+        let window_coverage = built_in(Purpose::WindowCoverage, cpu.window_coverage(*window));
         // Waits for all responses. Several queries fail if the server is down, in any order; the
         // reported error is always that of the first query.
         let (loads, sample_ages, series, window_coverage) = tokio::join!(
@@ -122,7 +121,7 @@ impl PrometheusSource {
             return Ok(None);
         };
         let response = self.transport.query(purpose, &query).await?;
-        PodValues::from_response(response).map(Some)
+        PodValues::from_response(response, &self.settings.series.labels.pod).map(Some)
     }
 
     /// Reads the autoscalers of the workload's namespace. Returns this crate's typed error.
@@ -132,7 +131,7 @@ impl PrometheusSource {
     /// partial response would not be noticed.
     pub async fn observe_autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, PromError> {
         let namespace = &self.settings.workload.namespace;
-        let query = query::autoscalers(namespace);
+        let query = query::autoscalers(&self.settings.series, namespace);
         let response = self.transport.query(Purpose::Autoscalers, &query).await?;
         let Samples { samples, partial } = response.samples()?;
         if let Some(partial) = partial {
@@ -157,16 +156,16 @@ impl PrometheusSource {
         let WorkloadRef {
             namespace, name, ..
         } = &settings.workload;
-        let Some(assignment) = source.assignment(namespace, name) else {
+        let Some(assignment) = source.assignment(&settings.series, namespace, name) else {
             return Ok(None);
         };
-        let rate = source.rate(settings.window);
+        let rate = source.rate(&settings.series, settings.window);
         // The local clock is precise enough for "about one cooldown ago".
         let cooldown = i64::try_from(source.cooldown.as_secs()).unwrap_or(i64::MAX);
         let before = Timestamp::now().as_second().saturating_sub(cooldown);
         let owners = async |purpose, time| {
             let response = self.transport.query_at(purpose, &assignment, time).await?;
-            Owners::from_response(&response)
+            Owners::from_response(&response, &settings.series.labels)
         };
         let (owners, before, rates) = tokio::join!(
             owners(Purpose::GroupOwners, None),

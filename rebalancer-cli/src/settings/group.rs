@@ -5,7 +5,7 @@ use std::time::Duration;
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::policy::{Policy, Strategy};
 use rebalancer_core::snapshot::GroupSettings;
-use rebalancer_prom::GroupSource;
+use rebalancer_prom::{GroupSource, SeriesSelection};
 
 use super::definitions::consumer_group::{
     GROUP_ASSIGNMENT_QUERY, GROUP_ASSIGNOR, GROUP_CLIENT, GROUP_ID, GROUP_METRICS, GROUP_PROTOCOL,
@@ -19,6 +19,7 @@ use super::reader::Reader;
 pub(super) fn group(
     reader: &mut Reader<'_>,
     workload: &WorkloadRef,
+    series: &SeriesSelection,
     policy: &Policy,
 ) -> Option<(GroupSource, GroupSettings)> {
     let is_mentioned = reader.is_given(&GROUP_ID)
@@ -40,7 +41,7 @@ pub(super) fn group(
             .then(|| reader.value(&GROUP_SESSION_TIMEOUT).into()),
     };
     check_assignor(reader, &settings);
-    check_owners(reader, &source, workload, policy.strategy);
+    check_owners(reader, &source, workload, series, policy.strategy);
     is_mentioned.then_some((source, settings))
 }
 
@@ -78,12 +79,13 @@ fn check_owners(
     reader: &mut Reader<'_>,
     source: &GroupSource,
     workload: &WorkloadRef,
+    series: &SeriesSelection,
     strategy: Strategy,
 ) {
     const REMEDY: &str = "set GROUP_ASSIGNMENT_QUERY, or GROUP_METRICS to consumer, jmx or \
                           kafka-lag-exporter";
     if source
-        .assignment(&workload.namespace, &workload.name)
+        .assignment(series, &workload.namespace, &workload.name)
         .is_some()
     {
         return;

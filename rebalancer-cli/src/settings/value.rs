@@ -9,7 +9,7 @@ use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rebalancer_core::model::{Cores, MaxUnavailable, MinimumPods, Percent, Tolerance, TopK};
 use rebalancer_core::policy::Strategy;
 use rebalancer_k8s::{EvictionMethod, WorkloadKind};
-use rebalancer_prom::GroupMetrics;
+use rebalancer_prom::{GroupMetrics, LabelName, Matchers};
 
 use super::duration;
 use super::types::{LogFormat, LogLevel, OutputFormat, TargetSource};
@@ -274,6 +274,18 @@ pub(super) static LABEL_SELECTOR: ValueType<String> = ValueType {
         }
     },
     write: String::clone,
+};
+
+/// Label matchers of PromQL.
+pub(super) static MATCHERS: ValueType<Matchers> = parsed("MATCHERS", JsonType::Text);
+
+/// The name of a label in the metrics.
+pub(super) static LABEL_NAME: ValueType<LabelName> = ValueType {
+    name: "LABEL",
+    json: JsonType::Text,
+    parse: |raw| Ok(raw.text()?.parse::<LabelName>()?),
+    // `Display` writes PromQL.
+    write: |label| label.as_str().to_owned(),
 };
 
 /// Request headers: `Name=value` pairs separated by commas, where a value may contain `=`; or a
@@ -566,6 +578,15 @@ mod tests {
             "a in (",
             "a valid selector is, for example,",
         );
+    }
+
+    #[test]
+    fn matchers_and_label_names_are_checked() {
+        round_trip(&MATCHERS, r#"a = 'b', c!~"d""#, r#"a="b",c!~"d""#);
+        refuse(&MATCHERS, "cluster=prod", "a value in quotes is expected");
+        round_trip(&LABEL_NAME, "exported_pod", "exported_pod");
+        round_trip(&LABEL_NAME, "k8s.pod.name", "k8s.pod.name");
+        refuse(&LABEL_NAME, "exported-pod", "is not a label name");
     }
 
     #[test]

@@ -2,14 +2,17 @@
 
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_k8s::{Autoscalers, Settings as KubernetesSettings};
-use rebalancer_prom::{Authentication, CredentialSetting, PrometheusSettings};
+use rebalancer_prom::{
+    Authentication, CredentialSetting, LabelNames, PrometheusSettings, SeriesSelection,
+};
 
 use super::definitions::acting::{EVICTION_METHOD, GRACE_PERIOD, ONE_AT_A_TIME};
 use super::definitions::decision::{FREEZE, HPA_PREFIX, TARGET_CORES, TARGET_SOURCE};
 use super::definitions::metrics::{
     FRESHNESS_QUERY, LOAD_QUERY, METRICS_TIME_WINDOW, PROMETHEUS_BEARER_TOKEN_FILE,
-    PROMETHEUS_CA_FILE, PROMETHEUS_ENDPOINT, PROMETHEUS_HEADERS, PROMETHEUS_PASSWORD_FILE,
-    PROMETHEUS_TIMEOUT, PROMETHEUS_USERNAME,
+    PROMETHEUS_CA_FILE, PROMETHEUS_CONTAINER_LABEL, PROMETHEUS_ENDPOINT, PROMETHEUS_HEADERS,
+    PROMETHEUS_MATCHERS, PROMETHEUS_NAMESPACE_LABEL, PROMETHEUS_PASSWORD_FILE,
+    PROMETHEUS_POD_LABEL, PROMETHEUS_TIMEOUT, PROMETHEUS_USERNAME,
 };
 use super::definitions::workload::{
     CONTAINER_NAME, DEPLOYMENT_NAME, KUBE_LABEL_SELECTOR, KUBE_NAMESPACE, WORKLOAD_KIND,
@@ -32,7 +35,7 @@ pub(super) fn workload(reader: &mut Reader<'_>, dry_run: bool) -> WorkloadSettin
     };
     let kubernetes = kubernetes(reader, autoscalers);
     let mut prometheus = prometheus(reader, &kubernetes);
-    let (source, group) = group(reader, &kubernetes.workload, &policy).unzip();
+    let (source, group) = group(reader, &kubernetes.workload, &prometheus.series, &policy).unzip();
     prometheus.group = source;
     WorkloadSettings {
         execution: execution(reader, dry_run),
@@ -73,6 +76,14 @@ fn prometheus(reader: &mut Reader<'_>, kubernetes: &KubernetesSettings) -> Prome
         timeout: reader.value(&PROMETHEUS_TIMEOUT),
         window: reader.value(&METRICS_TIME_WINDOW),
         container: kubernetes.container.clone(),
+        series: SeriesSelection {
+            labels: LabelNames {
+                pod: reader.value(&PROMETHEUS_POD_LABEL),
+                namespace: reader.value(&PROMETHEUS_NAMESPACE_LABEL),
+                container: reader.value(&PROMETHEUS_CONTAINER_LABEL),
+            },
+            matchers: reader.optional(&PROMETHEUS_MATCHERS).unwrap_or_default(),
+        },
         load_query: reader.optional(&LOAD_QUERY),
         freshness_query: reader.optional(&FRESHNESS_QUERY),
         authentication: authentication(reader, &headers),

@@ -270,14 +270,16 @@ pub enum PromError {
         /// The PromQL, shortened.
         query: String,
     },
-    /// A sample has no label `pod`.
+    /// A sample has no label with the name of the pod.
     #[error(
-        "{sent} returned a sample without the label `pod` (its labels: {labels}); {}",
+        "{sent} returned a sample without the label `{pod_label}` (its labels: {labels}); {}",
         sent.purpose.per_pod_advice()
     )]
     SampleWithoutPod {
         /// The query.
         sent: SentQuery,
+        /// The label with the name of the pod.
+        pod_label: String,
         /// The labels of the first such sample.
         labels: String,
     },

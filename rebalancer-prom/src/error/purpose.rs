@@ -75,8 +75,8 @@ impl Purpose {
             | Self::GroupOwners
             | Self::GroupOwnersBefore
             | Self::GroupRates => {
-                "the series of container_cpu_usage_seconds_total must have the label `pod`; if \
-                 they have other labels, set LOAD_QUERY"
+                "the series of container_cpu_usage_seconds_total must have the name of the pod in \
+                 this label: set PROMETHEUS_POD_LABEL to the label that has it"
             }
         }
     }

@@ -5,7 +5,6 @@
 pub(super) enum Label {
     Topic,
     Partition,
-    Pod,
     Host,
     ClientId,
     MemberId,
@@ -19,7 +18,6 @@ impl Label {
         match self {
             Self::Topic => "topic",
             Self::Partition => "partition",
-            Self::Pod => "pod",
             Self::Host => "member_host",
             Self::ClientId => "client_id",
             Self::MemberId => "member_id",

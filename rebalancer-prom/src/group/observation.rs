@@ -10,6 +10,7 @@ use super::presets::{GroupMetrics, label_value};
 use super::topics;
 use crate::envelope::Labels;
 use crate::error::PromError;
+use crate::labels::LabelNames;
 use crate::response::{QueryResponse, Samples};
 
 /// The owners of partitions in one response.
@@ -24,7 +25,10 @@ pub(crate) struct Owners {
 
 impl Owners {
     /// Reads the owners. A sample with the value 0 is not an owner.
-    pub(crate) fn from_response(response: &QueryResponse) -> Result<Self, PromError> {
+    pub(crate) fn from_response(
+        response: &QueryResponse,
+        names: &LabelNames,
+    ) -> Result<Self, PromError> {
         let Samples { samples, partial } = response.samples()?;
         let mut owners = Self {
             samples: Vec::with_capacity(samples.len()),
@@ -41,7 +45,7 @@ impl Owners {
                 owners.samples.push(OwnerSample {
                     topic,
                     partition,
-                    owner: owner(&sample.labels),
+                    owner: owner(&sample.labels, names),
                 });
             }
         }
@@ -50,10 +54,10 @@ impl Owners {
 }
 
 /// The member that the labels name; `None` if they say that the group has no members.
-fn owner(labels: &Labels<'_>) -> Option<MemberLabels> {
+fn owner(labels: &Labels<'_>, names: &LabelNames) -> Option<MemberLabels> {
     let value = |label: Label| label_value(label, labels).map(str::to_owned);
     let owner = MemberLabels {
-        pod: value(Label::Pod),
+        pod: labels.pod(&names.pod).map(str::to_owned),
         host: value(Label::Host),
         client_id: value(Label::ClientId),
         member_id: value(Label::MemberId),

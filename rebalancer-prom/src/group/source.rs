@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::presets::{GroupMetrics, GroupSelector};
-use crate::query::{duration, string_literal};
+use super::presets::{GroupMetrics, GroupSelector, RateSelector};
+use crate::query::{SeriesSelection, duration, string_literal};
 
 /// The source of the consumer group in the metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,22 +27,31 @@ pub struct GroupSource {
 impl GroupSource {
     /// Returns the query for the owners; `None` if no setting says how to find them.
     #[must_use]
-    pub fn assignment(&self, namespace: &str, workload: &str) -> Option<String> {
+    pub fn assignment(
+        &self,
+        series: &SeriesSelection,
+        namespace: &str,
+        workload: &str,
+    ) -> Option<String> {
         if let Some(query) = &self.assignment_query {
             return Some(query.clone());
         }
         let id = string_literal(self.group_id.as_deref()?);
         // The names of the pods of a Deployment and of a StatefulSet begin with its name. Both
         // servers anchor regular expressions.
+        let labels = &series.labels;
         let pods = format!(
-            "namespace={},pod=~{}",
+            "{}={},{}=~{}",
+            labels.namespace,
             string_literal(namespace),
+            labels.pod,
             string_literal(&format!("{}-.+", regex_literal(workload)))
         );
         let owners = self.metrics.iter().find_map(|m| m.definition().owners)?;
         Some(owners(&GroupSelector {
             id: &id,
             pods: &pods,
+            series,
         }))
     }
 
@@ -56,12 +65,15 @@ impl GroupSource {
 
     /// Returns the query for the rates; `None` if no setting says how to find them.
     #[must_use]
-    pub fn rate(&self, window: Duration) -> Option<String> {
+    pub fn rate(&self, series: &SeriesSelection, window: Duration) -> Option<String> {
         if let Some(query) = &self.rate_query {
             return Some(query.clone());
         }
         let rates = self.metrics.iter().find_map(|m| m.definition().rates)?;
-        Some(rates(&duration(window)))
+        Some(rates(&RateSelector {
+            window: &duration(window),
+            series,
+        }))
     }
 }
 
@@ -74,6 +86,7 @@ fn regex_literal(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::labels::LabelNames;
     use rstest::rstest;
 
     fn source(metrics: &[GroupMetrics]) -> GroupSource {
@@ -112,8 +125,40 @@ mod tests {
         #[case] rate: Option<&str>,
     ) {
         let source = source(metrics);
-        assert_eq!(source.assignment("ns", "my.app").as_deref(), assignment);
-        assert_eq!(source.rate(Duration::from_secs(300)).as_deref(), rate);
+        let series = SeriesSelection::default();
+        assert_eq!(
+            source.assignment(&series, "ns", "my.app").as_deref(),
+            assignment
+        );
+        assert_eq!(
+            source.rate(&series, Duration::from_secs(300)).as_deref(),
+            rate
+        );
+    }
+
+    #[test]
+    fn every_preset_has_the_matchers_and_the_names_of_labels() {
+        let series = SeriesSelection {
+            labels: LabelNames {
+                pod: "exported_pod".parse().unwrap(),
+                namespace: "exported_namespace".parse().unwrap(),
+                ..LabelNames::default()
+            },
+            matchers: r#"cluster="eu""#.parse().unwrap(),
+        };
+        for preset in GroupMetrics::ALL {
+            let source = source(&[preset]);
+            let queries = [
+                source.assignment(&series, "ns", "app"),
+                source.rate(&series, Duration::from_secs(300)),
+            ];
+            for query in queries.into_iter().flatten() {
+                assert_eq!(query.matches(r#"cluster="eu"}"#).count(), 1, "{query}");
+                let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                let own = words.filter(|word| matches!(*word, "pod" | "namespace"));
+                assert_eq!(own.count(), 0, "{query}");
+            }
+        }
     }
 
     #[test]
@@ -124,8 +169,18 @@ mod tests {
             group_id: None,
             ..source(&GroupMetrics::ALL)
         };
-        assert_eq!(own.assignment("ns", "app").as_deref(), Some("owners"));
-        assert_eq!(own.rate(Duration::from_secs(1)).as_deref(), Some("rates"));
+        let series = SeriesSelection {
+            matchers: r#"cluster="eu""#.parse().unwrap(),
+            ..SeriesSelection::default()
+        };
+        assert_eq!(
+            own.assignment(&series, "ns", "app").as_deref(),
+            Some("owners")
+        );
+        assert_eq!(
+            own.rate(&series, Duration::from_secs(1)).as_deref(),
+            Some("rates")
+        );
     }
 
     #[rstest]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rebalancer_prom::PrometheusSettings;
+use rebalancer_prom::{LabelName, LabelNames, Matchers, PrometheusSettings};
 
 use crate::settings::definition::{
     Absent, Attributes, Defaulted, Definition, Fallback, Mandatory, Optional, Required, Setting,
@@ -15,6 +15,10 @@ pub(super) const SETTINGS: &[&dyn Setting] = &[
     &PROMETHEUS_ENDPOINT,
     &PROMETHEUS_TIMEOUT,
     &METRICS_TIME_WINDOW,
+    &PROMETHEUS_MATCHERS,
+    &PROMETHEUS_POD_LABEL,
+    &PROMETHEUS_NAMESPACE_LABEL,
+    &PROMETHEUS_CONTAINER_LABEL,
     &LOAD_QUERY,
     &FRESHNESS_QUERY,
     &PROMETHEUS_BEARER_TOKEN_FILE,
@@ -48,10 +52,44 @@ pub(in crate::settings) static METRICS_TIME_WINDOW: Defaulted<Duration> = Defini
     attributes: Attributes::USUAL,
 };
 
+pub(in crate::settings) static PROMETHEUS_MATCHERS: Optional<Matchers> = Definition {
+    name: "PROMETHEUS_MATCHERS",
+    help: "Label matchers that are added to every built-in query, such as \
+           cluster=\"prod-eu\",tenant=~\"a|b\"; custom queries are sent as they are",
+    value: &value::MATCHERS,
+    default: Absent("none"),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static PROMETHEUS_POD_LABEL: Defaulted<LabelName> = Definition {
+    name: "PROMETHEUS_POD_LABEL",
+    help: "Label with the name of the pod, such as exported_pod; also in the results of custom \
+           queries",
+    value: &value::LABEL_NAME,
+    default: Fallback::Value(|| LabelNames::default().pod),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static PROMETHEUS_NAMESPACE_LABEL: Defaulted<LabelName> = Definition {
+    name: "PROMETHEUS_NAMESPACE_LABEL",
+    help: "Label with the namespace of pods and autoscalers, such as exported_namespace",
+    value: &value::LABEL_NAME,
+    default: Fallback::Value(|| LabelNames::default().namespace),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static PROMETHEUS_CONTAINER_LABEL: Defaulted<LabelName> = Definition {
+    name: "PROMETHEUS_CONTAINER_LABEL",
+    help: "Label with the name of the container, such as exported_container",
+    value: &value::LABEL_NAME,
+    default: Fallback::Value(|| LabelNames::default().container),
+    attributes: Attributes::USUAL,
+};
+
 pub(in crate::settings) static LOAD_QUERY: Optional<String> = Definition {
     name: "LOAD_QUERY",
-    help: "PromQL that returns one sample per `pod` label, instead of the CPU rate; set \
-           METRICS_TIME_WINDOW to its window",
+    help: "PromQL that returns one sample per pod (PROMETHEUS_POD_LABEL), instead of the CPU rate; \
+           set METRICS_TIME_WINDOW to its window",
     value: &value::PROMQL,
     default: Absent("CPU rate of the container"),
     attributes: Attributes::USUAL,
@@ -59,7 +97,7 @@ pub(in crate::settings) static LOAD_QUERY: Optional<String> = Definition {
 
 pub(in crate::settings) static FRESHNESS_QUERY: Optional<String> = Definition {
     name: "FRESHNESS_QUERY",
-    help: "PromQL that returns the age in seconds of each `pod`'s newest sample; only with \
+    help: "PromQL that returns the age in seconds of each pod's newest sample; only with \
            LOAD_QUERY",
     value: &value::PROMQL,
     default: Absent("from the CPU series"),

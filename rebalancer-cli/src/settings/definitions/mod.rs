@@ -159,6 +159,9 @@ mod tests {
         check(&workload::KUBE_TIMEOUT);
         check(&metrics::PROMETHEUS_TIMEOUT);
         check(&metrics::METRICS_TIME_WINDOW);
+        check(&metrics::PROMETHEUS_POD_LABEL);
+        check(&metrics::PROMETHEUS_NAMESPACE_LABEL);
+        check(&metrics::PROMETHEUS_CONTAINER_LABEL);
         check(&consumer_group::GROUP_ASSIGNOR);
         check(&consumer_group::GROUP_CLIENT);
         check(&consumer_group::GROUP_PROTOCOL);

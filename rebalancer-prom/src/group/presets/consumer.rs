@@ -25,8 +25,12 @@ const PRESET: Preset = Preset {
 
 fn owners(group: &GroupSelector<'_>) -> String {
     format!(
-        "max by (topic, partition, topic_name, partition_id, pod, client_id, member_id, \
-         group_instance_id) (kafka_consumer_assignment{{group_id={}}})",
-        group.id
+        "max by (topic, partition, topic_name, partition_id, {}, client_id, member_id, \
+         group_instance_id) ({})",
+        group.series.labels.pod,
+        group.series.of(
+            "kafka_consumer_assignment",
+            &format!("group_id={}", group.id)
+        )
     )
 }

@@ -25,8 +25,11 @@ const PRESET: Preset = Preset {
 /// sample for each series, whatever its value is.
 fn owners(group: &GroupSelector<'_>) -> String {
     format!(
-        "count by (topic, partition, pod, client_id) \
-         (kafka_consumer_consumer_fetch_manager_metrics_preferred_read_replica{{{}}})",
-        group.pods
+        "count by (topic, partition, {}, client_id) ({})",
+        group.series.labels.pod,
+        group.series.of(
+            "kafka_consumer_consumer_fetch_manager_metrics_preferred_read_replica",
+            group.pods
+        )
     )
 }

@@ -1,6 +1,6 @@
 //! danielqsj's `kafka_exporter`.
 
-use super::{GroupMetrics, Preset};
+use super::{GroupMetrics, Preset, RateSelector};
 
 impl GroupMetrics {
     /// danielqsj's `kafka_exporter`: `kafka_topic_partition_current_offset{topic, partition}`.
@@ -18,6 +18,8 @@ const PRESET: Preset = Preset {
 };
 
 /// Takes the maximum, because two exporters that watch the same cluster report the same rate.
-fn rates(window: &str) -> String {
-    format!("max by (topic, partition) (rate(kafka_topic_partition_current_offset[{window}]))")
+fn rates(rates: &RateSelector<'_>) -> String {
+    let offsets = rates.series.of("kafka_topic_partition_current_offset", "");
+    let window = rates.window;
+    format!("max by (topic, partition) (rate({offsets}[{window}]))")
 }

@@ -1,6 +1,6 @@
 //! seglo's `kafka-lag-exporter`.
 
-use super::{GroupMetrics, GroupSelector, Preset};
+use super::{GroupMetrics, GroupSelector, Preset, RateSelector};
 use crate::group::labels::Label;
 
 impl GroupMetrics {
@@ -25,15 +25,17 @@ const PRESET: Preset = Preset {
 /// `count` returns a sample for each series, so that an owner without lag is included.
 fn owners(group: &GroupSelector<'_>) -> String {
     format!(
-        "count by (cluster_name, topic, partition, member_host, consumer_id, client_id) \
-         (kafka_consumergroup_group_lag{{group={}}})",
-        group.id
+        "count by (cluster_name, topic, partition, member_host, consumer_id, client_id) ({})",
+        group.series.of(
+            "kafka_consumergroup_group_lag",
+            &format!("group={}", group.id)
+        )
     )
 }
 
 /// Takes the maximum, because two exporters that watch the same cluster report the same rate.
-fn rates(window: &str) -> String {
-    format!(
-        "max by (cluster_name, topic, partition) (rate(kafka_partition_latest_offset[{window}]))"
-    )
+fn rates(rates: &RateSelector<'_>) -> String {
+    let offsets = rates.series.of("kafka_partition_latest_offset", "");
+    let window = rates.window;
+    format!("max by (cluster_name, topic, partition) (rate({offsets}[{window}]))")
 }

@@ -14,6 +14,7 @@ use std::str::FromStr;
 
 use super::labels::Label;
 use crate::envelope::Labels;
+use crate::query::SeriesSelection;
 
 /// An exporter whose metrics of consumer groups are known (`GROUP_METRICS`).
 #[derive(Clone, Copy)]
@@ -36,9 +37,9 @@ pub(super) struct Preset {
     /// Builds the PromQL for the owners of a group's partitions; `None` if the exporter does not
     /// report owners.
     pub(super) owners: Option<fn(&GroupSelector<'_>) -> String>,
-    /// Builds the PromQL for the records that arrive in each partition per second, for a window
-    /// such as `5m`; `None` if the exporter does not report them.
-    pub(super) rates: Option<fn(&str) -> String>,
+    /// Builds the PromQL for the records that arrive in each partition per second; `None` if the
+    /// exporter does not report them.
+    pub(super) rates: Option<fn(&RateSelector<'_>) -> String>,
     /// Labels that the exporter spells differently than usual.
     pub(super) label_aliases: &'static [(Label, &'static str)],
     /// Whether the metrics name the group. If not, the owners may be those of other groups as well.
@@ -53,6 +54,16 @@ pub(super) struct GroupSelector<'a> {
     pub(super) id: &'a str,
     /// Label matchers that select the workload's pods.
     pub(super) pods: &'a str,
+    /// The operator's matchers, and the names of labels.
+    pub(super) series: &'a SeriesSelection,
+}
+
+/// The rates of one window.
+pub(super) struct RateSelector<'a> {
+    /// The window, such as `5m`.
+    pub(super) window: &'a str,
+    /// The operator's matchers.
+    pub(super) series: &'a SeriesSelection,
 }
 
 impl GroupMetrics {

@@ -10,8 +10,8 @@ use crate::testing::{Reply, Server};
 #[tokio::test]
 async fn autoscalers_are_read_from_kube_state_metrics() {
     let server = Server::always(Reply::vector(concat!(
-        r#"{"metric":{"__name__":"kube_horizontalpodautoscaler_info","horizontalpodautoscaler":"h","scaletargetref_kind":"Deployment","scaletargetref_name":"app"},"value":[1,"1"]},"#,
-        r#"{"metric":{"__name__":"kube_horizontalpodautoscaler_spec_target_metric","horizontalpodautoscaler":"h","metric_name":"cpu","metric_target_type":"utilization"},"value":[1,"70"]}"#,
+        r#"{"metric":{"rebalancer_metric":"info","horizontalpodautoscaler":"h","scaletargetref_kind":"Deployment","scaletargetref_name":"app"},"value":[1,"1"]},"#,
+        r#"{"metric":{"rebalancer_metric":"spec_target_metric","horizontalpodautoscaler":"h","metric_name":"cpu","metric_target_type":"utilization"},"value":[1,"70"]}"#,
     )))
     .await;
     let source = PrometheusSource::new(settings(&server.url)).unwrap();
@@ -27,5 +27,9 @@ async fn autoscalers_are_read_from_kube_state_metrics() {
         *scale_targets,
         [ScaleTarget::new("Deployment", "app", None)]
     );
-    assert!(server.requests()[0].ends_with(r#",namespace="ns"}"#));
+    let request = &server.requests()[0];
+    assert!(
+        request.contains(r#"kube_horizontalpodautoscaler_info{namespace="ns"}"#),
+        "{request}"
+    );
 }
