@@ -7,16 +7,19 @@
 //! - [`excerpt`] shortens such a text to one line of an error message.
 //! - [`causes`] and [`root_cause`] walk the chain of an error's sources.
 //! - [`connect_timeout`], [`USER_AGENT`] and [`install_crypto_provider`] set up an HTTP client.
+//! - [`Proxy`] selects the HTTP proxy of a server from the environment.
 //! - [`read_json`] parses a response body.
 
 mod client;
 mod error_chain;
 mod excerpt;
 mod json;
+mod proxy;
 mod secrets;
 
 pub use client::{USER_AGENT, connect_timeout, install_crypto_provider};
 pub use error_chain::{causes, root_cause};
 pub use excerpt::{EXCERPT_CHARS, excerpt, excerpt_up_to};
 pub use json::read_json;
+pub use proxy::{InvalidProxy, Proxy};
 pub use secrets::Secrets;

@@ -1,21 +1,28 @@
 //! The base URL of the server (`PROMETHEUS_ENDPOINT`).
 
-use std::net::IpAddr;
-
+use rebalancer_adapter::Secrets;
 use reqwest::Url;
 
 use crate::error::PromError;
 
+/// The parameters of a query that the program sets itself.
+const OWN_PARAMETERS: [&str; 2] = ["query", "time"];
+
+/// Parts of the names of parameters whose values are secrets.
+const SECRET_NAMES: [&str; 10] = [
+    "auth", "code", "cred", "jwt", "key", "pass", "pwd", "secret", "sig", "token",
+];
+
 /// Checks that requests can be built on a base URL. Sends nothing.
 ///
 /// # Errors
-/// If the URL does not parse, is neither `http` nor `https`, or contains credentials, a query or a
-/// fragment.
+/// If the URL does not parse, is neither `http` nor `https`, contains credentials or a fragment, or
+/// has a parameter that the program sets itself.
 pub fn check_endpoint(endpoint: &str) -> Result<(), PromError> {
     base_url(endpoint).map(drop)
 }
 
-/// Parses the base URL.
+/// Parses the base URL. Its parameters are those of every request.
 pub(crate) fn base_url(endpoint: &str) -> Result<Url, PromError> {
     let endpoint = endpoint.trim();
     let url = Url::parse(endpoint).map_err(|error| bad_url(endpoint, error.to_string()))?;
@@ -25,11 +32,45 @@ pub(crate) fn base_url(endpoint: &str) -> Result<Url, PromError> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(bad_url(endpoint, "it must begin with http:// or https://"));
     }
-    // The HTTP client would remove them from some URLs and keep them in others.
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(bad_url(endpoint, "it must not contain `?` or `#`"));
+    if url.fragment().is_some() {
+        return Err(bad_url(endpoint, "it must not contain `#`"));
+    }
+    for name in OWN_PARAMETERS {
+        if url.query_pairs().any(|(given, _)| given == name) {
+            let reason = format!("its parameter `{name}` is set by the program");
+            return Err(bad_url(endpoint, reason));
+        }
     }
     Ok(url)
+}
+
+/// Returns the URL of queries: the path of the API is added, and the parameters are kept.
+pub(crate) fn query_url(base: &Url) -> Url {
+    let mut url = base.clone();
+    let path = format!("{}/api/v1/query", base.path().trim_end_matches('/'));
+    url.set_path(&path);
+    url
+}
+
+/// Adds the values of secret parameters to the secrets of a request, as text and as sent.
+pub(crate) fn add_secrets(url: &Url, secrets: &mut Secrets) {
+    let is_secret = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        SECRET_NAMES.iter().any(|part| name.contains(part))
+    };
+    for (name, value) in url.query_pairs() {
+        if is_secret(&name) {
+            secrets.add_header(value.as_bytes());
+        }
+    }
+    for pair in url.query().unwrap_or_default().split('&') {
+        match pair.split_once('=') {
+            Some((name, value)) if is_secret(name) => secrets.add(value),
+            Some(_) => {}
+            // A parameter without a name may be a token.
+            None => secrets.add(pair),
+        }
+    }
 }
 
 /// The error for a URL that cannot be used.
@@ -38,17 +79,6 @@ pub(crate) fn bad_url(url: &str, reason: impl Into<String>) -> PromError {
         url: without_secrets(url),
         reason: reason.into(),
     }
-}
-
-/// Whether the URL's host is the machine itself.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        host == "localhost"
-            || host
-                .trim_matches(['[', ']'])
-                .parse::<IpAddr>()
-                .is_ok_and(|ip| ip.is_loopback())
-    })
 }
 
 /// Returns the text of a URL without user name, password, query and fragment.
@@ -94,6 +124,49 @@ pub(crate) fn without_secrets(url: &str) -> String {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[rstest]
+    #[case("http://prom", "http://prom/api/v1/query")]
+    #[case(
+        "http://prom?namespace=shop",
+        "http://prom/api/v1/query?namespace=shop"
+    )]
+    #[case("http://prom/?a=1&b=%20", "http://prom/api/v1/query?a=1&b=%20")]
+    #[case("http://prom/x/?a=1", "http://prom/x/api/v1/query?a=1")]
+    fn parameters_are_kept(#[case] base: &str, #[case] expected: &str) {
+        assert_eq!(query_url(&base_url(base).unwrap()).as_str(), expected);
+    }
+
+    #[rstest]
+    #[case("http://prom?query=up", "its parameter `query` is set by the program")]
+    #[case("http://prom?a=1&time=2", "its parameter `time` is set by the program")]
+    #[case("http://prom?a=1#b", "must not contain `#`")]
+    fn url_of_another_request_is_rejected(#[case] url: &str, #[case] reason: &str) {
+        let error = base_url(url).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+
+    #[rstest]
+    #[case("?token=hunter2-x", "hunter2-x")]
+    #[case("?X-Api-Key=hunter%202", "hunter 2 hunter%202")]
+    #[case("?a=1&access_password=hunter2", "hunter2")]
+    #[case("?hunter2", "hunter2")]
+    #[case("?authorization=Bearer%20hunter2", "Bearer hunter2 hunter2")]
+    fn values_of_secret_parameters_are_secrets(#[case] parameters: &str, #[case] text: &str) {
+        let mut secrets = Secrets::default();
+        let url = base_url(&format!("http://prom{parameters}")).unwrap();
+        add_secrets(&url, &mut secrets);
+        let shown = secrets.hide(text);
+        assert!(!shown.contains("hunter"), "{shown}");
+    }
+
+    #[test]
+    fn other_parameters_are_no_secrets() {
+        let mut secrets = Secrets::default();
+        let url = base_url("http://prom?namespace=shop&dedup=true").unwrap();
+        add_secrets(&url, &mut secrets);
+        assert_eq!(secrets.hide("shop is true"), "shop is true");
+    }
 
     #[rstest]
     #[case("http://prom:9090/x", "http://prom:9090/x")]

@@ -63,10 +63,12 @@ mod transport;
 
 pub use authentication::Authentication;
 pub use endpoint::check_endpoint;
-pub use error::{CredentialSetting, InvalidCredentials, PromError, Purpose, SentQuery};
+pub use error::{
+    CredentialSetting, Destination, InvalidCredentials, PromError, Purpose, SentQuery,
+};
 pub use group::{GroupMetrics, GroupSource};
 pub use labels::{LabelName, LabelNames};
 pub use matchers::{InvalidMatchers, Matchers};
 pub use query::SeriesSelection;
-pub use settings::PrometheusSettings;
+pub use settings::{ClientCertificate, PrometheusSettings, QueryMethod};
 pub use source::PrometheusSource;

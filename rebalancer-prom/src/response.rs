@@ -1,6 +1,8 @@
 //! The response to a query: its samples, or why it has none.
 
 use std::fmt;
+#[cfg(feature = "fuzzing")]
+use std::sync::Arc;
 
 use rebalancer_adapter::{Secrets, excerpt, excerpt_up_to, read_json};
 use reqwest::StatusCode;
@@ -8,6 +10,8 @@ use tracing::debug;
 
 use crate::envelope::{Head, Sample, Text, Vector};
 use crate::error::{PromError, Purpose, SentQuery};
+#[cfg(feature = "fuzzing")]
+use crate::{error::Destination, settings::QueryMethod};
 
 /// The maximum length of a query in a message, in characters.
 const QUERY_CHARS: usize = 500;
@@ -41,7 +45,12 @@ impl QueryResponse {
         Self {
             sent: SentQuery {
                 purpose: Purpose::Load,
-                url: "http://prometheus:9090/api/v1/query".to_owned(),
+                destination: Arc::new(Destination {
+                    url: "http://prometheus:9090/api/v1/query".to_owned(),
+                    method: QueryMethod::Post,
+                    proxy: None,
+                    client_certificate: false,
+                }),
             },
             query: "up".to_owned(),
             status,

@@ -12,13 +12,46 @@ use crate::group::GroupSource;
 use crate::headers;
 use crate::query::SeriesSelection;
 
+/// The HTTP method of queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum QueryMethod {
+    /// The query is in the body, because proxies limit the length of a URL.
+    #[default]
+    Post,
+    /// The query is in the URL, because some proxies allow only reading.
+    Get,
+}
+
+impl QueryMethod {
+    /// Returns the name of the method.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Get => "GET",
+        }
+    }
+}
+
+/// The files of a client certificate, in PEM. They are read when a source is created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// `PROMETHEUS_CLIENT_CERTIFICATE_FILE`: the certificate, followed by those of its issuers.
+    pub certificate_file: PathBuf,
+    /// `PROMETHEUS_CLIENT_KEY_FILE`: the private key, not encrypted.
+    pub key_file: PathBuf,
+}
+
 /// The settings of a [`PrometheusSource`](crate::PrometheusSource). `Debug` shows neither the values
 /// of headers nor a password in the URL.
 #[derive(Clone)]
 pub struct PrometheusSettings {
     /// `PROMETHEUS_ENDPOINT`: the base URL, `http` or `https`, with the path of the API if there is
-    /// one (`https://mimir/prometheus`, `http://vmselect:8481/select/0/prometheus`).
+    /// one (`https://mimir/prometheus`, `http://vmselect:8481/select/0/prometheus`). Its parameters
+    /// are sent with each request (`https://thanos:9092?namespace=shop`).
     pub endpoint: String,
+    /// `PROMETHEUS_METHOD`: the HTTP method of queries.
+    pub method: QueryMethod,
     /// `PROMETHEUS_TIMEOUT`: the limit for one request, from the connection to the last byte.
     pub timeout: Duration,
     /// `METRICS_TIME_WINDOW`: the window of the CPU rate, at least one millisecond. Not used with a
@@ -41,8 +74,11 @@ pub struct PrometheusSettings {
     pub group: Option<GroupSource>,
     /// How requests are authenticated.
     pub authentication: Authentication,
-    /// `PROMETHEUS_CA_FILE`: PEM certificates that are trusted in addition to the system's.
+    /// `PROMETHEUS_CA_FILE`: PEM certificates of authorities, or the certificate of the server
+    /// itself. They are trusted in addition to the system's.
     pub ca_file: Option<PathBuf>,
+    /// The certificate that the program presents to a server.
+    pub client_certificate: Option<ClientCertificate>,
     /// `PROMETHEUS_HEADERS`: names and values sent with each request, such as `X-Scope-OrgID`.
     pub headers: Vec<(String, String)>,
 }
@@ -59,6 +95,7 @@ impl PrometheusSettings {
     pub fn new(endpoint: impl Into<String>, workload: WorkloadRef) -> Self {
         Self {
             endpoint: endpoint.into(),
+            method: QueryMethod::default(),
             timeout: Self::DEFAULT_TIMEOUT,
             window: Self::DEFAULT_WINDOW,
             container: workload.name.clone(),
@@ -69,6 +106,7 @@ impl PrometheusSettings {
             group: None,
             authentication: Authentication::None,
             ca_file: None,
+            client_certificate: None,
             headers: Vec::new(),
         }
     }
@@ -80,6 +118,7 @@ impl fmt::Debug for PrometheusSettings {
         // whether the field is a secret.
         let Self {
             endpoint,
+            method,
             timeout,
             window,
             workload,
@@ -90,6 +129,7 @@ impl fmt::Debug for PrometheusSettings {
             group,
             authentication,
             ca_file,
+            client_certificate,
             headers,
         } = self;
         let headers: Vec<_> = headers
@@ -99,6 +139,7 @@ impl fmt::Debug for PrometheusSettings {
             .collect();
         f.debug_struct("PrometheusSettings")
             .field("endpoint", &without_secrets(endpoint))
+            .field("method", method)
             .field("timeout", timeout)
             .field("window", window)
             .field("workload", workload)
@@ -109,6 +150,7 @@ impl fmt::Debug for PrometheusSettings {
             .field("group", group)
             .field("authentication", authentication)
             .field("ca_file", ca_file)
+            .field("client_certificate", client_certificate)
             .field("headers", &headers)
             .finish()
     }

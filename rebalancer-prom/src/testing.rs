@@ -78,8 +78,15 @@ impl Server {
                         None => serve(stream, &*reply, &seen).await,
                         Some(acceptor) => {
                             // A client that does not trust the certificate ends the handshake.
-                            if let Ok(stream) = acceptor.accept(stream).await {
-                                serve(stream, &*reply, &seen).await;
+                            match acceptor.accept(stream).into_fallible().await {
+                                Ok(stream) => serve(stream, &*reply, &seen).await,
+                                // Without reading what the client sent, closing the connection
+                                // would reset it, and the client would not receive the alert.
+                                Err((_, mut stream)) => {
+                                    let _ = stream.shutdown().await;
+                                    let _ =
+                                        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                                }
                             }
                         }
                     }

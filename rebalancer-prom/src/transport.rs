@@ -1,34 +1,40 @@
 //! Sends queries and receives responses.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_http_query::Client;
-use rebalancer_adapter::{Secrets, USER_AGENT, connect_timeout, excerpt, excerpt_up_to};
-use reqwest::Response;
+use rebalancer_adapter::{
+    Proxy, Secrets, USER_AGENT, connect_timeout, excerpt, excerpt_up_to, install_crypto_provider,
+};
 use reqwest::header::{AUTHORIZATION, LOCATION};
 use reqwest::redirect::Policy;
+use reqwest::{Client, Request, Response, Url};
 use tracing::{Level, debug, enabled};
 
 use crate::authentication::Authentication;
-use crate::endpoint::{bad_url, base_url, is_loopback};
-use crate::error::{PromError, Purpose, SentQuery};
+use crate::endpoint::{add_secrets, bad_url, base_url, query_url, without_secrets};
+use crate::error::{Destination, PromError, Purpose, SentQuery};
 use crate::response::QueryResponse;
-use crate::settings::PrometheusSettings;
+use crate::settings::{PrometheusSettings, QueryMethod};
 use crate::{headers, tls};
 
 /// The maximum size of a response: over 100 times the size of a response about 5,000 pods.
 const BODY_LIMIT: usize = 64 << 20;
+/// The maximum length of a URL that the HTTP client can send, in bytes.
+const URL_LIMIT: usize = 65_534;
 /// The maximum length of a response in the debug log, in characters.
 const LOGGED_CHARS: usize = 4 << 10;
 
 /// An HTTP client for one server.
 pub(crate) struct Transport {
     client: Client,
-    /// The URL of queries, for messages.
-    url: String,
+    /// The URL of queries, with the parameters of the endpoint.
+    url: Url,
+    destination: Arc<Destination>,
     authentication: Authentication,
-    /// The secrets of the extra headers. Those of the authentication are read for each request.
+    /// The secrets of the extra headers, the URL's parameters and the proxy. Those of the
+    /// authentication are read for each request.
     secrets: Secrets,
     timeout: Duration,
     body_limit: usize,
@@ -38,7 +44,7 @@ impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The client contains the values of the extra headers.
         f.debug_struct("Transport")
-            .field("url", &self.url)
+            .field("destination", &self.destination)
             .field("authentication", &self.authentication)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
@@ -50,30 +56,63 @@ impl Transport {
         let base = base_url(&settings.endpoint)?;
         settings.authentication.check(&settings.headers)?;
         let headers = headers::parse(&settings.headers)?;
+        let url = query_url(&base);
         let mut secrets = Secrets::default();
         for value in headers.values() {
             secrets.add_header(value.as_bytes());
         }
-        let mut builder = reqwest::Client::builder()
+        add_secrets(&url, &mut secrets);
+        let proxy = proxy(&url)?;
+        let mut builder = Client::builder()
             .user_agent(USER_AGENT)
             .timeout(settings.timeout)
             .connect_timeout(connect_timeout(settings.timeout))
             .default_headers(headers)
             .redirect(Policy::none())
             // HTTP/2 has no advantage for a few requests.
-            .http1_only();
-        let https = base.scheme() == "https";
-        builder = tls::configure(builder, https, settings.ca_file.as_deref())?;
-        if is_loopback(&base) {
-            // A proxy cannot reach the loopback interface of this machine.
-            builder = builder.no_proxy();
+            .http1_only()
+            // The only proxy is the one that is set below.
+            .no_proxy();
+        if let Some(proxy) = &proxy {
+            proxy.add_secrets(&mut secrets);
+            let mut through = reqwest::Proxy::all(proxy.url().to_string())
+                .map_err(|error| PromError::client_setup(error.without_url()))?;
+            if let Some(authorization) = proxy.authorization() {
+                through = through.custom_http_auth(authorization.clone());
+            }
+            builder = builder.proxy(through);
         }
-        let http = builder.build().map_err(PromError::client_setup)?;
-        let base = base.as_str().trim_end_matches('/');
-        let client = Client::from(http, base).map_err(|error| bad_url(base, error.to_string()))?;
+        let https = base.scheme() == "https";
+        let client = settings.client_certificate.as_ref();
+        if !https && client.is_some() {
+            return Err(PromError::ClientCertificateWithoutTls);
+        }
+        let https_proxy = proxy
+            .as_ref()
+            .is_some_and(|proxy| proxy.url().scheme_str() == Some("https"));
+        builder = if https || https_proxy {
+            builder
+                .tls_backend_preconfigured(tls::client_config(settings.ca_file.as_deref(), client)?)
+        } else {
+            if let Some(path) = &settings.ca_file {
+                tls::read_authorities(path)?;
+            }
+            install_crypto_provider();
+            // Plain HTTP does not load the system's certificates: loading them takes more time and
+            // memory than all queries, and fails in an image without certificates.
+            builder.tls_certs_only([])
+        };
         Ok(Self {
-            client,
-            url: format!("{base}/api/v1/query"),
+            client: builder
+                .build()
+                .map_err(|error| PromError::client_setup(error.without_url()))?,
+            destination: Arc::new(Destination {
+                url: without_secrets(url.as_str()),
+                method: settings.method,
+                proxy: proxy.as_ref().map(ToString::to_string),
+                client_certificate: client.is_some(),
+            }),
+            url,
             authentication: settings.authentication.clone(),
             secrets,
             timeout: settings.timeout,
@@ -106,23 +145,16 @@ impl Transport {
     ) -> Result<QueryResponse, PromError> {
         let sent = SentQuery {
             purpose,
-            url: self.url.clone(),
+            destination: Arc::clone(&self.destination),
         };
-        debug!(%purpose, url = self.url, query, "asking Prometheus");
-        let mut request = self.client.query(query);
-        if let Some(time) = time {
-            request = request.at(time);
-        }
+        debug!(%purpose, url = self.destination.url, query, "asking Prometheus");
         let mut secrets = self.secrets.clone();
-        if let Some(authorization) = self.authentication.authorization()? {
-            secrets.add_header(authorization.as_bytes());
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        // POST, because proxies limit the length of a URL.
-        let response = request
-            .post_raw()
+        let request = self.request(&sent, query, time, &mut secrets)?;
+        let response = self
+            .client
+            .execute(request)
             .await
-            .map_err(|error| PromError::from_sending(sent.clone(), self.timeout, error))?;
+            .map_err(|error| PromError::from_http(sent.clone(), self.timeout, error))?;
         let status = response.status();
         if status.is_redirection() {
             return Err(PromError::Redirect {
@@ -145,6 +177,38 @@ impl Transport {
         })
     }
 
+    /// The request of a query. Adds its credentials to the secrets.
+    fn request(
+        &self,
+        sent: &SentQuery,
+        query: &str,
+        time: Option<i64>,
+        secrets: &mut Secrets,
+    ) -> Result<Request, PromError> {
+        let mut parameters = vec![("query", query.to_owned())];
+        parameters.extend(time.map(|time| ("time", time.to_string())));
+        let mut builder = match self.destination.method {
+            QueryMethod::Post => self.client.post(self.url.clone()).form(&parameters),
+            QueryMethod::Get => self.client.get(self.url.clone()).query(&parameters),
+        };
+        if let Some(authorization) = self.authentication.authorization()? {
+            secrets.add_header(authorization.as_bytes());
+            builder = builder.header(AUTHORIZATION, authorization);
+        }
+        let request = builder
+            .build()
+            .map_err(|error| PromError::from_http(sent.clone(), self.timeout, error))?;
+        let length = request.url().as_str().len();
+        if length > URL_LIMIT {
+            return Err(PromError::UrlTooLong {
+                sent: sent.clone(),
+                length,
+                limit: URL_LIMIT,
+            });
+        }
+        Ok(request)
+    }
+
     async fn read_body(
         &self,
         sent: &SentQuery,
@@ -165,7 +229,7 @@ impl Transport {
         while let Some(chunk) = response
             .chunk()
             .await
-            .map_err(|error| PromError::from_receiving(sent.clone(), self.timeout, error))?
+            .map_err(|error| PromError::from_http(sent.clone(), self.timeout, error))?
         {
             if body.len() + chunk.len() > self.body_limit {
                 return Err(too_large());
@@ -174,6 +238,18 @@ impl Transport {
         }
         Ok(body)
     }
+}
+
+/// The proxy of the environment for a URL.
+fn proxy(url: &Url) -> Result<Option<Proxy>, PromError> {
+    // The URL of the HTTP client is always one of these.
+    let uri = url.as_str().parse().map_err(|_| {
+        bad_url(
+            url.as_str(),
+            "it is too long or contains invalid characters",
+        )
+    })?;
+    Ok(Proxy::from_environment(&uri)?)
 }
 
 /// The destination of a redirect, without its parameters: login pages put secrets into them.

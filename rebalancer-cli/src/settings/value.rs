@@ -9,7 +9,7 @@ use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rebalancer_core::model::{Cores, MaxUnavailable, MinimumPods, Percent, Tolerance, TopK};
 use rebalancer_core::policy::Strategy;
 use rebalancer_k8s::{EvictionMethod, WorkloadKind};
-use rebalancer_prom::{GroupMetrics, LabelName, Matchers};
+use rebalancer_prom::{GroupMetrics, LabelName, Matchers, QueryMethod};
 
 use super::duration;
 use super::types::{LogFormat, LogLevel, OutputFormat, TargetSource};
@@ -388,6 +388,7 @@ const fn words<T: Words>(name: &'static str) -> ValueType<T> {
 
 pub(super) static STRATEGY: ValueType<Strategy> = words("NAME");
 pub(super) static TARGET_SOURCE: ValueType<TargetSource> = words("SOURCE");
+pub(super) static QUERY_METHOD: ValueType<QueryMethod> = words("METHOD");
 pub(super) static EVICTION_METHOD: ValueType<EvictionMethod> = words("METHOD");
 /// An assignor; `None` for `auto`.
 pub(super) static ASSIGNOR: ValueType<Option<Assignor>> = words("NAME");
@@ -411,6 +412,14 @@ impl Words for TargetSource {
             ("kubernetes", Self::Kubernetes),
             ("prometheus", Self::Prometheus),
         ]
+    }
+}
+
+impl Words for QueryMethod {
+    fn all() -> Vec<(&'static str, Self)> {
+        [Self::Post, Self::Get]
+            .map(|method| (method.as_str(), method))
+            .into()
     }
 }
 
@@ -607,6 +616,7 @@ mod tests {
         }
         check(&STRATEGY);
         check(&TARGET_SOURCE);
+        check(&QUERY_METHOD);
         check(&EVICTION_METHOD);
         check(&ASSIGNOR);
         check(&CLIENT);

@@ -3,16 +3,18 @@
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_k8s::{Autoscalers, Settings as KubernetesSettings};
 use rebalancer_prom::{
-    Authentication, CredentialSetting, LabelNames, PrometheusSettings, SeriesSelection,
+    Authentication, ClientCertificate, CredentialSetting, LabelNames, PrometheusSettings,
+    SeriesSelection,
 };
 
 use super::definitions::acting::{EVICTION_METHOD, GRACE_PERIOD, ONE_AT_A_TIME};
 use super::definitions::decision::{FREEZE, HPA_PREFIX, TARGET_CORES, TARGET_SOURCE};
 use super::definitions::metrics::{
     FRESHNESS_QUERY, LOAD_QUERY, METRICS_TIME_WINDOW, PROMETHEUS_BEARER_TOKEN_FILE,
-    PROMETHEUS_CA_FILE, PROMETHEUS_CONTAINER_LABEL, PROMETHEUS_ENDPOINT, PROMETHEUS_HEADERS,
-    PROMETHEUS_MATCHERS, PROMETHEUS_NAMESPACE_LABEL, PROMETHEUS_PASSWORD_FILE,
-    PROMETHEUS_POD_LABEL, PROMETHEUS_TIMEOUT, PROMETHEUS_USERNAME,
+    PROMETHEUS_CA_FILE, PROMETHEUS_CLIENT_CERTIFICATE_FILE, PROMETHEUS_CLIENT_KEY_FILE,
+    PROMETHEUS_CONTAINER_LABEL, PROMETHEUS_ENDPOINT, PROMETHEUS_HEADERS, PROMETHEUS_MATCHERS,
+    PROMETHEUS_METHOD, PROMETHEUS_NAMESPACE_LABEL, PROMETHEUS_PASSWORD_FILE, PROMETHEUS_POD_LABEL,
+    PROMETHEUS_TIMEOUT, PROMETHEUS_USERNAME,
 };
 use super::definitions::workload::{
     CONTAINER_NAME, DEPLOYMENT_NAME, KUBE_LABEL_SELECTOR, KUBE_NAMESPACE, WORKLOAD_KIND,
@@ -73,6 +75,7 @@ fn prometheus(reader: &mut Reader<'_>, kubernetes: &KubernetesSettings) -> Prome
     let endpoint = reader.required(&PROMETHEUS_ENDPOINT).unwrap_or_default();
     let headers = reader.optional(&PROMETHEUS_HEADERS).unwrap_or_default();
     let settings = PrometheusSettings {
+        method: reader.value(&PROMETHEUS_METHOD),
         timeout: reader.value(&PROMETHEUS_TIMEOUT),
         window: reader.value(&METRICS_TIME_WINDOW),
         container: kubernetes.container.clone(),
@@ -88,6 +91,7 @@ fn prometheus(reader: &mut Reader<'_>, kubernetes: &KubernetesSettings) -> Prome
         freshness_query: reader.optional(&FRESHNESS_QUERY),
         authentication: authentication(reader, &headers),
         ca_file: reader.optional(&PROMETHEUS_CA_FILE),
+        client_certificate: client_certificate(reader),
         headers,
         ..PrometheusSettings::new(endpoint, kubernetes.workload.clone())
     };
@@ -98,6 +102,29 @@ fn prometheus(reader: &mut Reader<'_>, kubernetes: &KubernetesSettings) -> Prome
         );
     }
     settings
+}
+
+/// The files of the client certificate, of which both or none must be set.
+fn client_certificate(reader: &mut Reader<'_>) -> Option<ClientCertificate> {
+    let certificate = reader.optional(&PROMETHEUS_CLIENT_CERTIFICATE_FILE);
+    let key = reader.optional(&PROMETHEUS_CLIENT_KEY_FILE);
+    match (certificate, key) {
+        (Some(certificate_file), Some(key_file)) => Some(ClientCertificate {
+            certificate_file,
+            key_file,
+        }),
+        (Some(_), None) => {
+            let reason = "PROMETHEUS_CLIENT_KEY_FILE must be set as well";
+            reader.invalid(&PROMETHEUS_CLIENT_CERTIFICATE_FILE, reason);
+            None
+        }
+        (None, Some(_)) => {
+            let reason = "PROMETHEUS_CLIENT_CERTIFICATE_FILE must be set as well";
+            reader.invalid(&PROMETHEUS_CLIENT_KEY_FILE, reason);
+            None
+        }
+        (None, None) => None,
+    }
 }
 
 /// The one kind of authentication that the settings select.

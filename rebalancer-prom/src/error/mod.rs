@@ -12,9 +12,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rebalancer_adapter::InvalidProxy;
 use rebalancer_core::ports::{PortError, PortErrorKind};
+use rustls::AlertDescription;
 
-pub use purpose::{Purpose, SentQuery};
+pub use purpose::{Destination, Purpose, SentQuery};
 
 /// Settings for credentials that exclude each other, or of which one is missing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -125,6 +127,16 @@ pub enum PromError {
         /// The problem. The content is not shown.
         reason: String,
     },
+    /// A client certificate is configured for a server without TLS.
+    #[error(
+        "PROMETHEUS_CLIENT_CERTIFICATE_FILE is set, but PROMETHEUS_ENDPOINT begins with http://: \
+         set an https:// URL, or remove PROMETHEUS_CLIENT_CERTIFICATE_FILE and \
+         PROMETHEUS_CLIENT_KEY_FILE"
+    )]
+    ClientCertificateWithoutTls,
+    /// The proxy of the environment cannot be used.
+    #[error(transparent)]
+    BadProxy(#[from] InvalidProxy),
     /// The HTTP client could not be set up, usually because the system has no CA certificates.
     #[error(
         "cannot set up the HTTP client for Prometheus: {cause}; if the system has no CA \
@@ -133,8 +145,21 @@ pub enum PromError {
     ClientSetup {
         /// The root cause.
         cause: String,
-        /// The HTTP client's error.
-        source: reqwest::Error,
+        /// The error of the HTTP client or of its TLS library.
+        source: HttpError,
+    },
+    /// The URL of a GET request is longer than the HTTP client can send.
+    #[error(
+        "{sent}: the URL of the GET request has {length} bytes, more than the limit of {limit}: set \
+         PROMETHEUS_METHOD=POST, or shorten the query"
+    )]
+    UrlTooLong {
+        /// The query.
+        sent: SentQuery,
+        /// The length of the URL, in bytes.
+        length: usize,
+        /// The limit, in bytes.
+        limit: usize,
     },
     /// No connection.
     #[error("{sent}: no connection: {cause}; check PROMETHEUS_ENDPOINT and that the server is up")]
@@ -158,8 +183,9 @@ pub enum PromError {
     },
     /// The server's certificate is not accepted.
     #[error(
-        "{sent}: the server's certificate is not accepted: {cause}; add the certificate of its CA \
-         with PROMETHEUS_CA_FILE, and use a host name that the certificate contains"
+        "{sent}: the server's certificate is not accepted: {cause}; add the certificate of its CA, \
+         or the server's own if it is self-signed, with PROMETHEUS_CA_FILE, and use a host name \
+         that the certificate contains"
     )]
     Certificate {
         /// The query.
@@ -169,7 +195,17 @@ pub enum PromError {
         /// The HTTP client's error.
         source: HttpError,
     },
-    /// The TLS handshake failed for a reason other than the certificate.
+    /// The server requires a client certificate, or does not accept the configured one.
+    #[error("{sent}: {}", classification::client_certificate(&sent.destination, *alert))]
+    ClientCertificate {
+        /// The query.
+        sent: SentQuery,
+        /// The alert that the server sent.
+        alert: AlertDescription,
+        /// The HTTP client's error.
+        source: HttpError,
+    },
+    /// The TLS handshake failed for a reason other than a certificate.
     #[error(
         "{sent}: the TLS handshake failed: {cause}; check that the server uses TLS on this port \
          (https:// or http:// in PROMETHEUS_ENDPOINT)"
@@ -210,7 +246,10 @@ pub enum PromError {
         location: String,
     },
     /// A status other than success, and not an error about the query.
-    #[error("{sent}: HTTP {status}: {message}; {}", classification::status_advice(*status))]
+    #[error(
+        "{sent}: HTTP {status}: {message}; {}",
+        classification::status_advice(&sent.destination, *status, message)
+    )]
     Status {
         /// The query.
         sent: SentQuery,
@@ -330,9 +369,14 @@ impl PromError {
             | Self::BadCredentials(_)
             | Self::UnreadableFile { .. }
             | Self::BadFile { .. }
+            | Self::ClientCertificateWithoutTls
+            | Self::BadProxy(_)
+            | Self::UrlTooLong { .. }
             | Self::ClientSetup { .. } => PortErrorKind::Setup,
             Self::Unreachable { .. } | Self::Interrupted { .. } => PortErrorKind::Unreachable,
-            Self::Certificate { .. } | Self::TlsHandshake { .. } => PortErrorKind::Tls,
+            Self::Certificate { .. }
+            | Self::ClientCertificate { .. }
+            | Self::TlsHandshake { .. } => PortErrorKind::Tls,
             Self::Timeout { .. } => PortErrorKind::Timeout,
             Self::Status { status, .. } => classification::status_kind(*status),
             Self::Promql { .. } => PortErrorKind::Rejected,

@@ -1,6 +1,9 @@
 //! The purpose of a query, and the part of an error message that names the query.
 
 use std::fmt;
+use std::sync::Arc;
+
+use crate::settings::QueryMethod;
 
 /// The purpose of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,12 +90,29 @@ impl Purpose {
 pub struct SentQuery {
     /// The purpose of the query.
     pub purpose: Purpose,
+    /// The destination of every query.
+    pub destination: Arc<Destination>,
+}
+
+/// The destination of queries, and how they are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
     /// The URL, without user name, password and parameters.
     pub url: String,
+    /// The HTTP method.
+    pub method: QueryMethod,
+    /// The proxy, without its credentials.
+    pub proxy: Option<String>,
+    /// Whether a client certificate is configured.
+    pub client_certificate: bool,
 }
 
 impl fmt::Display for SentQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", self.purpose, self.url)
+        write!(f, "{} to {}", self.purpose, self.destination.url)?;
+        match &self.destination.proxy {
+            Some(proxy) => write!(f, " through the proxy {proxy}"),
+            None => Ok(()),
+        }
     }
 }

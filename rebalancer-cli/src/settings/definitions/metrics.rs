@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rebalancer_prom::{LabelName, LabelNames, Matchers, PrometheusSettings};
+use rebalancer_prom::{LabelName, LabelNames, Matchers, PrometheusSettings, QueryMethod};
 
 use crate::settings::definition::{
     Absent, Attributes, Defaulted, Definition, Fallback, Mandatory, Optional, Required, Setting,
@@ -13,6 +13,7 @@ use crate::settings::value;
 /// Every setting of the section, in the order of help.
 pub(super) const SETTINGS: &[&dyn Setting] = &[
     &PROMETHEUS_ENDPOINT,
+    &PROMETHEUS_METHOD,
     &PROMETHEUS_TIMEOUT,
     &METRICS_TIME_WINDOW,
     &PROMETHEUS_MATCHERS,
@@ -25,14 +26,25 @@ pub(super) const SETTINGS: &[&dyn Setting] = &[
     &PROMETHEUS_USERNAME,
     &PROMETHEUS_PASSWORD_FILE,
     &PROMETHEUS_CA_FILE,
+    &PROMETHEUS_CLIENT_CERTIFICATE_FILE,
+    &PROMETHEUS_CLIENT_KEY_FILE,
     &PROMETHEUS_HEADERS,
 ];
 
 pub(in crate::settings) static PROMETHEUS_ENDPOINT: Required<String> = Definition {
     name: "PROMETHEUS_ENDPOINT",
-    help: "Base URL of Prometheus, VictoriaMetrics, Thanos or Mimir; it may have a path",
+    help: "Base URL of Prometheus, VictoriaMetrics, Thanos or Mimir; it may have a path and \
+           parameters",
     value: &value::ENDPOINT,
     default: Mandatory,
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static PROMETHEUS_METHOD: Defaulted<QueryMethod> = Definition {
+    name: "PROMETHEUS_METHOD",
+    help: "HTTP method of queries: POST or GET (for a proxy that allows only reading)",
+    value: &value::QUERY_METHOD,
+    default: Fallback::Value(QueryMethod::default),
     attributes: Attributes::USUAL,
 };
 
@@ -130,9 +142,26 @@ pub(in crate::settings) static PROMETHEUS_PASSWORD_FILE: Optional<PathBuf> = Def
 
 pub(in crate::settings) static PROMETHEUS_CA_FILE: Optional<PathBuf> = Definition {
     name: "PROMETHEUS_CA_FILE",
-    help: "PEM file of certificate authorities to trust in addition to the system's",
+    help: "PEM file of certificates to trust in addition to the system's: of authorities, or of \
+           the server itself",
     value: &value::FILE,
     default: Absent("the system's"),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static PROMETHEUS_CLIENT_CERTIFICATE_FILE: Optional<PathBuf> = Definition {
+    name: "PROMETHEUS_CLIENT_CERTIFICATE_FILE",
+    help: "PEM file with the client certificate, read once at the start",
+    value: &value::FILE,
+    default: Absent("none"),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static PROMETHEUS_CLIENT_KEY_FILE: Optional<PathBuf> = Definition {
+    name: "PROMETHEUS_CLIENT_KEY_FILE",
+    help: "PEM file with the private key of the client certificate, not encrypted",
+    value: &value::FILE,
+    default: Absent("none"),
     attributes: Attributes::USUAL,
 };
 

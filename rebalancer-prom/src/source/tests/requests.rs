@@ -6,7 +6,7 @@ use rstest::rstest;
 use super::{failure, settings};
 use crate::error::PromError;
 use crate::testing::{Reply, Server};
-use crate::{Authentication, PrometheusSettings, PrometheusSource};
+use crate::{Authentication, PrometheusSettings, PrometheusSource, QueryMethod};
 
 #[rstest]
 #[case("", "/api/v1/query")]
@@ -20,6 +20,105 @@ async fn path_of_the_endpoint_is_kept(#[case] path: &str, #[case] requested: &st
     source.loads().await.unwrap();
     let expected = format!("POST {requested} HTTP/1.1\r\n");
     assert!(server.requests()[0].starts_with(&expected));
+}
+
+#[rstest]
+#[case::root("", "/api/v1/query")]
+#[case::path("/x/", "/x/api/v1/query")]
+#[tokio::test]
+async fn get_has_the_parameters_of_the_endpoint_and_the_query(
+    #[case] path: &str,
+    #[case] requested: &str,
+) {
+    let server = Server::always(Reply::vector("")).await;
+    let source = PrometheusSource::new(PrometheusSettings {
+        method: QueryMethod::Get,
+        load_query: Some("up{a=\"b+c\"}".into()),
+        ..settings(&format!("{}{path}?namespace=shop", server.url))
+    })
+    .unwrap();
+    source.loads().await.unwrap();
+    let expected =
+        format!("GET {requested}?namespace=shop&query=up%7Ba%3D%22b%2Bc%22%7D HTTP/1.1\r\n");
+    let request = &server.requests()[0];
+    assert!(request.starts_with(&expected), "{request}");
+    assert!(request.ends_with("\r\n\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn post_has_the_parameters_of_the_endpoint_in_its_url() {
+    let server = Server::always(Reply::vector("")).await;
+    let url = format!("{}?namespace=shop", server.url);
+    let source = PrometheusSource::new(settings(&url)).unwrap();
+    source.loads().await.unwrap();
+    let request = &server.requests()[0];
+    assert!(
+        request.starts_with("POST /api/v1/query?namespace=shop HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert!(request.contains("\r\n\r\nquery="), "{request}");
+}
+
+#[rstest]
+#[case(QueryMethod::Get, 70_000, true)]
+#[case(QueryMethod::Get, 60_000, false)]
+#[case(QueryMethod::Post, 70_000, false)]
+#[tokio::test]
+async fn too_long_url_is_not_sent(
+    #[case] method: QueryMethod,
+    #[case] length: usize,
+    #[case] too_long: bool,
+) {
+    let server = Server::always(Reply::vector("")).await;
+    let source = PrometheusSource::new(PrometheusSettings {
+        method,
+        load_query: Some("x".repeat(length)),
+        ..settings(&server.url)
+    })
+    .unwrap();
+    match source.observe_loads().await {
+        Err(error) if too_long => {
+            let message = error.to_string();
+            assert!(message.contains("limit of 65534"), "{message}");
+            assert!(message.contains("PROMETHEUS_METHOD=POST"), "{message}");
+            assert!(server.requests().is_empty());
+        }
+        Ok(_) if !too_long => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn secret_parameter_of_the_endpoint_is_sent_and_not_shown(
+    #[values(QueryMethod::Post, QueryMethod::Get)] method: QueryMethod,
+    #[values("401 Unauthorized", "200 OK")] status: &str,
+) {
+    let server = Server::always(Reply::status(
+        status,
+        "you sent hunter2%2Ftoken hunter2/token",
+    ))
+    .await;
+    let settings = PrometheusSettings {
+        method,
+        ..settings(&format!("{}?api_key=hunter2%2Ftoken&a=b", server.url))
+    };
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let source = PrometheusSource::new(settings).unwrap();
+    let error = source.observe_loads().await.unwrap_err();
+    assert!(server.requests()[0].contains("api_key=hunter2%2Ftoken&a=b"));
+    let shown = format!("{source:?} {error} {error:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(shown.contains("[hidden]"), "{shown}");
+}
+
+#[tokio::test]
+async fn secret_parameter_is_not_shown_when_the_connection_fails() {
+    let server = Server::always(Reply::Close).await;
+    let error = failure(settings(&format!("{}?token=hunter2", server.url))).await;
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
 }
 
 #[tokio::test]

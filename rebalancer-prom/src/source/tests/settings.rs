@@ -17,7 +17,8 @@ use crate::{PrometheusSettings, PrometheusSource};
     "http://admin:hunter2#x@prom:9090",
     "`http://…` cannot be used: invalid port"
 )]
-#[case("http://prom/?token=hunter2", "must not contain `?`")]
+#[case("http://prom/?token=hunter2#x", "must not contain `#`")]
+#[case("http://prom/?token=hunter2&query=up", "its parameter `query`")]
 #[case("http://me:hunter2@prom", "PROMETHEUS_PASSWORD_FILE")]
 #[case("http://me:hunter2@[prom", "invalid IPv6")]
 fn invalid_url_is_an_error(#[case] url: &str, #[case] expected: &str) {
