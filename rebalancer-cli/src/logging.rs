@@ -8,9 +8,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
@@ -68,9 +69,12 @@ where
         *metadata.level() <= self.level && metadata.target().starts_with("rebalancer")
     }
 
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        remember_fields(attributes, id, &context);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let fields = Fields::of(event, &context);
         let line = match self.format {
             LogFormat::Json => json(event.metadata(), fields, Timestamp::now()),
             LogFormat::Text => text(event.metadata(), &fields, &self.palette),
@@ -79,11 +83,45 @@ where
     }
 }
 
-/// The message of an event, and its other fields in their order.
+/// The message of an event, and its other fields in their order. Those of its spans come first.
 #[derive(Default)]
 struct Fields {
     message: String,
     others: Vec<(&'static str, Value)>,
+}
+
+impl Fields {
+    fn of<S>(event: &Event<'_>, context: &Context<'_, S>) -> Self
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let mut fields = Self::default();
+        for span in context
+            .event_scope(event)
+            .into_iter()
+            .flat_map(Scope::from_root)
+        {
+            if let Some(SpanFields(of_span)) = span.extensions().get::<SpanFields>() {
+                fields.others.extend(of_span.iter().cloned());
+            }
+        }
+        event.record(&mut fields);
+        fields
+    }
+}
+
+/// The fields of a span, kept in its extensions.
+struct SpanFields(Vec<(&'static str, Value)>);
+
+fn remember_fields<S>(attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>)
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let mut fields = Fields::default();
+    attributes.record(&mut fields);
+    if let Some(span) = context.span(id) {
+        span.extensions_mut().insert(SpanFields(fields.others));
+    }
 }
 
 impl Visit for Fields {
@@ -196,10 +234,13 @@ mod tests {
     /// Collects events as JSON lines.
     struct Collect(Arc<Mutex<Vec<String>>>);
 
-    impl<S: Subscriber> Layer<S> for Collect {
-        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-            let mut fields = Fields::default();
-            event.record(&mut fields);
+    impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
+        fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+            remember_fields(attributes, id, &context);
+        }
+
+        fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+            let fields = Fields::of(event, &context);
             let now = Timestamp::from_millisecond(1_640_995_200_123).unwrap();
             self.0
                 .lock()
@@ -213,8 +254,9 @@ mod tests {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let subscriber = Registry::default().with(Collect(lines.clone()));
         tracing::subscriber::with_default(subscriber, || {
+            let kind = None::<&str>;
+            let _span = tracing::error_span!("workload", namespace = "posthog", kind).entered();
             tracing::info!(
-                namespace = "posthog",
                 pod_count = 5,
                 avg_cpu = 0.45,
                 rebalance_needed = true,
@@ -232,7 +274,7 @@ mod tests {
         assert_eq!(object["pod_count"], 5);
         assert_eq!(object["avg_cpu"], 0.45);
         assert_eq!(object["rebalance_needed"], true);
-        assert!(object.get("absent").is_none());
+        assert!(object.get("absent").is_none() && object.get("kind").is_none());
         let caller = object["caller"].as_str().unwrap();
         assert!(caller.starts_with("rebalancer-cli/logging.rs:"), "{caller}");
     }

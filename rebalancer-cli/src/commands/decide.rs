@@ -57,7 +57,7 @@ pub(crate) fn run(
                 source,
             })?;
         let decision = decide(&snapshot, policy);
-        logging::decided(&decision);
+        logging::span(&decision.workload).in_scope(|| logging::decided(&decision));
         print(&show(&decision, output, detail, decided == 0)?)?;
         decided += 1;
         outcome = outcome.max(WorkloadReport::decided(decision, None).outcome());

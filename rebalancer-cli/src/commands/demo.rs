@@ -13,6 +13,7 @@ use rebalancer_core::report::{Report, RunOutcome, WorkloadReport};
 use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
 use rebalancer_driver::{NeverFrozen, Ports, RunSettings, Stop, WorkloadRun, run_workload};
 use rebalancer_sim::{SimConfig, SimWorld};
+use tracing::Instrument as _;
 
 use crate::args::DemoOptions;
 use crate::commands::run::report;
@@ -20,7 +21,7 @@ use crate::commands::{palette, print};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::hints;
-use crate::observers::logging::LoggingObserver;
+use crate::observers::logging::{self, LoggingObserver};
 use crate::observers::terminal_line::TerminalLine;
 use crate::render::style::Palette;
 use crate::render::{document, group};
@@ -129,7 +130,9 @@ async fn one(side: &Side, assignor: Assignor, observer: &LoggingObserver) -> Rep
     };
     let WorkloadRun {
         report: workload, ..
-    } = run_workload(ports, &settings, &Stop::never()).await;
+    } = run_workload(ports, &settings, &Stop::never())
+        .instrument(logging::span(&assemble.workload))
+        .await;
     report(started, clock.now(), false, vec![workload])
 }
 

@@ -1,24 +1,27 @@
 //! `run`, `plan` and `forecast`: each workload of the configuration, on a real cluster.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures::StreamExt as _;
+use futures::stream;
 use jiff::Timestamp;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{Clock as _, PortError, RunLease};
 use rebalancer_core::report::{Report, SCHEMA, WorkloadReport};
 use rebalancer_core::snapshot::AssembleSettings;
 use rebalancer_driver::{
-    Ports, RunObserver, RunSettings, SystemClock, WorkloadRun, follow, run_workload,
+    Ports, RunObserver, RunSettings, Stop, SystemClock, WorkloadRun, follow, run_workload,
 };
 use rebalancer_k8s::{ConnectSettings, KubernetesActuator, KubernetesJournal, KubernetesLease};
 use rebalancer_prom::PrometheusSource;
-use tracing::{debug, info};
+use tracing::{Instrument as _, debug, info};
 
 use crate::commands::show;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::observers::logging::LoggingObserver;
+use crate::observers::logging::{LoggingObserver, span};
 use crate::observers::terminal_line::TerminalLine;
 use crate::render::document;
 use crate::render::table::Detail;
@@ -96,10 +99,8 @@ pub(crate) async fn run(
     .map_err(PortError::from)?;
     // From here on a signal ends the run in order. Before, it ends the process, even while a
     // credential plugin of the kubeconfig hangs.
-    let stop =
-        signals::listen(settings.run_timeout, Arc::clone(&line)).map_err(CliError::Runtime)?;
-    let _updates = line.begin(settings.run_timeout);
-    let observer = (LoggingObserver::new(Arc::clone(&line)), line);
+    let stop = signals::listen(Arc::clone(&line)).map_err(CliError::Runtime)?;
+    let _updates = line.begin();
     let identity = identity(started);
     let mut jobs = Vec::new();
     for (workload, metrics) in sources {
@@ -126,48 +127,43 @@ pub(crate) async fn run(
     }
     info!(
         workloads = settings.workloads.len(),
-        dry_run = settings.dry_run,
+        dry_run = settings.is_dry_run(),
         kubernetes = connection.server,
         "configuration loaded"
     );
 
-    let mut workloads = Vec::new();
-    let keeps_snapshots = matches!(
+    let (mut workloads, mut snapshots) = (Vec::new(), Vec::new());
+    let context = RunContext {
+        clock: &clock,
         mode,
-        Mode::Act { follow: true } | Mode::Show { save: Some(_) }
-    );
-    let mut snapshots = Vec::new();
-    for job in &jobs {
-        let policy = Policy {
-            max_evictions: evictions_left(job.workload.policy.max_evictions, &workloads),
-            ..job.workload.policy
-        };
-        let ports = job.ports(&clock, &observer);
-        let WorkloadRun { report, snapshot } =
-            run_workload(ports, &job.settings(&policy), &stop).await;
+        stop: &stop,
+        line: &line,
+        several: jobs.len() > 1,
+        evicted: Cell::new(0),
+    };
+    // The results are in the order of the configuration.
+    let mut runs = stream::iter(jobs.iter().enumerate())
+        .map(|(index, job)| {
+            context
+                .run(index, job)
+                .instrument(span(job.workload.workload()))
+        })
+        .buffered(settings.concurrency());
+    while let Some(WorkloadRun { report, snapshot }) = runs.next().await {
         workloads.push(report);
-        // The snapshot of a large workload takes megabytes.
-        snapshots.push(snapshot.filter(|_| keeps_snapshots));
+        snapshots.extend(snapshot);
     }
-    if let Mode::Act { follow: true } = mode {
-        for ((job, snapshot), report) in jobs.iter().zip(&snapshots).zip(&mut workloads) {
-            if let (WorkloadReport::Decided(decided), Some(snapshot)) = (report, snapshot) {
-                let ports = job.ports(&clock, &observer);
-                let settings = job.settings(&job.workload.policy);
-                decided.follow_up = follow(ports, &settings, decided, snapshot, &stop).await;
-            }
-        }
-    }
-    let dry_run = settings.dry_run || !acts;
+    drop(runs);
+    let dry_run = settings.is_dry_run() || !acts;
     let report = report(started, clock.now(), dry_run, workloads);
     let detail = match mode {
         Mode::Act { .. } | Mode::Show { .. } => Detail::Pods,
         Mode::Forecast => Detail::Group,
     };
     show(&report, output, detail)?;
-    let documents = snapshots.iter().flatten().map(document::json);
+    let documents = snapshots.iter().map(document::json);
     if let Mode::Show { save: Some(path) } = mode
-        && snapshots.iter().any(Option::is_some)
+        && !snapshots.is_empty()
     {
         let documents = documents.collect::<Result<String, _>>()?;
         std::fs::write(path, documents).map_err(|source| CliError::Save {
@@ -198,15 +194,66 @@ fn identity(started: Timestamp) -> String {
     format!("{host}_{process}_{instant}")
 }
 
-/// The number of pods that may still be evicted. Pods that may have been evicted count as well.
-fn evictions_left(limit: Option<usize>, done: &[WorkloadReport]) -> Option<usize> {
-    let evicted = done
-        .iter()
-        .filter_map(WorkloadReport::execution)
+/// What the runs of all workloads share.
+struct RunContext<'a> {
+    clock: &'a SystemClock,
+    mode: Mode<'a>,
+    /// A signal.
+    stop: &'a Stop,
+    line: &'a Arc<TerminalLine>,
+    /// Whether there are several workloads, so that the line on the terminal names them.
+    several: bool,
+    /// The number of pods that were or may have been evicted so far.
+    evicted: Cell<usize>,
+}
+
+impl RunContext<'_> {
+    /// Runs one workload, within its own timeout. The snapshot is kept only if it is saved: that of
+    /// a large workload takes megabytes.
+    async fn run(&self, index: usize, job: &Job<'_>) -> WorkloadRun {
+        let workload = job.workload;
+        let limit = workload.policy.max_evictions;
+        let policy = Policy {
+            max_evictions: limit.map(|limit| limit.saturating_sub(self.evicted.get())),
+            ..workload.policy
+        };
+        let name = self.several.then(|| {
+            let workload = workload.workload();
+            format!("{}/{}", workload.namespace, workload.name)
+        });
+        let timeout = workload.run_timeout;
+        let observer = (
+            LoggingObserver::new(Arc::clone(self.line)),
+            self.line.observer(index, name, timeout),
+        );
+        let (stop, _timer) = signals::with_timeout(self.stop, timeout);
+        let ports = job.ports(self.clock, &observer);
+        let settings = job.settings(&policy);
+        let WorkloadRun {
+            mut report,
+            snapshot,
+        } = run_workload(ports, &settings, &stop).await;
+        self.evicted.set(self.evicted.get() + evictions(&report));
+        if let (Mode::Act { follow: true }, WorkloadReport::Decided(decided), Some(snapshot)) =
+            (self.mode, &mut report, &snapshot)
+        {
+            decided.follow_up = follow(ports, &settings, decided, snapshot, &stop).await;
+        }
+        let is_saved = matches!(self.mode, Mode::Show { save: Some(_) });
+        WorkloadRun {
+            report,
+            snapshot: snapshot.filter(|_| is_saved),
+        }
+    }
+}
+
+/// The number of pods that were or may have been evicted.
+fn evictions(report: &WorkloadReport) -> usize {
+    let execution = report.execution().into_iter();
+    execution
         .flat_map(|execution| &execution.pods)
         .filter(|pod| pod.outcome.may_have_been_evicted())
-        .count();
-    limit.map(|limit| limit.saturating_sub(evicted))
+        .count()
 }
 
 /// Assembles the report of a run.

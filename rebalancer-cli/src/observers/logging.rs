@@ -11,13 +11,24 @@ use rebalancer_core::plan::Victim;
 use rebalancer_core::ports::{EvictionAnswer, PortError, PortErrorKind};
 use rebalancer_core::report::FollowUp;
 use rebalancer_driver::{JournalWrite, ObserveError, RunEvent, RunObserver};
-use tracing::{Level, debug, enabled, error, info, warn};
+use tracing::{Level, Span, debug, enabled, error, error_span, info, warn};
 
 use crate::error::log_causes;
 use crate::hints;
 use crate::observers::terminal_line::TerminalLine;
 
-/// Logs the events of a run through `tracing`.
+/// The span of everything that is logged about a workload; its fields are part of each line.
+pub(crate) fn span(workload: &WorkloadRef) -> Span {
+    // Spans below the log level would be left out.
+    error_span!(
+        "workload",
+        namespace = workload.namespace,
+        deployment = workload.name,
+        kind = (workload.kind != "Deployment").then_some(workload.kind.as_str()),
+    )
+}
+
+/// Logs the events of a run through `tracing`. The caller enters the [`span`] of the workload.
 #[derive(Debug)]
 pub(crate) struct LoggingObserver {
     /// A progress that this line shows is not logged as well.
@@ -55,7 +66,7 @@ impl RunObserver for LoggingObserver {
             RunEvent::GroupUnknown { error } => warn!("consumer group not read: {error}"),
             RunEvent::AutoscalersUnknown { error } => warn!("autoscalers not read: {error}"),
             RunEvent::AutoscalerChosenByName(autoscaler) => warn!("{autoscaler} (HPA_PREFIX)"),
-            RunEvent::ObserveFailed { workload, error } => observe_failed(workload, error),
+            RunEvent::ObserveFailed { error, .. } => observe_failed(error),
             RunEvent::Decided(decision) => decided(decision),
             RunEvent::EvictionAnswered {
                 victim,
@@ -88,24 +99,15 @@ impl RunObserver for LoggingObserver {
     }
 }
 
-fn observe_failed(workload: &WorkloadRef, error: &ObserveError) {
-    error!(
-        namespace = workload.namespace,
-        deployment = workload.name,
-        "{error}{}",
-        hints::of_error(error)
-    );
+fn observe_failed(error: &ObserveError) {
+    error!("{error}{}", hints::of_error(error));
     log_causes(error);
 }
 
 /// Logs a decision: the analysis, each check and pod at debug level, and the result.
 pub(crate) fn decided(decision: &Decision) {
     let analysis = &decision.analysis;
-    let namespace = &decision.workload.namespace;
-    let deployment = &decision.workload.name;
     info!(
-        namespace,
-        deployment,
         pod_count = analysis.pods,
         eligible = analysis.eligible,
         avg_cpu = analysis.mean,
@@ -124,24 +126,12 @@ pub(crate) fn decided(decision: &Decision) {
     }
     let hint = hints::of_decision(decision);
     match decision.hold_reason() {
-        None => info!(namespace, deployment, "rotate: {}", decision.message),
+        None => info!("rotate: {}", decision.message),
         Some(reason) if reason.means_missing_data() => {
-            warn!(
-                namespace,
-                deployment,
-                reason = reason.as_str(),
-                "hold: {}{hint}",
-                decision.message
-            );
+            warn!(reason = reason.as_str(), "hold: {}{hint}", decision.message);
         }
         Some(reason) => {
-            info!(
-                namespace,
-                deployment,
-                reason = reason.as_str(),
-                "hold: {}{hint}",
-                decision.message
-            );
+            info!(reason = reason.as_str(), "hold: {}{hint}", decision.message);
         }
     }
     // Missing data makes the run fail even when another check is the reason of the hold.
@@ -152,7 +142,7 @@ pub(crate) fn decided(decision: &Decision) {
     for check in missing {
         let hint = hints::of_check(check);
         let message = &check.message;
-        warn!(namespace, deployment, "also missing: {message}{hint}");
+        warn!("also missing: {message}{hint}");
     }
 }
 

@@ -4,10 +4,14 @@
 //! after them. There is no line when standard error is not a terminal, or when the log there is not
 //! meant for people (`LOG_FORMAT=json`, or a `LOG_LEVEL` above `info`).
 //!
+//! If several workloads wait at the same time, the line shows the first of them and the number of the
+//! others.
+//!
 //! Drawing uses carriage returns and spaces only, which every terminal can show. indicatif, the
 //! usual crate, always draws with escape codes, hides where there are none, and brings bars and
 //! threads that nothing here would use.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,9 +42,10 @@ pub(crate) struct TerminalLine {
 struct State {
     /// Whether a run is in progress that shows its waits.
     on: bool,
-    /// The time at which the run reaches its timeout.
-    run_ends: Option<Instant>,
-    wait: Option<ShownWait>,
+    /// The current wait of each workload, by its index in the configuration.
+    waits: BTreeMap<usize, ShownWait>,
+    /// The time of the next update of the line.
+    due: Option<Instant>,
     /// The text that is on the terminal now.
     shown: Option<String>,
 }
@@ -51,8 +56,8 @@ struct ShownWait {
     reason: String,
     since: Instant,
     limit: Option<Duration>,
-    /// The time of the next update of the line.
-    due: Instant,
+    /// The time at which the run of the workload reaches its timeout.
+    run_ends: Option<Instant>,
 }
 
 impl TerminalLine {
@@ -69,15 +74,12 @@ impl TerminalLine {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts to show the waits of a run with this timeout. The line is updated until the returned
-    /// guard is dropped.
-    pub(crate) fn begin(self: &Arc<Self>, run_timeout: Option<Duration>) -> Updates {
+    /// Starts to show the waits of a run. The line is updated until the returned guard is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> Updates {
         if !self.allowed {
             return Updates(None);
         }
-        let mut state = self.state();
-        state.on = true;
-        state.run_ends = run_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        self.state().on = true;
         let line = Arc::clone(self);
         Updates(Some(tokio::spawn(async move { line.update().await })))
     }
@@ -97,36 +99,62 @@ impl TerminalLine {
         write(&written);
     }
 
-    /// Clears the line: the wait is over.
-    pub(crate) fn clear(&self) {
-        let mut state = self.state();
-        state.wait = None;
-        if state.shown.take().is_some() {
-            write(&blank(width()));
+    /// The observer of the workload with this index, whose run of at most `run_timeout` begins now.
+    /// With `name`, the line names the workload.
+    pub(crate) fn observer(
+        self: &Arc<Self>,
+        index: usize,
+        name: Option<String>,
+        run_timeout: Option<Duration>,
+    ) -> WorkloadLine {
+        WorkloadLine {
+            line: Arc::clone(self),
+            index,
+            name,
+            run_ends: run_timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
         }
     }
 
-    fn begin_wait(&self, wait: &Wait) {
+    /// Clears the line: no workload waits.
+    pub(crate) fn clear(&self) {
+        let mut state = self.state();
+        state.waits.clear();
+        state.clear();
+    }
+
+    fn begin_wait(&self, index: usize, wait: ShownWait) {
         let mut state = self.state();
         if !state.on {
             return;
         }
         let now = Instant::now();
-        let due = match (&state.shown, &state.wait) {
+        if state.shown.is_some() {
             // The line shows the new reason at once.
-            (Some(_), _) => now,
-            (None, Some(wait)) => wait.due,
-            (None, None) => now + PATIENCE,
-        };
-        state.wait = Some(ShownWait::new(wait, now, due));
+            state.due = Some(now);
+        } else if state.waits.is_empty() {
+            state.due = Some(now + PATIENCE);
+        }
+        state.waits.insert(index, wait);
         state.draw_when_due(now);
         drop(state);
         self.changed.notify_one();
     }
 
+    fn end_wait(&self, index: usize) {
+        let mut state = self.state();
+        state.waits.remove(&index);
+        if state.waits.is_empty() {
+            state.clear();
+        } else if state.shown.is_some() {
+            let now = Instant::now();
+            state.due = Some(now);
+            state.draw_when_due(now);
+        }
+    }
+
     async fn update(&self) {
         loop {
-            let due = self.state().wait.as_ref().map(|wait| wait.due);
+            let due = self.state().due;
             match due {
                 None => self.changed.notified().await,
                 Some(due) => tokio::select! {
@@ -140,12 +168,38 @@ impl TerminalLine {
     }
 }
 
-impl RunObserver for TerminalLine {
+/// Shows the waits of one workload on the line.
+#[derive(Debug)]
+pub(crate) struct WorkloadLine {
+    line: Arc<TerminalLine>,
+    index: usize,
+    /// The name on the line; `None` if there is only one workload.
+    name: Option<String>,
+    run_ends: Option<Instant>,
+}
+
+impl WorkloadLine {
+    fn shown(&self, wait: &Wait, now: Instant) -> ShownWait {
+        let reason = match &self.name {
+            Some(name) => format!("{name}: {}", wait.reason),
+            None => wait.reason.to_string(),
+        };
+        ShownWait {
+            reason,
+            since: now.checked_sub(wait.elapsed).unwrap_or(now),
+            limit: wait.limit,
+            run_ends: self.run_ends,
+        }
+    }
+}
+
+impl RunObserver for WorkloadLine {
     fn event(&self, event: &RunEvent<'_>) {
         if let RunEvent::Waiting(wait) = event {
-            self.begin_wait(wait);
+            let wait = self.shown(wait, Instant::now());
+            self.line.begin_wait(self.index, wait);
         } else if let RunEvent::WaitEnded = event {
-            self.clear();
+            self.line.end_wait(self.index);
         }
     }
 }
@@ -164,28 +218,41 @@ impl Drop for Updates {
 
 impl State {
     fn draw_when_due(&mut self, now: Instant) {
-        let Some(wait) = self.wait.as_mut().filter(|wait| now >= wait.due) else {
+        if self.due.is_none_or(|due| now < due) {
             return;
-        };
-        wait.due = now + INTERVAL;
+        }
+        let Some(text) = self.text(now) else { return };
+        self.due = Some(now + INTERVAL);
         let width = width();
-        let shown = cut(&wait.text(now, self.run_ends), width);
+        let shown = cut(&text, width);
         write(&format!("{}{shown}", blank(width)));
         self.shown = Some(shown);
+    }
+
+    /// The text of the line; `None` if no workload waits.
+    fn text(&self, now: Instant) -> Option<String> {
+        let mut waits = self.waits.values();
+        let mut text = waits.next()?.text(now);
+        match waits.count() {
+            0 => {}
+            1 => text.push_str("; 1 more workload waits"),
+            others => {
+                let _ = write!(text, "; {others} more workloads wait");
+            }
+        }
+        Some(text)
+    }
+
+    fn clear(&mut self) {
+        self.due = None;
+        if self.shown.take().is_some() {
+            write(&blank(width()));
+        }
     }
 }
 
 impl ShownWait {
-    fn new(wait: &Wait, now: Instant, due: Instant) -> Self {
-        Self {
-            reason: wait.reason.to_string(),
-            since: now.checked_sub(wait.elapsed).unwrap_or(now),
-            limit: wait.limit,
-            due,
-        }
-    }
-
-    fn text(&self, now: Instant, run_ends: Option<Instant>) -> String {
+    fn text(&self, now: Instant) -> String {
         let mut text = self.reason.clone();
         let elapsed = now.saturating_duration_since(self.since).as_secs();
         // Writing to a string cannot fail.
@@ -193,7 +260,7 @@ impl ShownWait {
             Some(limit) => write!(text, ": {elapsed} of {} s", limit.as_secs()),
             None => write!(text, ": {elapsed} s"),
         };
-        if let Some(ends) = run_ends {
+        if let Some(ends) = self.run_ends {
             let left = ends.saturating_duration_since(now).as_secs();
             let _ = write!(text, "; {left} s left of RUN_TIMEOUT");
         }
@@ -244,7 +311,7 @@ mod tests {
             reason: reason.to_owned(),
             since: now.checked_sub(Duration::from_secs(elapsed)).unwrap(),
             limit: limit.map(Duration::from_secs),
-            due: now,
+            run_ends: None,
         }
     }
 
@@ -258,17 +325,34 @@ mod tests {
         #[case] run_ends: Option<u64>,
         #[case] text: &str,
     ) {
-        let wait = wait("waiting for b", 4, Some(60));
+        let mut wait = wait("waiting for b", 4, Some(60));
         let began = wait.since + Duration::from_secs(4);
         let after = |seconds| began + Duration::from_secs(seconds);
-        assert_eq!(wait.text(after(seconds), run_ends.map(after)), text);
+        wait.run_ends = run_ends.map(after);
+        assert_eq!(wait.text(after(seconds)), text);
     }
 
     #[test]
     fn shows_elapsed_time_without_limit() {
         let wait = wait("acquiring the lease", 0, None);
         let now = wait.since + Duration::from_millis(2900);
-        assert_eq!(wait.text(now, None), "acquiring the lease: 2 s");
+        assert_eq!(wait.text(now), "acquiring the lease: 2 s");
+    }
+
+    #[rstest]
+    #[case(&[], None)]
+    #[case(&[3], Some("wait 3: 0 s"))]
+    #[case(&[2, 1], Some("wait 1: 0 s; 1 more workload waits"))]
+    #[case(&[2, 0, 1], Some("wait 0: 0 s; 2 more workloads wait"))]
+    fn shows_the_first_workload_that_waits(#[case] indices: &[usize], #[case] text: Option<&str>) {
+        let waits = indices
+            .iter()
+            .map(|index| (*index, wait(&format!("wait {index}"), 0, None)));
+        let state = State {
+            waits: waits.collect(),
+            ..State::default()
+        };
+        assert_eq!(state.text(Instant::now()).as_deref(), text);
     }
 
     #[rstest]

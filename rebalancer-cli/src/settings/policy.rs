@@ -3,7 +3,7 @@
 use rebalancer_core::model::TopK;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 
-use super::definitions::acting::{EVICTION_TIMEOUT, MAX_UNAVAILABLE, READY_TIMEOUT};
+use super::definitions::acting::{DRY_RUN, EVICTION_TIMEOUT, MAX_UNAVAILABLE, READY_TIMEOUT};
 use super::definitions::decision::{
     COOLDOWN, IGNORE_HISTORY, MAX_EVICTIONS, MAXIMUM_SAMPLE_AGE, MINIMUM_CONFIDENCE_PERCENT,
     MINIMUM_COVERAGE_PERCENT, MINIMUM_IMPROVEMENT_PERCENT, MINIMUM_POD_AGE, MINIMUM_PODS_REQUIRED,
@@ -32,10 +32,10 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Policy {
 }
 
 /// The rules of the execution.
-pub(super) fn execution(reader: &mut Reader<'_>, dry_run: bool) -> ExecutionPolicy {
+pub(super) fn execution(reader: &mut Reader<'_>) -> ExecutionPolicy {
     ExecutionPolicy {
         eviction_timeout_seconds: reader.value(&EVICTION_TIMEOUT).into(),
         ready_timeout_seconds: reader.value(&READY_TIMEOUT).into(),
-        dry_run,
+        dry_run: reader.value(&DRY_RUN),
     }
 }

@@ -62,6 +62,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The layer of the value of the setting; `None` if no layer has one.
+    pub(super) fn origin<T, D>(&self, setting: &Definition<T, D>) -> Option<&'a Origin> {
+        self.given(setting).map(|given| &given.origin)
+    }
+
     /// Whether a layer has a value for the setting.
     pub(super) fn is_given<T, D>(&self, setting: &Definition<T, D>) -> bool {
         self.given(setting).is_some()
@@ -99,16 +104,17 @@ impl<'a> Reader<'a> {
             "{} is not in the list of its section",
             setting.name
         );
-        let common = self.common.get(setting.name);
-        // An entry of the list of workloads overrides the rest of the file, but neither the
-        // environment nor the flags.
-        let given = match common.map(|given| &given.origin) {
-            Some(Origin::Flag | Origin::Environment) => common,
-            Some(Origin::File(_)) | None => {
-                self.own.and_then(|own| own.get(setting.name)).or(common)
-            }
+        let of = |layer: &'a Layer| {
+            let given = layer.get(setting.name);
+            given.filter(|given| !given.value.is_empty())
         };
-        given.filter(|given| !given.value.is_empty())
+        let common = of(self.common);
+        // An entry of the list of workloads overrides the environment and the rest of the file, but
+        // not the flags.
+        match common.map(|given| &given.origin) {
+            Some(Origin::Flag) => common,
+            Some(Origin::Environment | Origin::File(_)) | None => self.own.and_then(of).or(common),
+        }
     }
 
     /// Records an error once, also if its setting is read several times.
@@ -186,11 +192,11 @@ mod tests {
     }
 
     #[test]
-    fn own_layer_overrides_the_file_only() {
+    fn own_layer_overrides_all_but_the_flags() {
         let own = layer(&[("COOLDOWN", "1s")], &Origin::File("f".into()));
         for (origin, seconds) in [
             (Origin::File("f".into()), 1),
-            (Origin::Environment, 2),
+            (Origin::Environment, 1),
             (Origin::Flag, 2),
         ] {
             let common = layer(&[("COOLDOWN", "2s")], &origin);
@@ -201,5 +207,14 @@ mod tests {
                 "{origin:?}"
             );
         }
+    }
+
+    /// An empty value of a template must not turn a dry run into a real one.
+    #[test]
+    fn empty_value_of_the_own_layer_counts_as_absent() {
+        let own = layer(&[("COOLDOWN", "")], &Origin::File("f".into()));
+        let common = layer(&[("COOLDOWN", "2s")], &Origin::Environment);
+        let mut reader = Reader::new(&common, Some(&own));
+        assert_eq!(reader.value(&COOLDOWN), Duration::from_secs(2));
     }
 }

@@ -6,13 +6,13 @@ use std::path::Path;
 use rebalancer_core::model::Cores;
 use rebalancer_core::policy::Policy;
 
-use super::definitions::acting::{DRY_RUN, RUN_TIMEOUT};
+use super::definitions::acting::MAX_CONCURRENT_WORKLOADS;
 use super::definitions::decision::TARGET_CORES;
 use super::definitions::interface::{LOG_FORMAT, LOG_LEVEL, OUTPUT};
-use super::definitions::workload::{KUBE_CONTEXT, KUBE_TIMEOUT};
+use super::definitions::workload::{DEPLOYMENT_NAME, KUBE_CONTEXT, KUBE_TIMEOUT};
 use super::error::SettingsError;
 use super::file::GivenFile;
-use super::layers::{self, Layers, WORKLOADS};
+use super::layers::{self, Layers, Origin, WORKLOADS};
 use super::policy::policy;
 use super::reader::Reader;
 use super::types::{Interface, Settings, WorkloadSettings};
@@ -88,17 +88,15 @@ impl Sources {
     pub fn settings(&self) -> Result<Settings, Vec<SettingsError>> {
         let mut errors = self.errors.clone();
         let mut reader = Reader::new(&self.layers.common, None);
-        let dry_run = reader.value(&DRY_RUN);
         let run = Settings {
             kube_context: reader.optional(&KUBE_CONTEXT),
-            dry_run,
             kube_timeout: reader.value(&KUBE_TIMEOUT),
-            run_timeout: reader.optional(&RUN_TIMEOUT),
+            max_concurrent_workloads: reader.value(&MAX_CONCURRENT_WORKLOADS),
             workloads: Vec::new(),
         };
         let run = collect(reader.finish(run), &mut errors);
         collect(self.interface(), &mut errors);
-        let workloads = self.workloads(dry_run, &mut errors);
+        let workloads = self.workloads(&mut errors);
         // An error of a common setting is found once for each workload.
         let mut seen = HashSet::new();
         errors.retain(|error| seen.insert(error.to_string()));
@@ -109,7 +107,7 @@ impl Sources {
     }
 
     /// The settings of each valid workload.
-    fn workloads(&self, dry_run: bool, errors: &mut Vec<SettingsError>) -> Vec<WorkloadSettings> {
+    fn workloads(&self, errors: &mut Vec<SettingsError>) -> Vec<WorkloadSettings> {
         let entries = match &self.layers.workloads {
             None => vec![None],
             Some(entries) => entries.iter().map(Some).collect(),
@@ -117,7 +115,8 @@ impl Sources {
         let mut workloads: Vec<WorkloadSettings> = Vec::new();
         for entry in entries {
             let mut reader = Reader::new(&self.layers.common, entry);
-            let settings = workload(&mut reader, dry_run);
+            let settings = workload(&mut reader);
+            let name = reader.origin(&DEPLOYMENT_NAME);
             let Some(settings) = collect(reader.finish(settings), errors) else {
                 continue;
             };
@@ -127,13 +126,29 @@ impl Sources {
             if is_duplicate {
                 errors.push(SettingsError::Invalid {
                     name: format!("`{WORKLOADS}`"),
-                    problem: format!("{} is listed more than once", settings.workload()),
+                    problem: listed_twice(&settings, name),
                 });
             }
             workloads.push(settings);
         }
         workloads
     }
+}
+
+/// The message about two entries for the same workload. `name` is the layer of its name, which
+/// applies to several entries if it is not the file.
+fn listed_twice(settings: &WorkloadSettings, name: Option<&Origin>) -> String {
+    let cause = match name {
+        Some(Origin::Environment) => {
+            "; the name is that of DEPLOYMENT_NAME in the environment, which applies to every entry \
+             without `deployment_name`"
+        }
+        Some(Origin::Flag) => {
+            "; the name is that of --deployment-name, which overrides every entry"
+        }
+        Some(Origin::File(_)) | None => "",
+    };
+    format!("{} is listed more than once{cause}", settings.workload())
 }
 
 /// The value; its errors are appended to `errors`.

@@ -70,7 +70,7 @@ fn required_settings_suffice_and_defaults_match_the_core() {
     assert_eq!(workload.execution, ExecutionPolicy::default());
     assert_eq!(workload.prometheus.timeout, Duration::from_secs(30));
     assert_eq!(workload.prometheus.window, Duration::from_secs(300));
-    assert!(!settings.dry_run);
+    assert!(!settings.is_dry_run());
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn flags_override_environment_which_overrides_file(#[case] extension: &str, #[ca
     let mut env = REQUIRED.to_vec();
     let settings = read(Some(file.path()), &env, &[]).unwrap();
     let workload = &settings.workloads[0];
-    assert!(settings.dry_run);
+    assert!(settings.is_dry_run());
     assert_eq!(workload.policy.max_unavailable.to_string(), "25%");
     assert_eq!(workload.policy.tolerance.get(), 2.0);
     assert_eq!(workload.prometheus.headers.len(), 1);
@@ -231,8 +231,8 @@ fn error_names_the_flag_or_the_key() {
 #[case("workloads: []\n", "`workloads` is empty")]
 #[case("workloads: [1]\n", "not a table of settings")]
 #[case(
-    "workloads:\n  - dry_run: true\n",
-    "`dry_run` applies to the whole run"
+    "workloads:\n  - kube_context: a\n",
+    "`kube_context` applies to the whole run"
 )]
 #[case("dry_run: [true]\n", "`dry_run` must be a single value")]
 #[case(
@@ -270,7 +270,7 @@ fn misspelt_variable_is_an_error(#[case] extra: &[(&str, &str)], #[case] refused
              DRYRUN belongs to another program, unset it, or set DRY_RUN as well"
         );
     } else {
-        assert!(!result.unwrap().dry_run);
+        assert!(!result.unwrap().is_dry_run());
     }
 }
 
@@ -278,7 +278,11 @@ fn misspelt_variable_is_an_error(#[case] extra: &[(&str, &str)], #[case] refused
 fn flag_confirms_that_a_similar_variable_is_of_another_program() {
     let mut env = REQUIRED.to_vec();
     env.push(("DRYRUN", "true"));
-    assert!(read(None, &env, &[("dry_run", "true")]).unwrap().dry_run);
+    assert!(
+        read(None, &env, &[("dry_run", "true")])
+            .unwrap()
+            .is_dry_run()
+    );
 }
 
 #[test]
@@ -314,16 +318,55 @@ fn entries_override_the_common_settings() {
     );
 }
 
+#[rstest]
+#[case::default("", &[], &[], 1.5)]
+#[case::file("tolerance_multiplier: 2\n", &[], &[], 2.0)]
+#[case::environment("tolerance_multiplier: 2\n", &[("TOLERANCE_MULTIPLIER", "3")], &[], 3.0)]
+#[case::entry(
+    "tolerance_multiplier: 2\nworkloads: [{tolerance_multiplier: 4}]\n",
+    &[("TOLERANCE_MULTIPLIER", "3")], &[], 4.0
+)]
+#[case::flag(
+    "tolerance_multiplier: 2\nworkloads: [{tolerance_multiplier: 4}]\n",
+    &[("TOLERANCE_MULTIPLIER", "3")], &[("tolerance_multiplier", "5")], 5.0
+)]
+fn flags_override_entries_which_override_environment_and_file(
+    #[case] text: &str,
+    #[case] extra: &[(&str, &str)],
+    #[case] flags: &[(&str, &str)],
+    #[case] expected: f64,
+) {
+    let file = file(".yaml", text);
+    let mut env = REQUIRED.to_vec();
+    env.extend_from_slice(extra);
+    let settings = read(Some(file.path()), &env, flags).unwrap();
+    assert_eq!(settings.workloads[0].policy.tolerance.get(), expected);
+}
+
+#[rstest]
+#[case::canary("false", [true, false])]
+#[case::of_one("true", [true, true])]
+fn each_entry_can_be_a_dry_run(#[case] second: &str, #[case] dry_runs: [bool; 2]) {
+    let text = format!(
+        "workloads:\n  - {{deployment_name: a}}\n  - {{deployment_name: b, dry_run: {second}}}\n"
+    );
+    let file = file(".yaml", &text);
+    let mut env = REQUIRED.to_vec();
+    env.push(("DRY_RUN", "true"));
+    let of = |settings: &Settings| [0, 1].map(|index| settings.workloads[index].execution.dry_run);
+    let settings = read(Some(file.path()), &env, &[]).unwrap();
+    assert_eq!(of(&settings), dry_runs);
+    assert_eq!(settings.is_dry_run(), dry_runs == [true, true]);
+    let settings = read(Some(file.path()), &env, &[("dry_run", "true")]).unwrap();
+    assert_eq!(of(&settings), [true, true]);
+}
+
 #[test]
-fn flags_and_environment_override_entries() {
-    let file = file(".yaml", "workloads:\n  - tolerance_multiplier: 1.5\n");
-    let settings = read(
-        Some(file.path()),
-        &REQUIRED,
-        &[("tolerance_multiplier", "5")],
-    )
-    .unwrap();
-    assert_eq!(settings.workloads[0].policy.tolerance.get(), 5.0);
+fn limit_of_evictions_makes_workloads_run_one_after_the_other() {
+    assert_eq!(with(&[]).unwrap().concurrency(), 4);
+    let settings = with(&[("MAX_CONCURRENT_WORKLOADS", "9")]).unwrap();
+    assert_eq!(settings.concurrency(), 9);
+    assert_eq!(with(&[("MAX_EVICTIONS", "5")]).unwrap().concurrency(), 1);
 }
 
 #[test]
@@ -358,11 +401,32 @@ fn unparsable_file_is_not_quoted(#[case] extension: &str, #[case] text: &str) {
     assert!(!errors.contains("TOPSECRET"), "{errors}");
 }
 
-#[test]
-fn refuses_duplicate_workloads() {
-    let file = file(".yaml", "workloads:\n  - {}\n  - {}\n");
-    let errors = read(Some(file.path()), &REQUIRED, &[]).unwrap_err();
-    assert!(errors.contains("is listed more than once"), "{errors}");
+#[rstest]
+#[case::of_the_environment(
+    "workloads: [{}, {max_unavailable: 1}]\n",
+    &[],
+    "Deployment posthog/ingestion is listed more than once; the name is that of DEPLOYMENT_NAME in \
+     the environment, which applies to every entry without `deployment_name`"
+)]
+#[case::of_a_flag(
+    "workloads: [{deployment_name: a}, {deployment_name: b}]\n",
+    &[("deployment_name", "c")],
+    "Deployment posthog/c is listed more than once; the name is that of --deployment-name, which \
+     overrides every entry"
+)]
+#[case::of_the_file(
+    "workloads: [{deployment_name: a}, {deployment_name: a}]\n",
+    &[],
+    "`workloads`: Deployment posthog/a is listed more than once"
+)]
+fn refuses_duplicate_workloads(
+    #[case] text: &str,
+    #[case] flags: &[(&str, &str)],
+    #[case] message: &str,
+) {
+    let file = file(".yaml", text);
+    let errors = read(Some(file.path()), &REQUIRED, flags).unwrap_err();
+    assert!(errors.ends_with(message), "{errors}");
 }
 
 #[rstest]

@@ -15,14 +15,33 @@ use crate::freeze::Freeze;
 pub struct Settings {
     /// The context of the kubeconfig.
     pub kube_context: Option<String>,
-    /// Whether the API server only checks evictions, without executing them.
-    pub dry_run: bool,
     /// The timeout of a request to the Kubernetes API.
     pub kube_timeout: Duration,
-    /// The maximum duration of the run.
-    pub run_timeout: Option<Duration>,
+    /// The number of workloads that are observed and changed at the same time.
+    pub max_concurrent_workloads: usize,
     /// Every workload of the run, at least one.
     pub workloads: Vec<WorkloadSettings>,
+}
+
+impl Settings {
+    /// Whether no workload may be changed: each is a dry run.
+    #[must_use]
+    pub fn is_dry_run(&self) -> bool {
+        let mut workloads = self.workloads.iter();
+        workloads.all(|workload| workload.execution.dry_run)
+    }
+
+    /// The number of workloads to run at the same time. Workloads that share a limit of evictions
+    /// run one after the other, so that the same ones get it in every run.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        let mut workloads = self.workloads.iter();
+        if workloads.any(|workload| workload.policy.max_evictions.is_some()) {
+            1
+        } else {
+            self.max_concurrent_workloads
+        }
+    }
 }
 
 /// The configuration of one workload.
@@ -44,6 +63,8 @@ pub struct WorkloadSettings {
     pub policy: Policy,
     /// The rules of the execution.
     pub execution: ExecutionPolicy,
+    /// The maximum duration of the run of this workload.
+    pub run_timeout: Option<Duration>,
     /// The times at which nothing is evicted.
     pub freeze: Freeze,
     /// Whether to hold while another run acts on the workload.

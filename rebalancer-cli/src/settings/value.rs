@@ -196,6 +196,14 @@ pub(super) static BOOLEAN: ValueType<bool> = ValueType {
     write: bool::to_string,
 };
 
+/// A number of workloads, 1 or more.
+pub(super) static WORKLOADS: ValueType<usize> = ValueType {
+    name: "N",
+    json: JsonType::Count,
+    parse: |raw| Ok((COUNT.parse)(raw)?.get()),
+    write: usize::to_string,
+};
+
 /// A duration, zero included.
 pub(super) static DURATION: ValueType<Duration> = duration_type(any_duration);
 /// A duration above zero.

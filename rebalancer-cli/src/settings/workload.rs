@@ -7,7 +7,7 @@ use rebalancer_prom::{
     SeriesSelection,
 };
 
-use super::definitions::acting::{EVICTION_METHOD, GRACE_PERIOD, ONE_AT_A_TIME};
+use super::definitions::acting::{EVICTION_METHOD, GRACE_PERIOD, ONE_AT_A_TIME, RUN_TIMEOUT};
 use super::definitions::decision::{FREEZE, HPA_PREFIX, TARGET_CORES, TARGET_SOURCE};
 use super::definitions::metrics::{
     FRESHNESS_QUERY, LOAD_QUERY, METRICS_TIME_WINDOW, PROMETHEUS_BEARER_TOKEN_FILE,
@@ -26,7 +26,7 @@ use super::types::{TargetSource, WorkloadSettings};
 
 /// The settings of one workload. If a required setting is missing, which is an error of the
 /// reader, a placeholder stands for it.
-pub(super) fn workload(reader: &mut Reader<'_>, dry_run: bool) -> WorkloadSettings {
+pub(super) fn workload(reader: &mut Reader<'_>) -> WorkloadSettings {
     let policy = policy(reader);
     let target = reader.optional(&TARGET_CORES);
     let target_source = reader.value(&TARGET_SOURCE);
@@ -40,7 +40,8 @@ pub(super) fn workload(reader: &mut Reader<'_>, dry_run: bool) -> WorkloadSettin
     let (source, group) = group(reader, &kubernetes.workload, &prometheus.series, &policy).unzip();
     prometheus.group = source;
     WorkloadSettings {
-        execution: execution(reader, dry_run),
+        execution: execution(reader),
+        run_timeout: reader.optional(&RUN_TIMEOUT),
         prometheus,
         group,
         kubernetes,

@@ -35,6 +35,7 @@ mod replacements;
 mod rotate;
 mod secrets;
 mod settings;
+mod several_workloads;
 mod target;
 mod terminal;
 mod waves;

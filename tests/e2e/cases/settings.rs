@@ -22,6 +22,7 @@ const BAD: &[(&str, &str)] = &[
     ("KUBE_LABEL_SELECTOR", "a in ("),
     ("KUBE_TIMEOUT", "31s"),
     ("KUBE_TIMEOUT", "0s"),
+    ("MAX_CONCURRENT_WORKLOADS", "0"),
     ("MAX_EVICTIONS", "0"),
     ("ONE_AT_A_TIME", "mostly"),
     ("RUN_TIMEOUT", "0s"),

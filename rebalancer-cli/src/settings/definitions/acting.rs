@@ -18,6 +18,7 @@ pub(super) const SETTINGS: &[&dyn Setting] = &[
     &EVICTION_TIMEOUT,
     &READY_TIMEOUT,
     &RUN_TIMEOUT,
+    &MAX_CONCURRENT_WORKLOADS,
     &ONE_AT_A_TIME,
     &MAX_UNAVAILABLE,
     &GRACE_PERIOD,
@@ -28,7 +29,7 @@ pub(in crate::settings) static DRY_RUN: Defaulted<bool> = Definition {
     help: "Let the API server check every eviction without executing it",
     value: &value::BOOLEAN,
     default: Fallback::Value(|| false),
-    attributes: Attributes::WHOLE_RUN,
+    attributes: Attributes::USUAL,
 };
 
 pub(in crate::settings) static EVICTION_METHOD: Defaulted<EvictionMethod> = Definition {
@@ -65,10 +66,19 @@ pub(in crate::settings) static READY_TIMEOUT: Defaulted<Duration> = Definition {
 
 pub(in crate::settings) static RUN_TIMEOUT: Optional<Duration> = Definition {
     name: "RUN_TIMEOUT",
-    help: "Maximum duration of a run: afterwards no action is started, and the report is \
-           written",
+    help: "Maximum duration of the run of a workload: afterwards no action is started, and the \
+           report is written",
     value: &value::POSITIVE_DURATION,
     default: Absent("none"),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static MAX_CONCURRENT_WORKLOADS: Defaulted<usize> = Definition {
+    name: "MAX_CONCURRENT_WORKLOADS",
+    help: "Number of workloads of the file that run at the same time; with MAX_EVICTIONS, they run \
+           one after the other",
+    value: &value::WORKLOADS,
+    default: Fallback::Value(|| 4),
     attributes: Attributes::WHOLE_RUN,
 };
 

@@ -113,8 +113,7 @@ mod tests {
                 "KUBE_CONTEXT",
                 "KUBE_TIMEOUT",
                 "MAX_EVICTIONS",
-                "DRY_RUN",
-                "RUN_TIMEOUT",
+                "MAX_CONCURRENT_WORKLOADS",
                 "LOG_LEVEL",
                 "LOG_FORMAT",
                 "OUTPUT"
@@ -176,6 +175,7 @@ mod tests {
         check(&decision::MINIMUM_COVERAGE_PERCENT);
         check(&decision::IGNORE_HISTORY);
         check(&acting::DRY_RUN);
+        check(&acting::MAX_CONCURRENT_WORKLOADS);
         check(&acting::EVICTION_METHOD);
         check(&acting::EVICTION_TIMEOUT);
         check(&acting::READY_TIMEOUT);
