@@ -5,6 +5,7 @@ use std::fmt;
 
 use rebalancer_core::checks::Check;
 use rebalancer_core::execution::{ExecutionReport, PodOutcome, StopCause, StopReason};
+use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::{Decision, HoldReason};
 use rebalancer_driver::ObserveError;
 
@@ -58,6 +59,15 @@ pub(crate) fn of_error(error: &ObserveError) -> Hint {
         // Errors of a later version of the driver.
         _ => Hint::default(),
     }
+}
+
+/// The settings that decide whether a hold makes the run fail; none if it does not.
+pub(crate) fn of_held(held: &HeldSince) -> Hint {
+    Hint(if held.alert {
+        vec!["HOLD_ALERT_AFTER"]
+    } else {
+        vec![]
+    })
 }
 
 fn of_reason(reason: HoldReason) -> Hint {
@@ -126,7 +136,7 @@ mod tests {
         ];
         let stops = stops.into_iter().filter_map(|reason| of_stop(Some(reason)));
         let reasons = HoldReason::all().flat_map(|reason| of_reason(reason).0);
-        let others = ["ONE_AT_A_TIME", "EVICTION_TIMEOUT"];
+        let others = ["ONE_AT_A_TIME", "EVICTION_TIMEOUT", "HOLD_ALERT_AFTER"];
         for name in stops.chain(reasons).chain(others) {
             assert!(by_env(name).is_some(), "{name}");
         }

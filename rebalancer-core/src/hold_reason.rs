@@ -14,6 +14,7 @@ pub struct HoldReason {
     meaning: &'static str,
     remedy: &'static str,
     missing_data: bool,
+    may_last: bool,
     policy_fields: &'static [PolicyField],
 }
 
@@ -29,6 +30,7 @@ impl HoldReason {
             meaning,
             remedy,
             missing_data: false,
+            may_last: false,
             policy_fields: &[],
         }
     }
@@ -37,6 +39,14 @@ impl HoldReason {
     pub(crate) const fn missing_data(self) -> Self {
         Self {
             missing_data: true,
+            ..self
+        }
+    }
+
+    /// Marks the reason as one that may hold for days while nothing is wrong.
+    pub(crate) const fn that_may_last(self) -> Self {
+        Self {
+            may_last: true,
             ..self
         }
     }
@@ -72,6 +82,13 @@ impl HoldReason {
     #[must_use]
     pub const fn means_missing_data(self) -> bool {
         self.missing_data
+    }
+
+    /// Whether the reason may hold for days while nothing is wrong: it ends when the load changes or
+    /// at a known time. Any other hold that lasts needs an operator.
+    #[must_use]
+    pub const fn may_last(self) -> bool {
+        self.may_last
     }
 
     /// The fields of the policy that decide whether this reason applies.

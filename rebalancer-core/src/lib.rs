@@ -163,6 +163,7 @@ pub mod generate;
 pub mod group;
 pub mod history;
 mod hold_reason;
+pub mod hold_record;
 pub mod lease;
 pub mod model;
 pub mod plan;

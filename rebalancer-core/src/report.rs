@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::decision::Decision;
 use crate::execution::{ExecutionOutcome, ExecutionReport};
 use crate::history::RotationOutcome;
+use crate::hold_record::HeldSince;
 use crate::model::{Seconds, WorkloadRef};
 
 /// The version of the report format. It changes only if a field is removed or changes its meaning.
@@ -49,6 +50,10 @@ pub struct Decided {
     /// The decision, with the analysis and every check.
     #[serde(flatten)]
     pub decision: Decision,
+    /// The time for which runs have held for this reason; absent if the decision is to rotate, or
+    /// if the run held no lease, which stores it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldSince>,
     /// The execution of the plan; absent if there was no plan, or it was not to be executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<ExecutionReport>,
@@ -88,7 +93,8 @@ pub enum RunOutcome {
     Planned,
     /// A plan was executed in part.
     Incomplete,
-    /// A workload failed, or data for its decision is missing.
+    /// A workload failed, data for its decision is missing, or a hold that needs an operator has
+    /// lasted for long.
     Failed,
 }
 
@@ -98,6 +104,7 @@ impl WorkloadReport {
     pub fn decided(decision: Decision, execution: Option<ExecutionReport>) -> Self {
         Self::Decided(Box::new(Decided {
             decision,
+            held: None,
             execution,
             follow_up: None,
         }))
@@ -121,6 +128,7 @@ impl WorkloadReport {
         };
         match (&decided.execution, decided.decision.hold_reason()) {
             (_, Some(_)) if decided.decision.means_missing_data() => RunOutcome::Failed,
+            (_, Some(_)) if decided.held.is_some_and(|held| held.alert) => RunOutcome::Failed,
             (_, Some(_)) => RunOutcome::Fine,
             (None, None) => RunOutcome::Planned,
             (Some(execution), None) => match execution.outcome {

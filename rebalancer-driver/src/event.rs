@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rebalancer_core::execution::ExecutionReport;
+use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::plan::Victim;
@@ -111,6 +112,8 @@ pub enum RunEvent<'a> {
     Observed(&'a Snapshot),
     /// The decision was made.
     Decided(&'a Decision),
+    /// The decision is to hold, and the time for which runs have held for this reason is known.
+    Held(&'a HeldSince),
     /// An eviction is about to be requested.
     EvictionRequested {
         /// The pod.

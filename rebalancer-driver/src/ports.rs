@@ -1,5 +1,6 @@
 //! The ports and the settings of a run.
 
+use rebalancer_core::model::Seconds;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{Clock, Journal, MetricsSource, PodActuator, RunLease};
 use rebalancer_core::snapshot::AssembleSettings;
@@ -56,9 +57,14 @@ pub struct RunSettings<'a> {
     pub policy: &'a Policy,
     /// The rules of the execution; `None` to decide only.
     pub execution: Option<ExecutionPolicy>,
+    /// The duration from which a hold that needs an operator makes the run fail; zero for never.
+    pub hold_alert_after: Seconds,
 }
 
 impl<'a> RunSettings<'a> {
+    /// The default of [`hold_alert_after`](Self::hold_alert_after): a day.
+    pub const DEFAULT_HOLD_ALERT_AFTER: Seconds = Seconds::whole(24 * 3600);
+
     /// Settings that only decide, without freeze windows and without autoscalers from metrics.
     #[must_use]
     pub fn new(assemble: &'a AssembleSettings, policy: &'a Policy) -> Self {
@@ -68,6 +74,7 @@ impl<'a> RunSettings<'a> {
             freeze: &NeverFrozen,
             policy,
             execution: None,
+            hold_alert_after: Self::DEFAULT_HOLD_ALERT_AFTER,
         }
     }
 

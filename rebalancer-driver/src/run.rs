@@ -1,5 +1,7 @@
 //! The sequence of a run: lease, observation, decision, execution.
 
+use rebalancer_core::hold_record::{HeldSince, HoldRecord};
+use rebalancer_core::ports::RunLease;
 use rebalancer_core::report::{Failed, WorkloadReport};
 use rebalancer_core::{Snapshot, decide};
 
@@ -41,7 +43,11 @@ pub async fn run_workload(
         return observe_decide_execute(run, LeaseStatus::Unused).await;
     };
     let result = match lease::acquire(run, port).await {
-        Ok(held @ LeaseStatus::Held { .. }) => observe_decide_execute(run, held).await,
+        Ok(held @ LeaseStatus::Held { .. }) => {
+            let mut result = observe_decide_execute(run, held).await;
+            record_hold(run, port, &mut result);
+            result
+        }
         Ok(other @ (LeaseStatus::HeldByAnother(_) | LeaseStatus::Unused)) => {
             return observe_decide_execute(run, other).await;
         }
@@ -71,6 +77,27 @@ async fn observe_decide_execute(run: Run<'_>, lease: LeaseStatus) -> WorkloadRun
         report: WorkloadReport::decided(decision, execution),
         snapshot: Some(snapshot),
     }
+}
+
+/// Reports for how long runs have held for the reason of this one, and records it for the next run.
+/// A run without a decision keeps the record.
+fn record_hold(run: Run<'_>, lease: &dyn RunLease, result: &mut WorkloadRun) {
+    let WorkloadReport::Decided(decided) = &mut result.report else {
+        return;
+    };
+    let Some(reason) = decided.decision.hold_reason() else {
+        return lease.record_hold(None);
+    };
+    let taken_at = result
+        .snapshot
+        .as_ref()
+        .and_then(|seen| seen.data().taken_at);
+    let now = taken_at.unwrap_or_else(|| run.ports.clock.now());
+    let record = HoldRecord::next(lease.last_hold().as_ref(), reason, now);
+    let held = HeldSince::of(&record, reason, now, run.settings.hold_alert_after);
+    run.emit(&RunEvent::Held(&held));
+    decided.held = Some(held);
+    lease.record_hold(Some(record));
 }
 
 fn failed(run: Run<'_>, error: &ObserveError) -> WorkloadRun {

@@ -12,6 +12,8 @@ use serde::{Deserialize, Deserializer};
 const SKIP: &str = "rebalancer.io/skip";
 /// On a workload: its last rotation, kept for the next run.
 pub(crate) const LAST_ROTATION: &str = "rebalancer.io/last-rotation";
+/// On a Lease: the hold of the last run, kept for the next run.
+pub(crate) const LAST_HOLD: &str = "rebalancer.io/last-hold";
 /// On a Lease: the workload that the Lease is about.
 pub(crate) const WORKLOAD: &str = "rebalancer.io/workload";
 /// On a pod: `false` exempts it from eviction by the cluster autoscaler, and by us.

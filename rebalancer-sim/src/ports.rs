@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rebalancer_core::history::Rotation;
+use rebalancer_core::hold_record::HoldRecord;
 use rebalancer_core::model::{PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
     AutoscalerCandidate, Clock, EvictionAnswer, GroupObservation, Journal, JournalEntry,
@@ -146,6 +147,14 @@ impl RunLease for SimLease {
     async fn release(&self) -> Result<(), PortError> {
         self.state.lock().release_lease(&self.identity);
         Ok(())
+    }
+
+    fn last_hold(&self) -> Option<HoldRecord> {
+        self.state.lock().last_hold.clone()
+    }
+
+    fn record_hold(&self, hold: Option<HoldRecord>) {
+        self.state.lock().last_hold = hold;
     }
 }
 

@@ -18,10 +18,15 @@ The exit code is 1 if the reason means missing or untrusted data, so that a Cron
 data is noticed, and 0 otherwise. It is also 1 if an earlier check gives the reason while the metrics
 are partial, duplicate or not believable, or the target is unknown.
 
+A run that holds the lease of the workload records its hold there, so that the next run knows since
+when and for how many runs the same reason has held. Reasons marked \"yes\" under \"may last\" end when
+the load changes or at a known time. Every other hold that has lasted for `HOLD_ALERT_AFTER` needs an
+operator, and makes the run exit with 1.
+
 The last column names the settings that decide whether the reason applies.
 
-| reason | meaning | what to do | exit | settings |
-|---|---|---|---|---|
+| reason | meaning | what to do | exit | may last | settings |
+|---|---|---|---|---|---|
 ";
 
 /// The text of `docs/reasons.md`.
@@ -36,10 +41,11 @@ pub(crate) fn document() -> String {
             .collect();
         let _ = writeln!(
             text,
-            "| `{reason}` | {} | {} | {} | {} |",
+            "| `{reason}` | {} | {} | {} | {} | {} |",
             reason.meaning(),
             reason.remedy(),
             u8::from(reason.means_missing_data()),
+            if reason.may_last() { "yes" } else { "" },
             settings.join(", "),
         );
     }

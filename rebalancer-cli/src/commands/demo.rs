@@ -127,6 +127,7 @@ async fn one(side: &Side, assignor: Assignor, observer: &LoggingObserver) -> Rep
         freeze: &NeverFrozen,
         policy: &side.policy,
         execution: Some(execution),
+        hold_alert_after: RunSettings::DEFAULT_HOLD_ALERT_AFTER,
     };
     let WorkloadRun {
         report: workload, ..

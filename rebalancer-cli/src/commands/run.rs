@@ -69,6 +69,7 @@ impl Job<'_> {
             freeze: &self.workload.freeze,
             policy,
             execution: self.execution,
+            hold_alert_after: self.workload.hold_alert_after,
         }
     }
 }

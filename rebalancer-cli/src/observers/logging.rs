@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rebalancer_core::Decision;
 use rebalancer_core::decision::PodAssessment;
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport};
+use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::lease;
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::plan::Victim;
@@ -68,6 +69,7 @@ impl RunObserver for LoggingObserver {
             RunEvent::AutoscalerChosenByName(autoscaler) => warn!("{autoscaler} (HPA_PREFIX)"),
             RunEvent::ObserveFailed { error, .. } => observe_failed(error),
             RunEvent::Decided(decision) => decided(decision),
+            RunEvent::Held(held) => self::held(held),
             RunEvent::EvictionAnswered {
                 victim,
                 answer,
@@ -143,6 +145,16 @@ pub(crate) fn decided(decision: &Decision) {
         let hint = hints::of_check(check);
         let message = &check.message;
         warn!("also missing: {message}{hint}");
+    }
+}
+
+fn held(held: &HeldSince) {
+    let HeldSince { since, runs, .. } = held;
+    let hint = hints::of_held(held);
+    if held.alert {
+        warn!(%since, runs, "{held}{hint}");
+    } else if !held.is_first() {
+        info!(%since, runs, "{held}");
     }
 }
 

@@ -5,9 +5,12 @@ use std::fmt::Write as _;
 
 use rebalancer_core::checks::{Check, Verdict};
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome};
+use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::plan::Role;
 use rebalancer_core::report::{Failed, FollowUp, WorkloadReport};
 use rebalancer_core::{Analysis, Decision, PodAssessment};
+
+use anstyle::Style;
 
 use super::bar::Scale;
 use super::group;
@@ -38,6 +41,9 @@ pub fn workload(report: &WorkloadReport, detail: Detail, palette: &Palette) -> S
         WorkloadReport::Failed(failed) => failure(failed, palette),
         WorkloadReport::Decided(decided) => {
             let mut text = decision(&decided.decision, detail, palette);
+            if let Some(held) = decided.held.filter(|held| !held.is_first()) {
+                text.push_str(&self::held(&held, palette));
+            }
             if let Some(report) = &decided.execution {
                 text.push_str(&execution(report, palette));
             }
@@ -80,6 +86,15 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
     let hint = hints::of_decision(decision);
     let _ = writeln!(text, "{style}{word}{style:#}: {}{hint}", decision.message);
     text
+}
+
+fn held(held: &HeldSince, palette: &Palette) -> String {
+    let style = if held.alert {
+        palette.bad
+    } else {
+        Style::new()
+    };
+    format!("{style}{held}{style:#}{}\n", hints::of_held(held))
 }
 
 fn heading(decision: &Decision, palette: &Palette) -> String {

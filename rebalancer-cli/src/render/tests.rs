@@ -4,13 +4,16 @@
 use std::time::Duration;
 
 use insta::assert_snapshot;
+use jiff::Timestamp;
 use rebalancer_core::execution::{
     ExecutionOutcome, ExecutionReport, PodOutcome, PodReport, StopReason,
 };
-use rebalancer_core::model::{MinimumPods, PodUid, WorkloadRef};
+use rebalancer_core::hold_record::{HeldSince, HoldRecord};
+use rebalancer_core::model::{MinimumPods, PodUid, Seconds, WorkloadRef};
 use rebalancer_core::policy::{Policy, Strategy};
 use rebalancer_core::report::{Decided, Failed, FollowUp, WorkloadReport};
 use rebalancer_core::{Decision, Snapshot, decide};
+use rstest::rstest;
 
 use super::style::Palette;
 use super::table::{Detail, workload};
@@ -181,6 +184,7 @@ fn run_report_of_a_dry_run() {
 fn run_report_with_a_follow_up() {
     let report = WorkloadReport::Decided(Box::new(Decided {
         decision: rotation(),
+        held: None,
         execution: None,
         follow_up: Some(FollowUp {
             after_seconds: Duration::from_secs(660).into(),
@@ -189,6 +193,31 @@ fn run_report_with_a_follow_up() {
         }),
     }));
     assert_snapshot!(render(&report, Detail::Pods));
+}
+
+#[rstest]
+#[case::hour(3_600, "run_report_of_a_lasting_hold")]
+#[case::days(259_200, "run_report_of_a_hold_that_needs_an_operator")]
+fn run_report_of_a_lasting_hold(#[case] seconds: u32, #[case] name: &str) {
+    let pods =
+        r#"{"target": 0.7, "pods": [{"name": "a", "load": 1.2}, {"name": "b", "load": 0.3}]}"#;
+    let decision = decide(&snapshot(pods), &Policy::default());
+    let reason = decision.hold_reason().unwrap();
+    let since = Timestamp::UNIX_EPOCH;
+    let now = Timestamp::from_second(seconds.into()).unwrap();
+    let record = HoldRecord {
+        reason: reason.as_str().into(),
+        since,
+        runs: 7,
+    };
+    let held = HeldSince::of(&record, reason, now, Seconds::whole(86_400));
+    let report = WorkloadReport::Decided(Box::new(Decided {
+        decision,
+        held: Some(held),
+        execution: None,
+        follow_up: None,
+    }));
+    assert_snapshot!(name, render(&report, Detail::Pods));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rebalancer_core::model::{Cores, WorkloadRef};
+use rebalancer_core::model::{Cores, Seconds, WorkloadRef};
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::snapshot::GroupSettings;
 use rebalancer_k8s::Settings as KubernetesSettings;
@@ -67,6 +67,8 @@ pub struct WorkloadSettings {
     pub run_timeout: Option<Duration>,
     /// The times at which nothing is evicted.
     pub freeze: Freeze,
+    /// `HOLD_ALERT_AFTER`; zero for never.
+    pub hold_alert_after: Seconds,
     /// Whether to hold while another run acts on the workload.
     pub one_at_a_time: bool,
 }

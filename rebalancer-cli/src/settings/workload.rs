@@ -8,7 +8,9 @@ use rebalancer_prom::{
 };
 
 use super::definitions::acting::{EVICTION_METHOD, GRACE_PERIOD, ONE_AT_A_TIME, RUN_TIMEOUT};
-use super::definitions::decision::{FREEZE, HPA_PREFIX, TARGET_CORES, TARGET_SOURCE};
+use super::definitions::decision::{
+    FREEZE, HOLD_ALERT_AFTER, HPA_PREFIX, TARGET_CORES, TARGET_SOURCE,
+};
 use super::definitions::metrics::{
     FRESHNESS_QUERY, LOAD_QUERY, METRICS_TIME_WINDOW, PROMETHEUS_BEARER_TOKEN_FILE,
     PROMETHEUS_CA_FILE, PROMETHEUS_CLIENT_CERTIFICATE_FILE, PROMETHEUS_CLIENT_KEY_FILE,
@@ -50,6 +52,7 @@ pub(super) fn workload(reader: &mut Reader<'_>) -> WorkloadSettings {
         target_source,
         policy,
         freeze: reader.optional(&FREEZE).unwrap_or_default(),
+        hold_alert_after: reader.value(&HOLD_ALERT_AFTER).into(),
         one_at_a_time: reader.value(&ONE_AT_A_TIME),
     }
 }

@@ -26,6 +26,7 @@ impl HoldReason {
         "the last rotation is less than the cooldown ago",
         "wait, or let this run ignore the recorded rotation",
     )
+    .that_may_last()
     .governed_by(&[PolicyField::CooldownSeconds, PolicyField::IgnoreHistory]);
 }
 

@@ -24,6 +24,7 @@ impl HoldReason {
         "the run has evicted as many pods as it may",
         "nothing: the next run may evict again; or raise the limit",
     )
+    .that_may_last()
     .governed_by(&[PolicyField::MaxEvictions]);
 }
 

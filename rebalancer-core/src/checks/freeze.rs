@@ -21,7 +21,8 @@ impl HoldReason {
         "frozen",
         "a freeze window of the operator is active",
         "nothing: runs act again after the window",
-    );
+    )
+    .that_may_last();
 }
 
 impl Rule for NotFrozen {

@@ -41,6 +41,7 @@ impl HoldReason {
         "find out why evictions do not help: `rebalancer forecast` shows it if the consumer group \
          is known",
     )
+    .that_may_last()
     .governed_by(&[PolicyField::CooldownSeconds, PolicyField::IgnoreHistory]);
 }
 

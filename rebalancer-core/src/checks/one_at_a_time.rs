@@ -22,7 +22,8 @@ impl HoldReason {
         "another_run",
         "another run acts on the workload",
         "nothing: it holds a lease until it ends, and the next run takes over an expired lease",
-    );
+    )
+    .that_may_last();
 }
 
 impl Rule for OneAtATime {

@@ -26,6 +26,7 @@ strategy_reasons! {
         "no eligible pod is above the threshold",
         "nothing; a lower tolerance makes runs act earlier",
     )
+    .that_may_last()
     .governed_by(&[PolicyField::Tolerance]);
     /// The loads of the hottest and of the coldest pods are too similar.
     IMPROVEMENT_TOO_SMALL = HoldReason::new(
@@ -33,6 +34,7 @@ strategy_reasons! {
         "the loads of the hottest and of the coldest pods are too similar",
         "nothing; if all pods are hot, add capacity",
     )
+    .that_may_last()
     .governed_by(&[PolicyField::MinimumImprovementPercent]);
     /// The rates of the partitions do not explain the loads.
     LOADS_UNEXPLAINED = HoldReason::new(
@@ -64,37 +66,43 @@ strategy_reasons! {
         "hot_partition",
         "a single partition makes its owner hot, whichever pod that is",
         "spread the keys over more partitions",
-    );
+    )
+    .that_may_last();
     /// No plan helps, and the pods cannot own equal numbers of partitions.
     REMAINDER = HoldReason::new(
         "remainder",
         "no plan helps, because the number of partitions is not divisible by the number of pods",
         "choose a number of pods that divides the number of partitions",
-    );
+    )
+    .that_may_last();
     /// No plan helps, and one topic with most of the load is spread unevenly.
     SKEWED_TOPIC = HoldReason::new(
         "skewed_topic",
         "no plan helps, because one topic with most of the load is spread unevenly",
         "use an assignor that spreads each topic evenly, or change the number of its partitions",
-    );
+    )
+    .that_may_last();
     /// A pod is slow for reasons other than its partitions, and may not be evicted.
     SLOW_POD = HoldReason::new(
         "slow_pod",
         "a pod is slow for reasons other than its partitions, and may not be evicted",
         "see why the pod is not eligible; find out what differs, for example its node",
-    );
+    )
+    .that_may_last();
     /// All pods together have too much load.
     CAPACITY = HoldReason::new(
         "capacity",
         "all pods together have too much load",
         "add pods",
-    );
+    )
+    .that_may_last();
     /// No plan is expected to lower the highest load enough with enough confidence.
     NO_PLAN_HELPS = HoldReason::new(
         "no_plan_helps",
         "no plan is expected to lower the highest load enough, with enough confidence",
         "nothing; the message has the best plan and its forecast",
     )
+    .that_may_last()
     .governed_by(&[
         PolicyField::MinimumImprovementPercent,
         PolicyField::MinimumConfidencePercent,

@@ -148,8 +148,8 @@ impl Seconds {
 
     /// A whole number of seconds.
     #[must_use]
-    pub fn whole(seconds: u32) -> Self {
-        Self(f64::from(seconds))
+    pub const fn whole(seconds: u32) -> Self {
+        Self(seconds as f64)
     }
 }
 

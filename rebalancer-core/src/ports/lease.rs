@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::PortError;
+use crate::hold_record::HoldRecord;
 use crate::lease::LeaseHolder;
 
 /// The lease of one run on its workload.
@@ -29,6 +30,16 @@ pub trait RunLease: Send + Sync {
     /// # Errors
     /// If the lease could not be released. It then expires.
     async fn release(&self) -> Result<(), PortError>;
+
+    /// The hold that the previous run recorded in the lease, as of the acquisition. `None` if there
+    /// is none, or if the lease stores no holds.
+    fn last_hold(&self) -> Option<HoldRecord> {
+        None
+    }
+
+    /// Sets the hold that [`release`](Self::release) records for the next run; `None` removes the
+    /// record. Without a call the record stays. Ignored if the lease stores no holds.
+    fn record_hold(&self, _hold: Option<HoldRecord>) {}
 }
 
 /// The holder of a lease, as seen by one run.

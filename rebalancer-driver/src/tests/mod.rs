@@ -10,10 +10,11 @@ use rebalancer_core::execution::{
     ExecutionOutcome, ExecutionReport, PodOutcome, StopCause, StopReason,
 };
 use rebalancer_core::history::Rotation;
+use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::{
-    Cores, Load, MaxUnavailable, Measurement, Pod, PodRef, PodUid, SampleInfo, WorkloadRef,
-    WorkloadState,
+    Cores, Load, MaxUnavailable, Measurement, MinimumPods, Pod, PodRef, PodUid, SampleInfo,
+    Seconds, Tolerance, WorkloadRef, WorkloadState,
 };
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{
@@ -145,6 +146,7 @@ fn deciding(assemble: &AssembleSettings, autoscalers_from_metrics: bool) -> RunS
         freeze: &NeverFrozen,
         policy: &POLICY,
         execution: None,
+        hold_alert_after: RunSettings::DEFAULT_HOLD_ALERT_AFTER,
     }
 }
 
@@ -572,6 +574,67 @@ fn holds_and_names_the_other_run() {
     assert!(decision.message.contains("pod-7"), "{}", decision.message);
     assert_eq!(report.outcome(), RunOutcome::Fine);
     assert_eq!(effective(&world), 0);
+}
+
+#[rstest]
+#[case::needs_an_operator(MinimumPods::new(9).unwrap(), HoldReason::MINIMUM_PODS, true)]
+#[case::may_last(MinimumPods::new(1).unwrap(), HoldReason::WITHIN_TOLERANCE, false)]
+fn lasting_hold_is_reported_with_its_age(
+    #[case] minimum_pods: MinimumPods,
+    #[case] reason: HoldReason,
+    #[case] alert: bool,
+) {
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
+    let assemble = of_world(&world);
+    let policy = Policy {
+        minimum_pods,
+        tolerance: Tolerance::new(if alert { 1.5 } else { 100.0 }).unwrap(),
+        ..Policy::default()
+    };
+    let run = |alert_after| {
+        let lease = world.lease("run");
+        let ports = Ports {
+            lease: Some(&lease),
+            ..Ports::new(&metrics, &actuator, &clock)
+        };
+        let settings = RunSettings {
+            policy: &policy,
+            hold_alert_after: alert_after,
+            ..acting(&assemble, ExecutionPolicy::default())
+        };
+        block_on(run_workload(ports, &settings, &Stop::never())).report
+    };
+    let held = |report: &WorkloadReport| match report {
+        WorkloadReport::Decided(decided) => {
+            assert_eq!(decided.decision.hold_reason(), Some(reason));
+            decided.held.unwrap()
+        }
+        WorkloadReport::Failed(failed) => panic!("{}", failed.error),
+    };
+    let hour = Seconds::whole(3600);
+    let first = run(hour);
+    assert!(held(&first).is_first());
+    assert_eq!(first.outcome(), RunOutcome::Fine);
+    world.advance(Duration::from_secs(3600));
+    let second = run(hour);
+    let HeldSince {
+        seconds,
+        runs,
+        since,
+        ..
+    } = held(&second);
+    assert_eq!((runs, since), (2, held(&first).since));
+    assert!(seconds >= hour, "{seconds:?}");
+    assert_eq!(held(&second).alert, alert);
+    let expected = if alert {
+        RunOutcome::Failed
+    } else {
+        RunOutcome::Fine
+    };
+    assert_eq!(second.outcome(), expected);
+    // Switched off.
+    assert_eq!(run(Seconds::ZERO).outcome(), RunOutcome::Fine);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use rebalancer_core::hold_record::HoldRecord;
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::{Seconds, WorkloadRef};
 use rebalancer_core::ports::{LeaseState, PortError, RunLease};
@@ -44,6 +45,8 @@ pub struct KubernetesLease {
     identity: String,
     /// The Lease as this run last wrote it; `None` while this run does not hold it.
     held: Mutex<Option<Lease>>,
+    /// The record of this run's hold, which the release writes; `None` to keep what there is.
+    hold: Mutex<Option<Option<HoldRecord>>>,
     /// This run tried to write the Lease and got no reliable response, so it may hold the Lease.
     in_doubt: AtomicBool,
 }
@@ -62,6 +65,7 @@ impl KubernetesLease {
             kind: kind.clone(),
             identity,
             held: Mutex::new(None),
+            hold: Mutex::new(None),
             in_doubt: AtomicBool::new(false),
         }
     }
@@ -78,6 +82,14 @@ impl KubernetesLease {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Lease>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The record that this run set.
+    fn new_hold(&self) -> Option<Option<HoldRecord>> {
+        self.hold
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn keep(&self, lease: Lease) -> LeaseState {
@@ -200,6 +212,9 @@ impl KubernetesLease {
         loop {
             attempts.next();
             let now = self.api.now();
+            if let Some(hold) = self.new_hold() {
+                lease.set_last_hold(hold.as_ref());
+            }
             let error = match self.update(lease, |spec| spec.released(now)).await? {
                 Written::Done(_) => break,
                 Written::Raced(error) => error,
@@ -242,6 +257,14 @@ impl RunLease for KubernetesLease {
         self.give_back().await?;
         tracing::debug!(lease = self.name, "lease released");
         Ok(())
+    }
+
+    fn last_hold(&self) -> Option<HoldRecord> {
+        self.lock().as_ref()?.last_hold()
+    }
+
+    fn record_hold(&self, hold: Option<HoldRecord>) {
+        *self.hold.lock().unwrap_or_else(PoisonError::into_inner) = Some(hold);
     }
 }
 

@@ -1,11 +1,13 @@
 //! The Lease object.
 
 use jiff::{SignedDuration, Timestamp};
+use rebalancer_core::hold_record::HoldRecord;
 use rebalancer_core::lease::{DURATION, LeaseHolder};
 use rebalancer_core::model::Seconds;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use crate::annotations::LAST_HOLD;
 use crate::clock::MicroTime;
 
 /// A Lease with all its fields, because an update replaces the whole object.
@@ -33,6 +35,36 @@ pub(super) struct Spec {
     lease_transitions: Option<u32>,
     #[serde(flatten)]
     rest: Map<String, Value>,
+}
+
+impl Lease {
+    /// The hold of the last run. A record that cannot be read counts as absent.
+    pub(super) fn last_hold(&self) -> Option<HoldRecord> {
+        let record = self.metadata.get("annotations")?.get(LAST_HOLD)?.as_str()?;
+        serde_json::from_str(record)
+            .inspect_err(|error| tracing::debug!(%error, record, "invalid record of a hold"))
+            .ok()
+    }
+
+    /// Records the hold of this run; `None` removes the record.
+    pub(super) fn set_last_hold(&mut self, hold: Option<&HoldRecord>) {
+        let annotations = self
+            .metadata
+            .entry("annotations")
+            .or_insert_with(|| json!({}));
+        let Some(annotations) = annotations.as_object_mut() else {
+            return;
+        };
+        match hold.map(serde_json::to_string) {
+            Some(Ok(record)) => {
+                annotations.insert(LAST_HOLD.to_owned(), record.into());
+            }
+            // A record can always be written.
+            Some(Err(_)) | None => {
+                annotations.remove(LAST_HOLD);
+            }
+        }
+    }
 }
 
 /// The current holder of a Lease.

@@ -1,5 +1,6 @@
 //! The lease, with and without other runs.
 
+use rebalancer_core::hold_record::HoldRecord;
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::ports::{LeaseState, PortErrorKind, RunLease as _};
 use rebalancer_k8s::KubernetesLease;
@@ -267,6 +268,70 @@ async fn creates_a_deleted_lease_again_unless_another_run_did() {
         .on(PUT, [gone()]);
     let state = held(&api).await.renew().await.unwrap();
     held_by("you", 85.0..90.1, &state);
+}
+
+/// A Lease with another annotation, and with a record of a hold if one is given.
+fn annotated(holder: &str, record: Option<&str>) -> Value {
+    let mut lease = lease(holder, "03:09:59", "5");
+    lease["metadata"]["annotations"] = json!({"team": "ours"});
+    if let Some(record) = record {
+        lease["metadata"]["annotations"]["rebalancer.io/last-hold"] = json!(record);
+    }
+    lease
+}
+
+const RECORD: &str = r#"{"reason":"no_ready_pods","since":"2026-01-01T00:00:00Z","runs":7}"#;
+
+#[rstest]
+#[case::recorded(Some(RECORD), Some(7))]
+#[case::none(None, None)]
+#[case::not_a_record(Some("soon"), None)]
+#[tokio::test]
+async fn reads_the_hold_of_the_run_before(#[case] record: Option<&str>, #[case] runs: Option<u32>) {
+    let api = shop()
+        .on(GET, [Reply::With("date", NOW, 200, annotated("", record))])
+        .on(PUT, [Reply::Json(200, annotated("me", record))]);
+    let lease = held(&api).await;
+    assert_eq!(lease.last_hold().map(|hold| hold.runs), runs);
+}
+
+#[rstest]
+#[case::replaced(Some(Some(8)), json!({"reason": "frozen", "since": "2026-01-02T03:00:00Z", "runs": 8}))]
+#[case::removed(Some(None), Value::Null)]
+#[case::kept(None, serde_json::from_str(RECORD).unwrap())]
+#[tokio::test]
+async fn release_records_the_hold(#[case] runs: Option<Option<u32>>, #[case] written: Value) {
+    let before = annotated("me", Some(RECORD));
+    let api = shop()
+        .on(
+            GET,
+            [annotated("", Some(RECORD)), before.clone()]
+                .map(|lease| Reply::With("date", NOW, 200, lease)),
+        )
+        .on(
+            PUT,
+            [
+                Reply::Json(200, before.clone()),
+                // Another client changes the Lease.
+                conflict("Conflict"),
+                Reply::Json(200, before),
+            ],
+        );
+    let lease = held(&api).await;
+    if let Some(runs) = runs {
+        lease.record_hold(runs.map(|runs| HoldRecord {
+            reason: "frozen".into(),
+            since: "2026-01-02T03:00:00Z".parse().unwrap(),
+            runs,
+        }));
+    }
+    lease.release().await.unwrap();
+    let put = body(&api, "PUT", 2);
+    let annotations = &put["metadata"]["annotations"];
+    assert_eq!(annotations["team"], "ours");
+    let record = annotations["rebalancer.io/last-hold"].as_str();
+    let record = record.map_or(Value::Null, |record| serde_json::from_str(record).unwrap());
+    assert_eq!(record, written);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rebalancer_core::group::Protocol;
 use rebalancer_core::history::Rotation;
+use rebalancer_core::hold_record::HoldRecord;
 use rebalancer_core::model::{PodRef, PodUid};
 use rebalancer_core::ports::JournalEntry;
 
@@ -52,6 +53,7 @@ pub(crate) struct State {
     pub(crate) lease: Option<HeldLease>,
     pub(crate) published: Vec<JournalEntry>,
     pub(crate) last_rotation: Option<Rotation>,
+    pub(crate) last_hold: Option<HoldRecord>,
     timeline: Timeline,
     seeded: Seeded,
     /// The prefix of every pod name: the workload's name and the hash of the pod template.
@@ -107,6 +109,7 @@ impl State {
             lease: None,
             published: Vec::new(),
             last_rotation: None,
+            last_hold: None,
             timeline: Timeline::default(),
             seeded,
             replica_set,

@@ -2,7 +2,7 @@
 
 use ::harness::{Result, TestNamespace, Workload, WorkloadSpec};
 use k8s_openapi::{
-    api::{apps::v1::Deployment, events::v1::Event},
+    api::{apps::v1::Deployment, coordination::v1::Lease, events::v1::Event},
     jiff::Timestamp,
 };
 use serde_json::{Value, json};
@@ -139,6 +139,74 @@ async fn freeze_window_and_eviction_limit_are_respected() -> Result<()> {
         .collect();
     assert_eq!(roles, ["hottest", "coldest"]);
     assert_eq!(run.outcomes(), ["evicted"; 2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn lasting_hold_is_recorded_in_the_lease_and_fails_the_run() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    let before = consumer.pods().await?;
+    let program = ns
+        .rebalancer(&consumer)
+        .env("MINIMUM_PODS_REQUIRED", "6")
+        .env("COOLDOWN", "1s");
+    let leases = ns.api::<Lease>();
+    let record = async || -> Value {
+        let lease = leases.get("rebalancer-deployment-consumer").await.unwrap();
+        let text = &lease.metadata.annotations.unwrap()["rebalancer.io/last-hold"];
+        serde_json::from_str(text).unwrap()
+    };
+
+    let run = program.clone().ends_with(0).await?;
+    run.held("minimum_pods");
+    let first = run.workload()["held"].clone();
+    assert_eq!(
+        (&first["runs"], &first["alert"]),
+        (&json!(1), &json!(false))
+    );
+    assert_eq!(record().await["since"], first["since"]);
+
+    let alerting = program.clone().env("HOLD_ALERT_AFTER", "1ms");
+    let run = alerting.clone().ends_with(1).await?;
+    run.held("minimum_pods");
+    let second = run.workload()["held"].clone();
+    assert_eq!(
+        (&second["runs"], &second["alert"]),
+        (&json!(2), &json!(true))
+    );
+    assert_eq!(second["since"], first["since"]);
+    let log = run.log();
+    let warned = log.iter().any(|line| {
+        let message = line["msg"].as_str().unwrap_or_default();
+        line["level"] == "warn"
+            && message.contains("in 2 consecutive runs since")
+            && message.ends_with("it needs an operator (setting: HOLD_ALERT_AFTER)")
+    });
+    assert!(warned, "{}", run.0);
+
+    // Another reason, which may last.
+    let frozen = alerting.clone().env("FREEZE", "* * * * * Europe/Berlin");
+    let run = frozen.clone().ends_with(0).await?;
+    run.held("frozen");
+    assert_eq!(record().await["runs"], 1);
+    let run = frozen.ends_with(0).await?;
+    assert_eq!(run.workload()["held"]["runs"], 2);
+
+    // Without the Lease there is no record.
+    let run = alerting.env("ONE_AT_A_TIME", "false").ends_with(0).await?;
+    run.held("minimum_pods");
+    assert_eq!(run.workload()["held"], Value::Null);
+    assert_untouched(&consumer, &before).await?;
+
+    // A rotation ends the hold.
+    program
+        .env("MINIMUM_PODS_REQUIRED", "2")
+        .ends_with(0)
+        .await?;
+    let lease = leases.get("rebalancer-deployment-consumer").await.unwrap();
+    let annotations = lease.metadata.annotations.unwrap();
+    assert!(!annotations.contains_key("rebalancer.io/last-hold"));
     Ok(())
 }
 

@@ -18,6 +18,7 @@ const BAD: &[(&str, &str)] = &[
     ("FREEZE", "* 8-17 * * MON-FRI"),
     ("FREEZE", "* 8-17 * * MON-FRI Europe/Bonn"),
     ("GRACE_PERIOD", "1500ms"),
+    ("HOLD_ALERT_AFTER", "a day"),
     ("IGNORE_HISTORY", "sometimes"),
     ("KUBE_LABEL_SELECTOR", "a in ("),
     ("KUBE_TIMEOUT", "31s"),

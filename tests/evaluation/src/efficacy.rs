@@ -344,6 +344,7 @@ async fn tick(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Worklo
         freeze: &NeverFrozen,
         policy: &policy,
         execution: Some(ExecutionPolicy::default()),
+        hold_alert_after: RunSettings::DEFAULT_HOLD_ALERT_AFTER,
     };
     run_workload(ports, &settings, &Stop::never()).await.report
 }

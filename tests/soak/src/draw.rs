@@ -76,6 +76,7 @@ impl Scenario {
             freeze: &self.freeze,
             policy: &self.policy,
             execution: Some(self.execution),
+            hold_alert_after: RunSettings::DEFAULT_HOLD_ALERT_AFTER,
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rebalancer_core::model::{Cores, MinimumPods, Percent, Tolerance, TopK};
 use rebalancer_core::policy::{Policy, PolicyField, Strategy};
+use rebalancer_driver::RunSettings;
 
 use crate::freeze::Freeze;
 
@@ -33,6 +34,7 @@ pub(super) const SETTINGS: &[&dyn Setting] = &[
     &MAX_EVICTIONS,
     &FREEZE,
     &IGNORE_HISTORY,
+    &HOLD_ALERT_AFTER,
 ];
 
 pub(in crate::settings) static STRATEGY: Defaulted<Strategy> = Definition {
@@ -172,4 +174,13 @@ pub(in crate::settings) static IGNORE_HISTORY: Defaulted<bool> = Definition {
     value: &value::BOOLEAN,
     default: Fallback::Value(|| Policy::default().ignore_history),
     attributes: Attributes::policy(PolicyField::IgnoreHistory),
+};
+
+pub(in crate::settings) static HOLD_ALERT_AFTER: Defaulted<Duration> = Definition {
+    name: "HOLD_ALERT_AFTER",
+    help: "Exit with 1 when runs have held for the same reason for this long, if the hold does not \
+           end by itself; 0s for never",
+    value: &value::DURATION,
+    default: Fallback::Value(|| RunSettings::DEFAULT_HOLD_ALERT_AFTER.to_duration()),
+    attributes: Attributes::USUAL,
 };
