@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use rebalancer_core::checks::{CheckDetails, Verdict};
 use rebalancer_core::execution::{Baseline, Execution, StopReason};
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome, PodReport};
+use rebalancer_core::hold_record::{HeldSince, HoldRecord};
 use rebalancer_core::model::{Cores, Load, Measurement, Pod, Seconds, Tolerance};
 use rebalancer_core::plan::Role;
 use rebalancer_core::report::{Decided, Failed, FollowUp, Report, SCHEMA, WorkloadReport};
@@ -409,6 +410,11 @@ proptest! {
             dry_run: execution_policy.dry_run,
             workloads: vec![
                 WorkloadReport::Decided(Box::new(Decided {
+                    held: decision.hold_reason().map(|reason| {
+                        let now = Timestamp::from_second(second).unwrap();
+                        let record = HoldRecord::next(None, reason, now);
+                        HeldSince::of(&record, reason, now, Seconds::ZERO)
+                    }),
                     decision,
                     execution,
                     follow_up: follow_up.clone(),

@@ -1,20 +1,9 @@
 //! Every sentence about safety in the README has tests, and these tests exist.
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
 
-use std::collections::BTreeSet;
-use std::path::Path;
+mod named_tests;
 
-fn read(path: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    std::fs::read_to_string(root.join(path)).unwrap()
-}
-
-/// The section with a heading, up to the next heading of the same level.
-fn section<'a>(document: &'a str, heading: &str) -> &'a str {
-    let start = document.find(heading).unwrap() + heading.len();
-    let rest = &document[start..];
-    &rest[..rest.find("\n## ").unwrap_or(rest.len())]
-}
+use named_tests::{known, read, rows, section};
 
 /// The sentences of the list in a section.
 fn sentences(section: &str) -> Vec<String> {
@@ -30,34 +19,6 @@ fn sentences(section: &str) -> Vec<String> {
             line.lines().map(str::to_owned).collect::<Vec<_>>()
         })
         .collect()
-}
-
-/// The rows of the table in a section: the beginning of a sentence, and the tests.
-fn rows(section: &str) -> Vec<(String, Vec<String>)> {
-    let rows = section
-        .lines()
-        .filter(|line| line.starts_with("| "))
-        .skip(1);
-    rows.map(|row| {
-        let (begins, tests) = row.trim_matches(['|', ' ']).rsplit_once(" | ").unwrap();
-        let tests = tests.split('`').skip(1).step_by(2).map(str::to_owned);
-        (begins.to_owned(), tests.collect())
-    })
-    .collect()
-}
-
-/// The names of all functions in the Rust files of a folder.
-fn functions(dir: &Path, found: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            functions(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let source = std::fs::read_to_string(path).unwrap();
-            let names = source.split("fn ").skip(1);
-            found.extend(names.filter_map(|rest| Some(rest.split_once('(')?.0.to_owned())));
-        }
-    }
 }
 
 #[test]
@@ -88,17 +49,7 @@ fn every_safety_statement_has_tests() {
 
 #[test]
 fn every_named_test_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut known = BTreeSet::new();
-    for part in ["cli", "core", "driver", "k8s", "prom", "sim"] {
-        for folder in ["src", "tests"] {
-            let dir = root.join(format!("rebalancer-{part}")).join(folder);
-            if dir.exists() {
-                functions(&dir, &mut known);
-            }
-        }
-    }
-    functions(&root.join("tests"), &mut known);
+    let known = known();
     for (begins, tests) in rows(section(
         &read("docs/safety.md"),
         "\n## The README's sentences\n",
