@@ -8,7 +8,10 @@ use named_tests::{known, read, rows, section};
 /// The sections of the page, and their cases.
 const SECTIONS: [(&str, std::ops::RangeInclusive<usize>); 6] = [
     ("\n## A. Duplicate series of one container\n", 1..=3),
-    ("\n## B. Metrics servers that are not a plain Prometheus\n", 4..=10),
+    (
+        "\n## B. Metrics servers that are not a plain Prometheus\n",
+        4..=10,
+    ),
     ("\n## C. Kubernetes\n", 11..=20),
     ("\n## D. Consumer groups\n", 21..=25),
     ("\n## E. Found while measuring\n", 26..=30),

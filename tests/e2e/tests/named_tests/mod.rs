@@ -8,19 +8,19 @@ fn root() -> PathBuf {
 }
 
 /// Returns a document of the repository.
-pub fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap()
 }
 
 /// Returns the section with a heading, up to the next heading of the same level.
-pub fn section<'a>(document: &'a str, heading: &str) -> &'a str {
+pub(crate) fn section<'a>(document: &'a str, heading: &str) -> &'a str {
     let start = document.find(heading).unwrap() + heading.len();
     let rest = &document[start..];
     &rest[..rest.find("\n## ").unwrap_or(rest.len())]
 }
 
 /// Returns the rows of a table: the first column, and the texts between backticks in the last one.
-pub fn rows(section: &str) -> Vec<(String, Vec<String>)> {
+pub(crate) fn rows(section: &str) -> Vec<(String, Vec<String>)> {
     let rows = section
         .lines()
         .filter(|line| line.starts_with("| "))
@@ -35,7 +35,7 @@ pub fn rows(section: &str) -> Vec<(String, Vec<String>)> {
 }
 
 /// Returns the names of the functions and of the files in all Rust code.
-pub fn known() -> BTreeSet<String> {
+pub(crate) fn known() -> BTreeSet<String> {
     let mut known = BTreeSet::new();
     for part in ["adapter", "cli", "core", "driver", "k8s", "prom", "sim"] {
         for folder in ["src", "tests"] {
