@@ -7,7 +7,7 @@ use rebalancer_core::Snapshot;
 use rebalancer_core::model::{Pod, WorkloadRef};
 use rebalancer_core::ports::{AutoscalerCandidate, GroupObservation};
 use rebalancer_core::snapshot::{GroupSettings, assemble_group, choose_autoscalers};
-use rebalancer_prom::fuzzing::{SECRET, autoscalers, group, observation};
+use rebalancer_prom::fuzzing::{SECRET, autoscalers, group, observation, simultaneous_series};
 use serde_json::json;
 
 use super::SEPARATOR;
@@ -58,6 +58,13 @@ pub fn check(data: &[u8]) -> bool {
                 let chosen = choose_autoscalers(found.clone(), &workload(), hpa_prefix);
                 assert!(chosen.autoscalers.len() <= found.len());
             }
+        }
+        Err(error) => hides(&error.to_string()),
+    }
+    match simultaneous_series(200, bodies[0]) {
+        Ok(counts) => {
+            accepted = true;
+            assert!(counts.iter().all(|count| *count > 0));
         }
         Err(error) => hides(&error.to_string()),
     }

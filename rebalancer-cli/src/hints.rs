@@ -85,10 +85,14 @@ fn of_reason(reason: HoldReason) -> Hint {
 }
 
 /// Settings of hold reasons that are not fields of the policy.
-const OTHERS: [(HoldReason, &[&str]); 6] = [
+const OTHERS: [(HoldReason, &[&str]); 7] = [
     (HoldReason::ANOTHER_RUN, &["ONE_AT_A_TIME"]),
     (HoldReason::FROZEN, &["FREEZE"]),
     (HoldReason::NO_PODS_FOUND, &["KUBE_LABEL_SELECTOR"]),
+    (
+        HoldReason::PODS_MEASURED_TWICE,
+        &["PROMETHEUS_MATCHERS", "LOAD_QUERY"],
+    ),
     (HoldReason::TARGET_UNKNOWN, &["TARGET_CORES", "HPA_PREFIX"]),
     (HoldReason::GROUP_UNKNOWN, &["GROUP_ID", "GROUP_METRICS"]),
     (HoldReason::POSITIONAL_ASSIGNOR, &["GROUP_ASSIGNOR"]),

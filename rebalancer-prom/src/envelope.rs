@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use crate::labels::LabelName;
 
@@ -55,13 +55,13 @@ pub(crate) struct ResultType<'a> {
     pub(crate) result_type: Text<'a>,
 }
 
-/// The `data` of an instant vector.
+/// The `data` of an instant vector or of a matrix.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Vector<'a> {
+#[serde(bound(deserialize = "S: Deserialize<'de>"))]
+pub(crate) struct QueryResult<'a, S> {
     #[serde(rename = "resultType", borrow)]
     pub(crate) result_type: Text<'a>,
-    #[serde(borrow)]
-    pub(crate) result: Vec<Sample<'a>>,
+    pub(crate) result: Vec<S>,
 }
 
 /// One sample of an instant vector.
@@ -74,6 +74,57 @@ pub(crate) struct Sample<'a> {
     pub(crate) value: Option<SampleValue>,
 }
 
+/// One series of a matrix: its labels, and the times of its samples.
+#[derive(Debug, Deserialize)]
+pub(crate) struct RawSeries<'a> {
+    #[serde(rename = "metric", borrow)]
+    pub(crate) labels: Labels<'a>,
+    /// The samples; absent in a series of native histograms.
+    #[serde(default)]
+    pub(crate) values: SampleTimes,
+}
+
+/// The times of the samples of a series, in seconds since 1970. The samples themselves are not kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct SampleTimes {
+    pub(crate) first: f64,
+    pub(crate) last: f64,
+    /// Number of samples. The times are 0 if there are none.
+    pub(crate) count: u32,
+}
+
+impl<'de> Deserialize<'de> for SampleTimes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TimesVisitor;
+
+        impl<'de> Visitor<'de> for TimesVisitor {
+            type Value = SampleTimes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of samples")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut samples: A) -> Result<Self::Value, A::Error> {
+                let mut times = SampleTimes::default();
+                while let Some(sample) = samples.next_element::<SampleValue>()? {
+                    // VictoriaMetrics shows the end of a series as NaN.
+                    if sample.number.is_nan() {
+                        continue;
+                    }
+                    if times.count == 0 {
+                        times.first = sample.at;
+                    }
+                    times.last = sample.at;
+                    times.count = times.count.saturating_add(1);
+                }
+                Ok(times)
+            }
+        }
+
+        deserializer.deserialize_seq(TimesVisitor)
+    }
+}
+
 /// The labels of a sample. `pod` is a separate field, so that samples without other labels need
 /// no list; a response has thousands of them.
 #[derive(Debug, Default)]
@@ -83,6 +134,13 @@ pub(crate) struct Labels<'a> {
 }
 
 impl Labels<'_> {
+    /// Returns the names and the values of all labels. The order is not defined.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pod = self.pod.as_ref().map(|pod| ("pod", pod.as_ref()));
+        let others = self.others.iter().map(|(n, v)| (n.as_ref(), v.as_ref()));
+        pod.into_iter().chain(others)
+    }
+
     /// Returns the value of a label. An empty value is the same as no label, as in PromQL.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let value = if name == "pod" {
@@ -108,10 +166,8 @@ impl fmt::Display for Labels<'_> {
         if self.others.is_empty() && self.pod.is_none() {
             return f.write_str("none");
         }
-        let pod = self.pod.as_ref().map(|pod| ("pod", pod.as_ref()));
-        let others = self.others.iter().map(|(n, v)| (n.as_ref(), v.as_ref()));
         f.write_str("{")?;
-        for (index, (name, value)) in pod.into_iter().chain(others).enumerate() {
+        for (index, (name, value)) in self.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
             write!(f, "{comma}{name}={value:?}")?;
         }
@@ -196,6 +252,16 @@ mod tests {
     fn value_has_a_time() {
         let value: SampleValue = serde_json::from_str(r#"[1795471462.279,"2"]"#).unwrap();
         assert_eq!((value.at, value.number), (1_795_471_462.279, 2.0));
+    }
+
+    #[rstest]
+    #[case(r#"[[1,"5"],[2.5,"6"],[4,"7"]]"#, (1.0, 4.0, 3))]
+    #[case(r#"[[1,"5"],[2.5,"6"],[4,"NaN"]]"#, (1.0, 2.5, 2))]
+    #[case(r#"[[7,"0"]]"#, (7.0, 7.0, 1))]
+    #[case("[]", (0.0, 0.0, 0))]
+    fn times_of_samples_are_read(#[case] json: &str, #[case] expected: (f64, f64, u32)) {
+        let times: SampleTimes = serde_json::from_str(json).unwrap();
+        assert_eq!((times.first, times.last, times.count), expected);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::loads::{LoadResponses, PodValues};
 use crate::matchers::Matchers;
 use crate::query::{self, CpuSeries, SeriesSelection};
 use crate::response::QueryResponse;
+use crate::series::ExaminedSeries;
 
 /// The secret header of every request, which a target looks for in errors.
 pub const HEADER: &str = "Bearer correct-horse-battery-staple";
@@ -41,8 +42,21 @@ pub fn observation(status: u16, bodies: [&[u8]; 3]) -> Result<LoadObservation, P
         sample_ages: Some(values(sample_ages)?),
         series: Some(values(series)?),
         window_coverage: Some(values(series)?),
+        ..LoadResponses::default()
     };
     Ok(responses.into_observation())
+}
+
+/// Returns the number of series of each pod that have samples at the same time, from the body of a
+/// response with raw samples.
+///
+/// # Errors
+/// If the response is not a matrix.
+pub fn simultaneous_series(status: u16, body: &[u8]) -> Result<Vec<u32>, PromError> {
+    let response = response(status, body);
+    let series = response.series()?.samples;
+    let examined = ExaminedSeries::of(&series, &LabelNames::default(), 300.0);
+    Ok(examined.simultaneous.into_values().collect())
 }
 
 /// Returns the observation from the bodies of the responses about owners now, owners before and
@@ -105,7 +119,7 @@ pub fn queries(namespace: &str, container: &str, window: Duration) -> [String; 4
     [
         cpu.load(window),
         cpu.sample_age(),
-        cpu.duplicate_series(),
+        cpu.series_count(window),
         query::autoscalers(&selection, namespace),
     ]
 }

@@ -2,8 +2,9 @@
 //! Thanos, Mimir and other servers with that API.
 //!
 //! A [`PrometheusSource`] reads the metrics of one workload. For the loads it sends four queries at
-//! once: the load of each pod, the age of the newest sample, the number of series of one container
-//! (duplicates), and whether there are samples in the first half of the window. PromQL only
+//! once: the load of each pod, the age of the newest sample, the number of series of one container,
+//! and whether there are samples in the first half of the window. For containers with several series
+//! it then reads the times of their samples, which distinguish duplicates from restarts. PromQL only
 //! aggregates; it never decides. No query contains `topk`, a comparison or `scalar()`, because an
 //! empty response to such a query looks the same as missing data.
 //!
@@ -49,11 +50,13 @@ mod error;
 pub mod fuzzing;
 mod group;
 mod headers;
+mod label_search;
 mod labels;
 mod loads;
 mod matchers;
 mod query;
 mod response;
+mod series;
 mod settings;
 mod source;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! From the responses to the load queries to one observation.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use rebalancer_core::model::{Load, Measurement, SampleFault, SampleInfo, Seconds};
 use rebalancer_core::ports::{LoadObservation, LoadSample};
@@ -7,6 +9,7 @@ use rebalancer_core::ports::{LoadObservation, LoadSample};
 use crate::error::PromError;
 use crate::labels::LabelName;
 use crate::response::{PartialResponse, QueryResponse, Samples};
+use crate::series::{CGROUP, ExaminedSeries};
 
 /// The maximum number of pod names in a message.
 const NAMES: usize = 5;
@@ -32,6 +35,7 @@ impl PodValues {
             let Some(pod) = sample.labels.pod(pod_label) else {
                 return Err(PromError::SampleWithoutPod {
                     pod_label: pod_label.as_str().to_owned(),
+                    advice: None,
                     labels: response.without_secrets(&sample.labels.to_string()),
                     sent: response.sent.clone(),
                 });
@@ -61,6 +65,17 @@ impl PodValues {
             evaluated_at,
             partial,
         })
+    }
+
+    /// The pods whose value is more than 1.
+    pub(crate) fn above_one(&self) -> impl Iterator<Item = &str> {
+        let above = self.values.iter().filter(|(_, value)| *value > 1.0);
+        above.map(|(pod, _)| pod.as_str())
+    }
+
+    /// Whether there is no value of any pod.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.is_empty()
     }
 
     fn get(&self, pod: &str) -> Option<f64> {
@@ -94,16 +109,47 @@ pub(crate) struct LoadResponses {
     pub(crate) sample_ages: Option<PodValues>,
     pub(crate) series: Option<PodValues>,
     pub(crate) window_coverage: Option<PodValues>,
+    /// The times of the samples of pods with several series.
+    pub(crate) examined: ExaminedSeries,
+    /// The loads of the outermost cgroups of pods with nested ones.
+    pub(crate) outermost_loads: BTreeMap<String, f64>,
+    /// Where the metrics may have the pods, if there are no loads.
+    pub(crate) advice: Option<String>,
+    /// Why the responses about these pods may be incomplete.
+    pub(crate) details_partial: Option<PartialResponse>,
+}
+
+/// Adds up the loads of the outermost cgroups of each pod.
+pub(crate) fn outermost_loads(
+    response: &QueryResponse,
+    examined: &ExaminedSeries,
+    pod_label: &LabelName,
+) -> Result<(BTreeMap<String, f64>, Option<PartialResponse>), PromError> {
+    let Samples { samples, partial } = response.samples()?;
+    let mut loads: BTreeMap<String, f64> = BTreeMap::new();
+    for sample in samples {
+        let (Some(pod), Some(cgroup), Some(value)) = (
+            sample.labels.pod(pod_label),
+            sample.labels.get(CGROUP),
+            sample.value,
+        ) else {
+            continue;
+        };
+        let outermost = examined.outermost.get(pod);
+        if outermost.is_some_and(|outermost| outermost.contains(cgroup)) {
+            *loads.entry(pod.to_owned()).or_default() += value.number;
+        }
+    }
+    Ok((loads, partial))
 }
 
 impl LoadResponses {
     /// Combines the responses into one observation. A pod without a load (it may be too young for a
     /// rate) is not part of it.
     pub(crate) fn into_observation(self) -> LoadObservation {
-        let partial: Vec<_> = self
-            .responses()
-            .filter_map(|response| response.partial.as_ref().map(ToString::to_string))
-            .collect();
+        let partial = self.responses().map(|response| response.partial.as_ref());
+        let partial = partial.chain([self.details_partial.as_ref()]).flatten();
+        let partial: Vec<_> = partial.map(ToString::to_string).collect();
         // A response without samples has no evaluation time, so a later response may provide it.
         let evaluated_at = self.responses().find_map(|response| response.evaluated_at);
         let Self {
@@ -112,16 +158,31 @@ impl LoadResponses {
             sample_ages,
             series,
             window_coverage,
+            examined,
+            outermost_loads,
+            advice,
+            details_partial: _,
         } = self;
         let value = |values: &Option<PodValues>, pod: &str| {
             values.as_ref().and_then(|values| values.get(pod))
         };
+        // A pod whose series could not be examined counts as having duplicates. A pod with nested
+        // cgroups and without their loads was counted more than once.
+        let simultaneous = |pod: &str| {
+            let counted = value(&series, pod).map_or(1, series_count);
+            let nested = examined.outermost.contains_key(pod);
+            match examined.simultaneous.get(pod) {
+                Some(_) if nested && !outermost_loads.contains_key(pod) => counted,
+                Some(simultaneous) => *simultaneous,
+                None => counted,
+            }
+        };
         let samples = loads.values.into_iter().map(|(pod, number)| LoadSample {
             measurement: Measurement::new(
-                load(number),
+                load(outermost_loads.get(&pod).copied().unwrap_or(number)),
                 SampleInfo {
                     age: value(&sample_ages, &pod).and_then(age),
-                    series: value(&series, &pod).map_or(1, series_count),
+                    series: simultaneous(&pod),
                     window_covered: window_coverage.is_none()
                         || value(&window_coverage, &pod).is_some(),
                 },
@@ -134,6 +195,9 @@ impl LoadResponses {
             freshness_known: sample_ages.is_some(),
             custom,
             evaluated_at,
+            nested_cgroups: outermost_loads.into_keys().collect(),
+            duplicates: examined.duplicates,
+            advice,
         }
     }
 
@@ -239,6 +303,7 @@ mod tests {
             sample_ages: Some(values(&[("b", 3.0), ("c", 4.0)])),
             series: Some(values(&[("a", 2.0)])),
             window_coverage: Some(values(&[("b", 1.0)])),
+            ..LoadResponses::default()
         }
         .into_observation();
         let summary: Vec<_> = observation

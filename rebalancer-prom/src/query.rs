@@ -6,9 +6,13 @@
 
 use std::time::Duration;
 
+use crate::label_search::{CONTAINERS, NAMESPACES, PODS};
 use crate::labels::LabelNames;
 use crate::matchers::Matchers;
+use crate::series::{CGROUP, CPU};
 
+/// The metric with the CPU seconds of containers.
+pub(crate) const CPU_METRIC: &str = "container_cpu_usage_seconds_total";
 /// The label by which the response to the autoscaler query tells its metrics apart.
 pub(crate) const AUTOSCALER_METRIC: &str = "rebalancer_metric";
 /// The metrics of kube-state-metrics about autoscalers, without their common prefix.
@@ -54,17 +58,32 @@ impl CpuSeries<'_> {
     /// The selector. Selecting the container excludes the cgroup of the pod, whose label is empty,
     /// and the pause container.
     fn selector(&self) -> String {
+        self.selection.of(CPU_METRIC, &self.own_matchers())
+    }
+
+    fn own_matchers(&self) -> String {
         let LabelNames {
             namespace,
             container,
             ..
         } = &self.selection.labels;
-        let own = format!(
+        format!(
             "{namespace}={},{container}={}",
             string_literal(self.namespace),
             string_literal(self.container)
+        )
+    }
+
+    /// The selector of the series of some pods.
+    fn selector_of_pods(&self, pods: &[&str]) -> String {
+        let names: Vec<String> = pods.iter().map(|pod| regex_literal(pod)).collect();
+        let own = format!(
+            "{},{}=~{}",
+            self.own_matchers(),
+            self.selection.labels.pod,
+            string_literal(&names.join("|"))
         );
-        self.selection.of("container_cpu_usage_seconds_total", &own)
+        self.selection.of(CPU_METRIC, &own)
     }
 
     /// The load per pod: CPU seconds per second of the container.
@@ -79,14 +98,54 @@ impl CpuSeries<'_> {
         format!("time() - max by ({pod}) (timestamp({series}))")
     }
 
-    /// The number of series of one container per pod; more than 1 means duplicate series.
-    ///
-    /// `id` is the cgroup of the container: a restart changes it and is not a duplicate, while two
-    /// scrape jobs report the same `id`. `cpu` separates the series of kubelets that report each
-    /// CPU of a container.
-    pub(crate) fn duplicate_series(&self) -> String {
+    /// The number of series of one container that contribute to its load, per pod. More than one are
+    /// duplicates, or those before and after a restart. `cpu` separates the series of kubelets that
+    /// report each CPU of a container.
+    pub(crate) fn series_count(&self, window: Duration) -> String {
         let (pod, series) = (&self.selection.labels.pod, self.selector());
-        format!("max by ({pod}) (count by ({pod}, id, cpu) ({series}))")
+        let window = duration(window);
+        format!("max by ({pod}) (count by ({pod}, {CPU}) (count_over_time({series}[{window}])))")
+    }
+
+    /// The samples of every series of these pods: those of the window, and those of another window
+    /// before it, which show when a series began.
+    pub(crate) fn raw_samples(&self, pods: &[&str], window: Duration) -> String {
+        let series = self.selector_of_pods(pods);
+        format!("{series}[{}]", duration(window.saturating_mul(2)))
+    }
+
+    /// The containers of the namespace, with the labels that may have its name and theirs: to find
+    /// out why there are no loads.
+    pub(crate) fn containers_by_label(&self) -> String {
+        let namespace = string_literal(self.namespace);
+        let series = NAMESPACES.map(|label| {
+            self.selection
+                .of(CPU_METRIC, &format!("{label}={namespace}"))
+        });
+        format!(
+            "count by ({}, {}) ({})",
+            NAMESPACES.join(", "),
+            CONTAINERS.join(", "),
+            series.join(" or ")
+        )
+    }
+
+    /// The pods with this namespace and container, with the labels that may have their names.
+    pub(crate) fn pods_by_label(&self, namespace_label: &str, container_label: &str) -> String {
+        let own = format!(
+            "{namespace_label}={},{container_label}={}",
+            string_literal(self.namespace),
+            string_literal(self.container)
+        );
+        let series = self.selection.of(CPU_METRIC, &own);
+        format!("count by ({}) ({series})", PODS.join(", "))
+    }
+
+    /// The load per pod and cgroup of these pods.
+    pub(crate) fn cgroup_loads(&self, pods: &[&str], window: Duration) -> String {
+        let (pod, series) = (&self.selection.labels.pod, self.selector_of_pods(pods));
+        let window = duration(window);
+        format!("sum by ({pod}, {CGROUP}) (rate({series}[{window}]))")
     }
 
     /// The number of series with samples in the first half of the window, per pod. If the server
@@ -126,6 +185,18 @@ pub(crate) fn autoscalers(selection: &SeriesSelection, namespace: &str) -> Strin
         }
     }
     selectors.join(" or ")
+}
+
+/// Returns a regular expression that matches only this text.
+pub(crate) fn regex_literal(text: &str) -> String {
+    let mut regex = String::with_capacity(text.len());
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(c) {
+            regex.push('\\');
+        }
+        regex.push(c);
+    }
+    regex
 }
 
 /// Returns a PromQL string literal.
@@ -217,8 +288,16 @@ mod tests {
             r#"time() - max by (pod) (timestamp(container_cpu_usage_seconds_total{namespace="ns",container="app"}))"#
         );
         assert_eq!(
-            cpu.duplicate_series(),
-            r#"max by (pod) (count by (pod, id, cpu) (container_cpu_usage_seconds_total{namespace="ns",container="app"}))"#
+            cpu.series_count(WINDOW),
+            r#"max by (pod) (count by (pod, cpu) (count_over_time(container_cpu_usage_seconds_total{namespace="ns",container="app"}[5m])))"#
+        );
+        assert_eq!(
+            cpu.raw_samples(&["a-1", "b.c"], WINDOW),
+            r#"container_cpu_usage_seconds_total{namespace="ns",container="app",pod=~"a-1|b\\.c"}[10m]"#
+        );
+        assert_eq!(
+            cpu.cgroup_loads(&["a-1"], WINDOW),
+            r#"sum by (pod, id) (rate(container_cpu_usage_seconds_total{namespace="ns",container="app",pod=~"a-1"}[5m]))"#
         );
         assert_eq!(
             cpu.window_coverage(WINDOW),
@@ -240,12 +319,35 @@ mod tests {
             format!("time() - max by (exported_pod) (timestamp({series}))")
         );
         assert_eq!(
-            cpu.duplicate_series(),
-            format!("max by (exported_pod) (count by (exported_pod, id, cpu) ({series}))")
+            cpu.series_count(WINDOW),
+            format!(
+                "max by (exported_pod) (count by (exported_pod, cpu) (count_over_time({series}[5m])))"
+            )
+        );
+        let of_pods = series.replace(",cluster", r#",exported_pod=~"a|b",cluster"#);
+        assert_eq!(
+            cpu.raw_samples(&["a", "b"], WINDOW),
+            format!("{of_pods}[10m]")
+        );
+        assert_eq!(
+            cpu.cgroup_loads(&["a", "b"], WINDOW),
+            format!("sum by (exported_pod, id) (rate({of_pods}[5m]))")
         );
         assert_eq!(
             cpu.window_coverage(WINDOW),
             format!("count by (exported_pod) (count_over_time({series}[150s] offset 150s))")
+        );
+    }
+
+    #[test]
+    fn search_queries_have_the_known_labels_and_the_matchers() {
+        let selection = mapped();
+        let cpu = cpu(&selection);
+        let query = cpu.containers_by_label();
+        assert_eq!(query.matches(r#"="ns",cluster="eu""#).count(), 4, "{query}");
+        assert_eq!(
+            cpu.pods_by_label("exported_namespace", "container_name"),
+            r#"count by (pod, exported_pod, pod_name, kubernetes_pod_name, k8s_pod_name) (container_cpu_usage_seconds_total{exported_namespace="ns",container_name="app",cluster="eu",tenant=~"a|b"})"#
         );
     }
 
@@ -266,6 +368,14 @@ mod tests {
             "{query}"
         );
         assert_eq!(query.matches(" or ").count(), 7);
+    }
+
+    #[rstest]
+    #[case("app-1", "app-1")]
+    #[case("a.b", r"a\.b")]
+    #[case(r"\.+*?()|[]{}^$", r"\\\.\+\*\?\(\)\|\[\]\{\}\^\$")]
+    fn regex_literal_is_escaped(#[case] text: &str, #[case] regex: &str) {
+        assert_eq!(regex_literal(text), regex);
     }
 
     #[rstest]
@@ -305,7 +415,7 @@ mod tests {
             cpu.load(WINDOW),
             cpu.window_coverage(WINDOW),
             cpu.sample_age(),
-            cpu.duplicate_series(),
+            cpu.series_count(WINDOW),
             autoscalers(&selection, "n"),
         ] {
             for word in [

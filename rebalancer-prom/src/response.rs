@@ -8,7 +8,9 @@ use rebalancer_adapter::{Secrets, excerpt, excerpt_up_to, read_json};
 use reqwest::StatusCode;
 use tracing::debug;
 
-use crate::envelope::{Head, Sample, Text, Vector};
+use serde::Deserialize;
+
+use crate::envelope::{Head, QueryResult, RawSeries, Sample, Text};
 use crate::error::{PromError, Purpose, SentQuery};
 #[cfg(feature = "fuzzing")]
 use crate::{error::Destination, settings::QueryMethod};
@@ -30,10 +32,14 @@ pub(crate) struct QueryResponse {
     pub(crate) secrets: Secrets,
 }
 
-/// An instant vector, borrowed from its response.
+/// The beginning of a warning that is only a note about the query. Prometheus up to 2.53 and Thanos
+/// have no other place for notes; Prometheus 3 has `infos`.
+const NOTE: &str = "PromQL info:";
+
+/// The samples of an instant vector, or the series of a matrix.
 #[derive(Debug)]
-pub(crate) struct Samples<'a> {
-    pub(crate) samples: Vec<Sample<'a>>,
+pub(crate) struct Samples<S> {
+    pub(crate) samples: Vec<S>,
     /// Why the response may be incomplete.
     pub(crate) partial: Option<PartialResponse>,
 }
@@ -60,19 +66,33 @@ impl QueryResponse {
     }
 
     /// Returns the instant vector of a successful response.
-    pub(crate) fn samples(&self) -> Result<Samples<'_>, PromError> {
-        let mut head: Head<'_, Vector<'_>> =
-            read_json(&self.body).map_err(|error| self.error(&error.to_string()))?;
+    pub(crate) fn samples(&self) -> Result<Samples<Sample<'_>>, PromError> {
+        self.result("vector")
+    }
+
+    /// Returns the series of a successful response to a query for raw samples.
+    pub(crate) fn series(&self) -> Result<Samples<RawSeries<'_>>, PromError> {
+        self.result("matrix")
+    }
+
+    fn result<'a, S: Deserialize<'a>>(
+        &'a self,
+        expected_type: &str,
+    ) -> Result<Samples<S>, PromError> {
+        let mut head: Head<'_, QueryResult<'_, S>> =
+            read_json(&self.body).map_err(|error| self.error(expected_type, &error.to_string()))?;
         let succeeded = self.status.is_success() && head.status.0 == "success";
         let samples = head
             .data
             .take()
-            .filter(|data| succeeded && data.result_type.0 == "vector")
-            .ok_or_else(|| self.error("its parts contradict each other"))?
+            .filter(|data| succeeded && data.result_type.0 == expected_type)
+            .ok_or_else(|| self.error(expected_type, "its parts contradict each other"))?
             .result;
         let purpose = self.sent.purpose;
-        for info in head.infos.iter().flatten() {
-            debug!(%purpose, info = self.excerpt(info.0.as_bytes()), "the server remarks");
+        let warnings = head.warnings.iter().flatten();
+        let notes = warnings.filter(|warning| is_note(warning));
+        for note in head.infos.iter().flatten().chain(notes) {
+            debug!(%purpose, note = self.excerpt(note.0.as_bytes()), "the server has a note");
         }
         debug!(%purpose, samples = samples.len(), "samples received");
         Ok(Samples {
@@ -104,13 +124,14 @@ impl QueryResponse {
     }
 
     /// The error for a response without an instant vector. `otherwise` is the reason if the
-    /// response claims to be a vector. Reads the body a second time, which only a failure needs.
-    fn error(&self, otherwise: &str) -> PromError {
+    /// response claims to have the expected type. Reads the body a second time, which only a failure
+    /// needs.
+    fn error(&self, expected_type: &str, otherwise: &str) -> PromError {
         match read_json::<Head<'_>>(&self.body) {
             Ok(head) if head.status.0 == "error" => self.api_error(&head),
             _ if !self.status.is_success() => self.bad_status(self.excerpt(&self.body)),
             Ok(head) if head.status.0 == "success" => match &head.data {
-                Some(data) if data.result_type.0 == "vector" => self.not_prometheus(otherwise),
+                Some(data) if data.result_type.0 == expected_type => self.not_prometheus(otherwise),
                 Some(data) => self.wrong_type(&self.excerpt(data.result_type.0.as_bytes())),
                 None => self.not_prometheus("it has no data"),
             },
@@ -161,7 +182,8 @@ impl QueryResponse {
     }
 
     fn partial<D>(&self, head: &Head<'_, D>) -> Option<PartialResponse> {
-        let warnings = head.warnings.as_deref().unwrap_or_default();
+        let warnings = head.warnings.iter().flatten();
+        let warnings: Vec<_> = warnings.filter(|warning| !is_note(warning)).collect();
         let mut signs = Vec::new();
         if head.is_partial == Some(true) {
             signs.push(PartialSign::Flag);
@@ -174,6 +196,11 @@ impl QueryResponse {
         let purpose = self.sent.purpose;
         (!signs.is_empty()).then_some(PartialResponse { purpose, signs })
     }
+}
+
+/// Whether a warning is only a note about the query, so that the response is complete.
+fn is_note(warning: &Text<'_>) -> bool {
+    warning.0.trim_start().starts_with(NOTE)
 }
 
 /// Why a response may be incomplete.

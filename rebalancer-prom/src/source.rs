@@ -6,15 +6,22 @@ use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::ports::{
     AutoscalerCandidate, GroupObservation, LoadObservation, MetricsSource, PortError,
 };
+use tracing::info;
 
 use crate::autoscalers;
 use crate::error::{PromError, Purpose};
 use crate::group::{self, GroupSource, Owners, Rates};
-use crate::loads::{LoadResponses, PodValues};
+use crate::label_search;
+use crate::loads::{LoadResponses, PodValues, outermost_loads};
 use crate::query::{self, CpuSeries};
 use crate::response::Samples;
+use crate::series::ExaminedSeries;
 use crate::settings::PrometheusSettings;
 use crate::transport::Transport;
+
+/// The number of pods of one query about pods with several series, so that a GET request stays below
+/// the usual limit of a URL.
+const PODS_OF_A_QUERY: usize = 50;
 
 /// Reads the loads, the autoscalers and the consumer group of one workload over the Prometheus HTTP
 /// API.
@@ -93,7 +100,7 @@ impl PrometheusSource {
             Some(query) => Some((Purpose::CustomSampleAge, query.clone())),
             None => built_in(Purpose::SampleAge, cpu.sample_age()),
         };
-        let series = built_in(Purpose::DuplicateSeries, cpu.duplicate_series());
+        let series = built_in(Purpose::DuplicateSeries, cpu.series_count(*window));
         let window_coverage = built_in(Purpose::WindowCoverage, cpu.window_coverage(*window));
         // Waits for all responses. Several queries fail if the server is down, in any order; the
         // reported error is always that of the first query.
@@ -103,14 +110,128 @@ impl PrometheusSource {
             self.pod_values(series),
             self.pod_values(window_coverage),
         );
-        let responses = LoadResponses {
+        let (loads, advice) = self.with_advice(cpu, custom, loads).await?;
+        let mut responses = LoadResponses {
             custom,
-            loads: loads?.unwrap_or_default(),
+            loads,
+            advice,
             sample_ages: sample_ages?,
             series: series?,
             window_coverage: window_coverage?,
+            ..LoadResponses::default()
         };
+        self.examine_series(cpu, &mut responses).await?;
         Ok(responses.into_observation())
+    }
+
+    /// Returns the loads, and advice if a built-in query found none. A failure because of a missing
+    /// label gets the advice too.
+    async fn with_advice(
+        &self,
+        cpu: CpuSeries<'_>,
+        custom: bool,
+        loads: Result<Option<PodValues>, PromError>,
+    ) -> Result<(PodValues, Option<String>), PromError> {
+        match loads {
+            Ok(loads) => {
+                let loads = loads.unwrap_or_default();
+                let advice = if loads.is_empty() && !custom {
+                    self.search_labels(cpu).await
+                } else {
+                    None
+                };
+                Ok((loads, advice))
+            }
+            Err(PromError::SampleWithoutPod {
+                sent,
+                pod_label,
+                labels,
+                ..
+            }) if !custom => Err(PromError::SampleWithoutPod {
+                advice: self.search_labels(cpu).await,
+                sent,
+                pod_label,
+                labels,
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Searches for the pods under other labels. A failed search yields no advice.
+    async fn search_labels(&self, cpu: CpuSeries<'_>) -> Option<String> {
+        let purpose = Purpose::LabelSearch;
+        let query = cpu.containers_by_label();
+        let response = self.transport.query(purpose, &query).await.ok()?;
+        let samples = response.samples().ok()?.samples;
+        let found = label_search::find(&samples, &cpu)?;
+        let advice = match found.container {
+            None => label_search::other_containers(&samples, &cpu, found.namespace),
+            Some(container) => {
+                let query = cpu.pods_by_label(found.namespace, container);
+                let response = self.transport.query(purpose, &query).await.ok()?;
+                let samples = response.samples().ok()?.samples;
+                label_search::other_labels(
+                    &samples,
+                    &self.settings.workload.name,
+                    &cpu.selection.labels,
+                    found.namespace,
+                    container,
+                )
+            }
+        };
+        advice.map(|advice| response.without_secrets(&advice))
+    }
+
+    /// Examines the series of the pods that have several: which of them have samples at the same
+    /// time, and the loads of nested cgroups. Without such pods, it sends no query.
+    async fn examine_series(
+        &self,
+        cpu: CpuSeries<'_>,
+        responses: &mut LoadResponses,
+    ) -> Result<(), PromError> {
+        let window = self.settings.window;
+        let names = &self.settings.series.labels;
+        let counts = responses.series.iter();
+        let pods: Vec<&str> = counts.flat_map(PodValues::above_one).collect();
+        // One request after the other, so that only one response is in memory.
+        for pods in pods.chunks(PODS_OF_A_QUERY) {
+            let query = cpu.raw_samples(pods, window);
+            let response = self.transport.query(Purpose::RawSamples, &query).await?;
+            let Samples { samples, partial } = response.series()?;
+            let mut examined = ExaminedSeries::of(&samples, names, window.as_secs_f64());
+            for label in examined
+                .duplicates
+                .iter_mut()
+                .flat_map(|pod| &mut pod.labels)
+            {
+                for value in &mut label.values {
+                    *value = response.without_secrets(value);
+                }
+            }
+            responses.examined.extend(examined);
+            responses.details_partial = responses.details_partial.take().or(partial);
+        }
+        let nested: Vec<&str> = responses
+            .examined
+            .outermost
+            .keys()
+            .map(String::as_str)
+            .collect();
+        for pods in nested.chunks(PODS_OF_A_QUERY) {
+            let query = cpu.cgroup_loads(pods, window);
+            let response = self.transport.query(Purpose::CgroupLoads, &query).await?;
+            let (loads, partial) = outermost_loads(&response, &responses.examined, &names.pod)?;
+            responses.outermost_loads.extend(loads);
+            responses.details_partial = responses.details_partial.take().or(partial);
+        }
+        if let Some(pod) = nested.first() {
+            info!(
+                pods = nested.len(),
+                example = pod,
+                "containers have nested cgroups: the outermost one is counted"
+            );
+        }
+        Ok(())
     }
 
     async fn pod_values(

@@ -77,6 +77,7 @@ impl SimPod {
         Pod {
             name: self.name.clone(),
             ip: None,
+            node: None,
             uid: self.uid.clone(),
             measurement: Measurement::default(),
             phase: if self.started.is_some() {

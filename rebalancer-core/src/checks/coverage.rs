@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::format::list_some;
-use super::pod::{Ineligible, untrusted_load};
+use super::pod::{Ineligible, LoadFacts, untrusted_load};
 use super::rule::{CheckInput, Failure, Rule, Verdict};
 use crate::hold_reason::HoldReason;
 use crate::model::Pod;
@@ -25,6 +25,9 @@ pub struct Coverage {
     pub minimum_percent: f64,
     /// Some of the ready pods without a trusted load, each with the reason; `None` if all have one.
     pub without: Option<String>,
+    /// Advice of the metrics source if it found no loads: how the metrics may name the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
 }
 
 impl HoldReason {
@@ -40,7 +43,8 @@ impl HoldReason {
         "insufficient_coverage",
         "too few of the ready pods have a load that can be trusted",
         "the message lists pods with the reason; `not measured`: check the names of the container \
-         and of the namespace in the metrics; `stale`: scrape more often, or use a longer window",
+         and of the namespace in the metrics; `stale`: scrape more often, or use a longer window; `its \
+         counter has stopped`: check the kubelet of the node",
     )
     .missing_data()
     .governed_by(&[
@@ -54,12 +58,12 @@ impl Rule for Coverage {
         &[HoldReason::NO_READY_PODS, HoldReason::INSUFFICIENT_COVERAGE];
 
     fn evaluate(input: &CheckInput<'_>) -> Option<(Verdict, Self)> {
-        let freshness_known = input.snapshot.data().freshness_known;
+        let facts = LoadFacts::of(input.snapshot);
         let mut ready = 0;
         let mut without: Vec<(&Pod, Ineligible)> = Vec::new();
         for pod in input.snapshot.pods().iter().filter(|pod| pod.serves()) {
             ready += 1;
-            if let Some(why) = untrusted_load(pod, input.policy, freshness_known) {
+            if let Some(why) = untrusted_load(pod, input.policy, facts) {
                 without.push((pod, why));
             }
         }
@@ -83,6 +87,7 @@ impl Rule for Coverage {
                 percent,
                 minimum_percent: minimum,
                 without,
+                advice: input.snapshot.data().metrics_advice.clone(),
             },
         ))
     }
@@ -116,8 +121,11 @@ impl fmt::Display for Coverage {
             "{measured} of {ready} ready pods have a load ({percent:.0} %, at least \
              {minimum_percent} % required)"
         )?;
-        match &self.without {
-            Some(pods) => write!(f, "; without a load: {pods}"),
+        if let Some(pods) = &self.without {
+            write!(f, "; without a load: {pods}")?;
+        }
+        match &self.advice {
+            Some(advice) => write!(f, "; {advice}"),
             None => Ok(()),
         }
     }
@@ -157,6 +165,40 @@ mod tests {
         let json = serde_json::to_value(&check).unwrap();
         assert_eq!(json["percent"].as_f64(), percent);
         assert_eq!(json["ready"], ready);
+    }
+
+    #[test]
+    fn advice_of_the_metrics_source_is_part_of_the_message() {
+        let snapshot = json!({"metrics_advice": "set X=y", "pods": [{"name": "a"}]});
+        let check = check_snapshot(CheckDetails::Coverage, &snapshot, &Policy::default());
+        assert!(
+            check
+                .message
+                .ends_with("without a load: a (not measured); set X=y"),
+            "{}",
+            check.message
+        );
+    }
+
+    #[test]
+    fn stopped_counters_are_not_loads() {
+        let pods: Vec<Value> = (0..8)
+            .map(|index| json!({"name": format!("pod-{index}"), "load": 0.5, "node": "n"}))
+            .collect();
+        let mut snapshot = json!({"pods": pods});
+        snapshot["pods"][3]["load"] = json!(0.0);
+        let check = check_snapshot(CheckDetails::Coverage, &snapshot, &Policy::default());
+        assert_eq!(check.verdict, Verdict::Fail);
+        assert!(
+            check.message.ends_with(
+                "pod-3 (load of exactly 0 for the whole window: its counter has stopped on node n)"
+            ),
+            "{}",
+            check.message
+        );
+        snapshot["custom_load"] = json!(true);
+        let check = check_snapshot(CheckDetails::Coverage, &snapshot, &Policy::default());
+        assert_eq!(check.verdict, Verdict::Pass);
     }
 
     #[test]

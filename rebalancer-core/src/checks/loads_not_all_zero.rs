@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::pod::untrusted_load;
+use super::pod::{Ineligible, LoadFacts, untrusted_load};
 use super::rule::{CheckInput, Failure, Rule, Verdict};
 use crate::hold_reason::HoldReason;
 use crate::model::Load;
@@ -13,7 +13,7 @@ use crate::model::Load;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoadsNotAllZero {
-    /// Number of ready pods with a trusted load.
+    /// Number of ready pods with a load that is trusted, or not trusted only because it is 0.
     pub measured: usize,
     /// Number of them whose load is exactly zero.
     pub zero: usize,
@@ -41,13 +41,17 @@ impl Rule for LoadsNotAllZero {
     const REASONS: &'static [HoldReason] = &[HoldReason::LOADS_ALL_ZERO];
 
     fn evaluate(input: &CheckInput<'_>) -> Option<(Verdict, Self)> {
-        let freshness_known = input.snapshot.data().freshness_known;
+        let facts = LoadFacts::of(input.snapshot);
         let mut numbers = Self {
             measured: 0,
             zero: 0,
         };
         for pod in input.snapshot.pods() {
-            if pod.serves() && untrusted_load(pod, input.policy, freshness_known).is_none() {
+            let trusted = match untrusted_load(pod, input.policy, facts) {
+                None | Some(Ineligible::CounterStopped { .. }) => true,
+                Some(_) => false,
+            };
+            if pod.serves() && trusted {
                 numbers.measured += 1;
                 numbers.zero += usize::from(pod.load() == Some(Load::ZERO));
             }

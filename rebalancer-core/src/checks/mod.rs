@@ -78,7 +78,8 @@ macro_rules! checks {
 }
 
 // The first check that fails gives the hold reason, so a check that explains more comes first:
-// clocks that differ make fresh samples look stale, and duplicate series make pods look hot.
+// clocks that differ make fresh samples look stale, duplicate series make pods look hot, and stopped
+// counters leave pods without a load.
 checks! {
     OneAtATime(one_at_a_time::OneAtATime),
     Freeze(freeze::NotFrozen),
@@ -91,8 +92,8 @@ checks! {
     ClocksAgree(clocks_agree::ClocksAgree),
     MeasuredOnce(measured_once::MeasuredOnce),
     MeasuredPodsExist(measured_pods_exist::MeasuredPodsExist),
-    Coverage(coverage::Coverage),
     LoadsNotAllZero(loads_not_all_zero::LoadsNotAllZero),
+    Coverage(coverage::Coverage),
     LoadPlausible(load_plausible::LoadPlausible),
     EligiblePods(eligible_pods::EligiblePods),
     Target(target::TargetKnown),

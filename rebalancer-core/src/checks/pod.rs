@@ -4,8 +4,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Evictability, Measurement, Pod, PodPhase, SampleFault, Seconds};
+use crate::model::{
+    Evictability, Load, LoadUnit, Measurement, Pod, PodPhase, SampleFault, Seconds,
+};
 use crate::policy::Policy;
+use crate::snapshot::Snapshot;
 
 /// Defines [`Ineligible`]: each reason with its word in documents, its numbers and its message.
 macro_rules! ineligible_reasons {
@@ -65,6 +68,13 @@ ineligible_reasons! {
         /// The allowed age, in seconds.
         maximum_seconds: Seconds,
     } ("stale: {}", stale(*age_seconds, *maximum_seconds));
+    /// The load is exactly 0 over the whole window although the pod is ready: its counter has stopped.
+    /// An idle consumer still uses some CPU.
+    "counter_stopped" => CounterStopped {
+        /// The node of the pod, if known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
+    } ("load of exactly 0 for the whole window: its counter has stopped{}", on_node(node.as_deref()));
     /// The metrics contain duplicate series of the pod, so its load was counted more than once.
     "measured_twice" => MeasuredTwice {
         /// Number of series of the measured container.
@@ -112,8 +122,30 @@ fn stale(age: Option<Seconds>, maximum: Seconds) -> String {
     }
 }
 
-/// A rule on one pod. The last argument is whether the ages of samples are known.
-type PodRule = fn(&Pod, &Policy, bool) -> Option<Ineligible>;
+fn on_node(node: Option<&str>) -> String {
+    node.map_or_else(String::new, |node| format!(" on node {node}"))
+}
+
+/// The facts of a snapshot that decide whether its loads can be trusted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LoadFacts {
+    /// Whether the ages of samples are known.
+    freshness_known: bool,
+    /// The unit of the loads.
+    unit: LoadUnit,
+}
+
+impl LoadFacts {
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            freshness_known: snapshot.data().freshness_known,
+            unit: snapshot.load_unit(),
+        }
+    }
+}
+
+/// A rule on one pod.
+type PodRule = fn(&Pod, &Policy, LoadFacts) -> Option<Ineligible>;
 
 /// Every rule on one pod, in the order in which its reason is reported.
 const RULES: [PodRule; 9] = [
@@ -128,41 +160,37 @@ const RULES: [PodRule; 9] = [
     evictable,
 ];
 
-/// Why `pod` is not eligible; empty if it is. `freshness_known` is the field of the snapshot.
-pub(super) fn ineligible(pod: &Pod, policy: &Policy, freshness_known: bool) -> Vec<Ineligible> {
+/// Why `pod` is not eligible; empty if it is.
+pub(super) fn ineligible(pod: &Pod, policy: &Policy, facts: LoadFacts) -> Vec<Ineligible> {
     RULES
         .iter()
-        .filter_map(|rule| rule(pod, policy, freshness_known))
+        .filter_map(|rule| rule(pod, policy, facts))
         .collect()
 }
 
-fn owned(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
+fn owned(pod: &Pod, _: &Policy, _: LoadFacts) -> Option<Ineligible> {
     (!pod.owned).then_some(Ineligible::NotOwned)
 }
 
-fn running(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
+fn running(pod: &Pod, _: &Policy, _: LoadFacts) -> Option<Ineligible> {
     (pod.phase != PodPhase::Running).then_some(Ineligible::NotRunning { phase: pod.phase })
 }
 
-fn not_terminating(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
+fn not_terminating(pod: &Pod, _: &Policy, _: LoadFacts) -> Option<Ineligible> {
     pod.terminating.then_some(Ineligible::Terminating)
 }
 
-fn ready(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
+fn ready(pod: &Pod, _: &Policy, _: LoadFacts) -> Option<Ineligible> {
     (!pod.ready).then_some(Ineligible::NotReady)
 }
 
-/// Why the load of the pod cannot be trusted; `None` if it is finite, fresh, of one series, and
-/// covers the rate window.
-pub(super) fn untrusted_load(
-    pod: &Pod,
-    policy: &Policy,
-    freshness_known: bool,
-) -> Option<Ineligible> {
-    let samples = match &pod.measurement {
+/// Why the load of the pod cannot be trusted; `None` if it is finite, fresh, of one series, covers the
+/// rate window, and is that of a counter that moves.
+pub(super) fn untrusted_load(pod: &Pod, policy: &Policy, facts: LoadFacts) -> Option<Ineligible> {
+    let (load, samples) = match &pod.measurement {
         Measurement::Missing(_) => return Some(Ineligible::NotMeasured),
         Measurement::Faulty(fault, _) => return Some(Ineligible::Unusable { fault: *fault }),
-        Measurement::Load(_, samples) => samples,
+        Measurement::Load(load, samples) => (*load, samples),
     };
     if samples.series > 1 {
         return Some(Ineligible::MeasuredTwice {
@@ -172,7 +200,7 @@ pub(super) fn untrusted_load(
     let maximum = policy.maximum_sample_age_seconds;
     let fresh = match samples.age {
         Some(age) => age <= maximum,
-        None => !freshness_known,
+        None => !facts.freshness_known,
     };
     if !fresh {
         return Some(Ineligible::Stale {
@@ -183,7 +211,20 @@ pub(super) fn untrusted_load(
     // A gap in the middle of the window does not matter, because the rate is taken from the first
     // to the last sample. A new pod or container cannot have older samples; it has its own reason.
     let started_recently = too_young(pod, policy).is_some() || restarted(pod, policy).is_some();
-    (!samples.window_covered && !started_recently).then_some(Ineligible::WindowNotCovered)
+    if started_recently {
+        return None;
+    }
+    if !samples.window_covered {
+        return Some(Ineligible::WindowNotCovered);
+    }
+    // A load in another unit may be 0, such as the lag of a consumer.
+    let may_be_zero = match facts.unit {
+        LoadUnit::Cores => !pod.ready,
+        LoadUnit::Custom => true,
+    };
+    (load == Load::ZERO && !may_be_zero).then(|| Ineligible::CounterStopped {
+        node: pod.node.clone(),
+    })
 }
 
 /// The reason if the pod is younger than the rate window.
@@ -209,13 +250,13 @@ fn restarted(pod: &Pod, policy: &Policy) -> Option<Ineligible> {
         })
 }
 
-fn not_opted_out(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
+fn not_opted_out(pod: &Pod, _: &Policy, _: LoadFacts) -> Option<Ineligible> {
     pod.opted_out
         .clone()
         .map(|annotation| Ineligible::OptedOut { annotation })
 }
 
-fn evictable(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
+fn evictable(pod: &Pod, _: &Policy, _: LoadFacts) -> Option<Ineligible> {
     match pod.evictability {
         Evictability::Evictable => None,
         Evictability::Bare => Some(Ineligible::Bare),
@@ -227,8 +268,17 @@ fn evictable(pod: &Pod, _: &Policy, _: bool) -> Option<Ineligible> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Load, SampleInfo};
+    use crate::model::SampleInfo;
     use rstest::rstest;
+
+    const FACTS: LoadFacts = LoadFacts {
+        freshness_known: false,
+        unit: LoadUnit::Cores,
+    };
+
+    fn idle() -> Pod {
+        Pod::new("a").with_load(Load::ZERO)
+    }
 
     fn healthy() -> Pod {
         Pod::new("a").with_load(Load::new(1.0).unwrap())
@@ -307,6 +357,14 @@ mod tests {
         }),
         &["stale"]
     )]
+    #[case::zero(idle(), &["counter_stopped"])]
+    #[case::almost_zero(Pod::new("a").with_load(Load::new(1e-9).unwrap()), &[])]
+    #[case::zero_and_not_ready(Pod { ready: false, ..idle() }, &["not_ready"])]
+    #[case::zero_because_young(Pod { age_seconds: seconds(299.9), ..idle() }, &["too_young"])]
+    #[case::zero_because_restarted(
+        Pod { restarted_seconds: seconds(20.0), ..idle() },
+        &["restarted"]
+    )]
     #[case::opted_out(
         Pod { opted_out: Some("rebalancer.io/skip: true".into()), ..healthy() },
         &["opted_out"]
@@ -318,7 +376,7 @@ mod tests {
         &["daemon_set"]
     )]
     fn each_rule_has_its_own_reason(#[case] pod: Pod, #[case] expected: &[&str]) {
-        let reasons = ineligible(&pod, &Policy::default(), false);
+        let reasons = ineligible(&pod, &Policy::default(), FACTS);
         let words: Vec<&str> = reasons.iter().map(Ineligible::as_str).collect();
         assert_eq!(words, expected);
         // The documents contain the same word.
@@ -332,12 +390,33 @@ mod tests {
 
     #[test]
     fn unknown_sample_age_is_stale_if_ages_are_known() {
-        let reasons = ineligible(&healthy(), &Policy::default(), true);
+        let facts = LoadFacts {
+            freshness_known: true,
+            ..FACTS
+        };
+        let reasons = ineligible(&healthy(), &Policy::default(), facts);
         assert_eq!(reasons.len(), 1);
         assert_eq!(reasons[0].to_string(), "stale: no recent sample");
     }
 
+    #[test]
+    fn zero_in_another_unit_is_a_load() {
+        let facts = LoadFacts {
+            unit: LoadUnit::Custom,
+            ..FACTS
+        };
+        assert_eq!(ineligible(&idle(), &Policy::default(), facts), []);
+    }
+
     #[rstest]
+    #[case(
+        Pod { node: Some("n-1".into()), ..idle() },
+        "load of exactly 0 for the whole window: its counter has stopped on node n-1"
+    )]
+    #[case(
+        idle(),
+        "load of exactly 0 for the whole window: its counter has stopped"
+    )]
     #[case(
         Pod { restarted_seconds: seconds(42.0), ..healthy() },
         "restarted 42 s ago, at least 300 s required"
@@ -346,8 +425,8 @@ mod tests {
         without_coverage(),
         "no sample in the first half of the window: the load is made of the last few samples only"
     )]
-    fn message_explains_a_partial_window(#[case] pod: Pod, #[case] message: &str) {
-        let reasons = ineligible(&pod, &Policy::default(), false);
+    fn message_explains_the_reason(#[case] pod: Pod, #[case] message: &str) {
+        let reasons = ineligible(&pod, &Policy::default(), FACTS);
         let messages: Vec<String> = reasons.iter().map(ToString::to_string).collect();
         assert_eq!(messages, [message]);
     }

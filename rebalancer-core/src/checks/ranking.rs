@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::pod::{Ineligible, ineligible};
+use super::pod::{Ineligible, LoadFacts, ineligible};
 use crate::model::{Load, Pod, PodIndex};
 use crate::policy::Policy;
 use crate::snapshot::Snapshot;
@@ -34,14 +34,14 @@ pub(crate) struct Candidate<'a> {
 
 impl<'a> Ranking<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, policy: &Policy) -> Self {
-        let freshness_known = snapshot.data().freshness_known;
+        let facts = LoadFacts::of(snapshot);
         let count = snapshot.pods().len();
         let mut pods = Vec::with_capacity(count);
         let mut reasons = Vec::with_capacity(count);
         let mut ready = 0;
         for (index, pod) in snapshot.pods().iter().enumerate() {
             ready += usize::from(pod.serves());
-            reasons.push(ineligible(pod, policy, freshness_known));
+            reasons.push(ineligible(pod, policy, facts));
             pods.push(RankedPod {
                 index: PodIndex::new(index),
                 pod,

@@ -100,6 +100,17 @@ impl Default for SampleInfo {
     }
 }
 
+/// A label whose values differ among the duplicate series of one container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DifferingLabel {
+    /// The name of the label.
+    pub name: String,
+    /// Its values, sorted. The empty value is that of a series without the label.
+    pub values: Vec<String>,
+}
+
 /// Why a value of the metrics is not a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

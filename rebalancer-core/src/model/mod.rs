@@ -7,7 +7,7 @@ mod quantity;
 mod workload;
 
 pub use index::PodIndex;
-pub use measurement::{LoadUnit, Measurement, SampleFault, SampleInfo};
+pub use measurement::{DifferingLabel, LoadUnit, Measurement, SampleFault, SampleInfo};
 pub use pod::{Evictability, InvalidPod, Pod, PodPhase, PodRef, PodUid};
 pub use quantity::{
     Cores, InvalidQuantity, Load, MaxUnavailable, MinimumPods, Percent, Rate, Seconds, Tolerance,

@@ -90,6 +90,8 @@ pub struct Pod {
     pub uid: PodUid,
     /// `status.podIP`, if known: some metrics identify the members of a group by it.
     pub ip: Option<String>,
+    /// `spec.nodeName`, if known.
+    pub node: Option<String>,
     /// The load of the pod, or why there is none.
     pub measurement: Measurement,
     /// `status.phase`.
@@ -125,6 +127,7 @@ impl Pod {
             uid: PodUid(name.clone()),
             name,
             ip: None,
+            node: None,
             measurement: Measurement::default(),
             phase: PodPhase::default(),
             ready: true,
@@ -193,6 +196,9 @@ struct PodDocument {
     /// `status.podIP`, if known: some metrics identify the members of a group by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ip: Option<String>,
+    /// `spec.nodeName`, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
     /// The load of the pod; absent if it was not measured, which is never the same as zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     load: Option<Load>,
@@ -282,6 +288,7 @@ impl TryFrom<PodDocument> for Pod {
             name: document.name,
             uid: document.uid,
             ip: document.ip,
+            node: document.node,
             measurement,
             phase: document.phase,
             ready: document.ready,
@@ -310,6 +317,7 @@ impl From<Pod> for PodDocument {
             name: pod.name,
             uid: pod.uid,
             ip: pod.ip,
+            node: pod.node,
             load,
             fault,
             sample_age_seconds: samples.age,

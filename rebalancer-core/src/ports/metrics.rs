@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{AutoscalerCandidate, GroupObservation, PortError};
-use crate::model::{Load, Measurement, SampleInfo};
+use crate::model::{DifferingLabel, Load, Measurement, SampleInfo};
 
 /// The source of loads and of the state of the consumer group.
 #[async_trait]
@@ -67,6 +67,21 @@ pub struct LoadObservation {
     /// The evaluation time of the queries, by the clock of the metrics server; `None` if the
     /// server did not report it.
     pub evaluated_at: Option<Timestamp>,
+    /// The pods with duplicate series, and how their series differ. Empty if unknown.
+    pub duplicates: Vec<DuplicateSeries>,
+    /// The pods whose container has nested cgroups, of which only the outermost one is counted.
+    pub nested_cgroups: Vec<String>,
+    /// Advice of the source if it found no loads: how the metrics may name the pods.
+    pub advice: Option<String>,
+}
+
+/// The duplicate series of one pod's container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DuplicateSeries {
+    /// The value of the `pod` label.
+    pub pod: String,
+    /// The labels whose values differ, sorted by name.
+    pub labels: Vec<DifferingLabel>,
 }
 
 impl LoadObservation {

@@ -19,5 +19,5 @@ pub use error::{PortError, PortErrorKind};
 pub use group::{GroupObservation, MemberLabels, OwnerSample, RateSample};
 pub use journal::{Journal, JournalEntry};
 pub use lease::{LeaseState, RunLease};
-pub use metrics::{LoadObservation, LoadSample, MetricsSource};
+pub use metrics::{DuplicateSeries, LoadObservation, LoadSample, MetricsSource};
 pub use workload::{EvictionAnswer, PodActuator, PodState, WorkloadObservation};

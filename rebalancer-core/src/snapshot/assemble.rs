@@ -1,6 +1,6 @@
 //! Joins the observations of the ports into a snapshot.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::assemble_group::{GroupSettings, assemble_group};
 use super::autoscalers::{AutoscalerByName, choose_autoscalers};
@@ -84,6 +84,19 @@ pub fn assemble(
         pods: samples.len(),
         example: samples.into_keys().min(),
     };
+    let owned: BTreeSet<&str> = pods
+        .iter()
+        .filter(|pod| pod.owned)
+        .map(|pod| pod.name.as_str())
+        .collect();
+    let nested = loads.nested_cgroups.iter();
+    let nested_cgroups = nested.filter(|pod| owned.contains(pod.as_str())).count();
+    let duplicates = loads.duplicates.into_iter();
+    let duplicate_labels = duplicates
+        .filter(|duplicate| owned.contains(duplicate.pod.as_str()))
+        .min_by(|a, b| a.pod.cmp(&b.pod))
+        .map(|duplicate| duplicate.labels)
+        .unwrap_or_default();
     let clock_difference_seconds = loads
         .evaluated_at
         .map(|at| at.duration_since(workload.taken_at).as_secs_f64());
@@ -103,6 +116,9 @@ pub fn assemble(
         custom_load: loads.custom,
         clock_difference_seconds,
         unknown_pods,
+        duplicate_labels,
+        nested_cgroups,
+        metrics_advice: loads.advice,
         other_run: None,
         frozen: None,
         last_rotation: workload.last_rotation,
@@ -129,7 +145,8 @@ fn is_recent(age: Option<Seconds>, freshness_known: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Load, Measurement, Pod, SampleFault, SampleInfo};
+    use crate::model::{DifferingLabel, Load, Measurement, Pod, SampleFault, SampleInfo};
+    use crate::ports::DuplicateSeries;
     use jiff::Timestamp;
     use rstest::rstest;
 
@@ -165,8 +182,7 @@ mod tests {
                 ],
                 partial: None,
                 freshness_known: true,
-                custom: false,
-                evaluated_at: None,
+                ..LoadObservation::default()
             },
             WorkloadObservation {
                 taken_at: Timestamp::UNIX_EPOCH,
@@ -246,6 +262,37 @@ mod tests {
         assert_eq!(unknown_pods.example.as_deref(), (pods > 0).then_some("x"));
         assert!(!snapshot.pods()[0].measurement.samples().window_covered);
         assert!(snapshot.data().custom_load);
+    }
+
+    #[test]
+    fn facts_about_series_are_those_of_owned_pods() {
+        let labels = |value: &str| {
+            vec![DifferingLabel {
+                name: "job".into(),
+                values: vec!["kubelet".into(), value.into()],
+            }]
+        };
+        let duplicate = |pod: &str, value| DuplicateSeries {
+            pod: pod.into(),
+            labels: labels(value),
+        };
+        let snapshot = observed(
+            LoadObservation {
+                samples: vec![sample("a", Ok(1.0), None)],
+                duplicates: vec![duplicate("0", "x"), duplicate("a", "y")],
+                nested_cgroups: vec!["0".into(), "a".into()],
+                advice: Some("look elsewhere".into()),
+                ..LoadObservation::default()
+            },
+            Timestamp::UNIX_EPOCH,
+        )
+        .unwrap();
+        let data = snapshot.data();
+        assert_eq!(data.duplicate_labels, labels("y"));
+        assert_eq!(data.nested_cgroups, 1);
+        assert_eq!(data.metrics_advice.as_deref(), Some("look elsewhere"));
+        let json = serde_json::to_string(&snapshot).unwrap();
+        assert_eq!(serde_json::from_str::<Snapshot>(&json).unwrap(), snapshot);
     }
 
     #[rstest]

@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use crate::group::{GroupDocument, InvalidGroup};
 use crate::history::Rotation;
 use crate::lease::LeaseHolder;
-use crate::model::{Autoscaler, Cores, LoadUnit, Pod, PodUid, Rollout, Seconds, WorkloadRef};
+use crate::model::{
+    Autoscaler, Cores, DifferingLabel, LoadUnit, Pod, PodUid, Rollout, Seconds, WorkloadRef,
+};
 
 /// Everything known about one workload at one instant, validated: no pod occurs twice.
 ///
@@ -86,6 +88,15 @@ pub struct SnapshotData {
         skip_serializing_if = "UnknownPods::is_empty"
     )]
     pub unknown_pods: UnknownPods,
+    /// The labels that differ among the duplicate series of the first pod that has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub duplicate_labels: Vec<DifferingLabel>,
+    /// Number of pods whose container has nested cgroups, of which only the outermost one is counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nested_cgroups: usize,
+    /// Advice of the metrics source if it found no loads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_advice: Option<String>,
     /// Another run that acts on this workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_run: Option<LeaseHolder>,
@@ -112,6 +123,14 @@ pub struct UnknownPods {
     /// The first of them by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub example: Option<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl UnknownPods {

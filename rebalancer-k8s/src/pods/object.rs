@@ -57,6 +57,9 @@ pub(super) struct Metadata {
 pub(super) struct Spec {
     #[prost(message, repeated, tag = "2")]
     containers: Vec<Container>,
+    #[prost(bytes = "bytes", tag = "10")]
+    #[serde(default)]
+    pub(super) node_name: Bytes,
     #[prost(message, repeated, tag = "20")]
     #[serde(default, deserialize_with = "null_as_default")]
     init_containers: Vec<Container>,

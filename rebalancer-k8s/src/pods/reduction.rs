@@ -92,6 +92,7 @@ impl<'s> Reduction<'s> {
         self.pods.push(Pod {
             uid,
             ip: Some(text(&pod.status.pod_ip)).filter(|ip| !ip.is_empty()),
+            node: Some(text(&pod.spec.node_name)).filter(|node| !node.is_empty()),
             name,
             measurement: Measurement::default(),
             phase: pod.phase(),
@@ -243,6 +244,7 @@ mod tests {
             Pod {
                 name: "ingestion-7d4-abcde".into(),
                 ip: Some("10.0.0.7".into()),
+                node: Some("node-1".into()),
                 uid: PodUid("u1".into()),
                 measurement: Measurement::default(),
                 phase: PodPhase::Running,

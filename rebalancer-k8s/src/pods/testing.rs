@@ -30,6 +30,7 @@ pub(super) fn pod() -> Value {
             "managedFields": [{"manager": "kubelet", "fieldsV1": {"f:status": {}}}]
         },
         "spec": {
+            "nodeName": "node-1",
             "containers": [
                 {"name": "ingestion", "image": "x",
                  "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}}},

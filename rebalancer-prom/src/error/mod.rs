@@ -312,13 +312,15 @@ pub enum PromError {
     /// A sample has no label with the name of the pod.
     #[error(
         "{sent} returned a sample without the label `{pod_label}` (its labels: {labels}); {}",
-        sent.purpose.per_pod_advice()
+        advice.as_deref().unwrap_or_else(|| sent.purpose.per_pod_advice())
     )]
     SampleWithoutPod {
         /// The query.
         sent: SentQuery,
         /// The label with the name of the pod.
         pod_label: String,
+        /// Where the metrics have the pods, if known.
+        advice: Option<String>,
         /// The labels of the first such sample.
         labels: String,
     },

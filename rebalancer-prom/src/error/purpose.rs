@@ -19,6 +19,12 @@ pub enum Purpose {
     CustomSampleAge,
     /// The number of series of each container.
     DuplicateSeries,
+    /// The times of the samples of containers with several series.
+    RawSamples,
+    /// The load of each cgroup of containers with nested cgroups.
+    CgroupLoads,
+    /// The labels under which the metrics may have the pods, if there are no loads.
+    LabelSearch,
     /// The pods with samples in the first half of the rate window.
     WindowCoverage,
     /// The autoscalers as kube-state-metrics reports them.
@@ -39,6 +45,9 @@ impl fmt::Display for Purpose {
             Self::SampleAge => "the sample age query",
             Self::CustomSampleAge => "the sample age query (FRESHNESS_QUERY)",
             Self::DuplicateSeries => "the duplicate series query",
+            Self::RawSamples => "the query for samples of several series",
+            Self::CgroupLoads => "the load query for nested cgroups",
+            Self::LabelSearch => "the search for other labels",
             Self::WindowCoverage => "the window coverage query",
             Self::Autoscalers => "the autoscaler query (TARGET_SOURCE=prometheus)",
             Self::GroupOwners => "the partition owner query",
@@ -58,6 +67,9 @@ impl Purpose {
             | Self::CustomSampleAge
             | Self::DuplicateSeries
             | Self::WindowCoverage => "pod",
+            Self::RawSamples => "series",
+            Self::LabelSearch => "combination of labels",
+            Self::CgroupLoads => "pod and cgroup",
             Self::Autoscalers => "autoscaler and metric",
             Self::GroupOwners | Self::GroupOwnersBefore | Self::GroupRates => "partition",
         }
@@ -73,6 +85,9 @@ impl Purpose {
             Self::Load
             | Self::SampleAge
             | Self::DuplicateSeries
+            | Self::RawSamples
+            | Self::CgroupLoads
+            | Self::LabelSearch
             | Self::WindowCoverage
             | Self::Autoscalers
             | Self::GroupOwners

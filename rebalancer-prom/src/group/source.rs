@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::presets::{GroupMetrics, GroupSelector, RateSelector};
-use crate::query::{SeriesSelection, duration, string_literal};
+use crate::query::{SeriesSelection, duration, regex_literal, string_literal};
 
 /// The source of the consumer group in the metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -75,12 +75,6 @@ impl GroupSource {
             series,
         }))
     }
-}
-
-/// Returns a regular expression that matches only the name. Of the characters of a Kubernetes name
-/// (letters, digits, `-` and `.`), only `.` has a meaning in a regular expression.
-fn regex_literal(name: &str) -> String {
-    name.replace('.', "\\.")
 }
 
 #[cfg(test)]

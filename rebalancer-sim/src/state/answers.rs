@@ -18,10 +18,9 @@ impl State {
     pub(crate) fn answer_loads(&self) -> LoadObservation {
         LoadObservation {
             samples: self.samples(),
-            partial: None,
             freshness_known: true,
-            custom: false,
             evaluated_at: Some(self.timestamp()),
+            ..LoadObservation::default()
         }
     }
 

@@ -1,6 +1,8 @@
 //! The target from every kind of autoscaler.
 
-use ::harness::{Rebalancer, Result, Target, WorkloadSpec};
+use std::time::Duration;
+
+use ::harness::{Rebalancer, Result, Series, Target, TestNamespace, WorkloadSpec};
 use rstest::rstest;
 
 use crate::support::{Outcome, RunExt as _, shared::Shared};
@@ -108,5 +110,65 @@ async fn autoscaler_is_found_by_name_if_none_refers_to_the_workload() -> Result<
         check["message"].as_str().unwrap(),
         &["keda-hpa-named-after"],
     );
+    Ok(())
+}
+
+/// kube-state-metrics without `honor_labels`: `namespace` is its own namespace.
+#[tokio::test]
+async fn autoscaler_is_found_by_its_exported_namespace() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = ns
+        .create(WorkloadSpec::deployment("consumer").pods(3))
+        .await?;
+    consumer.wait_measured().await?;
+    let labels = format!(
+        "namespace=\"monitoring\",exported_namespace=\"{}\",horizontalpodautoscaler=\"scraped\"",
+        ns.name()
+    );
+    let series = |metric: &str, more: &str, value: f64| {
+        let name = format!("kube_horizontalpodautoscaler_{metric}{{{labels}{more}}}");
+        Series::gauge(name, value)
+    };
+    ns.expose(
+        "kube-state-metrics",
+        vec![
+            series(
+                "info",
+                ",scaletargetref_kind=\"Deployment\",scaletargetref_name=\"consumer\"",
+                1.0,
+            ),
+            series(
+                "spec_target_metric",
+                ",metric_name=\"cpu\",metric_target_type=\"utilization\"",
+                60.0,
+            ),
+            // Both have the same labels.
+            series("status_current_replicas", "", 3.0),
+            series("status_desired_replicas", "", 3.0),
+        ],
+    );
+    for server in [ns.prometheus(), ns.victoria_metrics()] {
+        let query = format!(
+            "label_replace(count(kube_horizontalpodautoscaler_status_desired_replicas{{{labels}}}),\
+             \"pod\",\"any\",\"\",\"\")"
+        );
+        while server.by_pod(&query).await?.is_empty() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        let run = ns
+            .rebalancer(&consumer)
+            .arg("plan")
+            .env("PROMETHEUS_ENDPOINT", server.url())
+            .env("TARGET_SOURCE", "prometheus")
+            .env("COOLDOWN", "0s")
+            .ends_with(0)
+            .await?;
+        assert!((target(&run) - 0.6).abs() < 1e-9, "{}", run.0);
+        let scaling = &run.check("autoscaler")["scaling"];
+        assert_eq!(
+            (&scaling["current"], &scaling["desired"]),
+            (&3.into(), &3.into())
+        );
+    }
     Ok(())
 }

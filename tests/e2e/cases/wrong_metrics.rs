@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ::harness::{
-    FaultServer, MetricsServer, Rebalancer, Result, Target, TestNamespace, Workload, WorkloadSpec,
-    annotation,
+    FaultServer, MetricsServer, Rebalancer, Result, SecondSeries, Target, TestNamespace, Workload,
+    WorkloadSpec, annotation,
 };
+use rstest::rstest;
 
 use crate::support::{
     Outcome, RunExt as _, VICTIMS, assert_untouched, documents::instant_vector, skewed,
@@ -104,8 +105,17 @@ async fn wait_for_two_series(ns: &TestNamespace, pod: &str) -> Result<()> {
     Ok(())
 }
 
+/// The label that separates the series does not matter. Selecting one of them is the remedy.
+#[rstest]
+#[case::two_jobs("endpoint", "second")]
+#[case::two_endpoints_of_the_kubelet("metrics_path", "/metrics/resource")]
+#[case::two_clusters("cluster", "other")]
+#[case::label_of_the_operator("stage", "second")]
 #[tokio::test]
-async fn holds_when_two_scrape_jobs_measure_a_pod() -> Result<()> {
+async fn holds_when_two_scrape_jobs_measure_a_pod(
+    #[case] label: &'static str,
+    #[case] value: &'static str,
+) -> Result<()> {
     let ns = TestNamespace::start().await?;
     let consumer = ns
         .create(WorkloadSpec::deployment("consumer").loads([0.9, 0.6, 0.4, 0.2]))
@@ -113,8 +123,11 @@ async fn holds_when_two_scrape_jobs_measure_a_pod() -> Result<()> {
     ns.autoscale(&consumer, Target::Utilization(70)).await?;
     consumer.wait_measured().await?;
     let pods = consumer.pods().await?;
-    consumer.duplicate_series(&pods[0])?;
+    consumer.duplicate_series(&pods[0], SecondSeries::Label(label, value))?;
     wait_for_two_series(&ns, &pods[0].name).await?;
+    // A few samples more than those that a container has after its end.
+    seconds(3).await;
+    let differ = format!("which differ in {label} (none, {value})");
     with_both(
         &ns,
         &consumer,
@@ -124,7 +137,94 @@ async fn holds_when_two_scrape_jobs_measure_a_pod() -> Result<()> {
             let message = run.held("pods_measured_twice");
             run.assert_says(
                 &message,
-                &["1 pod has duplicate series in the metrics", &pods[0].name],
+                &[
+                    "1 pod has duplicate series in the metrics",
+                    &pods[0].name,
+                    &differ,
+                    "label matcher",
+                ],
+            );
+        },
+    )
+    .await?;
+    with_both(
+        &ns,
+        &consumer,
+        0,
+        |program| {
+            let program = program.env("PROMETHEUS_MATCHERS", format!("{label}=\"\""));
+            program.arg("plan")
+        },
+        |run| {
+            let check = run.check("measured_once");
+            assert_eq!(check["verdict"], "pass", "{}", run.0);
+        },
+    )
+    .await
+}
+
+/// The cgroup of the container contains another one, whose usage both series report.
+#[tokio::test]
+async fn outermost_of_nested_cgroups_is_counted() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let loads = [0.9, 0.6, 0.4, 0.2];
+    let consumer = ns
+        .create(WorkloadSpec::deployment("consumer").loads(loads))
+        .await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
+    consumer.wait_measured().await?;
+    let pods = consumer.pods().await?;
+    for pod in &pods {
+        consumer.duplicate_series(pod, SecondSeries::NestedCgroup)?;
+    }
+    wait_for_two_series(&ns, &pods[0].name).await?;
+    seconds(3).await;
+    with_both(
+        &ns,
+        &consumer,
+        0,
+        |program| program.arg("plan"),
+        |run| {
+            let check = run.check("measured_once");
+            assert_eq!(check["verdict"], "pass", "{}", run.0);
+            assert_eq!(check["nested_cgroups"], 4, "{}", run.0);
+            let message = check["message"].as_str().unwrap();
+            run.assert_says(message, &["the container of 4 pods has nested cgroups"]);
+            // A doubled load would be 1.8.
+            let found = run.workload()["analysis"]["max"].as_f64().unwrap();
+            assert!((0.7..1.1).contains(&found), "{}", run.0);
+        },
+    )
+    .await
+}
+
+/// The kubelet of one node reports the same counters again and again.
+#[tokio::test]
+async fn holds_when_counters_of_some_pods_have_stopped() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let spec = WorkloadSpec::deployment("consumer");
+    let spec = spec.loads([1.3, 1.2, 0.8, 0.6, 0.5, 0.4, 0.0, 0.0]);
+    let consumer = ns.create(spec).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
+    consumer.wait_measured().await?;
+    // VictoriaMetrics also uses the last sample before the window.
+    seconds(2).await;
+    let pods = consumer.pods().await?;
+    with_both(
+        &ns,
+        &consumer,
+        1,
+        |program| program.env("COOLDOWN", "0s").env("MINIMUM_POD_AGE", "0s"),
+        |run| {
+            let message = run.held("insufficient_coverage");
+            run.assert_says(
+                &message,
+                &[
+                    "6 of 8 ready pods have a load",
+                    "load of exactly 0 for the whole window: its counter has stopped on node ",
+                    &pods[6].name,
+                    &pods[7].name,
+                ],
             );
         },
     )

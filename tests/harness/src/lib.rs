@@ -61,6 +61,7 @@ pub use exposition::Series;
 pub use failure::StartFailure;
 pub use fault::FaultServer;
 pub use kafka::Kafka;
+pub use meters::SecondSeries;
 pub use metrics::MetricsServer;
 pub use namespace::{Account, Limit, PodView, Target, TestNamespace, Workload, WorkloadSpec};
 pub use proxy::FaultProxy;

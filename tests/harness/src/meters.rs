@@ -12,6 +12,7 @@ use std::{
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
+pub use pod::SecondSeries;
 use pod::{IDLE, PodMeter, runtime_name};
 
 /// The counters of all running pods.
@@ -103,12 +104,12 @@ impl Meters {
         })
     }
 
-    /// Makes a second scrape job report the pod's containers too. Returns whether the pod exists.
-    pub(crate) fn duplicate_series(&self, uid: &str) -> bool {
+    /// Adds a second series of each container of a pod. Returns whether the pod exists.
+    pub(crate) fn duplicate_series(&self, uid: &str, second: SecondSeries) -> bool {
         let mut state = self.lock();
         let pod = state.pods.get_mut(uid);
         pod.is_some_and(|pod| {
-            pod.duplicated = true;
+            pod.second = Some(second);
             true
         })
     }
@@ -170,10 +171,8 @@ impl Meters {
                 let value = counter.value(now);
                 sum += value;
                 line(&counter.series, value);
-                if pod.duplicated {
-                    // The series of two jobs differ only in a label of the job.
-                    let series = counter.series.trim_end_matches('}');
-                    line(&format!("{series},endpoint=\"second\"}}"), value);
+                if let Some(second) = pod.second {
+                    line(&second.beside(&counter.series), value);
                 }
             }
             line(&pod.cgroup_series, sum);

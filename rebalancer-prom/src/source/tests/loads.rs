@@ -9,11 +9,19 @@ use crate::error::PromError;
 use crate::testing::{Reply, Server};
 use crate::{PrometheusSettings, PrometheusSource};
 
-/// Replies to the four queries about two pods, of which only one has samples in the first half of
+/// The raw samples of a pod that two jobs measure.
+const DUPLICATES_OF_B: &str = r#"{"status":"success","data":{"resultType":"matrix","result":[
+    {"metric":{"pod":"b","job":"x"},"values":[[1,"0"],[16,"1"]]},
+    {"metric":{"pod":"b","job":"y"},"values":[[1,"0"],[16,"1"]]}]}}"#;
+
+/// Replies to the queries about two pods, of which only one has samples in the first half of
 /// the window.
 fn two_pods(request: &str) -> Reply {
-    if request.contains("count_over_time") {
+    if request.contains(" offset ") {
         return Reply::vector(&sample("a", "1"));
+    }
+    if request.ends_with("[10m]") {
+        return Reply::json(DUPLICATES_OF_B);
     }
     let (a, b) = if request.contains("timestamp") {
         ("3.5", "-0.1")
@@ -59,7 +67,14 @@ async fn loads_sample_ages_series_and_coverage_are_read_together() {
     assert!(observation.freshness_known);
     assert_eq!(observation.partial, None);
     let requests = server.requests();
-    assert_eq!(requests.len(), 4);
+    assert_eq!(requests.len(), 5);
+    let [duplicate] = observation.duplicates.as_slice() else {
+        panic!("{:?}", observation.duplicates);
+    };
+    assert_eq!((duplicate.pod.as_str(), duplicate.labels.len()), ("b", 1));
+    let raw =
+        r#"query=container_cpu_usage_seconds_total{namespace="ns",container="app",pod=~"b"}[10m]"#;
+    assert!(requests[4].ends_with(raw), "{}", requests[4]);
     assert!(
         requests
             .iter()
@@ -67,6 +82,107 @@ async fn loads_sample_ages_series_and_coverage_are_read_together() {
     );
     let load = r#"query=sum by (pod) (rate(container_cpu_usage_seconds_total{namespace="ns",container="app"}[5m]))"#;
     assert!(requests.iter().any(|request| request.ends_with(load)));
+}
+
+/// Replies about two pods with nested cgroups; the loads of all cgroups are doubled.
+fn nested_cgroups(request: &str) -> Reply {
+    let both = |of: &dyn Fn(&str, &str) -> String| {
+        let all: Vec<String> = ["a", "b"]
+            .iter()
+            .flat_map(|pod| ["/k/1", "/k/1/container"].map(|id| of(pod, id)))
+            .collect();
+        all.join(",")
+    };
+    if request.ends_with("[10m]") {
+        let series = both(&|pod, id| {
+            format!(r#"{{"metric":{{"pod":"{pod}","id":"{id}"}},"values":[[1,"0"],[16,"1"]]}}"#)
+        });
+        return Reply::json(&format!(
+            r#"{{"status":"success","data":{{"resultType":"matrix","result":[{series}]}}}}"#
+        ));
+    }
+    if request.contains("by (pod, id)") {
+        return Reply::vector(&both(&|pod, id| {
+            format!(r#"{{"metric":{{"pod":"{pod}","id":"{id}"}},"value":[1,"0.5"]}}"#)
+        }));
+    }
+    let value = if request.contains("timestamp") || request.contains(" offset ") {
+        "1"
+    } else if request.contains("count by") {
+        "2"
+    } else {
+        "1.0"
+    };
+    Reply::vector(&format!("{},{}", sample("a", value), sample("b", value)))
+}
+
+#[tokio::test]
+async fn outermost_of_nested_cgroups_is_counted() {
+    let server = Server::start(nested_cgroups).await;
+    let source = PrometheusSource::new(settings(&server.url)).unwrap();
+    let observation = source.loads().await.unwrap();
+    for sample in &observation.samples {
+        let load = sample.measurement.load().unwrap();
+        assert_eq!((load.get(), sample.measurement.samples().series), (0.5, 1));
+    }
+    assert_eq!(observation.nested_cgroups, ["a", "b"]);
+    assert!(observation.duplicates.is_empty());
+    assert_eq!(server.requests().len(), 6);
+}
+
+/// Without the loads of the cgroups, the load is known to be counted twice.
+#[tokio::test]
+async fn nested_cgroups_without_their_loads_are_duplicates() {
+    let server = Server::start(|request| {
+        if request.contains("by (pod, id)") {
+            return Reply::vector("");
+        }
+        nested_cgroups(request)
+    })
+    .await;
+    let source = PrometheusSource::new(settings(&server.url)).unwrap();
+    let observation = source.loads().await.unwrap();
+    for sample in &observation.samples {
+        assert_eq!(sample.measurement.duplicate_series(), Some(2));
+    }
+    assert!(observation.nested_cgroups.is_empty());
+}
+
+/// The names of many pods exceed the limit of a URL.
+#[tokio::test]
+async fn series_of_many_pods_are_examined_in_parts() {
+    let server = Server::start(|request| {
+        if request.ends_with("[10m]") {
+            return Reply::json(
+                r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#,
+            );
+        }
+        let value = if request.contains("count by") {
+            "2"
+        } else {
+            "1"
+        };
+        let samples: Vec<String> = (0..101)
+            .map(|pod| sample(&format!("pod-{pod}"), value))
+            .collect();
+        Reply::vector(&samples.join(","))
+    })
+    .await;
+    let source = PrometheusSource::new(settings(&server.url)).unwrap();
+    let observation = source.loads().await.unwrap();
+    // What cannot be examined is not trusted.
+    assert!(
+        observation
+            .samples
+            .iter()
+            .all(|sample| sample.measurement.duplicate_series() == Some(2))
+    );
+    let requests = server.requests();
+    let names = requests.iter().filter(|request| request.ends_with("[10m]"));
+    let names: Vec<usize> = names
+        .map(|request| request.matches("pod-").count())
+        .collect();
+    assert_eq!(names, [50, 50, 1]);
 }
 
 #[tokio::test]
@@ -127,6 +243,18 @@ async fn custom_freshness_query_is_sent_with_a_custom_load_query() {
 #[case(r#","warnings":[]"#, None)]
 #[case(r#","warnings":null"#, None)]
 #[case(r#","infos":["not a counter"]"#, None)]
+#[case::note(
+    r#","warnings":["PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"x\" (1:6)"]"#,
+    None
+)]
+#[case::note_and_warning(
+    r#","warnings":["PromQL info: not a counter","store 1 is down"]"#,
+    Some("may be incomplete: the server warns: store 1 is down")
+)]
+#[case::promql_warning(
+    r#","warnings":["PromQL warning: encountered a mix of histograms and floats"]"#,
+    Some("encountered a mix")
+)]
 #[tokio::test]
 async fn partial_response_is_reported(#[case] field: &str, #[case] expected: Option<&str>) {
     let server = Server::always(Reply::json(&format!(
@@ -153,4 +281,82 @@ async fn partial_response_is_reported(#[case] field: &str, #[case] expected: Opt
             assert!(error.to_string().contains(words), "{error}");
         }
     }
+}
+
+/// Replies to the search queries with these containers and pods; there are no loads.
+async fn advice(containers: &'static str, pods: &'static str) -> Option<String> {
+    let server = Server::start(move |request| {
+        Reply::vector(if request.contains("count by (namespace") {
+            containers
+        } else if request.contains("count by (pod, exported_pod") {
+            pods
+        } else {
+            ""
+        })
+    })
+    .await;
+    let source = PrometheusSource::new(settings(&server.url)).unwrap();
+    source.loads().await.unwrap().advice
+}
+
+#[rstest]
+#[case::without_honor_labels(
+    r#"{"metric":{"namespace":"kube-system","exported_namespace":"ns","exported_container":"app","container":"cadvisor"},"value":[1,"8"]}"#,
+    r#"{"metric":{"pod":"cadvisor-x","exported_pod":"app-7d4-a"},"value":[1,"1"]}"#,
+    Some(
+        "the metrics have the pods under other labels: set \
+         PROMETHEUS_NAMESPACE_LABEL=exported_namespace PROMETHEUS_POD_LABEL=exported_pod \
+         PROMETHEUS_CONTAINER_LABEL=exported_container"
+    )
+)]
+#[case::old_kubelet(
+    r#"{"metric":{"namespace":"ns","container_name":"app"},"value":[1,"8"]}"#,
+    r#"{"metric":{"pod_name":"app-7d4-a"},"value":[1,"1"]}"#,
+    Some(
+        "the metrics have the pods under other labels: set PROMETHEUS_POD_LABEL=pod_name \
+         PROMETHEUS_CONTAINER_LABEL=container_name"
+    )
+)]
+#[case::other_container(
+    r#"{"metric":{"namespace":"ns","container":"main"},"value":[1,"8"]},{"metric":{"namespace":"ns","container":"POD"},"value":[1,"8"]}"#,
+    "",
+    Some("the metrics of the namespace ns have no container app, but main: set CONTAINER_NAME")
+)]
+#[case::usual_labels_without_a_rate(
+    r#"{"metric":{"namespace":"ns","container":"app"},"value":[1,"8"]}"#,
+    r#"{"metric":{"pod":"app-7d4-a"},"value":[1,"1"]}"#,
+    None
+)]
+#[case::pods_of_another_workload(
+    r#"{"metric":{"exported_namespace":"ns","container":"app"},"value":[1,"8"]}"#,
+    r#"{"metric":{"exported_pod":"other-7d4-a"},"value":[1,"1"]}"#,
+    None
+)]
+#[case::nothing("", "", None)]
+#[tokio::test]
+async fn labels_are_proposed_if_there_are_no_loads(
+    #[case] containers: &'static str,
+    #[case] pods: &'static str,
+    #[case] expected: Option<&str>,
+) {
+    assert_eq!(advice(containers, pods).await.as_deref(), expected);
+}
+
+#[tokio::test]
+async fn error_for_a_missing_pod_label_proposes_the_label() {
+    let server = Server::start(|request| {
+        Reply::vector(if request.contains("count by (namespace") {
+            r#"{"metric":{"namespace":"ns","container":"app"},"value":[1,"8"]}"#
+        } else if request.contains("count by (pod, exported_pod") {
+            r#"{"metric":{"k8s_pod_name":"app-7d4-a"},"value":[1,"1"]}"#
+        } else {
+            r#"{"metric":{},"value":[1,"1"]}"#
+        })
+    })
+    .await;
+    let error = super::failure(settings(&server.url)).await.to_string();
+    assert!(
+        error.ends_with("set PROMETHEUS_POD_LABEL=k8s_pod_name"),
+        "{error}"
+    );
 }

@@ -28,8 +28,30 @@ pub(super) struct PodMeter {
     /// The kube-state-metrics lines.
     pub(super) state_lines: String,
     pub(super) measured: bool,
-    /// Whether a second scrape job reports the same containers.
-    pub(super) duplicated: bool,
+    /// The second series of each container, if it has one.
+    pub(super) second: Option<SecondSeries>,
+}
+
+/// A second series of a container, with the same values.
+#[derive(Debug, Clone, Copy)]
+pub enum SecondSeries {
+    /// A series with another label, as that of a second scrape job.
+    Label(&'static str, &'static str),
+    /// The series of a cgroup below that of the container.
+    NestedCgroup,
+}
+
+impl SecondSeries {
+    /// Returns the second series beside the first one.
+    pub(super) fn beside(self, series: &str) -> String {
+        match self {
+            Self::Label(name, value) => {
+                let series = series.trim_end_matches('}');
+                format!("{series},{name}=\"{value}\"}}")
+            }
+            Self::NestedCgroup => series.replace(".scope\"", ".scope/container\""),
+        }
+    }
 }
 
 /// A counter that grows at a constant rate.
@@ -123,7 +145,7 @@ impl PodMeter {
             cgroup_series: series("", &slice, "", ""),
             state_lines,
             measured,
-            duplicated: false,
+            second: None,
             spent_before: 0.0,
             restarts: 0,
             namespace,

@@ -8,6 +8,7 @@ use kube::api::{Patch, PatchParams};
 use super::{PodView, Workload};
 use crate::{
     Error, Result, kubelet,
+    meters::SecondSeries,
     metrics::WINDOW,
     wait::{Look, until},
 };
@@ -85,12 +86,13 @@ impl Workload<'_> {
         Ok(())
     }
 
-    /// Makes a second scrape job report the containers of a running pod too.
+    /// Adds a second series of each container of a running pod to the metrics.
     ///
     /// # Errors
     /// When the pod is not running.
-    pub fn duplicate_series(&self, pod: &PodView) -> Result<()> {
-        self.metered(pod, self.ns.cluster.meters.duplicate_series(&pod.uid))
+    pub fn duplicate_series(&self, pod: &PodView, second: SecondSeries) -> Result<()> {
+        let meters = &self.ns.cluster.meters;
+        self.metered(pod, meters.duplicate_series(&pod.uid, second))
     }
 
     /// Restarts the measured container of a running pod, as after an OOM kill: the pod's status
