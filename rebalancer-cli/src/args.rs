@@ -40,13 +40,18 @@ pub(crate) struct DemoOptions {
     pub(crate) assignor: Assignor,
 }
 
+impl DemoOptions {
+    /// The seed of a group in which the difference between the strategies is plain.
+    pub(crate) const DEFAULT_SEED: u64 = 43;
+}
+
 const SOURCES: &str = "\
 Every setting is an environment variable, a flag, and a key of the --config file: METRICS_TIME_WINDOW, \
 --metrics-time-window, metrics_time_window. Flags override the environment, which overrides the file.";
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 nothing to do, or everything done; 1 an error, or too little data to decide; 2 usage or \
-configuration; 3 rotated in part; with --exit-code, 10 for a plan that was not executed.";
+configuration; 3 a plan was not executed in full: some or all evictions were blocked or failed; with --exit-code, 10 for a plan that was not executed.";
 
 /// Help for the settings that have no flag.
 fn without_flag() -> String {
@@ -107,6 +112,8 @@ pub(crate) fn command() -> Command {
              reason, and exits. Without a subcommand it runs once.",
         )
         .after_help(format!("{SOURCES}\n\n{}\n\n{EXIT_CODES}", without_flag()))
+        // Wider lines are hard to read.
+        .max_term_width(120)
         .styles(Styles::styled().header(header).usage(header))
         .disable_help_subcommand(true)
         .subcommand(
@@ -155,13 +162,13 @@ pub(crate) fn command() -> Command {
         )
         .subcommand(
             Command::new("demo")
-                .about("Watch each strategy even out a simulated group; needs no servers")
+                .about("Watch each strategy even out a simulated group; needs no servers, and ignores the environment")
                 .arg(
                     Arg::new("seed")
                         .long("seed")
                         .value_name("N")
                         .value_parser(value_parser!(u64))
-                        .default_value("10")
+                        .default_value("43")
                         .help("Seed of the simulated world"),
                 )
                 .arg(
@@ -169,7 +176,7 @@ pub(crate) fn command() -> Command {
                         .long("ticks")
                         .value_name("N")
                         .value_parser(value_parser!(u64).range(1..=1000))
-                        .default_value("4")
+                        .default_value("6")
                         .help("Number of runs, one every ten simulated minutes"),
                 )
                 .arg(

@@ -99,6 +99,14 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             LogLevel::Warn
         }
     };
+    // The demo is the same in every shell: only its flags change it.
+    let nothing = HashMap::new();
+    let environment = match invocation.command {
+        Task::Demo(_) => &nothing,
+        Task::Run { .. } | Task::Plan { .. } | Task::Forecast { .. } | Task::Decide { .. } => {
+            environment
+        }
+    };
     let config = invocation.config.clone().or_else(|| {
         let path = environment.get(CONFIG)?;
         (!path.is_empty()).then(|| path.into())

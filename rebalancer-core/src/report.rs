@@ -10,9 +10,28 @@ use crate::hold_record::HeldSince;
 use crate::model::{Seconds, WorkloadRef};
 
 /// The version of the report format. It changes only if a field is removed or changes its meaning.
-pub const SCHEMA: &str = "rebalancer/report/v1";
+pub const SCHEMA: &str = "rebalancer/report/v2";
 
-/// The report of a run.
+/// The command that made a report. The words are part of the published documents and keep their
+/// meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ReportCommand {
+    /// Observed, decided and, unless it was a dry run, acted.
+    Run,
+    /// Observed and decided; plans were not to be executed.
+    Plan,
+    /// Observed and forecast; plans were not to be executed.
+    Forecast,
+    /// Decided on a snapshot; nothing was observed.
+    Decide,
+    /// Ran on a simulated group.
+    Demo,
+}
+
+/// The report of a command. Every command that decides has the same document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
@@ -20,13 +39,18 @@ pub struct Report {
     pub schema: String,
     /// The program's version.
     pub version: String,
-    /// The start of the run.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub started: Timestamp,
-    /// The end of the run.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub finished: Timestamp,
-    /// Whether the run was not allowed to change anything: a dry run, or a run that only plans.
+    /// The command.
+    pub command: ReportCommand,
+    /// The start of the run; absent if the command decided on snapshots of a file.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// The end of the run; absent if the command decided on snapshots of a file.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Timestamp>,
+    /// Whether every workload was a dry run: the server was only asked whether it would evict the
+    /// pods. The `dry_run` of an execution says so of one workload.
     pub dry_run: bool,
     /// The workloads of the run.
     pub workloads: Vec<WorkloadReport>,
@@ -91,7 +115,8 @@ pub enum RunOutcome {
     Fine,
     /// There is a plan that was not to be executed.
     Planned,
-    /// A plan was executed in part.
+    /// A plan was not executed in full: some or all of its evictions did not happen, or their
+    /// replacements did not become ready.
     Incomplete,
     /// A workload failed, data for its decision is missing, or a hold that needs an operator has
     /// lasted for long.

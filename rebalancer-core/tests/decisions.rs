@@ -727,3 +727,26 @@ fn an_execution_policy_has_documented_defaults() {
         })
     );
 }
+
+#[rstest]
+#[case::one_hot(0.8, &["a", "f", "e"], true)]
+#[case::two_hot(1.1, &["a", "b", "f", "e"], false)]
+fn plan_with_more_cold_than_hot_pods_says_so(
+    #[case] second: f64,
+    #[case] victims: &[&str],
+    #[case] says: bool,
+) {
+    let decision = decide(
+        &snapshot(example_with_pod(1, json!({"load": second}))),
+        &two_left(),
+    );
+    assert_eq!(names(&decision), victims, "{}", decision.message);
+    let text = "f, e as the coldest (only 1 pod is hot, but up to 2 of the coldest are evicted \
+                with it)";
+    assert_eq!(
+        decision.message.contains(text),
+        says,
+        "{}",
+        decision.message
+    );
+}

@@ -13,7 +13,9 @@ use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome, 
 use rebalancer_core::hold_record::{HeldSince, HoldRecord};
 use rebalancer_core::model::{Cores, Load, Measurement, Pod, Seconds, Tolerance};
 use rebalancer_core::plan::Role;
-use rebalancer_core::report::{Decided, Failed, FollowUp, Report, SCHEMA, WorkloadReport};
+use rebalancer_core::report::{
+    Decided, Failed, FollowUp, Report, ReportCommand, SCHEMA, WorkloadReport,
+};
 use rebalancer_core::{
     Action, Decision, HoldReason, Plan, Policy, Snapshot, SnapshotData, decide, generate,
 };
@@ -405,8 +407,9 @@ proptest! {
         let report = Report {
             schema: SCHEMA.into(),
             version: "0.1.0".into(),
-            started: Timestamp::from_second(second).unwrap(),
-            finished: Timestamp::from_millisecond(second * 1000 + 1).unwrap(),
+            command: ReportCommand::Run,
+            started: Some(Timestamp::from_second(second).unwrap()),
+            finished: Some(Timestamp::from_millisecond(second * 1000 + 1).unwrap()),
             dry_run: execution_policy.dry_run,
             workloads: vec![
                 WorkloadReport::Decided(Box::new(Decided {

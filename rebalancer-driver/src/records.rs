@@ -54,12 +54,19 @@ impl<'a> Records<'a> {
     /// Returns the generation of the workload when remembering has changed it.
     pub(crate) async fn evicted(&mut self, victim: &Victim) -> Option<i64> {
         self.evicted.push(victim.name.clone());
+        // The Event of the workload has the sentence of the decision.
+        let analysis = &self.decision.analysis;
+        let unit = self.snapshot.load_unit();
+        let number = |value: Option<f64>| {
+            value.map_or("unknown".to_owned(), |value| unit.amount(value).to_string())
+        };
         let message = format!(
-            "evicted as one of the {} pods of {}, load {:.3}: {}",
+            "evicted as one of the {} pods of {}: load {}, mean {}, threshold {}",
             victim.role.as_str(),
             self.decision.workload,
-            victim.load.get(),
-            self.decision.message
+            unit.amount(victim.load.get()),
+            number(analysis.mean),
+            number(analysis.threshold),
         );
         let entry = JournalEntry {
             pod: Some(victim.reference()),

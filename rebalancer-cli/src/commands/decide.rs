@@ -1,4 +1,5 @@
-//! `decide`: reads snapshots from a file and prints the decisions, without network access.
+//! `decide`: reads snapshots from a file and prints a report with the decision on
+//! each, without network access.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -6,15 +7,15 @@ use std::path::Path;
 
 use rebalancer_core::model::Cores;
 use rebalancer_core::policy::Policy;
-use rebalancer_core::report::{RunOutcome, WorkloadReport};
-use rebalancer_core::{Decision, Snapshot, SnapshotData, decide};
+use rebalancer_core::report::{ReportCommand, RunOutcome, WorkloadReport};
+use rebalancer_core::{Snapshot, SnapshotData, decide};
 
-use crate::commands::{json, palette, print};
+use crate::commands::run::untimed_report;
+use crate::commands::{print, show};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::observers::logging;
 use crate::render::table::Detail;
-use crate::render::{document, table};
 use crate::settings::OutputFormat;
 
 /// Decides on each snapshot of `path`, or of standard input for `-`, as it arrives. `target`
@@ -57,10 +58,19 @@ pub(crate) fn run(
                 source,
             })?;
         let decision = decide(&snapshot, policy);
-        logging::span(&decision.workload).in_scope(|| logging::decided(&decision));
-        print(&show(&decision, output, detail, decided == 0)?)?;
+        logging::span(&decision.workload).in_scope(|| logging::decided(&decision, false));
+        let workload = WorkloadReport::decided(decision, None);
+        let command = match detail {
+            Detail::Pods => ReportCommand::Decide,
+            Detail::Group => ReportCommand::Forecast,
+        };
+        let report = untimed_report(command, vec![workload]);
+        if output == OutputFormat::Table && decided > 0 {
+            print("\n")?;
+        }
+        show(&report, output, detail)?;
         decided += 1;
-        outcome = outcome.max(WorkloadReport::decided(decision, None).outcome());
+        outcome = outcome.max(report.outcome());
     }
     if decided == 0 {
         let empty = std::io::Error::new(
@@ -70,24 +80,4 @@ pub(crate) fn run(
         return Err(unreadable(empty));
     }
     Ok(Exit::of(outcome, exit_code))
-}
-
-/// Renders a decision. Each format can be part of a stream.
-fn show(
-    decision: &Decision,
-    output: OutputFormat,
-    detail: Detail,
-    first: bool,
-) -> Result<String, CliError> {
-    Ok(match output {
-        OutputFormat::Json => json(decision)?,
-        OutputFormat::Yaml => document::yaml(decision)?,
-        OutputFormat::Table => {
-            let separator = if first { "" } else { "\n" };
-            format!(
-                "{separator}{}",
-                table::decision(decision, detail, &palette())
-            )
-        }
-    })
 }

@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anstyle::Style;
 use rebalancer_core::Decision;
 use rebalancer_core::group::Assignor;
 use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
 use rebalancer_core::ports::Clock as _;
-use rebalancer_core::report::{Report, RunOutcome, WorkloadReport};
+use rebalancer_core::report::{Report, ReportCommand, RunOutcome, WorkloadReport};
 use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
 use rebalancer_driver::{NeverFrozen, Ports, RunSettings, Stop, WorkloadRun, run_workload};
 use rebalancer_sim::{SimConfig, SimWorld};
@@ -24,6 +25,8 @@ use crate::hints;
 use crate::observers::logging::{self, LoggingObserver};
 use crate::observers::terminal_line::TerminalLine;
 use crate::render::style::Palette;
+use crate::render::table::sentence;
+use crate::render::wrap::{append, columns, wrapped};
 use crate::render::{document, group};
 use crate::settings::OutputFormat;
 
@@ -32,6 +35,9 @@ const TICK: Duration = Duration::from_secs(600);
 
 /// The strategies that are compared.
 const STRATEGIES: [Strategy; 2] = [Strategy::RotateOutliers, Strategy::Forecast];
+
+/// The width of the column with the names of the strategies.
+const MARGIN: usize = 16;
 
 /// One strategy with its own copy of the simulated world.
 struct Side {
@@ -134,31 +140,32 @@ async fn one(side: &Side, assignor: Assignor, observer: &LoggingObserver) -> Rep
     } = run_workload(ports, &settings, &Stop::never())
         .instrument(logging::span(&assemble.workload))
         .await;
-    report(started, clock.now(), false, vec![workload])
+    let times = (started, clock.now());
+    report(ReportCommand::Demo, times, false, vec![workload])
 }
 
 fn introduction(world: &SimWorld, options: DemoOptions, palette: &Palette) -> String {
     let config = world.config();
     let strong = palette.strong;
-    format!(
-        "{strong}A simulated consumer group{strong:#}: {} pods, {} partitions of uneven rates, \
-         {} assignor, seed {}.\nEach pod requests {} core and the autoscaler aims at {} % of it. \
-         Every ten minutes of virtual time a CronJob\nruns the rebalancer: in one copy of the group \
-         with each strategy.\n",
+    let text = format!(
+        "{} pods, {} partitions of uneven rates, {} assignor, seed {}. Each pod requests {} core and \
+         the autoscaler aims at {} % of it. Every ten minutes of virtual time a CronJob runs the \
+         rebalancer: in one copy of the group with each strategy.",
         config.pods,
         config.partitions,
         options.assignor,
         options.seed,
         config.request,
         config.target_percent,
-    )
+    );
+    sentence("A simulated consumer group", strong, &text, palette)
 }
 
 fn heading(tick: usize, report: &Report, palette: &Palette) -> String {
     let (strong, dim) = (palette.strong, palette.dim);
     format!(
         "\n{strong}━━ tick {tick}{strong:#} {dim}{:.0}{dim:#}\n",
-        report.started
+        report.started.unwrap_or_default()
     )
 }
 
@@ -171,7 +178,8 @@ fn side_text(side: &Side, tick: usize, report: &Report, before: &str, palette: &
                 text.push_str(&decision_text(&decided.decision, tick, palette));
             }
             WorkloadReport::Failed(failed) => {
-                let _ = writeln!(text, "{:<16}error: {}", "", failed.error);
+                let error = format!("error: {}", failed.error);
+                text.push_str(&indented(&error, palette));
             }
         }
     }
@@ -195,8 +203,9 @@ fn side_text(side: &Side, tick: usize, report: &Report, before: &str, palette: &
 fn decision_text(decision: &Decision, tick: usize, palette: &Palette) -> String {
     let mut text = String::new();
     if let (Some(known), 1) = (&decision.group, tick) {
-        for line in group::summary(known, palette).lines() {
-            let _ = writeln!(text, "{:<16}{line}", "");
+        let width = palette.width.map(|width| width.saturating_sub(MARGIN));
+        for line in group::summary(known, &palette.with_width(width)).lines() {
+            let _ = writeln!(text, "{:<MARGIN$}{line}", "");
         }
     }
     let hint = hints::of_decision(decision);
@@ -204,12 +213,29 @@ fn decision_text(decision: &Decision, tick: usize, palette: &Palette) -> String 
         None => ("ROTATE".to_owned(), palette.warn),
         Some(reason) => (format!("HOLD ({})", reason.as_str()), palette.good),
     };
-    let _ = writeln!(
-        text,
-        "{:<16}{style}{word}{style:#}: {}{hint}",
-        "", decision.message
-    );
+    let message = format!("{}{hint}", decision.message);
+    text.push_str(&indented_sentence(&word, style, &message, palette));
     text
+}
+
+/// A text in the column after the names of the strategies.
+fn indented(text: &str, palette: &Palette) -> String {
+    let mut line = format!("{:<MARGIN$}", "");
+    append(&mut line, MARGIN, text, palette.width, MARGIN);
+    line
+}
+
+/// A sentence after a word with a style, in the column after the names of the strategies.
+fn indented_sentence(word: &str, style: Style, text: &str, palette: &Palette) -> String {
+    let mut line = format!("{:<MARGIN$}{style}{word}{style:#}: ", "");
+    append(
+        &mut line,
+        MARGIN + columns(word) + 2,
+        text,
+        palette.width,
+        MARGIN + 2,
+    );
+    line
 }
 
 /// The true loads of the ready pods, highest first.
@@ -269,13 +295,15 @@ fn conclusion(sides: &[Side], options: DemoOptions, palette: &Palette) -> String
             peak(&side.world),
         );
     }
-    text.push_str(if options.assignor.is_positional() {
+    let note = if options.assignor.is_positional() {
         "This assignor deals partitions by the order of the members: new pods only change which \
-         member has which load.
-"
+         member has which load."
+    } else if options.seed == DemoOptions::DEFAULT_SEED {
+        "This group was chosen because the difference is plain. Try others with --seed, or --assignor \
+         range, for which evictions cannot help. docs/forecast.md has the averages over many groups."
     } else {
-        "Try another group with --seed, or --assignor range, for which evictions cannot help.
-"
-    });
+        "Try another group with --seed, or --assignor range, for which evictions cannot help."
+    };
+    text.push_str(&wrapped(note, palette.width, 0));
     text
 }

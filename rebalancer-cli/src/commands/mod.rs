@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::error::CliError;
 use crate::render::document::DocumentError;
-use crate::render::style::Palette;
+use crate::render::style::{Palette, stdout_width};
 use crate::render::table::Detail;
 use crate::render::{document, table};
 use crate::settings::OutputFormat;
@@ -28,9 +28,9 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// The palette for stdout.
+/// The palette for stdout, with its width.
 pub(crate) fn palette() -> Palette {
-    Palette::for_stream(&std::io::stdout())
+    Palette::for_stream(&std::io::stdout()).with_width(stdout_width())
 }
 
 /// Indented JSON on a terminal, otherwise one line: log collectors take each line as a record, and

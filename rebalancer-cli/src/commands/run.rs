@@ -9,7 +9,7 @@ use futures::stream;
 use jiff::Timestamp;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{Clock as _, PortError, RunLease};
-use rebalancer_core::report::{Report, SCHEMA, WorkloadReport};
+use rebalancer_core::report::{Report, ReportCommand, SCHEMA, WorkloadReport};
 use rebalancer_core::snapshot::AssembleSettings;
 use rebalancer_driver::{
     Ports, RunObserver, RunSettings, Stop, SystemClock, WorkloadRun, follow, run_workload,
@@ -137,6 +137,7 @@ pub(crate) async fn run(
     let context = RunContext {
         clock: &clock,
         mode,
+        output,
         stop: &stop,
         line: &line,
         several: jobs.len() > 1,
@@ -155,8 +156,13 @@ pub(crate) async fn run(
         snapshots.extend(snapshot);
     }
     drop(runs);
-    let dry_run = settings.is_dry_run() || !acts;
-    let report = report(started, clock.now(), dry_run, workloads);
+    let finished = clock.now();
+    let (command, dry_run) = match mode {
+        Mode::Act { .. } => (ReportCommand::Run, settings.is_dry_run()),
+        Mode::Show { .. } => (ReportCommand::Plan, false),
+        Mode::Forecast => (ReportCommand::Forecast, false),
+    };
+    let report = report(command, (started, finished), dry_run, workloads);
     let detail = match mode {
         Mode::Act { .. } | Mode::Show { .. } => Detail::Pods,
         Mode::Forecast => Detail::Group,
@@ -174,7 +180,7 @@ pub(crate) async fn run(
     }
     let exit = Exit::of(report.outcome(), exit_code);
     info!(
-        duration_seconds = (report.finished - started).total(jiff::Unit::Second).ok(),
+        duration_seconds = (finished - started).total(jiff::Unit::Second).ok(),
         exit_code = exit as u8,
         "run finished"
     );
@@ -199,6 +205,7 @@ fn identity(started: Timestamp) -> String {
 struct RunContext<'a> {
     clock: &'a SystemClock,
     mode: Mode<'a>,
+    output: OutputFormat,
     /// A signal.
     stop: &'a Stop,
     line: &'a Arc<TerminalLine>,
@@ -223,10 +230,12 @@ impl RunContext<'_> {
             format!("{}/{}", workload.namespace, workload.name)
         });
         let timeout = workload.run_timeout;
-        let observer = (
-            LoggingObserver::new(Arc::clone(self.line)),
-            self.line.observer(index, name, timeout),
-        );
+        let log = LoggingObserver::new(Arc::clone(self.line));
+        let log = match self.output {
+            OutputFormat::Table => log.beside_table(),
+            OutputFormat::Json | OutputFormat::Yaml => log,
+        };
+        let observer = (log, self.line.observer(index, name, timeout));
         let (stop, _timer) = signals::with_timeout(self.stop, timeout);
         let ports = job.ports(self.clock, &observer);
         let settings = job.settings(&policy);
@@ -257,19 +266,30 @@ fn evictions(report: &WorkloadReport) -> usize {
         .count()
 }
 
-/// Assembles the report of a run.
+/// Assembles the report of a run that took place between these times.
 pub(crate) fn report(
-    started: Timestamp,
-    finished: Timestamp,
+    command: ReportCommand,
+    (started, finished): (Timestamp, Timestamp),
     dry_run: bool,
     workloads: Vec<WorkloadReport>,
 ) -> Report {
     Report {
+        started: Some(started),
+        finished: Some(finished),
+        dry_run,
+        ..untimed_report(command, workloads)
+    }
+}
+
+/// Assembles a report that depends on nothing but the decisions.
+pub(crate) fn untimed_report(command: ReportCommand, workloads: Vec<WorkloadReport>) -> Report {
+    Report {
         schema: SCHEMA.into(),
         version: env!("CARGO_PKG_VERSION").into(),
-        started,
-        finished,
-        dry_run,
+        command,
+        started: None,
+        finished: None,
+        dry_run: false,
         workloads,
     }
 }

@@ -1,5 +1,6 @@
 //! Logs the events of a run.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use rebalancer_core::Decision;
@@ -34,11 +35,25 @@ pub(crate) fn span(workload: &WorkloadRef) -> Span {
 pub(crate) struct LoggingObserver {
     /// A progress that this line shows is not logged as well.
     line: Arc<TerminalLine>,
+    /// Whether the decision is shown on the same terminal, so that the log need not repeat it.
+    shows_decision: bool,
 }
 
 impl LoggingObserver {
     pub(crate) fn new(line: Arc<TerminalLine>) -> Self {
-        Self { line }
+        Self {
+            line,
+            shows_decision: false,
+        }
+    }
+
+    /// Leaves the sentence of the decision to the table on standard output, if that is the same
+    /// terminal as the log.
+    pub(crate) fn beside_table(self) -> Self {
+        Self {
+            shows_decision: std::io::stdout().is_terminal() && std::io::stderr().is_terminal(),
+            ..self
+        }
     }
 }
 
@@ -68,7 +83,7 @@ impl RunObserver for LoggingObserver {
             RunEvent::AutoscalersUnknown { error } => warn!("autoscalers not read: {error}"),
             RunEvent::AutoscalerChosenByName(autoscaler) => warn!("{autoscaler} (HPA_PREFIX)"),
             RunEvent::ObserveFailed { error, .. } => observe_failed(error),
-            RunEvent::Decided(decision) => decided(decision),
+            RunEvent::Decided(decision) => decided(decision, self.shows_decision),
             RunEvent::Held(held) => self::held(held),
             RunEvent::EvictionAnswered {
                 victim,
@@ -107,7 +122,8 @@ fn observe_failed(error: &ObserveError) {
 }
 
 /// Logs a decision: the analysis, each check and pod at debug level, and the result.
-pub(crate) fn decided(decision: &Decision) {
+/// With `is_shown`, the sentences are shown elsewhere, and logged at debug level only.
+pub(crate) fn decided(decision: &Decision, is_shown: bool) {
     let analysis = &decision.analysis;
     info!(
         pod_count = analysis.pods,
@@ -127,6 +143,10 @@ pub(crate) fn decided(decision: &Decision) {
         decision.pods.iter().for_each(assessed);
     }
     let hint = hints::of_decision(decision);
+    if is_shown {
+        debug!("decision: {}{hint}", decision.message);
+        return;
+    }
     match decision.hold_reason() {
         None => info!("rotate: {}", decision.message),
         Some(reason) if reason.means_missing_data() => {

@@ -10,7 +10,9 @@ use rebalancer_core::model::Load;
 use rebalancer_core::strategy::forecast::{GroupReport, PlanForecast, PodExplained};
 
 use super::style::Palette;
+use super::table::sentence;
 use super::text::printable;
+use super::wrap::{append_or_below, columns, common_prefix, short_names, wrapped};
 
 /// The number of pods in the table. Larger groups are for `--output json`.
 const MOST_LOADED: usize = 20;
@@ -41,9 +43,8 @@ fn heading(group: &GroupReport, palette: &Palette) -> String {
         .id
         .as_deref()
         .map_or_else(String::new, |id| format!(" {}", printable(id)));
-    let mut text = format!(
-        "{strong}group{id}{strong:#}: {} members, {} partitions of {} topic{}; assignor {}; client {}, \
-         protocol {}\n",
+    let facts = format!(
+        "{} members, {} partitions of {} topic{}; assignor {}; client {}, protocol {}",
         group.members,
         group.partitions,
         group.topics,
@@ -52,21 +53,19 @@ fn heading(group: &GroupReport, palette: &Palette) -> String {
         group.client.as_str(),
         group.protocol.as_str(),
     );
-    let _ = match &group.fit {
-        Some(fit) => writeln!(
-            text,
+    let model = match &group.fit {
+        Some(fit) => format!(
             "load = {:.3} + {:.3e} × rate; {:.0} % of the variance is explained",
             fit.base,
             fit.cost,
             fit.goodness * 100.0
         ),
-        None => writeln!(
-            text,
-            "no rates (setting: GROUP_RATE_QUERY): each pod's load is split equally over its \
-             partitions, so forecasts are poor"
-        ),
+        None => "no rates (setting: GROUP_RATE_QUERY): each pod's load is split equally over its \
+                 partitions, so forecasts are poor"
+            .to_owned(),
     };
-    text
+    let group = sentence(&format!("group{id}"), strong, &facts, palette);
+    group + &wrapped(&model, palette.width, 2)
 }
 
 fn pods(decision: &Decision, group: &GroupReport, palette: &Palette) -> String {
@@ -83,7 +82,13 @@ fn pods(decision: &Decision, group: &GroupReport, palette: &Palette) -> String {
     let shown: Vec<_> = known.by_ref().take(MOST_LOADED).collect();
     let more = known.count();
     let names: Vec<String> = shown.iter().map(|(pod, _)| printable(&pod.name)).collect();
-    let width = names.iter().map(|name| name.chars().count()).max();
+    /// The columns after the name.
+    const NUMBERS: usize = 2 + 8 + 2 + 10 + 2 + 9 + 2 + 8;
+    let names = match palette.width {
+        Some(width) => short_names(names, width.saturating_sub(NUMBERS).max(8)),
+        None => names,
+    };
+    let width = names.iter().map(|name| columns(name)).max();
     let width = width.unwrap_or(0).max("POD".len());
     let dim = palette.dim;
     let mut text = format!(
@@ -96,15 +101,21 @@ fn pods(decision: &Decision, group: &GroupReport, palette: &Palette) -> String {
         let style = if hot { palette.bad } else { palette.good };
         let number = load.map_or("–".into(), |load| format!("{load:.3}"));
         let slow = if explained.slow {
-            "  slow for reasons other than its partitions"
+            "slow for reasons other than its partitions"
         } else {
             ""
         };
-        let _ = writeln!(
-            text,
-            "{name:width$}  {style}{number:>8}{style:#}  {:>10}  {:>9.3}  {:>+8.3}{slow}",
+        let mut row = format!(
+            "{name:width$}  {style}{number:>8}{style:#}  {:>10}  {:>9.3}  {:>+8.3}",
             explained.partitions, explained.explained, explained.residual
         );
+        if slow.is_empty() {
+            row.push('\n');
+        } else {
+            row.push_str("  ");
+            append_or_below(&mut row, width + NUMBERS + 2, slow, palette.width);
+        }
+        text.push_str(&row);
     }
     if more > 0 {
         let _ = writeln!(text, "{dim}… {more} more pods, all in --output json{dim:#}");
@@ -117,30 +128,28 @@ fn diagnosis(group: &GroupReport, palette: &Palette) -> String {
     let warn = palette.warn;
     let mut text = String::new();
     for finding in &group.diagnosis {
-        let _ = writeln!(text, "{warn}why{warn:#}: {}", finding.message);
+        text.push_str(&sentence("why", warn, &finding.message, palette));
     }
     text
 }
 
 fn plans(group: &GroupReport, palette: &Palette) -> String {
+    /// The columns before the plan.
+    const NUMBERS: usize = 9 + 2 + 18 + 2 + 6 + 2 + 10 + 2 + 8 + 2 + 5 + 2;
     let (strong, dim) = (palette.strong, palette.dim);
     let mut text = format!(
-        "{dim}{:>9}  {:>18}  {:>6}  {:>10}  {:>8}  {:>5}  PLAN{dim:#}\n\
-         {:>8.2}×  {:>18}  {:>6}  {:>10}  {:>8}  {:>5}  evict nothing: stays like this while members \
-         and traffic do not change\n",
-        "PEAK/MEAN",
-        "IN 9 OF 10 CASES",
-        "FALL",
-        "CONFIDENCE",
-        "HOT PODS",
-        "MOVED",
-        group.peak_to_mean,
-        "",
-        "",
-        "",
-        group.hot_pods,
-        "",
+        "{dim}{:>9}  {:>18}  {:>6}  {:>10}  {:>8}  {:>5}  PLAN{dim:#}\n",
+        "PEAK/MEAN", "IN 9 OF 10 CASES", "FALL", "CONFIDENCE", "HOT PODS", "MOVED",
     );
+    let mut row = format!(
+        "{:>8.2}×  {:>18}  {:>6}  {:>10}  {:>8}  {:>5}  ",
+        group.peak_to_mean, "", "", "", group.hot_pods, "",
+    );
+    let nothing = "evict nothing: stays like this while members and traffic do not change";
+    append_or_below(&mut row, NUMBERS, nothing, palette.width);
+    text.push_str(&row);
+    let names = group.pods.iter().map(|pod| pod.name.as_str());
+    let prefix = palette.width.and_then(|_| common_prefix(names));
     let chosen = |plan: &PlanForecast| Some(plan) == group.chosen.as_ref();
     for plan in &group.plans {
         let Forecast {
@@ -154,20 +163,26 @@ fn plans(group: &GroupReport, palette: &Palette) -> String {
         let mean = peak_to_mean.mean;
         let (low, high) = peak_to_mean.interval();
         let range = format!("{low:.2} to {high:.2}");
-        let names: Vec<String> = plan.victims.iter().map(|name| printable(name)).collect();
+        let short = |name: &String| {
+            let rest = prefix.and_then(|prefix| name.strip_prefix(prefix));
+            printable(&rest.map_or_else(|| name.clone(), |rest| format!("…{rest}")))
+        };
+        let names: Vec<String> = plan.victims.iter().map(short).collect();
         let (mark, style) = if chosen(plan) {
             ("▶ ", strong)
         } else {
             ("", anstyle::Style::new())
         };
-        let _ = writeln!(
-            text,
+        let mut row = format!(
             "{style}{mean:>8.2}×  {range:>18}  {expected_fall_percent:>4.0} %  \
-             {confidence_percent:>8.0} %  {:>8.1}  {:>5.0}  {mark}evict {}{style:#}",
-            hot_pods.mean,
-            moved_partitions.mean,
-            names.join(", ")
+             {confidence_percent:>8.0} %  {:>8.1}  {:>5.0}  ",
+            hot_pods.mean, moved_partitions.mean,
         );
+        let plan = format!("{mark}evict {}", names.join(", "));
+        append_or_below(&mut row, NUMBERS, &plan, palette.width);
+        let end = row.trim_end().len();
+        row.insert_str(end, &format!("{style:#}"));
+        text.push_str(&row);
     }
     if group.plans_tried > group.plans.len() {
         let _ = writeln!(

@@ -6,6 +6,7 @@ pub mod group;
 pub mod style;
 pub mod table;
 mod text;
+pub(crate) mod wrap;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,8 @@
 
 use std::fmt::Write as _;
 
-use rebalancer_core::checks::{Check, Verdict};
+use anstyle::Style;
+use rebalancer_core::checks::{Check, CheckDetails, Verdict};
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome};
 use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::plan::Role;
@@ -16,10 +17,17 @@ use super::bar::Scale;
 use super::group;
 use super::style::Palette;
 use super::text::printable;
+use super::wrap::{append, append_or_below, columns, common_prefix, short_names, wrapped};
 use crate::hints::{self, Hint};
 
-/// The width of a bar, in characters.
+/// The greatest width of a bar, in characters.
 const BAR: usize = 32;
+/// The smallest width of a bar; below it, names are shortened.
+const SHORTEST_BAR: usize = 12;
+/// The shortest width of shortened names.
+const SHORTEST_NAME: usize = 8;
+/// The indentation of a sentence that continues on another line.
+const INDENT: usize = 2;
 /// The number of most loaded pods in the table. Larger workloads are for `--output json`.
 const MOST_LOADED: usize = 30;
 /// The number of least loaded pods in the table.
@@ -58,9 +66,27 @@ pub fn workload(report: &WorkloadReport, detail: Detail, palette: &Palette) -> S
 fn failure(failed: &Failed, palette: &Palette) -> String {
     let (bad, strong) = (palette.bad, palette.strong);
     format!(
-        "{strong}{}{strong:#}\n{bad}error{bad:#}: {}\n",
-        failed.workload, failed.error
+        "{strong}{}{strong:#}\n{}",
+        failed.workload,
+        sentence("error", bad, &failed.error, palette)
     )
+}
+
+/// A sentence after a word with a style, such as `HOLD`, wrapped.
+pub(crate) fn sentence(word: &str, style: Style, text: &str, palette: &Palette) -> String {
+    let mut line = format!("{style}{word}{style:#}: ");
+    append(&mut line, columns(word) + 2, text, palette.width, INDENT);
+    line
+}
+
+/// The text with the common prefix of the pods' names replaced by an ellipsis, if it would not fit on
+/// one line.
+fn with_short_names(text: String, decision: &Decision, palette: &Palette) -> String {
+    let names = || decision.pods.iter().map(|pod| pod.name.as_str());
+    match (palette.width, common_prefix(names())) {
+        (Some(width), Some(prefix)) if columns(&text) > width => text.replace(prefix, "…"),
+        (Some(_) | None, Some(_) | None) => text,
+    }
 }
 
 /// Renders a decision with its pods or its consumer group.
@@ -75,7 +101,8 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
         }
         (Detail::Pods | Detail::Group, None) => text.push_str(&pods(decision, palette)),
     }
-    text.push_str(&checks(&decision.checks, palette));
+    text.push_str(&last_rotation(&decision.checks, palette));
+    text.push_str(&checks(decision, palette));
     let (word, style) = match decision.hold_reason() {
         None => ("ROTATE".to_owned(), palette.warn),
         Some(reason) if reason.means_missing_data() => {
@@ -84,7 +111,9 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
         Some(reason) => (format!("HOLD ({})", reason.as_str()), palette.good),
     };
     let hint = hints::of_decision(decision);
-    let _ = writeln!(text, "{style}{word}{style:#}: {}{hint}", decision.message);
+    let message = format!("{}{hint}", decision.message);
+    let message = with_short_names(message, decision, palette);
+    text.push_str(&sentence(&word, style, &message, palette));
     text
 }
 
@@ -94,7 +123,38 @@ fn held(held: &HeldSince, palette: &Palette) -> String {
     } else {
         Style::new()
     };
-    format!("{style}{held}{style:#}{}\n", hints::of_held(held))
+    let text = format!("{held}{}", hints::of_held(held));
+    format!(
+        "{style}{}{style:#}\n",
+        wrapped(&text, palette.width, INDENT).trim_end()
+    )
+}
+
+/// Renders whether the last rotation helped; empty without one. If that is a reason to hold, it is
+/// among the failed checks.
+fn last_rotation(checks: &[Check], palette: &Palette) -> String {
+    let last = checks.iter().find_map(|check| {
+        if let CheckDetails::LastRotation(details) = &check.details
+            && check.verdict != Verdict::Fail
+        {
+            Some((details, &check.message))
+        } else {
+            None
+        }
+    });
+    match last {
+        Some((details, message)) if details.is_known() => {
+            let style = if details.ineffective == 0 {
+                palette.good
+            } else {
+                palette.warn
+            };
+            // The message begins with the subject, which is the word before the colon here.
+            let outcome = message.trim_start_matches("the last rotation, ");
+            sentence("last rotation", style, outcome, palette)
+        }
+        Some(_) | None => String::new(),
+    }
 }
 
 fn heading(decision: &Decision, palette: &Palette) -> String {
@@ -111,16 +171,17 @@ fn heading(decision: &Decision, palette: &Palette) -> String {
         ..
     } = decision.analysis;
     let number = |value: Option<f64>| value.map_or("?".into(), |value| format!("{value:.3}"));
-    format!(
-        "{strong}{}{strong:#}: {pods} pods, {ready} ready, {eligible} eligible\n\
-         mean {}, variance {}, max {}, target {} (│), threshold {} (┃)\n",
-        decision.workload,
+    let workload = decision.workload.to_string();
+    let counts = format!("{pods} pods, {ready} ready, {eligible} eligible");
+    let numbers = format!(
+        "mean {}, variance {}, max {}, target {} (│), threshold {} (┃)",
         number(mean),
         number(variance),
         number(max),
         number(target),
         number(threshold),
-    )
+    );
+    sentence(&workload, strong, &counts, palette) + &wrapped(&numbers, palette.width, INDENT)
 }
 
 /// The indices of the pods to show: in a large workload the most and the least loaded ones, and
@@ -142,8 +203,31 @@ fn pods(decision: &Decision, palette: &Palette) -> String {
         .iter()
         .map(|&index| printable(&decision.pods[index].name))
         .collect();
-    let width = names.iter().map(|name| name.chars().count()).max();
-    let width = width.unwrap_or(0).max("POD".len());
+    let loads: Vec<String> = indices
+        .iter()
+        .map(|&index| decision.pods[index].load.map(f64::from))
+        .map(|load| load.map_or("–".into(), |load| format!("{load:.3}")))
+        .collect();
+    let widest = |texts: &[String], heading: &str| {
+        let longest = texts.iter().map(|text| columns(text)).max();
+        longest.unwrap_or(0).max(columns(heading))
+    };
+    let load_width = widest(&loads, "LOAD");
+    // The columns between and after the name and the bar.
+    let others = 2 + load_width + 2 + 2 + "coldest".len() + 2 + "ELIGIBLE".len();
+    let names = match palette.width {
+        Some(width) => {
+            let room = width.saturating_sub(others + SHORTEST_BAR);
+            short_names(names, room.max(SHORTEST_NAME))
+        }
+        None => names,
+    };
+    let width = widest(&names, "POD");
+    let bar_width = palette.width.map_or(BAR, |columns| {
+        columns
+            .saturating_sub(others + width)
+            .clamp(SHORTEST_BAR, BAR)
+    });
     let highest = decision
         .pods
         .iter()
@@ -153,10 +237,10 @@ fn pods(decision: &Decision, palette: &Palette) -> String {
     let Analysis {
         target, threshold, ..
     } = decision.analysis;
-    let scale = Scale::new(highest, target, threshold, BAR);
+    let scale = Scale::new(highest, target, threshold, bar_width);
     let dim = palette.dim;
     let mut text = format!(
-        "\n{dim}{:width$}  {:>8}  {:BAR$}  {:8} ELIGIBLE{dim:#}\n",
+        "\n{dim}{:width$}  {:>load_width$}  {:bar_width$}  {:7}  ELIGIBLE{dim:#}\n",
         "POD", "LOAD", "", "ROLE"
     );
     let mut next = 0;
@@ -170,36 +254,34 @@ fn pods(decision: &Decision, palette: &Palette) -> String {
         }
         next = index + 1;
     };
-    for (&index, name) in indices.iter().zip(&names) {
+    let used = width + 2 + load_width + 2 + bar_width + 2 + "coldest".len() + 2;
+    for ((&index, name), number) in indices.iter().zip(&names).zip(&loads) {
         omitted(&mut text, index);
         let pod = &decision.pods[index];
         let load = pod.load.map(f64::from);
         let hot = threshold.is_some_and(|threshold| load.is_some_and(|load| load > threshold));
         let bar = scale.bar(load, hot, pod.role == Some(Role::Coldest), palette);
-        let number = load.map_or("–".into(), |load| format!("{load:.3}"));
         let role = pod.role.map_or("", Role::as_str);
-        let _ = writeln!(
-            text,
-            "{name:width$}  {number:>8}  {bar}  {role:8} {}",
-            eligibility(pod, palette)
-        );
+        let mut row = format!("{name:width$}  {number:>load_width$}  {bar}  {role:7}  ");
+        if pod.eligible {
+            row.push_str("yes\n");
+        } else {
+            let reasons: Vec<String> = pod.reasons.iter().map(ToString::to_string).collect();
+            let warn = palette.warn;
+            let _ = write!(row, "{warn}no{warn:#}: ");
+            append_or_below(&mut row, used + 4, &reasons.join("; "), palette.width);
+        }
+        text.push_str(&row);
     }
     omitted(&mut text, decision.pods.len());
     text.push('\n');
     text
 }
 
-fn eligibility(pod: &PodAssessment, palette: &Palette) -> String {
-    if pod.eligible {
-        return "yes".into();
-    }
-    let reasons: Vec<String> = pod.reasons.iter().map(ToString::to_string).collect();
-    let warn = palette.warn;
-    format!("{warn}no{warn:#}: {}", reasons.join("; "))
-}
-
-/// Renders the failed checks and the number of the others.
-fn checks(checks: &[Check], palette: &Palette) -> String {
+/// Renders the failed checks and the number of the others. The one that gives the reason of the hold
+/// is the sentence of the decision, which follows.
+fn checks(decision: &Decision, palette: &Palette) -> String {
+    let checks = &decision.checks;
     let count = |verdict| {
         checks
             .iter()
@@ -221,9 +303,13 @@ fn checks(checks: &[Check], palette: &Palette) -> String {
     }
     text.push('\n');
     let bad = palette.bad;
-    for check in checks.iter().filter(|check| check.verdict == Verdict::Fail) {
-        let hint = hints::of_check(check);
-        let _ = writeln!(text, "  {bad}✗{bad:#} {}{hint}", check.message);
+    let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail);
+    for check in failed.filter(|check| check.message != decision.message) {
+        let message = format!("{}{}", check.message, hints::of_check(check));
+        let message = with_short_names(message, decision, palette);
+        let mut line = format!("  {bad}✗{bad:#} ");
+        append(&mut line, 4, &message, palette.width, 4);
+        text.push_str(&line);
     }
     text
 }
@@ -243,19 +329,20 @@ pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
         } else {
             pod.outcome.as_str()
         };
-        let _ = write!(text, "  {style}{mark}{style:#} {}: {outcome}", pod.name);
-        match &pod.message {
-            Some(message) => {
-                let _ = writeln!(text, " ({message})");
-            }
-            None => text.push('\n'),
-        }
+        let message = match &pod.message {
+            Some(message) => format!("{}: {outcome} ({message})", pod.name),
+            None => format!("{}: {outcome}", pod.name),
+        };
+        let mut line = format!("  {style}{mark}{style:#} ");
+        append(&mut line, 4, &message, palette.width, 4);
+        text.push_str(&line);
     }
     let (word, style, hint) = match report.outcome {
         ExecutionOutcome::Completed => ("DONE", palette.good, Hint::default()),
         ExecutionOutcome::Incomplete => ("INCOMPLETE", palette.bad, hints::of_execution(report)),
     };
-    let _ = writeln!(text, "{style}{word}{style:#}: {}{hint}", report.message);
+    let message = format!("{}{hint}", report.message);
+    text.push_str(&sentence(word, style, &message, palette));
     text
 }
 
@@ -270,7 +357,12 @@ fn followed(follow_up: &FollowUp, palette: &Palette) -> String {
         None => palette.dim,
     };
     let after = follow_up.after_seconds.rounded();
-    format!("{style}AFTER {after}{style:#}: {}\n", follow_up.message)
+    sentence(
+        &format!("AFTER {after}"),
+        style,
+        &follow_up.message,
+        palette,
+    )
 }
 
 #[cfg(test)]

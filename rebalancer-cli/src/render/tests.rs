@@ -220,6 +220,134 @@ fn run_report_of_a_lasting_hold(#[case] seconds: u32, #[case] name: &str) {
     assert_snapshot!(name, render(&report, Detail::Pods));
 }
 
+/// Names as Kubernetes generates them, an ineligible pod, and a rotation before.
+const LONG_NAMES: &str = r#"{"target": 0.7, "taken_at": "2027-01-15T08:00:00Z",
+    "workload": {"namespace": "posthog", "kind": "Deployment", "name": "events-ingestion"},
+    "last_rotation": {"time": "2027-01-15T06:00:00Z", "victims": ["a"], "imbalance_before": 2.4,
+        "imbalance_hoped": 1.5, "strategy": "rotate-outliers"},
+    "pods": [
+    {"name": "events-ingestion-6b7b87f58f-4r8hp", "load": 1.4},
+    {"name": "events-ingestion-6b7b87f58f-685sp", "load": 1.2},
+    {"name": "events-ingestion-6b7b87f58f-dmnsw", "load": 0.9},
+    {"name": "events-ingestion-6b7b87f58f-dxz4d", "load": 0.7},
+    {"name": "events-ingestion-6b7b87f58f-mrq2z", "load": 0.6},
+    {"name": "events-ingestion-6b7b87f58f-thg8n", "load": 0.5, "age_seconds": 200},
+    {"name": "events-ingestion-6b7b87f58f-zf7q8", "load": 0.3},
+    {"name": "events-ingestion-6b7b87f58f-zzsfl", "load": 0.2}],
+    "group": {"id": "ingestion", "assignor": "cooperative-sticky", "topics": {"t": {
+        "owners": ["events-ingestion-6b7b87f58f-4r8hp", "events-ingestion-6b7b87f58f-4r8hp",
+            "events-ingestion-6b7b87f58f-685sp", "events-ingestion-6b7b87f58f-685sp",
+            "events-ingestion-6b7b87f58f-dmnsw", "events-ingestion-6b7b87f58f-dxz4d",
+            "events-ingestion-6b7b87f58f-mrq2z", "events-ingestion-6b7b87f58f-thg8n",
+            "events-ingestion-6b7b87f58f-zf7q8", "events-ingestion-6b7b87f58f-zzsfl"],
+        "rates": [7, 7, 6, 6, 9, 7, 6, 5, 3, 2]}}}}"#;
+
+fn render_at(width: usize, strategy: Strategy, detail: Detail) -> String {
+    let policy = Policy {
+        strategy,
+        ..Policy::default()
+    };
+    let decision = decide(&snapshot(LONG_NAMES), &policy);
+    let execution = ExecutionReport {
+        outcome: ExecutionOutcome::Incomplete,
+        stopped: Some(StopReason::WaveIncomplete),
+        message: "1 of 2 pods evicted, 1 blocked (PodDisruptionBudget events-ingestion)".into(),
+        dry_run: false,
+        pods: vec![
+            pod(
+                "events-ingestion-6b7b87f58f-4r8hp",
+                PodOutcome::Evicted,
+                None,
+            ),
+            pod(
+                "events-ingestion-6b7b87f58f-685sp",
+                PodOutcome::Blocked,
+                Some("Cannot evict pod as it would violate the pod's disruption budget."),
+            ),
+        ],
+    };
+    let report = WorkloadReport::decided(decision, Some(execution));
+    workload(&report, detail, &Palette::plain().with_width(Some(width)))
+}
+
+#[rstest]
+#[case(80)]
+#[case(100)]
+#[case(160)]
+fn table_fits_the_terminal(#[case] width: usize) {
+    let text = render_at(width, Strategy::RotateOutliers, Detail::Pods);
+    assert_snapshot!(format!("width_{width}"), text);
+    let text = render_at(width, Strategy::Forecast, Detail::Group);
+    assert_snapshot!(format!("group_width_{width}"), text);
+}
+
+#[test]
+fn lines_fit_every_width_and_words_are_not_broken() {
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let whole = words(&render_at(500, Strategy::RotateOutliers, Detail::Pods));
+    for width in 80..=200 {
+        for (strategy, detail) in [
+            (Strategy::RotateOutliers, Detail::Pods),
+            (Strategy::Forecast, Detail::Pods),
+            (Strategy::Forecast, Detail::Group),
+        ] {
+            let text = render_at(width, strategy, detail);
+            for line in text.lines() {
+                assert!(line.chars().count() <= width, "{width}: {line:?}");
+            }
+        }
+        let text = render_at(width, Strategy::RotateOutliers, Detail::Pods);
+        for word in words(&text) {
+            let is_drawn = word.contains(['…', '█', '│', '┃']) || whole.contains(&word);
+            assert!(is_drawn, "{width}: {word:?} is a part of a word");
+        }
+    }
+}
+
+#[test]
+fn sentence_of_the_decision_is_shown_once() {
+    for json in [
+        LONG_NAMES,
+        r#"{"pods": [{"name": "a", "load": 1.2}, {"name": "b"}]}"#,
+    ] {
+        let decision = decide(&snapshot(json), &Policy::default());
+        let message = decision.message.clone();
+        let text = render(&WorkloadReport::decided(decision, None), Detail::Pods);
+        assert_eq!(text.matches(&message).count(), 1, "{text}");
+    }
+}
+
+#[rstest]
+#[case::helped(2.4, 0, "last rotation: 2.0 h ago, helped")]
+#[case::did_not_help(1.5, 1, "last rotation: 2.0 h ago, did not help")]
+fn table_shows_whether_the_last_rotation_helped(
+    #[case] before: f64,
+    #[case] ineffective: u32,
+    #[case] line: &str,
+) {
+    let mut document: serde_json::Value = serde_json::from_str(LONG_NAMES).unwrap();
+    document["last_rotation"]["imbalance_before"] = before.into();
+    document["last_rotation"]["futile"] = ineffective.into();
+    let text = render_decision(&document.to_string(), &Policy::default(), Detail::Pods);
+    let shown = text.lines().filter(|shown| shown.starts_with(line));
+    assert_eq!(shown.count(), 1, "{text}");
+}
+
+#[test]
+fn help_fits_80_columns() {
+    let help = crate::args::command()
+        .term_width(80)
+        .render_long_help()
+        .to_string();
+    for line in help.lines() {
+        assert!(line.chars().count() <= 80, "{line:?}");
+    }
+}
+
 #[test]
 fn help() {
     assert_snapshot!(crate::args::command().render_help());

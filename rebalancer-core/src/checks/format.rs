@@ -14,7 +14,7 @@ pub(crate) fn list_some(mut items: impl Iterator<Item = String>) -> String {
 }
 
 /// `1 pod` or `3 pods`.
-pub(super) fn count_pods(pods: usize) -> String {
+pub(crate) fn count_pods(pods: usize) -> String {
     match pods {
         1 => "1 pod".into(),
         pods => format!("{pods} pods"),

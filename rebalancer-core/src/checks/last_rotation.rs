@@ -86,6 +86,14 @@ impl Rule for LastRotationHelped {
     }
 }
 
+impl LastRotationHelped {
+    /// Whether there was a rotation whose effect can be evaluated.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.imbalance.is_some() && self.before.is_some() && self.since_seconds.is_some()
+    }
+}
+
 impl fmt::Display for LastRotationHelped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Some(now), Some(before), Some(hoped), Some(since)) =

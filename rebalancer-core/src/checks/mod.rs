@@ -30,7 +30,7 @@ mod settled;
 mod target;
 
 pub use autoscaler::Scaling;
-pub(crate) use format::list_some;
+pub(crate) use format::{count_pods, list_some};
 pub use pod::Ineligible;
 pub(crate) use ranking::{Candidate, RankedPod, Ranking};
 pub(crate) use rollout::changed_since;

@@ -1,7 +1,7 @@
 //! The action, and the sentence that explains it.
 
 use super::{Action, Analysis, HoldReason};
-use crate::checks::{Check, Ranking, list_some};
+use crate::checks::{Check, Ranking, count_pods, list_some};
 use crate::forecast::{Diagnosis, Forecast};
 use crate::model::{Load, LoadUnit};
 use crate::plan::{Plan, Role, Victim};
@@ -64,15 +64,37 @@ impl Conclusion<'_> {
 
     fn rotation(&self, plan: &Plan) -> String {
         format!(
-            "evict {} of {} pods: {} above the threshold of {} with {} as the coldest; {}, more \
+            "evict {} of {} pods: {} above the threshold of {} with {} as the coldest{}; {}, more \
              than {} %",
             plan.victims().len(),
             self.analysis.pods,
             self.chosen(Role::Hottest),
             self.threshold(),
             self.chosen(Role::Coldest),
+            self.more_cold_than_hot(plan),
             self.improvement(),
             self.policy.minimum_improvement_percent,
+        )
+    }
+
+    /// Explains a plan with more cold pods than hot ones.
+    fn more_cold_than_hot(&self, plan: &Plan) -> String {
+        let victims = plan.victims().iter();
+        let hottest = victims
+            .filter(|victim| victim.role == Role::Hottest)
+            .count();
+        if plan.victims().len() - hottest <= hottest {
+            return String::new();
+        }
+        let (are, them) = if hottest == 1 {
+            ("is", "it")
+        } else {
+            ("are", "them")
+        };
+        format!(
+            " (only {} {are} hot, but up to {} of the coldest are evicted with {them})",
+            count_pods(hottest),
+            self.policy.top_k
         )
     }
 

@@ -15,14 +15,38 @@ async fn demo_shows_a_rotation_and_a_hold() -> Result<()> {
     assert_eq!(run.code, Some(0), "{run}");
     assert!(run.stdout.contains("ROTATE: evict"), "{run}");
     assert!(run.stdout.contains("HOLD ("), "{run}");
+    // The difference is plain.
+    let [outliers, _, outliers_peak] = tally(&run.stdout, "rotate-outliers");
+    let [forecast, _, forecast_peak] = tally(&run.stdout, "forecast");
+    assert!(
+        forecast * 4.0 < outliers && forecast_peak + 0.2 < outliers_peak,
+        "{run}"
+    );
     // Each strategy runs in its own copy of the group; a summary compares both.
     for strategy in ["rotate-outliers ", "forecast        "] {
         let shown = run.stdout.lines().filter(|line| line.starts_with(strategy));
-        assert_eq!(shown.count(), 4 + 1, "{run}");
+        assert_eq!(shown.count(), 6 + 1, "{run}");
     }
     assert!(run.stdout.contains("STRATEGY        EVICTIONS"), "{run}");
     assert!(!run.stdout.contains('\x1b'), "{run}");
     assert!(run.elapsed < Duration::from_secs(10), "{run}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn demo_ignores_the_environment() -> Result<()> {
+    let in_a_shell = demo()
+        .env("METRICS_TIME_WINDOW", "10s")
+        .env("TARGET_CORES", "99")
+        .env("TOLERANCE_MULTIPLIER", "not a number")
+        .env("DRYRUN", "true")
+        .env("REBALANCER_CONFIG", "/nowhere.yaml");
+    let (run, alone) = (in_a_shell.run().await?, demo().run().await?);
+    assert_eq!(run.code, Some(0), "{run}");
+    assert_eq!(run.stdout, alone.stdout);
+    // Its flags still apply.
+    let run = demo().args(["--tolerance-multiplier", "9"]).run().await?;
+    assert_ne!(run.stdout, alone.stdout);
     Ok(())
 }
 
@@ -58,7 +82,7 @@ async fn demo_reports_are_json_lines() -> Result<()> {
     // Alternating: rotate-outliers, then the forecast, which knows the group.
     assert_eq!(reports.len(), 10, "{run}");
     for (number, report) in reports.iter().enumerate() {
-        assert_eq!(report["schema"], "rebalancer/report/v1");
+        assert_eq!(report["schema"], "rebalancer/report/v2");
         let knows_group = report["workloads"][0].get("group").is_some();
         assert_eq!(knows_group, number % 2 == 1, "{run}");
     }

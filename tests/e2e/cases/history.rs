@@ -57,7 +57,7 @@ async fn a_rotation_is_published_as_events_and_recorded() -> Result<()> {
             about.kind.as_deref() == Some("Pod") && about.name.as_deref() == Some(*name)
         });
         let note = event.unwrap().note.clone().unwrap_or_default();
-        run.assert_says(&note, &["evicted as one of the", "more than 10 %"]);
+        run.assert_says(&note, &["evicted as one of the", "threshold 1.050 cores"]);
     }
     let whole = ours
         .iter()

@@ -124,7 +124,7 @@ async fn young_pod_is_never_a_victim() -> Result<()> {
         .arg(&snapshot)
         .run()
         .await?;
-    let decision: serde_json::Value = decide.json()?;
+    let decision = crate::support::Outcome(decide.clone()).workload();
     assert_eq!(decision["decision"]["action"], "rotate", "{decide}");
     let pods = decision["pods"].as_array().unwrap();
     let young: Vec<_> = pods

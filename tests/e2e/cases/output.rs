@@ -5,7 +5,7 @@ use rebalancer_cli::settings;
 use serde_json::{Value, json};
 
 use crate::support::{
-    RunExt as _,
+    Outcome, RunExt as _,
     documents::{EXAMPLE, snapshot},
     shared::Shared,
 };
@@ -23,7 +23,7 @@ async fn decide(stdin: &str, output: &str, minimum: &str) -> Result<Run> {
 async fn worked_example_rotates_with_a_minimum_of_two() -> Result<()> {
     let run = decide(&snapshot(&EXAMPLE), "json", "2").await?;
     assert_eq!(run.code, Some(0), "{run}");
-    let decision: Value = run.json()?;
+    let decision = Outcome(run.clone()).workload();
     assert_eq!(decision["decision"]["action"], "rotate", "{run}");
     let victims = decision["victims"].as_array().unwrap();
     let names: Vec<_> = victims
@@ -44,7 +44,7 @@ async fn worked_example_rotates_with_a_minimum_of_two() -> Result<()> {
 async fn worked_example_holds_with_the_default_minimum() -> Result<()> {
     let run = decide(&snapshot(&EXAMPLE), "json", "").await?;
     assert_eq!(run.code, Some(0), "{run}");
-    let decision: Value = run.json()?;
+    let decision = Outcome(run.clone()).workload();
     assert_eq!(decision["decision"]["reason"], "minimum_pods", "{run}");
     let message = decision["decision"]["message"].as_str().unwrap();
     assert!(
@@ -65,6 +65,36 @@ async fn stream_of_snapshots_gives_a_stream_of_decisions() -> Result<()> {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(lines, vec![alone; 3]);
+    Ok(())
+}
+
+/// One shape for every command, and `dry_run` only for a dry run.
+#[tokio::test]
+async fn every_command_prints_the_same_document() -> Result<()> {
+    let shared = Shared::open().await?;
+    let consumer = shared.ns.rebalancer_for("consumer");
+    let run = consumer
+        .clone()
+        .arg("--dry-run")
+        .ends_with(0)
+        .await?
+        .report();
+    let plan = consumer.arg("plan").ends_with(0).await?.report();
+    let decide: Value = decide(&snapshot(&EXAMPLE), "json", "2").await?.json()?;
+    for (report, command, dry_run) in [
+        (&run, "run", true),
+        (&plan, "plan", false),
+        (&decide, "decide", false),
+    ] {
+        assert_eq!(report["schema"], "rebalancer/report/v2", "{report}");
+        assert_eq!(report["command"], command, "{report}");
+        assert_eq!(report["dry_run"], dry_run, "{report}");
+        let workload = &report["workloads"][0];
+        assert_eq!(workload["decision"]["action"], "rotate", "{report}");
+        assert_eq!(workload["victims"].as_array().unwrap().len(), 4, "{report}");
+    }
+    // The decision on a snapshot depends on nothing else.
+    assert!(decide.get("started").is_none() && plan.get("started").is_some());
     Ok(())
 }
 
@@ -95,7 +125,7 @@ async fn json_and_yaml_are_the_same_document() -> Result<()> {
     let json = program.clone().ends_with(0).await?.report();
     let yaml = program.env("OUTPUT", "yaml").run().await?;
     let mut yaml: Value = serde_saphyr::from_str(&yaml.stdout).unwrap();
-    assert_eq!(yaml["schema"], "rebalancer/report/v1");
+    assert_eq!(yaml["schema"], "rebalancer/report/v2");
     assert_eq!(shape(&yaml), shape(&json));
     assert_eq!(
         yaml["workloads"][0]["victims"]

@@ -48,7 +48,8 @@ pub(in crate::settings) static STRATEGY: Defaulted<Strategy> = Definition {
 
 pub(in crate::settings) static REBALANCE_TOP_K_PODS: Defaulted<TopK> = Definition {
     name: "REBALANCE_TOP_K_PODS",
-    help: "Maximum number of hottest pods, and of coldest pods, to evict; at least 1",
+    help: "Maximum number of hottest pods to evict, and number of coldest pods to evict with them, even \
+           if fewer are hot; at least 1",
     value: &value::COUNT,
     default: Fallback::Value(|| Policy::default().top_k),
     attributes: Attributes::policy(PolicyField::TopK),

@@ -11,7 +11,7 @@ impl Outcome {
     /// The whole report.
     pub(crate) fn report(&self) -> Value {
         let report: Value = self.0.json().unwrap();
-        assert_eq!(report["schema"], "rebalancer/report/v1", "{}", self.0);
+        assert_eq!(report["schema"], "rebalancer/report/v2", "{}", self.0);
         report
     }
 
