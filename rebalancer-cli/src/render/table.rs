@@ -11,8 +11,6 @@ use rebalancer_core::plan::Role;
 use rebalancer_core::report::{Failed, FollowUp, WorkloadReport};
 use rebalancer_core::{Analysis, Decision, PodAssessment};
 
-use anstyle::Style;
-
 use super::bar::Scale;
 use super::group;
 use super::style::Palette;
