@@ -104,7 +104,7 @@ impl CpuSeries<'_> {
     pub(crate) fn series_count(&self, window: Duration) -> String {
         let (pod, series) = (&self.selection.labels.pod, self.selector());
         let window = duration(window);
-        format!("max by ({pod}) (count by ({pod}, {CPU}) (count_over_time({series}[{window}])))")
+        format!("max by ({pod}) (count by ({pod}, {CPU}) (last_over_time({series}[{window}])))")
     }
 
     /// The samples of every series of these pods: those of the window, and those of another window
@@ -289,7 +289,7 @@ mod tests {
         );
         assert_eq!(
             cpu.series_count(WINDOW),
-            r#"max by (pod) (count by (pod, cpu) (count_over_time(container_cpu_usage_seconds_total{namespace="ns",container="app"}[5m])))"#
+            r#"max by (pod) (count by (pod, cpu) (last_over_time(container_cpu_usage_seconds_total{namespace="ns",container="app"}[5m])))"#
         );
         assert_eq!(
             cpu.raw_samples(&["a-1", "b.c"], WINDOW),
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(
             cpu.series_count(WINDOW),
             format!(
-                "max by (exported_pod) (count by (exported_pod, cpu) (count_over_time({series}[5m])))"
+                "max by (exported_pod) (count by (exported_pod, cpu) (last_over_time({series}[5m])))"
             )
         );
         let of_pods = series.replace(",cluster", r#",exported_pod=~"a|b",cluster"#);
