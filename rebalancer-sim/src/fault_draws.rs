@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rebalancer_core::model::{Measurement, SampleFault, Seconds};
+use rebalancer_core::model::{DifferingLabel, Load, Measurement, SampleFault, SampleInfo, Seconds};
 use rebalancer_core::ports::{
-    AutoscalerCandidate, EvictionAnswer, GroupObservation, LoadObservation, LoadSample,
-    OwnerSample, PortErrorKind,
+    AutoscalerCandidate, DuplicateSeries, EvictionAnswer, GroupObservation, LoadObservation,
+    LoadSample, OwnerSample, PortErrorKind,
 };
 
 use crate::fault_plan::{FaultPlan, LATEST_EFFECT, LONGEST_OVERSLEEP, REQUEST_TIMEOUT};
@@ -165,7 +165,7 @@ impl FaultDraws {
 
     /// Distorts loads in a way that is possible with a metrics server.
     pub(crate) fn distort_loads(&mut self, loads: &mut LoadObservation) {
-        match self.below(12) {
+        match self.below(14) {
             0 => loads.partial = Some("one store did not answer".into()),
             1 => {
                 let kept = self.below(10);
@@ -184,6 +184,8 @@ impl FaultDraws {
             4 => self.distort_one(loads, |sample, _| {
                 sample.measurement.samples_mut().series = 2;
             }),
+            11 => self.duplicate_all(loads),
+            12 => self.stop_counters(loads),
             5 => self.distort_one(loads, |sample, faults| {
                 sample.measurement.samples_mut().age =
                     Some(faults.within(Duration::from_secs(600)).into());
@@ -219,6 +221,46 @@ impl FaultDraws {
                     sample.measurement.samples_mut().age = Some(Seconds::ZERO);
                     loads.samples.push(sample);
                 }
+            }
+        }
+    }
+
+    /// Adds a second series of every container, so that each load is counted twice. Any label may
+    /// separate the series; nested cgroups are counted once.
+    fn duplicate_all(&mut self, loads: &mut LoadObservation) {
+        const LABELS: [&str; 6] = ["job", "endpoint", "metrics_path", "id", "name", "cluster"];
+        let label = LABELS.get(self.below(LABELS.len() + 1));
+        let Some(label) = label else {
+            loads.nested_cgroups = loads.samples.iter().map(|s| s.pod.clone()).collect();
+            return;
+        };
+        for sample in &mut loads.samples {
+            let samples = SampleInfo {
+                series: 2,
+                ..*sample.measurement.samples()
+            };
+            if let Some(load) = sample.measurement.load() {
+                let doubled = Load::new(2.0 * load.get()).map_err(|_| SampleFault::NotFinite);
+                sample.measurement = Measurement::new(doubled, samples);
+            }
+            loads.duplicates.push(DuplicateSeries {
+                pod: sample.pod.clone(),
+                labels: vec![DifferingLabel {
+                    name: (*label).to_owned(),
+                    values: vec!["one".to_owned(), "other".to_owned()],
+                }],
+            });
+        }
+    }
+
+    /// Stops the counters of a part of the pods, as those of a node whose runtime failed.
+    fn stop_counters(&mut self, loads: &mut LoadObservation) {
+        let (nodes, broken) = (self.between(1..5).as_secs(), self.below(4));
+        for (index, sample) in loads.samples.iter_mut().enumerate() {
+            let node = index.checked_rem(usize::try_from(nodes).unwrap_or(1));
+            if node == Some(broken) && sample.measurement.load().is_some() {
+                let samples = *sample.measurement.samples();
+                sample.measurement = Measurement::Load(Load::ZERO, samples);
             }
         }
     }

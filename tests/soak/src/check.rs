@@ -9,7 +9,7 @@ use rebalancer_core::execution::{
     ExecutionOutcome, ExecutionReport, PodOutcome, StopCause, StopReason,
 };
 use rebalancer_core::lease;
-use rebalancer_core::model::{PodUid, Rollout};
+use rebalancer_core::model::{Load, LoadUnit, PodUid, Rollout};
 use rebalancer_core::plan::Plan;
 use rebalancer_core::ports::{EvictionAnswer, LeaseState, PodState};
 use rebalancer_core::report::WorkloadReport;
@@ -440,6 +440,7 @@ fn allowed(scenario: &Scenario, decision: &Decision, snapshot: &Snapshot) -> Res
     let Some(plan) = decision.plan() else {
         return Ok(());
     };
+    let cores = matches!(snapshot.load_unit(), LoadUnit::Cores);
     for victim in plan.victims() {
         let pod = snapshot.pods().iter().find(|pod| pod.uid == victim.uid);
         keep(
@@ -447,7 +448,22 @@ fn allowed(scenario: &Scenario, decision: &Decision, snapshot: &Snapshot) -> Res
             "only ready, measured pods that did not opt out are planned",
             || format!("{pod:?}"),
         )?;
+        let stopped = pod.is_some_and(|pod| cores && pod.load() == Some(Load::ZERO));
+        keep(
+            !stopped,
+            "no pod whose counter has stopped is planned",
+            || format!("{pod:?}"),
+        )?;
     }
+    let duplicates = snapshot.pods().iter().find(|pod| {
+        let duplicates = pod.measurement.duplicate_series();
+        pod.owned && duplicates.is_some()
+    });
+    keep(
+        duplicates.is_none(),
+        "nothing is planned on loads that are counted twice",
+        || format!("{duplicates:?}"),
+    )?;
     let minimum = scenario.policy.minimum_pods.get();
     keep(
         snapshot.ready() >= minimum.saturating_add(plan.largest_wave()),
