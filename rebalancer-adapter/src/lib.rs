@@ -21,5 +21,5 @@ pub use client::{USER_AGENT, connect_timeout, install_crypto_provider};
 pub use error_chain::{causes, root_cause};
 pub use excerpt::{EXCERPT_CHARS, excerpt, excerpt_up_to};
 pub use json::read_json;
-pub use proxy::{InvalidProxy, Proxy};
+pub use proxy::{InvalidProxy, Proxy, tunnel_failure};
 pub use secrets::Secrets;

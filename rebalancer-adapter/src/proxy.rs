@@ -212,6 +212,19 @@ fn split_port(entry: &str) -> (&str, Option<u16>) {
     (entry, None)
 }
 
+/// Returns the meaning of an HTTP client's error about a tunnel, by its text; the type is private.
+#[must_use]
+pub fn tunnel_failure(error: &str) -> Option<&'static str> {
+    match error.strip_prefix("tunnel error: ")? {
+        "proxy authorization required" => Some(
+            "the proxy requires credentials (407): set them in its URL (http://USER:PASSWORD@HOST:PORT)",
+        ),
+        "unsuccessful" => Some("the proxy refused to connect to the server"),
+        "unexpected end of file" => Some("the proxy closed the connection"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -474,7 +474,7 @@ mod tests {
         // kube sets up TLS even if the address does not need it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = kube::Config::new(url.parse().unwrap());
-        let connection = Connection::of(config, Duration::from_secs(20)).unwrap();
+        let connection = Connection::of(config, None, Duration::from_secs(20)).unwrap();
         (Api::new(connection), served)
     }
 

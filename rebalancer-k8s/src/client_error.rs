@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use kube::client::AuthError;
-use rebalancer_adapter::causes;
+use rebalancer_adapter::{causes, tunnel_failure};
 
 /// The facts that the chain of sources of an error contains.
 #[derive(Default)]
@@ -38,7 +38,8 @@ impl ErrorChain {
             if let Some(io) = error.downcast_ref::<io::Error>() {
                 chain.timeout |= io.kind() == io::ErrorKind::TimedOut;
             }
-            chain.root_cause = error.to_string();
+            let text = error.to_string();
+            chain.root_cause = tunnel_failure(&text).map_or(text, str::to_owned);
         }
         chain
     }

@@ -29,7 +29,8 @@ impl Default for ConnectSettings {
 }
 
 /// Creates a client from the kubeconfig (`KUBECONFIG` or the default path), or from the pod's
-/// service account if there is no kubeconfig. Runs the credential plugin of the kubeconfig.
+/// service account if there is no kubeconfig. Runs the credential plugin of the kubeconfig. The
+/// `proxy-url` of the kubeconfig, or the proxy of the environment, applies to every request.
 ///
 /// Must be called within a tokio runtime.
 ///
@@ -38,6 +39,6 @@ impl Default for ConnectSettings {
 /// the contexts that exist), the kubeconfig is unreadable, or a plugin fails.
 pub async fn connect(settings: &ConnectSettings) -> Result<Connection, K8sError> {
     install_crypto_provider();
-    let config = kubeconfig::load(settings.context.as_deref()).await?;
-    Connection::of(config, settings.request_timeout)
+    let (config, proxy) = kubeconfig::load(settings.context.as_deref()).await?;
+    Connection::of(config, proxy, settings.request_timeout)
 }

@@ -7,7 +7,7 @@ use http::{HeaderValue, header};
 use jiff::Timestamp;
 use kube::Config;
 use kube::config::AuthInfo;
-use rebalancer_adapter::{Secrets, USER_AGENT, connect_timeout};
+use rebalancer_adapter::{Proxy, Secrets, USER_AGENT, connect_timeout};
 use secrecy::ExposeSecret as _;
 
 use crate::client_error::auth_detail;
@@ -19,7 +19,7 @@ use crate::error::K8sError;
 /// Clones share the client and the clock of the server.
 #[derive(Clone)]
 pub struct Connection {
-    /// The API server's address, for messages.
+    /// The API server's address and the proxy to it, for messages.
     pub server: String,
     /// The longest duration of one request, from connecting to the end of the response.
     pub request_timeout: Duration,
@@ -30,6 +30,7 @@ struct Shared {
     client: Mutex<kube::Client>,
     /// The client's configuration, if a new client of it reads the credentials again.
     renewable: Option<Config>,
+    proxy: Option<Proxy>,
     clock: ServerClock,
     /// Every secret sent so far. Tokens are replaced, and a response may be to an earlier one.
     secrets: Mutex<Secrets>,
@@ -48,6 +49,7 @@ impl Connection {
             shared: Arc::new(Shared {
                 client: Mutex::new(client),
                 renewable: None,
+                proxy: None,
                 clock: ServerClock::default(),
                 secrets: Mutex::new(Secrets::hiding_any_bearer_token()),
             }),
@@ -55,7 +57,11 @@ impl Connection {
     }
 
     /// Creates a client of the configuration.
-    pub(crate) fn of(mut config: Config, request_timeout: Duration) -> Result<Self, K8sError> {
+    pub(crate) fn of(
+        mut config: Config,
+        proxy: Option<Proxy>,
+        request_timeout: Duration,
+    ) -> Result<Self, K8sError> {
         config.connect_timeout = Some(connect_timeout(request_timeout));
         config.read_timeout = Some(request_timeout);
         config.write_timeout = Some(request_timeout);
@@ -66,10 +72,14 @@ impl Connection {
         config.default_retry = false;
         let user_agent = HeaderValue::from_static(USER_AGENT);
         config.headers.push((header::USER_AGENT, user_agent));
-        let server = address(&config.cluster_url);
+        let address = address(&config.cluster_url);
+        let server = match &proxy {
+            None => address,
+            Some(proxy) => format!("{address} through the proxy {proxy}"),
+        };
         let renewable = come_from_files(&config.auth_info).then(|| config.clone());
         let mut secrets = Secrets::hiding_any_bearer_token();
-        let client = client(config, &server, &mut secrets)?;
+        let client = client(config, proxy.as_ref(), &server, &mut secrets)?;
         tracing::debug!(server, "Kubernetes client created");
         Ok(Self {
             server,
@@ -77,6 +87,7 @@ impl Connection {
             shared: Arc::new(Shared {
                 client: Mutex::new(client),
                 renewable,
+                proxy,
                 clock: ServerClock::default(),
                 secrets: Mutex::new(secrets),
             }),
@@ -113,7 +124,8 @@ impl Connection {
         let Some(config) = self.shared.renewable.clone() else {
             return false;
         };
-        match client(config, &self.server, &mut self.secrets()) {
+        let proxy = self.shared.proxy.as_ref();
+        match client(config, proxy, &self.server, &mut self.secrets()) {
             Ok(renewed) => {
                 *self.lock() = renewed;
                 true
@@ -150,6 +162,7 @@ fn come_from_files(auth: &AuthInfo) -> bool {
 
 fn client(
     mut config: Config,
+    proxy: Option<&Proxy>,
     server: &str,
     secrets: &mut Secrets,
 ) -> Result<kube::Client, K8sError> {
@@ -165,7 +178,10 @@ fn client(
     for secret in [&auth.token, &auth.password].into_iter().flatten() {
         secrets.add(secret.expose_secret());
     }
-    kube::Client::try_from(config).map_err(|error| K8sError::Client {
+    if let Some(proxy) = proxy {
+        proxy.add_secrets(secrets);
+    }
+    crate::client::client(config, proxy).map_err(|error| K8sError::Client {
         server: server.to_owned(),
         detail: if let kube::Error::Auth(auth) = &error {
             auth_detail(auth)
@@ -263,7 +279,7 @@ mod tests {
     }
 
     fn api(config: Config) -> Api {
-        Api::new(Connection::of(config, Duration::from_secs(20)).unwrap())
+        Api::new(Connection::of(config, None, Duration::from_secs(20)).unwrap())
     }
 
     #[rstest]

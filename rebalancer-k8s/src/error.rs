@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use rebalancer_adapter::InvalidProxy;
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::ports::{PortError, PortErrorKind};
 
@@ -276,6 +277,24 @@ pub enum K8sError {
         /// The failure, without quoting the file.
         detail: String,
     },
+    /// The user of the kubeconfig has credentials of a kind that clients no longer support.
+    #[error(
+        "the user \"{user}\" of the kubeconfig {origin} has `auth-provider: {provider}`, which is \
+         not supported: {remedy}"
+    )]
+    AuthProvider {
+        /// The path of the kubeconfig.
+        origin: String,
+        /// The user of the context.
+        user: String,
+        /// The name of the provider.
+        provider: String,
+        /// The replacement.
+        remedy: &'static str,
+    },
+    /// The proxy to the API server cannot be used.
+    #[error(transparent)]
+    BadProxy(#[from] InvalidProxy),
     /// There is neither a kubeconfig nor a service account.
     #[error(
         "no configuration for the Kubernetes API: there is no kubeconfig at {kubeconfig}, and this \
@@ -327,6 +346,8 @@ impl K8sError {
             | Self::NoSuchContext { .. }
             | Self::NoCurrentContext { .. }
             | Self::Kubeconfig { .. }
+            | Self::AuthProvider { .. }
+            | Self::BadProxy(_)
             | Self::NoConfiguration { .. }
             | Self::Client { .. } => PortErrorKind::Setup,
         }

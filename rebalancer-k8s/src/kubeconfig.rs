@@ -2,18 +2,34 @@
 
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use rebalancer_adapter::Proxy;
 
 use crate::error::K8sError;
 
+/// Stands for the proxy of a kubeconfig. Without it, kube would read the environment by rules of its
+/// own, and would fail for values that are valid elsewhere.
+const NO_PROXY_OF_KUBE: &str = "http://proxy.invalid";
+
 /// Reads the configuration from the kubeconfig, or from the pod's service account if there is no
-/// kubeconfig and no `context` is given.
-pub(crate) async fn load(context: Option<&str>) -> Result<Config, K8sError> {
+/// kubeconfig and no `context` is given. Returns the proxy to the API server as well.
+pub(crate) async fn load(context: Option<&str>) -> Result<(Config, Option<Proxy>), K8sError> {
     let kubeconfig = match Kubeconfig::read() {
         Ok(kubeconfig) => kubeconfig,
         // The default path need not have a kubeconfig.
-        Err(error) if context.is_none() && is_absent(&error) => return in_cluster(),
+        Err(error) if context.is_none() && is_absent(&error) => {
+            let config = in_cluster()?;
+            let proxy = Proxy::from_environment(&config.cluster_url)?;
+            return Ok((config, proxy));
+        }
         Err(error) => return Err(unusable(error)),
     };
+    from_kubeconfig(kubeconfig, context).await
+}
+
+async fn from_kubeconfig(
+    mut kubeconfig: Kubeconfig,
+    context: Option<&str>,
+) -> Result<(Config, Option<Proxy>), K8sError> {
     let known = || -> Vec<String> {
         kubeconfig
             .contexts
@@ -21,35 +37,82 @@ pub(crate) async fn load(context: Option<&str>) -> Result<Config, K8sError> {
             .map(|context| context.name.clone())
             .collect()
     };
-    match context {
-        Some(context)
-            if !kubeconfig
-                .contexts
-                .iter()
-                .any(|known| known.name == context) =>
-        {
-            return Err(K8sError::NoSuchContext {
-                context: context.to_owned(),
-                known: known(),
-            });
+    let current = kubeconfig.current_context.clone().unwrap_or_default();
+    let chosen = match context {
+        Some(context) => context.to_owned(),
+        None if current.is_empty() => return Err(K8sError::NoCurrentContext { known: known() }),
+        None => current,
+    };
+    let found = kubeconfig
+        .contexts
+        .iter()
+        .find(|known| known.name == chosen);
+    if found.is_none() && context.is_some() {
+        return Err(K8sError::NoSuchContext {
+            context: chosen,
+            known: known(),
+        });
+    }
+    let found = found.and_then(|named| named.context.clone());
+    let user = found.as_ref().and_then(|context| context.user.as_deref());
+    refuse_auth_provider(&kubeconfig, user)?;
+    let mut own_proxy = None;
+    if let Some(context) = &found {
+        for cluster in &mut kubeconfig.clusters {
+            if cluster.name == context.cluster
+                && let Some(settings) = &mut cluster.cluster
+            {
+                own_proxy = settings
+                    .proxy_url
+                    .replace(NO_PROXY_OF_KUBE.to_owned())
+                    .filter(|url| !url.trim().is_empty());
+            }
         }
-        None if kubeconfig
-            .current_context
-            .as_deref()
-            .unwrap_or_default()
-            .is_empty() =>
-        {
-            return Err(K8sError::NoCurrentContext { known: known() });
-        }
-        Some(_) | None => {}
     }
     let options = KubeConfigOptions {
         context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
     };
-    Config::from_custom_kubeconfig(kubeconfig, &options)
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
-        .map_err(unusable)
+        .map_err(unusable)?;
+    let proxy = match own_proxy {
+        Some(url) => Some(Proxy::parse("proxy-url of the kubeconfig", &url)?),
+        None => Proxy::from_environment(&config.cluster_url)?,
+    };
+    Ok((config, proxy))
+}
+
+/// Returns an error if the user has an `auth-provider`. kube sends its last token even if it has
+/// expired, and cannot get a new one.
+fn refuse_auth_provider(kubeconfig: &Kubeconfig, user: Option<&str>) -> Result<(), K8sError> {
+    let entry = kubeconfig
+        .auth_infos
+        .iter()
+        .find(|entry| Some(entry.name.as_str()) == user);
+    let provider = entry
+        .and_then(|entry| entry.auth_info.as_ref())
+        .and_then(|auth| auth.auth_provider.as_ref());
+    let (Some(entry), Some(provider)) = (entry, provider) else {
+        return Ok(());
+    };
+    Err(K8sError::AuthProvider {
+        origin: origin(),
+        user: entry.name.clone(),
+        remedy: match provider.name.as_str() {
+            "oidc" => {
+                "replace it with the exec plugin kubelogin (`kubectl oidc-login setup`), or with a \
+                 `token` or a `tokenFile` that is renewed by another program"
+            }
+            "gcp" => {
+                "replace it with the exec plugin gke-gcloud-auth-plugin (`gcloud container clusters \
+                 get-credentials CLUSTER`)"
+            }
+            "azure" => "replace it with the exec plugin kubelogin (`kubelogin convert-kubeconfig`)",
+            _ => "replace it with an exec plugin, or with a `token` or a `tokenFile`",
+        },
+        provider: provider.name.clone(),
+    })
 }
 
 /// Whether there is no kubeconfig, and `KUBECONFIG` does not name one.
@@ -88,6 +151,8 @@ fn origin() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rebalancer_core::ports::PortErrorKind;
+    use rstest::rstest;
 
     #[test]
     fn broken_kubeconfig_is_not_quoted() {
@@ -98,5 +163,67 @@ mod tests {
             !error.contains("s3cret") && !error.contains('\n'),
             "{error}"
         );
+    }
+
+    /// A kubeconfig with additional lines for its cluster and its user.
+    fn kubeconfig(cluster: &str, user: &str) -> Kubeconfig {
+        let text = format!(
+            "current-context: c\n\
+             clusters: [{{name: k, cluster: {{server: 'https://10.1.2.3:6443', {cluster}}}}}]\n\
+             users: [{{name: me, user: {{{user}}}}}]\n\
+             contexts: [{{name: c, context: {{cluster: k, user: me}}}}]\n"
+        );
+        Kubeconfig::from_yaml(&text).unwrap()
+    }
+
+    #[rstest]
+    #[case("proxy-url: 'http://me:s3cret@proxy:3128'", Some("http://proxy:3128"))]
+    #[case("proxy-url: 'https://proxy'", Some("https://proxy"))]
+    #[case("proxy-url: ''", None)]
+    #[case("", None)]
+    #[tokio::test]
+    async fn proxy_of_the_cluster_is_used(#[case] cluster: &str, #[case] expected: Option<&str>) {
+        let (config, proxy) = from_kubeconfig(kubeconfig(cluster, "token: a"), None)
+            .await
+            .unwrap();
+        assert_eq!(config.cluster_url, "https://10.1.2.3:6443/");
+        let shown = proxy.map(|proxy| proxy.to_string());
+        let expected = expected.map(|url| format!("{url} (proxy-url of the kubeconfig)"));
+        assert_eq!(shown, expected);
+    }
+
+    #[tokio::test]
+    async fn socks_proxy_is_refused() {
+        let kubeconfig = kubeconfig("proxy-url: 'socks5://me:s3cret@proxy:1080'", "token: a");
+        let error = from_kubeconfig(kubeconfig, Some("c")).await.unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Setup);
+        let message = error.to_string();
+        assert!(
+            message.starts_with("proxy-url of the kubeconfig: the proxy cannot be used: SOCKS"),
+            "{message}"
+        );
+        assert!(!message.contains("s3cret"), "{message}");
+    }
+
+    #[rstest]
+    #[case("oidc", "kubectl oidc-login")]
+    #[case("gcp", "gke-gcloud-auth-plugin")]
+    #[case("azure", "kubelogin convert-kubeconfig")]
+    #[case("openstack", "an exec plugin")]
+    #[tokio::test]
+    async fn auth_provider_is_refused_with_a_remedy(#[case] provider: &str, #[case] remedy: &str) {
+        let user = format!("auth-provider: {{name: {provider}, config: {{id-token: s3cret}}}}");
+        let error = from_kubeconfig(kubeconfig("", &user), None)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Setup);
+        let message = error.to_string();
+        assert!(
+            message.contains(&format!("`auth-provider: {provider}`")),
+            "{message}"
+        );
+        assert!(message.contains("the user \"me\""), "{message}");
+        assert!(message.contains(remedy), "{message}");
+        assert!(!message.contains("s3cret"), "{message}");
     }
 }

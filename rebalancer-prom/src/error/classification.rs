@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use rebalancer_adapter::{Secrets, causes, excerpt, root_cause};
+use rebalancer_adapter::{Secrets, causes, excerpt, root_cause, tunnel_failure};
 use rebalancer_core::ports::PortErrorKind;
 use reqwest::StatusCode;
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
@@ -119,7 +119,9 @@ fn is_authority(error: &(dyn StdError + Send + Sync + 'static)) -> bool {
 }
 
 fn shortened_root_cause(error: &(dyn StdError + 'static)) -> String {
-    excerpt(root_cause(error).as_bytes(), &Secrets::default())
+    let cause = root_cause(error);
+    let cause = tunnel_failure(&cause).unwrap_or(&cause);
+    excerpt(cause.as_bytes(), &Secrets::default())
 }
 
 /// The kind of failure that an HTTP status means.
