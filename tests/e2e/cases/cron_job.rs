@@ -1,11 +1,15 @@
 //! The unchanged manifests of `deploy/`: the CronJob controller creates a Job, and its pod runs.
 
 use ::harness::{Result, TestNamespace, WorkloadSpec, rights::manifest};
-use k8s_openapi::api::{batch::v1::CronJob, core::v1::Pod};
+use k8s_openapi::api::{
+    batch::v1::CronJob,
+    core::v1::{Container, EnvVar, Pod},
+};
 use kube::{
     ResourceExt as _,
     api::{Patch, PatchParams},
 };
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{assert_untouched, skewed};
@@ -103,5 +107,71 @@ async fn cron_job_of_the_manifests_runs() -> Result<()> {
         let pod = call.pod.as_ref();
         assert!(pod.is_some_and(|pod| pods.contains(pod)), "{call:?}");
     }
+    Ok(())
+}
+
+/// The patches of `deploy/examples`, applied by the API server to the CronJob of the manifests. The
+/// proxy is a sidecar: only then does the Job end with the rebalancer.
+#[rstest]
+#[case(
+    "amazon-managed-prometheus.yaml",
+    "http://127.0.0.1:8005/workspaces/ws-"
+)]
+#[case("azure-monitor.yaml", "http://127.0.0.1:8082")]
+#[tokio::test]
+async fn examples_add_a_proxy_as_a_sidecar(
+    #[case] file: &str,
+    #[case] endpoint: &str,
+) -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    ns.apply(&manifest()?).await?;
+    let before = ns.api::<CronJob>().get("pod-rebalancer").await.unwrap();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join("deploy/examples").join(file)).unwrap();
+    let patch: Value = serde_saphyr::from_str(&text).unwrap();
+    // Unknown fields are errors, as with `kubectl patch --validate=strict`.
+    let strict = PatchParams {
+        field_validation: Some(kube::api::ValidationDirective::Strict),
+        ..PatchParams::default()
+    };
+    let after = ns
+        .api::<CronJob>()
+        .patch("pod-rebalancer", &strict, &Patch::Strategic(patch))
+        .await
+        .unwrap();
+    let pod = |job: &CronJob| {
+        job.spec
+            .job_template
+            .spec
+            .clone()
+            .unwrap()
+            .template
+            .spec
+            .unwrap()
+    };
+    let (before, after) = (pod(&before), pod(&after));
+    let sidecars = after.init_containers.unwrap();
+    assert_eq!(sidecars.len(), 1);
+    assert_eq!(sidecars[0].restart_policy.as_deref(), Some("Always"));
+    assert!(sidecars[0].startup_probe.is_some());
+
+    // The rebalancer differs only in its endpoint.
+    let variables = |containers: &[Container]| {
+        let variables = containers[0].env.clone().unwrap();
+        let (endpoint, others): (Vec<EnvVar>, Vec<EnvVar>) = variables
+            .into_iter()
+            .partition(|variable| variable.name == "PROMETHEUS_ENDPOINT");
+        (endpoint[0].value.clone().unwrap(), others)
+    };
+    assert_eq!(after.containers.len(), 1);
+    let (_, unpatched) = variables(&before.containers);
+    let (patched_endpoint, patched) = variables(&after.containers);
+    assert!(patched_endpoint.starts_with(endpoint), "{patched_endpoint}");
+    let by_name = |mut variables: Vec<EnvVar>| {
+        variables.sort_by(|a, b| a.name.cmp(&b.name));
+        variables
+    };
+    assert_eq!(by_name(patched), by_name(unpatched));
+    assert_eq!(after.containers[0].image, before.containers[0].image);
     Ok(())
 }

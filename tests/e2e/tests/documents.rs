@@ -83,3 +83,23 @@ fn files_named_in_the_architecture_exist() {
     }
     assert!(paths.len() > 40, "only {} paths were found", paths.len());
 }
+
+/// A scratch image contains only what is copied into it.
+#[test]
+fn image_has_the_binary_and_the_certificate_authorities() {
+    let recipe = std::fs::read_to_string(root().join("deploy/Dockerfile")).unwrap();
+    let (build, image) = recipe.split_once("\nFROM scratch\n").unwrap();
+    let copied: Vec<&str> = image
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY --from=build "))
+        .collect();
+    let authorities = "/etc/ssl/certs/ca-certificates.crt";
+    assert_eq!(
+        copied,
+        [
+            format!("{authorities} {authorities}").as_str(),
+            "/rebalancer /rebalancer"
+        ]
+    );
+    assert!(build.contains("--no-install-recommends ca-certificates "));
+}
