@@ -83,6 +83,10 @@ Environment:
                         Maven copy them
   PROMETHEUS_BIN        program to use instead of prometheus in PATH
   VICTORIA_METRICS_BIN  program to use instead of victoria-metrics in PATH
+  CURRENT_PROMETHEUS_BIN
+                        program to use instead of building a current Prometheus
+  CURRENT_VICTORIA_METRICS_BIN
+                        program to use instead of building a current VictoriaMetrics
   REBALANCER_BIN        the binary under test, instead of the one just built
   REBALANCER_TEST_KEEP  when set, keep the directories and logs of the servers
 ";

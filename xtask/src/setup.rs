@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use harness::assets::{ControlPlanePrograms, KafkaProgram, find_in_path, metrics_program};
+use harness::assets::{
+    ControlPlanePrograms, CurrentServer, KafkaProgram, find_in_path, metrics_program,
+};
 
 use crate::Error;
 
@@ -38,6 +40,12 @@ pub(crate) fn run() -> Result<(), Error> {
         );
     }
     ControlPlanePrograms::locate()?;
+    for server in CurrentServer::ALL {
+        if server.has_to_be_built()? {
+            eprintln!("building a current {}, once; some minutes …", server.name());
+        }
+        server.locate()?;
+    }
     if jars_are_missing {
         eprintln!("having Maven copy the jars of a Kafka broker, once …");
     }

@@ -18,7 +18,7 @@ use fake_groups::{FakeGroups, MOVED, MOVED_TO, OWNERS, RATES, moved, topic};
 const VICTIM: usize = 0;
 
 fn server(ns: &TestNamespace, which: usize) -> &MetricsServer {
-    [ns.prometheus(), ns.victoria_metrics()][which]
+    ns.metrics_servers()[which]
 }
 
 impl FakeGroups {
@@ -93,7 +93,7 @@ fn assert_few_victims(run: &Outcome, pods: &[PodView]) {
 async fn each_exporter_describes_the_group(
     #[case] metrics: &str,
     #[case] rated: bool,
-    #[values(0, 1)] which: usize,
+    #[values(0, 1, 2, 3)] which: usize,
 ) -> Result<()> {
     let fake_groups = FakeGroups::open().await?;
     let program = fake_groups.program(which, "orders", metrics);
@@ -162,7 +162,7 @@ async fn only_the_victims_of_a_forecast_are_evicted() -> Result<()> {
 #[tokio::test]
 async fn custom_queries_match_members_by_the_labels_of_their_samples(
     #[case] owners: &str,
-    #[values(0, 1)] which: usize,
+    #[values(0, 1, 2, 3)] which: usize,
 ) -> Result<()> {
     let fake_groups = FakeGroups::open().await?;
     let rates = format!(
@@ -181,7 +181,7 @@ async fn custom_queries_match_members_by_the_labels_of_their_samples(
 
 #[rstest]
 #[tokio::test]
-async fn positional_assignor_is_recognised(#[values(0, 1)] which: usize) -> Result<()> {
+async fn positional_assignor_is_recognised(#[values(0, 1, 2, 3)] which: usize) -> Result<()> {
     let fake_groups = FakeGroups::open().await?;
     let program = fake_groups.program(which, "ranged", "kafka-exporter,kafka-lag-exporter");
     let (run, _) = fake_groups
@@ -235,7 +235,7 @@ async fn a_partially_known_group_is_refused_with_what_is_missing(
     #[case] reason: &str,
     #[case] code: i32,
     #[case] says: &str,
-    #[values(0, 1)] which: usize,
+    #[values(0, 1, 2, 3)] which: usize,
 ) -> Result<()> {
     let fake_groups = FakeGroups::open().await?;
     let metrics = if group == "empty" {
@@ -404,7 +404,9 @@ fn queries(proxy: &FaultProxy) -> Vec<String> {
 
 #[rstest]
 #[tokio::test]
-async fn without_group_settings_no_group_query_is_sent(#[values(0, 1)] which: usize) -> Result<()> {
+async fn without_group_settings_no_group_query_is_sent(
+    #[values(0, 1, 2, 3)] which: usize,
+) -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, _) = shared.skewed().await?;
     let plan = async |strategy: Option<&str>| -> Result<(Value, Vec<String>)> {

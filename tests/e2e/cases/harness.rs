@@ -88,7 +88,7 @@ async fn both_metrics_servers_return_the_loads() -> Result<()> {
     consumer.wait_measured().await?;
 
     let pods = consumer.pods().await?;
-    for server in [ns.prometheus(), ns.victoria_metrics()] {
+    for server in ns.metrics_servers() {
         let seen = server.loads(ns.name(), "consumer").await?;
         assert_eq!(seen.len(), pods.len(), "{}: {seen:?}", server.name());
         for (pod, load) in pods.iter().zip(loads) {

@@ -10,12 +10,10 @@ async fn holds_on_a_balanced_workload() -> Result<()> {
     let shared = Shared::open().await?;
     let balanced = shared.workload("balanced");
     let before = balanced.pods().await?;
-    for url in [
-        shared.ns.prometheus().url(),
-        shared.ns.victoria_metrics().url(),
-    ] {
+    for server in shared.ns.metrics_servers() {
         let program = shared.ns.rebalancer(&balanced);
-        let run = program.env("PROMETHEUS_ENDPOINT", url).ends_with(0).await?;
+        let program = program.env("PROMETHEUS_ENDPOINT", server.url());
+        let run = program.ends_with(0).await?;
         let message = run.held("within_tolerance");
         run.assert_says(&message, &["1.050 cores", "1.5 × target 0.700"]);
     }

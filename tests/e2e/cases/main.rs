@@ -34,6 +34,7 @@ mod redirects;
 mod replacements;
 mod rotate;
 mod secrets;
+mod servers;
 mod settings;
 mod several_workloads;
 mod target;

@@ -104,14 +104,12 @@ async fn answering_json(#[case] status: u16, #[case] body: &str, #[case] says: &
 
 #[rstest]
 #[tokio::test]
-async fn rejected_query(#[values(false, true)] victoria_metrics: bool) -> Result<()> {
+async fn rejected_query(#[values(0, 1, 2, 3)] server: usize) -> Result<()> {
     let run = fails(|shared, program| {
-        let program = program.env("LOAD_QUERY", "sum by (pod) (rate(");
-        if victoria_metrics {
-            program.env("PROMETHEUS_ENDPOINT", shared.ns.victoria_metrics().url())
-        } else {
-            program
-        }
+        program.env("LOAD_QUERY", "sum by (pod) (rate(").env(
+            "PROMETHEUS_ENDPOINT",
+            shared.ns.metrics_servers()[server].url(),
+        )
     })
     .await?;
     let error = run.error();

@@ -9,13 +9,15 @@ use crate::support::{RunExt as _, VICTIMS, assert_untouched, shared::Shared, ske
 #[rstest]
 #[case::prometheus(0)]
 #[case::victoria_metrics(1)]
+#[case::current_prometheus(2)]
+#[case::current_victoria_metrics(3)]
 #[tokio::test]
 async fn two_hottest_and_two_coldest_are_evicted_and_replaced(#[case] server: usize) -> Result<()> {
     let ns = TestNamespace::start().await?;
     let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
     let expected = uids(&before, &VICTIMS);
-    let urls = [ns.prometheus().url(), ns.victoria_metrics().url()];
+    let urls = ns.metrics_servers().map(|server| server.url());
     let program = |url: &str| ns.rebalancer(&consumer).env("PROMETHEUS_ENDPOINT", url);
     for url in &urls {
         let plan = program(url).arg("plan").ends_with(0).await?;

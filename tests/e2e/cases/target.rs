@@ -43,14 +43,10 @@ async fn target_comes_from_the_autoscaler(
 #[tokio::test]
 async fn kube_state_metrics_give_the_same_target(
     #[case] workload: &str,
-    #[values(false, true)] victoria_metrics: bool,
+    #[values(0, 1, 2, 3)] server: usize,
 ) -> Result<()> {
     let shared = Shared::open().await?;
-    let server = if victoria_metrics {
-        shared.ns.victoria_metrics()
-    } else {
-        shared.ns.prometheus()
-    };
+    let server = shared.ns.metrics_servers()[server];
     let program = plan(&shared, workload).env("PROMETHEUS_ENDPOINT", server.url());
     let kubernetes = program.clone().ends_with(0).await?;
     let metrics = program

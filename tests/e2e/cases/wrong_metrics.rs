@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ::harness::{
-    FaultServer, MetricsServer, Rebalancer, Result, SecondSeries, Target, TestNamespace, Workload,
-    WorkloadSpec, annotation,
+    FaultServer, Rebalancer, Result, SecondSeries, Target, TestNamespace, Workload, WorkloadSpec,
+    annotation,
 };
 use rstest::rstest;
 
@@ -12,13 +12,8 @@ use crate::support::{
     Outcome, RunExt as _, VICTIMS, assert_untouched, documents::instant_vector, skewed,
 };
 
-/// Both kinds of metrics server.
-fn servers(ns: &TestNamespace) -> [&MetricsServer; 2] {
-    [ns.prometheus(), ns.victoria_metrics()]
-}
-
-/// Runs against both servers and checks each outcome; neither run evicts a pod.
-async fn with_both(
+/// Runs against every metrics server and checks each outcome; neither run evicts a pod.
+async fn with_each(
     ns: &TestNamespace,
     workload: &Workload<'_>,
     code: i32,
@@ -26,7 +21,7 @@ async fn with_both(
     look: impl Fn(&Outcome),
 ) -> Result<()> {
     let before = workload.pods().await?;
-    for server in servers(ns) {
+    for server in ns.metrics_servers() {
         let program = change(ns.rebalancer(workload));
         let run = program
             .env("PROMETHEUS_ENDPOINT", server.url())
@@ -66,7 +61,7 @@ async fn holds_on_series_that_ended_within_the_window() -> Result<()> {
         let program = program.env("MINIMUM_POD_AGE", "5s").env("COOLDOWN", "1s");
         program.env("MAXIMUM_SAMPLE_AGE", "2s")
     };
-    with_both(&ns, &consumer, 1, window, |run| {
+    with_each(&ns, &consumer, 1, window, |run| {
         let message = run.held("insufficient_coverage");
         run.assert_says(
             &message,
@@ -91,7 +86,7 @@ async fn wait_for_two_series(ns: &TestNamespace, pod: &str) -> Result<()> {
         "container_cpu_usage_seconds_total{{namespace=\"{namespace}\",container=\"consumer\"}}"
     );
     let started = Instant::now();
-    for server in servers(ns) {
+    for server in ns.metrics_servers() {
         let query = format!("count by (pod) (last_over_time({series}[1m]))");
         while server.by_pod(&query).await?.get(pod) != Some(&2.0) {
             assert!(
@@ -128,7 +123,7 @@ async fn holds_when_two_scrape_jobs_measure_a_pod(
     // A few samples more than those that a container has after its end.
     seconds(3).await;
     let differ = format!("which differ in {label} (none, {value})");
-    with_both(
+    with_each(
         &ns,
         &consumer,
         1,
@@ -147,7 +142,7 @@ async fn holds_when_two_scrape_jobs_measure_a_pod(
         },
     )
     .await?;
-    with_both(
+    with_each(
         &ns,
         &consumer,
         0,
@@ -179,7 +174,7 @@ async fn outermost_of_nested_cgroups_is_counted() -> Result<()> {
     }
     wait_for_two_series(&ns, &pods[0].name).await?;
     seconds(3).await;
-    with_both(
+    with_each(
         &ns,
         &consumer,
         0,
@@ -210,7 +205,7 @@ async fn holds_when_counters_of_some_pods_have_stopped() -> Result<()> {
     // VictoriaMetrics also uses the last sample before the window.
     seconds(2).await;
     let pods = consumer.pods().await?;
-    with_both(
+    with_each(
         &ns,
         &consumer,
         1,
@@ -244,7 +239,7 @@ async fn holds_when_only_unknown_pods_are_measured() -> Result<()> {
     ns.autoscale(&consumer, Target::Utilization(70)).await?;
     others.wait_measured().await?;
     let example = others.pods().await?[0].name.clone();
-    with_both(
+    with_each(
         &ns,
         &consumer,
         1,
@@ -266,7 +261,7 @@ async fn holds_when_only_unknown_pods_are_measured() -> Result<()> {
     // Beside measured pods of our own, other pods are only neighbours.
     consumer.set_measured(true).await?;
     consumer.wait_measured().await?;
-    with_both(
+    with_each(
         &ns,
         &consumer,
         0,
@@ -293,7 +288,7 @@ async fn holds_when_only_the_end_of_the_window_has_samples() -> Result<()> {
         let program = program.env("METRICS_TIME_WINDOW", "60s");
         program.env("MINIMUM_POD_AGE", "5s").env("COOLDOWN", "1s")
     };
-    with_both(&ns, &consumer, 1, window, |run| {
+    with_each(&ns, &consumer, 1, window, |run| {
         let message = run.held("insufficient_coverage");
         run.assert_says(
             &message,
@@ -310,7 +305,7 @@ async fn holds_when_only_the_end_of_the_window_has_samples() -> Result<()> {
         let program = program.env("METRICS_TIME_WINDOW", "60s");
         program.env("MINIMUM_POD_AGE", "24h").env("COOLDOWN", "1s")
     };
-    with_both(&ns, &consumer, 0, young, |run| {
+    with_each(&ns, &consumer, 0, young, |run| {
         let message = run.held("no_eligible_pods");
         run.assert_says(&message, &["0 of 4 pods are eligible: 4 too_young"]);
     })
@@ -337,7 +332,7 @@ async fn a_pod_restarted_within_the_window_is_ineligible() -> Result<()> {
 
     // By its load alone it would be a victim.
     let lenient = |run: Rebalancer| program(run).arg("plan").env("MINIMUM_POD_AGE", "0s");
-    with_both(&ns, &consumer, 0, lenient, |run| {
+    with_each(&ns, &consumer, 0, lenient, |run| {
         assert!(run.victims().contains(&hot.uid), "{}", run.0);
     })
     .await?;
@@ -346,7 +341,7 @@ async fn a_pod_restarted_within_the_window_is_ineligible() -> Result<()> {
         let run = run.env("MINIMUM_POD_AGE", format!("{}ms", age.as_millis()));
         program(run).arg("plan")
     };
-    with_both(&ns, &consumer, 0, strict, |run| {
+    with_each(&ns, &consumer, 0, strict, |run| {
         let expected: Vec<_> = VICTIMS[1..]
             .iter()
             .map(|place| &before[*place].uid)
@@ -382,7 +377,7 @@ async fn holds_when_all_loads_are_zero() -> Result<()> {
     consumer.wait_measured().await?;
     // VictoriaMetrics also uses the last sample before the window.
     seconds(2).await;
-    with_both(
+    with_each(
         &ns,
         &consumer,
         1,
@@ -403,7 +398,7 @@ async fn holds_on_an_implausible_load() -> Result<()> {
     ns.autoscale(&consumer, Target::Utilization(70)).await?;
     consumer.wait_measured().await?;
     let hot = consumer.pods().await?[0].name.clone();
-    with_both(
+    with_each(
         &ns,
         &consumer,
         1,
@@ -455,7 +450,7 @@ async fn holds_when_the_clocks_differ() -> Result<()> {
 async fn healthy_metrics_pass_every_check() -> Result<()> {
     let shared = crate::support::shared::Shared::open().await?;
     let (consumer, _) = shared.skewed().await?;
-    for server in servers(&shared.ns) {
+    for server in shared.ns.metrics_servers() {
         let program = shared.ns.rebalancer(&consumer).arg("plan");
         let run = program
             .env("PROMETHEUS_ENDPOINT", server.url())

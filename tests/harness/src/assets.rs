@@ -117,31 +117,13 @@ fn module_and_cache() -> Result<(PathBuf, PathBuf)> {
 fn build(module: &Path, dir: &Path) -> Result<()> {
     let program = dir.join(PROGRAM);
     if !program.is_file() {
-        let unfinished = dir.join("controlplane.unfinished");
-        let mut command = Command::new("go");
-        command
-            // git may refuse to report the state of the repository.
-            .args([
-                "build",
-                "-trimpath",
-                "-buildvcs=false",
-                "-ldflags",
-                "-s -w",
-                "-o",
-            ])
-            .arg(&unfinished)
-            .arg(".")
-            .current_dir(module);
-        run(
-            &mut command,
-            "go",
+        go_build(
+            module,
+            &["."],
+            &program,
             "the control plane of the tests is built with it: install Go 1.21 or newer (it downloads \
              the version it needs), or set KUBEBUILDER_ASSETS",
         )?;
-        fs::rename(&unfinished, &program).map_err(Error::io(format!(
-            "move the build to {}",
-            program.display()
-        )))?;
     }
     for name in CONTROL_PLANE {
         let link = dir.join(name);
@@ -153,6 +135,119 @@ fn build(module: &Path, dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Builds a Go program. `hint` is shown when Go is not installed.
+fn go_build(module: &Path, args: &[&str], program: &Path, hint: &str) -> Result<()> {
+    let unfinished = program.with_extension("unfinished");
+    let mut command = Command::new("go");
+    command
+        // git may refuse to report the state of the repository.
+        .args(["build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w"])
+        .arg("-o")
+        .arg(&unfinished)
+        .args(args)
+        .current_dir(module);
+    run(&mut command, "go", hint)?;
+    fs::rename(&unfinished, program).map_err(Error::io(format!(
+        "move the build to {}",
+        program.display()
+    )))
+}
+
+/// A current metrics server, built from its Go module. Distributions have older ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CurrentServer {
+    /// Prometheus 3.
+    Prometheus,
+    /// The newest VictoriaMetrics that builds with the version of Go in `go.mod`.
+    VictoriaMetrics,
+}
+
+impl CurrentServer {
+    /// Every server.
+    pub const ALL: [Self; 2] = [Self::Prometheus, Self::VictoriaMetrics];
+
+    /// Locates the program: by its environment variable, else in the cache. The first call builds
+    /// it into the cache, which takes minutes.
+    ///
+    /// # Errors
+    /// When the build failed (with its output).
+    pub fn locate(self) -> Result<PathBuf> {
+        if let Some(path) = self.given() {
+            return Ok(path);
+        }
+        let (module, dir) = self.module_and_cache()?;
+        let program = dir.join(self.name());
+        if program.is_file() {
+            return Ok(program);
+        }
+        let _lock = lock(&dir)?;
+        if !program.is_file() {
+            let hint = format!(
+                "{} of the tests is built with it: install Go, or set {} to the program",
+                self.name(),
+                self.variable()
+            );
+            go_build(&module, self.build_arguments(), &program, &hint)?;
+        }
+        Ok(program)
+    }
+
+    /// Whether [`Self::locate`] would have to build the program.
+    ///
+    /// # Errors
+    /// When the Go module cannot be read, or there is no home directory.
+    pub fn has_to_be_built(self) -> Result<bool> {
+        if self.given().is_some() {
+            return Ok(false);
+        }
+        let (_, dir) = self.module_and_cache()?;
+        Ok(!dir.join(self.name()).is_file())
+    }
+
+    /// The name of the program and of its module's folder.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prometheus => "prometheus",
+            Self::VictoriaMetrics => "victoria-metrics",
+        }
+    }
+
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Prometheus => "CURRENT_PROMETHEUS_BIN",
+            Self::VictoriaMetrics => "CURRENT_VICTORIA_METRICS_BIN",
+        }
+    }
+
+    fn build_arguments(self) -> &'static [&'static str] {
+        match self {
+            // Without the service discovery of clouds, whose clients take most of the build.
+            Self::Prometheus => &[
+                "-tags",
+                "remove_all_sd",
+                "github.com/prometheus/prometheus/cmd/prometheus",
+            ],
+            Self::VictoriaMetrics => {
+                &["github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics"]
+            }
+        }
+    }
+
+    fn given(self) -> Option<PathBuf> {
+        let path = std::env::var_os(self.variable()).filter(|path| !path.is_empty())?;
+        Some(PathBuf::from(path))
+    }
+
+    /// The Go module, and the cache directory for its current content.
+    fn module_and_cache(self) -> Result<(PathBuf, PathBuf)> {
+        let module = Path::new(env!("CARGO_MANIFEST_DIR")).join(self.name());
+        let hash = fingerprint(&module, &["go.mod", "go.sum"])?;
+        let dir = cache_dir()?.join(format!("{}-{hash:016x}", self.name()));
+        Ok((module, dir))
+    }
 }
 
 /// The cache directory, which survives a fresh checkout.

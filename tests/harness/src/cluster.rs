@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::{runtime::Runtime, sync::OnceCell};
 
 use crate::{
-    ControlPlane, Error, MetricsServer, Result, exporter, exposition::Exposition, http::HttpServer,
-    kubelet::Kubelet, meters::Meters, work::Works,
+    ControlPlane, Error, MetricsServer, Result, assets::CurrentServer, exporter,
+    exposition::Exposition, http::HttpServer, kubelet::Kubelet, meters::Meters, work::Works,
 };
 
 /// The running servers.
@@ -14,6 +14,8 @@ pub(crate) struct Cluster {
     pub(crate) control_plane: ControlPlane,
     pub(crate) prometheus: MetricsServer,
     pub(crate) victoria_metrics: MetricsServer,
+    pub(crate) current_prometheus: MetricsServer,
+    pub(crate) current_victoria_metrics: MetricsServer,
     pub(crate) kubelet: Kubelet,
     pub(crate) meters: Arc<Meters>,
     pub(crate) fake_exporters: Arc<Exposition>,
@@ -73,9 +75,12 @@ impl Cluster {
             Arc::clone(&works),
         )
         .await?;
-        let (prometheus, victoria_metrics) = tokio::try_join!(
-            MetricsServer::prometheus(exporter.address()),
-            MetricsServer::victoria_metrics(exporter.address()),
+        let scraped = exporter.address();
+        let (prometheus, victoria_metrics, current_prometheus, current_victoria_metrics) = tokio::try_join!(
+            MetricsServer::prometheus(scraped),
+            MetricsServer::victoria_metrics(scraped),
+            MetricsServer::current(CurrentServer::Prometheus, scraped),
+            MetricsServer::current(CurrentServer::VictoriaMetrics, scraped),
         )?;
         kubelet
             .containers()
@@ -85,6 +90,8 @@ impl Cluster {
             control_plane,
             prometheus,
             victoria_metrics,
+            current_prometheus,
+            current_victoria_metrics,
             kubelet,
             meters,
             fake_exporters,

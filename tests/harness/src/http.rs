@@ -231,7 +231,7 @@ async fn serve(
     }
 }
 
-fn reason(status: u16) -> &'static str {
+pub(crate) fn reason(status: u16) -> &'static str {
     ::http::StatusCode::from_u16(status)
         .ok()
         .and_then(|code| code.canonical_reason())

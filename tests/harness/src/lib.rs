@@ -1,7 +1,8 @@
 //! Test harness: real servers on loopback for the end-to-end tests.
 //!
-//! The harness starts Prometheus, VictoriaMetrics and a Kubernetes control plane (etcd,
-//! kube-apiserver, kube-controller-manager) in temporary directories. It simulates the parts of a
+//! The harness starts Prometheus, VictoriaMetrics (each in Debian's and in a current version) and a
+//! Kubernetes control plane (etcd, kube-apiserver, kube-controller-manager) in temporary
+//! directories. It simulates the parts of a
 //! cluster that need machines: scheduler, kubelet, cadvisor and kube-state-metrics. Deployments
 //! create pods, budgets are enforced and RBAC is real. Only the containers are simulated; their
 //! load is set by the test, or caused by the work that the test runs in them ([`Work`]).
@@ -39,6 +40,7 @@ mod exporter;
 mod exposition;
 mod failure;
 pub mod fault;
+pub mod gateway;
 pub mod http;
 pub mod kafka;
 mod kubelet;
@@ -60,6 +62,7 @@ pub use error::{Error, Result};
 pub use exposition::Series;
 pub use failure::StartFailure;
 pub use fault::FaultServer;
+pub use gateway::{ForwardProxy, TenancyProxy};
 pub use kafka::Kafka;
 pub use meters::SecondSeries;
 pub use metrics::MetricsServer;

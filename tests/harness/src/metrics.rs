@@ -4,12 +4,13 @@ use std::{
     collections::BTreeMap,
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use crate::{
-    Error, Result, assets,
+    Error, Result,
+    assets::{self, CurrentServer},
     http::{get, percent_encode},
     process::{Server, free_port, server_dir, with_ports},
 };
@@ -36,18 +37,7 @@ impl MetricsServer {
     /// When the program is missing or does not become ready.
     pub async fn prometheus(exporter: SocketAddr) -> Result<Self> {
         let program = assets::metrics_program("prometheus", "PROMETHEUS_BIN")?;
-        with_ports(async || {
-            let (dir, config, address) = prepare("prometheus", exporter)?;
-            let args = [
-                format!("--config.file={}", config.display()),
-                format!("--storage.tsdb.path={}", dir.join("data").display()),
-                format!("--web.listen-address={address}"),
-                "--log.level=warn".to_owned(),
-            ];
-            let server = Server::spawn("prometheus", &program, args, dir)?;
-            Self::ready("prometheus", server, address, "/-/ready").await
-        })
-        .await
+        Self::start_prometheus("prometheus", &program, exporter).await
     }
 
     /// Starts VictoriaMetrics (`victoria-metrics` in `PATH`, or `VICTORIA_METRICS_BIN`).
@@ -56,6 +46,52 @@ impl MetricsServer {
     /// When the program is missing or does not become ready.
     pub async fn victoria_metrics(exporter: SocketAddr) -> Result<Self> {
         let program = assets::metrics_program("victoria-metrics", "VICTORIA_METRICS_BIN")?;
+        Self::start_victoria_metrics("victoria-metrics", &program, exporter).await
+    }
+
+    /// Starts a server that was built from its Go module.
+    ///
+    /// # Errors
+    /// When the build fails, or the program does not become ready.
+    pub async fn current(server: CurrentServer, exporter: SocketAddr) -> Result<Self> {
+        // A build takes minutes, and would stop the tasks of this thread.
+        let program = tokio::task::spawn_blocking(move || server.locate())
+            .await
+            .map_err(Error::document("the end of a build"))??;
+        match server {
+            CurrentServer::Prometheus => {
+                Self::start_prometheus("current prometheus", &program, exporter).await
+            }
+            CurrentServer::VictoriaMetrics => {
+                Self::start_victoria_metrics("current victoria-metrics", &program, exporter).await
+            }
+        }
+    }
+
+    async fn start_prometheus(
+        name: &'static str,
+        program: &Path,
+        exporter: SocketAddr,
+    ) -> Result<Self> {
+        with_ports(async || {
+            let (dir, config, address) = prepare("prometheus", exporter)?;
+            let args = [
+                format!("--config.file={}", config.display()),
+                format!("--storage.tsdb.path={}", dir.join("data").display()),
+                format!("--web.listen-address={address}"),
+                "--log.level=warn".to_owned(),
+            ];
+            let server = Server::spawn("prometheus", program, args, dir)?;
+            Self::ready(name, server, address, "/-/ready").await
+        })
+        .await
+    }
+
+    async fn start_victoria_metrics(
+        name: &'static str,
+        program: &Path,
+        exporter: SocketAddr,
+    ) -> Result<Self> {
         with_ports(async || {
             let (dir, config, address) = prepare("victoria-metrics", exporter)?;
             let args = [
@@ -68,8 +104,57 @@ impl MetricsServer {
                 "-memory.allowedBytes=256MB".to_owned(),
                 "-loggerLevel=WARN".to_owned(),
             ];
-            let server = Server::spawn("victoria-metrics", &program, args, dir)?;
-            Self::ready("victoria-metrics", server, address, "/health").await
+            let server = Server::spawn("victoria-metrics", program, args, dir)?;
+            Self::ready(name, server, address, "/health").await
+        })
+        .await
+    }
+
+    /// Starts a current Prometheus without metrics that requires a client certificate. The files
+    /// are PEM: the server's certificate and key, and the authority of the clients.
+    ///
+    /// # Errors
+    /// When the build fails, or the program does not become ready.
+    pub async fn with_client_certificates(
+        certificate: &Path,
+        key: &Path,
+        clients: &Path,
+    ) -> Result<Self> {
+        let program = CurrentServer::Prometheus.locate()?;
+        with_ports(async || {
+            let (dir, _, address) = prepare("prometheus", SocketAddr::from(([127, 0, 0, 1], 1)))?;
+            let (config, web) = (dir.join("empty.yaml"), dir.join("web.yaml"));
+            let tls = format!(
+                "tls_server_config:\n  cert_file: {}\n  key_file: {}\n  client_ca_file: {}\n  \
+                 client_auth_type: RequireAndVerifyClientCert\n",
+                certificate.display(),
+                key.display(),
+                clients.display()
+            );
+            for (path, text) in [(&config, "{}\n"), (&web, tls.as_str())] {
+                fs::write(path, text).map_err(Error::io(format!("write {}", path.display())))?;
+            }
+            let args = [
+                format!("--config.file={}", config.display()),
+                format!("--web.config.file={}", web.display()),
+                format!("--storage.tsdb.path={}", dir.join("data").display()),
+                format!("--web.listen-address={address}"),
+                "--log.level=warn".to_owned(),
+            ];
+            let mut server = Server::spawn("prometheus", &program, args, dir)?;
+            // A server with TLS answers a plain request with 400.
+            server
+                .wait_ready(START_DEADLINE, async || match get(address, "/").await {
+                    Ok((400, _)) => Ok(()),
+                    Ok((status, body)) => Err(format!("answered {status}: {body}")),
+                    Err(error) => Err(error.to_string()),
+                })
+                .await?;
+            Ok(Self {
+                name: "prometheus with TLS",
+                address,
+                _server: server,
+            })
         })
         .await
     }
@@ -94,7 +179,7 @@ impl MetricsServer {
         })
     }
 
-    /// The server's name: `prometheus` or `victoria-metrics`.
+    /// The server's name: `prometheus`, `victoria-metrics`, and `current` before it.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name

@@ -161,6 +161,17 @@ impl TestNamespace {
         &self.cluster.victoria_metrics
     }
 
+    /// Every metrics server: Prometheus, VictoriaMetrics, and a current version of each.
+    #[must_use]
+    pub fn metrics_servers(&self) -> [&MetricsServer; 4] {
+        [
+            &self.cluster.prometheus,
+            &self.cluster.victoria_metrics,
+            &self.cluster.current_prometheus,
+            &self.cluster.current_victoria_metrics,
+        ]
+    }
+
     /// The Kubernetes control plane.
     #[must_use]
     pub fn control_plane(&self) -> &ControlPlane {

@@ -151,7 +151,7 @@ impl Workload<'_> {
                     wanted.insert(pod.name, cores);
                 }
             }
-            for server in [self.ns.prometheus(), self.ns.victoria_metrics()] {
+            for server in self.ns.metrics_servers() {
                 let loads = server.loads(self.ns.name(), &self.spec.container).await?;
                 for (pod, wanted) in &wanted {
                     let seen = loads.get(pod).copied();
