@@ -94,6 +94,7 @@ const OTHERS: [(HoldReason, &[&str]); 7] = [
         &["PROMETHEUS_MATCHERS", "LOAD_QUERY"],
     ),
     (HoldReason::TARGET_UNKNOWN, &["TARGET_CORES", "HPA_PREFIX"]),
+    (HoldReason::AUTOSCALER_PAUSED, &["TARGET_CORES"]),
     (HoldReason::GROUP_UNKNOWN, &["GROUP_ID", "GROUP_METRICS"]),
     (HoldReason::POSITIONAL_ASSIGNOR, &["GROUP_ASSIGNOR"]),
 ];

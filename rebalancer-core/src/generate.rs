@@ -42,8 +42,9 @@ use proptest::prelude::*;
 use crate::history::Rotation;
 use crate::lease::LeaseHolder;
 use crate::model::{
-    Autoscaler, Cores, CpuMetric, Evictability, Load, MaxUnavailable, Measurement, MinimumPods,
-    Percent, Pod, PodPhase, PodUid, Rollout, SampleFault, Seconds, Tolerance, TopK, WorkloadRef,
+    Autoscaler, Cores, CpuMetric, Deletion, Evictability, Load, MaxUnavailable, Measurement,
+    MinimumPods, Percent, Pod, PodPhase, PodUid, Rollout, SampleFault, Seconds, Tolerance, TopK,
+    WorkloadRef,
 };
 use crate::policy::{ExecutionPolicy, Policy, Strategy as Rule};
 use crate::snapshot::{Snapshot, SnapshotData, UnknownPods};
@@ -101,6 +102,9 @@ enum Trait {
     Phase(PodPhase),
     Unready,
     Terminating,
+    Deleted(Seconds),
+    Template(u8),
+    PodRequest(Cores),
     Unowned,
     Evictability(Evictability),
     OptedOut,
@@ -124,6 +128,17 @@ impl Trait {
             Self::Phase(phase) => (pod.phase, pod.ready) = (phase, phase == PodPhase::Running),
             Self::Unready => pod.ready = false,
             Self::Terminating => pod.terminating = true,
+            Self::Deleted(overdue) => {
+                (pod.terminating, pod.ready) = (true, false);
+                pod.deletion = Some(Box::new(Deletion {
+                    requested_seconds: Some(overdue),
+                    overdue_seconds: Some(overdue),
+                    finalizers: Vec::new(),
+                    node: Some("node".into()),
+                }));
+            }
+            Self::Template(number) => pod.template = Some(format!("template-{number}")),
+            Self::PodRequest(request) => pod.pod_request = Some(request),
             Self::Unowned => pod.owned = false,
             Self::Evictability(evictability) => pod.evictability = evictability,
             Self::OptedOut => pod.opted_out = Some("rebalancer.io/skip: true".into()),
@@ -153,6 +168,9 @@ fn traits() -> impl Strategy<Value = Trait> {
         .prop_map(Trait::Phase),
         1 => Just(Trait::Unready),
         1 => Just(Trait::Terminating),
+        1 => seconds().prop_map(Trait::Deleted),
+        1 => (0..2u8).prop_map(Trait::Template),
+        1 => cores().prop_map(Trait::PodRequest),
         1 => Just(Trait::Unowned),
         1 => prop_oneof![
             Just(Evictability::Bare),
@@ -194,7 +212,7 @@ fn healthy_pods(
 }
 
 /// Pods of every kind: most are healthy and measured; others are not measured, stale, young, not
-/// ready, terminating, not owned, opted out, not evictable, measured twice, restarted, or measured in
+/// ready, terminating, stuck in Terminating, of another template, not owned, opted out, not evictable, measured twice, restarted, or measured in
 /// a part of the window.
 pub fn pods() -> impl Strategy<Value = Vec<Pod>> {
     (
@@ -337,6 +355,7 @@ fn finished_rollouts() -> impl Strategy<Value = Rollout> {
         desired: replicas,
         current: replicas,
         updated: replicas,
+        ..Rollout::default()
     })
 }
 
@@ -351,6 +370,7 @@ pub fn rollouts() -> impl Strategy<Value = Rollout> {
                 desired,
                 current,
                 updated,
+                ..Rollout::default()
             }
         ),
     ]

@@ -179,7 +179,7 @@ fn message_advises_a_wave_size(#[case] pods: usize, #[case] expected: &str) {
 #[case::terminating(
     example_with_pod(2, json!({"terminating": true})),
     "group_not_settled",
-    "1 pod is terminating; no pod became ready recently"
+    "1 pod is terminating: c; no pod became ready recently"
 )]
 #[case::no_pods(
     json!({"target": 1.0, "pods": []}),

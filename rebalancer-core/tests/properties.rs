@@ -341,7 +341,15 @@ proptest! {
                 "cooldown" => "cooldown",
                 "last_rotation" => "rotation_did_not_help",
                 "eviction_limit" => "eviction_limit",
-                "rollout" => "rollout_in_progress",
+                // The only check with several reasons.
+                "rollout" => {
+                    let mixed = json["templates"].as_object().is_some_and(|found| found.len() > 1);
+                    let words = ["rollout_in_progress", "rollout_stuck", "mixed_templates"];
+                    let possible = &words[..if mixed { 3 } else { 2 }];
+                    let found = word(&decision);
+                    prop_assert!(possible.contains(&found));
+                    return Ok(());
+                }
                 "autoscaler" => "autoscaler_scaling",
                 "settled" => "group_not_settled",
                 "pods_found" => "no_pods_found",

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kube::core::params::ListParams;
-use rebalancer_core::model::{Pod, PodRef, WorkloadRef, WorkloadState};
+use rebalancer_core::model::{PausedAutoscaler, Pod, PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
-    AutoscalerCandidate, EvictionAnswer, PodActuator, PodState, PortError, WorkloadObservation,
+    AutoscalerCandidate, EvictionAnswer, PodActuator, PodState, PortError, ScaleTarget,
+    WorkloadObservation,
 };
 
 use crate::api::Api;
@@ -17,6 +18,7 @@ use crate::connection::Connection;
 use crate::error::K8sError;
 use crate::eviction::{self, Eviction};
 use crate::journal::{KubernetesJournal, Subject};
+use crate::keda::{self, ScaledObject};
 use crate::kind::{WorkloadKind, is_path_safe};
 use crate::label_selector;
 use crate::lease::KubernetesLease;
@@ -205,6 +207,38 @@ impl KubernetesActuator {
         Ok(hpas.into_iter().map(Hpa::into_candidate).collect())
     }
 
+    /// Reads the autoscalers. If the target comes from them and none scales the workload, also looks
+    /// for a paused object that would define one. The permission for that is optional.
+    async fn read_scaling(
+        &self,
+    ) -> Result<(Vec<AutoscalerCandidate>, Option<PausedAutoscaler>), K8sError> {
+        let candidates = self.read_autoscalers().await?;
+        let target = ScaleTarget::of_workload(&self.settings.workload);
+        let scaled = candidates
+            .iter()
+            .flat_map(|candidate| &candidate.scale_targets)
+            .any(|scaled| scaled.is_same_object(&target));
+        if scaled || self.settings.autoscalers != Autoscalers::Required {
+            return Ok((candidates, None));
+        }
+        let namespace = self.namespace();
+        let attempt = Attempt::list("keda.sh", "scaledobjects", namespace);
+        let path = format!("/apis/keda.sh/v1alpha1/namespaces/{namespace}/scaledobjects");
+        let params = ListParams::default().limit(500);
+        let objects: Result<Vec<ScaledObject>, _> = self
+            .api
+            .list(&attempt, "ScaledObject", &path, &params)
+            .await;
+        let paused = objects.map_or_else(
+            |error| {
+                tracing::debug!(%error, "ScaledObjects not read");
+                None
+            },
+            |objects| keda::paused(&objects, &self.settings.workload),
+        );
+        Ok((candidates, paused))
+    }
+
     /// Counts ready pods. The number is exact if it is below `enough`.
     ///
     /// Pages are small if `enough` is small, because the listing ends at the first page that reaches
@@ -293,14 +327,17 @@ impl PodActuator for KubernetesActuator {
     async fn observe(&self) -> Result<WorkloadObservation, PortError> {
         // Both requests are awaited, because a missing workload is a more useful error than
         // autoscalers that may not be read.
-        let (pods, autoscalers) = tokio::join!(self.read_pods(), self.read_autoscalers());
+        let (pods, scaling) = tokio::join!(self.read_pods(), self.read_scaling());
         let (taken_at, workload, pods) = pods?;
+        let (autoscalers, paused_autoscaler) = scaling?;
         Ok(WorkloadObservation {
             taken_at,
             rollout: workload.rollout,
-            autoscalers: autoscalers?,
+            autoscalers,
+            paused_autoscaler,
             pods,
             last_rotation: workload.rotation(&self.settings.workload),
+            rollout_failures: workload.rollout_failures,
         })
     }
 

@@ -51,6 +51,7 @@ mod eviction;
 #[doc(hidden)]
 pub mod fuzzing;
 mod journal;
+mod keda;
 mod kind;
 mod kubeconfig;
 mod label_selector;

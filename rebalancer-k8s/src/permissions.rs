@@ -26,6 +26,9 @@ pub enum Need {
     StatefulSet,
     /// If the target comes from an autoscaler of the Kubernetes API.
     Autoscalers,
+    /// To find out that KEDA has paused the autoscaler, which does not exist meanwhile. Without it,
+    /// the target is reported as unknown.
+    PausedAutoscalers,
     /// To evict, and for a dry run, which sends evictions with `dryRun`.
     Evict,
     /// To delete instead of evicting (`EVICTION_METHOD=delete`).
@@ -89,6 +92,13 @@ pub const PERMISSIONS: &[Permission] = &[
         "horizontalpodautoscalers",
         Need::Autoscalers,
         "the target",
+    ),
+    rule(
+        "list",
+        "keda.sh",
+        "scaledobjects",
+        Need::PausedAutoscalers,
+        "whether the autoscaler is paused",
     ),
     rule(
         "create",

@@ -34,6 +34,12 @@ pub struct SimConfig {
     /// The number of replicas, which is also the minimum and the maximum of the autoscaler, so that
     /// it never scales; at least 1. Default 8.
     pub pods: u32,
+    /// The number of the first pods that a canary created from another template, which the status of
+    /// the workload does not show. Default 0.
+    pub canaries: u32,
+    /// The number of former pods that have been terminating since long before the start, because
+    /// their nodes are lost. Default 0.
+    pub stuck_pods: u32,
     /// The number of partitions of the topic; at least 1. Default 64.
     pub partitions: u32,
     /// The standard deviation of the logarithm of the partitions' rates, 0 to 5. With 0 all rates
@@ -112,6 +118,8 @@ impl Default for SimConfig {
                 name: "consumer".into(),
             },
             pods: 8,
+            canaries: 0,
+            stuck_pods: 0,
             partitions: 64,
             sigma: 1.0,
             mean_rate: 1000.0,

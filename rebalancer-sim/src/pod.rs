@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use rebalancer_core::model::{
-    Cores, Evictability, Load, Measurement, Pod, PodPhase, PodUid, SampleFault, SampleInfo,
+    Cores, Deletion, Evictability, Load, Measurement, Pod, PodPhase, PodUid, SampleFault,
+    SampleInfo,
 };
 use rebalancer_core::ports::{LoadSample, PodState};
 
 use crate::config::SimConfig;
 use crate::history::LoadHistory;
+
+/// `terminationGracePeriodSeconds` of every pod: the default of Kubernetes.
+const GRACE_PERIOD: Duration = Duration::from_secs(30);
 
 /// The key of a pod within a world: its number in the order of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,9 +39,15 @@ pub(crate) struct SimPod {
     pub(crate) started: Option<Duration>,
     pub(crate) ready: Option<Duration>,
     pub(crate) terminating: bool,
+    /// The time at which its deletion was requested.
+    pub(crate) deleted: Option<Duration>,
+    /// The time at which its node was lost. The pod is terminating from then on, and never gone.
+    pub(crate) lost: Option<Duration>,
     pub(crate) gone: Option<Duration>,
     /// The number of the template from which the pod was created.
     pub(crate) template: u64,
+    /// Whether a canary created the pod from another template.
+    pub(crate) canary: bool,
     /// Whether an annotation opts the pod out of eviction.
     pub(crate) opted_out: bool,
     /// Why the pod does not start.
@@ -55,7 +65,7 @@ impl SimPod {
 
     /// Whether the pod's containers run.
     pub(crate) fn runs(&self) -> bool {
-        self.started.is_some() && self.gone.is_none()
+        self.started.is_some() && self.gone.is_none() && self.lost.is_none()
     }
 
     pub(crate) fn state(&self) -> PodState {
@@ -87,6 +97,7 @@ impl SimPod {
             },
             ready: self.ready.is_some(),
             terminating: self.terminating,
+            deletion: self.deleted.map(|deleted| self.deletion(deleted, now)),
             owned: true,
             evictability: Evictability::Evictable,
             opted_out: self
@@ -94,10 +105,27 @@ impl SimPod {
                 .then(|| "rebalancer.io/skip: true".to_owned()),
             age_seconds: Some(now.saturating_sub(self.created).into()),
             ready_seconds: self.ready.map(|ready| now.saturating_sub(ready).into()),
+            unready_seconds: None,
             restarted_seconds: None,
             request: Cores::new(config.request).ok(),
+            pod_request: None,
             other_requests: Load::ZERO,
+            template: Some(if self.canary {
+                "canary".to_owned()
+            } else {
+                format!("template-{}", self.template)
+            }),
         }
+    }
+
+    fn deletion(&self, deleted: Duration, now: Duration) -> Box<Deletion> {
+        let due = deleted.saturating_add(GRACE_PERIOD);
+        Box::new(Deletion {
+            requested_seconds: Some(now.saturating_sub(deleted).into()),
+            overdue_seconds: (now > due).then(|| now.saturating_sub(due).into()),
+            finalizers: Vec::new(),
+            node: Some("node".to_owned()),
+        })
     }
 
     /// The pod as the metrics report it. A pod is reported from its second scrape on, since a rate
@@ -105,7 +133,8 @@ impl SimPod {
     pub(crate) fn as_measured(&self, now: Duration, config: &SimConfig) -> Option<LoadSample> {
         let started = self.started?;
         let first = self.scrape_at_or_after(started, config.scrape_interval);
-        let last = self.scrape_at_or_before(self.gone.unwrap_or(now), config.scrape_interval)?;
+        let end = self.gone.or(self.lost).unwrap_or(now);
+        let last = self.scrape_at_or_before(end, config.scrape_interval)?;
         let age = now.saturating_sub(last);
         if last < first.saturating_add(config.scrape_interval) || age > config.metrics_window {
             return None;
@@ -172,8 +201,11 @@ mod tests {
             started: Some(Duration::from_secs(started)),
             ready: None,
             terminating: false,
+            deleted: None,
+            lost: None,
             gone: None,
             template: 0,
+            canary: false,
             opted_out: false,
             defect: None,
             scrape_offset: Duration::from_secs(4),

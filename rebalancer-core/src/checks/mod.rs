@@ -28,6 +28,7 @@ mod rollout;
 mod rule;
 mod settled;
 mod target;
+mod terminating;
 
 pub use autoscaler::Scaling;
 pub(crate) use format::{count_pods, list_some};

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Evictability, Load, LoadUnit, Measurement, Pod, PodPhase, SampleFault, Seconds,
+    Deletion, Evictability, Load, LoadUnit, Measurement, Pod, PodPhase, SampleFault, Seconds,
 };
 use crate::policy::Policy;
 use crate::snapshot::Snapshot;
@@ -51,7 +51,11 @@ ineligible_reasons! {
         phase: PodPhase,
     } ("phase {phase}");
     /// The pod is terminating.
-    "terminating" => Terminating ("terminating");
+    "terminating" => Terminating {
+        /// The deletion, if its details are known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deletion: Option<Box<Deletion>>,
+    } ("terminating{}", deletion.iter().map(|deletion| format!(" {deletion}")).collect::<String>());
     /// The pod's Ready condition is not true.
     "not_ready" => NotReady ("not ready");
     /// The metrics do not contain the pod.
@@ -177,7 +181,9 @@ fn running(pod: &Pod, _: &Policy, _: LoadFacts) -> Option<Ineligible> {
 }
 
 fn not_terminating(pod: &Pod, _: &Policy, _: LoadFacts) -> Option<Ineligible> {
-    pod.terminating.then_some(Ineligible::Terminating)
+    pod.terminating.then(|| Ineligible::Terminating {
+        deletion: pod.deletion.clone(),
+    })
 }
 
 fn ready(pod: &Pod, _: &Policy, _: LoadFacts) -> Option<Ineligible> {

@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::pods_are;
+use super::format::{list_some, pods_are};
 use super::rule::{CheckInput, Failure, Rule, Verdict};
+use super::terminating::{Termination, Terminations, describe};
 use crate::hold_reason::HoldReason;
 use crate::model::Seconds;
 use crate::policy::PolicyField;
@@ -21,11 +22,27 @@ pub struct GroupSettled {
     pub ready_seconds: Option<Seconds>,
     /// The cooldown, in seconds.
     pub cooldown_seconds: Seconds,
-    /// Number of the workload's pods that are terminating: they are about to leave the group.
+    /// Number of the workload's pods that are terminating: they are about to leave the group. Stuck
+    /// pods are not among them.
     pub terminating: usize,
+    /// Some of the terminating pods, each with its age and what keeps it; absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<String>,
     /// Number of the workload's pods that are younger than the cooldown and not ready: they are
     /// about to join the group. Older pods that are not ready are broken rather than starting.
     pub starting: usize,
+    /// Number of the workload's pods that are stuck in Terminating: minutes beyond their grace
+    /// period, not ready, not measured and without partitions. They count as gone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stuck: usize,
+    /// Some of the stuck pods, each with its age and what keeps it; absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl HoldReason {
@@ -35,7 +52,8 @@ impl HoldReason {
         "a pod became ready within the cooldown, is starting or is terminating, or partitions \
          changed their owner",
         "wait; if every run says so, the runs are closer together than the cooldown, or pods keep \
-         restarting",
+         restarting, or a terminating pod still works: the message names it, and `kubectl delete pod \
+         --force` removes it",
     )
     .governed_by(&[PolicyField::CooldownSeconds]);
 }
@@ -46,10 +64,16 @@ impl Rule for GroupSettled {
     fn evaluate(input: &CheckInput<'_>) -> Option<(Verdict, Self)> {
         let cooldown = input.policy.cooldown_seconds;
         let mut newest: Option<(Seconds, &str)> = None;
-        let (mut terminating, mut starting) = (0, 0);
+        let mut starting = 0;
+        let (mut leaving, mut gone) = (Vec::new(), Vec::new());
+        let terminations = Terminations::new(input.snapshot, input.policy);
         for pod in input.snapshot.pods().iter().filter(|pod| pod.owned) {
-            if pod.terminating {
-                terminating += 1;
+            if let Some(termination) = terminations.of(pod) {
+                let described = describe(pod, &termination);
+                match termination {
+                    Termination::Stuck => gone.push(described),
+                    Termination::Leaving | Termination::StillWorking(_) => leaving.push(described),
+                }
             } else if pod.serves() {
                 let joined = pod
                     .ready_seconds
@@ -60,14 +84,20 @@ impl Rule for GroupSettled {
             }
         }
         let joined_recently = newest.is_some_and(|(seconds, _)| seconds < cooldown);
+        leaving.sort_unstable();
+        gone.sort_unstable();
+        let some = |pods: &[String]| (!pods.is_empty()).then(|| list_some(pods.iter().cloned()));
         Some((
-            Verdict::pass_if(terminating == 0 && starting == 0 && !joined_recently),
+            Verdict::pass_if(leaving.is_empty() && starting == 0 && !joined_recently),
             Self {
                 newest: newest.map(|(_, name)| name.to_owned()),
                 ready_seconds: newest.map(|(seconds, _)| seconds),
                 cooldown_seconds: cooldown,
-                terminating,
+                terminating: leaving.len(),
+                leaving: some(&leaving),
                 starting,
+                stuck: gone.len(),
+                gone: some(&gone),
             },
         ))
     }
@@ -83,8 +113,12 @@ impl Rule for GroupSettled {
 
 impl fmt::Display for GroupSettled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.terminating > 0 {
-            write!(f, "{} terminating; ", pods_are(self.terminating))?;
+        if let Some(pods) = &self.leaving {
+            write!(f, "{} terminating: {pods}; ", pods_are(self.terminating))?;
+        }
+        if let Some(pods) = &self.gone {
+            let are = pods_are(self.stuck);
+            write!(f, "{are} stuck in Terminating and not counted: {pods}; ")?;
         }
         if self.starting > 0 {
             write!(f, "{} starting; ", pods_are(self.starting))?;
@@ -149,6 +183,18 @@ mod tests {
         Verdict::Pass,
         None
     )]
+    #[case::stuck(
+        json!([{"name": "a"}, {"name": "b", "terminating": true, "ready": false,
+            "deletion": {"overdue_seconds": 300}}]),
+        Verdict::Pass,
+        None
+    )]
+    #[case::terminating_for_long_and_still_ready(
+        json!([{"name": "a"}, {"name": "b", "terminating": true,
+            "deletion": {"overdue_seconds": 300}}]),
+        Verdict::Fail,
+        None
+    )]
     fn fails_while_pods_join_or_leave(
         #[case] pods: Value,
         #[case] verdict: Verdict,
@@ -159,5 +205,24 @@ mod tests {
         assert_eq!(check.verdict, verdict, "{}", check.message);
         let json = serde_json::to_value(&check).unwrap();
         assert_eq!(json["newest"].as_str(), newest);
+    }
+
+    #[test]
+    fn message_names_terminating_pods_with_age_and_cause() {
+        let stuck = json!({"requested_seconds": 259_230, "overdue_seconds": 259_200, "node": "n1"});
+        let snapshot = json!({"pods": [
+            {"name": "a"},
+            {"name": "b", "terminating": true, "ready": false, "deletion": stuck},
+            {"name": "c", "terminating": true, "ready": false, "load": 0.1, "deletion": stuck},
+            {"name": "d", "terminating": true, "deletion": {"requested_seconds": 12}},
+        ]});
+        let check = check_snapshot(CheckDetails::Settled, &snapshot, &Policy::default());
+        assert_eq!(
+            check.message,
+            "2 pods are terminating: c (for 3 d, 3 d beyond its grace period: node n1 has not \
+             confirmed its end; still measured), d (for 12 s); 1 pod is stuck in Terminating and not \
+             counted: b (for 3 d, 3 d beyond its grace period: node n1 has not confirmed its end); no \
+             pod became ready recently"
+        );
     }
 }

@@ -29,8 +29,19 @@ impl HoldReason {
     .missing_data();
 }
 
+impl HoldReason {
+    /// The autoscaler that defines the target does not exist, because an operator paused it.
+    pub const AUTOSCALER_PAUSED: Self = Self::new(
+        "autoscaler_paused",
+        "the autoscaler that defines the target is paused, so there is no target",
+        "nothing, if scaling was paused on purpose; set a fixed target to even out the loads \
+         meanwhile, or resume the object that the message names",
+    );
+}
+
 impl Rule for TargetKnown {
-    const REASONS: &'static [HoldReason] = &[HoldReason::TARGET_UNKNOWN];
+    const REASONS: &'static [HoldReason] =
+        &[HoldReason::TARGET_UNKNOWN, HoldReason::AUTOSCALER_PAUSED];
 
     fn evaluate(input: &CheckInput<'_>) -> Option<(Verdict, Self)> {
         Some((
@@ -43,10 +54,22 @@ impl Rule for TargetKnown {
     }
 
     fn failure(&self) -> Failure {
-        Failure {
-            reason: HoldReason::TARGET_UNKNOWN,
+        let (reason, missing_data) = match &self.problem {
+            Some(TargetProblem::AutoscalerPaused { .. }) => (HoldReason::AUTOSCALER_PAUSED, false),
             // Pods become eligible with time.
-            missing_data: self.problem != Some(TargetProblem::NoEligiblePods),
+            Some(TargetProblem::NoEligiblePods) => (HoldReason::TARGET_UNKNOWN, false),
+            Some(
+                TargetProblem::NoAutoscaler
+                | TargetProblem::NoCpuMetric { .. }
+                | TargetProblem::Disagree { .. }
+                | TargetProblem::NoRequest { .. }
+                | TargetProblem::NotPositive { .. },
+            )
+            | None => (HoldReason::TARGET_UNKNOWN, true),
+        };
+        Failure {
+            reason,
+            missing_data,
             untrusted_loads: false,
         }
     }
@@ -106,5 +129,11 @@ mod tests {
         };
         assert!(failure(TargetProblem::NoAutoscaler).missing_data);
         assert!(!failure(TargetProblem::NoEligiblePods).missing_data);
+        let paused = failure(TargetProblem::AutoscalerPaused {
+            object: "ScaledObject orders".into(),
+            annotation: "autoscaling.keda.sh/paused: true".into(),
+        });
+        assert_eq!(paused.reason, HoldReason::AUTOSCALER_PAUSED);
+        assert!(!paused.missing_data);
     }
 }

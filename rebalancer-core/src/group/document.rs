@@ -159,6 +159,25 @@ pub enum InvalidGroup {
 }
 
 impl GroupDocument {
+    /// The number of partitions of each pod that owns any, by the name of the pod.
+    pub(crate) fn partitions_of_pods(&self) -> HashMap<&str, usize> {
+        let pods: HashMap<&str, &str> = self
+            .members
+            .iter()
+            .map(|member| (member.name(), member.pod.as_str()))
+            .collect();
+        let mut partitions = HashMap::new();
+        for owner in self
+            .topics
+            .values()
+            .flat_map(|topic| topic.owners.iter().flatten())
+        {
+            let pod = pods.get(owner.as_str()).copied().unwrap_or(owner);
+            *partitions.entry(pod).or_insert(0) += 1;
+        }
+        partitions
+    }
+
     /// Whether the document lists owners of partitions.
     #[must_use]
     pub fn has_owners(&self) -> bool {

@@ -8,9 +8,12 @@ mod workload;
 
 pub use index::PodIndex;
 pub use measurement::{DifferingLabel, LoadUnit, Measurement, SampleFault, SampleInfo};
-pub use pod::{Evictability, InvalidPod, Pod, PodPhase, PodRef, PodUid};
+pub use pod::{Deletion, Evictability, InvalidPod, Pod, PodPhase, PodRef, PodUid};
 pub use quantity::{
     Cores, InvalidQuantity, Load, MaxUnavailable, MinimumPods, Percent, Rate, Seconds, Tolerance,
     TopK,
 };
-pub use workload::{Autoscaler, CpuMetric, PodFailure, Rollout, WorkloadRef, WorkloadState};
+pub use workload::{
+    Autoscaler, CpuMetric, PausedAutoscaler, PodFailure, Rollout, RolloutFailure, WorkloadRef,
+    WorkloadState,
+};

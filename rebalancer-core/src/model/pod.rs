@@ -75,6 +75,46 @@ pub enum Evictability {
     DaemonSet,
 }
 
+/// The deletion of a terminating pod, which the API still lists.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Deletion {
+    /// Seconds since the deletion was requested; absent if unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_seconds: Option<Seconds>,
+    /// Seconds since the end of the pod's grace period; absent during the grace period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_seconds: Option<Seconds>,
+    /// `metadata.finalizers`: the pod stays until their owners have removed them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finalizers: Vec<String>,
+    /// `spec.nodeName`: without finalizers, the pod stays until the kubelet of its node has
+    /// confirmed that its containers ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+impl fmt::Display for Deletion {
+    /// `for 12 s`, or `for 3 d, 3 d beyond its grace period: finalizer example.com/a`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.requested_seconds {
+            Some(seconds) => write!(f, "for {}", seconds.rounded())?,
+            None => f.write_str("since an unknown time")?,
+        }
+        let Some(overdue) = self.overdue_seconds else {
+            return Ok(());
+        };
+        write!(f, ", {} beyond its grace period: ", overdue.rounded())?;
+        match (self.finalizers.as_slice(), &self.node) {
+            ([], Some(node)) => write!(f, "node {node} has not confirmed its end"),
+            ([], None) => f.write_str("it was on no node"),
+            ([finalizer], _) => write!(f, "finalizer {finalizer}"),
+            (finalizers, _) => write!(f, "finalizers {}", finalizers.join(", ")),
+        }
+    }
+}
+
 /// One pod at the instant of the snapshot.
 ///
 /// In JSON only `name` is required. A field that is left out describes a healthy pod that has been
@@ -100,6 +140,8 @@ pub struct Pod {
     pub ready: bool,
     /// Whether `metadata.deletionTimestamp` is set.
     pub terminating: bool,
+    /// The deletion of a terminating pod, if its details are known.
+    pub deletion: Option<Box<Deletion>>,
     /// Whether the workload owns the pod, through its ReplicaSet if there is one.
     pub owned: bool,
     /// Whether a controller would replace the pod.
@@ -110,12 +152,18 @@ pub struct Pod {
     pub age_seconds: Option<Seconds>,
     /// Seconds since the pod became Ready; `None` means long ago.
     pub ready_seconds: Option<Seconds>,
+    /// Seconds since a pod that is not ready was ready or was created; `None` if unknown.
+    pub unready_seconds: Option<Seconds>,
     /// Seconds since the last restart of the measured container; `None` if it never restarted.
     pub restarted_seconds: Option<Seconds>,
     /// CPU request of the measured container, in cores.
     pub request: Option<Cores>,
+    /// CPU request of the pod as a whole (`spec.resources`), in cores, if the pod has one.
+    pub pod_request: Option<Cores>,
     /// Sum of the CPU requests of the pod's other containers, in cores; 0 if they have none.
     pub other_requests: Load,
+    /// The hash of the template that the pod was created from, if its controller labels it.
+    pub template: Option<String>,
 }
 
 impl Pod {
@@ -132,14 +180,18 @@ impl Pod {
             phase: PodPhase::default(),
             ready: true,
             terminating: false,
+            deletion: None,
             owned: true,
             evictability: Evictability::default(),
             opted_out: None,
             age_seconds: None,
             ready_seconds: None,
+            unready_seconds: None,
             restarted_seconds: None,
             request: None,
+            pod_request: None,
             other_requests: Load::ZERO,
+            template: None,
         }
     }
 
@@ -162,6 +214,17 @@ impl Pod {
         PodRef {
             name: self.name.clone(),
             uid: self.uid.clone(),
+        }
+    }
+
+    /// The CPU request that an autoscaler's metric of the whole pod leaves for the measured container:
+    /// the pod's request without those of the other containers, or the container's own request if
+    /// the pod has none.
+    #[must_use]
+    pub fn share_of_pod_request(&self) -> Option<Cores> {
+        match self.pod_request {
+            Some(of_pod) => Cores::new(of_pod.get() - self.other_requests.get()).ok(),
+            None => self.request,
         }
     }
 
@@ -221,6 +284,9 @@ struct PodDocument {
     /// Whether `metadata.deletionTimestamp` is set.
     #[serde(default)]
     terminating: bool,
+    /// The deletion of a terminating pod, if its details are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deletion: Option<Box<Deletion>>,
     /// Whether the workload owns the pod, through its ReplicaSet if there is one.
     #[serde(default = "yes")]
     owned: bool,
@@ -236,6 +302,9 @@ struct PodDocument {
     /// Seconds since the pod became Ready; absent means long ago.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ready_seconds: Option<Seconds>,
+    /// Seconds since a pod that is not ready was ready or was created; absent if unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unready_seconds: Option<Seconds>,
     /// Seconds since the last restart of the measured container; absent if it never restarted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     restarted_seconds: Option<Seconds>,
@@ -245,9 +314,15 @@ struct PodDocument {
     /// CPU request of the measured container, in cores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     request: Option<Cores>,
+    /// CPU request of the pod as a whole (`spec.resources`), in cores, if the pod has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pod_request: Option<Cores>,
     /// Sum of the CPU requests of the pod's other containers, in cores; 0 if they have none.
     #[serde(default)]
     other_requests: Load,
+    /// The hash of the template that the pod was created from, if its controller labels it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    template: Option<String>,
 }
 
 fn yes() -> bool {
@@ -293,14 +368,18 @@ impl TryFrom<PodDocument> for Pod {
             phase: document.phase,
             ready: document.ready,
             terminating: document.terminating,
+            deletion: document.deletion,
             owned: document.owned,
             evictability: document.evictability,
             opted_out: document.opted_out,
             age_seconds: document.age_seconds,
             ready_seconds: document.ready_seconds,
+            unready_seconds: document.unready_seconds,
             restarted_seconds: document.restarted_seconds,
             request: document.request,
+            pod_request: document.pod_request,
             other_requests: document.other_requests,
+            template: document.template,
         })
     }
 }
@@ -325,15 +404,19 @@ impl From<Pod> for PodDocument {
             phase: pod.phase,
             ready: pod.ready,
             terminating: pod.terminating,
+            deletion: pod.deletion,
             owned: pod.owned,
             evictability: pod.evictability,
             opted_out: pod.opted_out,
             age_seconds: pod.age_seconds,
             ready_seconds: pod.ready_seconds,
+            unready_seconds: pod.unready_seconds,
             restarted_seconds: pod.restarted_seconds,
             window_covered: samples.window_covered,
             request: pod.request,
+            pod_request: pod.pod_request,
             other_requests: pod.other_requests,
+            template: pod.template,
         }
     }
 }
@@ -374,6 +457,49 @@ mod tests {
         let json = serde_json::to_value(&pod).unwrap();
         assert_eq!(json["fault"], "negative");
         assert_eq!(serde_json::from_value::<Pod>(json).unwrap(), pod);
+    }
+
+    #[test]
+    fn request_of_the_pod_is_shared_with_the_other_containers() {
+        let pod = |of_pod: Option<f64>, own: Option<f64>| Pod {
+            pod_request: of_pod.and_then(|cores| Cores::new(cores).ok()),
+            request: own.and_then(|cores| Cores::new(cores).ok()),
+            other_requests: Load::new(0.25).unwrap(),
+            ..Pod::new("a")
+        };
+        let share = |pod: Pod| pod.share_of_pod_request().map(Cores::get);
+        assert_eq!(share(pod(Some(1.0), None)), Some(0.75));
+        // What is not divided among the containers belongs to the measured one.
+        assert_eq!(share(pod(Some(1.0), Some(0.5))), Some(0.75));
+        assert_eq!(share(pod(None, Some(0.5))), Some(0.5));
+        assert_eq!(share(pod(Some(0.25), None)), None);
+        assert_eq!(share(pod(None, None)), None);
+    }
+
+    #[test]
+    fn deletion_names_what_keeps_the_pod() {
+        let deletion = |seconds: u32, overdue: u32, finalizers: &[&str], node: Option<&str>| {
+            let deletion = Deletion {
+                requested_seconds: Some(Seconds::whole(seconds)),
+                overdue_seconds: (overdue > 0).then(|| Seconds::whole(overdue)),
+                finalizers: finalizers.iter().map(ToString::to_string).collect(),
+                node: node.map(ToOwned::to_owned),
+            };
+            deletion.to_string()
+        };
+        assert_eq!(deletion(12, 0, &["a/b"], Some("n1")), "for 12 s");
+        assert_eq!(
+            deletion(259_230, 259_200, &[], Some("n1")),
+            "for 3 d, 3 d beyond its grace period: node n1 has not confirmed its end"
+        );
+        assert_eq!(
+            deletion(330, 300, &["a/b", "c/d"], Some("n1")),
+            "for 330 s, 300 s beyond its grace period: finalizers a/b, c/d"
+        );
+        assert_eq!(
+            deletion(330, 300, &[], None),
+            "for 330 s, 300 s beyond its grace period: it was on no node"
+        );
     }
 
     #[test]

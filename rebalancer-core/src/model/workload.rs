@@ -40,7 +40,7 @@ impl fmt::Display for WorkloadRef {
 }
 
 /// Progress of the workload's controller with the current specification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rollout {
@@ -54,6 +54,61 @@ pub struct Rollout {
     pub current: u32,
     /// `status.updatedReplicas`: pods of the new template.
     pub updated: u32,
+    /// Whether an operator has paused the rollout (`spec.paused`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// Whether the controller updates a pod only when the pod is deleted or evicted (the update
+    /// strategy `OnDelete` of a StatefulSet).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub update_on_delete: bool,
+}
+
+/// A condition by which a controller reports that a rollout or scaling does not progress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RolloutFailure {
+    /// The type of the condition: `Progressing` or `ReplicaFailure`.
+    pub condition: String,
+    /// The reason of the condition, such as `ProgressDeadlineExceeded` or `FailedCreate`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The message of the condition.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+impl RolloutFailure {
+    /// The condition of a Deployment that has not progressed within its deadline.
+    pub const PROGRESSING: &'static str = "Progressing";
+    /// The condition of a workload whose pods cannot be created, for example because of a quota.
+    pub const REPLICA_FAILURE: &'static str = "ReplicaFailure";
+}
+
+impl fmt::Display for RolloutFailure {
+    /// `ReplicaFailure: FailedCreate (pods "a" is forbidden: exceeded quota …)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.condition)?;
+        if !self.reason.is_empty() {
+            write!(f, ": {}", self.reason)?;
+        }
+        if !self.message.is_empty() {
+            write!(f, " ({})", self.message)?;
+        }
+        Ok(())
+    }
+}
+
+/// An object that defines an autoscaler, and that an operator has paused: the autoscaler does not
+/// exist meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PausedAutoscaler {
+    /// The kind and the name of the object, such as `ScaledObject orders`.
+    pub object: String,
+    /// The annotation that pauses it, as `key: value`.
+    pub annotation: String,
 }
 
 /// A CPU metric of an autoscaler.

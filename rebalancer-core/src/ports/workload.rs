@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use super::{AutoscalerCandidate, PortError};
 use crate::history::Rotation;
-use crate::model::{Pod, PodRef, Rollout, WorkloadRef, WorkloadState};
+use crate::model::{
+    PausedAutoscaler, Pod, PodRef, Rollout, RolloutFailure, WorkloadRef, WorkloadState,
+};
 
 /// Reads one workload and its pods, and evicts pods.
 #[async_trait]
@@ -55,8 +57,13 @@ pub struct WorkloadObservation {
     pub taken_at: Timestamp,
     /// The progress of the rollout; `None` for kinds of workload that do not report it.
     pub rollout: Option<Rollout>,
+    /// The conditions of the workload that report that its rollout does not progress.
+    pub rollout_failures: Vec<RolloutFailure>,
     /// The autoscalers of the workload's namespace, if this port was configured to read them.
     pub autoscalers: Vec<AutoscalerCandidate>,
+    /// The paused object that would define the workload's autoscaler, if none exists and one was
+    /// found.
+    pub paused_autoscaler: Option<PausedAutoscaler>,
     /// The pods that match the workload's selector, without loads. Pods that the workload does not
     /// own are included and marked.
     pub pods: Vec<Pod>,
@@ -71,7 +78,9 @@ impl WorkloadObservation {
         Self {
             taken_at,
             rollout: None,
+            rollout_failures: Vec::new(),
             autoscalers: Vec::new(),
+            paused_autoscaler: None,
             pods,
             last_rotation: None,
         }

@@ -110,7 +110,9 @@ pub fn assemble(
         taken_at: Some(workload.taken_at),
         target: settings.target,
         autoscalers: all_autoscalers,
+        paused_autoscaler: workload.paused_autoscaler,
         rollout: workload.rollout,
+        rollout_failures: workload.rollout_failures,
         metrics_partial: loads.partial,
         freshness_known: loads.freshness_known,
         custom_load: loads.custom,
@@ -184,13 +186,10 @@ mod tests {
                 freshness_known: true,
                 ..LoadObservation::default()
             },
-            WorkloadObservation {
-                taken_at: Timestamp::UNIX_EPOCH,
-                rollout: None,
-                autoscalers: vec![],
-                pods: vec![Pod::new("a"), Pod::new("b"), Pod::new("c")],
-                last_rotation: None,
-            },
+            WorkloadObservation::new(
+                Timestamp::UNIX_EPOCH,
+                vec![Pod::new("a"), Pod::new("b"), Pod::new("c")],
+            ),
             vec![],
             None,
         )
@@ -217,13 +216,7 @@ mod tests {
                 group: None,
             },
             loads,
-            WorkloadObservation {
-                taken_at,
-                rollout: None,
-                autoscalers: vec![],
-                pods: vec![Pod::new("a")],
-                last_rotation: None,
-            },
+            WorkloadObservation::new(taken_at, vec![Pod::new("a")]),
             vec![],
             None,
         )

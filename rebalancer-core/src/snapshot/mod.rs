@@ -21,7 +21,8 @@ use crate::group::{GroupDocument, InvalidGroup};
 use crate::history::Rotation;
 use crate::lease::LeaseHolder;
 use crate::model::{
-    Autoscaler, Cores, DifferingLabel, LoadUnit, Pod, PodUid, Rollout, Seconds, WorkloadRef,
+    Autoscaler, Cores, DifferingLabel, LoadUnit, PausedAutoscaler, Pod, PodUid, Rollout,
+    RolloutFailure, Seconds, WorkloadRef,
 };
 
 /// Everything known about one workload at one instant, validated: no pod occurs twice.
@@ -65,9 +66,15 @@ pub struct SnapshotData {
     /// The autoscalers of the workload.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub autoscalers: Vec<Autoscaler>,
+    /// The paused object that would define the workload's autoscaler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_autoscaler: Option<PausedAutoscaler>,
     /// Progress of the workload's controller; if left out, no rollout is in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+    /// The conditions of the workload that report that its rollout does not progress.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollout_failures: Vec<RolloutFailure>,
     /// Why the metrics may be incomplete, as the server reports it; complete if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics_partial: Option<String>,

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Snapshot;
-use crate::model::{Autoscaler, Cores, CpuMetric, Pod};
+use crate::model::{Autoscaler, Cores, CpuMetric, PausedAutoscaler, Pod};
 use crate::statistics::mean;
 
 /// A target and its origin.
@@ -33,7 +33,8 @@ pub enum TargetOrigin {
         /// The metric.
         metric: CpuMetric,
         /// Mean CPU request of the measured container over the eligible pods, in cores, if the metric
-        /// is relative to it.
+        /// is relative to it: for a metric of whole pods with a request of their own
+        /// (`spec.resources`), what the other containers leave of it.
         mean_request: Option<f64>,
         /// Mean CPU request of the pods' other containers, in cores, if there is any. A `Resource`
         /// metric averages over them as well; the target leaves them out.
@@ -80,6 +81,17 @@ pub enum TargetProblem {
          set a fixed target"
     )]
     NoAutoscaler,
+    /// The object that defines the autoscaler is paused, and the autoscaler does not exist meanwhile.
+    #[error(
+        "{object} is paused ({annotation}), and no HorizontalPodAutoscaler exists meanwhile: resume \
+         it, or set a fixed target"
+    )]
+    AutoscalerPaused {
+        /// The kind and the name of the object, such as `ScaledObject orders`.
+        object: String,
+        /// The annotation that pauses it, as `key: value`.
+        annotation: String,
+    },
     /// No autoscaler that was found has a CPU metric of the measured container.
     #[error(
         "no autoscaler has a CPU metric of container {container} (found: {}): set a fixed target",
@@ -140,7 +152,13 @@ pub(crate) fn resolve<'a>(
     }
     let autoscalers = &snapshot.data().autoscalers;
     if autoscalers.is_empty() {
-        return Err(TargetProblem::NoAutoscaler);
+        return Err(match &snapshot.data().paused_autoscaler {
+            None => TargetProblem::NoAutoscaler,
+            Some(PausedAutoscaler { object, annotation }) => TargetProblem::AutoscalerPaused {
+                object: object.clone(),
+                annotation: annotation.clone(),
+            },
+        });
     }
     let container = snapshot.container();
     let mut found: Option<ResolvedTarget> = None;
@@ -211,7 +229,8 @@ fn from_metric<'a>(
             (cores.get(), None, None)
         }
         CpuMetric::Utilization { percent } => {
-            let request = mean_request(container, eligible.clone())?;
+            // Like the autoscaler, which prefers the request of the pod to those of its containers.
+            let request = mean_request(container, eligible.clone(), Pod::share_of_pod_request)?;
             let others = mean(eligible.map(|pod| pod.other_requests.get()));
             (
                 f64::from(*percent) / 100.0 * request,
@@ -220,7 +239,7 @@ fn from_metric<'a>(
             )
         }
         CpuMetric::ContainerUtilization { percent, .. } => {
-            let request = mean_request(container, eligible)?;
+            let request = mean_request(container, eligible, |pod| pod.request)?;
             (f64::from(*percent) / 100.0 * request, Some(request), None)
         }
     };
@@ -241,11 +260,12 @@ fn from_metric<'a>(
 fn mean_request<'a>(
     container: &str,
     eligible: impl Iterator<Item = &'a Pod> + Clone,
+    request: fn(&Pod) -> Option<Cores>,
 ) -> Result<f64, TargetProblem> {
     if eligible.clone().next().is_none() {
         return Err(TargetProblem::NoEligiblePods);
     }
-    let mut without = eligible.clone().filter(|pod| pod.request.is_none());
+    let mut without = eligible.clone().filter(|pod| request(pod).is_none());
     if let Some(pod) = without.next() {
         return Err(TargetProblem::NoRequest {
             container: container.into(),
@@ -253,5 +273,7 @@ fn mean_request<'a>(
             others: without.count(),
         });
     }
-    Ok(mean(eligible.filter_map(|pod| pod.request.map(Cores::get))))
+    Ok(mean(
+        eligible.filter_map(|pod| request(pod).map(Cores::get)),
+    ))
 }

@@ -37,6 +37,7 @@ pub(crate) fn rollout(generation: i64, desired: u32) -> Rollout {
         desired,
         current: desired,
         updated: desired,
+        ..Rollout::default()
     }
 }
 

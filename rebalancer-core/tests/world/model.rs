@@ -46,6 +46,7 @@ impl World {
                 desired: 10,
                 current: 10,
                 updated: 10,
+                ..Rollout::default()
             },
             minimum,
             touched: false,

@@ -129,13 +129,8 @@ fn loads(loads: &[(&str, f64)]) -> LoadObservation {
 }
 
 fn pods(names: &[&str]) -> WorkloadObservation {
-    WorkloadObservation {
-        taken_at: Timestamp::UNIX_EPOCH,
-        rollout: None,
-        autoscalers: vec![],
-        last_rotation: None,
-        pods: names.iter().map(|name| Pod::new(*name)).collect(),
-    }
+    let pods = names.iter().map(|name| Pod::new(*name)).collect();
+    WorkloadObservation::new(Timestamp::UNIX_EPOCH, pods)
 }
 
 fn deciding(assemble: &AssembleSettings, autoscalers_from_metrics: bool) -> RunSettings<'_> {

@@ -43,13 +43,21 @@ pub(super) struct Metadata {
     #[prost(message, optional, tag = "8")]
     pub(super) creation_timestamp: Option<Time>,
     #[prost(message, optional, tag = "9")]
-    deletion_timestamp: Option<Time>,
+    pub(super) deletion_timestamp: Option<Time>,
+    #[prost(int64, optional, tag = "10")]
+    pub(super) deletion_grace_period_seconds: Option<i64>,
+    #[prost(message, repeated, tag = "11")]
+    #[serde(default, deserialize_with = "annotations::from_json")]
+    labels: Vec<Annotation>,
     #[prost(message, repeated, tag = "12")]
     #[serde(default, deserialize_with = "annotations::from_json")]
     annotations: Vec<Annotation>,
     #[prost(message, repeated, tag = "13")]
     #[serde(default, deserialize_with = "null_as_default")]
     owner_references: Vec<OwnerReference>,
+    #[prost(bytes = "bytes", repeated, tag = "14")]
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub(super) finalizers: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, prost::Message, Deserialize)]
@@ -58,11 +66,14 @@ pub(super) struct Spec {
     #[prost(message, repeated, tag = "2")]
     containers: Vec<Container>,
     #[prost(bytes = "bytes", tag = "10")]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub(super) node_name: Bytes,
     #[prost(message, repeated, tag = "20")]
     #[serde(default, deserialize_with = "null_as_default")]
     init_containers: Vec<Container>,
+    /// The resources of the pod as a whole (KEP-2837).
+    #[prost(message, optional, tag = "40")]
+    resources: Option<Resources>,
 }
 
 #[derive(Clone, PartialEq, prost::Message, Deserialize)]
@@ -215,14 +226,34 @@ fn cpu_request_from_json<'de, D: Deserializer<'de>>(
         .collect())
 }
 
-impl Container {
-    /// The CPU request.
-    pub(super) fn cpu_request(&self) -> Option<&Quantity> {
-        self.resources
-            .requests
+/// The labels that hold the hash of a pod's template, or the name of its revision: of an Argo Rollout,
+/// of a Deployment, and of a StatefulSet and most other kinds.
+const TEMPLATE_LABELS: [&str; 3] = [
+    "rollouts-pod-template-hash",
+    "pod-template-hash",
+    "controller-revision-hash",
+];
+
+impl Resources {
+    fn cpu_request(&self) -> Option<&Quantity> {
+        self.requests
             .iter()
             .find(|request| request.resource == "cpu")
             .map(|request| &request.quantity)
+    }
+}
+
+impl Container {
+    /// The CPU request.
+    pub(super) fn cpu_request(&self) -> Option<&Quantity> {
+        self.resources.cpu_request()
+    }
+}
+
+impl Spec {
+    /// The CPU request of the pod as a whole.
+    pub(super) fn cpu_request(&self) -> Option<&Quantity> {
+        self.resources.as_ref()?.cpu_request()
     }
 }
 
@@ -269,12 +300,24 @@ impl PodObject {
         self.status.phase == "Running" && self.ready() && !self.terminating()
     }
 
+    /// The `Ready` condition.
+    pub(super) fn readiness(&self) -> Option<&Condition> {
+        let mut conditions = self.status.conditions.iter();
+        conditions.find(|condition| condition.kind == "Ready")
+    }
+
     /// The `Ready` condition, if it is true.
     pub(super) fn ready_condition(&self) -> Option<&Condition> {
-        self.status
-            .conditions
-            .iter()
-            .find(|condition| condition.kind == "Ready" && condition.status == "True")
+        self.readiness()
+            .filter(|condition| condition.status == "True")
+    }
+
+    /// The hash of the template that the pod was created from.
+    pub(super) fn template(&self) -> Option<String> {
+        let labels = &self.metadata.labels;
+        let hash = |label: &&str| annotations::value_of(labels, label);
+        let hash = TEMPLATE_LABELS.iter().find_map(hash)?;
+        Some(hash.into_owned()).filter(|hash| !hash.is_empty())
     }
 
     /// The statuses of all containers, init containers last.

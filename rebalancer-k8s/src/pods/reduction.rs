@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use jiff::Timestamp;
-use rebalancer_core::model::{Cores, Load, Measurement, Pod, PodRef, Seconds};
+use jiff::{SignedDuration, Timestamp};
+use rebalancer_core::model::{Cores, Deletion, Load, Measurement, Pod, PodRef, Seconds};
 
 use super::object::ContainerStatus;
 use super::{PodObject, read_page};
+use crate::cpu_quantity::Quantity;
 use crate::object_meta::{Time, text};
 use crate::pages::{BadPage, PageEnd, Pages};
 
@@ -40,6 +41,8 @@ struct Requests {
     measured: Option<Cores>,
     /// The sum of the requests of the other containers.
     others: f64,
+    /// The request of the pod as a whole.
+    of_pod: Option<Cores>,
 }
 
 impl<'s> Reduction<'s> {
@@ -79,12 +82,13 @@ impl<'s> Reduction<'s> {
         let ready = pod.ready_condition();
         // The API server always sets the time of creation. Without it, the pod counts as new.
         let created = instant(pod.metadata.creation_timestamp)?.unwrap_or(self.taken_at);
-        let ready_seconds = match ready {
-            Some(condition) => {
-                let since = instant(condition.last_transition_time)?;
-                Some(self.age(since.unwrap_or(created)))
-            }
-            None => None,
+        let transition = pod
+            .readiness()
+            .and_then(|condition| condition.last_transition_time);
+        let in_state = Some(self.age(instant(transition)?.unwrap_or(created)));
+        let (ready_seconds, unready_seconds) = match ready {
+            Some(_) => (in_state, None),
+            None => (None, in_state),
         };
         let PodRef { name, uid } = pod.reference();
         self.controlled_by.push(controller);
@@ -98,28 +102,34 @@ impl<'s> Reduction<'s> {
             phase: pod.phase(),
             ready: ready.is_some(),
             terminating: pod.terminating(),
+            deletion: self.deletion(pod)?,
             owned: false,
             evictability: pod.evictability(),
             opted_out: pod.opted_out(self.taken_at),
             age_seconds: Some(self.age(created)),
             ready_seconds,
+            unready_seconds,
             restarted_seconds: restarted,
             request: requests.measured,
+            pod_request: requests.of_pod,
             other_requests: Load::new(requests.others).unwrap_or(Load::ZERO),
+            template: pod.template(),
         });
         Ok(())
     }
 
     fn requests(&self, pod: &PodObject) -> Result<Requests, BadPage> {
+        let cores = |quantity: Option<&Quantity>| match quantity {
+            Some(quantity) => quantity.cores().map_err(BadPage::Quantity),
+            None => Ok(0.0),
+        };
         let mut requests = Requests {
             measured: None,
             others: 0.0,
+            of_pod: Cores::new(cores(pod.spec.cpu_request())?).ok(),
         };
         for container in pod.running_containers() {
-            let cores = match container.cpu_request() {
-                Some(quantity) => quantity.cores().map_err(BadPage::Quantity)?,
-                None => 0.0,
-            };
+            let cores = cores(container.cpu_request())?;
             if container.name == self.container {
                 // A request of zero is treated like a missing request.
                 requests.measured = Cores::new(cores).ok();
@@ -128,6 +138,24 @@ impl<'s> Reduction<'s> {
             }
         }
         Ok(requests)
+    }
+
+    /// The deletion of a terminating pod.
+    fn deletion(&self, pod: &PodObject) -> Result<Option<Box<Deletion>>, BadPage> {
+        // The time by which the pod should be gone: the grace period after the request.
+        let Some(due) = instant(pod.metadata.deletion_timestamp)? else {
+            return Ok(None);
+        };
+        let grace = pod.metadata.deletion_grace_period_seconds;
+        let requested = grace
+            .and_then(|grace| due.checked_sub(SignedDuration::from_secs(grace)).ok())
+            .map(|requested| self.age(requested));
+        Ok(Some(Box::new(Deletion {
+            requested_seconds: requested,
+            overdue_seconds: Some(self.age(due)).filter(|overdue| *overdue > Seconds::ZERO),
+            finalizers: pod.metadata.finalizers.iter().map(text).collect(),
+            node: Some(text(&pod.spec.node_name)).filter(|node| !node.is_empty()),
+        })))
     }
 
     /// The time since the last restart of the measured container, or `None` if it never restarted.
@@ -250,14 +278,18 @@ mod tests {
                 phase: PodPhase::Running,
                 ready: true,
                 terminating: false,
+                deletion: None,
                 owned: true,
                 evictability: Evictability::Evictable,
                 opted_out: None,
                 age_seconds: Some(Seconds::new(600.0).unwrap()),
                 ready_seconds: Some(Seconds::new(540.0).unwrap()),
+                unready_seconds: None,
                 restarted_seconds: None,
                 request: Some(Cores::new(0.5).unwrap()),
+                pod_request: None,
                 other_requests: Load::new(0.25).unwrap(),
+                template: Some("7d4".into()),
             }
         );
     }
@@ -385,6 +417,64 @@ mod tests {
     fn request_of_zero_is_none(#[case] resources: Value, #[case] cores: Option<f64>) {
         let pod = reduce(with("/spec/containers/0/resources", resources));
         assert_eq!(pod.request.map(Cores::get), cores);
+    }
+
+    #[rstest]
+    #[case(json!(null), None)]
+    #[case(json!({"requests": {"memory": "1Gi"}}), None)]
+    #[case(json!({"requests": {"cpu": "0"}}), None)]
+    #[case(json!({"limits": {"cpu": "3"}, "requests": {"cpu": "2"}}), Some(2.0))]
+    fn reads_the_request_of_the_pod(#[case] resources: Value, #[case] cores: Option<f64>) {
+        let pod = reduce(with("/spec/resources", resources));
+        assert_eq!(pod.pod_request.map(Cores::get), cores);
+        assert_eq!(pod.request.map(Cores::get), Some(0.5));
+    }
+
+    #[rstest]
+    #[case(json!({"app": "x"}), None)]
+    #[case(json!(null), None)]
+    #[case(json!({"app": "x", "pod-template-hash": "7d4"}), Some("7d4"))]
+    #[case(json!({"controller-revision-hash": "web-5c9"}), Some("web-5c9"))]
+    #[case(json!({"rollouts-pod-template-hash": "a", "controller-revision-hash": "b"}), Some("a"))]
+    #[case(json!({"pod-template-hash": ""}), None)]
+    fn reads_the_hash_of_the_template(#[case] labels: Value, #[case] hash: Option<&str>) {
+        let pod = reduce(with("/metadata/labels", labels));
+        assert_eq!(pod.template.as_deref(), hash);
+    }
+
+    // It is 03:10:00.
+    #[rstest]
+    #[case::in_its_grace_period("2026-01-02T03:10:10Z", json!(30), Some(20.0), None)]
+    #[case::at_its_end("2026-01-02T03:10:00Z", json!(30), Some(30.0), None)]
+    #[case::beyond("2026-01-02T03:04:00Z", json!(30), Some(390.0), Some(360.0))]
+    #[case::of_unknown_length("2026-01-02T03:04:00Z", json!(null), None, Some(360.0))]
+    fn reads_the_deletion(
+        #[case] due: &str,
+        #[case] grace: Value,
+        #[case] requested: Option<f64>,
+        #[case] overdue: Option<f64>,
+    ) {
+        let mut pod = with("/metadata/deletionTimestamp", json!(due));
+        pod["metadata"]["deletionGracePeriodSeconds"] = grace;
+        pod["metadata"]["finalizers"] = json!(["example.com/a", "example.com/b"]);
+        pod["spec"]["nodeName"] = json!("n1");
+        let pod = reduce(pod);
+        assert!(pod.terminating);
+        let deletion = pod.deletion.unwrap();
+        assert_eq!(deletion.requested_seconds.map(Seconds::get), requested);
+        assert_eq!(deletion.overdue_seconds.map(Seconds::get), overdue);
+        assert_eq!(deletion.finalizers, ["example.com/a", "example.com/b"]);
+        assert_eq!(deletion.node.as_deref(), Some("n1"));
+    }
+
+    #[rstest]
+    #[case(json!([{"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-02T03:06:00Z"}]), 240.0)]
+    #[case(json!([{"type": "Ready", "status": "Unknown"}]), 600.0)]
+    #[case(json!([]), 600.0)]
+    fn pod_is_unready_since_its_last_transition(#[case] conditions: Value, #[case] seconds: f64) {
+        let pod = reduce(with("/status/conditions", conditions));
+        assert_eq!(pod.ready_seconds, None);
+        assert_eq!(pod.unready_seconds.map(Seconds::get), Some(seconds));
     }
 
     #[test]

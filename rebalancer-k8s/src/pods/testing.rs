@@ -21,7 +21,7 @@ pub(super) fn pod() -> Value {
             "uid": "u1",
             "resourceVersion": "12",
             "creationTimestamp": "2026-01-02T03:00:00Z",
-            "labels": {"app": "ingestion"},
+            "labels": {"app": "ingestion", "pod-template-hash": "7d4"},
             "ownerReferences": [
                 {"apiVersion": "v1", "kind": "Other", "name": "o", "uid": "other"},
                 {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "ingestion-7d4",
@@ -85,7 +85,11 @@ fn encode(list: &Value) -> Bytes {
 
 fn encode_pod(pod: &Value) -> Encoded {
     let spec = all(Encoded::default(), 2, &pod["spec"]["containers"], container);
-    let spec = all(spec, 20, &pod["spec"]["initContainers"], container);
+    let spec = text(spec, 10, &pod["spec"]["nodeName"]);
+    let mut spec = all(spec, 20, &pod["spec"]["initContainers"], container);
+    if pod["spec"]["resources"].is_object() {
+        spec = spec.bytes(40, resources(&pod["spec"]["resources"]).0);
+    }
     let status = text(Encoded::default(), 1, &pod["status"]["phase"]);
     let status = all(status, 2, &pod["status"]["conditions"], condition);
     let status = text(status, 3, &pod["status"]["message"]);
@@ -146,30 +150,42 @@ fn metadata(metadata: &Value) -> Encoded {
     let message = text(message.bytes(3, "ns"), 5, &metadata["uid"]).number(7, 1);
     let message = time(message, 8, &metadata["creationTimestamp"]);
     let mut message = time(message, 9, &metadata["deletionTimestamp"]);
-    for (name, value) in metadata["annotations"].as_object().into_iter().flatten() {
-        message = message.bytes(12, text(Encoded::default().bytes(1, name), 2, value).0);
+    if let Some(seconds) = metadata["deletionGracePeriodSeconds"].as_u64() {
+        message = message.number(10, seconds);
     }
-    all(message, 13, &metadata["ownerReferences"], |owner| {
+    for (field, entries) in [(11, &metadata["labels"]), (12, &metadata["annotations"])] {
+        for (name, value) in entries.as_object().into_iter().flatten() {
+            message = message.bytes(field, text(Encoded::default().bytes(1, name), 2, value).0);
+        }
+    }
+    let message = all(message, 13, &metadata["ownerReferences"], |owner| {
         let message = text(Encoded::default(), 1, &owner["kind"]);
         let message = text(message.bytes(3, "x"), 4, &owner["uid"]);
         message.number(6, owner["controller"].as_bool().unwrap_or(false).into())
-    })
+    });
+    let finalizers = metadata["finalizers"].as_array().into_iter().flatten();
+    finalizers.fold(message, |message, finalizer| text(message, 14, finalizer))
 }
 
 fn container(container: &Value) -> Encoded {
-    let mut resources = Encoded::default();
-    let requests = container["resources"]["requests"].as_object();
-    for (name, quantity) in requests.into_iter().flatten() {
-        let quantity = text(Encoded::default(), 1, quantity);
-        let entry = Encoded::default().bytes(1, name).bytes(2, quantity.0);
-        resources = resources.bytes(2, entry.0);
-    }
     let message = text(Encoded::default(), 1, &container["name"]);
     text(
-        message.bytes(8, resources.0),
+        message.bytes(8, resources(&container["resources"]).0),
         24,
         &container["restartPolicy"],
     )
+}
+
+fn resources(resources: &Value) -> Encoded {
+    let mut message = Encoded::default();
+    for (field, name) in [(1, "limits"), (2, "requests")] {
+        for (name, quantity) in resources[name].as_object().into_iter().flatten() {
+            let quantity = text(Encoded::default(), 1, quantity);
+            let entry = Encoded::default().bytes(1, name).bytes(2, quantity.0);
+            message = message.bytes(field, entry.0);
+        }
+    }
+    message
 }
 
 fn condition(condition: &Value) -> Encoded {

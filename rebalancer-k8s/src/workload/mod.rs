@@ -1,12 +1,12 @@
 //! The workload: its selector, its rollout, and the owners of its pods.
 
+mod custom;
 mod object;
 mod owners;
 mod resource;
 
 use rebalancer_core::history::Rotation;
-use rebalancer_core::model::{Rollout, WorkloadRef};
-use serde::Deserialize;
+use rebalancer_core::model::{Rollout, RolloutFailure, WorkloadRef};
 
 use crate::annotations::{self, LAST_ROTATION};
 use crate::api::{Api, METADATA};
@@ -15,7 +15,8 @@ use crate::error::K8sError;
 use crate::kind::{GroupVersionKind, WorkloadKind};
 use crate::label_selector;
 
-use object::Object;
+use custom::{CustomObject, Scale};
+use object::{Metadata, Object};
 use resource::resource_of;
 
 pub(crate) use owners::owners;
@@ -27,6 +28,8 @@ pub(crate) struct Workload {
     /// The workload's own label selector.
     pub(crate) selector: String,
     pub(crate) rollout: Option<Rollout>,
+    /// The conditions that report that the rollout does not progress.
+    pub(crate) rollout_failures: Vec<RolloutFailure>,
     /// The annotation that exempts all its pods from eviction.
     pub(crate) opted_out: Option<String>,
     /// The annotation with its last rotation, not parsed.
@@ -59,28 +62,25 @@ impl Workload {
             .ok()
     }
 
-    fn of(object: Object, selector: String, rollout: Option<Rollout>, place: Place) -> Self {
-        let annotations = &object.metadata.annotations;
+    fn new(
+        metadata: Metadata,
+        selector: String,
+        rollout: Option<Rollout>,
+        rollout_failures: Vec<RolloutFailure>,
+        place: Place,
+    ) -> Self {
+        let annotations = &metadata.annotations;
         Self {
             selector,
             rollout,
+            rollout_failures,
             opted_out: annotations::opt_out_of_workload(annotations),
             last_rotation: annotations::value_of(annotations, LAST_ROTATION)
                 .map(|text| text.into_owned()),
-            uid: object.metadata.uid,
+            uid: metadata.uid,
             place,
         }
     }
-}
-
-#[derive(Deserialize)]
-struct Scale {
-    status: Option<ScaleStatus>,
-}
-
-#[derive(Deserialize)]
-struct ScaleStatus {
-    selector: Option<String>,
 }
 
 const DEPLOYMENTS: &str = "deployments";
@@ -145,11 +145,18 @@ pub(crate) async fn read(
         .map_err(|error| api.bad_answer(&attempt, &error))?
         .ok_or_else(|| no_selector(workload))?;
     let rollout = Some(object.rollout());
+    let failures = object.take_failures();
     let place = Place {
         resource: resource.to_owned(),
         path,
     };
-    Ok(Workload::of(object, selector, rollout, place))
+    Ok(Workload::new(
+        object.metadata,
+        selector,
+        rollout,
+        failures,
+        place,
+    ))
 }
 
 async fn read_scalable(
@@ -171,18 +178,25 @@ async fn read_scalable(
         name,
     );
     let (object, scale) = tokio::join!(
-        api.get::<Object>(&attempt, &path, Some(METADATA)),
+        api.get::<CustomObject>(&attempt, &path, None),
         api.get::<Scale>(&of_scale, &scale_path, None),
     );
-    let object = object?;
+    let (object, scale) = (object?, scale?);
+    let (rollout, failures) = (object.rollout(&scale), object.failures());
     // The scale subresource has the selector as text.
-    let selector = scale?
+    let selector = scale
         .status
         .and_then(|status| status.selector)
         .filter(|selector| !selector.trim().is_empty());
     let selector = selector.ok_or_else(|| no_selector(workload))?;
     let place = Place { resource, path };
-    Ok(Workload::of(object, selector, None, place))
+    Ok(Workload::new(
+        object.metadata,
+        selector,
+        rollout,
+        failures,
+        place,
+    ))
 }
 
 fn no_selector(workload: &WorkloadRef) -> K8sError {

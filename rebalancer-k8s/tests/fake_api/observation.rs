@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rebalancer_core::ports::{PodActuator as _, PortErrorKind};
 use rebalancer_k8s::Autoscalers;
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::server::{
     DEPLOYMENT, HPAS, PODS, Reply, at, deployment, names, observe, page, pod, refusal, shop,
@@ -169,14 +169,50 @@ async fn reads_autoscalers_as_configured(
     assert_eq!(seen.err().map(|error| error.kind), error);
 }
 
+#[rstest]
+#[case::paused(200, json!({"autoscaling.keda.sh/paused": "true"}), Some("autoscaling.keda.sh/paused: true"))]
+#[case::not_paused(200, json!({}), None)]
+#[case::not_permitted(403, json!({}), None)]
+#[case::no_keda(404, json!({}), None)]
+#[case::failing(500, json!({}), None)]
+#[tokio::test]
+async fn looks_for_a_paused_scaled_object_if_there_is_no_autoscaler(
+    #[case] code: u16,
+    #[case] annotations: Value,
+    #[case] expected: Option<&str>,
+) {
+    let scaled = "GET /apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects?";
+    let objects = json!({"kind": "ScaledObjectList", "metadata": {}, "items": [{
+        "metadata": {"name": "web", "annotations": annotations},
+        "spec": {"scaleTargetRef": {"name": "web"}},
+    }]});
+    let reply = match code {
+        200 => Reply::Json(200, objects),
+        code => refusal(code, "R", "m"),
+    };
+    let api = shop().on(scaled, [reply]);
+    let seen = observe(&api).await.unwrap();
+    let annotation = seen.paused_autoscaler.map(|paused| paused.annotation);
+    assert_eq!(annotation.as_deref(), expected);
+    // The target does not depend on the autoscaler.
+    let actuator = api.actuator(|settings| settings.autoscalers = Autoscalers::IfPermitted);
+    let before = api.seen("scaledobjects").len();
+    assert_eq!(actuator.observe().await.unwrap().paused_autoscaler, None);
+    assert_eq!(api.seen("scaledobjects").len(), before);
+}
+
 #[tokio::test]
 async fn reads_other_kinds_through_the_scale_subresource() {
     let resources = json!({"kind": "APIResourceList", "resources": [
         {"name": "rollouts", "kind": "Rollout"},
         {"name": "rollouts/status", "kind": "Rollout"},
         {"name": "rollouts/scale", "kind": "Scale", "group": "autoscaling"}]});
-    let rollout = json!({"metadata": {"uid": "d1", "annotations": {"rebalancer.io/skip": "true"}}});
-    let scale = json!({"kind": "Scale", "status": {"replicas": 3, "selector": "app=web"}});
+    let rollout = json!({
+        "metadata": {"uid": "d1", "generation": 5, "annotations": {"rebalancer.io/skip": "true"}},
+        "status": {"observedGeneration": "5", "updatedReplicas": 1, "phase": "Paused"},
+    });
+    let scale = json!({"kind": "Scale", "spec": {"replicas": 3},
+        "status": {"replicas": 3, "selector": "app=web"}});
     let base = "GET /apis/argoproj.io/v1alpha1";
     let api = shop()
         .on(base, [Reply::Json(200, resources)])
@@ -202,7 +238,10 @@ async fn reads_other_kinds_through_the_scale_subresource() {
         seen.pods[0].opted_out.as_deref(),
         Some("rebalancer.io/skip: true (on the workload)")
     );
-    assert_eq!(seen.rollout, None);
+    let rollout = seen.rollout.unwrap();
+    assert_eq!((rollout.generation, rollout.observed_generation), (5, 5));
+    assert_eq!((rollout.updated, rollout.desired), (1, 3));
+    assert!(rollout.paused);
 
     let error = of_kind("Canary.v1alpha1.argoproj.io")
         .observe()

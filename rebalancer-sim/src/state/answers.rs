@@ -110,7 +110,9 @@ impl State {
         WorkloadObservation {
             taken_at: self.timestamp(),
             rollout: Some(self.rollout()),
+            rollout_failures: Vec::new(),
             autoscalers: self.answer_autoscalers(),
+            paused_autoscaler: None,
             pods: self
                 .listed()
                 .map(|(_, pod)| pod.as_listed(self.now, &self.config))
@@ -203,6 +205,7 @@ impl State {
             desired: self.config.pods,
             current: count(&|_| true),
             updated: count(&|pod| pod.template == self.template),
+            ..Rollout::default()
         }
     }
 }

@@ -26,11 +26,12 @@ impl State {
     pub(crate) fn disturb(&mut self) {
         match self.faults.below(16) {
             0..4 => self.crash(),
-            4..8 => {
+            4..7 => {
                 if let Some(key) = self.any_pod() {
                     self.evict_by_other(key);
                 }
             }
+            7 => self.lose_node(),
             8..11 => self.change_budget(),
             11..14 => {
                 if let Some(key) = self.any_pod()
@@ -157,6 +158,22 @@ impl State {
         {
             self.schedule(outage, WorldEvent::Ready(key));
             self.leave(key);
+        }
+    }
+
+    /// Loses the node of a pod. The pod is deleted, but no kubelet confirms its end, so that it stays
+    /// terminating. Its member leaves the group at the end of its session.
+    fn lose_node(&mut self) {
+        let Some(key) = self.any_pod() else { return };
+        self.count_loss(key);
+        let (now, window) = (self.now, self.config.metrics_window);
+        if let Some(pod) = self.alive(key) {
+            pod.terminating = true;
+            pod.ready = None;
+            (pod.deleted, pod.lost) = (Some(now), Some(now));
+            pod.history.record(now, 0.0, window);
+            self.schedule(self.config.session_timeout, WorldEvent::Left(key));
+            self.replenish();
         }
     }
 

@@ -124,7 +124,7 @@ impl State {
     /// Creates the first pods as if they had started long ago.
     fn settle(&mut self, names: Vec<String>) {
         self.record_rates();
-        for name in names {
+        for (name, number) in names.into_iter().zip(0..) {
             let startup = self.seeded.jittered(self.config.startup_delay);
             let started = self.config.pending_delay.min(self.config.initial_age);
             let ready = started.saturating_add(startup).min(self.config.initial_age);
@@ -132,6 +132,21 @@ impl State {
             if let Some(pod) = self.pods.get_mut(&key) {
                 pod.started = Some(started);
                 pod.ready = Some(ready);
+                pod.canary = number < self.config.canaries;
+            }
+        }
+        for number in 0..self.config.stuck_pods {
+            let name = if self.config.has_stable_names() {
+                // Of a time with more replicas.
+                stable_name(&self.config, u64::from(self.config.pods + number))
+            } else {
+                self.seeded.pod_name(&self.replica_set)
+            };
+            let key = self.new_pod(name);
+            if let Some(pod) = self.pods.get_mut(&key) {
+                pod.terminating = true;
+                pod.started = Some(Duration::ZERO);
+                (pod.deleted, pod.lost) = (Some(Duration::ZERO), Some(Duration::ZERO));
             }
         }
         self.record_loads();
@@ -209,7 +224,9 @@ impl State {
                 } else {
                     self.leave(key);
                 }
-                self.schedule(self.config.exit_delay, WorldEvent::Gone(key));
+                if self.pods.get(&key).is_some_and(|pod| pod.lost.is_none()) {
+                    self.schedule(self.config.exit_delay, WorldEvent::Gone(key));
+                }
             }
             WorldEvent::Gone(key) => {
                 if let Some(pod) = self.pods.get_mut(&key) {
@@ -253,8 +270,10 @@ impl State {
 
     /// Begins the termination of a pod. Its ReplicaSet creates a replacement immediately.
     pub(crate) fn terminate(&mut self, key: PodKey) {
+        let now = self.now;
         if let Some(pod) = self.alive(key) {
             pod.terminating = true;
+            pod.deleted = Some(now);
             self.schedule(self.config.leave_delay, WorldEvent::Left(key));
             self.replenish();
         }
@@ -347,8 +366,11 @@ impl State {
             started: None,
             ready: None,
             terminating: false,
+            deleted: None,
+            lost: None,
             gone: None,
             template: self.template,
+            canary: false,
             opted_out: false,
             defect: None,
             scrape_offset: self.seeded.within(self.config.scrape_interval),

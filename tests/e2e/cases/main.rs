@@ -24,6 +24,7 @@ mod harness;
 mod history;
 mod hold;
 mod human_output;
+mod kubernetes;
 mod logs;
 mod one_at_a_time;
 mod other_workloads;

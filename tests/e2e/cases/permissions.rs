@@ -88,6 +88,7 @@ fn role_lists_every_optional_right() {
     needs.extend([
         Need::StatefulSet,
         Need::StatefulSetMemory,
+        Need::PausedAutoscalers,
         Need::Delete,
         Need::Suggestions,
     ]);

@@ -13,7 +13,13 @@ use serde_json::{Value, json};
 use crate::{Error, Result};
 
 /// Cluster-scoped kinds among the manifests.
-const CLUSTER_SCOPED: [&str; 2] = ["ClusterRole", "ClusterRoleBinding"];
+const CLUSTER_SCOPED: [&str; 5] = [
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+];
 
 /// Parses a typed object from JSON.
 pub(crate) fn object<K: DeserializeOwned>(json: Value) -> Result<K> {

@@ -464,6 +464,26 @@ fn allowed(scenario: &Scenario, decision: &Decision, snapshot: &Snapshot) -> Res
         "nothing is planned on loads that are counted twice",
         || format!("{duplicates:?}"),
     )?;
+    let templates: HashSet<&str> = snapshot
+        .pods()
+        .iter()
+        .filter(|pod| pod.owned && !pod.terminating && pod.opted_out.is_none())
+        .filter_map(|pod| pod.template.as_deref())
+        .collect();
+    keep(
+        templates.len() <= 1,
+        "nothing is planned while the pods have different templates",
+        || format!("{templates:?}"),
+    )?;
+    for pod in snapshot.pods().iter().filter(|pod| pod.terminating) {
+        let deletion = pod.deletion.as_ref();
+        let overdue = deletion.and_then(|deletion| deletion.overdue_seconds);
+        keep(
+            !pod.ready && overdue.is_some_and(|overdue| overdue.get() >= 300.0),
+            "nothing is planned while a pod is terminating, unless it is stuck",
+            || format!("{pod:?}"),
+        )?;
+    }
     let minimum = scenario.policy.minimum_pods.get();
     keep(
         snapshot.ready() >= minimum.saturating_add(plan.largest_wave()),

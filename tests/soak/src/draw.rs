@@ -224,6 +224,16 @@ fn config(draw: &mut Draw) -> SimConfig {
     ]);
     SimConfig {
         pods,
+        canaries: if draw.percent(4) {
+            draw.between(1, pods)
+        } else {
+            0
+        },
+        stuck_pods: if draw.percent(15) {
+            draw.between(1, 2)
+        } else {
+            0
+        },
         static_members: draw.percent(10),
         partitions: draw.between(pods, 4 * pods),
         sigma: draw.pick([0.5, 1.0, 1.0, 1.5]),

@@ -96,6 +96,10 @@ pub(crate) fn of(scenario: &Scenario, story: &Story) -> Tally {
                     continue;
                 };
                 tally.note("runs", "with a rotation");
+                let pods = end.snapshot.iter().flat_map(|snapshot| snapshot.pods());
+                if pods.into_iter().any(|pod| pod.terminating) {
+                    tally.note("runs", "with a rotation beside a stuck pod");
+                }
                 match execution.stopped {
                     Some(reason) => tally.note("rotations ended early", format!("{reason:?}")),
                     None => tally.note("runs", "carried out to the end of the plan"),

@@ -29,6 +29,7 @@ fn no_rule_is_broken_in_100_000_worlds() {
         ("runs", "killed", 10),
         ("runs", "failed to observe", 50),
         ("runs", "with every victim evicted", 80),
+        ("runs", "with a rotation beside a stuck pod", 10),
         ("requests", "took effect", 400),
         ("requests", "blocked", 100),
         ("requests", "failed", 10),
@@ -54,6 +55,7 @@ fn no_rule_is_broken_in_100_000_worlds() {
         ("holds", "no_plan_helps", 5),
         ("holds", "frozen", 10),
         ("holds", "rollout_in_progress", 10),
+        ("holds", "mixed_templates", 10),
         ("holds", "insufficient_coverage", 2),
     ] {
         let found = share(group, what);

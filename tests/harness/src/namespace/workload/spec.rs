@@ -13,6 +13,7 @@ pub struct WorkloadSpec {
     pub(super) container: String,
     pub(super) pods: usize,
     pub(super) request: Option<String>,
+    pub(super) pod_request: Option<String>,
     pub(super) sidecars: Vec<(String, Option<String>)>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) annotations: BTreeMap<String, String>,
@@ -40,6 +41,7 @@ impl WorkloadSpec {
             name,
             pods: 1,
             request: Some("1".to_owned()),
+            pod_request: None,
             sidecars: Vec::new(),
             annotations: BTreeMap::new(),
             loads: Vec::new(),
@@ -98,6 +100,13 @@ impl WorkloadSpec {
         self
     }
 
+    /// Sets the CPU request of the pod as a whole.
+    #[must_use]
+    pub fn pod_request(mut self, quantity: impl Into<String>) -> Self {
+        self.pod_request = Some(quantity.into());
+        self
+    }
+
     /// Adds a container after the measured one, optionally with a CPU request.
     #[must_use]
     pub fn sidecar(mut self, name: impl Into<String>, request: Option<&str>) -> Self {
@@ -148,6 +157,11 @@ impl WorkloadSpec {
                 .iter()
                 .map(|(name, request)| container(name, request.as_ref())),
         );
+        let mut pod = json!({"containers": containers});
+        if let (Some(request), Some(fields)) = (&self.pod_request, pod.as_object_mut()) {
+            let resources = json!({"requests": {"cpu": request}});
+            fields.insert("resources".to_owned(), resources);
+        }
         json!({
             "apiVersion": "apps/v1",
             "kind": self.kind,
@@ -157,7 +171,7 @@ impl WorkloadSpec {
                 "selector": {"matchLabels": self.labels},
                 "template": {
                     "metadata": {"labels": self.labels, "annotations": self.annotations},
-                    "spec": {"containers": containers},
+                    "spec": pod,
                 },
             },
         })
