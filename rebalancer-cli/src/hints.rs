@@ -85,7 +85,7 @@ fn of_reason(reason: HoldReason) -> Hint {
 }
 
 /// Settings of hold reasons that are not fields of the policy.
-const OTHERS: [(HoldReason, &[&str]); 7] = [
+const OTHERS: [(HoldReason, &[&str]); 8] = [
     (HoldReason::ANOTHER_RUN, &["ONE_AT_A_TIME"]),
     (HoldReason::FROZEN, &["FREEZE"]),
     (HoldReason::NO_PODS_FOUND, &["KUBE_LABEL_SELECTOR"]),
