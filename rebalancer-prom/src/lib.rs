@@ -54,6 +54,7 @@ mod label_search;
 mod labels;
 mod loads;
 mod matchers;
+mod method;
 mod query;
 mod response;
 mod series;
@@ -72,6 +73,7 @@ pub use error::{
 pub use group::{GroupMetrics, GroupSource};
 pub use labels::{LabelName, LabelNames};
 pub use matchers::{InvalidMatchers, Matchers};
+pub use method::QueryMethod;
 pub use query::SeriesSelection;
-pub use settings::{ClientCertificate, PrometheusSettings, QueryMethod};
+pub use settings::{ClientCertificate, PrometheusSettings};
 pub use source::PrometheusSource;

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::envelope::{Head, QueryResult, RawSeries, Sample, Text};
 use crate::error::{PromError, Purpose, SentQuery};
 #[cfg(feature = "fuzzing")]
-use crate::{error::Destination, settings::QueryMethod};
+use crate::{error::Destination, method::QueryMethod};
 
 /// The maximum length of a query in a message, in characters.
 const QUERY_CHARS: usize = 500;

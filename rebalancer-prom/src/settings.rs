@@ -10,28 +10,8 @@ use crate::authentication::Authentication;
 use crate::endpoint::without_secrets;
 use crate::group::GroupSource;
 use crate::headers;
+use crate::method::QueryMethod;
 use crate::query::SeriesSelection;
-
-/// The HTTP method of queries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum QueryMethod {
-    /// The query is in the body, because proxies limit the length of a URL.
-    #[default]
-    Post,
-    /// The query is in the URL, because some proxies allow only reading.
-    Get,
-}
-
-impl QueryMethod {
-    /// Returns the name of the method.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Post => "POST",
-            Self::Get => "GET",
-        }
-    }
-}
 
 /// The files of a client certificate, in PEM. They are read when a source is created.
 #[derive(Debug, Clone, PartialEq, Eq)]

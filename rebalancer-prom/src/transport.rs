@@ -15,8 +15,9 @@ use tracing::{Level, debug, enabled};
 use crate::authentication::Authentication;
 use crate::endpoint::{add_secrets, bad_url, base_url, query_url, without_secrets};
 use crate::error::{Destination, PromError, Purpose, SentQuery};
+use crate::method::QueryMethod;
 use crate::response::QueryResponse;
-use crate::settings::{PrometheusSettings, QueryMethod};
+use crate::settings::PrometheusSettings;
 use crate::{headers, tls};
 
 /// The maximum size of a response: over 100 times the size of a response about 5,000 pods.

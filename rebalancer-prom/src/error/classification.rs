@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 
 use super::{Destination, HttpError, PromError, SentQuery};
-use crate::settings::QueryMethod;
+use crate::method::QueryMethod;
 
 /// The alerts with which servers reject a client certificate, or the lack of one.
 const CLIENT_CERTIFICATE_ALERTS: [AlertDescription; 10] = [

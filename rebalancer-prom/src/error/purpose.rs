@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::settings::QueryMethod;
+use crate::method::QueryMethod;
 
 /// The purpose of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
