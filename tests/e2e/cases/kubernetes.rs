@@ -134,15 +134,15 @@ async fn pod_in_terminating_is_named_and_later_not_counted() -> Result<()> {
         .arg(&snapshot)
         .run()
         .await?;
-    let decision: Value = decide.json()?;
-    assert_eq!(decision["decision"]["action"], "rotate", "{decide}");
-    assert_eq!(decision["analysis"]["ready"], 8, "{decide}");
+    let decision = Outcome(decide).workload();
+    assert_eq!(decision["decision"]["action"], "rotate", "{decision}");
+    assert_eq!(decision["analysis"]["ready"], 8, "{decision}");
     let listed = decision["pods"].as_array().unwrap();
     let pod = listed
         .iter()
         .find(|pod| pod["uid"] == stuck.uid.as_str())
         .unwrap();
-    assert_eq!(pod["reasons"][0]["reason"], "terminating", "{decide}");
+    assert_eq!(pod["reasons"][0]["reason"], "terminating", "{decision}");
     let text = ::harness::Rebalancer::new()
         .env("COOLDOWN", "0s")
         .env("MINIMUM_POD_AGE", "0s")
@@ -463,7 +463,7 @@ async fn denial_and_full_budget_are_distinguished(
     let run = ns
         .rebalancer(&consumer)
         .env("KUBECONFIG", proxy.kubeconfig())
-        .env("EVICTION_TIMEOUT", "3s")
+        .env("EVICTION_TIMEOUT", "15s")
         .ends_with(3)
         .await?;
     assert_eq!(run.outcomes(), outcomes);
