@@ -61,5 +61,5 @@ fn every_reason_and_plans_occur() {
     // Both occur often enough for the properties to be meaningful.
     assert!(actions["rotate"] > 75, "{actions:?}");
     assert!(actions["within_tolerance"] > 75, "{actions:?}");
-    assert_eq!(reasons.len(), 15, "{reasons:?}");
+    assert_eq!(reasons.len(), 16, "{reasons:?}");
 }
