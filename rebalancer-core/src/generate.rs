@@ -452,8 +452,10 @@ fn settled(
                 let mut custom_load = false;
                 for pod in &mut pods {
                     pod.measurement.samples_mut().age = freshness_known.then_some(Seconds::ZERO);
-                    // In cores, such a load would be implausible.
-                    custom_load |= pod.load().is_some_and(|load| load.get() > 16.0);
+                    // In cores, such a load would be implausible, or of a counter that has stopped.
+                    custom_load |= pod
+                        .load()
+                        .is_some_and(|load| load.get() > 16.0 || load == Load::ZERO);
                 }
                 validated(SnapshotData {
                     workload,
