@@ -5,11 +5,14 @@ use k8s_openapi::{
     api::{apps::v1::Deployment, coordination::v1::Lease, events::v1::Event},
     jiff::Timestamp,
 };
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::support::{RunExt as _, VICTIMS, assert_untouched, skewed};
 
 const ANNOTATION: &str = "rebalancer.io/last-rotation";
+const LAST_HOLD: &str = "rebalancer.io/last-hold";
+const LEASE: &str = "rebalancer-deployment-consumer";
 
 /// Records a rotation at `seconds` from now that did not help, after ten others that did
 /// not help.
@@ -153,8 +156,8 @@ async fn lasting_hold_is_recorded_in_the_lease_and_fails_the_run() -> Result<()>
         .env("COOLDOWN", "1s");
     let leases = ns.api::<Lease>();
     let record = async || -> Value {
-        let lease = leases.get("rebalancer-deployment-consumer").await.unwrap();
-        let text = &lease.metadata.annotations.unwrap()["rebalancer.io/last-hold"];
+        let lease = leases.get(LEASE).await.unwrap();
+        let text = &lease.metadata.annotations.unwrap()[LAST_HOLD];
         serde_json::from_str(text).unwrap()
     };
 
@@ -167,20 +170,27 @@ async fn lasting_hold_is_recorded_in_the_lease_and_fails_the_run() -> Result<()>
     );
     assert_eq!(record().await["since"], first["since"]);
 
-    let alerting = program.clone().env("HOLD_ALERT_AFTER", "1ms");
+    let an_hour_ago = Timestamp::from_second(Timestamp::now().as_second() - 3600).unwrap();
+    let older = json!({"reason": "minimum_pods", "since": an_hour_ago.to_string(), "runs": 12});
+    let older = json!({"metadata": {"annotations": {LAST_HOLD: older.to_string()}}});
+    leases
+        .patch(LEASE, &PatchParams::default(), &Patch::Merge(older))
+        .await
+        .unwrap();
+    let alerting = program.clone().env("HOLD_ALERT_AFTER", "1h");
     let run = alerting.clone().ends_with(1).await?;
     run.held("minimum_pods");
     let second = run.workload()["held"].clone();
     assert_eq!(
         (&second["runs"], &second["alert"]),
-        (&json!(2), &json!(true))
+        (&json!(13), &json!(true))
     );
-    assert_eq!(second["since"], first["since"]);
+    assert_eq!(second["since"], an_hour_ago.to_string());
     let log = run.log();
     let warned = log.iter().any(|line| {
         let message = line["msg"].as_str().unwrap_or_default();
         line["level"] == "warn"
-            && message.contains("in 2 consecutive runs since")
+            && message.contains("held for this reason for 60 min, in 13 consecutive runs since")
             && message.ends_with("it needs an operator (setting: HOLD_ALERT_AFTER)")
     });
     assert!(warned, "{}", run.0);
@@ -204,9 +214,9 @@ async fn lasting_hold_is_recorded_in_the_lease_and_fails_the_run() -> Result<()>
         .env("MINIMUM_PODS_REQUIRED", "2")
         .ends_with(0)
         .await?;
-    let lease = leases.get("rebalancer-deployment-consumer").await.unwrap();
+    let lease = leases.get(LEASE).await.unwrap();
     let annotations = lease.metadata.annotations.unwrap();
-    assert!(!annotations.contains_key("rebalancer.io/last-hold"));
+    assert!(!annotations.contains_key(LAST_HOLD));
     Ok(())
 }
 
