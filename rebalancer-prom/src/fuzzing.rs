@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 use crate::error::PromError;
 use crate::group::{self, Owners, Rates};
 use crate::labels::LabelNames;
+use crate::literal;
 use crate::loads::{LoadResponses, PodValues};
 use crate::matchers::Matchers;
 use crate::query::{self, CpuSeries, SeriesSelection};
@@ -96,7 +97,7 @@ pub fn autoscalers(
 /// Returns the literal of a label value.
 #[must_use]
 pub fn literal(value: &str) -> String {
-    query::string_literal(value)
+    literal::string_literal(value)
 }
 
 /// Returns the text as label matchers, as they are written in queries; `None` if it is not valid.

@@ -6,31 +6,9 @@
 use std::collections::BTreeSet;
 
 use crate::envelope::{Labels, Sample};
-use crate::labels::LabelNames;
+use crate::labels::{CONTAINERS, LabelNames, NAMESPACES, PODS};
 use crate::query::CpuSeries;
 
-/// The names that scrape configurations and exporters give the label of the namespace.
-pub(crate) const NAMESPACES: [&str; 4] = [
-    "namespace",
-    "exported_namespace",
-    "kubernetes_namespace",
-    "k8s_namespace_name",
-];
-/// The names of the label of the container.
-pub(crate) const CONTAINERS: [&str; 4] = [
-    "container",
-    "exported_container",
-    "container_name",
-    "k8s_container_name",
-];
-/// The names of the label of the pod.
-pub(crate) const PODS: [&str; 5] = [
-    "pod",
-    "exported_pod",
-    "pod_name",
-    "kubernetes_pod_name",
-    "k8s_pod_name",
-];
 /// The number of containers that the advice lists.
 const LISTED: usize = 5;
 

@@ -3,7 +3,34 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::query::string_literal;
+use crate::literal::string_literal;
+
+/// The label with the cgroup of a container.
+pub(crate) const CGROUP: &str = "id";
+/// The label that separates the CPUs of a container, in the metrics of old kubelets.
+pub(crate) const CPU: &str = "cpu";
+/// The names that scrape configurations and exporters give the label of the namespace.
+pub(crate) const NAMESPACES: [&str; 4] = [
+    "namespace",
+    "exported_namespace",
+    "kubernetes_namespace",
+    "k8s_namespace_name",
+];
+/// The names of the label of the container.
+pub(crate) const CONTAINERS: [&str; 4] = [
+    "container",
+    "exported_container",
+    "container_name",
+    "k8s_container_name",
+];
+/// The names of the label of the pod.
+pub(crate) const PODS: [&str; 5] = [
+    "pod",
+    "exported_pod",
+    "pod_name",
+    "kubernetes_pod_name",
+    "k8s_pod_name",
+];
 
 /// The name of a label: letters, digits, `_`, and `.` as in the names of OpenTelemetry.
 ///

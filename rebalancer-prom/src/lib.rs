@@ -52,6 +52,7 @@ mod group;
 mod headers;
 mod label_search;
 mod labels;
+mod literal;
 mod loads;
 mod matchers;
 mod method;

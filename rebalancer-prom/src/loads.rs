@@ -7,9 +7,9 @@ use rebalancer_core::model::{Load, Measurement, SampleFault, SampleInfo, Seconds
 use rebalancer_core::ports::{LoadObservation, LoadSample};
 
 use crate::error::PromError;
-use crate::labels::LabelName;
+use crate::labels::{CGROUP, LabelName};
 use crate::response::{PartialResponse, QueryResponse, Samples};
-use crate::series::{CGROUP, ExaminedSeries};
+use crate::series::ExaminedSeries;
 
 /// The maximum number of pod names in a message.
 const NAMES: usize = 5;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::iter::Peekable;
 use std::str::{CharIndices, FromStr};
 
-use crate::query::string_literal;
+use crate::literal::string_literal;
 
 /// Label matchers, such as `cluster="prod-eu",tenant=~"a|b"` (`PROMETHEUS_MATCHERS`).
 ///

@@ -6,10 +6,9 @@
 
 use std::time::Duration;
 
-use crate::label_search::{CONTAINERS, NAMESPACES, PODS};
-use crate::labels::LabelNames;
+use crate::labels::{CGROUP, CONTAINERS, CPU, LabelNames, NAMESPACES, PODS};
+use crate::literal::{regex_literal, string_literal};
 use crate::matchers::Matchers;
-use crate::series::{CGROUP, CPU};
 
 /// The metric with the CPU seconds of containers.
 pub(crate) const CPU_METRIC: &str = "container_cpu_usage_seconds_total";
@@ -187,34 +186,6 @@ pub(crate) fn autoscalers(selection: &SeriesSelection, namespace: &str) -> Strin
     selectors.join(" or ")
 }
 
-/// Returns a regular expression that matches only this text.
-pub(crate) fn regex_literal(text: &str) -> String {
-    let mut regex = String::with_capacity(text.len());
-    for c in text.chars() {
-        if r"\.+*?()|[]{}^$".contains(c) {
-            regex.push('\\');
-        }
-        regex.push(c);
-    }
-    regex
-}
-
-/// Returns a PromQL string literal.
-pub(crate) fn string_literal(value: &str) -> String {
-    let mut literal = String::with_capacity(value.len() + 2);
-    literal.push('"');
-    for c in value.chars() {
-        match c {
-            '\\' => literal.push_str("\\\\"),
-            '"' => literal.push_str("\\\""),
-            '\n' => literal.push_str("\\n"),
-            c => literal.push(c),
-        }
-    }
-    literal.push('"');
-    literal
-}
-
 /// Returns a PromQL duration in the largest unit in which it is a whole number. Drops fractions of
 /// a millisecond.
 pub(crate) fn duration(duration: Duration) -> String {
@@ -241,17 +212,6 @@ mod tests {
     #[case(Duration::from_micros(1900), "1ms")]
     fn duration_has_the_largest_whole_unit(#[case] length: Duration, #[case] text: &str) {
         assert_eq!(duration(length), text);
-    }
-
-    #[rstest]
-    #[case("plain", r#""plain""#)]
-    #[case(r#"a"b"#, r#""a\"b""#)]
-    #[case(r"a\b", r#""a\\b""#)]
-    #[case("a\nb", r#""a\nb""#)]
-    #[case(r#"x"} or vector(1) #"#, r#""x\"} or vector(1) #""#)]
-    #[case("a.*é", r#""a.*é""#)]
-    fn string_literal_is_escaped(#[case] value: &str, #[case] literal: &str) {
-        assert_eq!(string_literal(value), literal);
     }
 
     fn cpu(selection: &SeriesSelection) -> CpuSeries<'_> {

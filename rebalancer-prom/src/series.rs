@@ -17,12 +17,8 @@ use rebalancer_core::model::DifferingLabel;
 use rebalancer_core::ports::DuplicateSeries;
 
 use crate::envelope::{Labels, RawSeries, SampleTimes};
-use crate::labels::LabelNames;
+use crate::labels::{CGROUP, CPU, LabelNames};
 
-/// The label with the cgroup of a container.
-pub(crate) const CGROUP: &str = "id";
-/// The label that separates the CPUs of a container, in the metrics of old kubelets.
-pub(crate) const CPU: &str = "cpu";
 /// The assumed interval of a series with a single sample, in seconds.
 const USUAL_INTERVAL: f64 = 60.0;
 /// The number of scrape intervals for which a container that has ended may still be reported beside

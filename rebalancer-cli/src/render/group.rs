@@ -10,9 +10,8 @@ use rebalancer_core::model::Load;
 use rebalancer_core::strategy::forecast::{GroupReport, PlanForecast, PodExplained};
 
 use super::style::Palette;
-use super::table::sentence;
 use super::text::printable;
-use super::wrap::{append_or_below, columns, common_prefix, short_names, wrapped};
+use super::wrap::{append_or_below, columns, common_prefix, sentence, short_names, wrapped};
 
 /// The number of pods in the table. Larger groups are for `--output json`.
 const MOST_LOADED: usize = 20;

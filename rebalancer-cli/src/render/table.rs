@@ -15,7 +15,9 @@ use super::bar::Scale;
 use super::group;
 use super::style::Palette;
 use super::text::printable;
-use super::wrap::{append, append_or_below, columns, common_prefix, short_names, wrapped};
+use super::wrap::{
+    INDENT, append, append_or_below, columns, common_prefix, sentence, short_names, wrapped,
+};
 use crate::hints::{self, Hint};
 
 /// The greatest width of a bar, in characters.
@@ -24,8 +26,6 @@ const BAR: usize = 32;
 const SHORTEST_BAR: usize = 12;
 /// The shortest width of shortened names.
 const SHORTEST_NAME: usize = 8;
-/// The indentation of a sentence that continues on another line.
-const INDENT: usize = 2;
 /// The number of most loaded pods in the table. Larger workloads are for `--output json`.
 const MOST_LOADED: usize = 30;
 /// The number of least loaded pods in the table.
@@ -68,13 +68,6 @@ fn failure(failed: &Failed, palette: &Palette) -> String {
         failed.workload,
         sentence("error", bad, &failed.error, palette)
     )
-}
-
-/// A sentence after a word with a style, such as `HOLD`, wrapped.
-pub(crate) fn sentence(word: &str, style: Style, text: &str, palette: &Palette) -> String {
-    let mut line = format!("{style}{word}{style:#}: ");
-    append(&mut line, columns(word) + 2, text, palette.width, INDENT);
-    line
 }
 
 /// The text with the common prefix of the pods' names replaced by an ellipsis, if it would not fit on

@@ -2,12 +2,26 @@
 
 use std::fmt::Write as _;
 
+use anstyle::Style;
+
+use super::style::Palette;
+
 /// The shortest prefix that is worth an ellipsis.
 const SHORTEST_PREFIX: usize = 6;
 
 /// The number of columns of a text without escape codes.
 pub(crate) fn columns(text: &str) -> usize {
     text.chars().count()
+}
+
+/// The indentation of a sentence that continues on another line.
+pub(crate) const INDENT: usize = 2;
+
+/// A sentence after a word with a style, such as `HOLD`, wrapped.
+pub(crate) fn sentence(word: &str, style: Style, text: &str, palette: &Palette) -> String {
+    let mut line = format!("{style}{word}{style:#}: ");
+    append(&mut line, columns(word) + 2, text, palette.width, INDENT);
+    line
 }
 
 /// Appends `text` to `line`, which has `used` visible columns, and ends the line. The text continues

@@ -7,6 +7,9 @@ use config::{FileFormat, FileStoredFormat, Format, Map, Value};
 
 use super::error::SettingsError;
 
+/// The key of the file that lists workloads.
+pub(super) const WORKLOADS: &str = "workloads";
+
 /// A configuration file, as a format of the `config` crate.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum FileText {

@@ -9,12 +9,9 @@ use config::{Config, ConfigError, File, Map, Source, Value, ValueKind};
 use super::definition::Setting;
 use super::definitions::{by_env, by_key};
 use super::error::SettingsError;
-use super::file::{GivenFile, without_excerpt};
+use super::file::{GivenFile, WORKLOADS, without_excerpt};
 use super::near_miss;
 use super::value::{JsonType, RawValue};
-
-/// The key of the file that lists workloads.
-pub(super) const WORKLOADS: &str = "workloads";
 
 /// The layer of a value. An error names the setting as that layer does.
 #[derive(Debug, Clone, PartialEq, Eq)]

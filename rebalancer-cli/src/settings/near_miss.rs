@@ -7,7 +7,7 @@
 
 use super::definition::Setting;
 use super::definitions::{all, by_env, interface};
-use super::layers::WORKLOADS;
+use super::file::WORKLOADS;
 
 /// The variable with the path of the configuration file.
 pub(crate) const CONFIG: &str = "REBALANCER_CONFIG";

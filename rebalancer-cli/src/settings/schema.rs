@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::definition::Setting;
 use super::definitions::all;
-use super::layers::WORKLOADS;
+use super::file::WORKLOADS;
 use super::value::JsonType;
 
 /// The JSON Schema (draft 2020-12) of the configuration file.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::presets::{GroupMetrics, GroupSelector, RateSelector};
-use crate::query::{SeriesSelection, duration, regex_literal, string_literal};
+use crate::literal::{regex_literal, string_literal};
+use crate::query::{SeriesSelection, duration};
 
 /// The source of the consumer group in the metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
