@@ -167,8 +167,8 @@ const EVEN: [&[f64]; 4] = [
             .collect();
     }),
     "static_membership",
-    "evicting has no effect: 6 members are static (group.instance.id), and the replacement of a \
-     pod gets the same partitions back"
+    "evicting has no effect: 6 members are static (group.instance.id, such as a), and the \
+     replacement of a pod gets the same partitions back"
 )]
 #[case::no_plan_helps(
     group("cooperative-sticky", &EVEN, 0.7),
@@ -364,18 +364,20 @@ fn auto_forecasts_a_known_group() {
 }
 
 #[rstest]
-#[case::no_group(|value: &mut Value| {
+#[case::no_group("no metrics of the consumer group are configured", |value: &mut Value| {
     value.as_object_mut().unwrap().remove("group");
 })]
-#[case::partial(|value: &mut Value| value["group"]["partial"] = json!("a store is down"))]
-#[case::unexplained(|value: &mut Value| {
+#[case::partial("a store is down", |value: &mut Value| {
+    value["group"]["partial"] = json!("a store is down");
+})]
+#[case::unexplained("% of the variance of the loads", |value: &mut Value| {
     let loads = [1.2, 0.3, 0.2, 0.9, 0.2, 0.7];
     for (pod, load) in value["pods"].as_array_mut().unwrap().iter_mut().zip(loads) {
         pod["load"] = json!(load);
     }
     value["group"]["topics"]["t"]["rates"] = json!(vec![1; 18]);
 })]
-fn auto_falls_back_to_rotate_outliers(#[case] change: fn(&mut Value)) {
+fn auto_falls_back_to_rotate_outliers(#[case] reason: &str, #[case] change: fn(&mut Value)) {
     let value = with(group("cooperative-sticky", &SKEWED, 0.5), change);
     let of = |strategy| Policy {
         minimum_pods: MinimumPods::new(1).unwrap(),
@@ -386,6 +388,53 @@ fn auto_falls_back_to_rotate_outliers(#[case] change: fn(&mut Value)) {
     assert!(outliers.plan().is_some(), "{}", outliers.message);
     assert_eq!(auto.action, outliers.action, "{}", auto.message);
     assert_eq!(auto.message, outliers.message);
+    let fallback = auto.fallback.unwrap();
+    assert!(fallback.contains(reason), "{fallback}");
+    assert_eq!(outliers.fallback, None);
+}
+
+/// A rate that is wrong for one window is no reason to evict without a forecast.
+#[rstest]
+#[case::auto(Rule::Auto)]
+#[case::forecast(Rule::Forecast)]
+fn holds_while_an_offset_that_went_back_is_in_the_window(#[case] strategy: Rule) {
+    let value = with(group("cooperative-sticky", &SKEWED, 0.5), |value| {
+        value["group"]["offsets_went_back"] = json!({"partitions": ["t-3"], "window_seconds": 300});
+    });
+    let decision = decide(&snapshot(value), &policy(strategy));
+    assert_eq!(decision.hold_reason(), Some(HoldReason::GROUP_UNKNOWN));
+    assert_eq!(decision.fallback, None);
+    for part in ["partition t-3 went back", "the window of 300 s"] {
+        assert!(decision.message.contains(part), "{}", decision.message);
+    }
+}
+
+/// Each replacement takes over the instance id, so no eviction is promised to help.
+#[rstest]
+#[case::deployment("Deployment", "orders-0", true)]
+#[case::stateful_set("StatefulSet", "static-POD", true)]
+#[case::name_of_the_pod("Deployment", "static-POD", false)]
+#[case::drawn_at_the_start("StatefulSet", "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d", false)]
+fn instance_id_that_outlives_the_pod_makes_evictions_ineffective(
+    #[case] kind: &str,
+    #[case] instance: &str,
+    #[case] outlives: bool,
+) {
+    let value = with(group("cooperative-sticky", &SKEWED, 0.5), |value| {
+        value["workload"] = json!({"namespace": "n", "kind": kind, "name": "w"});
+        let pods = value["pods"].as_array().unwrap().iter();
+        let member = |pod: &Value| {
+            let name = pod["name"].as_str().unwrap();
+            let instance = instance.replace("POD", name);
+            json!({"pod": name, "instance": instance})
+        };
+        value["group"]["members"] = pods.map(member).collect();
+    });
+    for strategy in [Rule::Forecast, Rule::Auto] {
+        let decision = decide(&snapshot(value.clone()), &policy(strategy));
+        let ineffective = decision.hold_reason() == Some(HoldReason::STATIC_MEMBERSHIP);
+        assert_eq!(ineffective, outlives, "{}", decision.message);
+    }
 }
 
 #[rstest]

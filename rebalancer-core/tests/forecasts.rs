@@ -107,6 +107,7 @@ fn cases_of(
                 protocol,
                 session_timeout: 45.0,
                 stable_names: fixed,
+                returns: vec![fixed; pods],
                 startups: Vec::new(),
                 topics,
             };

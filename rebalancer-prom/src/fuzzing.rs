@@ -7,7 +7,7 @@ use rebalancer_core::ports::{AutoscalerCandidate, GroupObservation, LoadObservat
 use reqwest::StatusCode;
 
 use crate::error::PromError;
-use crate::group::{self, Owners, Rates};
+use crate::group::{GroupResponses, OwnerRules, Owners, Rates};
 use crate::labels::LabelNames;
 use crate::literal;
 use crate::loads::{LoadResponses, PodValues};
@@ -72,12 +72,20 @@ pub fn group(
 ) -> Result<GroupObservation, PromError> {
     let [now, before, rates] = bodies.map(|body| response(status, body));
     let names = LabelNames::default();
-    Ok(group::observation(
-        Owners::from_response(&now, &names)?,
-        Some(Owners::from_response(&before, &names)?),
-        Some(Rates::from_response(&rates)?),
+    let responses = GroupResponses {
+        owners: Owners::from_response(&now, &names)?,
+        before: Some(Owners::from_response(&before, &names)?),
+        rates: Some(Rates::from_response(&rates)?),
+        dispute: None,
+        window: Duration::from_secs(300),
+        rules: OwnerRules::CUSTOM,
         other_groups,
-    ))
+    };
+    // A panic is a finding; the source adds a dispute to the observation as text.
+    if let Some(rates) = &responses.rates {
+        let _ = rates.disputed(&responses.owners, responses.window);
+    }
+    Ok(responses.into_observation())
 }
 
 /// Returns the autoscalers of a namespace in the body of a response.

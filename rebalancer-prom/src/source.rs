@@ -6,11 +6,11 @@ use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::ports::{
     AutoscalerCandidate, GroupObservation, LoadObservation, MetricsSource, PortError,
 };
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::autoscalers;
 use crate::error::{PromError, Purpose};
-use crate::group::{self, GroupSource, Owners, Rates};
+use crate::group::{Dispute, GroupResponses, GroupSource, Owners, Rates};
 use crate::label_search;
 use crate::loads::{LoadResponses, PodValues, outermost_loads};
 use crate::query::{self, CpuSeries};
@@ -297,12 +297,40 @@ impl PrometheusSource {
                 Rates::from_response(&response).map(Some)
             },
         );
-        Ok(Some(group::observation(
-            owners?,
-            Some(before?),
-            rates?,
-            source.sees_other_groups(),
-        )))
+        let (owners, before, rates) = (owners?, before?, rates?);
+        let dispute = match &rates {
+            Some(rates) => self.dispute(source, &owners, rates).await,
+            None => None,
+        };
+        let responses = GroupResponses {
+            owners,
+            before: Some(before),
+            rates,
+            dispute,
+            window: settings.window,
+            rules: source.owner_rules(),
+            other_groups: source.sees_other_groups(),
+        };
+        Ok(Some(responses.into_observation()))
+    }
+
+    /// The partition whose series disagree about its offset, if there is one. Reads its series, to
+    /// name the labels in which they differ; without a response, these are not named.
+    async fn dispute(
+        &self,
+        source: &GroupSource,
+        owners: &Owners,
+        rates: &Rates,
+    ) -> Option<Dispute> {
+        let (topic, partition, spread) = rates.disputed(owners, self.settings.window)?;
+        let mut dispute = Dispute::new((topic, partition, spread));
+        let query = source.offsets_of(&self.settings.series, topic, partition)?;
+        let response = self.transport.query(Purpose::GroupOffsets, &query).await;
+        let read = response.and_then(|response| dispute.read_labels(&response));
+        if let Err(error) = read {
+            debug!("the series of {topic}-{partition} could not be read: {error}");
+        }
+        Some(dispute)
     }
 }
 

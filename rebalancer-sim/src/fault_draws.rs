@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rebalancer_core::model::{DifferingLabel, Load, Measurement, SampleFault, SampleInfo, Seconds};
 use rebalancer_core::ports::{
     AutoscalerCandidate, DuplicateSeries, EvictionAnswer, GroupObservation, LoadObservation,
-    LoadSample, OwnerSample, PortErrorKind,
+    LoadSample, OffsetsWentBack, OwnerSample, PortErrorKind,
 };
 
 use crate::fault_plan::{FaultPlan, LATEST_EFFECT, LONGEST_OVERSLEEP, REQUEST_TIMEOUT};
@@ -278,7 +278,7 @@ impl FaultDraws {
 
     /// Distorts the state of the group in a way that is possible with metrics.
     pub(crate) fn distort_group(&mut self, group: &mut GroupObservation) {
-        match self.below(6) {
+        match self.below(7) {
             0 => group.partial = Some("one store did not answer".into()),
             1 if !group.owners.is_empty() => {
                 let lost = self.below(group.owners.len());
@@ -306,6 +306,14 @@ impl FaultDraws {
                 }
             }
             4 => group.rates = None,
+            5 => {
+                let rates = group.rates.iter().flatten();
+                let partitions = rates.map(|sample| (sample.topic.clone(), sample.partition));
+                group.offsets_went_back = Some(OffsetsWentBack {
+                    partitions: partitions.take(1).collect(),
+                    window_seconds: Seconds::whole(300),
+                });
+            }
             _ => group.owners.clear(),
         }
     }

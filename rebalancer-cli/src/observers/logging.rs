@@ -76,6 +76,9 @@ impl RunObserver for LoggingObserver {
             ),
             RunEvent::LoadsRead { samples } => info!(samples, "Prometheus answered"),
             RunEvent::WorkloadRead { pods } => info!(pods, "Kubernetes answered"),
+            RunEvent::GroupRead {
+                owned_partitions: 0,
+            } => warn!("the metrics report no owner of any partition of the consumer group"),
             RunEvent::GroupRead { owned_partitions } => {
                 info!(owned_partitions, "consumer group read");
             }
@@ -141,6 +144,15 @@ pub(crate) fn decided(decision: &Decision, is_shown: bool) {
             debug!(verdict = ?check.verdict, detail = check.message, "check");
         }
         decision.pods.iter().for_each(assessed);
+    }
+    for note in decision.group.iter().flat_map(|group| &group.notes) {
+        info!(namespace, deployment, "consumer group: {note}");
+    }
+    if let Some(reason) = &decision.fallback {
+        warn!(
+            namespace,
+            deployment, "no forecast, rotate-outliers decides: {reason}"
+        );
     }
     let hint = hints::of_decision(decision);
     if is_shown {

@@ -31,7 +31,8 @@ pub fn whole(decision: &Decision, palette: &Palette) -> String {
 /// Renders the part that accompanies a decision: the diagnosis and the plans.
 #[must_use]
 pub fn summary(group: &GroupReport, palette: &Palette) -> String {
-    let mut text = diagnosis(group, palette);
+    let mut text = notes(group, palette);
+    text.push_str(&diagnosis(group, palette));
     text.push_str(&plans(group, palette));
     text
 }
@@ -121,6 +122,13 @@ fn pods(decision: &Decision, group: &GroupReport, palette: &Palette) -> String {
     }
     text.push('\n');
     text
+}
+
+fn notes(group: &GroupReport, palette: &Palette) -> String {
+    let notes = group.notes.iter();
+    notes
+        .map(|note| sentence("note", palette.dim, &printable(note), palette))
+        .collect()
 }
 
 fn diagnosis(group: &GroupReport, palette: &Palette) -> String {

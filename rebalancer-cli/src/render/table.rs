@@ -94,6 +94,10 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
     }
     text.push_str(&last_rotation(&decision.checks, palette));
     text.push_str(&checks(decision, palette));
+    if let Some(reason) = &decision.fallback {
+        let reason = format!("rotate-outliers decides: {reason}");
+        text.push_str(&sentence("no forecast", palette.warn, &reason, palette));
+    }
     let (word, style) = match decision.hold_reason() {
         None => ("ROTATE".to_owned(), palette.warn),
         Some(reason) if reason.means_missing_data() => {

@@ -82,8 +82,8 @@ fn check_owners(
     series: &SeriesSelection,
     strategy: Strategy,
 ) {
-    const REMEDY: &str = "set GROUP_ASSIGNMENT_QUERY, or GROUP_METRICS to consumer, jmx or \
-                          kafka-lag-exporter";
+    const REMEDY: &str = "set GROUP_ASSIGNMENT_QUERY, or GROUP_METRICS to consumer, jmx, \
+                          micrometer, klag-exporter or kafka-lag-exporter";
     if source
         .assignment(series, &workload.namespace, &workload.name)
         .is_some()

@@ -28,8 +28,8 @@ impl HoldReason {
     /// The consumer group is not known well enough for a forecast.
     pub const GROUP_UNKNOWN: Self = Self::new(
         "group_unknown",
-        "the owners of the partitions are unknown, or known in part only",
-        "check the id of the group and the source of its metrics",
+        "the owners or the rates of the partitions are unknown, wrong, or known in part only",
+        "check the id of the group and the source of its metrics; the message says what is missing",
     )
     .missing_data()
     .governed_by(&[PolicyField::Strategy]);
@@ -44,9 +44,9 @@ impl Rule for GroupKnown {
             (group.members.len(), group.topics.partition_count())
         });
         let problem = group.as_ref().err().cloned();
-        // No strategy acts on a group that is rebalancing.
+        // No strategy acts while the group is rebalancing, or after a failure of its brokers.
         let falls_back = match (input.policy.strategy, &problem) {
-            (Strategy::Auto, Some(problem)) => !problem.is_transient(),
+            (Strategy::Auto, Some(problem)) => !problem.ends_without_action(),
             (Strategy::Auto | Strategy::Forecast | Strategy::RotateOutliers, Some(_) | None) => {
                 false
             }

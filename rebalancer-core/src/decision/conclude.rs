@@ -127,7 +127,7 @@ impl Conclusion<'_> {
             ),
             (ForecastVerdict::Unexplained, _, _) => (
                 Action::Hold(HoldReason::LOADS_UNEXPLAINED),
-                unexplained(forecasted),
+                forecasted.report.unexplained(),
             ),
             (ForecastVerdict::NoPlanHelps, _, _) => self.no_plan_helps(forecasted),
             // A strategy that wants to rotate has a plan.
@@ -269,15 +269,6 @@ impl Conclusion<'_> {
 fn diagnoses(forecasted: &ForecastChoice) -> impl Iterator<Item = &Diagnosis> {
     let entries = forecasted.report.diagnosis.iter();
     entries.map(|entry| &entry.diagnosis)
-}
-
-fn unexplained(forecasted: &ForecastChoice) -> String {
-    let fit = forecasted.report.fit.as_ref();
-    let explained = fit.map_or(0.0, |fit| fit.goodness * 100.0);
-    format!(
-        "the rates of the partitions explain {explained:.0} % of the variance of the loads, too \
-         little for a forecast: check that the rates are those of the topics that the pods consume"
-    )
 }
 
 /// The expected effect of a plan on the highest load.

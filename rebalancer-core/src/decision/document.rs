@@ -19,6 +19,9 @@ pub(super) struct DecisionDocument {
     checks: Vec<Check>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     group: Option<Box<GroupReport>>,
+    /// Why rotate-outliers decided instead of the forecast, with the strategy `auto`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fallback: Option<String>,
     pods: Vec<PodAssessment>,
 }
 
@@ -73,6 +76,7 @@ impl From<Decision> for DecisionDocument {
             victims,
             checks: decision.checks,
             group: decision.group,
+            fallback: decision.fallback,
             pods: decision.pods,
         }
     }
@@ -95,6 +99,7 @@ impl TryFrom<DecisionDocument> for Decision {
             analysis: document.analysis,
             checks: document.checks,
             group: document.group,
+            fallback: document.fallback,
             pods: document.pods,
         })
     }

@@ -42,6 +42,8 @@ pub struct Decision {
     pub checks: Vec<Check>,
     /// The report on the consumer group, if the group is known and the strategy uses it.
     pub group: Option<Box<GroupReport>>,
+    /// Why rotate-outliers decided instead of the forecast, with the strategy `auto`.
+    pub fallback: Option<String>,
     /// Every pod: most loaded first, then the pods without a load by name.
     pub pods: Vec<PodAssessment>,
 }
@@ -108,6 +110,7 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         analysis,
         checks,
         group: choice.report,
+        fallback: choice.fallback,
         pods: assess(ranking, &roles),
     }
 }

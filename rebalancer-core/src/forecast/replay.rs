@@ -189,11 +189,16 @@ impl<'a> Subject<'a> {
             Timing::Known,
         );
         let mut rebalances = batches(&dynamic, timing, self.group.protocol, chance);
-        // A replacement with the same name continues the membership, without a rebalance. With
-        // another name it joins as a new member, and the old one leaves when its session expires.
-        if !self.group.stable_names {
+        // A replacement with the same instance id continues the membership, without a rebalance.
+        // With another one it joins as a new member, and the old one leaves when its session expires.
+        let returns = |pod: &ServingPodIndex| {
+            let mut members = self.group.pod_of.iter().zip(&self.group.returns);
+            members.all(|(of, returns)| of != pod || *returns)
+        };
+        let new: Vec<ServingPodIndex> = fixed.iter().copied().filter(|pod| !returns(pod)).collect();
+        if !new.is_empty() {
             rebalances.extend(batches(
-                &fixed,
+                &new,
                 Timing::Known(LeaveJoinOrder::JoinFirst),
                 self.group.protocol,
                 chance,

@@ -37,6 +37,12 @@ pub struct GroupDocument {
     /// Why owners or rates are incomplete; if absent, they are complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partial: Option<String>,
+    /// Partitions whose offset went back within the window of the rates; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offsets_went_back: Option<OffsetsWentBackDocument>,
+    /// Remarks about the data that do not make it incomplete.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The number of partitions that changed their owner within the cooldown.
     #[serde(skip_serializing_if = "is_zero")]
     pub moved_lately: usize,
@@ -53,6 +59,17 @@ impl GroupDocument {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_zero(number: &usize) -> bool {
     *number == 0
+}
+
+/// Partitions whose rates are wrong, because their offset went back within the window of the rates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct OffsetsWentBackDocument {
+    /// The partitions, such as `orders-3`.
+    pub partitions: Vec<String>,
+    /// The window of the rates, in seconds.
+    pub window_seconds: Seconds,
 }
 
 /// A member of the group.

@@ -17,7 +17,9 @@ pub mod problem;
 pub mod recognise;
 
 #[doc(inline)]
-pub use document::{GroupDocument, InvalidGroup, MemberDocument, TopicDocument};
+pub use document::{
+    GroupDocument, InvalidGroup, MemberDocument, OffsetsWentBackDocument, TopicDocument,
+};
 // These three are part of the documents.
 pub use kafka_assignors::{Assignor, ClientFamily, Protocol};
 #[doc(inline)]

@@ -52,14 +52,23 @@ pub struct GroupModel {
     pub protocol: Protocol,
     /// `session.timeout.ms` in seconds.
     pub session_timeout: f64,
-    /// Whether a replacement has the name of the pod before it, and so its `group.instance.id`.
+    /// Whether a replacement has the name of the pod before it.
     pub stable_names: bool,
+    /// Whether the replacement of each member's pod has the `group.instance.id` of the member, and
+    /// so gets its partitions back.
+    pub returns: Vec<bool>,
     /// The startup durations of the serving pods, from creation until readiness, in seconds,
     /// ascending. Excludes pods whose duration is unknown.
     pub startups: Vec<f64>,
 }
 
 impl GroupModel {
+    /// Whether each pod that is replaced gets its partitions back, because every member is static.
+    #[must_use]
+    pub fn all_return(&self) -> bool {
+        !self.returns.is_empty() && self.returns.iter().all(|returns| *returns)
+    }
+
     /// The pod that owns each partition.
     #[must_use]
     pub fn pod_owners(&self) -> Vec<Option<ServingPodIndex>> {

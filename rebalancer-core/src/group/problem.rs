@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::group::{Assignor, ClientFamily, Protocol};
+use crate::model::Seconds;
 
 /// Why no forecast can be made for a group: its data is incomplete, or it has not settled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,15 @@ pub enum GroupProblem {
         /// The number of partitions.
         partitions: usize,
     },
+    /// The offsets of partitions went back within the window of the rates.
+    OffsetsWentBack {
+        /// The number of partitions.
+        partitions: usize,
+        /// The name of one of them.
+        example: String,
+        /// The window of the rates, in seconds.
+        window_seconds: Seconds,
+    },
     /// The client or the protocol does not have the configured assignor.
     NoSuchAssignor {
         /// The assignor, the protocol and the client.
@@ -65,7 +75,24 @@ impl GroupProblem {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::PodsNotServing { .. } | Self::Unowned { .. } | Self::MovedLately { .. } => true,
-            Self::Unknown | Self::Partial { .. } | Self::NoSuchAssignor { .. } => false,
+            Self::Unknown
+            | Self::Partial { .. }
+            | Self::OffsetsWentBack { .. }
+            | Self::NoSuchAssignor { .. } => false,
+        }
+    }
+
+    /// Whether waiting resolves the problem, so that no other strategy decides meanwhile.
+    #[must_use]
+    pub fn ends_without_action(&self) -> bool {
+        match self {
+            Self::OffsetsWentBack { .. } => true,
+            Self::PodsNotServing { .. }
+            | Self::Unowned { .. }
+            | Self::MovedLately { .. }
+            | Self::Unknown
+            | Self::Partial { .. }
+            | Self::NoSuchAssignor { .. } => self.is_transient(),
         }
     }
 }
@@ -104,8 +131,30 @@ impl fmt::Display for GroupProblem {
                  current owners",
                 plural(*partitions, "partition changed", "partitions changed")
             ),
+            Self::OffsetsWentBack {
+                partitions,
+                example,
+                window_seconds,
+            } => write!(
+                f,
+                "the offset of {} went back (an unclean leader election, or the topic was created \
+                 again), so the rate is wrong; no forecast until the offset has not gone back for \
+                 the window of {}; if it goes back in every run, several exporters report under one \
+                 series",
+                partition_names(*partitions, example),
+                window_seconds.rounded()
+            ),
             Self::NoSuchAssignor { assignor } => write!(f, "there is no {assignor}"),
         }
+    }
+}
+
+/// One partition, or the number of partitions with an example.
+fn partition_names(partitions: usize, example: &str) -> String {
+    if partitions == 1 {
+        format!("partition {example}")
+    } else {
+        format!("{partitions} partitions, such as {example},")
     }
 }
 

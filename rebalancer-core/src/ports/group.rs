@@ -1,6 +1,6 @@
 //! The consumer group as metrics report it.
 
-use crate::model::{Rate, SampleFault};
+use crate::model::{Rate, SampleFault, Seconds};
 
 /// The labels that identify a member of a group in metrics. At least one of them is set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -39,6 +39,16 @@ pub struct RateSample {
     pub rate: Result<Rate, SampleFault>,
 }
 
+/// Partitions whose offset went back within the window of the rates, so that their rates are wrong:
+/// a rate takes it for the restart of a counter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OffsetsWentBack {
+    /// The topics and numbers of the partitions, possibly including other topics.
+    pub partitions: Vec<(String, u32)>,
+    /// The window of the rates. The rates are right again once it has passed.
+    pub window_seconds: Seconds,
+}
+
 /// The consumer group at one instant, as metrics report it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GroupObservation {
@@ -52,9 +62,13 @@ pub struct GroupObservation {
     pub rates: Option<Vec<RateSample>>,
     /// The unit of the rates, for display.
     pub rate_unit: Option<String>,
+    /// Partitions whose rates are wrong; `None` if the offset of none went back.
+    pub offsets_went_back: Option<OffsetsWentBack>,
     /// Whether the metrics do not name the group. Owners of topics of which no pod of the workload
     /// owns a partition may then belong to another group.
     pub other_groups: bool,
     /// Why the response may be incomplete, as reported by the server; `None` if it is complete.
     pub partial: Option<String>,
+    /// Remarks for operators that do not make the observation incomplete.
+    pub notes: Vec<String>,
 }

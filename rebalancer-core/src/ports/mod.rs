@@ -16,7 +16,7 @@ mod workload;
 pub use autoscaler::{AutoscalerCandidate, ScaleTarget};
 pub use clock::Clock;
 pub use error::{PortError, PortErrorKind};
-pub use group::{GroupObservation, MemberLabels, OwnerSample, RateSample};
+pub use group::{GroupObservation, MemberLabels, OffsetsWentBack, OwnerSample, RateSample};
 pub use journal::{Journal, JournalEntry};
 pub use lease::{LeaseState, RunLease};
 pub use metrics::{DuplicateSeries, LoadObservation, LoadSample, MetricsSource};

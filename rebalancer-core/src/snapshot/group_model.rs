@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use kafka_assignors::{Assignment, Member, MemberIndex, Subscription, Topics};
 
 use super::Snapshot;
+use super::assemble_group::{contains_uuid, is_word_of};
 use crate::group::recognise::recognise;
 use crate::group::{GroupDocument, GroupModel, GroupProblem, ServingPodIndex};
-use crate::model::PodIndex;
+use crate::model::{Pod, PodIndex};
 
 impl Snapshot {
     /// Builds the model of the consumer group.
@@ -46,6 +47,15 @@ impl Snapshot {
                 partitions: document.moved_lately,
             });
         }
+        if let Some(offsets) = &document.offsets_went_back
+            && let Some(example) = offsets.partitions.first()
+        {
+            return Err(GroupProblem::OffsetsWentBack {
+                partitions: offsets.partitions.len(),
+                example: example.clone(),
+                window_seconds: offsets.window_seconds,
+            });
+        }
         let (pods, pod_of) = self.pods_of_members(document)?;
         if let Some(first) = owners.without_owner().next() {
             return Err(GroupProblem::Unowned {
@@ -59,7 +69,8 @@ impl Snapshot {
             session_timeout: document
                 .session_timeout_seconds
                 .map_or(GroupDocument::DEFAULT_SESSION_TIMEOUT_SECONDS, f64::from),
-            stable_names: self.workload().kind == "StatefulSet",
+            returns: self.returns(document, &pods, &pod_of),
+            stable_names: self.has_stable_names(),
             startups: self.startups(),
             client,
             protocol,
@@ -69,6 +80,29 @@ impl Snapshot {
             pods,
             owners,
         })
+    }
+
+    /// Whether a replacement has the name of the pod before it.
+    fn has_stable_names(&self) -> bool {
+        self.workload().kind == "StatefulSet"
+    }
+
+    /// Whether the replacement of each member's pod has the member's `group.instance.id`. It has
+    /// another one if the id contains something that differs between the two pods.
+    fn returns(
+        &self,
+        document: &GroupDocument,
+        pods: &[PodIndex],
+        pod_of: &[ServingPodIndex],
+    ) -> Vec<bool> {
+        let pod = |index: &ServingPodIndex| self.pods().get(pods.get(index.get())?.get());
+        let members = document.members.iter().zip(pod_of);
+        members
+            .map(|(member, of)| match (&member.instance, pod(of)) {
+                (Some(instance), Some(pod)) => !is_unique(instance, pod, self.has_stable_names()),
+                (Some(_) | None, Some(_) | None) => false,
+            })
+            .collect()
     }
 
     /// The serving pods, and the one of each member.
@@ -145,6 +179,18 @@ fn members(document: &GroupDocument, topics: &Topics) -> Vec<Member> {
                 .map_or_else(|| all.clone(), subscription),
         })
         .collect()
+}
+
+/// Whether a `group.instance.id` belongs to this pod alone: it contains the name (unless the
+/// replacement has the same one), the UID or the address of the pod, or a UUID.
+fn is_unique(instance: &str, pod: &Pod, has_stable_name: bool) -> bool {
+    let contains = |text: &str| !text.is_empty() && is_word_of(instance, text);
+    // A snapshot uses the name of a pod without a UID.
+    let has_uid = pod.uid.0 != pod.name && contains(&pod.uid.0);
+    let has_address = pod.ip.as_deref().is_some_and(|ip| {
+        contains(ip) || contains(&ip.replace(['.', ':'], "-")) || contains(&ip.replace('.', "_"))
+    });
+    (!has_stable_name && contains(&pod.name)) || has_uid || has_address || contains_uuid(instance)
 }
 
 fn rates(document: &GroupDocument) -> Option<Vec<f64>> {

@@ -30,6 +30,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) outcome: Option<StrategyOutcome>,
     /// The report on the consumer group, even if another strategy decides.
     pub(crate) report: Option<Box<GroupReport>>,
+    /// Why rotate-outliers decides instead of the forecast.
+    pub(crate) fallback: Option<String>,
 }
 
 /// A pod that a strategy would evict.
@@ -125,12 +127,20 @@ pub(crate) fn choose<'a>(input: &StrategyInput<'a>) -> Choice<'a> {
                 choice
             } else {
                 Choice {
+                    fallback: choice.report.as_deref().map(GroupReport::unexplained),
                     report: choice.report,
                     ..input.rotate_unless_ineffective(Some(group))
                 }
             }
         }
-        (Strategy::Auto, None) => input.rotate_unless_ineffective(None),
+        (Strategy::Auto, None) => {
+            let problem = input.group.and_then(|group| group.as_ref().err());
+            let problem = problem.filter(|problem| !problem.ends_without_action());
+            Choice {
+                fallback: problem.map(ToString::to_string),
+                ..input.rotate_unless_ineffective(None)
+            }
+        }
     };
     let limit = input.policy.max_evictions.unwrap_or(usize::MAX);
     // At least one, so that the check of the limit applies to the plan there would be.
@@ -161,6 +171,7 @@ impl<'a> StrategyInput<'a> {
         Choice {
             chosen: chosen.collect(),
             report: Some(Box::new(forecasted.report.clone())),
+            fallback: None,
             outcome: Some(StrategyOutcome::Forecast(Box::new(forecasted))),
         }
     }
@@ -178,21 +189,24 @@ impl<'a> StrategyInput<'a> {
             chosen: hottest_and_coldest(candidates, &outliers),
             outcome: Some(StrategyOutcome::RotateOutliers(outliers)),
             report: None,
+            fallback: None,
         }
     }
 
-    /// Rotate-outliers, unless the assignor is known to be positional, which makes evictions
-    /// ineffective even if no forecast is possible.
+    /// Rotate-outliers, unless evictions are known to be ineffective even if no forecast is possible:
+    /// the assignor is positional, or all members are static.
     fn rotate_unless_ineffective(&self, group: Option<&GroupModel>) -> Choice<'a> {
         let choice = self.rotate_outliers();
-        let Some(assignor) = self.positional_assignor(group) else {
+        let positional = self.positional_assignor(group);
+        let positional = positional.map(Diagnosis::positional_assignor);
+        let Some(diagnosis) = positional.or_else(|| group.and_then(Diagnosis::static_membership))
+        else {
             return choice;
         };
         match choice.outcome {
             Some(StrategyOutcome::RotateOutliers(outliers))
                 if outliers.verdict == OutlierVerdict::Rotate =>
             {
-                let diagnosis = Diagnosis::positional_assignor(assignor);
                 Choice {
                     outcome: Some(StrategyOutcome::Ineffective(outliers, diagnosis)),
                     ..choice

@@ -64,6 +64,21 @@ pub struct GroupReport {
     pub chosen: Option<PlanForecast>,
     /// The explanation of each ready pod's load.
     pub pods: Vec<PodExplained>,
+    /// Remarks about the data of the group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+impl GroupReport {
+    /// The message for rates that do not explain the loads.
+    pub(crate) fn unexplained(&self) -> String {
+        let explained = self.fit.as_ref().map_or(0.0, |fit| fit.goodness * 100.0);
+        format!(
+            "the rates of the partitions explain {explained:.0} % of the variance of the loads, too \
+             little for a forecast: check that the rates are those of the topics that the pods \
+             consume"
+        )
+    }
 }
 
 /// A diagnosis with its message.
@@ -230,6 +245,11 @@ pub fn forecast_strategy(
         plans: found.best.iter().take(PLANS).map(plan_forecast).collect(),
         chosen: chosen.map(plan_forecast),
         pods: explained_pods(&subject, &names),
+        notes: snapshot
+            .data()
+            .group
+            .as_ref()
+            .map_or_else(Vec::new, |group| group.notes.clone()),
     };
     ForecastChoice {
         report,

@@ -35,6 +35,8 @@ pub enum Purpose {
     GroupOwnersBefore,
     /// The rate of incoming records of each partition.
     GroupRates,
+    /// Every series about the offset of one partition.
+    GroupOffsets,
 }
 
 impl fmt::Display for Purpose {
@@ -53,6 +55,7 @@ impl fmt::Display for Purpose {
             Self::GroupOwners => "the partition owner query",
             Self::GroupOwnersBefore => "the partition owner query for one cooldown ago",
             Self::GroupRates => "the partition rate query",
+            Self::GroupOffsets => "the query for the offsets of one partition",
         })
     }
 }
@@ -71,7 +74,9 @@ impl Purpose {
             Self::LabelSearch => "combination of labels",
             Self::CgroupLoads => "pod and cgroup",
             Self::Autoscalers => "autoscaler and metric",
-            Self::GroupOwners | Self::GroupOwnersBefore | Self::GroupRates => "partition",
+            Self::GroupOwners | Self::GroupOwnersBefore | Self::GroupRates | Self::GroupOffsets => {
+                "partition"
+            }
         }
     }
 
@@ -92,7 +97,8 @@ impl Purpose {
             | Self::Autoscalers
             | Self::GroupOwners
             | Self::GroupOwnersBefore
-            | Self::GroupRates => {
+            | Self::GroupRates
+            | Self::GroupOffsets => {
                 "the series of container_cpu_usage_seconds_total must have the name of the pod in \
                  this label: set PROMETHEUS_POD_LABEL to the label that has it"
             }

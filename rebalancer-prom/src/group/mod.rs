@@ -1,11 +1,20 @@
 //! The consumer group: its queries, and the observation from their responses.
 
+mod clusters;
 mod labels;
 mod observation;
+mod outsiders;
+mod owners;
 mod presets;
+mod rates;
 mod source;
 mod topics;
 
-pub(crate) use observation::{Owners, Rates, observation};
+pub(crate) use clusters::Dispute;
+pub(crate) use observation::GroupResponses;
+#[cfg(feature = "fuzzing")]
+pub(crate) use owners::OwnerRules;
+pub(crate) use owners::Owners;
 pub use presets::GroupMetrics;
+pub(crate) use rates::Rates;
 pub use source::GroupSource;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::presets::{GroupMetrics, GroupSelector, RateSelector};
+use super::owners::OwnerRules;
+use super::presets::{
+    GroupMetrics, GroupSelector, OffsetSeries, OwnerSeries, Preset, RateSelector,
+};
 use crate::literal::{regex_literal, string_literal};
 use crate::query::{SeriesSelection, duration};
 
@@ -15,8 +18,9 @@ pub struct GroupSource {
     pub metrics: Vec<GroupMetrics>,
     /// `GROUP_ASSIGNMENT_QUERY`: PromQL that returns one sample for each partition and its owner,
     /// with the labels `topic`, `partition` (or `topic_name`, `partition_id`) and one of `pod`,
-    /// `member_host`, `client_id`. The value 0 means that the partition is no longer owned. Sent
-    /// verbatim, instead of the query of `metrics`.
+    /// `member_host`, `client_id`. If all values are 0 or 1, 0 means that the partition is no
+    /// longer owned; otherwise each sample means an owner. Sent verbatim, instead of the query of
+    /// `metrics`.
     pub assignment_query: Option<String>,
     /// `GROUP_RATE_QUERY`: PromQL that returns what arrives in each partition per second, with the
     /// labels `topic` and `partition`. Sent verbatim, instead of the query of `metrics`.
@@ -48,20 +52,37 @@ impl GroupSource {
             labels.pod,
             string_literal(&format!("{}-.+", regex_literal(workload)))
         );
-        let owners = self.metrics.iter().find_map(|m| m.definition().owners)?;
-        Some(owners(&GroupSelector {
+        let (_, owners) = self.owner_series()?;
+        Some((owners.query)(&GroupSelector {
             id: &id,
             pods: &pods,
             series,
         }))
     }
 
+    /// The first preset with owners.
+    fn owner_series(&self) -> Option<(&'static Preset, &'static OwnerSeries)> {
+        let mut presets = self.metrics.iter().map(|metrics| metrics.definition());
+        presets.find_map(|preset| Some((preset, preset.owners.as_ref()?)))
+    }
+
+    /// The rules by which the samples of the owner query are read.
+    pub(crate) fn owner_rules(&self) -> OwnerRules {
+        match self.owner_series() {
+            Some((preset, owners)) if self.assignment_query.is_none() => OwnerRules {
+                value: owners.value,
+                reports_unowned: preset.reports_unowned,
+                names_group: preset.names_group,
+            },
+            Some(_) | None => OwnerRules::CUSTOM,
+        }
+    }
+
     /// Whether the owners may be those of other groups as well, because the metrics do not name
     /// the group.
     pub(crate) fn sees_other_groups(&self) -> bool {
-        let mut presets = self.metrics.iter().map(|metrics| metrics.definition());
-        let assigning = presets.find(|preset| preset.owners.is_some());
-        self.assignment_query.is_none() && assigning.is_some_and(|preset| !preset.names_group)
+        let of_preset = self.owner_series();
+        self.assignment_query.is_none() && of_preset.is_some_and(|(preset, _)| !preset.names_group)
     }
 
     /// Returns the query for the rates; `None` if no setting says how to find them.
@@ -70,11 +91,28 @@ impl GroupSource {
         if let Some(query) = &self.rate_query {
             return Some(query.clone());
         }
-        let rates = self.metrics.iter().find_map(|m| m.definition().rates)?;
-        Some(rates(&RateSelector {
+        Some(self.offset_series()?.query(&RateSelector {
             window: &duration(window),
             series,
         }))
+    }
+
+    /// Returns the query for every series about the offset of one partition; `None` if the rates
+    /// are those of the operator's own query.
+    pub(crate) fn offsets_of(
+        &self,
+        series: &SeriesSelection,
+        topic: &str,
+        partition: u32,
+    ) -> Option<String> {
+        let offsets = self.offset_series().filter(|_| self.rate_query.is_none())?;
+        Some(offsets.of_partition(series, topic, partition))
+    }
+
+    /// The series of the first preset with rates.
+    fn offset_series(&self) -> Option<&'static OffsetSeries> {
+        let mut presets = self.metrics.iter().map(|metrics| metrics.definition());
+        presets.find_map(|preset| preset.offsets.as_ref())
     }
 }
 
@@ -92,6 +130,22 @@ mod tests {
         }
     }
 
+    const CURRENT_OFFSET_RATES: &str = "max by (topic, partition) \
+        (rate(kafka_topic_partition_current_offset[5m])) or \
+        label_replace(max by (topic, partition) (resets(kafka_topic_partition_current_offset[5m])), \
+        \"rebalancer_statistic\", \"resets\", \"\", \"\") or \
+        label_replace(max by (topic, partition) (kafka_topic_partition_current_offset) - \
+        min by (topic, partition) (kafka_topic_partition_current_offset), \
+        \"rebalancer_statistic\", \"spread\", \"\", \"\")";
+    const LATEST_OFFSET_RATES: &str = "max by (cluster_name, topic, partition) \
+        (rate(kafka_partition_latest_offset[5m])) or \
+        label_replace(max by (cluster_name, topic, partition) \
+        (resets(kafka_partition_latest_offset[5m])), \
+        \"rebalancer_statistic\", \"resets\", \"\", \"\") or \
+        label_replace(max by (cluster_name, topic, partition) (kafka_partition_latest_offset) - \
+        min by (cluster_name, topic, partition) (kafka_partition_latest_offset), \
+        \"rebalancer_statistic\", \"spread\", \"\", \"\")";
+
     #[rstest]
     #[case(
         &[GroupMetrics::CONSUMER],
@@ -101,17 +155,27 @@ mod tests {
     #[case(
         &[GroupMetrics::JMX, GroupMetrics::KAFKA_EXPORTER],
         Some(r#"count by (topic, partition, pod, client_id) (kafka_consumer_consumer_fetch_manager_metrics_preferred_read_replica{namespace="ns",pod=~"my\\.app-.+"})"#),
-        Some("max by (topic, partition) (rate(kafka_topic_partition_current_offset[5m]))")
+        Some(CURRENT_OFFSET_RATES)
+    )]
+    #[case(
+        &[GroupMetrics::MICROMETER],
+        Some(r#"count by (topic, partition, pod, client_id) (kafka_consumer_fetch_manager_preferred_read_replica{namespace="ns",pod=~"my\\.app-.+"})"#),
+        None
+    )]
+    #[case(
+        &[GroupMetrics::KLAG_EXPORTER],
+        Some(r#"count by (cluster_name, topic, partition, member_host, consumer_id, client_id) (kafka_consumergroup_group_lag{group="or\"ders"})"#),
+        Some(LATEST_OFFSET_RATES)
     )]
     #[case(
         &[GroupMetrics::KAFKA_LAG_EXPORTER],
         Some(r#"count by (cluster_name, topic, partition, member_host, consumer_id, client_id) (kafka_consumergroup_group_lag{group="or\"ders"})"#),
-        Some("max by (cluster_name, topic, partition) (rate(kafka_partition_latest_offset[5m]))")
+        Some(LATEST_OFFSET_RATES)
     )]
     #[case(
         &[GroupMetrics::KAFKA_EXPORTER],
         None,
-        Some("max by (topic, partition) (rate(kafka_topic_partition_current_offset[5m]))")
+        Some(CURRENT_OFFSET_RATES)
     )]
     #[case(&[], None, None)]
     fn presets_define_the_queries(
@@ -148,7 +212,12 @@ mod tests {
                 source.rate(&series, Duration::from_secs(300)),
             ];
             for query in queries.into_iter().flatten() {
-                assert_eq!(query.matches(r#"cluster="eu"}"#).count(), 1, "{query}");
+                let selectors = query.matches("kafka_").count();
+                assert_eq!(
+                    query.matches(r#"cluster="eu"}"#).count(),
+                    selectors,
+                    "{query}"
+                );
                 let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
                 let own = words.filter(|word| matches!(*word, "pod" | "namespace"));
                 assert_eq!(own.count(), 0, "{query}");

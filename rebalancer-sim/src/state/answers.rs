@@ -67,8 +67,7 @@ impl State {
                     .collect(),
             ),
             rate_unit: Some("records/s".into()),
-            other_groups: false,
-            partial: None,
+            ..GroupObservation::default()
         }
     }
 

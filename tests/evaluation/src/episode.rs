@@ -130,6 +130,7 @@ impl Episode {
             protocol: self.protocol,
             session_timeout: 45.0,
             stable_names: false,
+            returns: vec![false; pods],
             startups: Vec::new(),
             topics,
             owners: indices(&self.before, &names(&self.members)).collect(),

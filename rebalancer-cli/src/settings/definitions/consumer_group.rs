@@ -32,8 +32,9 @@ pub(in crate::settings) static GROUP_ID: Optional<String> = Definition {
 
 pub(in crate::settings) static GROUP_METRICS: Optional<Vec<GroupMetrics>> = Definition {
     name: "GROUP_METRICS",
-    help: "Presets for the group's metrics: consumer, jmx, kafka-exporter, kafka-lag-exporter; \
-           owners and rates each come from the first preset that has them",
+    help: "Presets for the group's metrics: consumer, jmx, micrometer, kafka-exporter, \
+           klag-exporter, kafka-lag-exporter; owners and rates each come from the first preset \
+           that has them",
     value: &value::GROUP_METRICS,
     default: Absent("none"),
     attributes: Attributes::USUAL,
@@ -42,7 +43,8 @@ pub(in crate::settings) static GROUP_METRICS: Optional<Vec<GroupMetrics>> = Defi
 pub(in crate::settings) static GROUP_ASSIGNMENT_QUERY: Optional<String> = Definition {
     name: "GROUP_ASSIGNMENT_QUERY",
     help: "PromQL that returns one sample per owned partition, with the labels topic, \
-           partition, and one of pod, member_host, client_id",
+           partition, and one of pod, member_host, client_id; if all values are 0 or 1, 0 means \
+           not owned",
     value: &value::PROMQL,
     default: Absent("from GROUP_METRICS"),
     attributes: Attributes::USUAL,

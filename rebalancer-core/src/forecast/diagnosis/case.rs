@@ -60,6 +60,7 @@ impl Case {
             protocol: Protocol::Classic,
             session_timeout: 45.0,
             stable_names: false,
+            returns: vec![false; pods],
             startups: Vec::new(),
         };
         let attribution = Attribution {
@@ -98,6 +99,7 @@ impl Case {
             case.group.stable_names = true;
             for member in members {
                 case.group.members[*member].instance = Some(format!("static-{member}"));
+                case.group.returns[*member] = true;
             }
         })
     }

@@ -19,7 +19,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::replay::Subject;
-use crate::group::KnownAssignor;
+use crate::group::{GroupModel, KnownAssignor};
 use crate::model::LoadUnit;
 use view::View;
 
@@ -75,6 +75,11 @@ impl Diagnosis {
         Self::PositionalAssignor(PositionalAssignor {
             assignor: assignor.to_string(),
         })
+    }
+
+    /// The diagnosis of static members, if each replacement gets its partitions back.
+    pub(crate) fn static_membership(group: &GroupModel) -> Option<Self> {
+        StaticMembership::of(group).map(Self::StaticMembership)
     }
 
     /// Whether evictions cannot change it, except for evictions of slow pods.

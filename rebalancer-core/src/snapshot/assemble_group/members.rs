@@ -80,7 +80,7 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 /// Whether `text` contains `word` without an alphanumeric character before or after it.
-fn is_word_of(text: &str, word: &str) -> bool {
+pub(crate) fn is_word_of(text: &str, word: &str) -> bool {
     let part_of_name = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     text.match_indices(word).any(|(start, _)| {
         let (before, rest) = text.split_at(start);

@@ -3,17 +3,24 @@
 mod members;
 mod missing;
 mod owned;
+mod static_members;
 #[cfg(test)]
 mod tests;
 mod topics;
 
-use crate::group::{Assignor, ClientFamily, GroupDocument, Protocol};
+use std::collections::BTreeMap;
+
+use crate::group::{
+    Assignor, ClientFamily, GroupDocument, OffsetsWentBackDocument, Protocol, TopicDocument,
+};
 use crate::model::{Pod, Seconds};
-use crate::ports::GroupObservation;
+use crate::ports::{GroupObservation, OffsetsWentBack};
 
 use members::Pods;
+pub(super) use members::is_word_of;
 use missing::Missing;
 use owned::Owned;
+pub(super) use static_members::contains_uuid;
 
 /// Upper bound for the partitions of a group, so that a wrong number in a label cannot exhaust the
 /// memory. Kafka clusters are limited to a small multiple of it.
@@ -63,11 +70,12 @@ pub fn assemble_group(
         missing.add(partial);
     }
     let pods = Pods::new(pods);
-    let now = Owned::of(&observation.owners, &pods);
+    let id = settings.id.as_deref();
+    let now = Owned::of(&observation.owners, &pods, id);
     // Faults of the earlier owners are not reported.
     let before = observation
         .owners_before
-        .map(|before| Owned::of(&before, &pods));
+        .map(|before| Owned::of(&before, &pods, id));
     now.report_unknown_owners(observation.other_groups, &mut missing);
     now.report_duplicate_owners(before.as_ref(), &mut missing);
     let nothing = now.is_empty() && before.as_ref().is_none_or(Owned::is_empty);
@@ -84,6 +92,11 @@ pub fn assemble_group(
     if let Some(rates) = rates {
         topics::fill_rates(&mut topics, rates, &mut missing);
     }
+    let mut notes = observation.notes;
+    notes.extend(now.streams_note());
+    let offsets_went_back = observation
+        .offsets_went_back
+        .and_then(|offsets| of_topics(offsets, &topics));
     let moved_lately = before.map_or(0, |before| now.moved_since(&before));
     GroupDocument {
         members: pods.with_idle(now.members.into_values().collect()),
@@ -91,6 +104,26 @@ pub fn assemble_group(
         rate_unit: observation.rate_unit,
         partial: missing.into_message(),
         moved_lately,
+        offsets_went_back,
+        notes,
         ..group
     }
+}
+
+/// The partitions of the group's topics whose offset went back; `None` if there is none.
+fn of_topics(
+    offsets: OffsetsWentBack,
+    topics: &BTreeMap<String, TopicDocument>,
+) -> Option<OffsetsWentBackDocument> {
+    let mut partitions = offsets.partitions;
+    partitions.retain(|(topic, _)| topics.contains_key(topic));
+    partitions.sort_unstable();
+    partitions.dedup();
+    (!partitions.is_empty()).then(|| OffsetsWentBackDocument {
+        partitions: partitions
+            .into_iter()
+            .map(|(topic, number)| format!("{topic}-{number}"))
+            .collect(),
+        window_seconds: offsets.window_seconds,
+    })
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::MOST_PARTITIONS;
 use super::members::Pods;
 use super::missing::Missing;
+use super::static_members::instance_id;
 use crate::group::MemberDocument;
 use crate::ports::{MemberLabels, OwnerSample};
 
@@ -28,7 +29,8 @@ pub(super) struct Owned {
 }
 
 impl Owned {
-    pub(super) fn of(samples: &[OwnerSample], pods: &Pods<'_>) -> Self {
+    /// The owners according to the samples. `group` is the group id, if it is known.
+    pub(super) fn of(samples: &[OwnerSample], pods: &Pods<'_>, group: Option<&str>) -> Self {
         let mut owned = Self::default();
         for sample in samples {
             let number = usize::try_from(sample.partition).unwrap_or(usize::MAX);
@@ -59,7 +61,7 @@ impl Owned {
                     name: None,
                     id: labels.member_id.clone(),
                     client_id: labels.client_id.clone(),
-                    instance: labels.instance.clone(),
+                    instance: instance_id(labels, group),
                     topics: None,
                 });
         }
@@ -85,6 +87,22 @@ impl Owned {
     ) -> impl Iterator<Item = &'a str> {
         let members = owners.iter().filter_map(|key| self.members.get(key));
         members.map(MemberDocument::name)
+    }
+
+    /// Whether the members are threads of Kafka Streams, for operators.
+    pub(super) fn streams_note(&self) -> Option<String> {
+        let of_streams = |member: &MemberDocument| {
+            let client_id = member.client_id.as_deref().unwrap_or_default();
+            client_id.contains("-StreamThread-")
+        };
+        let threads = self.members.values().filter(|member| of_streams(member));
+        match threads.count() {
+            0 => None,
+            threads => Some(format!(
+                "{threads} members are threads of Kafka Streams, whose own assignor also considers \
+                 state stores: forecasts use the assignor of plain consumers and are less accurate"
+            )),
+        }
     }
 
     /// The partitions that a member owns, or that are reported to have no owner.

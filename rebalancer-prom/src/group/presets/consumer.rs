@@ -1,6 +1,6 @@
 //! Consumers that export their own assignment.
 
-use super::{GroupMetrics, GroupSelector, Preset};
+use super::{GroupMetrics, GroupSelector, OwnerSeries, OwnerValue, Preset};
 use crate::group::labels::Label;
 
 impl GroupMetrics {
@@ -13,14 +13,17 @@ impl GroupMetrics {
 
 const PRESET: Preset = Preset {
     name: "consumer",
-    owners: Some(owners),
-    rates: None,
+    owners: Some(OwnerSeries {
+        query: owners,
+        value: OwnerValue::Flag,
+    }),
+    offsets: None,
     label_aliases: &[
         (Label::Topic, "topic_name"),
         (Label::Partition, "partition_id"),
     ],
     names_group: true,
-    no_member: None,
+    reports_unowned: false,
 };
 
 fn owners(group: &GroupSelector<'_>) -> String {

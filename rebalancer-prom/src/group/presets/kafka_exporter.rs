@@ -1,6 +1,6 @@
 //! danielqsj's `kafka_exporter`.
 
-use super::{GroupMetrics, Preset, RateSelector};
+use super::{GroupMetrics, OffsetSeries, Preset};
 
 impl GroupMetrics {
     /// danielqsj's `kafka_exporter`: `kafka_topic_partition_current_offset{topic, partition}`.
@@ -11,15 +11,11 @@ impl GroupMetrics {
 const PRESET: Preset = Preset {
     name: "kafka-exporter",
     owners: None,
-    rates: Some(rates),
+    offsets: Some(OffsetSeries {
+        metric: "kafka_topic_partition_current_offset",
+        labels: "topic, partition",
+    }),
     label_aliases: &[],
     names_group: true,
-    no_member: None,
+    reports_unowned: false,
 };
-
-/// Takes the maximum, because two exporters that watch the same cluster report the same rate.
-fn rates(rates: &RateSelector<'_>) -> String {
-    let offsets = rates.series.of("kafka_topic_partition_current_offset", "");
-    let window = rates.window;
-    format!("max by (topic, partition) (rate({offsets}[{window}]))")
-}

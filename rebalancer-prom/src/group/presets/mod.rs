@@ -7,6 +7,8 @@ mod consumer;
 mod jmx;
 mod kafka_exporter;
 mod kafka_lag_exporter;
+mod klag_exporter;
+mod micrometer;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -14,7 +16,7 @@ use std::str::FromStr;
 
 use super::labels::Label;
 use crate::envelope::Labels;
-use crate::query::SeriesSelection;
+use crate::query::{SeriesSelection, string_literal};
 
 /// An exporter whose metrics of consumer groups are known (`GROUP_METRICS`).
 #[derive(Clone, Copy)]
@@ -22,11 +24,13 @@ pub struct GroupMetrics(&'static Preset);
 
 impl GroupMetrics {
     /// All presets.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::CONSUMER,
         Self::JMX,
+        Self::MICROMETER,
         Self::KAFKA_EXPORTER,
         Self::KAFKA_LAG_EXPORTER,
+        Self::KLAG_EXPORTER,
     ];
 }
 
@@ -34,18 +38,91 @@ impl GroupMetrics {
 pub(super) struct Preset {
     /// The word in `GROUP_METRICS`.
     name: &'static str,
-    /// Builds the PromQL for the owners of a group's partitions; `None` if the exporter does not
-    /// report owners.
-    pub(super) owners: Option<fn(&GroupSelector<'_>) -> String>,
-    /// Builds the PromQL for the records that arrive in each partition per second; `None` if the
-    /// exporter does not report them.
-    pub(super) rates: Option<fn(&RateSelector<'_>) -> String>,
+    /// The series about the owners of partitions; `None` if the exporter does not report owners.
+    pub(super) owners: Option<OwnerSeries>,
+    /// The series about the offsets of partitions; `None` if the exporter does not report them.
+    pub(super) offsets: Option<OffsetSeries>,
     /// Labels that the exporter spells differently than usual.
     pub(super) label_aliases: &'static [(Label, &'static str)],
-    /// Whether the metrics name the group. If not, the owners may be those of other groups as well.
+    /// Whether the metrics name the group. If not, the owners may be those of other groups, and
+    /// consumers without a group.
     pub(super) names_group: bool,
-    /// The value of the host and of the member id if the group has no members.
-    pub(super) no_member: Option<&'static str>,
+    /// Whether a partition without an owner has a sample, whose labels of the member are `unknown`
+    /// or empty.
+    pub(super) reports_unowned: bool,
+}
+
+/// The series from which the owners of partitions are read.
+pub(super) struct OwnerSeries {
+    /// Builds the PromQL for the owners of a group's partitions.
+    pub(super) query: fn(&GroupSelector<'_>) -> String,
+    /// The meaning of a sample's value.
+    pub(super) value: OwnerValue,
+}
+
+/// The meaning of the value of a sample about an owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OwnerValue {
+    /// 0 means that the member no longer owns the partition.
+    Flag,
+    /// Each sample means an owner, whatever its value is.
+    Any,
+    /// One of the two, which the values of all samples show. For a query of the operator.
+    Inferred,
+}
+
+/// The series from which the rates of partitions are computed: the offset of the next record.
+pub(super) struct OffsetSeries {
+    /// The name of the metric.
+    pub(super) metric: &'static str,
+    /// The labels that identify a partition.
+    pub(super) labels: &'static str,
+}
+
+/// The label that separates the statistics in the response to the rate query.
+pub(super) const STATISTIC: &str = "rebalancer_statistic";
+
+/// The value of [`STATISTIC`] for how often an offset went back within the window.
+pub(super) const RESETS: &str = "resets";
+
+/// The value of [`STATISTIC`] for the difference between the offsets that several series report
+/// for one partition.
+pub(super) const SPREAD: &str = "spread";
+
+impl OffsetSeries {
+    /// Returns the PromQL for the records that arrive in each partition per second, together with
+    /// the statistics that show whether the rate can be trusted. One query for all of them, so that
+    /// they belong to the same instant.
+    ///
+    /// Takes the maximum, because two exporters that watch the same cluster report the same rate.
+    pub(super) fn query(&self, rates: &RateSelector<'_>) -> String {
+        let labels = self.labels;
+        let (offsets, window) = (rates.series.of(self.metric, ""), rates.window);
+        let labelled = |statistic: &str, vector: &str| {
+            format!("label_replace({vector}, \"{STATISTIC}\", \"{statistic}\", \"\", \"\")")
+        };
+        let resets = format!("max by ({labels}) (resets({offsets}[{window}]))");
+        let spread = format!("max by ({labels}) ({offsets}) - min by ({labels}) ({offsets})");
+        format!(
+            "max by ({labels}) (rate({offsets}[{window}])) or {} or {}",
+            labelled(RESETS, &resets),
+            labelled(SPREAD, &spread)
+        )
+    }
+
+    /// Returns the PromQL for every series of one partition.
+    pub(super) fn of_partition(
+        &self,
+        series: &SeriesSelection,
+        topic: &str,
+        partition: u32,
+    ) -> String {
+        let topic = string_literal(topic);
+        series.of(
+            self.metric,
+            &format!("topic={topic},partition=\"{partition}\""),
+        )
+    }
 }
 
 /// The series of one group.
