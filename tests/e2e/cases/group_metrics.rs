@@ -12,7 +12,9 @@ use rstest::rstest;
 use serde_json::Value;
 
 use crate::support::{Outcome, RunExt as _, assert_untouched, shared::Shared};
-use fake_groups::{FakeGroups, MOVED, MOVED_TO, OWNERS, RATES, moved, topic};
+use fake_groups::{
+    FakeGroups, MOVED, MOVED_TO, OWNERS, RATES, TWO_CLUSTERS, WENT_BACK, moved, offsets, topic,
+};
 
 /// Loads that follow from the rates and owners: the first pod is hot because of its partitions.
 const VICTIM: usize = 0;
@@ -86,7 +88,9 @@ fn assert_few_victims(run: &Outcome, pods: &[PodView]) {
 #[rstest]
 #[case::consumer("consumer,kafka-exporter", true)]
 #[case::client("jmx,kafka-exporter", true)]
+#[case::micrometer("micrometer,kafka-exporter", true)]
 #[case::lag_exporter("kafka-lag-exporter", true)]
+#[case::successor_of_lag_exporter("klag-exporter", true)]
 #[case::lag_exporter_for_owners("kafka-exporter,kafka-lag-exporter", true)]
 #[case::without_rates("consumer", false)]
 #[tokio::test]
@@ -159,6 +163,10 @@ async fn only_the_victims_of_a_forecast_are_evicted() -> Result<()> {
 #[case::client_id(r#"kafka_consumergroup_group_lag{group="by-client"}"#)]
 #[case::address(r#"kafka_consumergroup_group_lag{group="orders"}"#)]
 #[case::pod(r#"kafka_consumer_assignment{group_id="orders"}"#)]
+#[case::lag_that_is_zero_at_the_end_of_the_topic(
+    r#"max by (topic, partition, pod) (kafka_consumer_fetch_manager_records_lag{client_id="large"})"#
+)]
+#[case::lag_made_a_flag(r#"kafka_consumer_fetch_manager_records_lag{client_id="small"} * 0 + 1"#)]
 #[tokio::test]
 async fn custom_queries_match_members_by_the_labels_of_their_samples(
     #[case] owners: &str,
@@ -264,6 +272,216 @@ async fn a_partially_known_group_is_refused_with_what_is_missing(
             run.0
         );
     }
+    Ok(())
+}
+
+/// A lag of zero cannot be told from a partition that is no longer owned, if all lags are 0 or 1.
+#[rstest]
+#[tokio::test]
+async fn owner_values_with_two_meanings_are_refused(#[values(0, 1)] which: usize) -> Result<()> {
+    let fake_groups = FakeGroups::open().await?;
+    let program = fake_groups.program(which, "orders", "kafka-exporter").env(
+        "GROUP_ASSIGNMENT_QUERY",
+        r#"kafka_consumer_fetch_manager_records_lag{client_id="small"}"#,
+    );
+    let (run, _) = fake_groups.plan(program, 1).await?;
+    let message = run.held("group_unknown");
+    run.assert_says(
+        &message,
+        &[
+            "only 0 for partition groups.orders-11",
+            "`== 1`",
+            "`* 0 + 1`",
+        ],
+    );
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn static_members_are_recognised_by_their_ids(
+    #[values("kafka-lag-exporter", "klag-exporter")] metrics: &str,
+    #[values(0, 1)] which: usize,
+) -> Result<()> {
+    let fake_groups = FakeGroups::open().await?;
+    let program = fake_groups.program(which, "static", metrics);
+    let (run, group) = fake_groups.plan(program, 0).await?;
+    let message = run.held("static_membership");
+    run.assert_says(&message, &["4 members are static", "such as orders-"]);
+    assert_eq!(group["members"][0]["client_id"], "consumer-g-1", "{group}");
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn partition_with_empty_owner_labels_has_no_owner(
+    #[values("kafka-lag-exporter", "klag-exporter")] metrics: &str,
+    #[values(0, 1)] which: usize,
+) -> Result<()> {
+    let fake_groups = FakeGroups::open().await?;
+    let program = fake_groups.program(which, "lacking", metrics);
+    let (run, _) = fake_groups.plan(program, 0).await?;
+    let message = run.held("group_not_settled");
+    run.assert_says(
+        &message,
+        &["1 partition has no owner, such as groups.orders-6"],
+    );
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn consumers_of_kafka_streams_outside_the_group_are_left_out(
+    #[values(0, 1)] which: usize,
+) -> Result<()> {
+    let fake_groups = FakeGroups::open().await?;
+    let program = fake_groups.program(which, "orders", "micrometer,kafka-exporter");
+    let (run, group) = fake_groups.plan(program, 0).await?;
+    assert_group(&group, &topic("orders"), &OWNERS, &fake_groups.pods, true);
+    let notes = group["notes"].to_string();
+    run.assert_says(
+        &notes,
+        &[
+            "12 partitions of restore consumers of Kafka Streams, such as of topic \
+             orders-counts-changelog",
+            "global consumers of Kafka Streams, such as of topic currencies",
+            "threads of Kafka Streams among the members: 4",
+        ],
+    );
+    assert_eq!(run.workload()["group"]["notes"], group["notes"]);
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn offsets_of_two_clusters_name_the_label_and_a_matcher(
+    #[values(0, 1)] which: usize,
+) -> Result<()> {
+    let fake_groups = FakeGroups::open().await?;
+    let program = fake_groups.program(which, TWO_CLUSTERS, "consumer,kafka-exporter");
+    let (run, _) = fake_groups.plan(program.clone(), 1).await?;
+    let message = run.held("group_unknown");
+    run.assert_says(
+        &message,
+        &[
+            "the series of partition groups.two-clusters-",
+            "they differ in env (prod, test)",
+            r#"PROMETHEUS_MATCHERS='env=~"|prod"'"#,
+        ],
+    );
+
+    // The matcher selects one cluster, and does not exclude series without the label.
+    let program = program.env("PROMETHEUS_MATCHERS", r#"env=~"|prod""#);
+    let (run, group) = fake_groups.plan(program, 0).await?;
+    assert_group(
+        &group,
+        &topic(TWO_CLUSTERS),
+        &OWNERS,
+        &fake_groups.pods,
+        true,
+    );
+    assert_few_victims(&run, &fake_groups.pods);
+    Ok(())
+}
+
+/// Prometheus takes an offset that went back for the restart of a counter.
+#[tokio::test]
+async fn offset_that_went_back_is_not_forecast_until_the_window_has_passed() -> Result<()> {
+    let fake_groups = FakeGroups::open().await?;
+    let resets = async |which: usize| -> Result<f64> {
+        let name = topic(WENT_BACK);
+        let query = format!(
+            "sum by (pod) (label_replace(resets(kafka_topic_partition_current_offset{{\
+             topic={name:?}}}[10s]), \"pod\", \"any\", \"\", \"\"))"
+        );
+        let by_pod = server(&fake_groups.ns, which).by_pod(&query).await?;
+        Ok(by_pod.get("any").copied().unwrap_or_default())
+    };
+    let wait_until = async |went_back: bool| -> Result<()> {
+        let started = Instant::now();
+        for which in [0, 1] {
+            while (resets(which).await? > 0.0) != went_back {
+                assert!(
+                    started.elapsed() < Duration::from_secs(60),
+                    "still {went_back}"
+                );
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        Ok(())
+    };
+    let program = |which| fake_groups.program(which, WENT_BACK, "consumer,kafka-exporter");
+    for which in [0, 1] {
+        let (run, _) = fake_groups.plan(program(which), 0).await?;
+        assert_eq!(run.check("group")["verdict"], "pass", "{}", run.0);
+    }
+    fake_groups
+        .ns
+        .expose("went-back", offsets(WENT_BACK, "", 1e6 - 5_000.0));
+    wait_until(true).await?;
+    for which in [0, 1] {
+        for strategy in ["forecast", "auto"] {
+            let program = program(which).env("STRATEGY", strategy);
+            let (run, group) = fake_groups.plan(program, 1).await?;
+            let message = run.held("group_unknown");
+            run.assert_says(
+                &message,
+                &[
+                    "such as groups.went-back-0, went back",
+                    "the window of 10 s",
+                ],
+            );
+            assert_eq!(
+                group["offsets_went_back"]["window_seconds"], 10.0,
+                "{group}"
+            );
+        }
+    }
+    wait_until(false).await?;
+    for which in [0, 1] {
+        let (run, _) = fake_groups.plan(program(which), 0).await?;
+        assert_eq!(run.check("group")["verdict"], "pass", "{}", run.0);
+    }
+    Ok(())
+}
+
+/// With `auto`, log, table and report say that no forecast was made, and why.
+#[tokio::test]
+async fn fallback_to_rotate_outliers_is_reported() -> Result<()> {
+    let fake_groups = FakeGroups::open().await?;
+    let program = fake_groups.program(0, "nobody", "consumer");
+    let program = program.env("STRATEGY", "auto").env("LOG_LEVEL", "info");
+    let (run, _) = fake_groups.plan(program.clone(), 0).await?;
+    let says = [
+        "no forecast, rotate-outliers decides: ",
+        "the metrics report no owner of any partition",
+    ];
+    let fallback = run.workload()["fallback"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    run.assert_says(&fallback, &says[1..]);
+    let log = run.log();
+    let messages: Vec<&str> = log.iter().filter_map(|line| line["msg"].as_str()).collect();
+    assert!(
+        messages
+            .iter()
+            .any(|message| says.iter().all(|part| message.contains(part))),
+        "{messages:?}"
+    );
+    assert!(!messages.contains(&"consumer group read"), "{messages:?}");
+    let table = program
+        .arg("plan")
+        .env("OUTPUT", "table")
+        .ends_with(0)
+        .await?;
+    let table = table
+        .0
+        .stdout
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    run.assert_says(&table, &says);
     Ok(())
 }
 

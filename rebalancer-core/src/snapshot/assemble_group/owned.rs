@@ -99,8 +99,8 @@ impl Owned {
         match threads.count() {
             0 => None,
             threads => Some(format!(
-                "{threads} members are threads of Kafka Streams, whose own assignor also considers \
-                 state stores: forecasts use the assignor of plain consumers and are less accurate"
+                "threads of Kafka Streams among the members: {threads}; its own assignor, which also \
+                 considers state stores, is not modelled, so forecasts are less accurate"
             )),
         }
     }

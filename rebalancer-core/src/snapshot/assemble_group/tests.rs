@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::Rate;
-use crate::ports::{MemberLabels, OwnerSample, RateSample};
+use crate::ports::{MemberLabels, OffsetsWentBack, OwnerSample, RateSample};
 use rstest::rstest;
 
 fn pods(names: &[&str]) -> Vec<Pod> {
@@ -343,4 +343,63 @@ fn without_metrics_keeps_the_settings() {
     let group = assemble_group(&settings, None, &pods(&["a"]));
     assert_eq!(group.assignor, Some(Assignor::Range));
     assert!(!group.has_owners());
+}
+
+/// kafka-lag-exporter reports the member id and the client id, which show the instance id.
+#[test]
+fn static_members_are_recognised_by_their_ids() {
+    let member = |id: &str| MemberLabels {
+        client_id: Some("consumer-g-1".into()),
+        member_id: Some(format!("{id}-9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d")),
+        ..host("/10.0.0.1")
+    };
+    let group = group(GroupObservation {
+        owners: vec![
+            owner("t", 0, member("orders-0")),
+            owner("t", 1, member("consumer-g-1")),
+        ],
+        ..GroupObservation::default()
+    });
+    let instances: Vec<Option<&str>> = group.members[..2]
+        .iter()
+        .map(|member| member.instance.as_deref())
+        .collect();
+    assert_eq!(instances, [None, Some("orders-0")]);
+}
+
+#[test]
+fn offsets_that_went_back_are_those_of_the_group() {
+    let observed = |partitions: &[(&str, u32)]| GroupObservation {
+        owners: vec![owner("t", 0, pod("app-1"))],
+        offsets_went_back: Some(OffsetsWentBack {
+            partitions: partitions
+                .iter()
+                .map(|(topic, number)| ((*topic).to_owned(), *number))
+                .collect(),
+            window_seconds: Seconds::whole(300),
+        }),
+        ..GroupObservation::default()
+    };
+    let found = group(observed(&[("u", 1), ("t", 3), ("t", 3)])).offsets_went_back;
+    assert_eq!(found.unwrap().partitions, ["t-3"]);
+    assert_eq!(group(observed(&[("u", 1)])).offsets_went_back, None);
+}
+
+#[test]
+fn notes_say_what_is_approximate() {
+    let streams = MemberLabels {
+        client_id: Some("orders-1-StreamThread-2-consumer".into()),
+        ..pod("app-1")
+    };
+    let group = group(GroupObservation {
+        owners: vec![owner("t", 0, streams), owner("t", 1, pod("app-2"))],
+        notes: vec!["one".into()],
+        ..GroupObservation::default()
+    });
+    assert_eq!(group.notes[0], "one");
+    assert!(
+        group.notes[1].starts_with("threads of Kafka Streams among the members: 1"),
+        "{:?}",
+        group.notes
+    );
 }

@@ -77,9 +77,9 @@ async fn group_has_owners_now_and_before_and_rates() {
             );
             partition(&labels, value)
         };
-        // One partition had another owner before; one is no longer owned.
+        // One partition had another owner before.
         let first = if request.contains("time=") { "/10.0.0.9" } else { "/10.0.0.1" };
-        Reply::vector(&[owner(0, first, "1"), owner(1, "/10.0.0.2", "1"), owner(2, "/10.0.0.2", "0")].join(","))
+        Reply::vector(&[owner(0, first, "1"), owner(1, "/10.0.0.2", "1")].join(","))
     })
     .await;
     let source = with_group(&server.url, lag_exporter());
@@ -251,4 +251,153 @@ async fn wrong_result_type_names_partitions() {
         error.message.contains("one number per partition"),
         "{error}"
     );
+}
+
+/// The successor of kafka-lag-exporter has empty labels instead of `unknown`.
+#[tokio::test]
+async fn lag_exporter_with_empty_labels_reports_unowned_partitions() {
+    let unowned = partition(r#""cluster_name":"c","topic":"t","partition":"0""#, "1");
+    let owned = partition(
+        r#""cluster_name":"c","topic":"t","partition":"1","member_host":"/10.0.0.1""#,
+        "1",
+    );
+    for metrics in [
+        GroupMetrics::KLAG_EXPORTER,
+        GroupMetrics::KAFKA_LAG_EXPORTER,
+    ] {
+        let owners = vec![unowned.clone(), owned.clone()];
+        let group = group_of(of_presets(&[metrics]), owners, Vec::new()).await;
+        let has_owner: Vec<bool> = group.owners.iter().map(|of| of.owner.is_some()).collect();
+        assert_eq!(has_owner, [false, true], "{metrics}");
+        assert_eq!(group.partial, None);
+    }
+}
+
+#[tokio::test]
+async fn consumers_outside_the_group_are_left_out_and_noted() {
+    let owner = |topic: &str, client: &str| {
+        let labels = format!(
+            r#""topic":"{topic}","partition":"0","pod":"orders-7f-1","client_id":"{client}""#
+        );
+        partition(&labels, "1")
+    };
+    let owners = vec![
+        owner("orders", "orders-1-StreamThread-1-consumer"),
+        owner(
+            "orders-counts-repartition",
+            "orders-1-StreamThread-1-consumer",
+        ),
+        owner(
+            "orders-counts-changelog",
+            "orders-1-StreamThread-1-restore-consumer",
+        ),
+        owner("currencies", "orders-1-global-consumer"),
+    ];
+    for metrics in [GroupMetrics::JMX, GroupMetrics::MICROMETER] {
+        let group = group_of(of_presets(&[metrics]), owners.clone(), Vec::new()).await;
+        assert_eq!(
+            topics(&group.owners),
+            ["orders", "orders-counts-repartition"]
+        );
+        assert_eq!(topics(&group.owners_before.unwrap()).len(), 2);
+        assert_eq!(group.notes.len(), 1);
+        assert!(group.notes[0].contains("restore consumers of Kafka Streams"));
+        assert_eq!(group.partial, None);
+    }
+    // Exporters that ask the broker report members of the group only.
+    let group = group_of(of_presets(&[GroupMetrics::CONSUMER]), owners, Vec::new()).await;
+    assert_eq!(group.owners.len(), 4);
+}
+
+#[tokio::test]
+async fn offsets_that_went_back_are_reported_with_the_window() {
+    let statistic = |topic: &str, number: u32, name: &str, value: &str| {
+        let labels =
+            format!(r#""topic":"{topic}","partition":"{number}","rebalancer_statistic":"{name}""#);
+        partition(&labels, value)
+    };
+    let rates = vec![
+        partition(r#""topic":"t","partition":"0""#, "29775"),
+        partition(r#""topic":"t","partition":"1""#, "47"),
+        statistic("t", 0, "resets", "1"),
+        statistic("t", 1, "resets", "0"),
+        statistic("t", 0, "spread", "0"),
+    ];
+    let owners = vec![partition(
+        r#""topic":"t","partition":"0","member_host":"/10.0.0.1""#,
+        "1",
+    )];
+    let group = group_of(lag_exporter(), owners, rates).await;
+    let went_back = group.offsets_went_back.unwrap();
+    assert_eq!(went_back.partitions, [("t".to_owned(), 0)]);
+    assert_eq!(went_back.window_seconds.get(), 300.0);
+    assert_eq!(group.rates.unwrap().len(), 2);
+    assert_eq!(group.partial, None);
+}
+
+/// Two clusters have a topic of the same name, and nothing but a label of the scrape separates them.
+#[tokio::test]
+async fn offsets_of_several_clusters_name_the_label() {
+    let server = |spread: &'static str| {
+        Server::start(move |request| {
+            if request.contains("rate(") {
+                let rate = partition(r#""topic":"a.b","partition":"0""#, "10");
+                let labels = r#""topic":"a.b","partition":"0","rebalancer_statistic":"spread""#;
+                return Reply::vector(&[rate, partition(labels, spread)].join(","));
+            }
+            if request.contains("current_offset") {
+                let of = |env: &str| {
+                    let labels = format!(
+                        r#""topic":"a.b","partition":"0","instance":"{env}:9308","env":"{env}""#
+                    );
+                    partition(&labels, "1")
+                };
+                return Reply::vector(&[of("prod"), of("test")].join(","));
+            }
+            Reply::vector(&partition(
+                r#""topic":"a_b","partition":"0","pod":"app-0","client_id":"c""#,
+                "1",
+            ))
+        })
+    };
+    let observe = async |spread| {
+        let server = server(spread).await;
+        let source = of_presets(&[GroupMetrics::JMX, GroupMetrics::KAFKA_EXPORTER]);
+        let group = with_group(&server.url, source)
+            .group()
+            .await
+            .unwrap()
+            .unwrap();
+        (group.partial, server.requests().len())
+    };
+    let (partial, requests) = observe("7000").await;
+    let partial = partial.unwrap();
+    for part in [
+        "partition a.b-0 report offsets that are 7000 apart",
+        "they differ in env (prod, test) and instance",
+        r#"PROMETHEUS_MATCHERS='env=~"|prod"'"#,
+    ] {
+        assert!(partial.contains(part), "{partial}");
+    }
+    assert_eq!(requests, 4);
+    // Two exporters of one cluster are scraped at different times.
+    assert_eq!(observe("5000").await, (None, 3));
+}
+
+/// The owners do not say in which of the clusters they are.
+#[tokio::test]
+async fn rates_of_several_clusters_are_not_mixed() {
+    let rate = |cluster: &str, topic: &str| {
+        let labels = format!(r#""cluster_name":"{cluster}","topic":"{topic}","partition":"0""#);
+        partition(&labels, "1")
+    };
+    let owner = partition(r#""topic":"t","partition":"0","pod":"app-0""#, "1");
+    let source = of_presets(&[GroupMetrics::CONSUMER, GroupMetrics::KLAG_EXPORTER]);
+    let rates = vec![rate("one", "t"), rate("two", "t")];
+    let group = group_of(source.clone(), vec![owner.clone()], rates).await;
+    let partial = group.partial.unwrap();
+    assert!(partial.contains("Kafka clusters one, two"), "{partial}");
+    assert_eq!(group.rates.unwrap().len(), 1);
+    let rates = vec![rate("one", "t"), rate("two", "u")];
+    assert_eq!(group_of(source, vec![owner], rates).await.partial, None);
 }

@@ -24,6 +24,10 @@ const UNCOMMITTED: usize = 4;
 pub(super) const MOVED: usize = 3;
 const MOVED_FROM: usize = 2;
 pub(super) const MOVED_TO: usize = 1;
+/// The group and the topic whose offsets go back.
+pub(super) const WENT_BACK: &str = "went-back";
+/// The group and the topic that two Kafka clusters have.
+pub(super) const TWO_CLUSTERS: &str = "two-clusters";
 /// The load of a pod: 0.05 cores, plus 8 milliseconds of CPU time per record.
 const LOADS: [f64; 4] = [1.25, 0.53, 0.37, 0.37];
 
@@ -76,6 +80,10 @@ async fn make() -> Result<()> {
     let orders = members(&OWNERS);
     ns.expose("consumers", consumers(&orders));
     ns.expose("moving", assignment("moving", &orders));
+    ns.expose("went-back", offsets(WENT_BACK, "", 1e6));
+    ns.expose("two-clusters", two_clusters());
+    ns.expose("lags", lags(&orders));
+    ns.expose("micrometer", micrometer(&orders));
     ns.expose("client", client(&orders));
     ns.expose("kafka-exporter", kafka_exporter());
     let mut lag = lag_exporter("orders", &topic("orders"), &orders);
@@ -83,6 +91,8 @@ async fn make() -> Result<()> {
     lag.extend(lag_exporter("uncommitted", &topic("orders"), &orders));
     lag.extend(without_members());
     lag.extend(by_client_id(&orders));
+    lag.extend(static_members(&orders));
+    lag.extend(without_an_owner(&orders));
     lag.extend(latest_offsets());
     ns.expose("kafka-lag-exporter", lag);
     consumer.wait_measured().await?;
@@ -133,9 +143,96 @@ pub(super) fn moved(fake_groups: &FakeGroups) {
     fake_groups.ns.expose("moving", series);
 }
 
+/// Owners of another topic.
+fn assignment_to(name: &str, owners: &Members) -> Vec<Series> {
+    let topic = topic(name);
+    let owned = |(partition, (pod, _)): (usize, &(String, String))| {
+        let labels = format!(
+            "topic=\"{topic}\",partition=\"{partition}\",pod=\"{pod}\",group_id=\"{name}\""
+        );
+        Series::gauge(format!("kafka_consumer_assignment{{{labels}}}"), 1.0)
+    };
+    owners.iter().enumerate().map(owned).collect()
+}
+
+/// The offsets of another topic, with an additional label, from this offset on.
+pub(super) fn offsets(name: &str, label: &str, from: f64) -> Vec<Series> {
+    let topic = topic(name);
+    let rates = RATES.into_iter().enumerate();
+    rates
+        .map(|(partition, rate)| {
+            let labels = format!("topic=\"{topic}\",partition=\"{partition}\"{label}");
+            let name = format!("kafka_topic_partition_current_offset{{{labels}}}");
+            Series::growing(name, from, rate)
+        })
+        .collect()
+}
+
+/// Kafka clusters of two environments, which have a topic of the same name.
+fn two_clusters() -> Vec<Series> {
+    let mut series = offsets(TWO_CLUSTERS, ",env=\"prod\"", 1e9);
+    series.extend(offsets(TWO_CLUSTERS, ",env=\"test\"", 2e6));
+    series
+}
+
+/// The lag gauges of the Java client. Some lags are zero, also at the end of the topic.
+fn lags(owners: &Members) -> Vec<Series> {
+    let of = |client: &str, partition: usize, pod: &str, lag: f64| {
+        let topic = topic("orders");
+        Series::gauge(
+            format!(
+                "kafka_consumer_fetch_manager_records_lag{{topic=\"{topic}\",\
+                 partition=\"{partition}\",pod=\"{pod}\",client_id=\"{client}\"}}"
+            ),
+            lag,
+        )
+    };
+    let owners = owners.iter().enumerate();
+    owners
+        .flat_map(|(partition, (pod, _))| {
+            let large = if partition % 4 == 3 { 0.0 } else { 12.0 };
+            let small = if partition == 11 { 0.0 } else { 1.0 };
+            [
+                of("large", partition, pod, large),
+                of("small", partition, pod, small),
+            ]
+        })
+        .collect()
+}
+
+/// The Java client through Micrometer, in an application of Kafka Streams. Restore and global
+/// consumers read topics that the group does not consume.
+fn micrometer(owners: &Members) -> Vec<Series> {
+    let of = |topic: &str, partition: usize, pod: &str, role: &str| {
+        Series::gauge(
+            format!(
+                "kafka_consumer_fetch_manager_preferred_read_replica{{namespace=\"{NAMESPACE}\",\
+                 pod=\"{pod}\",client_id=\"orders-5b4f-{role}\",kafka_version=\"4.1.0\",\
+                 topic=\"{topic}\",partition=\"{partition}\"}}"
+            ),
+            -1.0,
+        )
+    };
+    let orders = topic("orders");
+    let mut series = Vec::new();
+    for (partition, (pod, _)) in owners.iter().enumerate() {
+        series.push(of(&orders, partition, pod, "StreamThread-1-consumer"));
+        series.push(of(
+            "orders-counts-changelog",
+            partition,
+            pod,
+            "StreamThread-1-restore-consumer",
+        ));
+        series.push(of("currencies", partition, &owners[0].0, "global-consumer"));
+    }
+    series
+}
+
 /// The complete group, and groups with one defect each.
 fn consumers(owners: &Members) -> Vec<Series> {
     let mut all = assignment("orders", owners);
+    all.extend(assignment_to(WENT_BACK, owners));
+    all.extend(assignment_to(TWO_CLUSTERS, owners));
     // A partition that was released long ago.
     all.push(owned("orders", 1, &owners[0].0, 0.0));
     // And the series of a pod that no longer exists.
@@ -240,6 +337,29 @@ fn lag_exporter(group: &str, topic: &str, owners: &Members) -> Vec<Series> {
         lag(group, topic, partition, [&host, &id, "consumer-1"], value)
     };
     owners.map(of).collect()
+}
+
+/// Static members: their ids begin with `group.instance.id`, which outlives the pods.
+fn static_members(owners: &Members) -> impl Iterator<Item = Series> {
+    let owners = owners.iter().zip(OWNERS).enumerate();
+    owners.map(|(partition, ((_, address), pod))| {
+        let host = format!("/{address}");
+        let id = format!("orders-{pod}-9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d");
+        lag(
+            "static",
+            &topic("orders"),
+            partition,
+            [&host, &id, "consumer-g-1"],
+            12.0,
+        )
+    })
+}
+
+/// klag-exporter leaves the labels of a missing owner empty.
+fn without_an_owner(owners: &Members) -> Vec<Series> {
+    let mut series = lag_exporter("lacking", &topic("orders"), owners);
+    series[6] = lag("lacking", &topic("orders"), 6, ["", "", ""], 12.0);
+    series
 }
 
 /// Its metrics for a group without members.
