@@ -146,13 +146,10 @@ pub(crate) fn decided(decision: &Decision, is_shown: bool) {
         decision.pods.iter().for_each(assessed);
     }
     for note in decision.group.iter().flat_map(|group| &group.notes) {
-        info!(namespace, deployment, "consumer group: {note}");
+        info!("consumer group: {note}");
     }
     if let Some(reason) = &decision.fallback {
-        warn!(
-            namespace,
-            deployment, "no forecast, rotate-outliers decides: {reason}"
-        );
+        warn!("no forecast, rotate-outliers decides: {reason}");
     }
     let hint = hints::of_decision(decision);
     if is_shown {
