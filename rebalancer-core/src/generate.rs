@@ -19,7 +19,7 @@
 //!     max_unavailable: MaxUnavailable::Percent(Percent::new(30.0)?),
 //!     ..Policy::default()
 //! };
-//! proptest!(|(snapshot in generate::snapshot())| {
+//! proptest!(|(snapshot in generate::as_json(generate::snapshot()))| {
 //!     let decision = decide(&snapshot, &policy);
 //!     let out = decision.plan().map_or(0, Plan::largest_wave);
 //!     prop_assert!(out * 3 <= snapshot.ready());
@@ -27,11 +27,14 @@
 //! # Ok::<(), rebalancer_core::model::InvalidQuantity>(())
 //! ```
 //!
-//! Values shrink towards simple ones: fewer pods, healthy pods, round loads.
+//! Values shrink towards simple ones: fewer pods, healthy pods, round loads. With [`as_json`], a
+//! counterexample is printed as a document that `rebalancer decide --snapshot -` reads.
 //!
 //! [proptest]: https://docs.rs/proptest
 
+use std::fmt;
 use std::num::NonZeroUsize;
+use std::ops::Deref;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -48,6 +51,34 @@ use crate::model::{
 };
 use crate::policy::{ExecutionPolicy, Policy, Strategy as Rule};
 use crate::snapshot::{Snapshot, SnapshotData, UnknownPods};
+
+/// A generated snapshot whose `Debug` is its JSON document, for counterexamples that people read and
+/// pass to `rebalancer decide`.
+#[derive(Clone, PartialEq)]
+pub struct JsonSnapshot(pub Snapshot);
+
+impl fmt::Debug for JsonSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match serde_json::to_string(&self.0) {
+            Ok(json) => f.write_str(&json),
+            // Every valid snapshot has a document.
+            Err(error) => write!(f, "{:?} (no JSON: {error})", self.0),
+        }
+    }
+}
+
+impl Deref for JsonSnapshot {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
+}
+
+/// The snapshots of a strategy, printed as JSON documents in counterexamples.
+pub fn as_json(snapshots: impl Strategy<Value = Snapshot>) -> impl Strategy<Value = JsonSnapshot> {
+    snapshots.prop_map(JsonSnapshot)
+}
 
 /// The maximum number of pods in a generated workload.
 const MOST_PODS: usize = 14;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use rebalancer_core::{Policy, decide, generate};
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+use rebalancer_core::{Policy, Snapshot, decide, generate};
 
 #[test]
 fn every_reason_and_plans_occur() {
@@ -62,4 +62,30 @@ fn every_reason_and_plans_occur() {
     assert!(actions["rotate"] > 75, "{actions:?}");
     assert!(actions["within_tolerance"] > 75, "{actions:?}");
     assert_eq!(reasons.len(), 16, "{reasons:?}");
+}
+
+/// The message of a failed property contains the document of the smallest counterexample.
+#[test]
+fn counterexample_is_printed_as_snapshot_json() {
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let config = Config {
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let has_two_pods = |snapshot: generate::JsonSnapshot| {
+        proptest::prop_assert!(snapshot.pods().len() < 2);
+        Ok(())
+    };
+    let failure = runner
+        .run(&generate::as_json(generate::snapshot()), has_two_pods)
+        .unwrap_err();
+    let TestError::Fail(_, snapshot) = &failure else {
+        panic!("{failure}");
+    };
+    let shown = format!("{snapshot:?}");
+    let read: Snapshot = serde_json::from_str(&shown).unwrap();
+    assert_eq!(read, snapshot.0);
+    assert_eq!(read.pods().len(), 2);
+    assert!(failure.to_string().contains(&shown), "{failure}");
 }

@@ -59,7 +59,8 @@ Tasks:
   package             check that kafka-assignors, rebalancer-core and
                       rebalancer-driver could be published
   lab [--pods N]      start the servers with a skewed workload, print the
-                      environment to run rebalancer against them, and wait
+                      environment to run rebalancer against them, skew the
+                      loads again on Enter, and wait
                       for Ctrl-C
   soak [--worlds N] [--seed S]
                       run N simulated worlds (default 1,000,000) with injected
