@@ -6,7 +6,7 @@ use std::fmt;
 use super::labels::Label;
 use super::owners::OwnerRules;
 use crate::error::PromError;
-use crate::query::{regex_literal, string_literal};
+use crate::literal::{regex_literal, string_literal};
 use crate::response::QueryResponse;
 
 /// The maximum number of values of a label in a message.

@@ -16,7 +16,8 @@ use std::str::FromStr;
 
 use super::labels::Label;
 use crate::envelope::Labels;
-use crate::query::{SeriesSelection, string_literal};
+use crate::literal::string_literal;
+use crate::query::SeriesSelection;
 
 /// An exporter whose metrics of consumer groups are known (`GROUP_METRICS`).
 #[derive(Clone, Copy)]
