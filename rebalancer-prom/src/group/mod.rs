@@ -7,6 +7,7 @@ mod outsiders;
 mod owners;
 mod presets;
 mod rates;
+mod sample;
 mod source;
 mod topics;
 

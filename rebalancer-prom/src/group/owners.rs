@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rebalancer_core::ports::{MemberLabels, OwnerSample};
 
 use super::labels::Label;
-use super::observation::{cluster, partition};
 use super::outsiders::Outsiders;
 use super::presets::{OwnerValue, label_value};
+use super::sample::{cluster, partition};
 use crate::envelope::Labels;
 use crate::error::PromError;
 use crate::labels::LabelNames;

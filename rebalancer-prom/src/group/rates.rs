@@ -7,9 +7,9 @@ use rebalancer_core::model::{Rate, SampleFault};
 use rebalancer_core::ports::RateSample;
 
 use super::clusters;
-use super::observation::{cluster, partition};
 use super::owners::Owners;
 use super::presets::{RESETS, SPREAD, STATISTIC};
+use super::sample::{cluster, partition};
 use crate::error::PromError;
 use crate::response::{QueryResponse, Samples};
 
