@@ -25,8 +25,7 @@ use crate::hints;
 use crate::observers::logging::{self, LoggingObserver};
 use crate::observers::terminal_line::TerminalLine;
 use crate::render::style::Palette;
-use crate::render::wrap::sentence;
-use crate::render::wrap::{append, columns, wrapped};
+use crate::render::wrap::{append, columns, sentence, wrapped};
 use crate::render::{document, group};
 use crate::settings::OutputFormat;
 

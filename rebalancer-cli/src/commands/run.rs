@@ -201,7 +201,7 @@ fn identity(started: Timestamp) -> String {
     format!("{host}_{process}_{instant}")
 }
 
-/// What the runs of all workloads share.
+/// The context that the runs of all workloads share.
 struct RunContext<'a> {
     clock: &'a SystemClock,
     mode: Mode<'a>,

@@ -275,7 +275,7 @@ async fn a_partially_known_group_is_refused_with_what_is_missing(
     Ok(())
 }
 
-/// A lag of zero cannot be told from a partition that is no longer owned, if all lags are 0 or 1.
+/// If all lags are 0 or 1, a lag of 0 and a partition without an owner look the same.
 #[rstest]
 #[tokio::test]
 async fn owner_values_with_two_meanings_are_refused(#[values(0, 1)] which: usize) -> Result<()> {

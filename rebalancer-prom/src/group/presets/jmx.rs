@@ -12,23 +12,31 @@ impl GroupMetrics {
     pub const JMX: Self = Self(&PRESET);
 }
 
-const PRESET: Preset = Preset {
-    name: "jmx",
-    owners: Some(OwnerSeries {
-        query: owners,
-        value: OwnerValue::Any,
-    }),
-    offsets: None,
-    label_aliases: &[],
-    names_group: false,
-    reports_unowned: false,
-};
+const PRESET: Preset = preset_of_client("jmx", owners);
 
 fn owners(group: &GroupSelector<'_>) -> String {
     owners_of_client(
         group,
         "kafka_consumer_consumer_fetch_manager_metrics_preferred_read_replica",
     )
+}
+
+/// A preset of metrics that the client itself reports about the partitions that it reads.
+pub(super) const fn preset_of_client(
+    name: &'static str,
+    owners: fn(&GroupSelector<'_>) -> String,
+) -> Preset {
+    Preset {
+        name,
+        owners: Some(OwnerSeries {
+            query: owners,
+            value: OwnerValue::Any,
+        }),
+        offsets: None,
+        label_aliases: &[],
+        names_group: false,
+        reports_unowned: false,
+    }
 }
 
 /// Selects the workload's pods, because the client does not report its group. `count` returns a

@@ -1,7 +1,7 @@
 //! Kafka's own Java client, through Micrometer (Spring Boot, Quarkus, Micronaut).
 
-use super::jmx::owners_of_client;
-use super::{GroupMetrics, GroupSelector, OwnerSeries, OwnerValue, Preset};
+use super::jmx::{owners_of_client, preset_of_client};
+use super::{GroupMetrics, GroupSelector, Preset};
 
 impl GroupMetrics {
     /// The metrics of Kafka's own Java client since version 2.4, through Micrometer's
@@ -13,17 +13,7 @@ impl GroupMetrics {
     pub const MICROMETER: Self = Self(&PRESET);
 }
 
-const PRESET: Preset = Preset {
-    name: "micrometer",
-    owners: Some(OwnerSeries {
-        query: owners,
-        value: OwnerValue::Any,
-    }),
-    offsets: None,
-    label_aliases: &[],
-    names_group: false,
-    reports_unowned: false,
-};
+const PRESET: Preset = preset_of_client("micrometer", owners);
 
 fn owners(group: &GroupSelector<'_>) -> String {
     owners_of_client(group, "kafka_consumer_fetch_manager_preferred_read_replica")
