@@ -14,6 +14,14 @@ pub(crate) fn string_hash(text: &str) -> u32 {
     })
 }
 
+/// Mixes the high bits of a `hashCode` into the low ones, which select the bucket.
+pub(crate) fn spread(hash: u32) -> u32 {
+    hash ^ (hash >> 16)
+}
+
+/// `HashMap.MAXIMUM_CAPACITY`.
+const MAXIMUM_BUCKETS: u32 = 1 << 30;
+
 /// The number of buckets of a Java hash table, which determines its iteration order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Table {
@@ -24,16 +32,32 @@ impl Table {
     /// A table that grew to hold `entries` entries: it starts with 16 buckets and doubles whenever
     /// the entries exceed three quarters of the buckets.
     pub(crate) fn of(entries: usize) -> Self {
-        let mut buckets = 16_u32;
-        while entries > buckets as usize / 4 * 3 && buckets < 1 << 30 {
-            buckets *= 2;
+        let mut table = Self { mask: 15 };
+        while entries > table.buckets() as usize / 4 * 3 && table.buckets() < MAXIMUM_BUCKETS {
+            table = table.doubled();
         }
-        Self { mask: buckets - 1 }
+        table
     }
 
     /// The bucket of an entry with this `hashCode`.
     pub(crate) fn bucket(self, hash: u32) -> u32 {
-        (hash ^ (hash >> 16)) & self.mask
+        spread(hash) & self.mask
+    }
+
+    /// The number of buckets.
+    pub(crate) fn buckets(self) -> u32 {
+        self.mask + 1
+    }
+
+    /// A table with twice the number of buckets, up to the maximum of Java.
+    pub(crate) fn doubled(self) -> Self {
+        if self.buckets() < MAXIMUM_BUCKETS {
+            Self {
+                mask: self.mask * 2 + 1,
+            }
+        } else {
+            self
+        }
     }
 }
 

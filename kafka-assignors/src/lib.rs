@@ -2,6 +2,7 @@
 
 pub mod consumer_range;
 pub mod cooperative_sticky;
+pub mod coordinator_order;
 pub mod librdkafka_cooperative_sticky;
 pub mod librdkafka_sticky;
 pub mod range;
