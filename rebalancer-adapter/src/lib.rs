@@ -8,6 +8,7 @@
 //! - [`causes`] and [`root_cause`] walk the chain of an error's sources.
 //! - [`connect_timeout`], [`USER_AGENT`] and [`install_crypto_provider`] set up an HTTP client.
 //! - [`Proxy`] selects the HTTP proxy of a server from the environment.
+//! - [`tls_client_config`] sets up TLS with the files of the settings.
 //! - [`read_json`] parses a response body.
 
 mod client;
@@ -16,6 +17,7 @@ mod excerpt;
 mod json;
 mod proxy;
 mod secrets;
+mod tls;
 
 pub use client::{USER_AGENT, connect_timeout, install_crypto_provider};
 pub use error_chain::{causes, root_cause};
@@ -23,3 +25,6 @@ pub use excerpt::{EXCERPT_CHARS, excerpt, excerpt_up_to};
 pub use json::read_json;
 pub use proxy::{InvalidProxy, Proxy, tunnel_failure};
 pub use secrets::Secrets;
+pub use tls::{
+    ClientCertificate, TlsSettingNames, TlsSetupError, read_authorities, tls_client_config,
+};

@@ -76,5 +76,6 @@ pub use labels::{LabelName, LabelNames};
 pub use matchers::{InvalidMatchers, Matchers};
 pub use method::QueryMethod;
 pub use query::SeriesSelection;
-pub use settings::{ClientCertificate, PrometheusSettings};
+pub use rebalancer_adapter::ClientCertificate;
+pub use settings::PrometheusSettings;
 pub use source::PrometheusSource;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rebalancer_adapter::ClientCertificate;
 use rebalancer_core::model::WorkloadRef;
 
 use crate::authentication::Authentication;
@@ -12,15 +13,6 @@ use crate::group::GroupSource;
 use crate::headers;
 use crate::method::QueryMethod;
 use crate::query::SeriesSelection;
-
-/// The files of a client certificate, in PEM. They are read when a source is created.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// `PROMETHEUS_CLIENT_CERTIFICATE_FILE`: the certificate, followed by those of its issuers.
-    pub certificate_file: PathBuf,
-    /// `PROMETHEUS_CLIENT_KEY_FILE`: the private key, not encrypted.
-    pub key_file: PathBuf,
-}
 
 /// The settings of a [`PrometheusSource`](crate::PrometheusSource). `Debug` shows neither the values
 /// of headers nor a password in the URL.
@@ -57,7 +49,8 @@ pub struct PrometheusSettings {
     /// `PROMETHEUS_CA_FILE`: PEM certificates of authorities, or the certificate of the server
     /// itself. They are trusted in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// The certificate that the program presents to a server.
+    /// `PROMETHEUS_CLIENT_CERTIFICATE_FILE` and `PROMETHEUS_CLIENT_KEY_FILE`: the certificate that
+    /// the program presents to a server.
     pub client_certificate: Option<ClientCertificate>,
     /// `PROMETHEUS_HEADERS`: names and values sent with each request, such as `X-Scope-OrgID`.
     pub headers: Vec<(String, String)>,

@@ -96,7 +96,7 @@ impl Transport {
                 .tls_backend_preconfigured(tls::client_config(settings.ca_file.as_deref(), client)?)
         } else {
             if let Some(path) = &settings.ca_file {
-                tls::read_authorities(path)?;
+                tls::check_authorities(path)?;
             }
             install_crypto_provider();
             // Plain HTTP does not load the system's certificates: loading them takes more time and

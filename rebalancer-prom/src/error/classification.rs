@@ -118,7 +118,7 @@ fn is_authority(error: &(dyn StdError + Send + Sync + 'static)) -> bool {
     matches!(error.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
-fn shortened_root_cause(error: &(dyn StdError + 'static)) -> String {
+pub(super) fn shortened_root_cause(error: &(dyn StdError + 'static)) -> String {
     let cause = root_cause(error);
     let cause = tunnel_failure(&cause).unwrap_or(&cause);
     excerpt(cause.as_bytes(), &Secrets::default())

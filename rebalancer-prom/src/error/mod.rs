@@ -12,7 +12,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rebalancer_adapter::InvalidProxy;
+use rebalancer_adapter::{InvalidProxy, TlsSetupError};
 use rebalancer_core::ports::{PortError, PortErrorKind};
 use rustls::AlertDescription;
 
@@ -390,6 +390,35 @@ impl PromError {
             | Self::SampleWithoutPod { .. }
             | Self::SampleWithoutPartition { .. }
             | Self::DuplicatePods { .. } => PortErrorKind::BadAnswer,
+        }
+    }
+}
+
+impl From<TlsSetupError> for PromError {
+    fn from(error: TlsSetupError) -> Self {
+        match error {
+            TlsSetupError::UnreadableFile {
+                setting,
+                path,
+                source,
+            } => Self::UnreadableFile {
+                setting,
+                path,
+                source,
+            },
+            TlsSetupError::BadFile {
+                setting,
+                path,
+                reason,
+            } => Self::BadFile {
+                setting,
+                path,
+                reason,
+            },
+            TlsSetupError::Library(source) => Self::ClientSetup {
+                cause: classification::shortened_root_cause(&*source),
+                source,
+            },
         }
     }
 }
