@@ -99,10 +99,14 @@ async fn read_workload(run: Run<'_>) -> Result<WorkloadObservation, PortError> {
 }
 
 async fn read_group(run: Run<'_>) -> Result<Option<GroupObservation>, PortError> {
-    if run.settings.assemble.group.is_none() {
+    let Some(source) = run
+        .ports
+        .group
+        .filter(|_| run.settings.assemble.group.is_some())
+    else {
         return Ok(None);
-    }
-    let group = run.ports.metrics.group().await?;
+    };
+    let group = source.group().await?;
     if let Some(group) = &group {
         let owned_partitions = group.owners.len();
         run.emit(&RunEvent::GroupRead { owned_partitions });

@@ -2,7 +2,7 @@
 
 use rebalancer_core::model::Seconds;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
-use rebalancer_core::ports::{Clock, Journal, MetricsSource, PodActuator, RunLease};
+use rebalancer_core::ports::{Clock, GroupSource, Journal, MetricsSource, PodActuator, RunLease};
 use rebalancer_core::snapshot::AssembleSettings;
 
 use crate::event::{NoObserver, RunObserver};
@@ -13,6 +13,8 @@ use crate::freeze::{FreezeSchedule, NeverFrozen};
 pub struct Ports<'a> {
     /// The source of loads.
     pub metrics: &'a dyn MetricsSource,
+    /// The source of the consumer group; `None` to run without one.
+    pub group: Option<&'a dyn GroupSource>,
     /// Reads and evicts pods.
     pub actuator: &'a dyn PodActuator,
     /// The clock.
@@ -26,7 +28,7 @@ pub struct Ports<'a> {
 }
 
 impl<'a> Ports<'a> {
-    /// The required ports, without a lease, a journal and an observer.
+    /// The required ports, without a group, a lease, a journal and an observer.
     #[must_use]
     pub fn new(
         metrics: &'a dyn MetricsSource,
@@ -35,6 +37,7 @@ impl<'a> Ports<'a> {
     ) -> Self {
         Self {
             metrics,
+            group: None,
             actuator,
             clock,
             lease: None,

@@ -71,7 +71,7 @@ pub use endpoint::check_endpoint;
 pub use error::{
     CredentialSetting, Destination, InvalidCredentials, PromError, Purpose, SentQuery,
 };
-pub use group::{GroupMetrics, GroupSource};
+pub use group::{GroupMetrics, GroupQueries};
 pub use labels::{LabelName, LabelNames};
 pub use matchers::{InvalidMatchers, Matchers};
 pub use method::QueryMethod;

@@ -9,7 +9,7 @@ use rebalancer_core::model::WorkloadRef;
 
 use crate::authentication::Authentication;
 use crate::endpoint::without_secrets;
-use crate::group::GroupSource;
+use crate::group::GroupQueries;
 use crate::headers;
 use crate::method::QueryMethod;
 use crate::query::SeriesSelection;
@@ -43,7 +43,7 @@ pub struct PrometheusSettings {
     /// sample, in seconds. Sent verbatim.
     pub freshness_query: Option<String>,
     /// The source of the consumer group; `None` if the group is not read.
-    pub group: Option<GroupSource>,
+    pub group: Option<GroupQueries>,
     /// How requests are authenticated.
     pub authentication: Authentication,
     /// `PROMETHEUS_CA_FILE`: PEM certificates of authorities, or the certificate of the server

@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::ports::{
-    AutoscalerCandidate, GroupObservation, LoadObservation, MetricsSource, PortError,
+    AutoscalerCandidate, GroupObservation, GroupSource, LoadObservation, MetricsSource, PortError,
 };
 use tracing::{debug, info};
 
 use crate::autoscalers;
 use crate::error::{PromError, Purpose};
-use crate::group::{Dispute, GroupResponses, GroupSource, Owners, Rates};
+use crate::group::{Dispute, GroupQueries, GroupResponses, Owners, Rates};
 use crate::label_search;
 use crate::loads::{LoadResponses, PodValues, outermost_loads};
 use crate::query::{self, CpuSeries};
@@ -41,7 +41,7 @@ impl PrometheusSource {
     /// file, an empty query, a window shorter than a millisecond. Token and password files are read
     /// only when a query is sent.
     pub fn new(settings: PrometheusSettings) -> Result<Self, PromError> {
-        let of_group = |query: fn(&GroupSource) -> &Option<String>| {
+        let of_group = |query: fn(&GroupQueries) -> &Option<String>| {
             settings.group.as_ref().map_or(&None, query)
         };
         for (setting, query) in [
@@ -318,7 +318,7 @@ impl PrometheusSource {
     /// name the labels in which they differ; without a response, these are not named.
     async fn dispute(
         &self,
-        source: &GroupSource,
+        source: &GroupQueries,
         owners: &Owners,
         rates: &Rates,
     ) -> Option<Dispute> {
@@ -343,7 +343,10 @@ impl MetricsSource for PrometheusSource {
     async fn autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, PortError> {
         Ok(self.observe_autoscalers().await?)
     }
+}
 
+#[async_trait]
+impl GroupSource for PrometheusSource {
     async fn group(&self) -> Result<Option<GroupObservation>, PortError> {
         Ok(self.observe_group().await?)
     }

@@ -8,9 +8,9 @@ use rebalancer_core::history::Rotation;
 use rebalancer_core::hold_record::HoldRecord;
 use rebalancer_core::model::{PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
-    AutoscalerCandidate, Clock, EvictionAnswer, GroupObservation, Journal, JournalEntry,
-    LeaseState, LoadObservation, MetricsSource, PodActuator, PodState, PortError, RunLease,
-    WorkloadObservation,
+    AutoscalerCandidate, Clock, EvictionAnswer, GroupObservation, GroupSource, Journal,
+    JournalEntry, LeaseState, LoadObservation, MetricsSource, PodActuator, PodState, PortError,
+    RunLease, WorkloadObservation,
 };
 
 use crate::shared::SharedState;
@@ -42,7 +42,10 @@ impl MetricsSource for SimMetrics {
     async fn autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, PortError> {
         Ok(self.state.lock().answer_autoscalers())
     }
+}
 
+#[async_trait]
+impl GroupSource for SimMetrics {
     async fn group(&self) -> Result<Option<GroupObservation>, PortError> {
         Ok(Some(self.state.lock().answer_group()))
     }

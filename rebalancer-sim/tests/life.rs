@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rebalancer_core::model::{CpuMetric, PodPhase, PodRef, PodUid};
-use rebalancer_core::ports::{EvictionAnswer, MetricsSource, PodActuator, PodState};
+use rebalancer_core::ports::{EvictionAnswer, GroupSource, MetricsSource, PodActuator, PodState};
 use rebalancer_sim::{Budget, SimConfig, SimWorld};
 
 fn world(config: SimConfig) -> SimWorld {

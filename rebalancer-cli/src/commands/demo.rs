@@ -105,6 +105,7 @@ async fn one(side: &Side, assignor: Assignor, observer: &LoggingObserver) -> Rep
     let journal = world.journal();
     let ports = Ports {
         metrics: &metrics,
+        group: Some(&metrics),
         actuator: &actuator,
         clock: &clock,
         lease: None,

@@ -54,6 +54,7 @@ impl Job<'_> {
     fn ports<'a>(&'a self, clock: &'a SystemClock, observer: &'a dyn RunObserver) -> Ports<'a> {
         Ports {
             metrics: &self.metrics,
+            group: Some(&self.metrics),
             actuator: &self.actuator,
             clock,
             lease: self.lease.as_ref().map(|lease| lease as &dyn RunLease),

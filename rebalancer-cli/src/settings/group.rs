@@ -5,7 +5,7 @@ use std::time::Duration;
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::policy::{Policy, Strategy};
 use rebalancer_core::snapshot::GroupSettings;
-use rebalancer_prom::{GroupSource, SeriesSelection};
+use rebalancer_prom::{GroupQueries, SeriesSelection};
 
 use super::definitions::consumer_group::{
     GROUP_ASSIGNMENT_QUERY, GROUP_ASSIGNOR, GROUP_CLIENT, GROUP_ID, GROUP_METRICS, GROUP_PROTOCOL,
@@ -21,7 +21,7 @@ pub(super) fn group(
     workload: &WorkloadRef,
     series: &SeriesSelection,
     policy: &Policy,
-) -> Option<(GroupSource, GroupSettings)> {
+) -> Option<(GroupQueries, GroupSettings)> {
     let is_mentioned = reader.is_given(&GROUP_ID)
         || reader.is_given(&GROUP_METRICS)
         || reader.is_given(&GROUP_ASSIGNMENT_QUERY)
@@ -45,8 +45,8 @@ pub(super) fn group(
     is_mentioned.then_some((source, settings))
 }
 
-fn source(reader: &mut Reader<'_>, policy: &Policy) -> GroupSource {
-    let source = GroupSource {
+fn source(reader: &mut Reader<'_>, policy: &Policy) -> GroupQueries {
+    let source = GroupQueries {
         group_id: reader.optional(&GROUP_ID),
         metrics: reader.optional(&GROUP_METRICS).unwrap_or_default(),
         assignment_query: reader.optional(&GROUP_ASSIGNMENT_QUERY),
@@ -77,7 +77,7 @@ fn check_assignor(reader: &mut Reader<'_>, settings: &GroupSettings) {
 /// owners are useless, and a forecast needs owners.
 fn check_owners(
     reader: &mut Reader<'_>,
-    source: &GroupSource,
+    source: &GroupQueries,
     workload: &WorkloadRef,
     series: &SeriesSelection,
     strategy: Strategy,

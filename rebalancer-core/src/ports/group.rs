@@ -1,6 +1,20 @@
-//! The consumer group as metrics report it.
+//! The consumer group: as metrics report it, or as its brokers describe it.
 
+use async_trait::async_trait;
+
+use super::PortError;
+use crate::group::ClientFamily;
 use crate::model::{Rate, SampleFault, Seconds};
+
+/// The source of the state of the consumer group: metrics, or the brokers of the group.
+#[async_trait]
+pub trait GroupSource: Send + Sync {
+    /// The consumer group of the workload; `None` if the source has no queries for one.
+    ///
+    /// # Errors
+    /// If there was no trustworthy response.
+    async fn group(&self) -> Result<Option<GroupObservation>, PortError>;
+}
 
 /// The labels that identify a member of a group in metrics. At least one of them is set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -49,7 +63,93 @@ pub struct OffsetsWentBack {
     pub window_seconds: Seconds,
 }
 
-/// The consumer group at one instant, as metrics report it.
+/// The lag of a partition: the records between the committed offset of the group and the end of the
+/// log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LagSample {
+    /// The topic.
+    pub topic: String,
+    /// The number of the partition.
+    pub partition: u32,
+    /// The number of records; `None` if the group has no committed offset for the partition.
+    pub records: Option<u64>,
+}
+
+/// The type of a group, by its protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum GroupKind {
+    /// The members compute the assignment: the classic protocol.
+    Classic,
+    /// The coordinator computes the assignment: KIP-848.
+    Consumer,
+    /// Another type, such as `streams` (KIP-1071) or `share`, as the brokers name it.
+    Other(String),
+}
+
+/// The state of a group, as its coordinator reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum GroupState {
+    /// Every member has its assignment.
+    Stable,
+    /// The group is rebalancing: `PreparingRebalance`, `CompletingRebalance`, `Assigning` or
+    /// `Reconciling`.
+    Rebalancing(String),
+    /// The group has no members.
+    Empty,
+    /// The group does not exist.
+    Dead,
+    /// Another state, as the brokers name it.
+    Other(String),
+}
+
+/// A member of a group, as the coordinator describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribedMember {
+    /// The ids, the client and the host of the member. Never a pod, which brokers do not know.
+    pub labels: MemberLabels,
+    /// The rack (`client.rack`), if the member reports one.
+    pub rack: Option<String>,
+    /// The topics that the member subscribes to, ascending; `None` if its metadata cannot be read.
+    pub subscription: Option<Vec<String>>,
+    /// The partitions that the member owns: topic and number, ascending.
+    pub owned: Vec<(String, u32)>,
+    /// The client library, if the metadata of the member shows it.
+    pub client: Option<ClientFamily>,
+    /// Whether the member uses the classic protocol in a group of KIP-848.
+    pub classic_in_consumer_group: bool,
+}
+
+/// A topic that a group consumes, as the brokers describe it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribedTopic {
+    /// The name.
+    pub name: String,
+    /// The racks of the replicas of each partition from 0 on: sorted and without duplicates; empty if
+    /// the brokers have no racks.
+    pub partition_racks: Vec<Vec<String>>,
+}
+
+/// A group as its brokers describe it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribedGroup {
+    /// The type of the group.
+    pub kind: GroupKind,
+    /// The state of the group.
+    pub state: GroupState,
+    /// The protocol type: `consumer` for consumers, `connect` for Kafka Connect.
+    pub protocol_type: String,
+    /// The assignor, by the name that Kafka uses, such as `cooperative-sticky`; `None` while the group
+    /// has none.
+    pub assignor: Option<String>,
+    /// The members, by member id.
+    pub members: Vec<DescribedMember>,
+    /// The topics that members subscribe to, by name.
+    pub topics: Vec<DescribedTopic>,
+    /// The id of the cluster.
+    pub cluster_id: Option<String>,
+}
+
+/// The consumer group at one instant.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GroupObservation {
     /// The current owner of each partition. A partition with duplicate series appears once for
@@ -71,4 +171,8 @@ pub struct GroupObservation {
     pub partial: Option<String>,
     /// Remarks for operators that do not make the observation incomplete.
     pub notes: Vec<String>,
+    /// The group as its brokers describe it; `None` if the observation comes from metrics.
+    pub described: Option<DescribedGroup>,
+    /// The lag of each partition; `None` if the source does not report lags.
+    pub lags: Option<Vec<LagSample>>,
 }

@@ -1,12 +1,12 @@
-//! The metrics source: loads, autoscalers as metrics report them, and the consumer group.
+//! The metrics source: loads, and autoscalers as metrics report them.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{AutoscalerCandidate, GroupObservation, PortError};
+use super::{AutoscalerCandidate, PortError};
 use crate::model::{DifferingLabel, Load, Measurement, SampleInfo};
 
-/// The source of loads and of the state of the consumer group.
+/// The source of loads.
 #[async_trait]
 pub trait MetricsSource: Send + Sync {
     /// The load of every pod of the workload.
@@ -22,14 +22,6 @@ pub trait MetricsSource: Send + Sync {
     /// # Errors
     /// If there was no trustworthy response.
     async fn autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, PortError>;
-
-    /// The consumer group of the workload; `None` if the source has no queries for one.
-    ///
-    /// # Errors
-    /// If there was no trustworthy response.
-    async fn group(&self) -> Result<Option<GroupObservation>, PortError> {
-        Ok(None)
-    }
 }
 
 /// One pod's load as the metrics gave it.

@@ -36,6 +36,7 @@ fn play(
     let journal = world.journal();
     let ports = Ports {
         metrics: &metrics,
+        group: Some(&metrics),
         actuator: &actuator,
         clock: &clock,
         lease: None,
@@ -74,6 +75,7 @@ fn play(
         }
         let ports = Ports {
             metrics: metrics_then.unwrap_or(ports.metrics),
+            group: ports.group.filter(|_| metrics_then.is_none()),
             ..ports
         };
         let follow_up = follow(ports, &settings, &decided, &snapshot.unwrap(), &stopping).await;

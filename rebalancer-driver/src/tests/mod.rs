@@ -164,6 +164,7 @@ fn observed(
     actuator.expect_observe().times(1).return_once(|| workload);
     let ports = Ports {
         metrics: &metrics_port,
+        group: None,
         actuator: &actuator,
         clock: &Still,
         lease: None,
@@ -220,6 +221,7 @@ fn stop_before_the_decision_ends_the_run() {
     handle.stop(StopCause::Signal);
     let ports = Ports {
         metrics: &Silent,
+        group: None,
         actuator: &actuator,
         clock: &Still,
         lease: None,
@@ -264,6 +266,7 @@ fn evicts_nothing_in_a_freeze_window(
     let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
     let ports = Ports {
         metrics: &metrics,
+        group: Some(&metrics),
         actuator: &actuator,
         clock: &clock,
         lease: None,
@@ -335,6 +338,7 @@ fn tick(
     let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
     let ports = Ports {
         metrics: &metrics,
+        group: Some(&metrics),
         actuator: &actuator,
         clock: &clock,
         lease: None,
@@ -484,6 +488,7 @@ fn stop_between_two_actions_evicts_nothing_more_and_reports() {
     let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
     let ports = Ports {
         metrics: &metrics,
+        group: Some(&metrics),
         actuator: &actuator,
         clock: &clock,
         lease: None,
@@ -522,6 +527,7 @@ fn whole_run(
     let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
     let ports = Ports {
         metrics: &metrics,
+        group: Some(&metrics),
         actuator: &actuator,
         clock: &clock,
         lease: Some(lease),
@@ -705,6 +711,7 @@ fn releases_a_lease_that_may_be_held(#[case] stopped: bool) {
     };
     let ports = Ports {
         metrics: &metrics,
+        group: Some(&metrics),
         actuator: &actuator,
         clock: &clock,
         lease: Some(&lease),

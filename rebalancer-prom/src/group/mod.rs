@@ -6,9 +6,9 @@ mod observation;
 mod outsiders;
 mod owners;
 mod presets;
+mod queries;
 mod rates;
 mod sample;
-mod source;
 mod topics;
 
 pub(crate) use clusters::Dispute;
@@ -17,5 +17,5 @@ pub(crate) use observation::GroupResponses;
 pub(crate) use owners::OwnerRules;
 pub(crate) use owners::Owners;
 pub use presets::GroupMetrics;
+pub use queries::GroupQueries;
 pub(crate) use rates::Rates;
-pub use source::GroupSource;

@@ -80,6 +80,7 @@ impl GroupResponses {
             other_groups,
             partial: (!partial.is_empty()).then(|| partial.join("; ")),
             notes: owned.notes,
+            ..GroupObservation::default()
         }
     }
 }

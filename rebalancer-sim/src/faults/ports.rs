@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use rebalancer_core::history::Rotation;
 use rebalancer_core::model::{PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
-    AutoscalerCandidate, Clock, EvictionAnswer, GroupObservation, Journal, JournalEntry,
-    LeaseState, LoadObservation, MetricsSource, PodActuator, PodState, PortError, PortErrorKind,
-    RunLease, WorkloadObservation,
+    AutoscalerCandidate, Clock, EvictionAnswer, GroupObservation, GroupSource, Journal,
+    JournalEntry, LeaseState, LoadObservation, MetricsSource, PodActuator, PodState, PortError,
+    PortErrorKind, RunLease, WorkloadObservation,
 };
 
 use super::time::VirtualTime;
@@ -193,17 +193,6 @@ impl MetricsSource for FaultyPorts {
         self.read(answer, |_| None).await
     }
 
-    async fn group(&self) -> Result<Option<GroupObservation>, PortError> {
-        let answer = |state: &mut State| {
-            let mut group = state.answer_group();
-            if state.faults.odd() {
-                state.faults.distort_group(&mut group);
-            }
-            Some(group)
-        };
-        self.read(answer, |_| None).await
-    }
-
     async fn autoscalers(&self) -> Result<Vec<AutoscalerCandidate>, PortError> {
         let answer = |state: &mut State| {
             let mut autoscalers = state.answer_autoscalers();
@@ -211,6 +200,20 @@ impl MetricsSource for FaultyPorts {
                 state.faults.distort_autoscalers(&mut autoscalers);
             }
             autoscalers
+        };
+        self.read(answer, |_| None).await
+    }
+}
+
+#[async_trait]
+impl GroupSource for FaultyPorts {
+    async fn group(&self) -> Result<Option<GroupObservation>, PortError> {
+        let answer = |state: &mut State| {
+            let mut group = state.answer_group();
+            if state.faults.odd() {
+                state.faults.distort_group(&mut group);
+            }
+            Some(group)
         };
         self.read(answer, |_| None).await
     }

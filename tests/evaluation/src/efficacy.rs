@@ -314,6 +314,7 @@ async fn tick(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Worklo
     let journal = world.journal();
     let ports = Ports {
         metrics: &metrics,
+        group: Some(&metrics),
         actuator: &actuator,
         clock: &clock,
         lease: None,

@@ -127,6 +127,7 @@ async fn play_run(
     let faulty = FaultyPorts::new(world, time, number);
     let ports = Ports {
         metrics: &faulty,
+        group: Some(&faulty),
         actuator: &faulty,
         clock: &faulty,
         lease: scenario.abilities.lease.then_some(&faulty as _),

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use rebalancer_core::model::SampleFault;
-use rebalancer_core::ports::{GroupObservation, MetricsSource as _, OwnerSample, PortErrorKind};
+use rebalancer_core::ports::{GroupObservation, GroupSource as _, OwnerSample, PortErrorKind};
 
 use super::settings;
 use crate::testing::{Reply, Server};
-use crate::{GroupMetrics, GroupSource, PrometheusSettings, PrometheusSource};
+use crate::{GroupMetrics, GroupQueries, PrometheusSettings, PrometheusSource};
 
 fn partition(labels: &str, value: &str) -> String {
     format!(r#"{{"metric":{{{labels}}},"value":[1795471462.279,"{value}"]}}"#)
 }
 
-fn with_group(url: &str, group: GroupSource) -> PrometheusSource {
+fn with_group(url: &str, group: GroupQueries) -> PrometheusSource {
     PrometheusSource::new(PrometheusSettings {
         group: Some(group),
         ..settings(url)
@@ -21,17 +21,17 @@ fn with_group(url: &str, group: GroupSource) -> PrometheusSource {
     .unwrap()
 }
 
-fn lag_exporter() -> GroupSource {
-    GroupSource {
+fn lag_exporter() -> GroupQueries {
+    GroupQueries {
         group_id: Some("orders".into()),
         metrics: vec![GroupMetrics::KAFKA_LAG_EXPORTER],
         cooldown: Duration::from_secs(300),
-        ..GroupSource::default()
+        ..GroupQueries::default()
     }
 }
 
-fn of_presets(metrics: &[GroupMetrics]) -> GroupSource {
-    GroupSource {
+fn of_presets(metrics: &[GroupMetrics]) -> GroupQueries {
+    GroupQueries {
         metrics: metrics.to_vec(),
         ..lag_exporter()
     }
@@ -40,7 +40,7 @@ fn of_presets(metrics: &[GroupMetrics]) -> GroupSource {
 /// Observes a group through a server that returns these samples for owners, now and before, and
 /// for rates.
 async fn group_of(
-    source: GroupSource,
+    source: GroupQueries,
     owners: Vec<String>,
     rates: Vec<String>,
 ) -> GroupObservation {

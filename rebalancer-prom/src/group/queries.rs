@@ -11,7 +11,7 @@ use crate::query::{SeriesSelection, duration};
 
 /// The source of the consumer group in the metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct GroupSource {
+pub struct GroupQueries {
     /// `GROUP_ID`.
     pub group_id: Option<String>,
     /// `GROUP_METRICS`: the first preset with owners and the first preset with rates are used.
@@ -29,7 +29,7 @@ pub struct GroupSource {
     pub cooldown: Duration,
 }
 
-impl GroupSource {
+impl GroupQueries {
     /// Returns the query for the owners; `None` if no setting says how to find them.
     #[must_use]
     pub fn assignment(
@@ -122,11 +122,11 @@ mod tests {
     use crate::labels::LabelNames;
     use rstest::rstest;
 
-    fn source(metrics: &[GroupMetrics]) -> GroupSource {
-        GroupSource {
+    fn source(metrics: &[GroupMetrics]) -> GroupQueries {
+        GroupQueries {
             group_id: Some("or\"ders".into()),
             metrics: metrics.to_vec(),
-            ..GroupSource::default()
+            ..GroupQueries::default()
         }
     }
 
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn custom_queries_precede_presets() {
-        let own = GroupSource {
+        let own = GroupQueries {
             assignment_query: Some("owners".into()),
             rate_query: Some("rates".into()),
             group_id: None,
@@ -257,7 +257,7 @@ mod tests {
         #[case] own: Option<&str>,
         #[case] sees_other_groups: bool,
     ) {
-        let source = GroupSource {
+        let source = GroupQueries {
             assignment_query: own.map(str::to_owned),
             ..source(metrics)
         };
