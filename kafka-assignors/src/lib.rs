@@ -19,6 +19,7 @@ mod java_hash;
 mod librdkafka;
 mod member;
 mod order;
+mod racks;
 mod topics;
 
 pub use algorithm::{Algorithm, Settled};
@@ -26,4 +27,5 @@ pub use assignment::Assignment;
 pub use assignor::{Assignor, ClientFamily, Protocol};
 pub use index::{MemberIndex, PartitionIndex, TopicIndex};
 pub use member::{Member, Subscription, subscribed_alike};
+pub use racks::RackRule;
 pub use topics::Topics;

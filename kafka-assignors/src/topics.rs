@@ -1,6 +1,6 @@
 //! Topics, and the indices of their partitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::{PartitionIndex, TopicIndex};
@@ -15,6 +15,15 @@ pub struct Topics {
     names: Vec<String>,
     /// The index of each topic's first partition, then the total number of partitions.
     starts: Vec<usize>,
+    racks: ReplicaRacks,
+}
+
+/// The racks of the replicas of each partition. Most partitions share one of a few sets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct ReplicaRacks {
+    sets: Vec<BTreeSet<String>>,
+    /// The index of each partition's set. Empty if no rack is known.
+    set_of: Vec<usize>,
 }
 
 impl Topics {
@@ -32,7 +41,48 @@ impl Topics {
         Self {
             names: topics.into_keys().collect(),
             starts,
+            racks: ReplicaRacks::default(),
         }
+    }
+
+    /// Adds the racks (`broker.rack`) of the replicas of each partition, in the order of the
+    /// partitions. The sticky assignors consider them if members have racks (KIP-881).
+    #[must_use]
+    pub fn with_replica_racks<R>(mut self, racks: R) -> Self
+    where
+        R: IntoIterator,
+        R::Item: IntoIterator<Item = String>,
+    {
+        let mut sets: BTreeMap<BTreeSet<String>, usize> = BTreeMap::new();
+        let set_of = racks
+            .into_iter()
+            .map(|racks| {
+                let next = sets.len();
+                *sets.entry(racks.into_iter().collect()).or_insert(next)
+            })
+            .collect();
+        let mut in_order: Vec<(usize, BTreeSet<String>)> =
+            sets.into_iter().map(|(set, index)| (index, set)).collect();
+        in_order.sort_unstable_by_key(|(index, _)| *index);
+        self.racks = ReplicaRacks {
+            sets: in_order.into_iter().map(|(_, set)| set).collect(),
+            set_of,
+        };
+        self
+    }
+
+    /// The racks of a partition's replicas. Empty if they are unknown.
+    #[must_use]
+    pub fn replica_racks(&self, partition: PartitionIndex) -> &BTreeSet<String> {
+        static NONE: BTreeSet<String> = BTreeSet::new();
+        let set = self.racks.set_of.get(partition.get());
+        set.and_then(|set| self.racks.sets.get(*set))
+            .unwrap_or(&NONE)
+    }
+
+    /// Whether the racks of any replica are known.
+    pub(crate) fn has_replica_racks(&self) -> bool {
+        self.racks.sets.iter().any(|set| !set.is_empty())
     }
 
     /// The number of topics.
@@ -153,5 +203,24 @@ mod tests {
             .map(|partition| topics.partition_name(partition))
             .collect();
         assert_eq!(names, ["a-0", "a-1", "a-2", "b-0", "b-1", "z-0", ""]);
+    }
+
+    #[test]
+    fn partitions_have_the_racks_of_their_replicas() {
+        let topics = Topics::new([("a".into(), 3)]);
+        let racks = |partition| -> Vec<String> {
+            let topics = topics.clone().with_replica_racks(
+                [vec!["y", "x", "y"], vec!["x"], vec!["x", "y"]]
+                    .map(|racks| racks.into_iter().map(String::from)),
+            );
+            let racks = topics.replica_racks(PartitionIndex::new(partition));
+            racks.iter().cloned().collect()
+        };
+        assert_eq!(racks(0), ["x", "y"]);
+        assert_eq!(racks(1), ["x"]);
+        assert_eq!(racks(2), ["x", "y"]);
+        assert!(racks(3).is_empty());
+        assert!(topics.replica_racks(PartitionIndex::new(0)).is_empty());
+        assert!(!topics.has_replica_racks());
     }
 }

@@ -80,6 +80,7 @@ fn cases(stories: &str, order_of_ids: bool) -> Vec<Case> {
                             .iter()
                             .map(|topic| topics.find(&name(topic)).unwrap()),
                     ),
+                    rack: None,
                 }
             }));
             let index = |owner: &Option<String>| {
@@ -196,6 +197,7 @@ fn librdkafka_sticky_on_small_groups(
                 id: format!("m-{number}"),
                 instance: None,
                 subscription: Subscription::new(topics),
+                rack: None,
             }
         })
         .collect();
@@ -237,9 +239,11 @@ fn groups() -> impl Strategy<Value = (Topics, Vec<Member>, Assignment)> {
                 instance: (wants % 5 == 0).then(|| format!("static-{id}")),
                 subscription: Subscription::new(
                     (0..count)
-                        .filter(|topic| alike || wants >> topic & 1 == 1)
+                        // A member without topics is a case of its own.
+                        .filter(|topic| alike || wants >> topic & 1 == 1 || *topic == 0)
                         .map(TopicIndex::new),
                 ),
+                rack: None,
             })
             .collect();
         // A pseudo-random owner, or none.

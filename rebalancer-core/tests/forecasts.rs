@@ -83,6 +83,7 @@ fn cases_of(
                 subscription: Subscription::new(
                     (usize::from(!alike && pod % 2 == 1)..2).map(TopicIndex::new),
                 ),
+                rack: None,
             };
             let members: Vec<Member> = (0..pods).map(member).collect();
             let unowned = Assignment::unowned(topics.partition_count());

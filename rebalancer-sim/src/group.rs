@@ -93,6 +93,7 @@ impl ConsumerGroup {
                 id,
                 instance,
                 subscription: Subscription::all(&self.topics),
+                rack: None,
             },
             absent: false,
         });

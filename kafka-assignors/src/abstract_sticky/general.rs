@@ -6,20 +6,27 @@
 //! move from their owner to the subscriber with the fewest partitions if that has at least two
 //! fewer: first only those that were unowned, then all, until none moves. The moves are reverted if
 //! they do not lower the sum of the differences between members. Member ids break ties.
+//!
+//! If racks matter, a partition without an owner goes to the subscriber with the fewest partitions
+//! that is in the rack of a replica or has no rack, and to any subscriber if there is none. The
+//! moves do not consider racks.
 
 use std::collections::BTreeSet;
 
 use super::movements::Movements;
-use crate::{Assignment, Member, MemberIndex, PartitionIndex, TopicIndex, Topics};
+use crate::{Assignment, Member, MemberIndex, PartitionIndex, RackRule, TopicIndex, Topics};
 
 /// A partition with its topic.
 type Candidate = (TopicIndex, PartitionIndex);
 
+/// `kept` are the owners of the partitions that stay, and whether partitions do not stay because of
+/// racks.
 pub(super) fn assign(
     topics: &Topics,
     members: &[Member],
     previous: &Assignment,
-    kept: Assignment,
+    racks: Option<&RackRule<'_>>,
+    (kept, dropped): (Assignment, bool),
 ) -> Assignment {
     let mut state = State::new(topics, members, kept);
     // Topics with the fewest subscribers come first: later topics can compensate for them.
@@ -42,8 +49,18 @@ pub(super) fn assign(
         .filter(|(_, partition)| state.owners.owner(*partition).is_none())
         .collect();
     let from_nothing = unowned.len() == all.len();
+    if let Some(racks) = racks {
+        for (topic, partition) in &unowned {
+            let near = state.fewest(*topic, |member| !racks.mismatch(member, *partition));
+            if let Some(member) = near {
+                state.give(*partition, member);
+            }
+        }
+    }
     for (topic, partition) in &unowned {
-        if let Some(member) = state.fewest(*topic) {
+        if state.owners.owner(*partition).is_none()
+            && let Some(member) = state.fewest(*topic, |_| true)
+        {
             state.give(*partition, member);
         }
     }
@@ -52,13 +69,13 @@ pub(super) fn assign(
     let involved = state.involved(topics);
     let spread_before = state.spread(&involved);
     let mut movements = Movements::new(topics);
-    let revoked = all.iter().any(|(topic, partition)| {
+    let unsubscribed = all.iter().any(|(topic, partition)| {
         let owner = previous
             .owner(*partition)
             .and_then(|owner| members.get(owner.get()));
         owner.is_some_and(|owner| !owner.subscription.contains(*topic))
     });
-    if !revoked {
+    if !unsubscribed && !dropped {
         state.balance(&unowned, &mut movements);
     }
     let moved = state.balance(&all, &mut movements);
@@ -112,12 +129,16 @@ impl<'a> State<'a> {
         }
     }
 
-    /// The subscriber with the fewest partitions.
-    fn fewest(&self, topic: TopicIndex) -> Option<MemberIndex> {
+    /// The subscriber with the fewest partitions among those that are suitable.
+    fn fewest(
+        &self,
+        topic: TopicIndex,
+        suitable: impl Fn(MemberIndex) -> bool,
+    ) -> Option<MemberIndex> {
         self.by_count
             .iter()
             .map(|(_, rank)| self.ranked[*rank])
-            .find(|member| self.members[*member].subscription.contains(topic))
+            .find(|member| self.members[*member].subscription.contains(topic) && suitable(*member))
     }
 
     fn give(&mut self, partition: PartitionIndex, member: MemberIndex) {
@@ -143,7 +164,7 @@ impl<'a> State<'a> {
             let mut moved = false;
             for (topic, partition) in partitions {
                 let owner = self.owners.owner(*partition);
-                let (Some(owner), Some(taker)) = (owner, self.fewest(*topic)) else {
+                let (Some(owner), Some(taker)) = (owner, self.fewest(*topic, |_| true)) else {
                     continue;
                 };
                 if self.counts[owner] > self.counts[taker] + 1 {

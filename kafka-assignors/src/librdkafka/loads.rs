@@ -134,6 +134,20 @@ impl Loads {
         fewest.min().map(|(_, rank)| ranked[rank])
     }
 
+    /// The suitable subscriber of a topic with the fewest partitions, the lowest id among several.
+    pub(crate) fn fewest_of(
+        &self,
+        topic: TopicIndex,
+        suitable: impl Fn(MemberIndex) -> bool,
+    ) -> Option<MemberIndex> {
+        let cohorts = &self.subscribers[topic].cohorts;
+        let members = MemberIndex::all(self.members.len()).zip(&self.members);
+        members
+            .filter(|(index, load)| cohorts.contains(&load.cohort) && suitable(*index))
+            .min_by_key(|(_, load)| (load.partitions, load.rank))
+            .map(|(index, _)| index)
+    }
+
     /// Whether no member has two partitions more than another one.
     pub(crate) fn are_even(&self) -> bool {
         self.extremes.most - self.extremes.fewest <= 1

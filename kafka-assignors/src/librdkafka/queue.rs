@@ -68,6 +68,22 @@ impl Queue {
         }
     }
 
+    /// All partitions in the order of assigning and moving, without the shortcuts of
+    /// [`unowned`](Self::unowned) and [`movable`](Self::movable).
+    pub(crate) fn sorted(
+        &self,
+        topics: &Topics,
+        owners: &Assignment,
+        loads: &Loads,
+    ) -> Vec<Candidate> {
+        if !self.alike {
+            return self.candidates(topics).collect();
+        }
+        let mut sorted = self.fullest_first_down_to(0, topics, owners, loads);
+        sorted.extend(self.unowned(topics, owners));
+        sorted
+    }
+
     /// The order if all members subscribe to the same topics: repeatedly the lowest partition of
     /// the member with the most remaining ones, the highest id among several.
     ///
@@ -75,6 +91,17 @@ impl Queue {
     /// Partitions without an owner would come last, and went to the members with the fewest.
     fn fullest_first(&self, topics: &Topics, owners: &Assignment, loads: &Loads) -> Vec<Candidate> {
         let quota = self.partition_count(topics) / loads.members().max(1);
+        self.fullest_first_down_to(quota, topics, owners, loads)
+    }
+
+    /// That order, up to where each member has `quota` partitions left.
+    fn fullest_first_down_to(
+        &self,
+        quota: usize,
+        topics: &Topics,
+        owners: &Assignment,
+        loads: &Loads,
+    ) -> Vec<Candidate> {
         let mut left = owners.counts(loads.members());
         let mut queue = Vec::new();
         for candidate in self.candidates(topics) {

@@ -177,6 +177,7 @@ fn members(document: &GroupDocument, topics: &Topics) -> Vec<Member> {
                 .topics
                 .as_ref()
                 .map_or_else(|| all.clone(), subscription),
+            rack: None,
         })
         .collect()
 }

@@ -267,6 +267,7 @@ fn member(id: String, subscription: &Subscription) -> Member {
         id,
         instance: None,
         subscription: subscription.clone(),
+        rack: None,
     }
 }
 

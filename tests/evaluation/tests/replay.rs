@@ -83,6 +83,7 @@ impl<'a> Play<'a> {
                     id: replacement.id.clone(),
                     instance: None,
                     subscription: subscription.clone(),
+                    rack: None,
                 });
             }
         }

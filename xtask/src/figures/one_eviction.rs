@@ -144,6 +144,7 @@ fn panels() -> [Panel; 3] {
         id: format!("consumer-{pod}"),
         instance: None,
         subscription: Subscription::all(&topics),
+        rack: None,
     };
     let assignor = Algorithm::CooperativeSticky;
     let mut members: Vec<Member> = LOADS.iter().map(|(pod, _)| member(pod)).collect();

@@ -42,6 +42,7 @@ impl Case {
             id: format!("member-{pod}"),
             instance: None,
             subscription: Subscription::new(TopicIndex::all(topics.len())),
+            rack: None,
         };
         let group = GroupModel {
             topics: Topics::new(sizes),
