@@ -6,6 +6,7 @@
 
 mod autoscaler;
 mod clock;
+mod coordinator;
 mod error;
 mod group;
 mod journal;
@@ -15,6 +16,11 @@ mod workload;
 
 pub use autoscaler::{AutoscalerCandidate, ScaleTarget};
 pub use clock::Clock;
+pub use coordinator::{
+    CoordinatorError, CoordinatorErrorKind, GroupCoordinator, JoinRequest, JoinedGroup,
+    JoinedMember, JoinedSubscription, LeavingMember, MemberAssignment, OwnMember, SyncRequest,
+    TopicPartition,
+};
 pub use error::{PortError, PortErrorKind};
 pub use group::{
     DescribedGroup, DescribedMember, DescribedTopic, GroupKind, GroupObservation, GroupSource,
