@@ -52,7 +52,7 @@ pub enum KafkaError {
     /// TLS could not be set up, usually because the system has no CA certificates.
     #[error(
         "cannot set up TLS for Kafka: {cause}; if the system has no CA certificates, set \
-         KAFKA_CA_FILE"
+         KAFKA_SSL_CA_FILE"
     )]
     TlsSetup {
         /// The root cause.

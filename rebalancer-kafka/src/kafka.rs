@@ -89,7 +89,7 @@ mod tests {
         })
         .unwrap_err()
         .to_string();
-        assert!(error.starts_with("KAFKA_CA_FILE: "), "{error}");
+        assert!(error.starts_with("KAFKA_SSL_CA_FILE: "), "{error}");
         assert!(error.contains("no PEM certificate"), "{error}");
     }
 }

@@ -1,8 +1,8 @@
 //! The adapter for Kafka: it reads a consumer group from the brokers.
 //!
 //! [`KafkaSettings`] say which cluster and which group. [`Kafka::new`] checks them and reads the
-//! certificates; it opens no connection. Secrets are files, which are read again for each
-//! connection, because tokens and passwords are rotated while a program runs.
+//! certificates; it opens no connection. Files with secrets are read again for each connection,
+//! because tokens and passwords are rotated while a program runs.
 //!
 //! ```no_run
 //! use rebalancer_kafka::{BootstrapServers, Kafka, KafkaError, KafkaSettings};
@@ -25,6 +25,6 @@ pub use error::KafkaError;
 pub use kafka::Kafka;
 pub use rebalancer_adapter::ClientCertificate;
 pub use settings::{
-    InvalidSecurity, KafkaSettings, PasswordMechanism, Sasl, SaslMechanism, Security,
-    SecurityProtocol, SecuritySetting, SecuritySettings, Tls, UnknownWord,
+    InvalidSecurity, KafkaSettings, Password, PasswordMechanism, Sasl, SaslMechanism, SecretText,
+    Security, SecurityProtocol, SecuritySetting, SecuritySettings, Tls, UnknownWord,
 };

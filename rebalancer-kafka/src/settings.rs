@@ -9,7 +9,7 @@ use rebalancer_adapter::ClientCertificate;
 
 use crate::address::BootstrapServers;
 
-/// The settings of a [`Kafka`](crate::Kafka). They contain names of files and no secret.
+/// The settings of a [`Kafka`](crate::Kafka). Their `Debug` shows no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KafkaSettings {
     /// `KAFKA_BOOTSTRAP_SERVERS`.
@@ -69,10 +69,10 @@ impl Security {
 /// The files of TLS. They are read when a [`Kafka`](crate::Kafka) is created.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls {
-    /// `KAFKA_CA_FILE`: PEM certificates of authorities, or the certificate of the brokers itself.
+    /// `KAFKA_SSL_CA_FILE`: PEM certificates of authorities, or the certificate of the brokers itself.
     /// They are trusted in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// `KAFKA_CLIENT_CERTIFICATE_FILE` and `KAFKA_CLIENT_KEY_FILE`: the certificate that the program
+    /// `KAFKA_SSL_CERTIFICATE_FILE` and `KAFKA_SSL_KEY_FILE`: the certificate that the program
     /// presents to brokers.
     pub client_certificate: Option<ClientCertificate>,
 }
@@ -86,12 +86,12 @@ pub enum Sasl {
         mechanism: PasswordMechanism,
         /// `KAFKA_SASL_USERNAME`: not empty.
         username: String,
-        /// `KAFKA_SASL_PASSWORD_FILE`. A line ending at the end is not part of the password.
-        password_file: PathBuf,
+        /// `KAFKA_SASL_PASSWORD` or `KAFKA_SASL_PASSWORD_FILE`.
+        password: Password,
     },
     /// OAUTHBEARER.
     Token {
-        /// `KAFKA_SASL_TOKEN_FILE`: the token. White space around it is not part of it.
+        /// `KAFKA_SASL_OAUTHBEARER_TOKEN_FILE`: the token. White space around it is not part of it.
         token_file: PathBuf,
     },
 }
@@ -108,6 +108,40 @@ impl Sasl {
             },
             Self::Token { .. } => SaslMechanism::OAuthBearer,
         }
+    }
+}
+
+/// The source of a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Password {
+    /// `KAFKA_SASL_PASSWORD`: the password itself.
+    Text(SecretText),
+    /// `KAFKA_SASL_PASSWORD_FILE`: a file, which is read again for each connection. A line ending at
+    /// the end is not part of the password.
+    File(PathBuf),
+}
+
+/// A text that `Debug` does not show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
     }
 }
 
@@ -210,15 +244,17 @@ pub struct SecuritySettings {
     pub mechanism: Option<SaslMechanism>,
     /// `KAFKA_SASL_USERNAME`.
     pub username: Option<String>,
+    /// `KAFKA_SASL_PASSWORD`.
+    pub password: Option<SecretText>,
     /// `KAFKA_SASL_PASSWORD_FILE`.
     pub password_file: Option<PathBuf>,
-    /// `KAFKA_SASL_TOKEN_FILE`.
+    /// `KAFKA_SASL_OAUTHBEARER_TOKEN_FILE`.
     pub token_file: Option<PathBuf>,
-    /// `KAFKA_CA_FILE`.
+    /// `KAFKA_SSL_CA_FILE`.
     pub ca_file: Option<PathBuf>,
-    /// `KAFKA_CLIENT_CERTIFICATE_FILE`.
+    /// `KAFKA_SSL_CERTIFICATE_FILE`.
     pub client_certificate_file: Option<PathBuf>,
-    /// `KAFKA_CLIENT_KEY_FILE`.
+    /// `KAFKA_SSL_KEY_FILE`.
     pub client_key_file: Option<PathBuf>,
 }
 
@@ -231,15 +267,17 @@ pub enum SecuritySetting {
     Mechanism,
     /// `KAFKA_SASL_USERNAME`.
     Username,
+    /// `KAFKA_SASL_PASSWORD`.
+    Password,
     /// `KAFKA_SASL_PASSWORD_FILE`.
     PasswordFile,
-    /// `KAFKA_SASL_TOKEN_FILE`.
+    /// `KAFKA_SASL_OAUTHBEARER_TOKEN_FILE`.
     TokenFile,
-    /// `KAFKA_CA_FILE`.
+    /// `KAFKA_SSL_CA_FILE`.
     CaFile,
-    /// `KAFKA_CLIENT_CERTIFICATE_FILE`.
+    /// `KAFKA_SSL_CERTIFICATE_FILE`.
     ClientCertificateFile,
-    /// `KAFKA_CLIENT_KEY_FILE`.
+    /// `KAFKA_SSL_KEY_FILE`.
     ClientKeyFile,
 }
 
@@ -251,11 +289,12 @@ impl SecuritySetting {
             Self::Protocol => "KAFKA_SECURITY_PROTOCOL",
             Self::Mechanism => "KAFKA_SASL_MECHANISM",
             Self::Username => "KAFKA_SASL_USERNAME",
+            Self::Password => "KAFKA_SASL_PASSWORD",
             Self::PasswordFile => "KAFKA_SASL_PASSWORD_FILE",
-            Self::TokenFile => "KAFKA_SASL_TOKEN_FILE",
-            Self::CaFile => "KAFKA_CA_FILE",
-            Self::ClientCertificateFile => "KAFKA_CLIENT_CERTIFICATE_FILE",
-            Self::ClientKeyFile => "KAFKA_CLIENT_KEY_FILE",
+            Self::TokenFile => "KAFKA_SASL_OAUTHBEARER_TOKEN_FILE",
+            Self::CaFile => "KAFKA_SSL_CA_FILE",
+            Self::ClientCertificateFile => "KAFKA_SSL_CERTIFICATE_FILE",
+            Self::ClientKeyFile => "KAFKA_SSL_KEY_FILE",
         }
     }
 }
@@ -325,12 +364,12 @@ impl SecuritySettings {
                 key_file: key_file.clone(),
             }),
             (Some(_), None) => {
-                let reason = "KAFKA_CLIENT_KEY_FILE must be set as well".to_owned();
+                let reason = "KAFKA_SSL_KEY_FILE must be set as well".to_owned();
                 problem(SecuritySetting::ClientCertificateFile, reason);
                 None
             }
             (None, Some(_)) => {
-                let reason = "KAFKA_CLIENT_CERTIFICATE_FILE must be set as well".to_owned();
+                let reason = "KAFKA_SSL_CERTIFICATE_FILE must be set as well".to_owned();
                 problem(SecuritySetting::ClientKeyFile, reason);
                 None
             }
@@ -349,6 +388,7 @@ impl SecuritySettings {
             let settings = [
                 (self.mechanism.is_some(), SecuritySetting::Mechanism),
                 (self.username.is_some(), SecuritySetting::Username),
+                (self.password.is_some(), SecuritySetting::Password),
                 (self.password_file.is_some(), SecuritySetting::PasswordFile),
                 (self.token_file.is_some(), SecuritySetting::TokenFile),
             ];
@@ -384,6 +424,7 @@ impl SecuritySettings {
         let Some(mechanism) = mechanism else {
             let unused = [
                 (self.username.is_some(), SecuritySetting::Username),
+                (self.password.is_some(), SecuritySetting::Password),
                 (self.password_file.is_some(), SecuritySetting::PasswordFile),
             ];
             for (_, setting) in unused.into_iter().filter(|(is_set, _)| *is_set) {
@@ -391,7 +432,7 @@ impl SecuritySettings {
                 problem(setting, reason.to_owned());
             }
             if self.token_file.is_none() {
-                let reason = "OAUTHBEARER needs KAFKA_SASL_TOKEN_FILE".to_owned();
+                let reason = "OAUTHBEARER needs KAFKA_SASL_OAUTHBEARER_TOKEN_FILE".to_owned();
                 problem(SecuritySetting::Mechanism, reason);
             }
             let token_file = self.token_file.clone()?;
@@ -409,14 +450,25 @@ impl SecuritySettings {
             let reason = format!("{word} needs KAFKA_SASL_USERNAME");
             problem(SecuritySetting::Mechanism, reason);
         }
-        if self.password_file.is_none() {
-            let reason = format!("{word} needs KAFKA_SASL_PASSWORD_FILE");
-            problem(SecuritySetting::Mechanism, reason);
-        }
+        let password = match (&self.password, &self.password_file) {
+            (Some(text), None) => Some(Password::Text(text.clone())),
+            (None, Some(file)) => Some(Password::File(file.clone())),
+            (None, None) => {
+                let reason =
+                    format!("{word} needs KAFKA_SASL_PASSWORD_FILE or KAFKA_SASL_PASSWORD");
+                problem(SecuritySetting::Mechanism, reason);
+                None
+            }
+            (Some(_), Some(_)) => {
+                let reason = "KAFKA_SASL_PASSWORD is set as well; remove one of the two";
+                problem(SecuritySetting::PasswordFile, reason.to_owned());
+                None
+            }
+        };
         Some(Sasl::Password {
             mechanism,
             username: username?,
-            password_file: self.password_file.clone()?,
+            password: password?,
         })
     }
 }
@@ -435,6 +487,7 @@ mod tests {
                 "mechanism" => settings.mechanism = Some(value.parse().unwrap()),
                 "username" => settings.username = Some(value.into()),
                 "password" => settings.password_file = Some(value.into()),
+                "text" => settings.password = Some(SecretText::new(value)),
                 "token" => settings.token_file = Some(value.into()),
                 "ca" => settings.ca_file = Some(value.into()),
                 "certificate" => settings.client_certificate_file = Some(value.into()),
@@ -480,27 +533,32 @@ mod tests {
     }
 
     #[rstest]
-    #[case("ca=a", &["KAFKA_CA_FILE: it needs TLS, but KAFKA_SECURITY_PROTOCOL is PLAINTEXT"])]
+    #[case("ca=a", &["KAFKA_SSL_CA_FILE: it needs TLS, but KAFKA_SECURITY_PROTOCOL is PLAINTEXT"])]
     #[case(
         "username=u password=p",
         &["KAFKA_SASL_USERNAME: it needs SASL", "KAFKA_SASL_PASSWORD_FILE: it needs SASL"]
     )]
-    #[case("protocol=SSL key=k", &["KAFKA_CLIENT_KEY_FILE: KAFKA_CLIENT_CERTIFICATE_FILE must be set"])]
-    #[case("protocol=SSL certificate=k", &["KAFKA_CLIENT_CERTIFICATE_FILE: KAFKA_CLIENT_KEY_FILE must"])]
+    #[case("protocol=SSL key=k", &["KAFKA_SSL_KEY_FILE: KAFKA_SSL_CERTIFICATE_FILE must be set"])]
+    #[case("protocol=SSL certificate=k", &["KAFKA_SSL_CERTIFICATE_FILE: KAFKA_SSL_KEY_FILE must"])]
     #[case("protocol=SASL_SSL", &["KAFKA_SECURITY_PROTOCOL: SASL_SSL needs KAFKA_SASL_MECHANISM"])]
     #[case(
         "protocol=SASL_SSL mechanism=PLAIN token=t",
         &[
-            "KAFKA_SASL_TOKEN_FILE: KAFKA_SASL_MECHANISM PLAIN does not use it",
+            "KAFKA_SASL_OAUTHBEARER_TOKEN_FILE: KAFKA_SASL_MECHANISM PLAIN does not use it",
             "KAFKA_SASL_MECHANISM: PLAIN needs KAFKA_SASL_USERNAME",
             "KAFKA_SASL_MECHANISM: PLAIN needs KAFKA_SASL_PASSWORD_FILE",
         ]
     )]
     #[case(
+        "protocol=SASL_SSL mechanism=PLAIN username=u password=p text=t",
+        &["KAFKA_SASL_PASSWORD_FILE: KAFKA_SASL_PASSWORD is set as well; remove one of the two"]
+    )]
+    #[case("text=t", &["KAFKA_SASL_PASSWORD: it needs SASL"])]
+    #[case(
         "protocol=SASL_SSL mechanism=OAUTHBEARER username=u",
         &[
             "KAFKA_SASL_USERNAME: KAFKA_SASL_MECHANISM OAUTHBEARER does not use it",
-            "KAFKA_SASL_MECHANISM: OAUTHBEARER needs KAFKA_SASL_TOKEN_FILE",
+            "KAFKA_SASL_MECHANISM: OAUTHBEARER needs KAFKA_SASL_OAUTHBEARER_TOKEN_FILE",
         ]
     )]
     fn every_contradiction_is_reported(#[case] text: &str, #[case] expected: &[&str]) {
@@ -510,6 +568,22 @@ mod tests {
         for (shown, expected) in shown.iter().zip(expected) {
             assert!(shown.starts_with(expected), "{shown}");
         }
+    }
+
+    #[test]
+    fn password_is_not_shown() {
+        let text = "protocol=SASL_SSL mechanism=PLAIN username=u text=hunter2";
+        let security = settings(text).resolve().unwrap();
+        let Some(Sasl::Password {
+            password: Password::Text(password),
+            ..
+        }) = &security.sasl
+        else {
+            panic!("{security:?}");
+        };
+        assert_eq!(password.expose(), "hunter2");
+        let shown = format!("{security:?} {:?}", settings(text));
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 
     #[test]
