@@ -4,7 +4,9 @@
 use std::fmt;
 
 use rebalancer_core::checks::Check;
-use rebalancer_core::execution::{ExecutionReport, PodOutcome, StopCause, StopReason};
+use rebalancer_core::execution::{
+    ExecutionOutcome, ExecutionReport, PodOutcome, StopCause, StopReason,
+};
 use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::{Decision, HoldReason};
 use rebalancer_driver::ObserveError;
@@ -35,14 +37,18 @@ pub(crate) fn of_check(check: &Check) -> Hint {
     check.hold_reason().map_or_else(Hint::default, of_reason)
 }
 
-/// The settings that can change how an execution ends.
+/// The settings that can change how an execution ends; those of its stop only if it is incomplete.
 pub(crate) fn of_execution(report: &ExecutionReport) -> Hint {
-    let blocked = report
+    let by_budget = report
         .pods
         .iter()
-        .any(|pod| pod.outcome == PodOutcome::Blocked);
-    let timeout = blocked.then_some("EVICTION_TIMEOUT");
-    Hint(timeout.into_iter().chain(of_stop(report.stopped)).collect())
+        .any(|pod| pod.outcome == PodOutcome::Blocked || pod.outcome == PodOutcome::WouldWait);
+    let timeout = by_budget.then_some("EVICTION_TIMEOUT");
+    let stop = match report.outcome {
+        ExecutionOutcome::Completed => None,
+        ExecutionOutcome::Incomplete => of_stop(report.stopped),
+    };
+    Hint(timeout.into_iter().chain(stop).collect())
 }
 
 /// The settings that an error of the driver is about.

@@ -87,6 +87,7 @@ fn execution_report() -> impl Strategy<Value = ExecutionReport> {
     let outcomes = prop::sample::select(vec![
         PodOutcome::Evicted,
         PodOutcome::AlreadyGone,
+        PodOutcome::WouldWait,
         PodOutcome::Blocked,
         PodOutcome::Failed,
         PodOutcome::Unknown,
@@ -117,6 +118,7 @@ fn execution_report() -> impl Strategy<Value = ExecutionReport> {
             stopped,
             message: format!("{} pods", pods.len()),
             dry_run,
+            note: dry_run.then(|| "a note".to_owned()),
             pods: pods
                 .into_iter()
                 .enumerate()

@@ -114,6 +114,11 @@ pub enum RunEvent<'a> {
     Decided(&'a Decision),
     /// The decision is to hold, and the time for which runs have held for this reason is known.
     Held(&'a HeldSince),
+    /// The PodDisruptionBudgets could not be read; the dry run checks each eviction alone.
+    BudgetsUnknown {
+        /// The error of the port.
+        error: &'a PortError,
+    },
     /// An eviction is about to be requested.
     EvictionRequested {
         /// The pod.

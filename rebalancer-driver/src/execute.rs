@@ -5,11 +5,12 @@ use std::time::Duration;
 use rebalancer_core::execution::{
     Awaited, Baseline, Execution, ExecutionEvent, ExecutionReport, Step,
 };
-use rebalancer_core::plan::Victim;
-use rebalancer_core::ports::EvictionAnswer;
+use rebalancer_core::model::PodRef;
+use rebalancer_core::plan::{Plan, Victim};
+use rebalancer_core::ports::{DisruptionBudget, EvictionAnswer};
 use rebalancer_core::{Decision, Snapshot};
 
-use crate::context::Run;
+use crate::context::{CUT_SHORT, Run};
 use crate::event::{RunEvent, Wait, WaitReason};
 use crate::lease;
 use crate::ports::{Ports, RunSettings};
@@ -48,6 +49,9 @@ pub(crate) async fn execute_plan(
     if let Some(since) = lease_held_since {
         execution = execution.with_lease(since);
     }
+    if policy.dry_run && plan.largest_wave() > 1 {
+        execution = execution.with_budgets(read_budgets(run, plan).await);
+    }
     let executor = Executor {
         run,
         dry_run: policy.dry_run,
@@ -58,6 +62,18 @@ pub(crate) async fn execute_plan(
         waiting: false,
     };
     Some(executor.execute().await)
+}
+
+/// Reads the budgets of the plan's pods. The server checks each eviction of a dry run alone.
+async fn read_budgets(run: Run<'_>, plan: &Plan) -> Result<Vec<DisruptionBudget>, String> {
+    let pods: Vec<PodRef> = plan.victims().iter().map(Victim::reference).collect();
+    match run.before_stop(run.ports.actuator.budgets(&pods)).await {
+        Some(budgets) => budgets.map_err(|error| {
+            run.emit(&RunEvent::BudgetsUnknown { error: &error });
+            error.to_string()
+        }),
+        None => Err(CUT_SHORT.into()),
+    }
 }
 
 /// An execution in progress.

@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use kube::core::params::ListParams;
 use rebalancer_core::model::{PausedAutoscaler, Pod, PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
-    AutoscalerCandidate, EvictionAnswer, PodActuator, PodState, PortError, ScaleTarget,
-    WorkloadObservation,
+    AutoscalerCandidate, DisruptionBudget, EvictionAnswer, PodActuator, PodState, PortError,
+    ScaleTarget, WorkloadObservation,
 };
 
 use crate::api::Api;
 use crate::attempt::Attempt;
 use crate::autoscalers::Hpa;
+use crate::budgets::Budget;
 use crate::connection::Connection;
 use crate::error::K8sError;
 use crate::eviction::{self, Eviction};
@@ -24,7 +25,7 @@ use crate::label_selector;
 use crate::lease::KubernetesLease;
 use crate::pods::{PodObject, ReadyCount, Reduced, Reduction};
 use crate::protobuf::PREFERRED;
-use crate::settings::{Autoscalers, Settings};
+use crate::settings::{Autoscalers, EvictionMethod, Settings};
 use crate::suggestions;
 use crate::workload::{self, Workload};
 
@@ -296,17 +297,22 @@ impl KubernetesActuator {
         })
     }
 
-    async fn read_one(&self, pod: &PodRef) -> Result<PodState, K8sError> {
+    /// Reads a pod; `None` if it is gone.
+    async fn get_pod(&self, pod: &PodRef) -> Result<Option<PodObject>, K8sError> {
         let attempt = Attempt::on("get", "", "pods", self.namespace(), &pod.name);
         let path = format!("{}/{}", self.pods_path(), pod.name);
-        let object = match self.api.get::<PodObject>(&attempt, &path, None).await {
+        match self.api.get::<PodObject>(&attempt, &path, None).await {
             // A 404 of a proxy says nothing about the pod.
-            Err(K8sError::NotFound { from_api: true, .. }) => return Ok(PodState::Gone),
-            object => object?,
+            Err(K8sError::NotFound { from_api: true, .. }) => Ok(None),
+            object => Ok(Some(object?).filter(|object| object.has_uid(&pod.uid))),
+        }
+    }
+
+    async fn read_one(&self, pod: &PodRef) -> Result<PodState, K8sError> {
+        let Some(object) = self.get_pod(pod).await? else {
+            return Ok(PodState::Gone);
         };
-        Ok(if !object.has_uid(&pod.uid) {
-            PodState::Gone
-        } else if object.terminating() {
+        Ok(if object.terminating() {
             PodState::Terminating
         } else if object.opted_out(self.api.now()).is_some() {
             PodState::OptedOut
@@ -315,6 +321,35 @@ impl KubernetesActuator {
                 ready: object.ready(),
             }
         })
+    }
+
+    /// Reads the budgets that cover any of `pods` and do not allow the evictions of all of them.
+    async fn read_budgets(&self, pods: &[PodRef]) -> Result<Vec<DisruptionBudget>, K8sError> {
+        if self.settings.eviction_method == EvictionMethod::Delete {
+            return Ok(Vec::new());
+        }
+        let namespace = self.namespace();
+        let attempt = Attempt::list("policy", "poddisruptionbudgets", namespace);
+        let path = format!("/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets");
+        let params = ListParams::default().limit(500);
+        let kind = "PodDisruptionBudget";
+        let mut budgets: Vec<Budget> = self.api.list(&attempt, kind, &path, &params).await?;
+        budgets.retain(|budget| budget.allowed() < pods.len());
+        if budgets.is_empty() {
+            return Ok(Vec::new());
+        }
+        // The observation does not keep labels: those of thousands of pods would take much memory.
+        let mut labels = Vec::with_capacity(pods.len());
+        for pod in pods {
+            if let Some(object) = self.get_pod(pod).await? {
+                labels.push((pod.uid.clone(), object.labels()));
+            }
+        }
+        budgets
+            .into_iter()
+            .filter_map(|budget| budget.covering(&labels).transpose())
+            .collect::<Result<_, _>>()
+            .map_err(|error| self.api.bad_answer(&attempt, &error))
     }
 }
 
@@ -367,5 +402,9 @@ impl PodActuator for KubernetesActuator {
             .await;
         tracing::debug!(pod = pod.name, uid = %pod.uid, dry_run, ?answer, "response to the eviction");
         answer
+    }
+
+    async fn budgets(&self, pods: &[PodRef]) -> Result<Vec<DisruptionBudget>, PortError> {
+        Ok(self.read_budgets(pods).await?)
     }
 }

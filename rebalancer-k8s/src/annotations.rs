@@ -1,12 +1,14 @@
 //! The annotations that the rebalancer reads and writes.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer};
+
+use crate::object_meta::text;
 
 /// On a pod or a workload: `true` exempts the pods from eviction.
 const SKIP: &str = "rebalancer.io/skip";
@@ -58,6 +60,14 @@ pub(crate) fn value_of<'a>(annotations: &'a [Annotation], name: &str) -> Option<
         .iter()
         .find(|annotation| annotation.name == name)
         .map(|annotation| String::from_utf8_lossy(&annotation.value))
+}
+
+/// Returns all of them by name.
+pub(crate) fn to_map(annotations: &[Annotation]) -> BTreeMap<String, String> {
+    annotations
+        .iter()
+        .map(|Annotation { name, value }| (text(name), text(value)))
+        .collect()
 }
 
 /// Returns the annotation that exempts a pod from eviction, as `name: value`. `age` is the age of the

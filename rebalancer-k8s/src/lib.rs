@@ -39,6 +39,7 @@ mod annotations;
 mod api;
 mod attempt;
 mod autoscalers;
+mod budgets;
 mod client;
 mod client_error;
 mod clock;

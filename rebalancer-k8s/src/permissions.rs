@@ -31,6 +31,9 @@ pub enum Need {
     PausedAutoscalers,
     /// To evict, and for a dry run, which sends evictions with `dryRun`.
     Evict,
+    /// To count the evictions of a dry run against the PodDisruptionBudgets. Without it, a dry run
+    /// checks each eviction alone, and says so.
+    Budgets,
     /// To delete instead of evicting (`EVICTION_METHOD=delete`).
     Delete,
     /// To ensure that one run at a time acts (`ONE_AT_A_TIME`, on by default).
@@ -106,6 +109,13 @@ pub const PERMISSIONS: &[Permission] = &[
         "pods/eviction",
         Need::Evict,
         "evictions that respect budgets",
+    ),
+    rule(
+        "list",
+        "policy",
+        "poddisruptionbudgets",
+        Need::Budgets,
+        "how many evictions of a dry run the budgets allow together",
     ),
     rule(
         "delete",

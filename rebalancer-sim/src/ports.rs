@@ -8,9 +8,9 @@ use rebalancer_core::history::Rotation;
 use rebalancer_core::hold_record::HoldRecord;
 use rebalancer_core::model::{PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
-    AutoscalerCandidate, Clock, EvictionAnswer, GroupObservation, GroupSource, Journal,
-    JournalEntry, LeaseState, LoadObservation, MetricsSource, PodActuator, PodState, PortError,
-    RunLease, WorkloadObservation,
+    AutoscalerCandidate, Clock, DisruptionBudget, EvictionAnswer, GroupObservation, GroupSource,
+    Journal, JournalEntry, LeaseState, LoadObservation, MetricsSource, PodActuator, PodState,
+    PortError, RunLease, WorkloadObservation,
 };
 
 use crate::shared::SharedState;
@@ -89,6 +89,10 @@ impl PodActuator for SimActuator {
 
     async fn evict(&self, pod: &PodRef, dry_run: bool) -> EvictionAnswer {
         self.state.lock().answer_evict(pod, dry_run)
+    }
+
+    async fn budgets(&self, pods: &[PodRef]) -> Result<Vec<DisruptionBudget>, PortError> {
+        Ok(self.state.lock().answer_budgets(pods))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rebalancer_core::Decision;
 use rebalancer_core::decision::PodAssessment;
-use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport};
+use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome};
 use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::lease;
 use rebalancer_core::model::WorkloadRef;
@@ -85,6 +85,10 @@ impl RunObserver for LoggingObserver {
             RunEvent::GroupUnknown { error } => warn!("consumer group not read: {error}"),
             RunEvent::AutoscalersUnknown { error } => warn!("autoscalers not read: {error}"),
             RunEvent::AutoscalerChosenByName(autoscaler) => warn!("{autoscaler} (HPA_PREFIX)"),
+            RunEvent::BudgetsUnknown { error } => warn!(
+                "PodDisruptionBudgets not read, so each eviction of the dry run is checked alone: \
+                 {error}"
+            ),
             RunEvent::ObserveFailed { error, .. } => observe_failed(error),
             RunEvent::Decided(decision) => decided(decision, self.shows_decision),
             RunEvent::Held(held) => self::held(held),
@@ -233,9 +237,19 @@ fn executed(report: &ExecutionReport) {
             "pod not evicted"
         );
     }
+    let waiting = report.pods.iter();
+    for pod in waiting.filter(|pod| pod.outcome == PodOutcome::WouldWait) {
+        info!(
+            pod = pod.name,
+            uid = pod.uid.0,
+            outcome = pod.outcome.as_str(),
+            detail = pod.message,
+            "pod would wait for its eviction"
+        );
+    }
     let hint = hints::of_execution(report);
     match report.outcome {
-        ExecutionOutcome::Completed => info!("{}", report.message),
+        ExecutionOutcome::Completed => info!("{}{hint}", report.message),
         ExecutionOutcome::Incomplete => warn!("{}{hint}", report.message),
     }
 }

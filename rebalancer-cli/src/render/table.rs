@@ -18,7 +18,7 @@ use super::text::printable;
 use super::wrap::{
     INDENT, append, append_or_below, columns, common_prefix, sentence, short_names, wrapped,
 };
-use crate::hints::{self, Hint};
+use crate::hints;
 
 /// The greatest width of a bar, in characters.
 const BAR: usize = 32;
@@ -314,13 +314,17 @@ fn checks(decision: &Decision, palette: &Palette) -> String {
 pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
     let mut text = String::new();
     for pod in &report.pods {
-        let (mark, style) = if pod.outcome.is_success() {
+        let (mark, style) = if pod.outcome == PodOutcome::WouldWait {
+            ('…', palette.warn)
+        } else if pod.outcome.is_success() {
             ('✓', palette.good)
         } else {
             ('✗', palette.bad)
         };
         let outcome = if report.dry_run && pod.outcome == PodOutcome::Evicted {
             "would be evicted"
+        } else if pod.outcome == PodOutcome::WouldWait {
+            "would wait"
         } else {
             pod.outcome.as_str()
         };
@@ -332,12 +336,15 @@ pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
         append(&mut line, 4, &message, palette.width, 4);
         text.push_str(&line);
     }
-    let (word, style, hint) = match report.outcome {
-        ExecutionOutcome::Completed => ("DONE", palette.good, Hint::default()),
-        ExecutionOutcome::Incomplete => ("INCOMPLETE", palette.bad, hints::of_execution(report)),
+    let (word, style) = match report.outcome {
+        ExecutionOutcome::Completed => ("DONE", palette.good),
+        ExecutionOutcome::Incomplete => ("INCOMPLETE", palette.bad),
     };
-    let message = format!("{}{hint}", report.message);
+    let message = format!("{}{}", report.message, hints::of_execution(report));
     text.push_str(&sentence(word, style, &message, palette));
+    if let Some(note) = &report.note {
+        text.push_str(&sentence("NOTE", palette.warn, note, palette));
+    }
     text
 }
 

@@ -149,6 +149,7 @@ fn run_report_of_an_incomplete_rotation() {
         stopped: Some(StopReason::WaveIncomplete),
         message: "1 of 4 pods evicted, 1 blocked, 2 not attempted".into(),
         dry_run: false,
+        note: None,
         pods: vec![
             pod("a", PodOutcome::Evicted, None),
             pod(
@@ -165,12 +166,52 @@ fn run_report_of_an_incomplete_rotation() {
 }
 
 #[test]
+fn run_report_of_a_dry_run_with_a_budget() {
+    let waits = "PodDisruptionBudget tight allows 1 disruption at a time, and another pod of the \
+                 wave is evicted first; a real run waits for the budget up to the eviction timeout";
+    let execution = ExecutionReport {
+        outcome: ExecutionOutcome::Completed,
+        stopped: None,
+        message: "dry run: 1 of 2 pods would be evicted at once, 1 would wait for \
+                  PodDisruptionBudget tight (allows 1 disruption)"
+            .into(),
+        dry_run: true,
+        note: None,
+        pods: vec![
+            pod("a", PodOutcome::Evicted, None),
+            pod("b", PodOutcome::WouldWait, Some(waits)),
+        ],
+    };
+    let report = WorkloadReport::decided(rotation(), Some(execution));
+    assert_snapshot!(render(&report, Detail::Pods));
+}
+
+#[test]
+fn run_report_of_a_dry_run_without_the_budgets() {
+    let execution = ExecutionReport {
+        outcome: ExecutionOutcome::Completed,
+        stopped: None,
+        message: "dry run: 1 of 1 pods would be evicted".into(),
+        dry_run: true,
+        note: Some(
+            "each eviction was checked alone, so PodDisruptionBudgets may allow fewer at once: may \
+             not list poddisruptionbudgets"
+                .into(),
+        ),
+        pods: vec![pod("a", PodOutcome::Evicted, None)],
+    };
+    let report = WorkloadReport::decided(rotation(), Some(execution));
+    assert_snapshot!(render(&report, Detail::Pods));
+}
+
+#[test]
 fn run_report_of_a_dry_run() {
     let execution = ExecutionReport {
         outcome: ExecutionOutcome::Completed,
         stopped: None,
         message: "dry run: 2 of 2 pods would be evicted".into(),
         dry_run: true,
+        note: None,
         pods: vec![
             pod("a", PodOutcome::Evicted, None),
             pod("b", PodOutcome::AlreadyGone, None),
@@ -253,6 +294,7 @@ fn render_at(width: usize, strategy: Strategy, detail: Detail) -> String {
         stopped: Some(StopReason::WaveIncomplete),
         message: "1 of 2 pods evicted, 1 blocked (PodDisruptionBudget events-ingestion)".into(),
         dry_run: false,
+        note: None,
         pods: vec![
             pod(
                 "events-ingestion-6b7b87f58f-4r8hp",

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::allowance::Allowances;
 use super::eviction::Settled;
 use super::outcome::{ExecutionOutcome, ExecutionReport, PodOutcome, PodReport, StopReason};
 use crate::plan::{Plan, Role, Victim};
@@ -95,11 +96,12 @@ impl Ledger {
         hottest.peek().is_none() || hottest.any(|(_, report)| report.outcome.is_success())
     }
 
-    /// The report of the execution. The outcome of the eviction `in_flight`, if there is one, is
-    /// unknown.
+    /// The report of the execution, without a note. The outcome of the eviction `in_flight`, if
+    /// there is one, is unknown. `allowances` are the budgets of a dry run.
     pub(super) fn execution_report(
         &self,
         dry_run: bool,
+        allowances: &Allowances,
         in_flight: Option<VictimIndex>,
         stopped: Option<&(StopReason, String)>,
     ) -> ExecutionReport {
@@ -121,15 +123,30 @@ impl Ledger {
                 ExecutionOutcome::Incomplete
             },
             stopped: stopped.map(|(reason, _)| *reason),
-            message: summary(&pods, dry_run, stopped.map(|(_, why)| why.as_str())),
+            message: summary(
+                &pods,
+                dry_run,
+                allowances,
+                stopped.map(|(_, why)| why.as_str()),
+            ),
             dry_run,
+            note: None,
             pods,
         }
     }
 }
 
-fn summary(pods: &[PodReport], dry_run: bool, stopped: Option<&str>) -> String {
+fn summary(
+    pods: &[PodReport],
+    dry_run: bool,
+    allowances: &Allowances,
+    stopped: Option<&str>,
+) -> String {
     let count = |outcome| pods.iter().filter(|pod| pod.outcome == outcome).count();
+    let budgets_of = |outcome| -> BTreeSet<&str> {
+        let pods = pods.iter().filter(|pod| pod.outcome == outcome);
+        pods.filter_map(|pod| pod.budget.as_deref()).collect()
+    };
     let total = pods.len();
     let evicted = count(PodOutcome::Evicted);
     let mut message = if dry_run {
@@ -137,6 +154,13 @@ fn summary(pods: &[PodReport], dry_run: bool, stopped: Option<&str>) -> String {
     } else {
         format!("{evicted} of {total} pods evicted")
     };
+    match count(PodOutcome::WouldWait) {
+        0 => {}
+        waiting => {
+            let budgets = allowances.phrase(&budgets_of(PodOutcome::WouldWait));
+            message.push_str(&format!(" at once, {waiting} would wait for {budgets}"));
+        }
+    }
     for (outcome, words) in [
         (PodOutcome::AlreadyGone, "already gone"),
         (PodOutcome::Blocked, "blocked"),
@@ -149,11 +173,7 @@ fn summary(pods: &[PodReport], dry_run: bool, stopped: Option<&str>) -> String {
             pods => message.push_str(&format!(", {pods} {words}")),
         }
     }
-    let budgets: BTreeSet<&str> = pods
-        .iter()
-        .filter(|pod| pod.outcome == PodOutcome::Blocked)
-        .filter_map(|pod| pod.budget.as_deref())
-        .collect();
+    let budgets = budgets_of(PodOutcome::Blocked);
     if !budgets.is_empty() {
         let names: Vec<&str> = budgets.into_iter().collect();
         message.push_str(&format!(" (PodDisruptionBudget {})", names.join(", ")));

@@ -24,7 +24,9 @@
 //! | No pod is evicted unless the lease is known to be held. | `lease` |
 //! | No pod is evicted after a stop or in a freeze window. | `machine` |
 //! | Every victim ends with an outcome. | `ledger` |
+//! | A dry run reports no more evictions at once than the budgets allow together. | `allowance` |
 
+mod allowance;
 mod baseline;
 mod eviction;
 mod lease;

@@ -13,6 +13,10 @@ pub enum PodOutcome {
     Evicted,
     /// The pod was gone or terminating before its eviction was requested.
     AlreadyGone,
+    /// Only in a dry run: the server would evict the pod, but not at the same time as the pods of
+    /// its wave before it, because a PodDisruptionBudget does not allow it. A real run waits for
+    /// the budget up to the eviction timeout.
+    WouldWait,
     /// A PodDisruptionBudget blocked the eviction until the eviction timeout.
     Blocked,
     /// The eviction was refused or failed, or the pod was no longer suitable. This run did not
@@ -31,6 +35,7 @@ impl PodOutcome {
         match self {
             Self::Evicted => "evicted",
             Self::AlreadyGone => "already_gone",
+            Self::WouldWait => "would_wait",
             Self::Blocked => "blocked",
             Self::Failed => "failed",
             Self::Unknown => "unknown",
@@ -44,15 +49,20 @@ impl PodOutcome {
     pub fn may_have_been_evicted(self) -> bool {
         match self {
             Self::Evicted | Self::Unknown => true,
-            Self::AlreadyGone | Self::Blocked | Self::Failed | Self::NotAttempted => false,
+            Self::AlreadyGone
+            | Self::WouldWait
+            | Self::Blocked
+            | Self::Failed
+            | Self::NotAttempted => false,
         }
     }
 
-    /// Whether the pod has left the group, as the plan intended.
+    /// Whether the pod has left the group, as the plan intended. In a dry run: whether it is
+    /// expected to.
     #[must_use]
     pub fn is_success(self) -> bool {
         match self {
-            Self::Evicted | Self::AlreadyGone => true,
+            Self::Evicted | Self::AlreadyGone | Self::WouldWait => true,
             Self::Blocked | Self::Failed | Self::Unknown | Self::NotAttempted => false,
         }
     }
@@ -113,6 +123,9 @@ pub struct ExecutionReport {
     pub message: String,
     /// Whether this was a dry run: the server was only asked whether it would evict the pods.
     pub dry_run: bool,
+    /// A remark about the accuracy of a dry run; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Every victim, in the order of the plan.
     pub pods: Vec<PodReport>,
 }
@@ -131,7 +144,7 @@ pub struct PodReport {
     /// eviction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The PodDisruptionBudget that blocked the eviction.
+    /// The PodDisruptionBudget that blocked the eviction, or for which it would wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<String>,
 }

@@ -29,4 +29,4 @@ pub use group::{
 pub use journal::{Journal, JournalEntry};
 pub use lease::{LeaseState, RunLease};
 pub use metrics::{DuplicateSeries, LoadObservation, LoadSample, MetricsSource};
-pub use workload::{EvictionAnswer, PodActuator, PodState, WorkloadObservation};
+pub use workload::{DisruptionBudget, EvictionAnswer, PodActuator, PodState, WorkloadObservation};

@@ -1,5 +1,6 @@
 //! The pod actuator: it reads the workload and its pods, and evicts pods.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use jiff::Timestamp;
 use super::{AutoscalerCandidate, PortError};
 use crate::history::Rotation;
 use crate::model::{
-    PausedAutoscaler, Pod, PodRef, Rollout, RolloutFailure, WorkloadRef, WorkloadState,
+    PausedAutoscaler, Pod, PodRef, PodUid, Rollout, RolloutFailure, WorkloadRef, WorkloadState,
 };
 
 /// Reads one workload and its pods, and evicts pods.
@@ -48,6 +49,29 @@ pub trait PodActuator: Send + Sync {
     /// Evicts the pod, with its UID as a precondition. In a dry run the server only reports
     /// whether it would evict the pod.
     async fn evict(&self, pod: &PodRef, dry_run: bool) -> EvictionAnswer;
+
+    /// Reads the PodDisruptionBudgets that cover any of `pods` and may not allow the evictions of
+    /// all of them at once. A dry run counts its evictions against them, because
+    /// [`evict`](Self::evict) checks each one alone.
+    ///
+    /// An actuator whose evictions respect no budgets returns none, as the default does.
+    ///
+    /// # Errors
+    /// If the budgets could not be read. The dry run then proceeds without them.
+    async fn budgets(&self, _pods: &[PodRef]) -> Result<Vec<DisruptionBudget>, PortError> {
+        Ok(Vec::new())
+    }
+}
+
+/// A PodDisruptionBudget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DisruptionBudget {
+    /// The name.
+    pub name: String,
+    /// The number of ready pods that it allows to be evicted at present.
+    pub allowed: usize,
+    /// The pods that it covers, among those that were asked about.
+    pub pods: BTreeSet<PodUid>,
 }
 
 /// The workload, its pods and its autoscalers at one instant.

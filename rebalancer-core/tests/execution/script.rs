@@ -5,7 +5,7 @@ use std::time::Duration;
 use rebalancer_core::execution::{Baseline, Execution, ExecutionEvent, ExecutionReport, Step};
 use rebalancer_core::model::{Load, MinimumPods, PodUid, Rollout, WorkloadState};
 use rebalancer_core::plan::{Role, Victim};
-use rebalancer_core::ports::{EvictionAnswer, PodState};
+use rebalancer_core::ports::{DisruptionBudget, EvictionAnswer, PodState};
 use rebalancer_core::{ExecutionPolicy, Plan};
 use serde_json::Value;
 
@@ -69,6 +69,18 @@ pub(crate) fn blocked(retry_after: Option<u64>) -> ExecutionEvent {
     })
 }
 
+/// A budget that covers the victims with these names.
+pub(crate) fn budget(name: &str, allowed: usize, pods: &[&str]) -> DisruptionBudget {
+    DisruptionBudget {
+        name: name.into(),
+        allowed,
+        pods: pods
+            .iter()
+            .map(|pod| PodUid(format!("uid-{pod}")))
+            .collect(),
+    }
+}
+
 pub(crate) fn lost() -> ExecutionEvent {
     answered(EvictionAnswer::Unknown {
         message: "timed out".into(),
@@ -100,6 +112,19 @@ pub(crate) struct Script {
 }
 
 impl Script {
+    /// A dry run that knows these budgets, or why they are not known.
+    pub(crate) fn dry(wave: usize, budgets: Result<Vec<DisruptionBudget>, String>) -> Self {
+        let policy = ExecutionPolicy {
+            dry_run: true,
+            ..policy()
+        };
+        let Self { execution, now } = Self::new(wave, policy);
+        Self {
+            execution: execution.with_budgets(budgets),
+            now,
+        }
+    }
+
     pub(crate) fn new(wave: usize, policy: ExecutionPolicy) -> Self {
         let now = Duration::from_secs(1000);
         let minimum = MinimumPods::new(2).unwrap();
@@ -172,7 +197,7 @@ impl Script {
         assert_eq!(json.get("stopped"), stopped.map(Value::from).as_ref());
         let complete = outcomes
             .iter()
-            .all(|o| ["evicted", "already_gone"].contains(o));
+            .all(|o| ["evicted", "already_gone", "would_wait"].contains(o));
         let expected = if complete { "completed" } else { "incomplete" };
         assert_eq!(json["outcome"], expected);
         report

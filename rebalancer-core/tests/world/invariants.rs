@@ -114,6 +114,8 @@ pub(super) const AT_THE_END: &[OfReport] = &[
                     PodOutcome::Evicted => asked.is_some() && is_gone,
                     PodOutcome::AlreadyGone => is_gone,
                     PodOutcome::Blocked => asked == Some(&true),
+                    // This world has no budgets that a dry run counts against.
+                    PodOutcome::WouldWait => false,
                     PodOutcome::Unknown => asked == Some(&false),
                     PodOutcome::Failed => true,
                 }

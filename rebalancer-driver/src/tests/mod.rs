@@ -453,6 +453,43 @@ fn exhausted_budget_blocks_until_the_timeout() {
     assert_eq!(effective(&world), 0);
 }
 
+#[rstest]
+#[case::of_one(Some(1), 1, 3, 0)]
+#[case::of_three(Some(3), 3, 1, 0)]
+#[case::of_many(Some(8), 4, 0, 0)]
+#[case::of_none(Some(0), 0, 0, 2)]
+#[case::without_a_budget(None, 4, 0, 0)]
+fn dry_run_counts_the_budget_as_a_whole(
+    #[case] allowed: Option<u32>,
+    #[case] evicted: usize,
+    #[case] waiting: usize,
+    #[case] blocked: usize,
+) {
+    let world = SimWorld::new(SimConfig {
+        budget: allowed.map(|pods| Budget::max_unavailable("consumer-budget", pods)),
+        ..SimConfig::default()
+    })
+    .unwrap();
+    let execution = ExecutionPolicy {
+        dry_run: true,
+        ..ExecutionPolicy::default()
+    };
+    let (_, report) = tick(&world, &Policy::default(), execution);
+    let report = report.unwrap();
+    let count = |outcome| {
+        let pods = report.pods.iter();
+        pods.filter(|pod| pod.outcome == outcome).count()
+    };
+    assert_eq!(report.pods.len(), 4);
+    assert_eq!(count(PodOutcome::Evicted), evicted, "{report:?}");
+    assert_eq!(count(PodOutcome::WouldWait), waiting, "{report:?}");
+    assert_eq!(count(PodOutcome::Blocked), blocked, "{report:?}");
+    assert_eq!(report.note, None);
+    let completed = report.outcome == ExecutionOutcome::Completed;
+    assert_eq!(completed, blocked == 0);
+    assert_eq!(effective(&world), 0);
+}
+
 #[test]
 fn budget_of_one_evicts_one_by_one_hottest_first() {
     let world = SimWorld::new(SimConfig {

@@ -1,5 +1,6 @@
 //! The fields of a pod that are read, in JSON and in protobuf.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -318,6 +319,10 @@ impl PodObject {
         let hash = |label: &&str| annotations::value_of(labels, label);
         let hash = TEMPLATE_LABELS.iter().find_map(hash)?;
         Some(hash.into_owned()).filter(|hash| !hash.is_empty())
+    }
+
+    pub(crate) fn labels(&self) -> BTreeMap<String, String> {
+        annotations::to_map(&self.metadata.labels)
     }
 
     /// The statuses of all containers, init containers last.

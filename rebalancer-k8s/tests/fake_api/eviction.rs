@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use rebalancer_core::model::WorkloadRef;
-use rebalancer_core::ports::{EvictionAnswer, PodActuator as _, PodState};
-use rebalancer_k8s::{Connection, KubernetesActuator, Settings};
+use rebalancer_core::model::{PodRef, PodUid, WorkloadRef};
+use rebalancer_core::ports::{
+    DisruptionBudget, EvictionAnswer, PodActuator as _, PodState, PortErrorKind,
+};
+use rebalancer_k8s::{Connection, EvictionMethod, KubernetesActuator, Settings};
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::server::{Reply, pod, refusal, shop, web_a};
+use super::server::{FakeApi, Reply, pod, refusal, shop, web_a};
 
 #[rstest]
 #[case::by_the_header(Reply::With("retry-after", "7", 429, json!({"kind": "Status", "message": "busy"})), 7)]
@@ -180,4 +182,84 @@ async fn refused_connection_means_that_nothing_was_sent() {
         message.contains("cannot be reached: Connection refused"),
         "{message}"
     );
+}
+
+const BUDGETS: &str = "GET /apis/policy/v1/namespaces/shop/poddisruptionbudgets?";
+
+fn budget(name: &str, allowed: u32, labels: Value) -> Value {
+    json!({
+        "metadata": {"name": name},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}},
+        "status": {"disruptionsAllowed": allowed, "currentHealthy": 3, "desiredHealthy": 2},
+    })
+}
+
+/// The pods `a` and `b`, of which only the first is a canary, and `c`, which is gone.
+fn with_budgets(budgets: Reply) -> (FakeApi, Vec<PodRef>) {
+    let labelled = |name: &str, track: &str| {
+        let mut pod = pod(name, "rs1", true);
+        pod["metadata"]["labels"] = json!({"app": "web", "track": track});
+        Reply::Json(200, pod)
+    };
+    let on = |name: &str| format!("GET /api/v1/namespaces/shop/pods/{name}");
+    let api = shop()
+        .on(&on("a"), [labelled("a", "canary")])
+        .on(&on("b"), [labelled("b", "stable")])
+        .on(BUDGETS, [budgets]);
+    let pods = ["a", "b", "c"].map(|name| PodRef {
+        name: name.into(),
+        uid: PodUid(format!("uid-{name}")),
+    });
+    (api, pods.into())
+}
+
+fn list(budgets: &[Value]) -> Reply {
+    let list = json!({"kind": "PodDisruptionBudgetList", "metadata": {}, "items": budgets});
+    Reply::Json(200, list)
+}
+
+#[tokio::test]
+async fn reads_the_budgets_that_cover_pods() {
+    let (api, pods) = with_budgets(list(&[
+        budget("all", 1, json!({"app": "web"})),
+        budget("canaries", 0, json!({"app": "web", "track": "canary"})),
+        budget("others", 0, json!({"app": "other"})),
+        budget("loose", 3, json!({"app": "web"})),
+    ]));
+    let read = api.actuator(|_| {}).budgets(&pods).await.unwrap();
+    let expected = [("all", 1, vec!["a", "b"]), ("canaries", 0, vec!["a"])];
+    let expected = expected.map(|(name, allowed, pods)| DisruptionBudget {
+        name: name.into(),
+        allowed,
+        pods: pods
+            .into_iter()
+            .map(|pod| PodUid(format!("uid-{pod}")))
+            .collect(),
+    });
+    assert_eq!(read, expected);
+}
+
+/// One request suffices, unless a budget allows fewer evictions than there are pods.
+#[tokio::test]
+async fn reads_no_pods_if_the_budgets_allow_all_evictions() {
+    let (api, pods) = with_budgets(list(&[budget("loose", 3, json!({"app": "web"}))]));
+    assert_eq!(api.actuator(|_| {}).budgets(&pods).await.unwrap(), []);
+    assert_eq!(api.seen("").len(), 1, "{:?}", api.seen(""));
+}
+
+#[tokio::test]
+async fn deletes_respect_no_budget() {
+    let (api, pods) = with_budgets(list(&[budget("all", 0, json!({"app": "web"}))]));
+    let actuator = api.actuator(|settings| settings.eviction_method = EvictionMethod::Delete);
+    assert_eq!(actuator.budgets(&pods).await.unwrap(), []);
+    assert_eq!(api.seen(""), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn missing_right_to_the_budgets_is_named() {
+    let (api, pods) = with_budgets(refusal(403, "Forbidden", "no"));
+    let error = api.actuator(|_| {}).budgets(&pods).await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::Forbidden);
+    let grant = "grant verb `list` on `poddisruptionbudgets` in API group `\"policy\"`";
+    assert!(error.message.contains(grant), "{}", error.message);
 }

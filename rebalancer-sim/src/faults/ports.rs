@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use rebalancer_core::history::Rotation;
 use rebalancer_core::model::{PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
-    AutoscalerCandidate, Clock, EvictionAnswer, GroupObservation, GroupSource, Journal,
-    JournalEntry, LeaseState, LoadObservation, MetricsSource, PodActuator, PodState, PortError,
-    PortErrorKind, RunLease, WorkloadObservation,
+    AutoscalerCandidate, Clock, DisruptionBudget, EvictionAnswer, GroupObservation, GroupSource,
+    Journal, JournalEntry, LeaseState, LoadObservation, MetricsSource, PodActuator, PodState,
+    PortError, PortErrorKind, RunLease, WorkloadObservation,
 };
 
 use super::time::VirtualTime;
@@ -310,6 +310,11 @@ impl PodActuator for FaultyPorts {
             request.answered = Some(now);
         }
         answer
+    }
+
+    async fn budgets(&self, pods: &[PodRef]) -> Result<Vec<DisruptionBudget>, PortError> {
+        self.read(|state| state.answer_budgets(pods), |_| None)
+            .await
     }
 }
 

@@ -5,8 +5,8 @@ use rebalancer_core::model::{
     Autoscaler, CpuMetric, Load, Measurement, PodRef, Rate, Rollout, SampleFault, WorkloadState,
 };
 use rebalancer_core::ports::{
-    AutoscalerCandidate, EvictionAnswer, GroupObservation, LoadObservation, LoadSample,
-    MemberLabels, OwnerSample, PodState, RateSample, WorkloadObservation,
+    AutoscalerCandidate, DisruptionBudget, EvictionAnswer, GroupObservation, LoadObservation,
+    LoadSample, MemberLabels, OwnerSample, PodState, RateSample, WorkloadObservation,
 };
 
 use super::State;
@@ -161,6 +161,20 @@ impl State {
             answer: answer.clone(),
         });
         answer
+    }
+
+    /// The budget of the workload, with the given pods that exist.
+    pub(crate) fn answer_budgets(&self, pods: &[PodRef]) -> Vec<DisruptionBudget> {
+        let budget = self.config.budget.as_ref().map(|budget| {
+            let needed = budget.needed(self.config.pods);
+            let covered = pods.iter().filter(|pod| self.find(pod).is_some());
+            DisruptionBudget {
+                name: budget.name.clone(),
+                allowed: self.ready_pods().saturating_sub(needed),
+                pods: covered.map(|pod| pod.uid.clone()).collect(),
+            }
+        });
+        budget.into_iter().collect()
     }
 
     /// The answer of the budget if it does not allow the eviction of this pod.

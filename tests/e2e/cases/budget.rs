@@ -91,6 +91,71 @@ async fn budget_of_one_allows_evictions_one_at_a_time() -> Result<()> {
     Ok(())
 }
 
+/// Each eviction of a dry run is checked alone, so each of them passes the server.
+#[tokio::test]
+async fn dry_run_counts_its_evictions_against_the_budgets() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    let before = consumer.pods().await?;
+    ns.budget("one-by-one", &consumer, Limit::MaxUnavailable("1".into()))
+        .await?;
+    let program = ns.rebalancer(&consumer).arg("--dry-run");
+    let run = program.clone().ends_with(0).await?;
+    let waits = "would_wait";
+    assert_eq!(run.victims(), uids(&before, &VICTIMS));
+    assert_eq!(run.outcomes(), ["evicted", waits, waits, waits]);
+    let execution = run.workload()["execution"].clone();
+    run.assert_says(
+        execution["message"].as_str().unwrap(),
+        &[
+            "dry run: 1 of 4 pods would be evicted at once, 3 would wait for \
+           PodDisruptionBudget one-by-one (allows 1 disruption)",
+        ],
+    );
+    assert!(execution.get("note").is_none(), "{}", run.0);
+    for pod in &execution["pods"].as_array().unwrap()[1..] {
+        assert_eq!(pod["budget"], "one-by-one");
+        run.assert_says(
+            pod["message"].as_str().unwrap(),
+            &["up to the eviction timeout"],
+        );
+    }
+    assert_eq!(run.events("pod not evicted").len(), 0, "{}", run.0);
+    assert_eq!(
+        run.events("pod would wait for its eviction").len(),
+        3,
+        "{}",
+        run.0
+    );
+    program.clone().arg("--exit-code").ends_with(10).await?;
+
+    // A real run waits for all replacements between two waves, and the budget recovers.
+    let run = program
+        .clone()
+        .env("MAX_UNAVAILABLE", "1")
+        .ends_with(0)
+        .await?;
+    assert_eq!(run.outcomes(), ["evicted"; 4]);
+
+    // Without the right to list budgets, the report says what is missing.
+    let account = account(&ns, "without-budgets", &evict_rules()).await?;
+    let run = program
+        .env("KUBECONFIG", &account.kubeconfig)
+        .ends_with(0)
+        .await?;
+    assert_eq!(run.outcomes(), ["evicted"; 4]);
+    let note = run.workload()["execution"]["note"].clone();
+    run.assert_says(
+        note.as_str().unwrap(),
+        &[
+            "each eviction was checked alone",
+            "grant verb `list` on `poddisruptionbudgets` in API group `\"policy\"`",
+        ],
+    );
+    run.assert_says(&run.0.stderr, &["PodDisruptionBudgets not read"]);
+    assert_untouched(&consumer, &before).await
+}
+
 #[tokio::test]
 async fn sigterm_ends_the_wait_for_a_budget() -> Result<()> {
     let ns = TestNamespace::start().await?;

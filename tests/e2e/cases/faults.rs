@@ -29,6 +29,7 @@ const CALLS: [&str; 30] = [
     "observing: list replicasets",
     "observing: list pods",
     "observing: list horizontalpodautoscalers",
+    "before a dry run: list poddisruptionbudgets",
     "before an eviction: get pods",
     "before an eviction: list pods",
     "create pods/eviction",

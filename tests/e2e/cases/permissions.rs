@@ -28,11 +28,12 @@ fn needed(needs: &[Need]) -> BTreeSet<Right> {
 }
 
 /// Every right that a run on a Deployment uses.
-const DEPLOYMENT: [Need; 7] = [
+const DEPLOYMENT: [Need; 8] = [
     Need::Always,
     Need::Deployment,
     Need::Autoscalers,
     Need::Evict,
+    Need::Budgets,
     Need::Lease,
     Need::Events,
     Need::DeploymentMemory,

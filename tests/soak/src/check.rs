@@ -515,6 +515,12 @@ fn victims(
             PodOutcome::Evicted if execution.dry_run => !of_pod.is_empty(),
             PodOutcome::Evicted => !of_pod.is_empty() && out,
             PodOutcome::AlreadyGone => out && !effect,
+            PodOutcome::WouldWait => {
+                execution.dry_run
+                    && of_pod.last().is_some_and(|request| {
+                        matches!(request.answer, Some(EvictionAnswer::Evicted))
+                    })
+            }
             PodOutcome::Blocked => {
                 !effect
                     && of_pod.last().is_some_and(|request| {

@@ -8,6 +8,7 @@ mod waves;
 
 use std::time::Duration;
 
+use super::allowance::Allowances;
 use super::baseline::Baseline;
 use super::lease::LeaseRenewal;
 use super::ledger::{Ledger, VictimIndex};
@@ -18,7 +19,7 @@ use super::wave::Wave;
 use crate::model::MinimumPods;
 use crate::plan::Plan;
 use crate::policy::ExecutionPolicy;
-use crate::ports::LeaseState;
+use crate::ports::{DisruptionBudget, LeaseState};
 
 /// A plan in execution. See the [module](crate::execution) for its rules.
 #[derive(Debug, Clone)]
@@ -29,6 +30,10 @@ pub struct Execution {
     ledger: Ledger,
     wave: Wave,
     lease: Option<LeaseRenewal>,
+    /// The budgets of a dry run, as far as they are known.
+    allowances: Allowances,
+    /// Why the budgets of a dry run are not known.
+    budgets_unknown: Option<String>,
     /// Evictions whose response was lost and whose pod was not seen to go. They may take effect at
     /// any time, so their pods do not count as ready.
     in_doubt: usize,
@@ -86,6 +91,8 @@ impl Execution {
             baseline,
             ledger,
             lease: None,
+            allowances: Allowances::default(),
+            budgets_unknown: None,
             in_doubt: 0,
             state: State::Done,
             stopped: None,
@@ -99,6 +106,19 @@ impl Execution {
     #[must_use]
     pub fn with_lease(mut self, renewed: Duration) -> Self {
         self.lease = Some(LeaseRenewal::new(renewed));
+        self
+    }
+
+    /// Makes a dry run count its evictions against these budgets, or report why they are not known.
+    /// It has no effect on a real run, in which the server counts.
+    #[must_use]
+    pub fn with_budgets(mut self, budgets: Result<Vec<DisruptionBudget>, String>) -> Self {
+        if self.policy.dry_run {
+            match budgets {
+                Ok(budgets) => self.allowances = Allowances::new(budgets),
+                Err(why) => self.budgets_unknown = Some(why),
+            }
+        }
         self
     }
 
@@ -271,8 +291,19 @@ impl Execution {
         } else {
             None
         };
-        self.ledger
-            .execution_report(self.policy.dry_run, in_flight, self.stopped.as_ref())
+        let report = self.ledger.execution_report(
+            self.policy.dry_run,
+            &self.allowances,
+            in_flight,
+            self.stopped.as_ref(),
+        );
+        let note = self.budgets_unknown.as_ref().map(|why| {
+            format!(
+                "each eviction was checked alone, so PodDisruptionBudgets may allow fewer at once: \
+                 {why}"
+            )
+        });
+        ExecutionReport { note, ..report }
     }
 
     /// Ends the execution. The first reason is kept.

@@ -77,11 +77,10 @@ impl Execution {
     ) -> State {
         let dry_run = self.policy.dry_run;
         match Verdict::of(answer) {
-            Verdict::Settled(settled) => {
-                let simulated = dry_run && settled.0 == PodOutcome::Evicted;
-                self.wave.simulated += usize::from(simulated);
-                self.settle(now, victim, settled)
+            Verdict::Settled((PodOutcome::Evicted, _)) if dry_run => {
+                self.would_be_evicted(now, victim)
             }
+            Verdict::Settled(settled) => self.settle(now, victim, settled),
             Verdict::Retry {
                 outcome,
                 message,
@@ -112,6 +111,24 @@ impl Execution {
                 }
             }
         }
+    }
+
+    /// Handles an eviction that the server would make, if it were the only one.
+    fn would_be_evicted(&mut self, now: Duration, victim: VictimIndex) -> State {
+        let (settled, budget) = match self.allowances.take(&self.ledger.victim(victim).uid) {
+            Ok(()) => {
+                self.wave.simulated += 1;
+                ((PodOutcome::Evicted, None), None)
+            }
+            // The pod is evicted only once another one is back, so it does not count as out.
+            Err(exhausted) => (
+                (PodOutcome::WouldWait, Some(exhausted.to_string())),
+                Some(exhausted.budget),
+            ),
+        };
+        self.ledger.record(victim, settled);
+        self.ledger.record_budget(victim, budget);
+        self.next_turn(now)
     }
 
     pub(super) fn eviction_confirmed(

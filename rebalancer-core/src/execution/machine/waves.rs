@@ -46,6 +46,7 @@ impl Execution {
 
     pub(super) fn begin_next_wave(&mut self, now: Duration) -> State {
         let timeout = self.policy.eviction_timeout_seconds.to_duration();
+        self.allowances.renew();
         self.wave = Wave::begin(&self.ledger, self.wave.end(), now, timeout);
         self.next_turn(now)
     }

@@ -83,6 +83,45 @@ async fn observing_kubernetes(
     assert_untouched(&consumer, &before).await
 }
 
+/// A dry run needs the budgets only to count its evictions against them.
+#[tokio::test]
+async fn reading_the_budgets_of_a_dry_run() -> Result<()> {
+    const CALL: &str = "list poddisruptionbudgets";
+    let shared = Shared::open().await?;
+    let (consumer, before) = shared.skewed().await?;
+    let label = format!("before a dry run: {CALL}");
+    each(&label, Kind::ALL, async |kind| {
+        let _turn = turn(kind).await;
+        let proxy = FaultProxy::kubernetes(&shared.ns).await?;
+        proxy.fault(CALL, Turn::Only(1), kind.fault());
+        let run = run(&shared, true, |program| {
+            program
+                .env("KUBECONFIG", proxy.kubeconfig())
+                .envs(patience(kind))
+        })
+        .await?;
+        assert_in_time(&run);
+        assert_broken(&proxy.seen(), 1);
+        assert_asked_for_all(&shared, &run).await?;
+        let note = run.workload()["execution"]["note"].clone();
+        if kind.is_survived_by_reads() {
+            assert!(note.is_null(), "{}", run.0);
+        } else {
+            run.assert_says(
+                note.as_str().unwrap(),
+                &[
+                    "each eviction was checked alone",
+                    CALL,
+                    kind.words_of_kubernetes(),
+                ],
+            );
+        }
+        Ok(())
+    })
+    .await;
+    assert_untouched(&consumer, &before).await
+}
+
 /// Retries are bounded.
 #[rstest]
 #[tokio::test]
