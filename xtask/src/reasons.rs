@@ -20,8 +20,14 @@ are partial, duplicate or not believable, or the target is unknown.
 
 A run that holds the lease of the workload records its hold there, so that the next run knows since
 when and for how many runs the same reason has held. Reasons marked \"yes\" under \"may last\" end when
-the load changes or at a known time. Every other hold that has lasted for `HOLD_ALERT_AFTER` needs an
-operator, and makes the run exit with 1.
+the load changes or at a known time, or are the decision of an operator. Every other hold needs an
+operator if it lasts: if runs have done nothing but hold for such reasons for `HOLD_ALERT_AFTER`, even
+if the reasons alternate, the run exits with 1. A rotation, or a hold that may last, ends the sequence.
+
+A run without the lease (a dry run, `plan`, `ONE_AT_A_TIME=false`) has no record: its report has no
+`held`, and no hold makes it exit with 1 because of its age. What is missing is noticed all the same,
+since reasons with the exit code 1 have it in every run. The messages contain the times that the
+cluster itself keeps, such as the age of a terminating pod or of a pod that is not ready.
 
 The last column names the settings that decide whether the reason applies.
 

@@ -169,15 +169,15 @@ pub(crate) fn decided(decision: &Decision, is_shown: bool) {
             info!(reason = reason.as_str(), "hold: {}{hint}", decision.message);
         }
     }
-    // Missing data makes the run fail even when another check is the reason of the hold.
-    let missing = decision
+    // A check of the data makes the run fail even when another check is the reason of the hold.
+    let failed = decision
         .checks
         .iter()
         .filter(|check| check.means_missing_data() && check.message != decision.message);
-    for check in missing {
+    for check in failed {
         let hint = hints::of_check(check);
         let message = &check.message;
-        warn!("also missing: {message}{hint}");
+        warn!("another check failed: {message}{hint}");
     }
 }
 

@@ -22,7 +22,7 @@ impl DocumentError {
 /// Serializes to JSON with indentation and a final newline.
 ///
 /// # Errors
-/// When JSON cannot represent the document.
+/// If JSON cannot represent the document.
 pub fn json(document: &impl Serialize) -> Result<String, DocumentError> {
     serde_json::to_string_pretty(document)
         .map(|text| text + "\n")
@@ -32,7 +32,7 @@ pub fn json(document: &impl Serialize) -> Result<String, DocumentError> {
 /// Serializes to JSON on one line, with a final newline.
 ///
 /// # Errors
-/// When JSON cannot represent the document.
+/// If JSON cannot represent the document.
 pub fn json_line(document: &impl Serialize) -> Result<String, DocumentError> {
     serde_json::to_string(document)
         .map(|text| text + "\n")
@@ -42,7 +42,7 @@ pub fn json_line(document: &impl Serialize) -> Result<String, DocumentError> {
 /// Serializes to YAML, with a leading `---`, so that several documents form a stream.
 ///
 /// # Errors
-/// When YAML cannot represent the document.
+/// If YAML cannot represent the document.
 pub fn yaml(document: &impl Serialize) -> Result<String, DocumentError> {
     serde_saphyr::to_string(document)
         .map(|text| format!("---\n{}\n", text.trim_end()))

@@ -250,6 +250,7 @@ fn run_report_of_a_lasting_hold(#[case] seconds: u32, #[case] name: &str) {
         reason: reason.as_str().into(),
         since,
         runs: 7,
+        any_reason: None,
     };
     let held = HeldSince::of(&record, reason, now, Seconds::whole(86_400));
     let report = WorkloadReport::Decided(Box::new(Decided {

@@ -36,7 +36,9 @@ impl HoldReason {
         "the autoscaler that defines the target is paused, so there is no target",
         "nothing, if scaling was paused on purpose; set a fixed target to even out the loads \
          meanwhile, or resume the object that the message names",
-    );
+    )
+    // A pause is the decision of an operator.
+    .that_may_last();
 }
 
 impl Rule for TargetKnown {

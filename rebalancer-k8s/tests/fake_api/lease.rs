@@ -323,6 +323,7 @@ async fn release_records_the_hold(#[case] runs: Option<Option<u32>>, #[case] wri
             reason: "frozen".into(),
             since: "2026-01-02T03:00:00Z".parse().unwrap(),
             runs,
+            any_reason: None,
         }));
     }
     lease.release().await.unwrap();

@@ -179,8 +179,8 @@ pub(in crate::settings) static IGNORE_HISTORY: Defaulted<bool> = Definition {
 
 pub(in crate::settings) static HOLD_ALERT_AFTER: Defaulted<Duration> = Definition {
     name: "HOLD_ALERT_AFTER",
-    help: "Exit with 1 when runs have held for the same reason for this long, if the hold does not \
-           end by itself; 0s for never",
+    help: "Exit with 1 when runs have held for this long, for one reason or for several that \
+           alternate, none of which ends by itself; 0s for never",
     value: &value::DURATION,
     default: Fallback::Value(|| RunSettings::DEFAULT_HOLD_ALERT_AFTER.to_duration()),
     attributes: Attributes::USUAL,
