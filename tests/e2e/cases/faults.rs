@@ -21,7 +21,7 @@ use crate::support::Outcome;
 use table::Kind;
 
 /// The calls that observe, the calls that act, and the queries to Prometheus; each has every fault.
-const CALLS: [&str; 30] = [
+const CALLS: [&str; 35] = [
     "acquiring: get leases",
     "acquiring: create leases",
     "acquiring: update leases",
@@ -29,6 +29,7 @@ const CALLS: [&str; 30] = [
     "observing: list replicasets",
     "observing: list pods",
     "observing: list horizontalpodautoscalers",
+    "observing: list scaledobjects",
     "before a dry run: list poddisruptionbudgets",
     "before an eviction: get pods",
     "before an eviction: list pods",
@@ -53,6 +54,9 @@ const CALLS: [&str; 30] = [
     "query duplicates",
     "query window",
     "query autoscalers",
+    "query samples",
+    "query cgroups",
+    "query labels",
 ];
 
 /// The number of combinations, which docs/safety.md names.
@@ -64,7 +68,7 @@ fn number_of_cases_is_documented() {
         calls * faults,
         2 * reading::CONNECTION_FAULTS.len()
     );
-    assert_eq!(calls * faults, 600);
+    assert_eq!(calls * faults, 700);
 }
 
 /// Runs a case for each fault concurrently; panics with the names of the failed ones.

@@ -25,6 +25,7 @@ mod history;
 mod hold;
 mod human_output;
 mod kubernetes;
+mod label_names;
 mod logs;
 mod one_at_a_time;
 mod other_workloads;

@@ -80,7 +80,7 @@ async fn holds_on_series_that_ended_within_the_window() -> Result<()> {
 
 /// Waits until both servers have two series of the pod's container within a minute; VictoriaMetrics
 /// needs some seconds until a selector that it has seen before finds new series.
-async fn wait_for_two_series(ns: &TestNamespace, pod: &str) -> Result<()> {
+pub(crate) async fn wait_for_two_series(ns: &TestNamespace, pod: &str) -> Result<()> {
     let namespace = ns.name();
     let series = format!(
         "container_cpu_usage_seconds_total{{namespace=\"{namespace}\",container=\"consumer\"}}"

@@ -20,8 +20,8 @@ pub(crate) struct Cluster {
     pub(crate) meters: Arc<Meters>,
     pub(crate) fake_exporters: Arc<Exposition>,
     pub(crate) works: Arc<Works>,
-    // Stopped when dropped.
-    _exporter: HttpServer,
+    /// The server of the metrics that are scraped.
+    pub(crate) exporter: HttpServer,
 }
 
 /// Returns the process's cluster; the first call starts it. A failed start is remembered, so that
@@ -96,7 +96,7 @@ impl Cluster {
             meters,
             fake_exporters,
             works,
-            _exporter: exporter,
+            exporter,
         })
     }
 }

@@ -56,6 +56,7 @@ pub mod rights;
 pub mod wait;
 pub mod work;
 
+pub use assets::CurrentServer;
 pub use audit::AuditEntry;
 pub use controlplane::ControlPlane;
 pub use error::{Error, Result};

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -34,7 +35,7 @@ impl MetricsServer {
     /// Starts Prometheus (`prometheus` in `PATH`, or `PROMETHEUS_BIN`).
     ///
     /// # Errors
-    /// When the program is missing or does not become ready.
+    /// If the program is missing or does not become ready.
     pub async fn prometheus(exporter: SocketAddr) -> Result<Self> {
         let program = assets::metrics_program("prometheus", "PROMETHEUS_BIN")?;
         Self::start_prometheus("prometheus", &program, exporter).await
@@ -43,7 +44,7 @@ impl MetricsServer {
     /// Starts VictoriaMetrics (`victoria-metrics` in `PATH`, or `VICTORIA_METRICS_BIN`).
     ///
     /// # Errors
-    /// When the program is missing or does not become ready.
+    /// If the program is missing or does not become ready.
     pub async fn victoria_metrics(exporter: SocketAddr) -> Result<Self> {
         let program = assets::metrics_program("victoria-metrics", "VICTORIA_METRICS_BIN")?;
         Self::start_victoria_metrics("victoria-metrics", &program, exporter).await
@@ -52,7 +53,7 @@ impl MetricsServer {
     /// Starts a server that was built from its Go module.
     ///
     /// # Errors
-    /// When the build fails, or the program does not become ready.
+    /// If the build fails, or the program does not become ready.
     pub async fn current(server: CurrentServer, exporter: SocketAddr) -> Result<Self> {
         // A build takes minutes, and would stop the tasks of this thread.
         let program = tokio::task::spawn_blocking(move || server.locate())
@@ -68,13 +69,57 @@ impl MetricsServer {
         }
     }
 
+    /// Starts a current server that stores the CPU series of containers under other names of the
+    /// labels: pairs of the usual name and the new one.
+    ///
+    /// # Errors
+    /// If the build fails, or the program does not become ready.
+    pub(crate) async fn renaming(
+        server: CurrentServer,
+        exporter: SocketAddr,
+        labels: &[(&str, &str)],
+    ) -> Result<Self> {
+        let program = tokio::task::spawn_blocking(move || server.locate())
+            .await
+            .map_err(Error::document("the end of a build"))??;
+        let rules = renaming_rules(labels);
+        match server {
+            CurrentServer::Prometheus => {
+                let name = "prometheus with other labels";
+                Self::start_prometheus_with(name, &program, exporter, &rules).await
+            }
+            CurrentServer::VictoriaMetrics => {
+                let name = "victoria-metrics with other labels";
+                Self::start_victoria_metrics_with(name, &program, exporter, &rules).await
+            }
+        }
+    }
+
     async fn start_prometheus(
         name: &'static str,
         program: &Path,
         exporter: SocketAddr,
     ) -> Result<Self> {
+        Self::start_prometheus_with(name, program, exporter, "").await
+    }
+
+    async fn start_victoria_metrics(
+        name: &'static str,
+        program: &Path,
+        exporter: SocketAddr,
+    ) -> Result<Self> {
+        Self::start_victoria_metrics_with(name, program, exporter, "").await
+    }
+
+    /// Starts Prometheus; `rules` are settings of the job that scrapes cadvisor.
+    async fn start_prometheus_with(
+        name: &'static str,
+        program: &Path,
+        exporter: SocketAddr,
+        rules: &str,
+    ) -> Result<Self> {
         with_ports(async || {
-            let (dir, config, address) = prepare("prometheus", exporter)?;
+            let (dir, config, address) = prepare("prometheus", exporter, rules)?;
             let args = [
                 format!("--config.file={}", config.display()),
                 format!("--storage.tsdb.path={}", dir.join("data").display()),
@@ -87,13 +132,15 @@ impl MetricsServer {
         .await
     }
 
-    async fn start_victoria_metrics(
+    /// Starts VictoriaMetrics; `rules` are settings of the job that scrapes cadvisor.
+    async fn start_victoria_metrics_with(
         name: &'static str,
         program: &Path,
         exporter: SocketAddr,
+        rules: &str,
     ) -> Result<Self> {
         with_ports(async || {
-            let (dir, config, address) = prepare("victoria-metrics", exporter)?;
+            let (dir, config, address) = prepare("victoria-metrics", exporter, rules)?;
             let args = [
                 format!("-promscrape.config={}", config.display()),
                 format!("-storageDataPath={}", dir.join("data").display()),
@@ -114,7 +161,7 @@ impl MetricsServer {
     /// are PEM: the server's certificate and key, and the authority of the clients.
     ///
     /// # Errors
-    /// When the build fails, or the program does not become ready.
+    /// If the build fails, or the program does not become ready.
     pub async fn with_client_certificates(
         certificate: &Path,
         key: &Path,
@@ -122,7 +169,8 @@ impl MetricsServer {
     ) -> Result<Self> {
         let program = CurrentServer::Prometheus.locate()?;
         with_ports(async || {
-            let (dir, _, address) = prepare("prometheus", SocketAddr::from(([127, 0, 0, 1], 1)))?;
+            let nothing = SocketAddr::from(([127, 0, 0, 1], 1));
+            let (dir, _, address) = prepare("prometheus", nothing, "")?;
             let (config, web) = (dir.join("empty.yaml"), dir.join("web.yaml"));
             let tls = format!(
                 "tls_server_config:\n  cert_file: {}\n  key_file: {}\n  client_ca_file: {}\n  \
@@ -199,7 +247,7 @@ impl MetricsServer {
     /// Evaluates an instant query now. Returns the values by the label `pod`.
     ///
     /// # Errors
-    /// When the server rejects the query, or the response is not an instant vector.
+    /// If the server rejects the query, or the response is not an instant vector.
     pub async fn by_pod(&self, query: &str) -> Result<BTreeMap<String, f64>> {
         let path = format!("/api/v1/query?query={}", percent_encode(query));
         let (status, body) = get(self.address, &path).await?;
@@ -253,14 +301,33 @@ struct Series {
     value: (f64, String),
 }
 
-/// Creates the server's directory and scrape configuration, and chooses its address.
-fn prepare(name: &str, exporter: SocketAddr) -> Result<(PathBuf, PathBuf, SocketAddr)> {
+/// The relabeling rules that rename labels.
+fn renaming_rules(labels: &[(&str, &str)]) -> String {
+    let mut rules = "  metric_relabel_configs:\n".to_owned();
+    for (usual, new) in labels {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            rules,
+            "  - {{source_labels: [{usual}], target_label: '{new}'}}\n  \
+             - {{regex: {usual}, action: labeldrop}}\n"
+        );
+    }
+    rules
+}
+
+/// Creates the server's directory and scrape configuration, and chooses its address. `rules` are
+/// settings of the job that scrapes cadvisor.
+fn prepare(
+    name: &str,
+    exporter: SocketAddr,
+    rules: &str,
+) -> Result<(PathBuf, PathBuf, SocketAddr)> {
     let dir = server_dir(name)?;
     let config = dir.join("scrape.yaml");
     // Both servers accept this format.
     let text = format!(
         "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n\
-         - job_name: kubelet\n  metrics_path: /metrics/cadvisor\n  static_configs:\n  - targets: ['{exporter}']\n\
+         - job_name: kubelet\n  metrics_path: /metrics/cadvisor\n  static_configs:\n  - targets: ['{exporter}']\n{rules}\
          - job_name: kube-state-metrics\n  metrics_path: /metrics\n  honor_labels: true\n  static_configs:\n  - targets: ['{exporter}']\n\
          - job_name: fake_exporters\n  metrics_path: /metrics/fake_exporters\n  honor_labels: true\n  static_configs:\n  - targets: ['{exporter}']\n\
          - job_name: pods\n  metrics_path: /metrics/pods\n  honor_labels: true\n  static_configs:\n  - targets: ['{exporter}']\n"

@@ -20,7 +20,7 @@ use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::{Api, api::PostParams};
 
 use crate::{
-    ControlPlane, Error, MetricsServer, Result, Series, StartFailure, Work,
+    ControlPlane, CurrentServer, Error, MetricsServer, Result, Series, StartFailure, Work,
     cluster::{self, Cluster},
     manifest,
     wait::{Look, until},
@@ -51,7 +51,7 @@ impl TestNamespace {
     /// Creates a namespace named after the running test.
     ///
     /// # Errors
-    /// When the servers do not start. Later calls in the process fail with the same error.
+    /// If the servers do not start. Later calls in the process fail with the same error.
     pub async fn start() -> Result<Self> {
         static WORLDS: AtomicU32 = AtomicU32::new(0);
         let number = WORLDS.fetch_add(1, Ordering::Relaxed);
@@ -77,7 +77,7 @@ impl TestNamespace {
     /// Creates a namespace on servers that no other test uses, so that the test may stop them.
     ///
     /// # Errors
-    /// When the servers do not start.
+    /// If the servers do not start.
     pub async fn with_own_servers(namespace: &str) -> Result<Self> {
         Self::new(cluster::own().await?, namespace).await
     }
@@ -172,6 +172,19 @@ impl TestNamespace {
         ]
     }
 
+    /// Starts another metrics server of a current version, which stores the CPU series of containers
+    /// under other names of the labels: pairs of the usual name and the new one.
+    ///
+    /// # Errors
+    /// If the build of the server fails, or it does not become ready.
+    pub async fn metrics_server_with_labels(
+        &self,
+        server: CurrentServer,
+        labels: &[(&str, &str)],
+    ) -> Result<MetricsServer> {
+        MetricsServer::renaming(server, self.cluster.exporter.address(), labels).await
+    }
+
     /// The Kubernetes control plane.
     #[must_use]
     pub fn control_plane(&self) -> &ControlPlane {
@@ -197,7 +210,7 @@ impl TestNamespace {
     /// and sets their loads.
     ///
     /// # Errors
-    /// When the API rejects the workload, or its pods do not become ready.
+    /// If the API rejects the workload, or its pods do not become ready.
     pub async fn create(&self, spec: WorkloadSpec) -> Result<Workload<'_>> {
         Workload::create(self, spec).await
     }
@@ -235,7 +248,7 @@ impl TestNamespace {
     /// Namespace is left out.
     ///
     /// # Errors
-    /// When a document cannot be parsed or the API rejects it.
+    /// If a document cannot be parsed or the API rejects it.
     pub async fn apply(&self, yaml: &str) -> Result<Vec<String>> {
         manifest::apply(&self.client, &self.namespace, yaml).await
     }
@@ -258,7 +271,7 @@ impl TestNamespace {
     /// would slow down other tests.
     ///
     /// # Errors
-    /// When the API rejects the deletion, or the pods remain.
+    /// If the API rejects the deletion, or the pods remain.
     pub async fn delete(self) -> Result<()> {
         Api::<Namespace>::all(self.client.clone())
             .delete(&self.namespace, &Default::default())

@@ -4,7 +4,7 @@
 //! fault, it runs with DRY_RUN.
 
 use ::harness::{
-    FaultProxy, Rebalancer, Result,
+    FaultProxy, Rebalancer, Result, SecondSeries, TestNamespace, WorkloadSpec,
     proxy::{CONNECT, Fault, Turn},
 };
 use rstest::rstest;
@@ -12,7 +12,10 @@ use rstest::rstest;
 use super::{
     Kind, acting::takes_away, assert_broken, assert_in_time, each, listed, patience, turn,
 };
-use crate::support::{Outcome, VICTIMS, assert_untouched, shared::Shared, uids};
+use crate::support::{
+    Outcome, RunExt as _, VICTIMS, assert_untouched, shared::Shared, skewed, uids,
+};
+use crate::wrong_metrics::wait_for_two_series;
 
 /// Faults of a connection before the first request.
 pub(super) const CONNECTION_FAULTS: [Fault; 3] = [Fault::Reset, Fault::Stall, Fault::HalfOpen];
@@ -228,6 +231,104 @@ async fn querying_prometheus(
     })
     .await;
     assert_untouched(&consumer, &before).await
+}
+
+/// The queries about pods with several series. Here every container has nested cgroups.
+#[rstest]
+#[case::samples("samples", "the query for samples of several series")]
+#[case::cgroups("cgroups", "the load query for nested cgroups")]
+#[tokio::test]
+async fn querying_several_series(#[case] purpose: &str, #[case] words: &str) -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    let before = consumer.pods().await?;
+    for pod in &before {
+        consumer.duplicate_series(pod, SecondSeries::NestedCgroup)?;
+    }
+    wait_for_two_series(&ns, &before[0].name).await?;
+    let query = format!("query {purpose}");
+    each(&query, Kind::ALL, async |kind| {
+        let _turn = turn(kind).await;
+        let proxy = FaultProxy::prometheus(ns.prometheus()).await?;
+        proxy.fault(&query, Turn::Only(1), kind.fault());
+        let mut program = ns.rebalancer(&consumer).arg("plan");
+        program = program.env("PROMETHEUS_ENDPOINT", proxy.url());
+        if kind.stalls() {
+            program = program.env("PROMETHEUS_TIMEOUT", "1s");
+        }
+        let code = if kind.is_harmless() { 0 } else { 1 };
+        let run = program.ends_with(code).await?;
+        assert_in_time(&run);
+        assert_broken(&proxy.seen(), 1);
+        if kind.is_harmless() {
+            assert_eq!(run.check("measured_once")["nested_cgroups"], 8, "{}", run.0);
+        } else {
+            let error = run.error();
+            run.assert_says(&error, &[words, &proxy.url(), kind.words_of_prometheus()]);
+        }
+        Ok(())
+    })
+    .await;
+    assert_untouched(&consumer, &before).await
+}
+
+/// The search for other labels only makes the message better.
+#[tokio::test]
+async fn searching_for_other_labels() -> Result<()> {
+    const CALL: &str = "query labels";
+    let shared = Shared::open().await?;
+    let unmeasured = shared.workload("unmeasured");
+    let before = unmeasured.pods().await?;
+    each(CALL, Kind::ALL, async |kind| {
+        let _turn = turn(kind).await;
+        let proxy = FaultProxy::prometheus(shared.ns.prometheus()).await?;
+        proxy.fault(CALL, Turn::Only(1), kind.fault());
+        let mut program = shared.ns.rebalancer(&unmeasured).arg("plan");
+        program = program.env("PROMETHEUS_ENDPOINT", proxy.url());
+        if kind.stalls() {
+            program = program.env("PROMETHEUS_TIMEOUT", "1s");
+        }
+        let run = program.ends_with(1).await?;
+        assert_in_time(&run);
+        assert_broken(&proxy.seen(), 1);
+        let message = run.held("insufficient_coverage");
+        let advised = message.contains("set CONTAINER_NAME");
+        assert_eq!(advised, kind.is_harmless(), "{}", run.0);
+        Ok(())
+    })
+    .await;
+    assert_untouched(&unmeasured, &before).await
+}
+
+/// ScaledObjects only explain why there is no autoscaler.
+#[tokio::test]
+async fn looking_for_paused_scaled_objects() -> Result<()> {
+    const CALL: &str = "list scaledobjects";
+    let shared = Shared::open().await?;
+    let workload = shared.workload("without-autoscaler");
+    let before = workload.pods().await?;
+    let label = format!("observing: {CALL}");
+    each(&label, Kind::ALL, async |kind| {
+        let _turn = turn(kind).await;
+        let proxy = FaultProxy::kubernetes(&shared.ns).await?;
+        proxy.fault(CALL, Turn::Only(1), kind.fault());
+        let program = shared.ns.rebalancer(&workload).arg("plan");
+        let run = program
+            .env("KUBECONFIG", proxy.kubeconfig())
+            .envs(patience(kind))
+            .ends_with(1)
+            .await?;
+        assert_in_time(&run);
+        assert_broken(&proxy.seen(), 1);
+        let message = run.held("target_unknown");
+        run.assert_says(
+            &message,
+            &["no HorizontalPodAutoscaler scales the workload"],
+        );
+        Ok(())
+    })
+    .await;
+    assert_untouched(&workload, &before).await
 }
 
 /// No request can be sent.

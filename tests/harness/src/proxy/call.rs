@@ -61,12 +61,17 @@ impl Call {
 
 /// The purpose of a query, recognized by the functions that only this query uses.
 fn promql(text: &str) -> &'static str {
+    if text.contains('[') && !text.contains('(') {
+        return "samples";
+    }
     [
         ("kube_horizontalpodautoscaler", "autoscalers"),
         ("kafka_", "group"),
         ("timestamp(", "freshness"),
         ("count_over_time(", "window"),
-        ("count by", "duplicates"),
+        ("last_over_time(", "duplicates"),
+        ("count by", "labels"),
+        ("sum by (pod, id)", "cgroups"),
         ("rate(", "load"),
     ]
     .into_iter()
@@ -166,9 +171,15 @@ mod tests {
         "query freshness"
     )]
     #[case(
-        "query=max+by+%28pod%29+%28count+by+%28pod%2C+id%29+%28x%29%29",
+        "query=max+by+%28pod%29+%28count+by+%28pod%2C+cpu%29+%28last_over_time%28x%5B5m%5D%29%29%29",
         "query duplicates"
     )]
+    #[case("query=count+by+%28pod%2C+exported_pod%29+%28x%29", "query labels")]
+    #[case(
+        "query=sum+by+%28pod%2C+id%29+%28rate%28x%5B5m%5D%29%29",
+        "query cgroups"
+    )]
+    #[case("query=x%7Bpod%3D~%22a%7Cb%22%7D%5B10m%5D", "query samples")]
     #[case(
         "query=count+by+%28pod%29+%28count_over_time%28x%5B150s%5D+offset+150s%29%29",
         "query window"
