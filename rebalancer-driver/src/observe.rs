@@ -16,7 +16,7 @@ use crate::stop::Stop;
 /// Observes one workload through all ports at once. `other_run` is the run that holds the lease.
 ///
 /// # Errors
-/// When a port fails, or the run is asked to stop meanwhile.
+/// If a port fails, or the run is asked to stop meanwhile.
 pub async fn observe(
     ports: Ports<'_>,
     settings: &RunSettings<'_>,

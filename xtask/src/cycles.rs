@@ -33,7 +33,7 @@ struct Cycle {
 /// Lists the cycles of every package of the workspace.
 ///
 /// # Errors
-/// When there is a cycle, or a file cannot be read or is not Rust.
+/// If there is a cycle, or a file cannot be read or is not Rust.
 pub(crate) fn run() -> Result<(), Error> {
     let mut found = 0;
     for Package { name, roots, .. } in packages()? {

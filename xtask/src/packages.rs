@@ -21,7 +21,7 @@ pub(crate) struct Package {
 /// All packages of the workspace, by name.
 ///
 /// # Errors
-/// When `cargo metadata` fails.
+/// If `cargo metadata` fails.
 pub(crate) fn packages() -> Result<Vec<Package>, Error> {
     let output = cargo_command(&["metadata", "--no-deps", "--format-version", "1"])
         .current_dir(root()?)
@@ -64,7 +64,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 /// The Rust files below `folder`, without build output and without nested packages.
 ///
 /// # Errors
-/// When a folder cannot be read.
+/// If a folder cannot be read.
 pub(crate) fn rust_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     let mut open = vec![folder.to_owned()];

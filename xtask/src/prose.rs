@@ -62,7 +62,7 @@ impl Count {
 /// Prints the count of every package; `verbose` lists the markers.
 ///
 /// # Errors
-/// When a package is above the limit, or a file cannot be read.
+/// If a package is above the limit, or a file cannot be read.
 pub(crate) fn run(verbose: bool) -> Result<(), Error> {
     let root = root()?;
     let mut folders: Vec<(String, PathBuf)> = packages()?

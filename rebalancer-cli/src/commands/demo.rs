@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anstyle::Style;
 use rebalancer_core::Decision;
 use rebalancer_core::group::Assignor;
 use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
@@ -25,7 +24,7 @@ use crate::hints;
 use crate::observers::logging::{self, LoggingObserver};
 use crate::observers::terminal_line::TerminalLine;
 use crate::render::style::Palette;
-use crate::render::wrap::{append, columns, sentence, wrapped};
+use crate::render::wrap::{append, sentence, sentence_at, wrapped};
 use crate::render::{document, group};
 use crate::settings::OutputFormat;
 
@@ -214,7 +213,7 @@ fn decision_text(decision: &Decision, tick: usize, palette: &Palette) -> String 
         Some(reason) => (format!("HOLD ({})", reason.as_str()), palette.good),
     };
     let message = format!("{}{hint}", decision.message);
-    text.push_str(&indented_sentence(&word, style, &message, palette));
+    text.push_str(&sentence_at(MARGIN, &word, style, &message, palette));
     text
 }
 
@@ -222,19 +221,6 @@ fn decision_text(decision: &Decision, tick: usize, palette: &Palette) -> String 
 fn indented(text: &str, palette: &Palette) -> String {
     let mut line = format!("{:<MARGIN$}", "");
     append(&mut line, MARGIN, text, palette.width, MARGIN);
-    line
-}
-
-/// A sentence after a word with a style, in the column after the names of the strategies.
-fn indented_sentence(word: &str, style: Style, text: &str, palette: &Palette) -> String {
-    let mut line = format!("{:<MARGIN$}{style}{word}{style:#}: ", "");
-    append(
-        &mut line,
-        MARGIN + columns(word) + 2,
-        text,
-        palette.width,
-        MARGIN + 2,
-    );
     line
 }
 

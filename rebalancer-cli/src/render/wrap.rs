@@ -19,8 +19,20 @@ pub(crate) const INDENT: usize = 2;
 
 /// A sentence after a word with a style, such as `HOLD`, wrapped.
 pub(crate) fn sentence(word: &str, style: Style, text: &str, palette: &Palette) -> String {
-    let mut line = format!("{style}{word}{style:#}: ");
-    append(&mut line, columns(word) + 2, text, palette.width, INDENT);
+    sentence_at(0, word, style, text, palette)
+}
+
+/// A [`sentence`] that begins in the column after `margin` spaces.
+pub(crate) fn sentence_at(
+    margin: usize,
+    word: &str,
+    style: Style,
+    text: &str,
+    palette: &Palette,
+) -> String {
+    let mut line = format!("{:margin$}{style}{word}{style:#}: ", "");
+    let used = margin + columns(word) + 2;
+    append(&mut line, used, text, palette.width, margin + INDENT);
     line
 }
 

@@ -124,7 +124,7 @@ impl Calibration {
 /// Loads the recorded episodes.
 ///
 /// # Errors
-/// When an episode cannot be parsed.
+/// If an episode cannot be parsed.
 pub fn recorded() -> serde_json::Result<Vec<Episode>> {
     let lines = JAVA.lines().chain(LIBRDKAFKA.lines());
     lines.map(serde_json::from_str).collect()
@@ -133,7 +133,7 @@ pub fn recorded() -> serde_json::Result<Vec<Episode>> {
 /// Calibrates on the recorded episodes of the wanted kinds. Returns the results by kind.
 ///
 /// # Errors
-/// When an episode cannot be parsed.
+/// If an episode cannot be parsed.
 pub fn calibrate(
     ids: Ids,
     orders: Orders,

@@ -30,7 +30,7 @@ impl ControlPlanePrograms {
     /// call builds them into the cache, which takes minutes.
     ///
     /// # Errors
-    /// When a program is missing, or when the build failed (with its output).
+    /// If a program is missing, or when the build failed (with its output).
     pub fn locate() -> Result<Self> {
         match std::env::var_os("KUBEBUILDER_ASSETS") {
             Some(dir) if !dir.is_empty() => Self::in_dir(Path::new(&dir)),
@@ -41,7 +41,7 @@ impl ControlPlanePrograms {
     /// Whether [`Self::locate`] would have to build the programs.
     ///
     /// # Errors
-    /// When the Go module cannot be read, or there is no home directory.
+    /// If the Go module cannot be read, or there is no home directory.
     pub fn have_to_be_built() -> Result<bool> {
         if std::env::var_os("KUBEBUILDER_ASSETS").is_some_and(|dir| !dir.is_empty()) {
             return Ok(false);
@@ -172,7 +172,7 @@ impl CurrentServer {
     /// it into the cache, which takes minutes.
     ///
     /// # Errors
-    /// When the build failed (with its output).
+    /// If the build failed (with its output).
     pub fn locate(self) -> Result<PathBuf> {
         if let Some(path) = self.given() {
             return Ok(path);
@@ -197,7 +197,7 @@ impl CurrentServer {
     /// Whether [`Self::locate`] would have to build the program.
     ///
     /// # Errors
-    /// When the Go module cannot be read, or there is no home directory.
+    /// If the Go module cannot be read, or there is no home directory.
     pub fn has_to_be_built(self) -> Result<bool> {
         if self.given().is_some() {
             return Ok(false);
@@ -253,7 +253,7 @@ impl CurrentServer {
 /// The cache directory, which survives a fresh checkout.
 ///
 /// # Errors
-/// When there is no home directory.
+/// If there is no home directory.
 pub fn cache_dir() -> Result<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -295,7 +295,7 @@ impl KafkaProgram {
     /// Maven download them into the cache.
     ///
     /// # Errors
-    /// When a program is missing, or when Maven failed (with its output).
+    /// If a program is missing, or when Maven failed (with its output).
     pub fn locate() -> Result<Self> {
         let hint = "the Kafka broker of the tests runs on it: run `cargo xtask setup`, or install \
                     Java 17 or newer";
@@ -310,7 +310,7 @@ impl KafkaProgram {
     /// Whether [`Self::locate`] would have to call Maven.
     ///
     /// # Errors
-    /// When the Maven project cannot be read, or there is no home directory.
+    /// If the Maven project cannot be read, or there is no home directory.
     pub fn has_to_be_copied() -> Result<bool> {
         if own_kafka_libs().is_some() {
             return Ok(false);
@@ -403,7 +403,7 @@ fn missing_in_path(program: &str, hint: &str) -> Error {
 /// Locates a metrics server's program: from the environment variable, else in `PATH`.
 ///
 /// # Errors
-/// When the program is found in neither.
+/// If the program is found in neither.
 pub fn metrics_program(name: &str, variable: &str) -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(variable) {
         return Ok(PathBuf::from(path));

@@ -76,7 +76,7 @@ fn kept() -> Result<PathBuf> {
 /// under any account.
 ///
 /// # Errors
-/// When the suite has not run, or its logs cannot be read.
+/// If the suite has not run, or its logs cannot be read.
 pub fn of_the_last_suite() -> Result<Vec<AuditEntry>> {
     let dir = kept()?.with_file_name("e2e");
     let logs = fs::read_dir(&dir).map_err(Error::io(format!(

@@ -70,7 +70,7 @@ impl ControlPlane {
     /// Starts the control plane. It is ready once the API responds and the controllers run.
     ///
     /// # Errors
-    /// When a program is missing or does not become ready.
+    /// If a program is missing or does not become ready.
     pub async fn start() -> Result<Self> {
         let programs = tokio::task::spawn_blocking(ControlPlanePrograms::locate)
             .await
@@ -120,7 +120,7 @@ impl ControlPlane {
     /// Restarts the API server at its old address.
     ///
     /// # Errors
-    /// When it does not become ready.
+    /// If it does not become ready.
     pub async fn start_api_server(&self) -> Result<()> {
         let server = start_api_server(&self.program, &self.dir(), &self.addresses).await?;
         *self
@@ -168,7 +168,7 @@ impl ControlPlane {
     /// Creates a client with all rights, for use on the current runtime.
     ///
     /// # Errors
-    /// When the client cannot be built.
+    /// If the client cannot be built.
     pub async fn client(&self) -> Result<kube::Client> {
         client(&self.admin_kubeconfig()).await
     }
@@ -182,7 +182,7 @@ impl ControlPlane {
     /// Writes a kubeconfig for a token.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write_kubeconfig(&self, path: &Path, token: &str, namespace: &str) -> Result<()> {
         let user = json!({"token": token});
         write_kubeconfig(path, self.url(), &self.certificate(), user, namespace)

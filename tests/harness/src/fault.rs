@@ -19,7 +19,7 @@ impl FaultServer {
     /// Starts a server that gives every request the same reply.
     ///
     /// # Errors
-    /// When no port is free.
+    /// If no port is free.
     pub async fn start(reply: Reply) -> Result<Self> {
         Self::answering(move |_| reply.clone()).await
     }
@@ -27,7 +27,7 @@ impl FaultServer {
     /// Starts a server that computes the reply from the request.
     ///
     /// # Errors
-    /// When no port is free.
+    /// If no port is free.
     pub async fn answering(
         reply: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Result<Self> {
@@ -48,7 +48,7 @@ impl FaultServer {
     /// Starts a server that answers every request with a status and a JSON body.
     ///
     /// # Errors
-    /// When no port is free.
+    /// If no port is free.
     pub async fn json(status: u16, body: impl Into<String>) -> Result<Self> {
         let content_type = "application/json".to_owned();
         Self::start(Reply::Answer {
@@ -63,7 +63,7 @@ impl FaultServer {
     /// login page does.
     ///
     /// # Errors
-    /// When no port is free.
+    /// If no port is free.
     pub async fn html(status: u16, body: impl Into<String>) -> Result<Self> {
         let content_type = "text/html; charset=utf-8".to_owned();
         Self::start(Reply::Answer {
@@ -77,7 +77,7 @@ impl FaultServer {
     /// Starts a server that accepts every request and never responds.
     ///
     /// # Errors
-    /// When no port is free.
+    /// If no port is free.
     pub async fn stall() -> Result<Self> {
         Self::start(Reply::Stall).await
     }
@@ -101,7 +101,7 @@ impl FaultServer {
 /// Returns a URL at which no server listens.
 ///
 /// # Errors
-/// When no port is free.
+/// If no port is free.
 pub fn refused_url() -> Result<String> {
     Ok(format!("http://127.0.0.1:{}", process::free_port()?))
 }

@@ -88,7 +88,7 @@ impl ForwardProxy {
     /// Starts a proxy. With `authorization`, it requires that value of `Proxy-Authorization`.
     ///
     /// # Errors
-    /// When no port is free.
+    /// If no port is free.
     pub async fn start(authorization: Option<&str>) -> Result<Self> {
         let requests = Record::default();
         let record = Arc::clone(&requests);
@@ -190,7 +190,7 @@ impl TenancyProxy {
     /// Starts the proxy in front of a metrics server, for accounts that may only read.
     ///
     /// # Errors
-    /// When no port is free.
+    /// If no port is free.
     pub async fn start(server: &MetricsServer) -> Result<Self> {
         let requests = Record::default();
         let record = Arc::clone(&requests);

@@ -20,7 +20,7 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// body.
 ///
 /// # Errors
-/// When the server cannot be reached or does not speak HTTP.
+/// If the server cannot be reached or does not speak HTTP.
 pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
@@ -125,7 +125,7 @@ impl HttpServer {
     /// Starts the server on the current runtime.
     ///
     /// # Errors
-    /// When no port is free.
+    /// If no port is free.
     pub async fn start(answer: impl Fn(Request) -> Reply + Send + Sync + 'static) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await

@@ -47,7 +47,7 @@ impl Kafka {
     /// Starts a broker with `java` from `PATH` and the jars of `KAFKA_LIBS` or of Maven.
     ///
     /// # Errors
-    /// When a program is missing, or the broker does not become ready.
+    /// If a program is missing, or the broker does not become ready.
     pub async fn start() -> Result<Self> {
         // The call of Maven may block for a while.
         let program = tokio::task::spawn_blocking(KafkaProgram::locate)

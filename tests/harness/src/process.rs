@@ -62,7 +62,7 @@ impl Server {
     /// The server then owns the directory.
     ///
     /// # Errors
-    /// When the log cannot be written or the shell cannot be started.
+    /// If the log cannot be written or the shell cannot be started.
     pub fn spawn(
         name: &str,
         program: &Path,
@@ -170,7 +170,7 @@ fn keep() -> bool {
 /// Creates a directory for a server's files.
 ///
 /// # Errors
-/// When the temporary directory is not writable.
+/// If the temporary directory is not writable.
 pub fn server_dir(name: &str) -> Result<PathBuf> {
     tempfile::Builder::new()
         .prefix(&format!("rebalancer-{name}-"))
@@ -184,7 +184,7 @@ pub fn server_dir(name: &str) -> Result<PathBuf> {
 /// Returns a free loopback port that this process has not used before.
 ///
 /// # Errors
-/// When the system has no free port.
+/// If the system has no free port.
 pub fn free_port() -> Result<u16> {
     static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);

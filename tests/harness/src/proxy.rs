@@ -65,7 +65,7 @@ impl FaultProxy {
     /// Starts a proxy in front of a metrics server.
     ///
     /// # Errors
-    /// When no port is free.
+    /// If no port is free.
     pub async fn prometheus(server: &MetricsServer) -> Result<Self> {
         let upstream = Upstream {
             address: server.address(),
@@ -77,7 +77,7 @@ impl FaultProxy {
     /// Starts a proxy in front of the API server. Its files are in the test namespace's directory.
     ///
     /// # Errors
-    /// When no port is free, or a file cannot be written.
+    /// If no port is free, or a file cannot be written.
     pub async fn kubernetes(ns: &TestNamespace) -> Result<Self> {
         static PROXIES: AtomicU32 = AtomicU32::new(0);
         let number = PROXIES.fetch_add(1, Ordering::Relaxed);
@@ -165,7 +165,7 @@ impl FaultProxy {
     /// Writes a kubeconfig with the given user entry, such as `{"tokenFile": "/token"}`.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write_kubeconfig(&self, path: &Path, user: Value) -> Result<()> {
         let Some(files) = &self.files else {
             return Ok(());

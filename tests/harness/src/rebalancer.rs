@@ -24,7 +24,7 @@ pub const BINARY_VARIABLE: &str = "REBALANCER_BIN";
 /// Locates the binary: `REBALANCER_BIN`, else next to the current executable.
 ///
 /// # Errors
-/// When the binary has not been built.
+/// If the binary has not been built.
 pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(BINARY_VARIABLE) {
         return Ok(PathBuf::from(path));
@@ -138,7 +138,7 @@ impl Rebalancer {
     /// Runs the program and waits for its end.
     ///
     /// # Errors
-    /// When the binary is missing, or the program exceeds the timeout.
+    /// If the binary is missing, or the program exceeds the timeout.
     pub async fn run(self) -> Result<Run> {
         self.spawn()?.wait().await
     }
@@ -146,7 +146,7 @@ impl Rebalancer {
     /// Starts the program.
     ///
     /// # Errors
-    /// When the binary is missing.
+    /// If the binary is missing.
     pub fn spawn(self) -> Result<Running> {
         let binary = binary()?;
         let mut child = Command::new(&binary)
@@ -209,7 +209,7 @@ impl Running {
     /// Sends SIGTERM, as a kubelet does.
     ///
     /// # Errors
-    /// When the signal cannot be sent.
+    /// If the signal cannot be sent.
     pub async fn terminate(&self) -> Result<()> {
         let Some(id) = self.child.id() else {
             return Ok(());
@@ -227,7 +227,7 @@ impl Running {
     /// Waits for the end of the program.
     ///
     /// # Errors
-    /// When the program exceeds the timeout; the error contains its output.
+    /// If the program exceeds the timeout; the error contains its output.
     pub async fn wait(mut self) -> Result<Run> {
         let status = match tokio::time::timeout(self.timeout, self.child.wait()).await {
             Ok(status) => Some(status.map_err(Error::io("wait for rebalancer"))?),
@@ -276,7 +276,7 @@ impl Run {
     /// Parses standard output as a JSON document.
     ///
     /// # Errors
-    /// When it does not have that form; the error contains all output.
+    /// If it does not have that form; the error contains all output.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_str(&self.stdout)
             .map_err(|error| Error::document(format!("standard output ({error}) of a run"))(self))

@@ -38,7 +38,7 @@ impl From<&AuditEntry> for Right {
 /// The text of the manifests in `deploy/`.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// If the file cannot be read.
 pub fn manifest() -> Result<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kubernetes.yaml");
     std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))
@@ -61,7 +61,7 @@ pub fn with_optional(manifest: &str) -> String {
 /// The rights of the Role in a manifest.
 ///
 /// # Errors
-/// When the manifest has no valid Role.
+/// If the manifest has no valid Role.
 pub fn granted(manifest: &str) -> Result<BTreeSet<Right>> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(manifest).map_err(Error::document("the manifests"))?;

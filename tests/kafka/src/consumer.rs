@@ -86,7 +86,7 @@ impl Consumer {
     /// Starts a consumer whose `client.id` is the pod name. `consumed` is called for each record.
     ///
     /// # Errors
-    /// When librdkafka rejects the configuration or the subscription.
+    /// If librdkafka rejects the configuration or the subscription.
     pub fn start(
         group: &GroupConfig,
         pod: &str,

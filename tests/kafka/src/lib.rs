@@ -22,7 +22,7 @@ pub fn failed(what: &str, error: impl std::fmt::Display) -> Error {
 /// Creates topics with the given numbers of partitions on a real broker.
 ///
 /// # Errors
-/// When the broker rejects a topic or does not answer.
+/// If the broker rejects a topic or does not answer.
 pub async fn create_topics(kafka: &Kafka, topics: &[(&str, usize)]) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
         .set("bootstrap.servers", kafka.bootstrap())

@@ -18,7 +18,7 @@ impl TestNamespace {
     /// Creates a service account without any rights.
     ///
     /// # Errors
-    /// When the API rejects it.
+    /// If the API rejects it.
     pub async fn create_account(&self, name: &str) -> Result<Account> {
         let mut account = ServiceAccount::default();
         account.metadata.name = Some(name.to_owned());
@@ -32,7 +32,7 @@ impl TestNamespace {
     /// Creates a token and a kubeconfig for an existing service account.
     ///
     /// # Errors
-    /// When the API rejects it.
+    /// If the API rejects it.
     pub async fn account(&self, name: &str) -> Result<Account> {
         Account::of(self, name).await
     }
@@ -40,7 +40,7 @@ impl TestNamespace {
     /// The account and the environment of a CronJob's first container.
     ///
     /// # Errors
-    /// When there is no such CronJob, or its environment has an entry that the harness does not
+    /// If there is no such CronJob, or its environment has an entry that the harness does not
     /// support.
     pub async fn cron_job(&self, name: &str) -> Result<(Account, Vec<(String, String)>)> {
         let job = self
@@ -56,7 +56,7 @@ impl TestNamespace {
     /// A CronJob that runs every minute takes up to a minute to start.
     ///
     /// # Errors
-    /// When no pod starts in time, or the API returns an error.
+    /// If no pod starts in time, or the API returns an error.
     pub async fn fired(&self, cron_job: &str, known: &[String]) -> Result<(Pod, String)> {
         let ours = |pod: &Pod| {
             let owner = pod.labels().get("batch.kubernetes.io/job-name");
@@ -99,7 +99,7 @@ impl TestNamespace {
     /// The API calls that an account has made so far, in order.
     ///
     /// # Errors
-    /// When the audit log cannot be read.
+    /// If the audit log cannot be read.
     pub fn audit(&self, account: &Account) -> Result<Vec<AuditEntry>> {
         audit::read(&self.control_plane().audit_log(), &account.user)
     }
@@ -107,7 +107,7 @@ impl TestNamespace {
     /// Creates a client with the rights of an account.
     ///
     /// # Errors
-    /// When the client cannot be built.
+    /// If the client cannot be built.
     pub async fn client_of(&self, account: &Account) -> Result<kube::Client> {
         controlplane::client(&account.kubeconfig).await
     }

@@ -24,7 +24,7 @@ impl TestNamespace {
     /// Creates an autoscaler with the workload's name.
     ///
     /// # Errors
-    /// When the API rejects it.
+    /// If the API rejects it.
     pub async fn autoscale(&self, workload: &Workload<'_>, target: Target) -> Result<()> {
         self.autoscale_named(workload.name(), workload, target)
             .await
@@ -34,7 +34,7 @@ impl TestNamespace {
     /// [`Self::set_autoscaler_status`].
     ///
     /// # Errors
-    /// When the API rejects it.
+    /// If the API rejects it.
     pub async fn autoscale_named(
         &self,
         name: &str,
@@ -77,7 +77,7 @@ impl TestNamespace {
     /// Sets an autoscaler's status, in place of its controller, which does not run.
     ///
     /// # Errors
-    /// When the API rejects it.
+    /// If the API rejects it.
     pub async fn set_autoscaler_status(
         &self,
         name: &str,

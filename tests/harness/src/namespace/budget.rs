@@ -23,7 +23,7 @@ impl TestNamespace {
     /// Creates a disruption budget for the workload's pods and waits until it is in force.
     ///
     /// # Errors
-    /// When the API rejects it, or its controller does not process it in time.
+    /// If the API rejects it, or its controller does not process it in time.
     pub async fn budget(&self, name: &str, workload: &Workload<'_>, limit: Limit) -> Result<()> {
         let (field, amount) = match limit {
             Limit::MinAvailable(amount) => ("minAvailable", amount),

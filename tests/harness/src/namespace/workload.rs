@@ -92,7 +92,7 @@ impl<'ns> Workload<'ns> {
     /// Changes the number of pods without waiting.
     ///
     /// # Errors
-    /// When the API rejects it.
+    /// If the API rejects it.
     pub async fn scale(&mut self, pods: usize) -> Result<()> {
         self.spec.pods = pods;
         self.patch(json!({"spec": {"replicas": pods}})).await
@@ -101,7 +101,7 @@ impl<'ns> Workload<'ns> {
     /// Starts a rollout of a changed pod template without waiting.
     ///
     /// # Errors
-    /// When the API rejects it.
+    /// If the API rejects it.
     pub async fn roll_out(&self) -> Result<()> {
         let stamp = format!("{:?}", Instant::now());
         let annotations = json!({"harness.rebalancer.io/rolled-out": stamp});
@@ -112,7 +112,7 @@ impl<'ns> Workload<'ns> {
     /// Applies a merge patch to the workload object.
     ///
     /// # Errors
-    /// When the API rejects it.
+    /// If the API rejects it.
     pub async fn patch(&self, patch: Value) -> Result<()> {
         let name = &self.spec.name;
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));

@@ -21,7 +21,7 @@ impl Workload<'_> {
     /// Sets the loads of the pods in cores, in order of the pod names. Later pods get the mean.
     ///
     /// # Errors
-    /// When the number of pods differs, or a pod is not running yet.
+    /// If the number of pods differs, or a pod is not running yet.
     pub async fn set_loads(&self, loads: &[f64]) -> Result<()> {
         let pods = self.pods().await?;
         let wrong = |message: String| Error::Document {
@@ -58,7 +58,7 @@ impl Workload<'_> {
     /// Sets the load of one container of a running pod, in cores.
     ///
     /// # Errors
-    /// When the pod is not running or has no such container.
+    /// If the pod is not running or has no such container.
     pub fn set_container_load(&self, pod: &PodView, container: &str, cores: f64) -> Result<()> {
         if self
             .ns
@@ -77,7 +77,7 @@ impl Workload<'_> {
     /// Sets whether cadvisor reports the running pods. The counters continue in either case.
     ///
     /// # Errors
-    /// When a pod is not running.
+    /// If a pod is not running.
     pub async fn set_measured(&self, measured: bool) -> Result<()> {
         for pod in self.pods().await? {
             let meters = &self.ns.cluster.meters;
@@ -89,7 +89,7 @@ impl Workload<'_> {
     /// Adds a second series of each container of a running pod to the metrics.
     ///
     /// # Errors
-    /// When the pod is not running.
+    /// If the pod is not running.
     pub fn duplicate_series(&self, pod: &PodView, second: SecondSeries) -> Result<()> {
         let meters = &self.ns.cluster.meters;
         self.metered(pod, meters.duplicate_series(&pod.uid, second))
@@ -99,7 +99,7 @@ impl Workload<'_> {
     /// reports it, and the metrics show a new cgroup whose counter starts at zero.
     ///
     /// # Errors
-    /// When the pod is not running, or the API rejects the status.
+    /// If the pod is not running, or the API rejects the status.
     pub async fn restart(&self, pod: &PodView) -> Result<()> {
         let api = self.ns.api::<Pod>();
         let found = api
@@ -125,7 +125,7 @@ impl Workload<'_> {
     /// Waits until both metrics servers have a full window of every ready pod at its current load.
     ///
     /// # Errors
-    /// When this takes longer than the window and some seconds.
+    /// If this takes longer than the window and some seconds.
     pub async fn wait_measured(&self) -> Result<()> {
         let window = WINDOW;
         let deadline = window + Duration::from_secs(50);

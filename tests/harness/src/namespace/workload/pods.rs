@@ -42,7 +42,7 @@ impl Workload<'_> {
     /// The workload's pods by name, including terminating ones.
     ///
     /// # Errors
-    /// When the API rejects the request.
+    /// If the API rejects the request.
     pub async fn pods(&self) -> Result<Vec<PodView>> {
         let labels: Vec<String> = self
             .spec
@@ -103,7 +103,7 @@ impl Workload<'_> {
     /// Waits until the workload has its number of pods, all ready and none terminating.
     ///
     /// # Errors
-    /// When that does not happen in time; contains the kubelet's errors.
+    /// If that does not happen in time; contains the kubelet's errors.
     pub async fn wait_ready(&self) -> Result<Vec<PodView>> {
         let wanted = self.spec.pods;
         let what = format!("{wanted} ready pods of {}", self.spec.name);
@@ -128,7 +128,7 @@ impl Workload<'_> {
     /// Adds an annotation to a pod.
     ///
     /// # Errors
-    /// When the API rejects it.
+    /// If the API rejects it.
     pub async fn annotate(&self, pod: &PodView, key: &str, value: &str) -> Result<()> {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
         self.ns
