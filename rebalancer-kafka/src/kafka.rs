@@ -4,17 +4,24 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
+use async_trait::async_trait;
+use rebalancer_core::ports::{GroupObservation, GroupSource, PortError};
 
+use crate::connection::Dialer;
+use crate::coordinator::KafkaCoordinator;
 use crate::error::KafkaError;
+use crate::group;
 use crate::settings::KafkaSettings;
 use crate::tls;
+
+/// The `client.id` of connections that only read.
+const CLIENT_ID: &str = "rebalancer";
 
 /// Access to one consumer group of a Kafka cluster.
 #[derive(Clone)]
 pub struct Kafka {
     settings: KafkaSettings,
-    tls: Option<Arc<ClientConfig>>,
+    dialer: Dialer,
 }
 
 impl fmt::Debug for Kafka {
@@ -22,8 +29,7 @@ impl fmt::Debug for Kafka {
         // The TLS set-up contains the key of the client certificate.
         f.debug_struct("Kafka")
             .field("settings", &self.settings)
-            .field("tls", &self.tls.is_some())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -46,7 +52,38 @@ impl Kafka {
             Some(tls) => Some(Arc::new(tls::client_config(tls)?)),
             None => None,
         };
-        Ok(Self { settings, tls })
+        let has_client_certificate = settings
+            .security
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.client_certificate.is_some());
+        let dialer = Dialer {
+            tls,
+            has_client_certificate,
+            sasl: settings.security.sasl.clone(),
+            client_id: CLIENT_ID.into(),
+            timeout: settings.timeout,
+        };
+        Ok(Self { settings, dialer })
+    }
+
+    /// Returns access to the coordinator of the group, for members that have this `client.id`. Opens
+    /// no connection.
+    #[must_use]
+    pub fn coordinator(&self, client_id: impl Into<String>) -> KafkaCoordinator {
+        let mut dialer = self.dialer.clone();
+        dialer.client_id = client_id.into().into();
+        let settings = &self.settings;
+        let servers = settings.bootstrap_servers.clone();
+        KafkaCoordinator::new(dialer, servers, settings.group_id.clone())
+    }
+}
+
+#[async_trait]
+impl GroupSource for Kafka {
+    async fn group(&self) -> Result<Option<GroupObservation>, PortError> {
+        let observation = group::observe(&self.settings, &self.dialer).await?;
+        Ok(Some(observation))
     }
 }
 

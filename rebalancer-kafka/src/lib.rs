@@ -7,21 +7,39 @@
 //! ```no_run
 //! use rebalancer_kafka::{BootstrapServers, Kafka, KafkaError, KafkaSettings};
 //!
-//! # fn example() -> Result<(), KafkaError> {
-//! let servers: BootstrapServers = "kafka-0:9092,kafka-1:9092".parse()?;
+//! use rebalancer_core::ports::{GroupSource, PortError};
+//!
+//! # async fn example() -> Result<(), PortError> {
+//! let servers: BootstrapServers = "kafka-0:9092,kafka-1:9092".parse().map_err(KafkaError::from)?;
 //! let kafka = Kafka::new(KafkaSettings::new(servers, "orders"))?;
+//! if let Some(group) = kafka.group().await? {
+//!     println!("{} partitions", group.owners.len());
+//! }
 //! # Ok(())
 //! # }
 //! ```
 
 mod address;
+mod client_family;
+mod cluster;
+mod connection;
+mod consumer_protocol;
+mod coordinator;
 mod error;
+mod error_code;
+mod group;
 mod kafka;
+mod messages;
+mod sasl;
 mod settings;
 mod tls;
+mod wire;
 
 pub use address::{Address, BootstrapServers, InvalidServers};
-pub use error::KafkaError;
+pub use connection::ConnectFailure;
+pub use coordinator::KafkaCoordinator;
+pub use error::{Action, KafkaError, RequestFailure};
+pub use error_code::ErrorCode;
 pub use kafka::Kafka;
 pub use rebalancer_adapter::ClientCertificate;
 pub use settings::{
