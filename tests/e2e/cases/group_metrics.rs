@@ -11,6 +11,7 @@ use ::harness::{FaultProxy, MetricsServer, PodView, Rebalancer, Result, Target, 
 use rstest::rstest;
 use serde_json::Value;
 
+use crate::label_names::{self, WITH_DOTS};
 use crate::support::{Outcome, RunExt as _, assert_untouched, shared::Shared};
 use fake_groups::{
     FakeGroups, MOVED, MOVED_TO, OWNERS, RATES, TWO_CLUSTERS, WENT_BACK, moved, offsets, topic,
@@ -130,6 +131,31 @@ async fn each_exporter_describes_the_group(
         "{}",
         forecast.0
     );
+    Ok(())
+}
+
+/// The labels of pods and namespaces have the names of OpenTelemetry, with dots.
+#[tokio::test]
+async fn presets_use_the_configured_names_of_labels() -> Result<()> {
+    let fake_groups = FakeGroups::open().await?;
+    let ns = &fake_groups.ns;
+    for server in label_names::servers(ns, WITH_DOTS).await? {
+        label_names::wait_measured(ns, &server, WITH_DOTS, fake_groups.pods.len()).await?;
+        let offsets = format!(
+            "kafka_topic_partition_current_offset{{topic=\"{}\"}}",
+            topic("orders")
+        );
+        label_names::wait_for_series(&server, &offsets, RATES.len()).await?;
+        for preset in ["consumer", "jmx", "micrometer"] {
+            let program = fake_groups
+                .program(0, "orders", &format!("{preset},kafka-exporter"))
+                .env("PROMETHEUS_ENDPOINT", server.url())
+                .envs(label_names::settings(WITH_DOTS));
+            let (run, group) = fake_groups.plan(program, 0).await?;
+            assert_group(&group, &topic("orders"), &OWNERS, &fake_groups.pods, true);
+            assert_few_victims(&run, &fake_groups.pods);
+        }
+    }
     Ok(())
 }
 

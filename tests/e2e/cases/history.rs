@@ -195,6 +195,28 @@ async fn lasting_hold_is_recorded_in_the_lease_and_fails_the_run() -> Result<()>
     });
     assert!(warned, "{}", run.0);
 
+    // Reasons that alternate, none of which may last.
+    let other = json!({
+        "reason": "rollout_in_progress", "since": Timestamp::now().to_string(), "runs": 1,
+        "any_reason": {"since": an_hour_ago.to_string(), "runs": 12},
+    });
+    let other = json!({"metadata": {"annotations": {LAST_HOLD: other.to_string()}}});
+    leases
+        .patch(LEASE, &PatchParams::default(), &Patch::Merge(other))
+        .await
+        .unwrap();
+    let run = alerting.clone().ends_with(1).await?;
+    run.held("minimum_pods");
+    let third = run.workload()["held"].clone();
+    assert_eq!(
+        (&third["runs"], &third["any_reason"]["runs"]),
+        (&json!(1), &json!(13))
+    );
+    run.assert_says(
+        &run.0.stderr,
+        &["and for alternating reasons for 60 min, in 13 consecutive runs since"],
+    );
+
     // Another reason, which may last.
     let frozen = alerting.clone().env("FREEZE", "* * * * * Europe/Berlin");
     let run = frozen.clone().ends_with(0).await?;

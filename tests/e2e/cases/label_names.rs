@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ::harness::{CurrentServer, MetricsServer, Rebalancer, Result};
+use ::harness::{CurrentServer, MetricsServer, Result, TestNamespace, metrics::WINDOW};
 use futures::future::try_join_all;
 use rstest::rstest;
 
@@ -15,13 +15,52 @@ const SETTINGS: [&str; 3] = [
     "PROMETHEUS_CONTAINER_LABEL",
 ];
 
-/// Waits until the server has samples of the skewed workload for the whole window.
-async fn wait_measured(server: &MetricsServer, container_label: &str) -> Result<()> {
-    let series = format!("container_cpu_usage_seconds_total{{\"{container_label}\"=\"consumer\"}}");
-    let query = format!("count(count_over_time({series}[2s] offset 9s))");
+/// The usual names of the labels, in the same order.
+const USUAL: [&str; 3] = ["namespace", "pod", "container"];
+
+/// The names of OpenTelemetry, in the same order.
+pub(crate) const WITH_DOTS: [&str; 3] =
+    ["k8s.namespace.name", "k8s.pod.name", "k8s.container.name"];
+
+/// The settings for labels with these names.
+pub(crate) fn settings(
+    names: [&'static str; 3],
+) -> impl Iterator<Item = (&'static str, &'static str)> {
+    SETTINGS.into_iter().zip(names)
+}
+
+/// Starts a current version of both servers, in which the labels have these names.
+pub(crate) async fn servers(ns: &TestNamespace, names: [&str; 3]) -> Result<Vec<MetricsServer>> {
+    let labels: Vec<(&str, &str)> = USUAL.into_iter().zip(names).collect();
+    let servers = CurrentServer::ALL
+        .into_iter()
+        .map(|server| ns.metrics_server_with_labels(server, &labels));
+    try_join_all(servers).await
+}
+
+/// Waits until the server has samples of the pods of `consumer` from before the window.
+pub(crate) async fn wait_measured(
+    ns: &TestNamespace,
+    server: &MetricsServer,
+    [namespace, _, container]: [&str; 3],
+    pods: usize,
+) -> Result<()> {
+    let own = format!("\"{namespace}\"=\"{}\"", ns.name());
+    let series = format!("container_cpu_usage_seconds_total{{{own},\"{container}\"=\"consumer\"}}");
+    wait_for_series(server, &series, pods).await
+}
+
+/// Waits until the server has samples of as many series from before the window.
+pub(crate) async fn wait_for_series(
+    server: &MetricsServer,
+    selector: &str,
+    series: usize,
+) -> Result<()> {
+    let window = WINDOW.as_secs();
+    let query = format!("count(count_over_time({selector}[2s] offset {window}s))");
     let started = Instant::now();
     // VictoriaMetrics needs some seconds until a selector finds new series.
-    while server.by_pod(&query).await?.get("").copied() < Some(SKEWED.len() as f64) {
+    while server.by_pod(&query).await?.get("").copied() < Some(series as f64) {
         let elapsed = started.elapsed();
         assert!(elapsed < Duration::from_secs(90), "{}", server.name());
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -39,10 +78,7 @@ async fn wait_measured(server: &MetricsServer, container_label: &str) -> Result<
     ["k8s_namespace_name", "k8s_pod_name", "k8s_container_name"],
     true
 )]
-#[case::open_telemetry_with_dots(
-    ["k8s.namespace.name", "k8s.pod.name", "k8s.container.name"],
-    false
-)]
+#[case::open_telemetry_with_dots(WITH_DOTS, false)]
 #[tokio::test]
 async fn loads_under_other_labels_are_found_and_proposed(
     #[case] names: [&'static str; 3],
@@ -50,31 +86,26 @@ async fn loads_under_other_labels_are_found_and_proposed(
 ) -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
-    let labels: Vec<(&str, &str)> = ["namespace", "pod", "container"]
-        .into_iter()
-        .zip(names)
-        .collect();
-    let servers = CurrentServer::ALL
-        .into_iter()
-        .map(|server| shared.ns.metrics_server_with_labels(server, &labels));
-    for server in try_join_all(servers).await? {
-        wait_measured(&server, names[2]).await?;
-        let plan = |settings: &[(&'static str, &str)]| -> Rebalancer {
-            shared
-                .ns
-                .rebalancer(&consumer)
-                .env("PROMETHEUS_ENDPOINT", server.url())
-                .envs(settings.iter().copied())
-                .arg("plan")
-        };
-        let settings: Vec<(&str, &str)> = SETTINGS.into_iter().zip(names).collect();
-        let run = plan(&settings).ends_with(0).await?;
+    for server in servers(&shared.ns, names).await? {
+        wait_measured(&shared.ns, &server, names, SKEWED.len()).await?;
+        let plan = shared
+            .ns
+            .rebalancer(&consumer)
+            .env("PROMETHEUS_ENDPOINT", server.url())
+            .arg("plan");
+        let configured = plan.clone().envs(settings(names));
+        let run = configured.clone().ends_with(0).await?;
+        assert_eq!(run.victims(), uids(&before, &VICTIMS), "{}", run.0);
+        // The autoscaler as kube-state-metrics reports it.
+        let run = configured
+            .env("TARGET_SOURCE", "prometheus")
+            .ends_with(0)
+            .await?;
         assert_eq!(run.victims(), uids(&before, &VICTIMS), "{}", run.0);
 
-        let run = plan(&[]).ends_with(1).await?;
+        let run = plan.ends_with(1).await?;
         let message = run.held("insufficient_coverage");
-        let proposal = settings
-            .iter()
+        let proposal = settings(names)
             .map(|(setting, name)| format!("{setting}={name}"))
             .collect::<Vec<_>>()
             .join(" ");

@@ -69,8 +69,7 @@ impl MetricsServer {
         }
     }
 
-    /// Starts a current server that stores the CPU series of containers under other names of the
-    /// labels: pairs of the usual name and the new one.
+    /// Starts a current server that renames labels: pairs of the usual name and the new one.
     ///
     /// # Errors
     /// If the build fails, or the program does not become ready.
@@ -111,7 +110,7 @@ impl MetricsServer {
         Self::start_victoria_metrics_with(name, program, exporter, "").await
     }
 
-    /// Starts Prometheus; `rules` are settings of the job that scrapes cadvisor.
+    /// Starts Prometheus; `rules` are settings of every job.
     async fn start_prometheus_with(
         name: &'static str,
         program: &Path,
@@ -132,7 +131,7 @@ impl MetricsServer {
         .await
     }
 
-    /// Starts VictoriaMetrics; `rules` are settings of the job that scrapes cadvisor.
+    /// Starts VictoriaMetrics; `rules` are settings of every job.
     async fn start_victoria_metrics_with(
         name: &'static str,
         program: &Path,
@@ -316,7 +315,7 @@ fn renaming_rules(labels: &[(&str, &str)]) -> String {
 }
 
 /// Creates the server's directory and scrape configuration, and chooses its address. `rules` are
-/// settings of the job that scrapes cadvisor.
+/// settings of every job.
 fn prepare(
     name: &str,
     exporter: SocketAddr,
@@ -325,12 +324,22 @@ fn prepare(
     let dir = server_dir(name)?;
     let config = dir.join("scrape.yaml");
     // Both servers accept this format.
+    let job = |name: &str, path: &str, settings: &str| {
+        format!(
+            "- job_name: {name}\n  metrics_path: {path}\n{settings}  \
+             static_configs:\n  - targets: ['{exporter}']\n{rules}"
+        )
+    };
+    let honor = "  honor_labels: true\n";
+    let jobs = [
+        job("kubelet", "/metrics/cadvisor", ""),
+        job("kube-state-metrics", "/metrics", honor),
+        job("fake_exporters", "/metrics/fake_exporters", honor),
+        job("pods", "/metrics/pods", honor),
+    ];
     let text = format!(
-        "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n\
-         - job_name: kubelet\n  metrics_path: /metrics/cadvisor\n  static_configs:\n  - targets: ['{exporter}']\n{rules}\
-         - job_name: kube-state-metrics\n  metrics_path: /metrics\n  honor_labels: true\n  static_configs:\n  - targets: ['{exporter}']\n\
-         - job_name: fake_exporters\n  metrics_path: /metrics/fake_exporters\n  honor_labels: true\n  static_configs:\n  - targets: ['{exporter}']\n\
-         - job_name: pods\n  metrics_path: /metrics/pods\n  honor_labels: true\n  static_configs:\n  - targets: ['{exporter}']\n"
+        "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n{}",
+        jobs.concat()
     );
     fs::write(&config, text).map_err(Error::io(format!("write {}", config.display())))?;
     Ok((

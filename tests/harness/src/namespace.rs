@@ -172,8 +172,8 @@ impl TestNamespace {
         ]
     }
 
-    /// Starts another metrics server of a current version, which stores the CPU series of containers
-    /// under other names of the labels: pairs of the usual name and the new one.
+    /// Starts another metrics server of a current version, which renames labels: pairs of the usual
+    /// name and the new one.
     ///
     /// # Errors
     /// If the build of the server fails, or it does not become ready.
