@@ -18,8 +18,8 @@ pub struct HoldRecord {
     pub since: Timestamp,
     /// The number of consecutive runs that held for this reason, at least 1.
     pub runs: u32,
-    /// The consecutive runs up to the last one that held for any reason that does not end by itself;
-    /// absent if the reason may last.
+    /// The consecutive runs up to the last one that held for any reason that may not last; absent if
+    /// this reason may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub any_reason: Option<HoldRecordRuns>,
 }
@@ -83,8 +83,8 @@ pub struct HeldSince {
     pub seconds: Seconds,
     /// The number of consecutive runs that held for this reason, this one included.
     pub runs: u32,
-    /// The consecutive runs up to this one that held for any reason that does not end by itself;
-    /// absent if all of them held for this reason, or if this reason may last.
+    /// The consecutive runs up to this one that held for any reason that may not last; absent if all
+    /// of them held for this reason, or if this reason may last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub any_reason: Option<HeldForAnyReason>,
     /// Whether runs have held for longer than is expected without an operator, so that the run exits
@@ -92,7 +92,7 @@ pub struct HeldSince {
     pub alert: bool,
 }
 
-/// The time for which runs have held, whatever the reasons that do not end by themselves.
+/// The time for which runs have held for reasons that may not last, whatever their order.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeldForAnyReason {
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(read, record(HoldReason::FROZEN, at(0), 3));
     }
 
-    /// Whatever the order of the reasons, if none of them ends by itself.
+    /// Reasons that may not last alert together, whatever their order.
     #[test]
     fn alternating_reasons_alert() {
         let reasons = [ROLLOUT, HoldReason::GROUP_NOT_SETTLED, ROLLOUT, ROLLOUT];
