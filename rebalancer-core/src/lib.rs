@@ -27,7 +27,7 @@
 //! | [`snapshot`] | everything known about one workload at one instant, validated |
 //! | [`forecast`] | the expected loads after a plan |
 //! | [`checks`] | the safety rules, each with its verdict and its numbers |
-//! | [`strategy`] | the selection of the victims |
+//! | [`strategy`] | the selection of the victims; the assignment to hand out |
 //! | [`decision`] | [`decide`]: rotate or hold |
 //! | [`execution`] | the state machine that executes a plan |
 //! | [`report`] | the JSON document of a run |

@@ -1,5 +1,7 @@
-//! Strategies: rules that choose victims among the eligible pods.
+//! Strategies: rules that choose victims among the eligible pods, and [`assign`], which computes an
+//! assignment to hand out to the group.
 
+pub mod assign;
 mod choice;
 pub mod forecast;
 pub mod rotate_outliers;

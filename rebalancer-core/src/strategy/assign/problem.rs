@@ -1,0 +1,225 @@
+//! Reasons why no assignment is handed out to a group.
+
+use std::fmt;
+
+use kafka_assignors::{Member, MemberIndex, PartitionIndex, subscribed_alike};
+use serde::{Deserialize, Serialize};
+
+use crate::group::{Assignor, ClientFamily, GroupModel, Protocol};
+
+/// Why a group cannot be given an assignment, or would not keep it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AssignProblem {
+    /// The assignor deals the partitions by the rank of the members, or is not one of a classic
+    /// group.
+    UnsuitableAssignor {
+        /// The assignor.
+        assignor: Assignor,
+    },
+    /// The broker computes the assignment (KIP-848).
+    ConsumerProtocol,
+    /// The members use an assignor that is not known.
+    UnknownAssignor {
+        /// Its name in the group's metadata.
+        name: String,
+    },
+    /// Partitions have no owner.
+    Unowned {
+        /// The number of partitions.
+        partitions: usize,
+        /// The name of one of them.
+        example: String,
+    },
+    /// Members subscribe to different topics.
+    DifferentSubscriptions {
+        /// The id of a member whose subscription differs from that of most members.
+        member: String,
+    },
+    /// Not every partition can be owned by a member in the rack of one of its replicas while all
+    /// members own the same number of partitions.
+    Racks,
+    /// The group's assignor would move a partition.
+    NotKept {
+        /// The assignor.
+        assignor: Assignor,
+        /// The client whose implementation was replayed.
+        client: ClientFamily,
+        /// Whether the rebalancer's own member was part of the replayed group.
+        with_own_member: bool,
+        /// The name of the partition.
+        partition: String,
+        /// The id of the member that the partition would be taken from.
+        from: String,
+        /// The id of the member that would get it. `None` if the assignor would withdraw it first.
+        to: Option<String>,
+    },
+}
+
+impl AssignProblem {
+    /// Checks whether the members of a group keep an assignment that they are given.
+    ///
+    /// # Errors
+    /// The problem, if they do not.
+    pub fn check(protocol: Protocol, assignor: Assignor) -> Result<(), Self> {
+        match (protocol, assignor) {
+            (Protocol::Consumer, _) => Err(Self::ConsumerProtocol),
+            (Protocol::Classic, Assignor::Sticky | Assignor::CooperativeSticky) => Ok(()),
+            (Protocol::Classic, _) => Err(Self::UnsuitableAssignor { assignor }),
+        }
+    }
+
+    pub(super) fn unowned(group: &GroupModel) -> Self {
+        let mut unowned = group.owners.without_owner();
+        let first = unowned.next();
+        Self::Unowned {
+            partitions: usize::from(first.is_some()) + unowned.count(),
+            example: first.map_or_else(String::new, |first| group.topics.partition_name(first)),
+        }
+    }
+
+    /// The problem of members with different subscriptions. `None` if they are alike.
+    pub(super) fn different_subscriptions(members: &[Member]) -> Option<Self> {
+        if subscribed_alike(members) {
+            return None;
+        }
+        let alike = |member: &Member| {
+            let same = |other: &&Member| other.subscription == member.subscription;
+            members.iter().filter(same).count()
+        };
+        let odd = members.iter().min_by_key(|member| alike(member))?;
+        Some(Self::DifferentSubscriptions {
+            member: odd.id.clone(),
+        })
+    }
+
+    pub(super) fn not_kept(
+        group: &GroupModel,
+        members: &[Member],
+        client: ClientFamily,
+        partition: PartitionIndex,
+        (from, to): (Option<MemberIndex>, Option<MemberIndex>),
+    ) -> Self {
+        let id = |member: MemberIndex| members.get(member.get()).map(|member| member.id.clone());
+        Self::NotKept {
+            assignor: group.assignor.assignor,
+            client,
+            with_own_member: members.len() > group.members.len(),
+            partition: group.topics.partition_name(partition),
+            from: from.and_then(id).unwrap_or_default(),
+            to: to.and_then(id),
+        }
+    }
+}
+
+impl fmt::Display for AssignProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnsuitableAssignor { assignor } => write!(
+                f,
+                "the members use the assignor {assignor}, which computes the owners from the member \
+                 ids in each rebalance and would not keep an assignment; set \
+                 partition.assignment.strategy of the consumers to cooperative-sticky, in two rolling \
+                 restarts: first add it beside {assignor}, then remove {assignor}"
+            ),
+            Self::ConsumerProtocol => f.write_str(
+                "the group uses the consumer protocol (KIP-848), in which the broker computes the \
+                 owners of the partitions; no member can hand out an assignment",
+            ),
+            Self::UnknownAssignor { name } if name == "stream" => f.write_str(
+                "the group belongs to Kafka Streams, whose assignments also carry tasks and state; \
+                 they are not changed from outside",
+            ),
+            Self::UnknownAssignor { name } => write!(
+                f,
+                "the members use the assignor {name}, which is not known; an assignment is handed \
+                 out only to members with cooperative-sticky or sticky, which keep it"
+            ),
+            Self::Unowned {
+                partitions,
+                example,
+            } => write!(
+                f,
+                "{partitions} {} no owner, such as {example}; wait until the group has settled, \
+                 and check that its members subscribe to the topic",
+                if *partitions == 1 {
+                    "partition has"
+                } else {
+                    "partitions have"
+                }
+            ),
+            Self::DifferentSubscriptions { member } => write!(
+                f,
+                "member {member} subscribes to other topics than other members; an assignment is \
+                 handed out only if all members of a group subscribe to the same topics"
+            ),
+            Self::Racks => f.write_str(
+                "members and replicas have racks (client.rack, broker.rack), and no assignment with \
+                 equal numbers of partitions has each partition on a member in the rack of a \
+                 replica; the assignor would move the others in each rebalance; distribute members \
+                 and replicas evenly over the racks, or unset client.rack",
+            ),
+            Self::NotKept {
+                assignor,
+                client,
+                with_own_member,
+                partition,
+                from,
+                to,
+            } => {
+                write!(
+                    f,
+                    "the group would not keep the assignment: {assignor} of the client {client} would \
+                     take partition {partition} from member {from}"
+                )?;
+                if let Some(to) = to {
+                    write!(f, " and give it to member {to}")?;
+                }
+                if *with_own_member {
+                    f.write_str(" while the rebalancer's own member is in the group")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for AssignProblem {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::cooperative(Protocol::Classic, Assignor::CooperativeSticky, None)]
+    #[case::eager(Protocol::Classic, Assignor::Sticky, None)]
+    #[case::range(Protocol::Classic, Assignor::Range, Some("two rolling restarts"))]
+    #[case::round_robin(Protocol::Classic, Assignor::RoundRobin, Some("remove roundrobin"))]
+    #[case::broker(Protocol::Consumer, Assignor::Uniform, Some("KIP-848"))]
+    #[case::range_of_broker(Protocol::Consumer, Assignor::Range, Some("KIP-848"))]
+    fn only_sticky_assignors_of_classic_groups_keep_an_assignment(
+        #[case] protocol: Protocol,
+        #[case] assignor: Assignor,
+        #[case] message: Option<&str>,
+    ) {
+        let problem = AssignProblem::check(protocol, assignor).err();
+        match (problem, message) {
+            (None, None) => {}
+            (Some(problem), Some(part)) => {
+                let text = problem.to_string();
+                assert!(text.contains(part), "{text}");
+            }
+            (problem, _) => panic!("{problem:?}"),
+        }
+    }
+
+    #[test]
+    fn unknown_assignors_are_named() {
+        let message = |name: &str| AssignProblem::UnknownAssignor { name: name.into() }.to_string();
+        assert!(message("stream").contains("Kafka Streams"));
+        assert!(message("my-assignor").contains("my-assignor"));
+    }
+}
