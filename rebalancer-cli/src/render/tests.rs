@@ -167,13 +167,12 @@ fn run_report_of_an_incomplete_rotation() {
 
 #[test]
 fn run_report_of_a_dry_run_with_a_budget() {
-    let waits = "PodDisruptionBudget tight allows 1 disruption at a time, and another pod of the \
-                 wave is evicted first; a real run waits for the budget up to the eviction timeout";
+    let waits = "PodDisruptionBudget tight allows 1 disruption at a time";
     let execution = ExecutionReport {
         outcome: ExecutionOutcome::Completed,
         stopped: None,
         message: "dry run: 1 of 2 pods would be evicted at once, 1 would wait for \
-                  PodDisruptionBudget tight (allows 1 disruption)"
+                  PodDisruptionBudget tight (allows 1 disruption) up to the eviction timeout"
             .into(),
         dry_run: true,
         note: None,

@@ -95,16 +95,15 @@ impl fmt::Display for Exhausted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { budget, allowed } = self;
         let disruptions = Disruptions(*allowed);
+        let when = if *allowed == 0 {
+            "at present"
+        } else {
+            "at a time"
+        };
         write!(
             f,
-            "PodDisruptionBudget {budget} allows {disruptions} at a time"
-        )?;
-        match allowed {
-            0 => {}
-            1 => f.write_str(", and another pod of the wave is evicted first")?,
-            other => write!(f, ", and {other} other pods of the wave are evicted first")?,
-        }
-        f.write_str("; a real run waits for the budget up to the eviction timeout")
+            "PodDisruptionBudget {budget} allows {disruptions} {when}"
+        )
     }
 }
 

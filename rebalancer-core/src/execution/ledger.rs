@@ -158,7 +158,9 @@ fn summary(
         0 => {}
         waiting => {
             let budgets = allowances.phrase(&budgets_of(PodOutcome::WouldWait));
-            message.push_str(&format!(" at once, {waiting} would wait for {budgets}"));
+            message.push_str(&format!(
+                " at once, {waiting} would wait for {budgets} up to the eviction timeout"
+            ));
         }
     }
     for (outcome, words) in [

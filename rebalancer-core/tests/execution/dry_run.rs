@@ -74,7 +74,7 @@ const WAIT: &str = "would_wait";
     vec![budget("tight", 1, &["a", "b", "c", "d"])],
     [NOW, WAIT, WAIT, WAIT],
     "dry run: 1 of 4 pods would be evicted at once, 3 would wait for PodDisruptionBudget tight \
-     (allows 1 disruption)"
+     (allows 1 disruption) up to the eviction timeout"
 )]
 // A real run waits until the budget allows it.
 #[case::of_none(
@@ -82,7 +82,7 @@ const WAIT: &str = "would_wait";
     vec![budget("closed", 0, &["b"])],
     [NOW, WAIT, NOW, NOW],
     "dry run: 3 of 4 pods would be evicted at once, 1 would wait for PodDisruptionBudget closed \
-     (allows 0 disruptions)"
+     (allows 0 disruptions) up to the eviction timeout"
 )]
 // The replacements of a wave are ready before the next one begins.
 #[case::renewed_for_each_wave(
@@ -90,7 +90,7 @@ const WAIT: &str = "would_wait";
     vec![budget("tight", 1, &["a", "b", "c", "d"])],
     [NOW, WAIT, NOW, WAIT],
     "dry run: 2 of 4 pods would be evicted at once, 2 would wait for PodDisruptionBudget tight \
-     (allows 1 disruption)"
+     (allows 1 disruption) up to the eviction timeout"
 )]
 #[case::larger_than_each_wave(
     2,
@@ -104,14 +104,14 @@ const WAIT: &str = "would_wait";
     vec![budget("wide", 2, &["a", "b", "c"]), budget("narrow", 1, &["a", "b"])],
     [NOW, WAIT, NOW, NOW],
     "dry run: 3 of 4 pods would be evicted at once, 1 would wait for PodDisruptionBudget narrow \
-     (allows 1 disruption)"
+     (allows 1 disruption) up to the eviction timeout"
 )]
 #[case::disjoint(
     4,
     vec![budget("first", 1, &["a", "b"]), budget("second", 1, &["c", "d"])],
     [NOW, WAIT, NOW, WAIT],
     "dry run: 2 of 4 pods would be evicted at once, 2 would wait for PodDisruptionBudget first \
-     (allows 1 disruption), second (allows 1 disruption)"
+     (allows 1 disruption), second (allows 1 disruption) up to the eviction timeout"
 )]
 fn evictions_count_against_the_budgets(
     #[case] wave: usize,
@@ -135,19 +135,15 @@ fn evictions_count_against_the_budgets(
     }
 }
 
-#[test]
-fn pod_that_would_wait_names_the_budget() {
-    let mut script = Script::dry(4, Ok(vec![budget("tight", 1, &["a", "b"])]));
+#[rstest]
+#[case(1, "PodDisruptionBudget tight allows 1 disruption at a time")]
+#[case(0, "PodDisruptionBudget tight allows 0 disruptions at present")]
+fn pod_that_would_wait_names_the_budget(#[case] allowed: usize, #[case] message: &str) {
+    let mut script = Script::dry(4, Ok(vec![budget("tight", allowed, &["a", "b"])]));
     script.evict("a", 6, evicted()).evict("b", 6, evicted());
     let report = script.execution.report();
     assert_eq!(report.pods[1].budget.as_deref(), Some("tight"));
-    assert_eq!(
-        report.pods[1].message.as_deref(),
-        Some(
-            "PodDisruptionBudget tight allows 1 disruption at a time, and another pod of the wave \
-             is evicted first; a real run waits for the budget up to the eviction timeout"
-        )
-    );
+    assert_eq!(report.pods[1].message.as_deref(), Some(message));
 }
 
 /// A pod that waits is out only after another one is back.
@@ -182,7 +178,8 @@ fn refusal_of_the_server_stands() {
     assert_eq!(
         report.message,
         "dry run: 1 of 4 pods would be evicted at once, 2 would wait for PodDisruptionBudget \
-         consumer-pdb (allows 1 disruption), 1 blocked (PodDisruptionBudget consumer-pdb)"
+         consumer-pdb (allows 1 disruption) up to the eviction timeout, 1 blocked \
+         (PodDisruptionBudget consumer-pdb)"
     );
 }
 

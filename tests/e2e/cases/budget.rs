@@ -109,7 +109,7 @@ async fn dry_run_counts_its_evictions_against_the_budgets() -> Result<()> {
         execution["message"].as_str().unwrap(),
         &[
             "dry run: 1 of 4 pods would be evicted at once, 3 would wait for \
-           PodDisruptionBudget one-by-one (allows 1 disruption)",
+           PodDisruptionBudget one-by-one (allows 1 disruption) up to the eviction timeout",
         ],
     );
     assert!(execution.get("note").is_none(), "{}", run.0);
@@ -117,7 +117,7 @@ async fn dry_run_counts_its_evictions_against_the_budgets() -> Result<()> {
         assert_eq!(pod["budget"], "one-by-one");
         run.assert_says(
             pod["message"].as_str().unwrap(),
-            &["up to the eviction timeout"],
+            &["one-by-one allows 1 disruption"],
         );
     }
     assert_eq!(run.events("pod not evicted").len(), 0, "{}", run.0);
