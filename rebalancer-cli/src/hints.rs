@@ -101,7 +101,10 @@ const OTHERS: [(HoldReason, &[&str]); 8] = [
     ),
     (HoldReason::TARGET_UNKNOWN, &["TARGET_CORES", "HPA_PREFIX"]),
     (HoldReason::AUTOSCALER_PAUSED, &["TARGET_CORES"]),
-    (HoldReason::GROUP_UNKNOWN, &["GROUP_ID", "GROUP_METRICS"]),
+    (
+        HoldReason::GROUP_UNKNOWN,
+        &["GROUP_ID", "KAFKA_BOOTSTRAP_SERVERS", "GROUP_METRICS"],
+    ),
     (HoldReason::POSITIONAL_ASSIGNOR, &["GROUP_ASSIGNOR"]),
 ];
 

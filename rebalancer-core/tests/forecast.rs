@@ -197,7 +197,7 @@ const EVEN: [&[f64]; 4] = [
 #[case::no_group(
     json!({"target": 0.5, "pods": [{"name": "a", "load": 2}, {"name": "b", "load": 0.1}]}),
     "group_unknown",
-    "the owners of the partitions are unknown: no metrics of the consumer group are configured"
+    "the owners of the partitions are unknown: neither Kafka nor metrics of the consumer group are configured"
 )]
 #[case::partial(
     with(group("cooperative-sticky", &SKEWED, 0.5), |value| {
@@ -367,7 +367,7 @@ fn auto_forecasts_a_known_group() {
 }
 
 #[rstest]
-#[case::no_group("no metrics of the consumer group are configured", |value: &mut Value| {
+#[case::no_group("neither Kafka nor metrics of the consumer group are configured", |value: &mut Value| {
     value.as_object_mut().unwrap().remove("group");
 })]
 #[case::partial("a store is down", |value: &mut Value| {
@@ -543,5 +543,63 @@ proptest! {
             value.as_object_mut().unwrap().remove("group");
         })), &outliers);
         prop_assert_eq!(with_group, without);
+    }
+}
+
+/// The group of [`SKEWED`] with partitions of these pods behind.
+fn behind(mut group: Value, partitions: &[&str]) -> Value {
+    group["group"]["catching_up"] =
+        json!({"partitions": partitions, "lag": 9000, "window_seconds": 300});
+    group
+}
+
+/// The pod uses three times what its rates cost, because it catches up: evicting it would only delay
+/// that.
+#[test]
+fn pod_that_catches_up_is_neither_slow_nor_evicted() {
+    let even: [&[f64]; 6] = [&[15.0, 15.0]; 6];
+    let mut group = group("cooperative-sticky", &even, 0.3);
+    group["pods"][0]["load"] = json!(0.9);
+    let slow = forecast(group.clone());
+    assert_eq!(
+        slow.plan().unwrap().victims()[0].name,
+        "a",
+        "{}",
+        slow.message
+    );
+    let decision = forecast(behind(group, &["t-1"]));
+    assert_eq!(decision.hold_reason(), Some(HoldReason::WITHIN_TOLERANCE));
+    let report = decision.group.unwrap();
+    assert!(report.pods[0].behind && !report.pods[0].slow, "{report:?}");
+    assert_eq!(report.hot_pods, 0);
+}
+
+/// The pod is at its CPU limit and falls behind: its rates show the load that it should have.
+#[test]
+fn pod_that_falls_behind_is_hot_by_its_rates() {
+    let mut group = group("cooperative-sticky", &SKEWED, 0.5);
+    group["pods"][0]["load"] = json!(0.7);
+    let measured = forecast(group.clone());
+    assert_eq!(measured.hold_reason(), Some(HoldReason::WITHIN_TOLERANCE));
+    let decision = forecast(behind(group, &["t-0", "t-1", "t-2"]));
+    let plan = decision.plan().expect(&decision.message);
+    assert_eq!(plan.victims()[0].name, "a");
+    assert_eq!(plan.victims()[0].role, rebalancer_core::plan::Role::Hottest);
+}
+
+#[test]
+fn group_that_is_behind_as_a_whole_is_not_settled() {
+    let group = behind(
+        group("cooperative-sticky", &SKEWED, 0.5),
+        &["t-0", "t-4", "t-7"],
+    );
+    for strategy in [Rule::Forecast, Rule::Auto] {
+        let decision = decide(&snapshot(group.clone()), &policy(strategy));
+        assert_eq!(decision.hold_reason(), Some(HoldReason::GROUP_NOT_SETTLED));
+        assert!(
+            decision.message.contains("3 of 6 ready pods are behind"),
+            "{}",
+            decision.message
+        );
     }
 }

@@ -95,6 +95,7 @@ fn cases_of(
                 Protocol::Classic
             };
             let group = GroupModel {
+                behind: Vec::new(),
                 members,
                 pod_of: ServingPodIndex::all(pods).collect(),
                 pods: (0..pods).map(PodIndex::new).collect(),

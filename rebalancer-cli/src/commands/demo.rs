@@ -120,8 +120,8 @@ async fn one(side: &Side, assignor: Assignor, observer: &LoggingObserver) -> Rep
         target: None,
         group: Some(GroupSettings {
             assignor: Some(assignor),
-            client: config.client,
-            protocol: config.protocol,
+            client: Some(config.client),
+            protocol: Some(config.protocol),
             ..GroupSettings::default()
         }),
     };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::policy::{Policy, Strategy};
 use rebalancer_core::snapshot::GroupSettings;
+use rebalancer_kafka::KafkaSettings;
 use rebalancer_prom::{GroupQueries, SeriesSelection};
 
 use super::definitions::consumer_group::{
@@ -12,16 +13,28 @@ use super::definitions::consumer_group::{
     GROUP_RATE_QUERY, GROUP_SESSION_TIMEOUT,
 };
 use super::definitions::decision::STRATEGY;
+use super::definitions::kafka::KAFKA_BOOTSTRAP_SERVERS;
+use super::kafka::kafka;
 use super::reader::Reader;
 
-/// The metrics of the group and the configured facts about it; `None` if no setting mentions the
-/// group.
+/// The sources of the group and the configured facts about it.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    /// The queries of the metrics; `None` if no setting mentions the group, or with Kafka.
+    pub(super) metrics: Option<GroupQueries>,
+    /// The connection to Kafka; `None` if the group is not read from it.
+    pub(super) kafka: Option<KafkaSettings>,
+    /// The configured facts; `None` if no setting mentions the group.
+    pub(super) settings: Option<GroupSettings>,
+}
+
+/// The settings of the group.
 pub(super) fn group(
     reader: &mut Reader<'_>,
     workload: &WorkloadRef,
     series: &SeriesSelection,
     policy: &Policy,
-) -> Option<(GroupQueries, GroupSettings)> {
+) -> Group {
     let is_mentioned = reader.is_given(&GROUP_ID)
         || reader.is_given(&GROUP_METRICS)
         || reader.is_given(&GROUP_ASSIGNMENT_QUERY)
@@ -30,19 +43,37 @@ pub(super) fn group(
         || reader.is_given(&GROUP_CLIENT)
         || reader.is_given(&GROUP_PROTOCOL)
         || reader.is_given(&GROUP_SESSION_TIMEOUT);
-    let source = source(reader, policy);
     let settings = GroupSettings {
-        id: source.group_id.clone(),
+        id: reader.optional(&GROUP_ID),
         assignor: reader.value(&GROUP_ASSIGNOR),
-        client: reader.value(&GROUP_CLIENT),
-        protocol: reader.value(&GROUP_PROTOCOL),
+        client: reader.optional(&GROUP_CLIENT),
+        protocol: reader.optional(&GROUP_PROTOCOL),
         session_timeout: reader
             .is_given(&GROUP_SESSION_TIMEOUT)
             .then(|| reader.value(&GROUP_SESSION_TIMEOUT).into()),
     };
+    let uses_group = match policy.strategy {
+        Strategy::Forecast | Strategy::Auto => true,
+        Strategy::RotateOutliers => false,
+    };
+    let has_servers = reader.is_given(&KAFKA_BOOTSTRAP_SERVERS);
+    let kafka = kafka(reader, uses_group);
+    // The errors of Kafka's settings do not suggest that metrics are missing.
+    if kafka.is_some() || (has_servers && (uses_group || is_mentioned)) {
+        return Group {
+            metrics: None,
+            kafka,
+            settings: Some(settings),
+        };
+    }
+    let source = source(reader, policy);
     check_assignor(reader, &settings);
     check_owners(reader, &source, workload, series, policy.strategy);
-    is_mentioned.then_some((source, settings))
+    Group {
+        metrics: is_mentioned.then_some(source),
+        kafka: None,
+        settings: is_mentioned.then_some(settings),
+    }
 }
 
 fn source(reader: &mut Reader<'_>, policy: &Policy) -> GroupQueries {
@@ -61,13 +92,15 @@ fn source(reader: &mut Reader<'_>, policy: &Policy) -> GroupQueries {
 
 /// Checks that the assignor exists in the client library and the protocol.
 fn check_assignor(reader: &mut Reader<'_>, settings: &GroupSettings) {
+    let protocol = settings.protocol.unwrap_or_default();
+    let client = settings.client.unwrap_or_default();
     if let Some(assignor) = settings.assignor
-        && !assignor.exists_in(settings.protocol, settings.client)
+        && !assignor.exists_in(protocol, client)
     {
         let problem = format!(
             "there is no {assignor} in a group with GROUP_PROTOCOL={} and GROUP_CLIENT={}",
-            settings.protocol.as_str(),
-            settings.client.as_str()
+            protocol.as_str(),
+            client.as_str()
         );
         reader.invalid(&GROUP_ASSIGNOR, problem);
     }
@@ -83,7 +116,8 @@ fn check_owners(
     strategy: Strategy,
 ) {
     const REMEDY: &str = "set GROUP_ASSIGNMENT_QUERY, or GROUP_METRICS to consumer, jmx, \
-                          micrometer, klag-exporter or kafka-lag-exporter";
+                          micrometer, klag-exporter or kafka-lag-exporter; or read the group from \
+                          Kafka with KAFKA_BOOTSTRAP_SERVERS";
     if source
         .assignment(series, &workload.namespace, &workload.name)
         .is_some()

@@ -7,6 +7,8 @@ use std::fmt;
 use config::{Config, ConfigError, File, Map, Source, Value, ValueKind};
 
 use super::definition::Setting;
+use super::definitions::consumer_group::GROUP_ID;
+use super::definitions::kafka::KAFKA_BOOTSTRAP_SERVERS;
 use super::definitions::{by_env, by_key};
 use super::error::SettingsError;
 use super::file::{GivenFile, WORKLOADS, without_excerpt};
@@ -103,7 +105,8 @@ pub(super) fn merge(
         builder = builder.add_source(File::from_str(&file.text, file.format));
         path = file.path;
     }
-    let mut errors = misspelt(environment, flags);
+    let misspelt = misspelt(environment, flags);
+    let mut errors = Vec::new();
     let environment: Map<String, Value> = environment
         .iter()
         .filter(|(name, text)| by_env(name).is_some() && !text.is_empty())
@@ -139,33 +142,46 @@ pub(super) fn merge(
             take(&mut layers.common, key, value, &path, false, &mut errors);
         }
     }
+    let uses_kafka = layers.uses_kafka();
+    let misspelt = misspelt
+        .into_iter()
+        .filter(|(_, meant)| uses_kafka || !near_miss::is_of_kafka(meant));
+    let misspelt = misspelt.map(|(name, meant)| SettingsError::Misspelt { name, meant });
+    let errors = misspelt.chain(errors).collect();
     Ok((layers, errors))
 }
 
-/// The variables of the environment that are probably misspelt settings. A misspelt `DRY_RUN` would
+impl Layers {
+    /// Whether any workload may read its group from Kafka.
+    fn uses_kafka(&self) -> bool {
+        let workloads = self.workloads.iter().flatten();
+        let layers = std::iter::once(&self.common).chain(workloads);
+        let is_given = |name| layers.clone().any(|layer| layer.contains_key(name));
+        is_given(KAFKA_BOOTSTRAP_SERVERS.name) && is_given(GROUP_ID.name)
+    }
+}
+
+/// The variables of the environment that are probably misspelt settings, and these. A misspelt `DRY_RUN` would
 /// otherwise turn a dry run into a real one.
 ///
 /// If the setting itself is given as well, the other variable belongs to another program.
 fn misspelt(
     environment: &HashMap<String, String>,
     flags: &HashMap<String, String>,
-) -> Vec<SettingsError> {
+) -> Vec<(String, &'static str)> {
     let is_given = |meant: &str| {
         let variable = environment.get(meant).is_some_and(|text| !text.is_empty());
         variable || flags.contains_key(&meant.to_ascii_lowercase())
     };
-    let mut errors: Vec<SettingsError> = environment
+    let mut found: Vec<(String, &'static str)> = environment
         .iter()
         .filter(|(_, text)| !text.is_empty())
         .filter_map(|(name, _)| Some((name, near_miss::variable(name)?)))
         .filter(|(_, meant)| !is_given(meant))
-        .map(|(name, meant)| SettingsError::Misspelt {
-            name: name.escape_debug().to_string(),
-            meant,
-        })
+        .map(|(name, meant)| (name.escape_debug().to_string(), meant))
         .collect();
-    errors.sort_by_key(ToString::to_string);
-    errors
+    found.sort();
+    found
 }
 
 /// The values of each entry of the list of workloads.

@@ -9,6 +9,7 @@ pub(crate) mod duration;
 mod error;
 mod file;
 mod group;
+mod kafka;
 mod layers;
 mod near_miss;
 mod policy;

@@ -6,7 +6,7 @@
 //! it accepts typing errors, and rejects names that consist of other words.
 
 use super::definition::Setting;
-use super::definitions::{all, by_env, interface};
+use super::definitions::{all, by_env, interface, kafka};
 use super::file::WORKLOADS;
 
 /// The variable with the path of the configuration file.
@@ -64,6 +64,12 @@ pub(super) fn variable(name: &str) -> Option<&'static str> {
         .or_else(|| misspelt(&given))
         // A single word in lower or mixed case, such as `output`, is a usual name of a shell variable.
         .filter(|known| given != *known || given.contains('_'))
+}
+
+/// Whether the setting is one of the connection to Kafka. Consumers have variables of similar names
+/// in their environment, so a misspelling is an error only if the group is read from Kafka.
+pub(super) fn is_of_kafka(name: &str) -> bool {
+    kafka::SETTINGS.iter().any(|setting| setting.env() == name)
 }
 
 /// The settings whose misspellings are errors.

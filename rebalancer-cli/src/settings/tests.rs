@@ -529,3 +529,154 @@ fn refuses_contradictory_group_settings(#[case] extra: &[(&str, &str)], #[case] 
     let error = with(extra).unwrap_err();
     assert!(error.contains(problem), "{error}");
 }
+
+const KAFKA: [(&str, &str); 2] = [
+    ("KAFKA_BOOTSTRAP_SERVERS", "kafka-0:9092,kafka-1:9092"),
+    ("GROUP_ID", "orders"),
+];
+
+fn with_file(extension: &str, text: &str) -> Result<Settings, String> {
+    read(Some(file(extension, text).path()), &REQUIRED, &[])
+}
+
+fn with_kafka(extra: &[(&str, &str)]) -> Result<Settings, String> {
+    with(&[&KAFKA, extra].concat())
+}
+
+#[test]
+fn kafka_settings_are_read() {
+    let settings = with_kafka(&[
+        ("STRATEGY", "forecast"),
+        ("METRICS_TIME_WINDOW", "2m"),
+        ("KAFKA_TIMEOUT", "7s"),
+        ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
+        ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
+        ("KAFKA_SASL_USERNAME", "rebalancer"),
+        ("KAFKA_SASL_PASSWORD", "hunter2"),
+        ("KAFKA_SSL_CA_FILE", "/ca.pem"),
+    ])
+    .unwrap();
+    let workload = &settings.workloads[0];
+    let kafka = workload.kafka.as_ref().unwrap();
+    assert_eq!(kafka.bootstrap_servers.addresses().len(), 2);
+    assert_eq!(kafka.group_id, "orders");
+    assert_eq!((kafka.timeout.as_secs(), kafka.window.as_secs()), (7, 120));
+    assert_eq!(kafka.security.protocol().as_str(), "SASL_SSL");
+    // Metrics are not asked for the group.
+    assert_eq!(workload.prometheus.group, None);
+    let group = workload.group.as_ref().unwrap();
+    assert_eq!(group.id.as_deref(), Some("orders"));
+    assert_eq!(
+        (group.client, group.protocol, group.assignor),
+        (None, None, None)
+    );
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[rstest]
+#[case::metrics(
+    &[("GROUP_METRICS", "consumer")],
+    &["GROUP_METRICS: KAFKA_BOOTSTRAP_SERVERS is set as well"]
+)]
+#[case::queries(
+    &[("GROUP_ASSIGNMENT_QUERY", "a"), ("GROUP_RATE_QUERY", "b")],
+    &["GROUP_ASSIGNMENT_QUERY: KAFKA_BOOTSTRAP_SERVERS", "GROUP_RATE_QUERY: KAFKA_BOOTSTRAP_SERVERS"]
+)]
+#[case::servers(&[("KAFKA_BOOTSTRAP_SERVERS", "kafka")], &["`kafka` is not a valid HOST:PORT"])]
+#[case::words(
+    &[("KAFKA_SECURITY_PROTOCOL", "TLS"), ("KAFKA_SASL_MECHANISM", "GSSAPI")],
+    &["KAFKA_SECURITY_PROTOCOL: `TLS` is not one of", "KAFKA_SASL_MECHANISM: `GSSAPI` is not one of"]
+)]
+#[case::no_sasl(
+    &[("KAFKA_SASL_USERNAME", "u"), ("KAFKA_SASL_PASSWORD", "hunter2")],
+    &["KAFKA_SASL_USERNAME: it needs SASL", "KAFKA_SASL_PASSWORD: it needs SASL"]
+)]
+#[case::no_tls(&[("KAFKA_SSL_CA_FILE", "/ca")], &["KAFKA_SSL_CA_FILE: it needs TLS"])]
+#[case::half_a_certificate(
+    &[("KAFKA_SECURITY_PROTOCOL", "SSL"), ("KAFKA_SSL_KEY_FILE", "/key")],
+    &["KAFKA_SSL_KEY_FILE: KAFKA_SSL_CERTIFICATE_FILE must be set"]
+)]
+#[case::timeout(&[("KAFKA_TIMEOUT", "0s")], &["KAFKA_TIMEOUT: it must be longer than zero"])]
+#[case::misspelt(
+    &[("KAFKA_SASL_MECHANISMS", "PLAIN")],
+    &["contains KAFKA_SASL_MECHANISMS, which is not a setting: did you mean KAFKA_SASL_MECHANISM"]
+)]
+fn every_error_of_kafka_settings_is_reported(
+    #[case] extra: &[(&str, &str)],
+    #[case] expected: &[&str],
+) {
+    let error = with_kafka(extra).unwrap_err();
+    for part in expected {
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(error.lines().count(), expected.len(), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+/// The environment may be a copy of that of the consumers.
+#[rstest]
+#[case(&[("KAFKA_BOOTSTRAP_SERVERS", "PLAINTEXT://kafka:9092")])]
+#[case(&[("KAFKA_BOOTSTRAP_SERVER", "kafka:9092"), ("GROUP_ID", "orders")])]
+#[case(&[("KAFKA_SASL_USERNAME", "u"), ("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM")])]
+#[case(&[("KAFKA_SASL_MECHANISMS", "PLAIN"), ("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")])]
+fn variables_of_the_consumers_are_ignored(#[case] extra: &[(&str, &str)]) {
+    let settings = with(extra).unwrap();
+    assert_eq!(settings.workloads[0].kafka, None);
+}
+
+#[test]
+fn servers_need_a_group_id_if_the_strategy_does() {
+    let servers = ("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092");
+    for strategy in ["auto", "forecast"] {
+        let error = with(&[servers, ("STRATEGY", strategy)]).unwrap_err();
+        assert_eq!(
+            error, "KAFKA_BOOTSTRAP_SERVERS: GROUP_ID must be set as well",
+            "{strategy}"
+        );
+    }
+}
+
+#[test]
+fn settings_of_the_file_are_for_this_program() {
+    let text = "kafka_sasl_username: u\nkafka_timeout: 5s\n";
+    let error = with_file(".yaml", text).unwrap_err();
+    for key in ["kafka_sasl_username", "kafka_timeout"] {
+        assert!(error.contains(&format!("`{key}` in ")), "{error}");
+    }
+    assert_eq!(
+        error
+            .matches("KAFKA_BOOTSTRAP_SERVERS must be set as well")
+            .count(),
+        2,
+        "{error}"
+    );
+    let error = with_file(".yaml", "kafka_bootstrap_servers: kafka:9092\n").unwrap_err();
+    assert!(error.contains("GROUP_ID must be set as well"), "{error}");
+}
+
+#[test]
+fn workloads_may_have_clusters_of_their_own() {
+    let text = "group_id: orders\nworkloads:\n\
+                - {deployment_name: a, kafka_bootstrap_servers: 'a:9092'}\n\
+                - {deployment_name: b, kafka_bootstrap_servers: 'b:9092', group_id: b}\n\
+                - {deployment_name: c, group_metrics: consumer}\n";
+    let settings = with_file(".yaml", text).unwrap();
+    let shown: Vec<Option<String>> = settings
+        .workloads
+        .iter()
+        .map(|workload| {
+            let kafka = workload.kafka.as_ref()?;
+            Some(format!("{} {}", kafka.bootstrap_servers, kafka.group_id))
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            Some("a:9092 orders".to_owned()),
+            Some("b:9092 b".to_owned()),
+            None
+        ]
+    );
+    assert!(settings.workloads[2].prometheus.group.is_some());
+}

@@ -6,6 +6,7 @@ use rebalancer_core::model::{Cores, Seconds, WorkloadRef};
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::snapshot::GroupSettings;
 use rebalancer_k8s::Settings as KubernetesSettings;
+use rebalancer_kafka::KafkaSettings;
 use rebalancer_prom::PrometheusSettings;
 
 use crate::freeze::Freeze;
@@ -55,6 +56,8 @@ pub struct WorkloadSettings {
     pub target: Option<Cores>,
     /// The source of the autoscalers.
     pub target_source: TargetSource,
+    /// The connection to Kafka; `None` if the group is not read from it.
+    pub kafka: Option<KafkaSettings>,
     /// The configured facts about the consumer group; `None` if no setting mentions the group.
     pub group: Option<GroupSettings>,
     /// `HPA_PREFIX`.

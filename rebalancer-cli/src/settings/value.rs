@@ -9,6 +9,7 @@ use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rebalancer_core::model::{Cores, MaxUnavailable, MinimumPods, Percent, Tolerance, TopK};
 use rebalancer_core::policy::Strategy;
 use rebalancer_k8s::{EvictionMethod, WorkloadKind};
+use rebalancer_kafka::{BootstrapServers, SaslMechanism, SecurityProtocol};
 use rebalancer_prom::{GroupMetrics, LabelName, Matchers, QueryMethod};
 
 use super::duration;
@@ -116,6 +117,7 @@ pub(super) static ID: ValueType<String> = any_text("ID");
 pub(super) static PREFIX: ValueType<String> = any_text("PREFIX");
 pub(super) static CONTEXT: ValueType<String> = any_text("CONTEXT");
 pub(super) static PROMQL: ValueType<String> = any_text("PROMQL");
+pub(super) static PASSWORD: ValueType<String> = any_text("PASSWORD");
 
 pub(super) static FILE: ValueType<PathBuf> = ValueType {
     name: "FILE",
@@ -131,6 +133,10 @@ pub(super) static TOLERANCE: ValueType<Tolerance> = parsed("X", JsonType::Multip
 pub(super) static CORES: ValueType<Cores> = parsed("CORES", JsonType::Amount);
 pub(super) static PODS_OR_PERCENT: ValueType<MaxUnavailable> =
     parsed("N|PERCENT", JsonType::CountOrText);
+pub(super) static SERVERS: ValueType<BootstrapServers> = parsed("HOST:PORT,…", JsonType::Text);
+pub(super) static SECURITY_PROTOCOL: ValueType<SecurityProtocol> =
+    parsed("PROTOCOL", JsonType::Text);
+pub(super) static SASL_MECHANISM: ValueType<SaslMechanism> = parsed("MECHANISM", JsonType::Text);
 pub(super) static WORKLOAD_KIND: ValueType<WorkloadKind> = parsed("KIND", JsonType::Text);
 
 /// The name of a Kubernetes object.

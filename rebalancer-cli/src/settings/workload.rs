@@ -39,13 +39,14 @@ pub(super) fn workload(reader: &mut Reader<'_>) -> WorkloadSettings {
     };
     let kubernetes = kubernetes(reader, autoscalers);
     let mut prometheus = prometheus(reader, &kubernetes);
-    let (source, group) = group(reader, &kubernetes.workload, &prometheus.series, &policy).unzip();
-    prometheus.group = source;
+    let group = group(reader, &kubernetes.workload, &prometheus.series, &policy);
+    prometheus.group = group.metrics;
     WorkloadSettings {
         execution: execution(reader),
         run_timeout: reader.optional(&RUN_TIMEOUT),
         prometheus,
-        group,
+        kafka: group.kafka,
+        group: group.settings,
         kubernetes,
         hpa_prefix: reader.value(&HPA_PREFIX),
         target,

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use kafka_assignors::{Assignor, ClientFamily, Protocol};
 use serde::{Deserialize, Serialize};
 
+use super::recognise::{Knowledge, KnownAssignor};
+use super::state::{GroupKind, GroupState};
 use crate::model::{Rate, Seconds};
 
 /// The consumer group of a workload, as far as it is known.
@@ -40,6 +42,13 @@ pub struct GroupDocument {
     /// Partitions whose offset went back within the window of the rates; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offsets_went_back: Option<OffsetsWentBackDocument>,
+    /// Partitions whose lag is larger than the records that arrived within the window of the rates;
+    /// absent if there is none, or if the lags are unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catching_up: Option<CatchingUpDocument>,
+    /// The group as its brokers describe it; absent if the data comes from metrics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub described: Option<DescribedDocument>,
     /// Remarks about the data that do not make it incomplete.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -72,6 +81,73 @@ pub struct OffsetsWentBackDocument {
     pub window_seconds: Seconds,
 }
 
+/// Partitions whose consumers are behind: the lag is larger than the records that arrived within the
+/// window of the rates. Their rates are not what their consumers process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CatchingUpDocument {
+    /// The partitions, such as `orders-3`.
+    pub partitions: Vec<String>,
+    /// The sum of their lags, in records.
+    pub lag: u64,
+    /// The window of the rates, in seconds.
+    pub window_seconds: Seconds,
+}
+
+/// A group as its brokers describe it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DescribedDocument {
+    /// The type of the group: `classic`, `consumer` (KIP-848), or another one.
+    pub kind: GroupKind,
+    /// The state of the group, such as `Stable` or `PreparingRebalance`.
+    pub state: GroupState,
+    /// The protocol type: `consumer` for consumers, `connect` for Kafka Connect.
+    pub protocol_type: String,
+    /// The assignor, by the name that Kafka uses; absent while the group has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignor: Option<String>,
+    /// The client library, if the metadata of every member shows the same one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientFamily>,
+    /// The number of members that use the classic protocol in a group of KIP-848.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub classic_members: usize,
+    /// The members that do not run in a pod of the workload.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outside_members: Vec<OutsideMember>,
+    /// The ready pods of the workload without a member in the group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pods_without_member: Vec<String>,
+    /// The id of the Kafka cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+}
+
+/// A member of the group that does not run in a pod of the workload.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct OutsideMember {
+    /// The member id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// `client.id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// `group.instance.id` of a static member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The address of the member's host, as the broker sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The partitions that it owns, such as `orders-3`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<String>,
+}
+
 /// A member of the group.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -92,6 +168,12 @@ pub struct MemberDocument {
     /// `group.instance.id` of a static member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
+    /// The address of the member's host, as the broker sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The rack of the member (`client.rack`); absent if it sends none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rack: Option<String>,
     /// The topics that the member subscribes to; if absent, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topics: Option<Vec<String>>,
@@ -116,6 +198,13 @@ pub struct TopicDocument {
     /// The rate of each partition from 0 on, in records or bytes per second; unknown if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rates: Option<Vec<Rate>>,
+    /// The lag of each partition from 0 on, in records; null for a partition without a committed
+    /// offset; unknown if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lags: Option<Vec<Option<u64>>>,
+    /// The racks of the replicas of each partition from 0 on; absent if the brokers have no racks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica_racks: Option<Vec<Vec<String>>>,
 }
 
 /// A contradiction within a group document.
@@ -152,6 +241,20 @@ pub enum InvalidGroup {
         owners: usize,
         /// The number of rates.
         rates: usize,
+    },
+    /// A topic has more or fewer lags or racks than partitions.
+    #[error(
+        "topic `{topic}` has {owners} owners and {entries} {of}: list one entry for every partition"
+    )]
+    PerPartition {
+        /// The topic.
+        topic: String,
+        /// The name of the list.
+        of: &'static str,
+        /// The number of owners.
+        owners: usize,
+        /// The number of entries.
+        entries: usize,
     },
     /// Some topics have rates and others do not.
     #[error(
@@ -193,6 +296,21 @@ impl GroupDocument {
             *partitions.entry(pod).or_insert(0) += 1;
         }
         partitions
+    }
+
+    /// The assignor that the operator set or the brokers report; `None` if neither names a known
+    /// one.
+    #[must_use]
+    pub fn known_assignor(&self) -> Option<KnownAssignor> {
+        let assignor = self.assignor?;
+        let described = self.described.as_ref();
+        let reported = described.and_then(|described| described.assignor.as_deref());
+        let known = if reported == Some(assignor.as_str()) {
+            Knowledge::Reported
+        } else {
+            Knowledge::Set
+        };
+        Some(KnownAssignor { assignor, known })
     }
 
     /// Whether the document lists owners of partitions.
@@ -256,6 +374,20 @@ impl GroupDocument {
                     rates: rates.len(),
                 });
             }
+            let lists = [
+                ("lags", topic.lags.as_ref().map(Vec::len)),
+                ("replica_racks", topic.replica_racks.as_ref().map(Vec::len)),
+            ];
+            for (of, entries) in lists {
+                if let Some(entries) = entries.filter(|entries| *entries != topic.owners.len()) {
+                    return Err(InvalidGroup::PerPartition {
+                        topic: name.clone(),
+                        of,
+                        owners: topic.owners.len(),
+                        entries,
+                    });
+                }
+            }
             topic_with_rates.insert(topic.rates.is_some(), name);
         }
         if let (Some(with), Some(without)) =
@@ -313,6 +445,14 @@ mod tests {
         "member `a` subscribes to `u`"
     )]
     #[case(json!({"assignor": "random"}), "unknown variant `random`")]
+    #[case(
+        json!({"topics": {"t": {"owners": ["a", "b"], "lags": [1]}}}),
+        "topic `t` has 2 owners and 1 lags"
+    )]
+    #[case(
+        json!({"topics": {"t": {"owners": ["a"], "replica_racks": []}}}),
+        "topic `t` has 1 owners and 0 replica_racks"
+    )]
     fn rejects_contradictions(#[case] group: Value, #[case] expected: &str) {
         let error = document(group).unwrap_err();
         assert!(error.contains(expected), "{error}");

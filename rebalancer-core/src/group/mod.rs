@@ -10,15 +10,18 @@
 //! | [`model`] | the group in a forecast, in terms of indices |
 //! | [`problem`] | reasons why a group cannot be modelled |
 //! | [`recognise`] | recognition of the assignor from the owners of the partitions |
+//! | [`state`] | the type and the state of a group, as its brokers name them |
 
 pub mod document;
 pub mod model;
 pub mod problem;
 pub mod recognise;
+pub mod state;
 
 #[doc(inline)]
 pub use document::{
-    GroupDocument, InvalidGroup, MemberDocument, OffsetsWentBackDocument, TopicDocument,
+    CatchingUpDocument, DescribedDocument, GroupDocument, InvalidGroup, MemberDocument,
+    OffsetsWentBackDocument, OutsideMember, TopicDocument,
 };
 // These three are part of the documents.
 pub use kafka_assignors::{Assignor, ClientFamily, Protocol};
@@ -28,3 +31,5 @@ pub use model::{GroupModel, ServingPodIndex};
 pub use problem::GroupProblem;
 #[doc(inline)]
 pub use recognise::{Knowledge, KnownAssignor};
+#[doc(inline)]
+pub use state::{GroupKind, GroupState};

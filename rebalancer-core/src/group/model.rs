@@ -44,6 +44,9 @@ pub struct GroupModel {
     pub owners: Assignment,
     /// The rate of each partition in records or bytes per second; `None` if unknown.
     pub rates: Option<Vec<f64>>,
+    /// The pods with partitions that are behind, ascending. Their loads are not what their rates
+    /// cost: a pod that catches up uses more, one that falls behind less.
+    pub behind: Vec<ServingPodIndex>,
     /// The assignor.
     pub assignor: KnownAssignor,
     /// The client library.

@@ -20,6 +20,41 @@ pub enum GroupProblem {
         /// Description of the missing data.
         missing: String,
     },
+    /// The brokers report that the group is not stable: it is rebalancing.
+    NotStable {
+        /// The state, as the brokers name it.
+        state: String,
+    },
+    /// The brokers report that the group has no members.
+    NoMembers {
+        /// The state, as the brokers name it.
+        state: String,
+    },
+    /// The group is not one of consumers, so its assignment is not modelled.
+    UnsupportedGroup {
+        /// The type of the group, or its protocol type.
+        group_type: String,
+    },
+    /// The brokers report an assignor that is not modelled.
+    UnknownAssignor {
+        /// The assignor, by the name that Kafka uses.
+        assignor: String,
+    },
+    /// Too many pods are behind, so that the rates do not explain the loads.
+    CatchingUp {
+        /// The number of pods with partitions that are behind.
+        pods: usize,
+        /// The number of ready pods.
+        of: usize,
+        /// The number of partitions that are behind.
+        partitions: usize,
+        /// The name of one of them.
+        example: String,
+        /// The sum of their lags, in records.
+        lag: u64,
+        /// The window of the rates, in seconds.
+        window_seconds: Seconds,
+    },
     /// Members run in pods that do not exist or are not ready.
     PodsNotServing {
         /// The number of members.
@@ -69,14 +104,21 @@ impl GroupProblem {
         }
     }
 
-    /// Whether the group is rebalancing or has rebalanced recently, so that waiting resolves the
-    /// problem.
+    /// Whether the group is rebalancing, has rebalanced recently or is catching up, so that waiting
+    /// resolves the problem.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::PodsNotServing { .. } | Self::Unowned { .. } | Self::MovedLately { .. } => true,
+            Self::NotStable { .. }
+            | Self::CatchingUp { .. }
+            | Self::PodsNotServing { .. }
+            | Self::Unowned { .. }
+            | Self::MovedLately { .. } => true,
             Self::Unknown
             | Self::Partial { .. }
+            | Self::NoMembers { .. }
+            | Self::UnsupportedGroup { .. }
+            | Self::UnknownAssignor { .. }
             | Self::OffsetsWentBack { .. }
             | Self::NoSuchAssignor { .. } => false,
         }
@@ -87,11 +129,16 @@ impl GroupProblem {
     pub fn ends_without_action(&self) -> bool {
         match self {
             Self::OffsetsWentBack { .. } => true,
-            Self::PodsNotServing { .. }
+            Self::NotStable { .. }
+            | Self::CatchingUp { .. }
+            | Self::PodsNotServing { .. }
             | Self::Unowned { .. }
             | Self::MovedLately { .. }
             | Self::Unknown
             | Self::Partial { .. }
+            | Self::NoMembers { .. }
+            | Self::UnsupportedGroup { .. }
+            | Self::UnknownAssignor { .. }
             | Self::NoSuchAssignor { .. } => self.is_transient(),
         }
     }
@@ -101,12 +148,47 @@ impl fmt::Display for GroupProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => f.write_str(
-                "the owners of the partitions are unknown: no metrics of the consumer group are \
-                 configured",
+                "the owners of the partitions are unknown: neither Kafka nor metrics of the consumer \
+                 group are configured",
             ),
             Self::Partial { missing } => {
                 write!(f, "the data of the consumer group is incomplete: {missing}")
             }
+            Self::NotStable { state } => write!(
+                f,
+                "the group is not stable: its state is {state}; no forecast until the rebalance has \
+                 ended"
+            ),
+            Self::NoMembers { state } => write!(
+                f,
+                "the group has no members (state {state}): check the group id, and whether the \
+                 consumers run"
+            ),
+            Self::UnsupportedGroup { group_type } => write!(
+                f,
+                "the group is of type {group_type}, whose assignment is not modelled"
+            ),
+            Self::UnknownAssignor { assignor } => write!(
+                f,
+                "the brokers report the assignor {assignor}, which is not modelled; if it behaves \
+                 like one of Kafka's assignors, configure that one"
+            ),
+            Self::CatchingUp {
+                pods,
+                of,
+                partitions,
+                example,
+                lag,
+                window_seconds,
+            } => write!(
+                f,
+                "{pods} of {of} ready pods are behind: {} {} a lag larger than what arrived within \
+                 the window of {} ({lag} records together), so the rates do not explain the loads; \
+                 no forecast until they have caught up; if the lag grows, add pods",
+                partition_names(*partitions, example),
+                plural(*partitions, "has", "have"),
+                window_seconds.rounded()
+            ),
             Self::PodsNotServing { members, example } => write!(
                 f,
                 "{members} {} in pods that are not ready, such as {example}",

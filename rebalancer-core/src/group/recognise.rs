@@ -22,6 +22,8 @@ pub struct KnownAssignor {
 pub enum Knowledge {
     /// The operator set it.
     Set,
+    /// The brokers report it.
+    Reported,
     /// The owners of the partitions form the assignor's pattern.
     Recognised,
     /// The default for such a group, in the absence of a pattern.
@@ -32,6 +34,7 @@ impl fmt::Display for KnownAssignor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = match self.known {
             Knowledge::Set => "as configured",
+            Knowledge::Reported => "as the brokers report",
             Knowledge::Recognised => {
                 "recognised from the partition owners; set it to override this"
             }
@@ -41,8 +44,8 @@ impl fmt::Display for KnownAssignor {
     }
 }
 
-/// Determines the assignor of a group: the one that the operator set, else the one whose pattern the
-/// owners form, else the default.
+/// Determines the assignor of a group: the one that the operator set or the brokers report, else the
+/// one whose pattern the owners form, else the default.
 ///
 /// Two patterns are recognised in a classic group. Contiguous runs of each topic, in one order of
 /// the members, are the pattern of range. A fixed cycle of the members over all partitions is the
@@ -52,15 +55,15 @@ impl fmt::Display for KnownAssignor {
 /// default, for a group of KIP-848.
 #[must_use]
 pub fn recognise(
-    set: Option<Assignor>,
+    known: Option<KnownAssignor>,
     protocol: Protocol,
     topics: &Topics,
     owners: &Assignment,
     members: usize,
 ) -> KnownAssignor {
     let by = |assignor, known| KnownAssignor { assignor, known };
-    if let Some(assignor) = set {
-        return by(assignor, Knowledge::Set);
+    if let Some(known) = known {
+        return known;
     }
     match protocol {
         // A fresh uniform assignment has the pattern of range.

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::PortError;
 use crate::group::ClientFamily;
+pub use crate::group::{GroupKind, GroupState};
 use crate::model::{Rate, SampleFault, Seconds};
 
 /// The source of the state of the consumer group: metrics, or the brokers of the group.
@@ -75,33 +76,6 @@ pub struct LagSample {
     pub records: Option<u64>,
 }
 
-/// The type of a group, by its protocol.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum GroupKind {
-    /// The members compute the assignment: the classic protocol.
-    Classic,
-    /// The coordinator computes the assignment: KIP-848.
-    Consumer,
-    /// Another type, such as `streams` (KIP-1071) or `share`, as the brokers name it.
-    Other(String),
-}
-
-/// The state of a group, as its coordinator reports it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum GroupState {
-    /// Every member has its assignment.
-    Stable,
-    /// The group is rebalancing: `PreparingRebalance`, `CompletingRebalance`, `Assigning` or
-    /// `Reconciling`.
-    Rebalancing(String),
-    /// The group has no members.
-    Empty,
-    /// The group does not exist.
-    Dead,
-    /// Another state, as the brokers name it.
-    Other(String),
-}
-
 /// A member of a group, as the coordinator describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DescribedMember {
@@ -160,6 +134,8 @@ pub struct GroupObservation {
     /// The rate of each partition, possibly including other topics; `None` if the rates were not
     /// queried.
     pub rates: Option<Vec<RateSample>>,
+    /// The window of the rates; `None` if it is unknown.
+    pub rate_window: Option<Seconds>,
     /// The unit of the rates, for display.
     pub rate_unit: Option<String>,
     /// Partitions whose rates are wrong; `None` if the offset of none went back.

@@ -1,13 +1,16 @@
 //! The model of the consumer group of a snapshot.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use kafka_assignors::{Assignment, Member, MemberIndex, Subscription, Topics};
 
 use super::Snapshot;
 use super::assemble_group::{contains_uuid, is_word_of};
 use crate::group::recognise::recognise;
-use crate::group::{GroupDocument, GroupModel, GroupProblem, ServingPodIndex};
+use crate::group::{
+    DescribedDocument, GroupDocument, GroupKind, GroupModel, GroupProblem, GroupState,
+    ServingPodIndex,
+};
 use crate::model::{Pod, PodIndex};
 
 impl Snapshot {
@@ -17,6 +20,9 @@ impl Snapshot {
     /// [`GroupProblem`] if the data is incomplete or the group has not settled.
     pub fn group_model(&self) -> Result<GroupModel, GroupProblem> {
         let document = self.data().group.as_ref().ok_or(GroupProblem::Unknown)?;
+        if let Some(problem) = document.described.as_ref().and_then(described_problem) {
+            return Err(problem);
+        }
         if let Some(missing) = &document.partial {
             return Err(GroupProblem::Partial {
                 missing: missing.clone(),
@@ -25,16 +31,15 @@ impl Snapshot {
         if !document.has_owners() {
             return Err(GroupProblem::Unknown);
         }
-        let topics = Topics::new(
-            document
-                .topics
-                .iter()
-                .map(|(name, topic)| (name.clone(), topic.owners.len())),
-        );
+        let topics = topics(document);
         let owners = owners(document);
         let (protocol, client) = (document.protocol, document.client);
         let members = document.members.len();
-        let assignor = recognise(document.assignor, protocol, &topics, &owners, members);
+        let known = document.known_assignor();
+        if let (None, Some(assignor)) = (known, unknown_assignor(document)) {
+            return Err(GroupProblem::UnknownAssignor { assignor });
+        }
+        let assignor = recognise(known, protocol, &topics, &owners, members);
         if !assignor.assignor.exists_in(protocol, client) {
             return Err(GroupProblem::no_such_assignor(
                 assignor.assignor,
@@ -63,7 +68,9 @@ impl Snapshot {
                 example: topics.partition_name(first),
             });
         }
+        let behind = pods_behind(document, &topics, &owners, &pod_of, pods.len())?;
         Ok(GroupModel {
+            behind,
             members: self::members(document, &topics),
             rates: rates(document),
             session_timeout: document
@@ -149,6 +156,99 @@ impl Snapshot {
     }
 }
 
+/// Why a group that its brokers describe cannot be modelled, by its type and state.
+fn described_problem(described: &DescribedDocument) -> Option<GroupProblem> {
+    let unsupported = |group_type: &str| {
+        Some(GroupProblem::UnsupportedGroup {
+            group_type: group_type.to_owned(),
+        })
+    };
+    match &described.kind {
+        GroupKind::Classic | GroupKind::Consumer => {}
+        GroupKind::Other(kind) => return unsupported(kind),
+    }
+    let state = described.state.to_string();
+    match described.state {
+        // An empty group may have no protocol type.
+        GroupState::Empty | GroupState::Dead => Some(GroupProblem::NoMembers { state }),
+        GroupState::Stable | GroupState::Rebalancing(_) | GroupState::Other(_)
+            if described.protocol_type != CONSUMER =>
+        {
+            unsupported(&described.protocol_type)
+        }
+        GroupState::Stable => None,
+        GroupState::Rebalancing(_) | GroupState::Other(_) => {
+            Some(GroupProblem::NotStable { state })
+        }
+    }
+}
+
+/// The protocol type of groups of consumers.
+const CONSUMER: &str = "consumer";
+
+/// The assignor of Kafka Streams. The group is modelled with another one, and a note says so.
+const STREAMS: &str = "stream";
+
+/// The assignor that the brokers report, if it is not a known one.
+fn unknown_assignor(document: &GroupDocument) -> Option<String> {
+    let reported = document.described.as_ref()?.assignor.as_ref()?;
+    (reported != STREAMS).then(|| reported.clone())
+}
+
+fn topics(document: &GroupDocument) -> Topics {
+    let sizes = document.topics.iter();
+    let topics = Topics::new(sizes.map(|(name, topic)| (name.clone(), topic.owners.len())));
+    if document
+        .topics
+        .values()
+        .all(|topic| topic.replica_racks.is_none())
+    {
+        return topics;
+    }
+    // The brokers describe the racks of all topics or of none.
+    let racks = document.topics.values().flat_map(|topic| {
+        let racks = topic.replica_racks.clone().unwrap_or_default();
+        racks
+            .into_iter()
+            .chain(std::iter::repeat(Vec::new()))
+            .take(topic.owners.len())
+    });
+    topics.with_replica_racks(racks)
+}
+
+/// The pods with partitions that are behind. Their loads are not what their rates cost.
+///
+/// # Errors
+/// If these are more than a quarter of the pods, rounded up: the model of the loads bears no more.
+fn pods_behind(
+    document: &GroupDocument,
+    topics: &Topics,
+    owners: &Assignment,
+    pod_of: &[ServingPodIndex],
+    pods: usize,
+) -> Result<Vec<ServingPodIndex>, GroupProblem> {
+    let Some(catching_up) = &document.catching_up else {
+        return Ok(Vec::new());
+    };
+    let names: HashSet<&str> = catching_up.partitions.iter().map(String::as_str).collect();
+    let behind: BTreeSet<ServingPodIndex> = owners
+        .iter()
+        .filter(|(partition, _)| names.contains(topics.partition_name(*partition).as_str()))
+        .filter_map(|(_, owner)| pod_of.get(owner?.get()).copied())
+        .collect();
+    if behind.len() > pods.div_ceil(4) {
+        return Err(GroupProblem::CatchingUp {
+            pods: behind.len(),
+            of: pods,
+            partitions: catching_up.partitions.len(),
+            example: catching_up.partitions.first().cloned().unwrap_or_default(),
+            lag: catching_up.lag,
+            window_seconds: catching_up.window_seconds,
+        });
+    }
+    Ok(behind.into_iter().collect())
+}
+
 fn owners(document: &GroupDocument) -> Assignment {
     let members = MemberIndex::all(document.members.len());
     let by_name: HashMap<&str, MemberIndex> = document
@@ -177,7 +277,7 @@ fn members(document: &GroupDocument, topics: &Topics) -> Vec<Member> {
                 .topics
                 .as_ref()
                 .map_or_else(|| all.clone(), subscription),
-            rack: None,
+            rack: member.rack.clone(),
         })
         .collect()
 }
@@ -248,6 +348,49 @@ mod tests {
         false,
         "no assignor uniform in a group of the classic protocol"
     )]
+    #[case::rebalancing(
+        json!({
+            "described": {"kind": "classic", "state": "PreparingRebalance", "protocol_type": "consumer"},
+            "partial": "while it rebalances",
+            "topics": {"t": {"owners": ["a"]}},
+        }),
+        true,
+        "the group is not stable: its state is PreparingRebalance"
+    )]
+    #[case::empty(
+        json!({"described": {"kind": "classic", "state": "Empty", "protocol_type": ""}}),
+        false,
+        "the group has no members (state Empty)"
+    )]
+    #[case::streams(
+        json!({"described": {"kind": "streams", "state": "Stable", "protocol_type": "streams"}}),
+        false,
+        "the group is of type streams"
+    )]
+    #[case::connect(
+        json!({"described": {"kind": "classic", "state": "Stable", "protocol_type": "connect"}}),
+        false,
+        "the group is of type connect"
+    )]
+    #[case::unknown_assignor(
+        json!({
+            "described": {
+                "kind": "classic", "state": "Stable", "protocol_type": "consumer", "assignor": "mine",
+            },
+            "topics": {"t": {"owners": ["a", "b"]}},
+        }),
+        false,
+        "the brokers report the assignor mine, which is not modelled"
+    )]
+    #[case::two_of_two_pods_are_behind(
+        json!({
+            "catching_up": {"partitions": ["t-0", "t-1"], "lag": 700, "window_seconds": 60},
+            "topics": {"t": {"owners": ["a", "b", "b"], "rates": [1, 1, 1]}},
+        }),
+        true,
+        "2 of 2 ready pods are behind: 2 partitions, such as t-0, have a lag larger than what arrived \
+         within the window of 60 s (700 records together)"
+    )]
     fn reports_why_a_group_cannot_be_modelled(
         #[case] document: Value,
         #[case] is_transient: bool,
@@ -256,6 +399,48 @@ mod tests {
         let problem = model(&document).unwrap_err();
         assert_eq!(problem.is_transient(), is_transient);
         assert!(problem.to_string().contains(expected), "{problem}");
+    }
+
+    #[test]
+    fn configured_assignor_replaces_an_unknown_one() {
+        let group = json!({
+            "assignor": "range",
+            "described": {
+                "kind": "classic", "state": "Stable", "protocol_type": "consumer", "assignor": "mine",
+            },
+            "topics": {"t": {"owners": ["a", "b"]}},
+        });
+        let assignor = model(&group).unwrap().assignor;
+        assert_eq!(assignor.to_string(), "range (as configured)");
+    }
+
+    /// The assignor of Kafka Streams is not modelled, and a note of the document says so.
+    #[test]
+    fn streams_group_of_the_classic_protocol_is_approximated() {
+        let group = json!({
+            "described": {
+                "kind": "classic", "state": "Stable", "protocol_type": "consumer",
+                "assignor": "stream",
+            },
+            "topics": {"t": {"owners": ["a", "b", "b", "a"]}},
+        });
+        let assignor = model(&group).unwrap().assignor;
+        assert_eq!(assignor.known, crate::group::Knowledge::Assumed);
+    }
+
+    #[test]
+    fn racks_reach_the_model() {
+        let group = model(&json!({
+            "members": [{"pod": "a", "rack": "r1"}, {"pod": "b"}],
+            "topics": {"t": {"owners": ["a", "b"], "replica_racks": [["r1"], ["r1", "r2"]]}},
+        }))
+        .unwrap();
+        assert_eq!(group.members[0].rack.as_deref(), Some("r1"));
+        assert_eq!(group.members[1].rack, None);
+        let racks = group
+            .topics
+            .replica_racks(kafka_assignors::PartitionIndex::new(1));
+        assert_eq!(racks.len(), 2);
     }
 
     #[test]

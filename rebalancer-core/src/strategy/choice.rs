@@ -158,10 +158,9 @@ impl<'a> StrategyInput<'a> {
         let eligible: Vec<PodIndex> = candidates.iter().map(|pod| pod.index).collect();
         let forecasted =
             forecast_strategy(self.snapshot, group, &eligible, self.target, self.policy);
-        let threshold = self.threshold();
         let chosen = forecasted.victims.iter().filter_map(|victim| {
             let candidate = *candidates.iter().find(|pod| pod.index == *victim)?;
-            let role = if candidate.load.get() > threshold {
+            let role = if forecasted.hot.contains(victim) {
                 Role::Hottest
             } else {
                 Role::Coldest
@@ -222,11 +221,7 @@ impl<'a> StrategyInput<'a> {
             Some(group) => (group.assignor, group.client, group.protocol),
             None => {
                 let data = self.snapshot.data().group.as_ref()?;
-                let known = KnownAssignor {
-                    assignor: data.assignor?,
-                    known: Knowledge::Set,
-                };
-                (known, data.client, data.protocol)
+                (data.known_assignor()?, data.client, data.protocol)
             }
         };
         let positional = known.known != Knowledge::Assumed

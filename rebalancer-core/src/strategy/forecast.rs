@@ -116,6 +116,9 @@ pub struct PodExplained {
     pub residual: f64,
     /// Whether the pod is slow: its partitions do not explain its load.
     pub slow: bool,
+    /// Whether the pod has partitions that are behind, so that its load is not what its rates cost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub behind: bool,
 }
 
 /// The conclusion of the strategy.
@@ -142,6 +145,8 @@ pub struct ForecastChoice {
     pub verdict: ForecastVerdict,
     /// The pods of the chosen plan, in the order of eviction.
     pub victims: Vec<PodIndex>,
+    /// The eligible pods whose expected load is above the threshold, most loaded first.
+    pub hot: Vec<PodIndex>,
 }
 
 /// Applies the strategy. `eligible` are the eligible pods, most loaded first, ties by name.
@@ -159,7 +164,12 @@ pub fn forecast_strategy(
         .filter_map(|pod| snapshot.pods().get(pod.get()))
         .collect();
     let names: Vec<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
-    let loads: Vec<Option<f64>> = pods.iter().map(|pod| pod.load().map(f64::from)).collect();
+    let measured = pods.iter().map(|pod| pod.load().map(f64::from));
+    // The load of a pod that is behind does not show what its partitions cost.
+    let loads: Vec<Option<f64>> = ServingPodIndex::all(pods.len())
+        .zip(measured)
+        .map(|(pod, load)| load.filter(|_| !group.behind.contains(&pod)))
+        .collect();
     let attribution = Attribution::new(&loads, &group.pod_owners(), group.rates.as_deref());
     let threshold = policy.tolerance.get() * target.get();
     let subject = Subject {
@@ -169,7 +179,8 @@ pub fn forecast_strategy(
         target: Some(target.get()),
         threshold: Some(threshold),
     };
-    let (hot, cold) = by_temperature(group, &loads, eligible, threshold);
+    let expected = expected_loads(&subject, &loads);
+    let (hot, cold) = by_temperature(group, &expected, eligible, threshold);
     let diagnosis = diagnose(&subject, &names);
     let structural = diagnosis.iter().find(|found| found.is_structural());
     let explained = attribution
@@ -255,7 +266,23 @@ pub fn forecast_strategy(
         report,
         verdict,
         victims,
+        hot: hot.iter().filter_map(in_snapshot).collect(),
     }
+}
+
+/// The measured loads; for a pod that is behind, the load that its rates explain, which it has once
+/// it keeps up.
+fn expected_loads(subject: &Subject<'_>, loads: &[Option<f64>]) -> Vec<Option<f64>> {
+    let mut expected = loads.to_vec();
+    if !subject.group.behind.is_empty() {
+        let explained = subject.loads();
+        for pod in &subject.group.behind {
+            if let Some(load) = expected.get_mut(pod.get()) {
+                *load = explained.get(pod.get()).copied();
+            }
+        }
+    }
+    expected
 }
 
 /// The maximum number of evictions in a plan: each wave must leave enough ready pods. At least 1, so
@@ -285,7 +312,9 @@ fn by_temperature(
         Some(ServingPodIndex::new(index))
     });
     let load = |pod: &ServingPodIndex| loads.get(pod.get()).copied().flatten().unwrap_or(0.0);
-    let (hot, mut cold): (Vec<_>, Vec<_>) = in_group.partition(|pod| load(pod) > threshold);
+    let (mut hot, mut cold): (Vec<_>, Vec<_>) = in_group.partition(|pod| load(pod) > threshold);
+    // The expected load of a pod that is behind differs from the measured one.
+    hot.sort_by(|a, b| load(b).total_cmp(&load(a)));
     // The stable sort keeps equal loads in the order of names, which `reverse` restores first.
     cold.reverse();
     cold.sort_by(|a, b| load(a).total_cmp(&load(b)));
@@ -306,6 +335,7 @@ fn explained_pods(subject: &Subject<'_>, names: &[&str]) -> Vec<PodExplained> {
                 explained: load - residual,
                 residual: *residual,
                 slow: attribution.slow.contains(&pod),
+                behind: subject.group.behind.contains(&pod),
             },
         )
         .collect()

@@ -20,6 +20,18 @@ const BAD: &[(&str, &str)] = &[
     ("GRACE_PERIOD", "1500ms"),
     ("HOLD_ALERT_AFTER", "a day"),
     ("IGNORE_HISTORY", "sometimes"),
+    ("KAFKA_BOOTSTRAP_SERVERS", "kafka"),
+    ("KAFKA_BOOTSTRAP_SERVERS", "SSL://kafka:9093"),
+    ("KAFKA_SASL_MECHANISM", "GSSAPI"),
+    ("KAFKA_SASL_OAUTHBEARER_TOKEN_FILE", "/nowhere/token"),
+    ("KAFKA_SASL_PASSWORD", "hunter2"),
+    ("KAFKA_SASL_PASSWORD_FILE", "/nowhere/password"),
+    ("KAFKA_SASL_USERNAME", "me"),
+    ("KAFKA_SECURITY_PROTOCOL", "TLS"),
+    ("KAFKA_SSL_CA_FILE", "/nowhere/ca.pem"),
+    ("KAFKA_SSL_CERTIFICATE_FILE", "/nowhere/client.pem"),
+    ("KAFKA_SSL_KEY_FILE", "/nowhere/client.key"),
+    ("KAFKA_TIMEOUT", "0s"),
     ("KUBE_LABEL_SELECTOR", "a in ("),
     ("KUBE_TIMEOUT", "31s"),
     ("KUBE_TIMEOUT", "0s"),
@@ -201,7 +213,13 @@ async fn every_invalid_setting_has_one_line_with_its_name(#[case] layer: Layer) 
     for (env, text) in BAD {
         let setting = by_env(env).unwrap();
         let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
-        let program = program(&server);
+        let mut program = program(&server);
+        if env.starts_with("KAFKA_") {
+            // Without these, the other settings of Kafka have no effect.
+            program = program
+                .env("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
+                .env("GROUP_ID", "orders");
+        }
         let (program, name) = match layer {
             Layer::Environment => (program.env(env, text), setting.env().to_owned()),
             Layer::Flag => {

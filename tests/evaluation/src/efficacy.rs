@@ -330,8 +330,8 @@ async fn tick(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Worklo
         group: Some(GroupSettings {
             id: None,
             assignor: Some(setting.assignor),
-            client: config.client,
-            protocol: config.protocol,
+            client: Some(config.client),
+            protocol: Some(config.protocol),
             session_timeout: None,
         }),
     };

@@ -118,6 +118,7 @@ impl Episode {
         };
         let pods = self.members.len();
         GroupModel {
+            behind: Vec::new(),
             members: self.members.iter().map(member).collect(),
             pod_of: ServingPodIndex::all(pods).collect(),
             pods: (0..pods).map(PodIndex::new).collect(),

@@ -170,8 +170,8 @@ fn group(draw: &mut Draw, config: &SimConfig) -> Option<GroupSettings> {
     draw.percent(85).then(|| GroupSettings {
         id: Some("consumer".into()),
         assignor: draw.percent(70).then_some(config.assignor),
-        client: config.client,
-        protocol: config.protocol,
+        client: Some(config.client),
+        protocol: Some(config.protocol),
         session_timeout: None,
     })
 }

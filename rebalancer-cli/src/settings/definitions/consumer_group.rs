@@ -61,26 +61,26 @@ pub(in crate::settings) static GROUP_RATE_QUERY: Optional<String> = Definition {
 
 pub(in crate::settings) static GROUP_ASSIGNOR: Defaulted<Option<Assignor>> = Definition {
     name: "GROUP_ASSIGNOR",
-    help: "range, roundrobin, sticky, cooperative-sticky or uniform; auto recognises the first \
-           two from the owners of the partitions",
+    help: "range, roundrobin, sticky, cooperative-sticky or uniform; auto is the one that Kafka \
+           reports, and with metrics recognises the first two from the owners of the partitions",
     value: &value::ASSIGNOR,
     default: Fallback::Value(|| None),
     attributes: Attributes::USUAL,
 };
 
-pub(in crate::settings) static GROUP_CLIENT: Defaulted<ClientFamily> = Definition {
+pub(in crate::settings) static GROUP_CLIENT: Optional<ClientFamily> = Definition {
     name: "GROUP_CLIENT",
     help: "Client library of the consumers: java, or librdkafka (and clients based on it)",
     value: &value::CLIENT,
-    default: Fallback::Value(ClientFamily::default),
+    default: Absent("as Kafka shows it, else java"),
     attributes: Attributes::USUAL,
 };
 
-pub(in crate::settings) static GROUP_PROTOCOL: Defaulted<Protocol> = Definition {
+pub(in crate::settings) static GROUP_PROTOCOL: Optional<Protocol> = Definition {
     name: "GROUP_PROTOCOL",
     help: "group.protocol of the consumers: classic, or consumer (KIP-848)",
     value: &value::PROTOCOL,
-    default: Fallback::Value(Protocol::default),
+    default: Absent("as Kafka reports it, else classic"),
     attributes: Attributes::USUAL,
 };
 

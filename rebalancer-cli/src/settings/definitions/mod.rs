@@ -7,6 +7,7 @@ pub(super) mod acting;
 pub(super) mod consumer_group;
 pub(super) mod decision;
 pub(super) mod interface;
+pub(super) mod kafka;
 pub(super) mod metrics;
 pub(super) mod workload;
 
@@ -23,7 +24,7 @@ pub struct Section {
 }
 
 /// Every section, in the order of help.
-pub static SECTIONS: [Section; 6] = [
+pub static SECTIONS: [Section; 7] = [
     Section {
         heading: "Workload",
         settings: workload::SETTINGS,
@@ -35,6 +36,10 @@ pub static SECTIONS: [Section; 6] = [
     Section {
         heading: "Consumer group",
         settings: consumer_group::SETTINGS,
+    },
+    Section {
+        heading: "Kafka",
+        settings: kafka::SETTINGS,
     },
     Section {
         heading: "Decision",
@@ -91,12 +96,12 @@ mod tests {
     }
 
     #[test]
-    fn only_headers_may_be_secret() {
+    fn secret_settings() {
         let secret: Vec<&str> = all()
             .filter(|setting| setting.is_secret())
             .map(Setting::env)
             .collect();
-        assert_eq!(secret, ["PROMETHEUS_HEADERS"]);
+        assert_eq!(secret, ["PROMETHEUS_HEADERS", "KAFKA_SASL_PASSWORD"]);
         let flag = by_env("DRY_RUN").unwrap().flag();
         assert_eq!(flag.as_deref(), Some("dry-run"));
     }
@@ -162,8 +167,7 @@ mod tests {
         check(&metrics::PROMETHEUS_NAMESPACE_LABEL);
         check(&metrics::PROMETHEUS_CONTAINER_LABEL);
         check(&consumer_group::GROUP_ASSIGNOR);
-        check(&consumer_group::GROUP_CLIENT);
-        check(&consumer_group::GROUP_PROTOCOL);
+        check(&kafka::KAFKA_TIMEOUT);
         check(&decision::STRATEGY);
         check(&decision::REBALANCE_TOP_K_PODS);
         check(&decision::TOLERANCE_MULTIPLIER);

@@ -45,6 +45,7 @@ impl Case {
             rack: None,
         };
         let group = GroupModel {
+            behind: Vec::new(),
             topics: Topics::new(sizes),
             members: (0..pods).map(member).collect(),
             pod_of: ServingPodIndex::all(pods).collect(),

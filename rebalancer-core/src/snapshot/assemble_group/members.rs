@@ -1,6 +1,6 @@
 //! Matching of the members of a group to the pods of the workload.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::group::MemberDocument;
@@ -31,8 +31,8 @@ impl<'a> Pods<'a> {
         }
     }
 
-    /// The pod of a member: by its name, else by its address, else by a client id that contains the
-    /// pod's name as a word.
+    /// The pod of a member: by its name, else by its address, else by an instance id or a client id
+    /// that contains the pod's name as a word.
     pub(super) fn of(&self, labels: &MemberLabels) -> Option<&'a Pod> {
         let by_name = || self.by_name.get(labels.pod.as_deref()?).copied();
         let by_host = || {
@@ -42,15 +42,33 @@ impl<'a> Pods<'a> {
             let by_ip = || *self.by_ip.get(&address(host)?)?;
             by_ip().or_else(|| self.by_name.get(host).copied())
         };
-        let by_client = || {
-            let client = labels.client_id.as_deref()?;
+        let by_id = |id: &Option<String>| {
+            let id = id.as_deref()?;
             let named = self.by_name.values().copied();
             // The name `app-1` is also a prefix of `app-10`.
             named
-                .filter(|pod| is_word_of(client, &pod.name))
+                .filter(|pod| is_word_of(id, &pod.name))
                 .max_by_key(|pod| pod.name.len())
         };
-        by_name().or_else(by_host).or_else(by_client)
+        by_name()
+            .or_else(by_host)
+            .or_else(|| by_id(&labels.instance))
+            .or_else(|| by_id(&labels.client_id))
+    }
+
+    /// The names of the ready pods without a member, ascending.
+    pub(super) fn without_member<'m>(
+        &self,
+        members: impl Iterator<Item = &'m MemberDocument>,
+    ) -> Vec<String> {
+        let with: HashSet<&str> = members.map(|member| member.pod.as_str()).collect();
+        let ready = self.by_name.values().filter(|pod| pod.serves());
+        let mut without: Vec<String> = ready
+            .filter(|pod| !with.contains(pod.name.as_str()))
+            .map(|pod| pod.name.clone())
+            .collect();
+        without.sort_unstable();
+        without
     }
 
     /// Adds a member without partitions for each ready pod that has none.
@@ -58,15 +76,9 @@ impl<'a> Pods<'a> {
         if members.is_empty() {
             return members;
         }
-        let mut idle: Vec<&str> = self
-            .by_name
-            .values()
-            .filter(|pod| pod.serves() && members.iter().all(|member| member.pod != pod.name))
-            .map(|pod| pod.name.as_str())
-            .collect();
-        idle.sort_unstable();
+        let idle = self.without_member(members.iter());
         members.extend(idle.into_iter().map(|pod| MemberDocument {
-            pod: pod.to_owned(),
+            pod,
             ..MemberDocument::default()
         }));
         members

@@ -1,5 +1,7 @@
-//! Joins the metrics of a consumer group with the pods that Kubernetes lists.
+//! Joins the observation of a consumer group with the pods that Kubernetes lists.
 
+mod described;
+mod lags;
 mod members;
 mod missing;
 mod owned;
@@ -31,83 +33,130 @@ const NO_OWNERS: &str = "the metrics report no owner of any partition: check the
                          configured group metrics or assignment query, and whether the consumers \
                          are scraped";
 
-/// The operator's settings for the group.
+/// The description of a group whose members subscribe to no topic that exists.
+const NO_TOPICS: &str = "the members of the group subscribe to no topic that exists";
+
+/// The operator's settings for the group. They override what its brokers report.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GroupSettings {
     /// The group id.
     pub id: Option<String>,
-    /// The assignor; `None` to recognise it.
+    /// The assignor; `None` if the brokers report it, or to recognise it.
     pub assignor: Option<Assignor>,
-    /// The client library.
-    pub client: ClientFamily,
-    /// The group protocol.
-    pub protocol: Protocol,
+    /// The client library; `None` if the members show it, or for the default.
+    pub client: Option<ClientFamily>,
+    /// The group protocol; `None` if the brokers report it, or for the default.
+    pub protocol: Option<Protocol>,
     /// `session.timeout.ms` of static members; `None` for Kafka's default.
     pub session_timeout: Option<Seconds>,
 }
 
-/// Assembles the document of a group from settings, metrics and pods. Data that does not match is
-/// left out and described in [`GroupDocument::partial`].
+/// Assembles the document of a group from settings, observation and pods. Data that does not match
+/// is left out and described in [`GroupDocument::partial`].
 #[must_use]
 pub fn assemble_group(
     settings: &GroupSettings,
     observation: Option<GroupObservation>,
     pods: &[Pod],
 ) -> GroupDocument {
-    let group = GroupDocument {
+    let mut group = GroupDocument {
         id: settings.id.clone(),
         assignor: settings.assignor,
-        client: settings.client,
-        protocol: settings.protocol,
+        client: settings.client.unwrap_or_default(),
+        protocol: settings.protocol.unwrap_or_default(),
         session_timeout_seconds: settings.session_timeout,
         ..GroupDocument::default()
     };
-    let Some(observation) = observation else {
+    let Some(mut observation) = observation else {
         return group;
     };
     let mut missing = Missing::default();
-    if let Some(partial) = observation.partial {
+    if let Some(partial) = observation.partial.take() {
         missing.add(partial);
     }
     let pods = Pods::new(pods);
-    let id = settings.id.as_deref();
-    let now = Owned::of(&observation.owners, &pods, id);
-    // Faults of the earlier owners are not reported.
-    let before = observation
-        .owners_before
-        .map(|before| Owned::of(&before, &pods, id));
-    now.report_unknown_owners(observation.other_groups, &mut missing);
+    group.notes = std::mem::take(&mut observation.notes);
+    let described = observation.described.take();
+    let (now, before, described_topics) = match &described {
+        Some(described) => {
+            let mut now = Owned::described(described, &pods);
+            described::report_outside_members(&now.outside, &mut missing);
+            now.report_out_of_range(&mut missing);
+            if described.topics.is_empty() && missing.is_empty() {
+                missing.add(NO_TOPICS.to_owned());
+            }
+            let without = pods.without_member(now.members.values());
+            let outside = std::mem::take(&mut now.outside);
+            let document = described::document(described, outside, without);
+            described::resolve(&mut group, settings, &document);
+            group.described = Some(document);
+            // The brokers do not report earlier owners.
+            (now, None, described.topics.as_slice())
+        }
+        None => {
+            let (now, before) = owned_by_metrics(&observation, &pods, settings, &mut missing);
+            (now, before, [].as_slice())
+        }
+    };
     now.report_duplicate_owners(before.as_ref(), &mut missing);
-    let nothing = now.is_empty() && before.as_ref().is_none_or(Owned::is_empty);
-    if nothing && missing.is_empty() {
-        missing.add(NO_OWNERS.to_owned());
-    }
     let rates = observation.rates.as_deref();
     let mut topics = topics::topics(
         &now,
         before.as_ref(),
+        described_topics,
         rates.unwrap_or_default(),
         &mut missing,
     );
     if let Some(rates) = rates {
         topics::fill_rates(&mut topics, rates, &mut missing);
     }
-    let mut notes = observation.notes;
-    notes.extend(now.streams_note());
+    topics::fill_racks(&mut topics, described_topics);
+    if let Some(lags) = &observation.lags {
+        lags::fill_lags(&mut topics, lags);
+    }
+    let catching_up = lags::catching_up(&topics, observation.rate_window);
+    group.notes.extend(catching_up.as_ref().map(lags::note));
+    group.notes.extend(now.streams_note());
     let offsets_went_back = observation
         .offsets_went_back
         .and_then(|offsets| of_topics(offsets, &topics));
     let moved_lately = before.map_or(0, |before| now.moved_since(&before));
+    let members = now.members.into_values().collect();
     GroupDocument {
-        members: pods.with_idle(now.members.into_values().collect()),
+        members: if described.is_some() {
+            members
+        } else {
+            pods.with_idle(members)
+        },
         topics,
         rate_unit: observation.rate_unit,
         partial: missing.into_message(),
         moved_lately,
         offsets_went_back,
-        notes,
+        catching_up,
         ..group
     }
+}
+
+/// The owners now and one cooldown earlier, according to metrics.
+fn owned_by_metrics(
+    observation: &GroupObservation,
+    pods: &Pods<'_>,
+    settings: &GroupSettings,
+    missing: &mut Missing,
+) -> (Owned, Option<Owned>) {
+    let id = settings.id.as_deref();
+    let now = Owned::of(&observation.owners, pods, id);
+    // Faults of the earlier owners are not reported.
+    let before = observation.owners_before.as_ref();
+    let before = before.map(|before| Owned::of(before, pods, id));
+    now.report_unknown_owners(observation.other_groups, missing);
+    now.report_out_of_range(missing);
+    let nothing = now.is_empty() && before.as_ref().is_none_or(Owned::is_empty);
+    if nothing && missing.is_empty() {
+        missing.add(NO_OWNERS.to_owned());
+    }
+    (now, before)
 }
 
 /// The partitions of the group's topics whose offset went back; `None` if there is none.

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::MOST_PARTITIONS;
+use super::described::subscription;
 use super::members::Pods;
 use super::missing::Missing;
 use super::static_members::instance_id;
-use crate::group::MemberDocument;
-use crate::ports::{MemberLabels, OwnerSample};
+use crate::group::{MemberDocument, OutsideMember};
+use crate::ports::{DescribedGroup, MemberLabels, OwnerSample};
 
 /// A topic and a partition number.
 type PartitionKey = (String, usize);
@@ -22,6 +23,8 @@ pub(super) struct Owned {
     pub(super) members: BTreeMap<MemberKey, MemberDocument>,
     /// The owners of each partition: none, one, or several if the metrics contradict each other.
     pub(super) owners: BTreeMap<PartitionKey, BTreeSet<MemberKey>>,
+    /// The members of a described group that do not run in a pod of the workload.
+    pub(super) outside: Vec<OutsideMember>,
     /// Partitions whose owner is not a pod of the workload, and the labels of that owner.
     unknown: Vec<(PartitionKey, String)>,
     /// Partitions with a number beyond the limit.
@@ -62,8 +65,55 @@ impl Owned {
                     id: labels.member_id.clone(),
                     client_id: labels.client_id.clone(),
                     instance: instance_id(labels, group),
-                    topics: None,
+                    ..MemberDocument::default()
                 });
+        }
+        owned.name_members();
+        owned
+    }
+
+    /// The members and owners of a group that its brokers describe.
+    pub(super) fn described(group: &DescribedGroup, pods: &Pods<'_>) -> Self {
+        let mut owned = Self::default();
+        let topics = group.topics.iter().map(|topic| topic.name.as_str());
+        let topics: BTreeSet<&str> = topics.collect();
+        for member in &group.members {
+            let labels = &member.labels;
+            let Some(pod) = pods.of(labels) else {
+                let partitions = member.owned.iter();
+                owned.outside.push(OutsideMember {
+                    id: labels.member_id.clone(),
+                    client_id: labels.client_id.clone(),
+                    instance: labels.instance.clone(),
+                    host: labels.host.clone(),
+                    partitions: partitions
+                        .map(|(topic, number)| format!("{topic}-{number}"))
+                        .collect(),
+                });
+                continue;
+            };
+            let id = labels.member_id.clone().unwrap_or_default();
+            let key = (pod.name.clone(), id);
+            for (topic, number) in &member.owned {
+                let number = usize::try_from(*number).unwrap_or(usize::MAX);
+                if number >= MOST_PARTITIONS {
+                    owned.out_of_range.push(format!("{topic}-{number}"));
+                    continue;
+                }
+                let owners = owned.owners.entry((topic.clone(), number)).or_default();
+                owners.insert(key.clone());
+            }
+            let document = MemberDocument {
+                pod: pod.name.clone(),
+                name: None,
+                id: labels.member_id.clone(),
+                client_id: labels.client_id.clone(),
+                instance: labels.instance.clone(),
+                host: labels.host.clone(),
+                rack: member.rack.clone(),
+                topics: subscription(member, &topics),
+            };
+            owned.members.insert(key, document);
         }
         owned.name_members();
         owned
@@ -128,6 +178,10 @@ impl Owned {
             .map(|((topic, partition), labels)| format!("{topic}-{partition} of {labels}"))
             .collect();
         missing.add_items("partitions owned by no pod of the workload", &unknown);
+    }
+
+    /// Reports partition numbers beyond the limit.
+    pub(super) fn report_out_of_range(&self, missing: &mut Missing) {
         missing.add_items("partition numbers out of range", &self.out_of_range);
     }
 

@@ -403,3 +403,272 @@ fn notes_say_what_is_approximate() {
         group.notes
     );
 }
+
+mod described {
+    use super::*;
+    use crate::group::{GroupKind, GroupState, OutsideMember};
+    use crate::ports::{DescribedGroup, DescribedMember, DescribedTopic, LagSample};
+
+    fn member(id: &str, host: &str, owned: &[u32]) -> DescribedMember {
+        DescribedMember {
+            labels: MemberLabels {
+                pod: None,
+                host: Some(host.into()),
+                client_id: Some("consumer".into()),
+                member_id: Some(id.into()),
+                instance: None,
+            },
+            rack: None,
+            subscription: Some(vec!["t".into()]),
+            owned: owned
+                .iter()
+                .map(|number| ("t".to_owned(), *number))
+                .collect(),
+            client: Some(ClientFamily::Librdkafka),
+            classic_in_consumer_group: false,
+        }
+    }
+
+    fn described(members: Vec<DescribedMember>) -> DescribedGroup {
+        DescribedGroup {
+            kind: GroupKind::Classic,
+            state: GroupState::Stable,
+            protocol_type: "consumer".into(),
+            assignor: Some("cooperative-sticky".into()),
+            members,
+            topics: vec![DescribedTopic {
+                name: "t".into(),
+                partition_racks: vec![Vec::new(); 4],
+            }],
+            cluster_id: Some("abc".into()),
+        }
+    }
+
+    fn assembled(settings: &GroupSettings, described: DescribedGroup) -> GroupDocument {
+        let observation = GroupObservation {
+            described: Some(described),
+            ..GroupObservation::default()
+        };
+        let group = assemble_group(settings, Some(observation), &pods(&["a", "b", "c"]));
+        assert_eq!(group.validate(), Ok(()));
+        group
+    }
+
+    fn of(described: DescribedGroup) -> GroupDocument {
+        assembled(&GroupSettings::default(), described)
+    }
+
+    #[test]
+    fn members_owners_and_properties_are_those_of_the_brokers() {
+        let mut member_of_b = member("m2", "/10.0.0.2", &[3]);
+        member_of_b.labels.instance = Some("i".into());
+        member_of_b.rack = Some("r1".into());
+        let mut group = described(vec![member("m1", "/10.0.0.1", &[0, 1]), member_of_b]);
+        group.topics[0].partition_racks[2] = vec!["r2".into()];
+        let group = of(group);
+        assert_eq!(group.partial, None);
+        let owners: Vec<_> = group.topics["t"]
+            .owners
+            .iter()
+            .map(Option::as_deref)
+            .collect();
+        assert_eq!(owners, [Some("a"), Some("a"), None, Some("b")]);
+        let racks = group.topics["t"].replica_racks.as_ref().unwrap();
+        assert_eq!(racks.iter().map(Vec::len).collect::<Vec<_>>(), [0, 0, 1, 0]);
+        let b = &group.members[1];
+        assert_eq!(
+            (b.pod.as_str(), b.id.as_deref(), b.instance.as_deref()),
+            ("b", Some("m2"), Some("i"))
+        );
+        assert_eq!((b.rack.as_deref(), b.topics.clone()), (Some("r1"), None));
+        assert_eq!(group.client, ClientFamily::Librdkafka);
+        let known = group.known_assignor().unwrap().to_string();
+        assert_eq!(known, "cooperative-sticky (as the brokers report)");
+        let described = group.described.unwrap();
+        assert_eq!(described.cluster_id.as_deref(), Some("abc"));
+    }
+
+    #[test]
+    fn ready_pods_without_a_member_are_named_and_not_guessed() {
+        let group = of(described(vec![
+            member("m1", "/10.0.0.1", &[0, 1, 2, 3]),
+            member("m2", "/10.0.0.2", &[]),
+        ]));
+        let pods: Vec<&str> = group
+            .members
+            .iter()
+            .map(|member| member.pod.as_str())
+            .collect();
+        assert_eq!(pods, ["a", "b"]);
+        let described = group.described.unwrap();
+        assert_eq!(described.pods_without_member, ["c"]);
+        assert!(
+            group.notes[0].starts_with("ready pods without a member in the group: c"),
+            "{:?}",
+            group.notes
+        );
+    }
+
+    #[test]
+    fn members_outside_the_workload_are_named() {
+        let mut of_another = member("m3", "/10.9.9.9", &[3]);
+        of_another.labels.client_id = Some("batch-1".into());
+        let group = of(described(vec![
+            member("m1", "/10.0.0.1", &[0, 1, 2]),
+            of_another,
+        ]));
+        assert_eq!(
+            group.partial.as_deref(),
+            Some(
+                "members that do not run in a pod of the workload: client id `batch-1` at host \
+                 10.9.9.9 (1 partition); if they are another workload's, give each workload a \
+                 group of its own"
+            )
+        );
+        assert_eq!(
+            group.described.unwrap().outside_members,
+            [OutsideMember {
+                id: Some("m3".into()),
+                client_id: Some("batch-1".into()),
+                instance: None,
+                host: Some("/10.9.9.9".into()),
+                partitions: vec!["t-3".into()],
+            }]
+        );
+    }
+
+    /// An instance id or a client id shows the pod where the address is that of a node.
+    #[rstest]
+    #[case(Some("b"), "consumer", Some("b"))]
+    #[case(Some("orders-b"), "consumer-a", Some("b"))]
+    #[case(None, "consumer-a", Some("a"))]
+    #[case(None, "consumer", None)]
+    fn ids_match_members_behind_another_address(
+        #[case] instance: Option<&str>,
+        #[case] client_id: &str,
+        #[case] pod: Option<&str>,
+    ) {
+        let mut member = member("m1", "/192.168.0.1", &[0]);
+        member.labels.instance = instance.map(str::to_owned);
+        member.labels.client_id = Some(client_id.into());
+        let group = of(described(vec![member]));
+        let found = group.members.first().map(|member| member.pod.as_str());
+        assert_eq!(found, pod);
+    }
+
+    #[test]
+    fn settings_override_the_brokers_and_a_note_says_so() {
+        let settings = GroupSettings {
+            assignor: Some(Assignor::Range),
+            client: Some(ClientFamily::Java),
+            protocol: Some(Protocol::Classic),
+            ..GroupSettings::default()
+        };
+        let group = assembled(
+            &settings,
+            described(vec![member("m1", "/10.0.0.1", &[0, 1, 2, 3])]),
+        );
+        assert_eq!(group.assignor, Some(Assignor::Range));
+        assert_eq!(group.client, ClientFamily::Java);
+        let known = group.known_assignor().unwrap().to_string();
+        assert_eq!(known, "range (as configured)");
+        let notes = group.notes.join("\n");
+        assert!(
+            notes.contains(
+                "the configured assignor is range, but the brokers report cooperative-sticky"
+            ) && notes.contains("the configured client is java, but the brokers report librdkafka"),
+            "{notes}"
+        );
+        assert!(!notes.contains("protocol"), "{notes}");
+    }
+
+    #[test]
+    fn group_of_kip_848_has_the_consumer_protocol() {
+        let mut member = member("m1", "/10.0.0.1", &[0, 1, 2, 3]);
+        member.classic_in_consumer_group = true;
+        member.client = None;
+        let group = of(DescribedGroup {
+            kind: GroupKind::Consumer,
+            assignor: Some("uniform".into()),
+            ..described(vec![member])
+        });
+        assert_eq!(group.protocol, Protocol::Consumer);
+        assert_eq!(group.assignor, Some(Assignor::Uniform));
+        assert_eq!(group.client, ClientFamily::Java);
+        let described = group.described.unwrap();
+        assert_eq!((described.classic_members, described.client), (1, None));
+        assert!(
+            group.notes[0].starts_with("members that use the classic protocol in this group"),
+            "{:?}",
+            group.notes
+        );
+    }
+
+    #[test]
+    fn subscriptions_that_differ_are_kept() {
+        let mut group = described(vec![member("m1", "/10.0.0.1", &[0, 1, 2, 3])]);
+        group.topics.push(DescribedTopic {
+            name: "u".into(),
+            partition_racks: vec![Vec::new()],
+        });
+        let mut both = member("m2", "/10.0.0.2", &[]);
+        both.subscription = Some(vec!["t".into(), "u".into()]);
+        let mut of_a_missing_topic = member("m3", "/10.0.0.3", &[]);
+        of_a_missing_topic.subscription = Some(vec!["u".into(), "v".into()]);
+        group.members.extend([both, of_a_missing_topic]);
+        let group = of(group);
+        let topics: Vec<_> = group
+            .members
+            .iter()
+            .map(|member| member.topics.clone())
+            .collect();
+        assert_eq!(
+            topics,
+            [Some(vec!["t".to_owned()]), None, Some(vec!["u".to_owned()])]
+        );
+        assert_eq!(group.topics["u"].owners, [None]);
+    }
+
+    #[test]
+    fn lags_show_partitions_that_are_behind() {
+        let lag = |partition, records| LagSample {
+            topic: "t".into(),
+            partition,
+            records,
+        };
+        let observation = GroupObservation {
+            described: Some(described(vec![member("m1", "/10.0.0.1", &[0, 1, 2, 3])])),
+            rates: Some((0..4).map(|partition| rate("t", partition, 10.0)).collect()),
+            rate_window: Some(Seconds::whole(60)),
+            lags: Some(vec![
+                lag(0, Some(5)),
+                lag(1, None),
+                lag(2, Some(601)),
+                lag(3, Some(600)),
+            ]),
+            ..GroupObservation::default()
+        };
+        let group = assemble_group(&GroupSettings::default(), Some(observation), &pods(&["a"]));
+        let lags = group.topics["t"].lags.clone().unwrap();
+        assert_eq!(lags, [Some(5), None, Some(601), Some(600)]);
+        let behind = group.catching_up.unwrap();
+        assert_eq!(
+            (behind.partitions, behind.lag),
+            (vec!["t-2".to_owned()], 601)
+        );
+        assert!(
+            group.notes[0].starts_with("partitions with a lag larger than what arrived"),
+            "{:?}",
+            group.notes
+        );
+    }
+
+    #[test]
+    fn group_without_a_topic_is_incomplete() {
+        let group = of(DescribedGroup {
+            topics: Vec::new(),
+            ..described(vec![member("m1", "/10.0.0.1", &[])])
+        });
+        assert_eq!(group.partial.as_deref(), Some(NO_TOPICS));
+    }
+}

@@ -6,19 +6,24 @@ use super::MOST_PARTITIONS;
 use super::missing::Missing;
 use super::owned::Owned;
 use crate::group::TopicDocument;
-use crate::ports::RateSample;
+use crate::ports::{DescribedTopic, RateSample};
 
 /// Collects the topics of which a member owns a partition now or owned one a cooldown ago.
 ///
 /// The length of a topic is the highest partition number among its owners and rates, so that a
-/// partition without an owner is not overlooked.
+/// partition without an owner is not overlooked. `described` are the topics that the brokers
+/// describe.
 pub(super) fn topics(
     now: &Owned,
     before: Option<&Owned>,
+    described: &[DescribedTopic],
     rates: &[RateSample],
     missing: &mut Missing,
 ) -> BTreeMap<String, TopicDocument> {
-    let mut lengths: BTreeMap<&str, usize> = BTreeMap::new();
+    let described = described.iter();
+    let mut lengths: BTreeMap<&str, usize> = described
+        .map(|topic| (topic.name.as_str(), topic.partition_racks.len()))
+        .collect();
     let before = before.into_iter().flat_map(Owned::partitions);
     for (topic, partition) in now.partitions().chain(before) {
         let length = lengths.entry(topic).or_default();
@@ -42,7 +47,7 @@ pub(super) fn topics(
     }
     let unowned = |length| TopicDocument {
         owners: vec![None; length],
-        rates: None,
+        ..TopicDocument::default()
     };
     let mut topics: BTreeMap<String, TopicDocument> = lengths
         .into_iter()
@@ -56,6 +61,25 @@ pub(super) fn topics(
         }
     }
     topics
+}
+
+/// Adds the racks of the replicas, if any broker has a rack.
+pub(super) fn fill_racks(
+    topics: &mut BTreeMap<String, TopicDocument>,
+    described: &[DescribedTopic],
+) {
+    let has_racks =
+        |topic: &DescribedTopic| topic.partition_racks.iter().any(|set| !set.is_empty());
+    if !described.iter().any(has_racks) {
+        return;
+    }
+    for topic in described {
+        if let Some(entry) = topics.get_mut(&topic.name) {
+            let mut racks = topic.partition_racks.clone();
+            racks.resize(entry.owners.len(), Vec::new());
+            entry.replica_racks = Some(racks);
+        }
+    }
 }
 
 /// Adds the rates, if every partition of the group has one.
