@@ -25,10 +25,22 @@ pub(crate) struct Invocation {
 /// The subcommands.
 #[derive(Debug, Clone)]
 pub(crate) enum Task {
-    Run { follow: bool },
-    Plan { save: Option<PathBuf> },
-    Forecast { snapshot: Option<PathBuf> },
-    Decide { snapshot: PathBuf },
+    Run {
+        follow: bool,
+    },
+    Plan {
+        save: Option<PathBuf>,
+    },
+    Forecast {
+        snapshot: Option<PathBuf>,
+    },
+    Group {
+        partitions: bool,
+        snapshot: Option<PathBuf>,
+    },
+    Decide {
+        snapshot: PathBuf,
+    },
     Demo(DemoOptions),
 }
 
@@ -149,6 +161,23 @@ pub(crate) fn command() -> Command {
                 ),
         )
         .subcommand(
+            Command::new("group")
+                .about("Show the consumer group: members with pods, loads, partitions, rates and lag; never acts")
+                .arg(
+                    Arg::new("partitions")
+                        .long("partitions")
+                        .action(ArgAction::SetTrue)
+                        .help("Show each partition with its owner, rate and lag; also with --verbose"),
+                )
+                .arg(
+                    Arg::new("snapshot")
+                        .long("snapshot")
+                        .value_name("FILE")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("Use one or more snapshots in JSON instead of the cluster; needs no network"),
+                ),
+        )
+        .subcommand(
             Command::new("decide")
                 .about("Decide on a snapshot from a file; needs no network")
                 .arg(
@@ -250,6 +279,10 @@ pub(crate) fn invocation(matches: &ArgMatches) -> Invocation {
     let command = match name {
         "plan" => Task::Plan { save: path("save") },
         "forecast" => Task::Forecast {
+            snapshot: path("snapshot"),
+        },
+        "group" => Task::Group {
+            partitions: sub.get_flag("partitions") || sub.get_flag("verbose"),
             snapshot: path("snapshot"),
         },
         "decide" => Task::Decide {
@@ -364,6 +397,21 @@ mod tests {
         let error = command().try_get_matches_from(args).unwrap_err();
         let before = error.to_string();
         assert_eq!(explained(error).to_string(), before);
+    }
+
+    #[test]
+    fn partitions_are_shown_on_request_or_with_verbose() {
+        for (args, expected) in [
+            (&["group"] as &[&str], false),
+            (&["group", "--partitions"], true),
+            (&["group", "-v"], true),
+        ] {
+            let task = parse(args).command;
+            assert!(
+                matches!(task, Task::Group { partitions, snapshot: None } if partitions == expected),
+                "{args:?}"
+            );
+        }
     }
 
     #[test]

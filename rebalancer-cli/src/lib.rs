@@ -29,7 +29,7 @@ use exit::Exit;
 use observers::terminal_line::TerminalLine;
 use rebalancer_core::policy::{Policy, Strategy};
 use render::table::Detail;
-use settings::{CONFIG, Interface, LogLevel, Settings, Sources};
+use settings::{CONFIG, Interface, LogLevel, Settings, SettingsError, Sources};
 
 /// Runs the program: reads the arguments and the environment, and returns the exit code.
 #[must_use]
@@ -95,17 +95,21 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
     let level = match invocation.command {
         Task::Run { .. } => LogLevel::Info,
         // These commands are run by hand, and their result is enough to read.
-        Task::Plan { .. } | Task::Forecast { .. } | Task::Decide { .. } | Task::Demo(_) => {
-            LogLevel::Warn
-        }
+        Task::Plan { .. }
+        | Task::Forecast { .. }
+        | Task::Group { .. }
+        | Task::Decide { .. }
+        | Task::Demo(_) => LogLevel::Warn,
     };
     // The demo is the same in every shell: only its flags change it.
     let nothing = HashMap::new();
     let environment = match invocation.command {
         Task::Demo(_) => &nothing,
-        Task::Run { .. } | Task::Plan { .. } | Task::Forecast { .. } | Task::Decide { .. } => {
-            environment
-        }
+        Task::Run { .. }
+        | Task::Plan { .. }
+        | Task::Forecast { .. }
+        | Task::Group { .. }
+        | Task::Decide { .. } => environment,
     };
     let config = invocation.config.clone().or_else(|| {
         let path = environment.get(CONFIG)?;
@@ -146,6 +150,45 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             };
             let output = interface?.output;
             commands::decide::run(snapshot, &policy, target, output, Detail::Group, exit_code)
+        }
+        Task::Group {
+            partitions,
+            snapshot: None,
+        } => {
+            let mut settings = sources.settings()?;
+            let unknown: Vec<SettingsError> = settings
+                .workloads
+                .iter()
+                .filter(|workload| !workload.has_group_source())
+                .map(|workload| SettingsError::NoGroup {
+                    workload: workload.workload().to_string(),
+                })
+                .collect();
+            if !unknown.is_empty() {
+                return Err(unknown.into());
+            }
+            for workload in &mut settings.workloads {
+                workload.policy.strategy = Strategy::Forecast;
+            }
+            let mode = Mode::Group {
+                partitions: *partitions,
+            };
+            cluster(&settings, mode, interface?, exit_code, line)
+        }
+        Task::Group {
+            partitions,
+            snapshot: Some(snapshot),
+        } => {
+            let (policy, target) = sources.policy()?;
+            let policy = Policy {
+                strategy: Strategy::Forecast,
+                ..policy
+            };
+            let output = interface?.output;
+            let detail = Detail::Members {
+                partitions: *partitions,
+            };
+            commands::decide::run(snapshot, &policy, target, output, detail, exit_code)
         }
         Task::Decide { snapshot } => {
             let (policy, target) = sources.policy()?;

@@ -30,6 +30,7 @@
 //! | [`strategy`] | the selection of the victims; the assignment to hand out |
 //! | [`decision`] | [`decide`]: rotate or hold |
 //! | [`execution`] | the state machine that executes a plan |
+//! | [`group_details`] | the consumer group as it was observed, for people |
 //! | [`report`] | the JSON document of a run |
 //!
 //! # Purity
@@ -161,6 +162,7 @@ pub mod forecast;
 #[cfg(feature = "proptest")]
 pub mod generate;
 pub mod group;
+pub mod group_details;
 pub mod history;
 mod hold_reason;
 pub mod hold_record;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::Decision;
 use crate::execution::{ExecutionOutcome, ExecutionReport};
+use crate::group_details::GroupDetails;
 use crate::history::RotationOutcome;
 use crate::hold_record::HeldSince;
 use crate::model::{Seconds, WorkloadRef};
@@ -27,6 +28,8 @@ pub enum ReportCommand {
     Forecast,
     /// Decided on a snapshot; nothing was observed.
     Decide,
+    /// Observed the consumer group; plans were not to be executed.
+    Group,
     /// Ran on a simulated group.
     Demo,
 }
@@ -84,6 +87,10 @@ pub struct Decided {
     /// The measured effect of the rotation; absent if the run did not wait for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow_up: Option<FollowUp>,
+    /// The consumer group as it was observed; only in the report of `group`, and absent if the
+    /// workload has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumer_group: Option<Box<GroupDetails>>,
 }
 
 /// The effect of a rotation, measured by the run that performed it.
@@ -132,6 +139,7 @@ impl WorkloadReport {
             held: None,
             execution,
             follow_up: None,
+            consumer_group: None,
         }))
     }
 

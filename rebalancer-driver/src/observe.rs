@@ -108,7 +108,8 @@ async fn read_group(run: Run<'_>) -> Result<Option<GroupObservation>, PortError>
     };
     let group = source.group().await?;
     if let Some(group) = &group {
-        let owned_partitions = group.owners.len();
+        let owned = group.owners.iter().filter(|sample| sample.owner.is_some());
+        let owned_partitions = owned.count();
         run.emit(&RunEvent::GroupRead { owned_partitions });
     }
     Ok(group)

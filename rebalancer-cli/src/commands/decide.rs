@@ -11,7 +11,7 @@ use rebalancer_core::report::{ReportCommand, RunOutcome, WorkloadReport};
 use rebalancer_core::{Snapshot, SnapshotData, decide};
 
 use crate::commands::run::untimed_report;
-use crate::commands::{print, show};
+use crate::commands::{add_group, outcome_of, print, show};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::observers::logging;
@@ -59,10 +59,14 @@ pub(crate) fn run(
             })?;
         let decision = decide(&snapshot, policy);
         logging::span(&decision.workload).in_scope(|| logging::decided(&decision, false));
-        let workload = WorkloadReport::decided(decision, None);
+        let mut workload = WorkloadReport::decided(decision, None);
         let command = match detail {
             Detail::Pods => ReportCommand::Decide,
             Detail::Group => ReportCommand::Forecast,
+            Detail::Members { .. } => {
+                add_group(&mut workload, &snapshot);
+                ReportCommand::Group
+            }
         };
         let report = untimed_report(command, vec![workload]);
         if output == OutputFormat::Table && decided > 0 {
@@ -70,7 +74,7 @@ pub(crate) fn run(
         }
         show(&report, output, detail)?;
         decided += 1;
-        outcome = outcome.max(report.outcome());
+        outcome = outcome.max(outcome_of(&report, detail));
     }
     if decided == 0 {
         let empty = std::io::Error::new(

@@ -6,7 +6,9 @@ pub(crate) mod run;
 
 use std::io::{IsTerminal, Write};
 
-use rebalancer_core::report::Report;
+use rebalancer_core::Snapshot;
+use rebalancer_core::group_details::GroupDetails;
+use rebalancer_core::report::{Report, RunOutcome, WorkloadReport};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -40,6 +42,38 @@ pub(crate) fn json(document: &impl Serialize) -> Result<String, DocumentError> {
         document::json(document)
     } else {
         document::json_line(document)
+    }
+}
+
+/// Adds the consumer group of the snapshot to the report on the workload.
+pub(crate) fn add_group(report: &mut WorkloadReport, snapshot: &Snapshot) {
+    if let WorkloadReport::Decided(decided) = report {
+        decided.consumer_group = GroupDetails::of(snapshot).map(Box::new);
+    }
+}
+
+/// The outcome of a report. Where only the group is shown, the decision does not matter: the outcome
+/// is a failure if the group of any workload is unknown, or known in part only.
+pub(crate) fn outcome_of(report: &Report, detail: Detail) -> RunOutcome {
+    let of_group = |workload: &WorkloadReport| match workload {
+        WorkloadReport::Failed(_) => RunOutcome::Failed,
+        WorkloadReport::Decided(decided) => {
+            let problem = match &decided.consumer_group {
+                Some(group) => group.problem.as_ref(),
+                None => return RunOutcome::Failed,
+            };
+            match problem {
+                Some(found) if !found.problem.ends_without_action() => RunOutcome::Failed,
+                Some(_) | None => RunOutcome::Fine,
+            }
+        }
+    };
+    match detail {
+        Detail::Pods | Detail::Group => report.outcome(),
+        Detail::Members { .. } => {
+            let outcomes = report.workloads.iter().map(of_group);
+            outcomes.max().unwrap_or(RunOutcome::Fine)
+        }
     }
 }
 

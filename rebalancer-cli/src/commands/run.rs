@@ -1,4 +1,4 @@
-//! `run`, `plan` and `forecast`: each workload of the configuration, on a real cluster.
+//! `run`, `plan`, `forecast` and `group`: each workload of the configuration, on a real cluster.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -15,10 +15,11 @@ use rebalancer_driver::{
     Ports, RunObserver, RunSettings, Stop, SystemClock, WorkloadRun, follow, run_workload,
 };
 use rebalancer_k8s::{ConnectSettings, KubernetesActuator, KubernetesJournal, KubernetesLease};
+use rebalancer_kafka::Kafka;
 use rebalancer_prom::PrometheusSource;
 use tracing::{Instrument as _, debug, info};
 
-use crate::commands::show;
+use crate::commands::{add_group, outcome_of, show};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::observers::logging::{LoggingObserver, span};
@@ -37,12 +38,26 @@ pub(crate) enum Mode<'a> {
     Show { save: Option<&'a Path> },
     /// The consumer group is shown with the forecasts of plans.
     Forecast,
+    /// The members of the consumer group are shown.
+    Group { partitions: bool },
+}
+
+impl Mode<'_> {
+    /// The part of the result that the table shows.
+    fn detail(self) -> Detail {
+        match self {
+            Self::Act { .. } | Self::Show { .. } => Detail::Pods,
+            Self::Forecast => Detail::Group,
+            Self::Group { partitions } => Detail::Members { partitions },
+        }
+    }
 }
 
 /// One workload with its adapters and settings.
 struct Job<'a> {
     workload: &'a WorkloadSettings,
     metrics: PrometheusSource,
+    kafka: Option<Kafka>,
     actuator: KubernetesActuator,
     lease: Option<KubernetesLease>,
     journal: KubernetesJournal,
@@ -54,7 +69,10 @@ impl Job<'_> {
     fn ports<'a>(&'a self, clock: &'a SystemClock, observer: &'a dyn RunObserver) -> Ports<'a> {
         Ports {
             metrics: &self.metrics,
-            group: Some(&self.metrics),
+            group: Some(match &self.kafka {
+                Some(kafka) => kafka,
+                None => &self.metrics,
+            }),
             actuator: &self.actuator,
             clock,
             lease: self.lease.as_ref().map(|lease| lease as &dyn RunLease),
@@ -91,7 +109,12 @@ pub(crate) async fn run(
     let mut sources = Vec::new();
     for workload in &settings.workloads {
         let source = PrometheusSource::new(workload.prometheus.clone());
-        sources.push((workload, source.map_err(PortError::from)?));
+        let kafka = workload.kafka.clone().map(Kafka::new).transpose();
+        sources.push((
+            workload,
+            source.map_err(PortError::from)?,
+            kafka.map_err(PortError::from)?,
+        ));
     }
     let connection = rebalancer_k8s::connect(&ConnectSettings {
         context: settings.kube_context.clone(),
@@ -105,7 +128,7 @@ pub(crate) async fn run(
     let _updates = line.begin();
     let identity = identity(started);
     let mut jobs = Vec::new();
-    for (workload, metrics) in sources {
+    for (workload, metrics, kafka) in sources {
         let kubernetes = workload.kubernetes.clone();
         let actuator = KubernetesActuator::new(connection.clone(), kubernetes);
         let actuator = actuator.map_err(PortError::from)?;
@@ -124,6 +147,7 @@ pub(crate) async fn run(
             execution: acts.then_some(workload.execution),
             workload,
             metrics,
+            kafka,
             actuator,
         });
     }
@@ -162,12 +186,10 @@ pub(crate) async fn run(
         Mode::Act { .. } => (ReportCommand::Run, settings.is_dry_run()),
         Mode::Show { .. } => (ReportCommand::Plan, false),
         Mode::Forecast => (ReportCommand::Forecast, false),
+        Mode::Group { .. } => (ReportCommand::Group, false),
     };
     let report = report(command, (started, finished), dry_run, workloads);
-    let detail = match mode {
-        Mode::Act { .. } | Mode::Show { .. } => Detail::Pods,
-        Mode::Forecast => Detail::Group,
-    };
+    let detail = mode.detail();
     show(&report, output, detail)?;
     let documents = snapshots.iter().map(document::json);
     if let Mode::Show { save: Some(path) } = mode
@@ -179,7 +201,7 @@ pub(crate) async fn run(
             source,
         })?;
     }
-    let exit = Exit::of(report.outcome(), exit_code);
+    let exit = Exit::of(outcome_of(&report, detail), exit_code);
     info!(
         duration_seconds = (finished - started).total(jiff::Unit::Second).ok(),
         exit_code = exit as u8,
@@ -249,6 +271,9 @@ impl RunContext<'_> {
             (self.mode, &mut report, &snapshot)
         {
             decided.follow_up = follow(ports, &settings, decided, snapshot, &stop).await;
+        }
+        if let (Mode::Group { .. }, Some(snapshot)) = (self.mode, &snapshot) {
+            add_group(&mut report, snapshot);
         }
         let is_saved = matches!(self.mode, Mode::Show { save: Some(_) });
         WorkloadRun {

@@ -78,7 +78,7 @@ impl RunObserver for LoggingObserver {
             RunEvent::WorkloadRead { pods } => info!(pods, "Kubernetes answered"),
             RunEvent::GroupRead {
                 owned_partitions: 0,
-            } => warn!("the metrics report no owner of any partition of the consumer group"),
+            } => warn!("no partition of the consumer group has a known owner"),
             RunEvent::GroupRead { owned_partitions } => {
                 info!(owned_partitions, "consumer group read");
             }

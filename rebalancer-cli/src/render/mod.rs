@@ -3,6 +3,7 @@
 pub mod bar;
 pub mod document;
 pub mod group;
+pub mod members;
 pub mod style;
 pub mod table;
 mod text;

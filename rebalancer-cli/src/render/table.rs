@@ -13,6 +13,7 @@ use rebalancer_core::{Analysis, Decision, PodAssessment};
 
 use super::bar::Scale;
 use super::group;
+use super::members;
 use super::style::Palette;
 use super::text::printable;
 use super::wrap::{
@@ -38,6 +39,11 @@ pub enum Detail {
     Pods,
     /// The consumer group, if it is known.
     Group,
+    /// The members of the consumer group instead of the decision.
+    Members {
+        /// Whether each partition is shown as well.
+        partitions: bool,
+    },
 }
 
 /// Renders one workload of a report.
@@ -46,6 +52,10 @@ pub fn workload(report: &WorkloadReport, detail: Detail, palette: &Palette) -> S
     match report {
         WorkloadReport::Failed(failed) => failure(failed, palette),
         WorkloadReport::Decided(decided) => {
+            if let (Detail::Members { partitions }, Some(group)) = (detail, &decided.consumer_group)
+            {
+                return members::whole(&decided.decision.workload, group, partitions, palette);
+            }
             let mut text = decision(&decided.decision, detail, palette);
             if let Some(held) = decided.held.filter(|held| !held.is_first()) {
                 text.push_str(&self::held(&held, palette));
@@ -85,12 +95,16 @@ fn with_short_names(text: String, decision: &Decision, palette: &Palette) -> Str
 pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> String {
     let mut text = heading(decision, palette);
     match (detail, &decision.group) {
-        (Detail::Group, Some(_)) => text.push_str(&group::whole(decision, palette)),
+        (Detail::Group | Detail::Members { .. }, Some(_)) => {
+            text.push_str(&group::whole(decision, palette))
+        }
         (Detail::Pods, Some(known)) => {
             text.push_str(&pods(decision, palette));
             text.push_str(&group::summary(known, palette));
         }
-        (Detail::Pods | Detail::Group, None) => text.push_str(&pods(decision, palette)),
+        (Detail::Pods | Detail::Group | Detail::Members { .. }, None) => {
+            text.push_str(&pods(decision, palette))
+        }
     }
     text.push_str(&last_rotation(&decision.checks, palette));
     text.push_str(&checks(decision, palette));

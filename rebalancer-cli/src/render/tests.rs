@@ -226,6 +226,7 @@ fn run_report_with_a_follow_up() {
         decision: rotation(),
         held: None,
         execution: None,
+        consumer_group: None,
         follow_up: Some(FollowUp {
             after_seconds: Duration::from_secs(660).into(),
             outcome: None,
@@ -257,6 +258,7 @@ fn run_report_of_a_lasting_hold(#[case] seconds: u32, #[case] name: &str) {
         held: Some(held),
         execution: None,
         follow_up: None,
+        consumer_group: None,
     }));
     assert_snapshot!(name, render(&report, Detail::Pods));
 }
@@ -398,4 +400,79 @@ fn help() {
 #[test]
 fn help_in_full() {
     assert_snapshot!(crate::args::command().render_long_help());
+}
+
+/// A group as its brokers describe it: two members in one pod, a static member, a pod without a
+/// member, a member of another workload, and a partition that is behind.
+const DESCRIBED: &str = r#"{"workload": {"namespace": "shop", "kind": "Deployment", "name": "orders"},
+    "pods": [
+    {"name": "orders-6b7b87f58f-4r8hp", "load": 1.4},
+    {"name": "orders-6b7b87f58f-685sp", "load": 0.5},
+    {"name": "orders-6b7b87f58f-dmnsw"},
+    {"name": "orders-6b7b87f58f-dxz4d", "load": 0.2}],
+    "group": {"id": "orders", "assignor": "cooperative-sticky", "client": "librdkafka",
+        "rate_unit": "records/s",
+        "described": {"kind": "classic", "state": "Stable", "protocol_type": "consumer",
+            "assignor": "cooperative-sticky", "client": "librdkafka",
+            "cluster_id": "cmViYWxhbmNlci10ZXN0cw",
+            "pods_without_member": ["orders-6b7b87f58f-dxz4d"]},
+        "members": [
+            {"pod": "orders-6b7b87f58f-4r8hp", "name": "orders-6b7b87f58f-4r8hp/rdkafka-1",
+                "id": "rdkafka-1", "client_id": "rdkafka", "host": "/10.0.0.1", "rack": "eu-1a"},
+            {"pod": "orders-6b7b87f58f-4r8hp", "name": "orders-6b7b87f58f-4r8hp/rdkafka-2",
+                "id": "rdkafka-2", "client_id": "rdkafka", "host": "/10.0.0.1", "rack": "eu-1a"},
+            {"pod": "orders-6b7b87f58f-685sp", "id": "orders-1-x", "client_id": "rdkafka",
+                "instance": "orders-1", "host": "/10.0.0.2", "rack": ""},
+            {"pod": "orders-6b7b87f58f-dmnsw", "id": "rdkafka-3", "client_id": "rdkafka",
+                "host": "/10.0.0.3", "topics": ["payments"]}],
+        "catching_up": {"partitions": ["orders-1"], "lag": 90210, "window_seconds": 300},
+        "notes": ["ready pods without a member in the group: orders-6b7b87f58f-dxz4d"],
+        "topics": {
+            "orders": {"owners": ["orders-6b7b87f58f-4r8hp/rdkafka-1",
+                    "orders-6b7b87f58f-4r8hp/rdkafka-2", "orders-6b7b87f58f-685sp"],
+                "rates": [800, 412.25, 17.5], "lags": [12, 90210, null]},
+            "payments": {"owners": ["orders-6b7b87f58f-dmnsw"], "rates": [0.5], "lags": [0]}}}}"#;
+
+fn members_of(json: &str, partitions: bool, width: Option<usize>) -> String {
+    let snapshot = snapshot(json);
+    let mut report = WorkloadReport::decided(decide(&snapshot, &forecast()), None);
+    crate::commands::add_group(&mut report, &snapshot);
+    let palette = Palette::plain().with_width(width);
+    workload(&report, Detail::Members { partitions }, &palette)
+}
+
+#[rstest]
+#[case(80)]
+#[case(120)]
+fn members_of_a_group(#[case] width: usize) {
+    let text = members_of(DESCRIBED, true, Some(width));
+    assert_snapshot!(format!("members_width_{width}"), text);
+}
+
+#[test]
+fn members_of_a_group_by_metrics() {
+    assert_snapshot!(members_of(GROUP, false, None));
+}
+
+#[test]
+fn members_outside_the_workload_and_a_rebalance() {
+    let json = r#"{"pods": [{"name": "a", "load": 0.5}], "group": {"id": "orders",
+        "described": {"kind": "consumer", "state": "Reconciling", "protocol_type": "consumer",
+            "outside_members": [
+                {"client_id": "batch\u001b[2J", "host": "/10.9.9.9", "partitions": ["t-0", "t-1"]},
+                {"instance": "i", "id": "m"}]},
+        "protocol": "consumer", "members": [{"pod": "a"}], "partial": "members outside",
+        "topics": {"t": {"owners": [null, null, "a"]}}}}"#;
+    let text = members_of(json, false, Some(100));
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert_snapshot!(text);
+}
+
+#[test]
+fn lines_of_members_fit_every_width() {
+    for width in 80..=160 {
+        for line in members_of(DESCRIBED, true, Some(width)).lines() {
+            assert!(line.chars().count() <= width, "{width}: {line:?}");
+        }
+    }
 }

@@ -21,6 +21,15 @@ pub enum SettingsError {
         /// The problem of the value.
         problem: String,
     },
+    /// No setting says where the consumer group of a workload is read from.
+    #[error(
+        "no setting provides the consumer group of {workload}: set KAFKA_BOOTSTRAP_SERVERS and \
+         GROUP_ID, or GROUP_METRICS and GROUP_ID, or GROUP_ASSIGNMENT_QUERY"
+    )]
+    NoGroup {
+        /// The workload.
+        workload: String,
+    },
     /// A variable of the environment is probably a misspelt setting.
     #[error(
         "the environment contains {name}, which is not a setting: did you mean {meant}? If {name} \

@@ -82,6 +82,16 @@ impl WorkloadSettings {
     pub fn workload(&self) -> &WorkloadRef {
         &self.kubernetes.workload
     }
+
+    /// Whether the settings say where the consumer group is read from.
+    #[must_use]
+    pub fn has_group_source(&self) -> bool {
+        let workload = self.workload();
+        let queries = self.prometheus.group.as_ref().and_then(|group| {
+            group.assignment(&self.prometheus.series, &workload.namespace, &workload.name)
+        });
+        self.kafka.is_some() || queries.is_some()
+    }
 }
 
 /// The source of the autoscalers (`TARGET_SOURCE`).

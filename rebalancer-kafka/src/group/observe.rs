@@ -71,17 +71,17 @@ async fn observe_once(
     // make it negative.
     let committed = committed_offsets(&mut coordinator, dialer, group).await?;
     let metadata = cluster.topics(&names).await?;
-    let (topics, mut notes) = existing(metadata.topics, &cluster)?;
+    let (topics, notes) = existing(metadata.topics, &cluster)?;
     described.topics = topics
         .iter()
         .map(|topic| described_topic(topic, &cluster.brokers))
         .collect();
     let since = milliseconds_before_now(settings.window);
     let offsets = offsets::read(&mut cluster, topics.clone(), since, deadline).await?;
-    notes.extend(catching_up(&topics, &offsets, &committed, settings.window));
     Ok(GroupObservation {
         owners: owners(&described, &topics),
         rates: Some(rates(&topics, &offsets, settings.window)),
+        rate_window: Some(settings.window.into()),
         rate_unit: Some(RATE_UNIT.to_owned()),
         partial: missing(&offsets),
         notes,
@@ -278,34 +278,6 @@ fn lag(topic: &str, partition: i32, end: i64, committed: &Committed) -> Option<u
     let committed = *committed.get(&(topic.to_owned(), partition))?;
     // A topic that was created again may have committed offsets beyond its end.
     Some(u64::try_from(end - committed).unwrap_or_default())
-}
-
-/// The remark about partitions whose lag is larger than what arrived within the window.
-fn catching_up(
-    topics: &[TopicMetadata],
-    offsets: &Offsets,
-    committed: &Committed,
-    window: Duration,
-) -> Option<String> {
-    let behind: Vec<String> = with_offsets(topics, offsets)
-        .filter_map(|(topic, index, partition, found)| {
-            let lag = lag(topic, index, found.end, committed)?;
-            let arrived = u64::try_from(found.arrived).unwrap_or_default();
-            (lag > arrived)
-                .then(|| format!("{topic}-{partition}: a lag of {lag} records, {arrived} arrived"))
-        })
-        .collect();
-    let (first, more) = shown(&behind)?;
-    let count = behind.len();
-    let (partitions, have) = if count == 1 {
-        ("partition", "has")
-    } else {
-        ("partitions", "have")
-    };
-    Some(format!(
-        "{count} {partitions} {have} a lag that is larger than what arrived within {window:?} \
-         ({first}{more}); the owner catches up or cannot keep up, so the load is not that of the rate"
-    ))
 }
 
 /// Why rates and lags are incomplete.

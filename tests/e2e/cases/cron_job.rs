@@ -110,6 +110,55 @@ async fn cron_job_of_the_manifests_runs() -> Result<()> {
     Ok(())
 }
 
+/// The example for Kafka, applied by the API server to the CronJob of the manifests: its variables are
+/// settings that agree with each other, and its files are mounted.
+#[tokio::test]
+async fn example_for_kafka_adds_the_connection() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    ns.apply(&manifest()?).await?;
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join("deploy/examples/kafka.yaml")).unwrap();
+    let patch: Value = serde_saphyr::from_str(&text).unwrap();
+    let strict = PatchParams {
+        field_validation: Some(kube::api::ValidationDirective::Strict),
+        ..PatchParams::default()
+    };
+    let job = ns
+        .api::<CronJob>()
+        .patch("pod-rebalancer", &strict, &Patch::Strategic(patch))
+        .await
+        .unwrap();
+    let pod = job.spec.job_template.spec.unwrap().template.spec.unwrap();
+    let container = &pod.containers[0];
+    let environment: std::collections::HashMap<String, String> = container
+        .env
+        .iter()
+        .flatten()
+        .map(|variable| {
+            let value = variable.value.clone();
+            (
+                variable.name.clone(),
+                value.unwrap_or_else(|| "default".into()),
+            )
+        })
+        .collect();
+    let none = std::collections::HashMap::new();
+    let sources = rebalancer_cli::settings::Sources::read(None, &environment, &none);
+    let settings = sources.unwrap().settings().unwrap();
+    let kafka = settings.workloads[0].kafka.as_ref().unwrap();
+    assert_eq!(kafka.group_id, "orders");
+    assert_eq!(kafka.security.protocol().as_str(), "SASL_SSL");
+    let mounts = container.volume_mounts.clone().unwrap();
+    let mounted = |path: &str| {
+        mounts
+            .iter()
+            .any(|mount| path.starts_with(&mount.mount_path))
+    };
+    assert!(mounted(&environment["KAFKA_SASL_PASSWORD_FILE"]));
+    assert!(mounted(&environment["KAFKA_SSL_CA_FILE"]));
+    Ok(())
+}
+
 /// The patches of `deploy/examples`, applied by the API server to the CronJob of the manifests. The
 /// proxy is a sidecar: only then does the Job end with the rebalancer.
 #[rstest]
