@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use rebalancer_core::checks::{CheckDetails, Verdict};
 use rebalancer_core::execution::{Baseline, Execution, StopReason};
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome, PodReport};
+use rebalancer_core::group_details::GroupDetails;
 use rebalancer_core::hold_record::{HeldSince, HoldRecord};
 use rebalancer_core::model::{Cores, Load, Measurement, Pod, Seconds, Tolerance};
 use rebalancer_core::plan::Role;
@@ -431,6 +432,7 @@ proptest! {
                     decision,
                     execution,
                     follow_up: follow_up.clone(),
+                    consumer_group: GroupDetails::of(&snapshot).map(Box::new),
                 })),
                 WorkloadReport::Failed(Failed {
                     workload: snapshot.workload().clone(),

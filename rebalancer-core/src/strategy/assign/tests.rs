@@ -37,6 +37,7 @@ fn group(pods: usize, members: usize, owners: &[usize]) -> GroupModel {
             .map(|owner| Some(MemberIndex::new(*owner)))
             .collect(),
         rates: None,
+        behind: Vec::new(),
         assignor: KnownAssignor {
             assignor: Assignor::CooperativeSticky,
             known: Knowledge::Set,
