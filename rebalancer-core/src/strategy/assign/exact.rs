@@ -9,7 +9,7 @@ use super::instance::Instance;
 use super::start::Room;
 
 /// The number of steps after which the search ends.
-const MOST_STEPS: usize = 60_000;
+const MOST_STEPS: usize = 20_000;
 
 /// The number of partitions up to which the search runs.
 const MOST_PARTITIONS: usize = 256;

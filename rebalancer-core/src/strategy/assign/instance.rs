@@ -6,20 +6,25 @@ use super::problem::AssignProblem;
 use crate::forecast::Attribution;
 use crate::group::GroupModel;
 
+/// The number of steps in which the level of a group without outliers is approached, and the relative
+/// change that ends it.
+const LEVEL_STEPS: usize = 20;
+const LEVEL_PRECISION: f64 = 1e-4;
+
 /// The partitions by descending load, the members and the pods, all as plain indices.
 #[derive(Debug, Clone)]
 pub(super) struct Instance<'a> {
-    /// The load of each partition, descending.
+    /// The load of each partition, descending, up to the [limit](Self::levelled) of an instance in which
+    /// heavy partitions do not stand out.
     pub(super) loads: Vec<f64>,
+    /// The load of each partition without that limit.
+    pub(super) weights: Vec<f64>,
     /// The partition at each position of that order.
     pub(super) partitions: Vec<PartitionIndex>,
     /// The current owner of each partition.
     pub(super) home: Vec<usize>,
-    /// The load of each pod without partitions: base and residual, less the [excess](Self::shift)
-    /// of a pod that is slow.
+    /// The load of each pod without partitions, base and residual, up to a limit as well.
     pub(super) fixed: Vec<f64>,
-    /// Base and residual of each pod.
-    own: Vec<f64>,
     /// The pod of each member.
     pub(super) pod_of: Vec<usize>,
     /// The members of each pod.
@@ -57,46 +62,65 @@ impl<'a> Instance<'a> {
             }
         }
         let residual = |pod: usize| valid(attribution.residuals.get(pod).copied());
-        let own: Vec<f64> = (0..pods)
-            .map(|pod| valid(Some(attribution.base)) + residual(pod))
-            .collect();
-        let mut instance = Self {
-            loads: owned.iter().map(|(load, _, _)| *load).collect(),
+        let loads: Vec<f64> = owned.iter().map(|(load, _, _)| *load).collect();
+        Ok(Self {
+            weights: loads.clone(),
+            loads,
             partitions: owned.iter().map(|(_, partition, _)| *partition).collect(),
             home: owned.iter().map(|(_, _, owner)| *owner).collect(),
-            fixed: own.clone(),
-            own,
+            fixed: (0..pods)
+                .map(|pod| valid(Some(attribution.base)) + residual(pod))
+                .collect(),
             pod_of,
             members_of,
             quota: owned.len() / members.max(1),
             extras: owned.len() % members.max(1),
             racks,
-        };
-        instance.shift();
-        Ok(instance)
+        })
     }
 
-    /// Lowers the fixed load of each pod that exceeds the others even with the lightest partitions,
-    /// so that it is level with them if it owns just these. Such a pod would determine the
-    /// peak, whatever the others own, and they would not be balanced.
-    fn shift(&mut self) {
+    /// The instance in which pods do not stand out that cannot be level with the others: slow pods,
+    /// and pods with a heavy partition. `None` if there are none.
+    ///
+    /// Such a pod determines the peak, whatever the others own, so the lowest peak alone would leave
+    /// them unbalanced. Here its own load, or its heavy partition, is lowered so that it is level with
+    /// the others if it owns only the lightest partitions beside. The level is the lowest one that
+    /// the others may reach, or `enough` if that is higher.
+    pub(super) fn levelled(&self, enough: f64) -> Option<Self> {
         let lightest = self.lightest();
-        // The level falls a little when more pods take part in it.
-        for _ in 0..3 {
-            let common = self.common_bound(&self.fixed, &lightest);
-            for pod in self.consuming().collect::<Vec<usize>>() {
-                let excess = self.own[pod] + lightest[self.minimum(pod)] - common;
-                self.fixed[pod] = self.own[pod] - excess.max(0.0);
+        let mut instance = self.clone();
+        let mut level = f64::INFINITY;
+        for _ in 0..LEVEL_STEPS {
+            // Lower pods and partitions have a lower level.
+            let lower = instance.common_level(&lightest);
+            if lower >= level * (1.0 - LEVEL_PRECISION) {
+                break;
             }
+            level = lower;
+            instance.lower_to(level, self, &lightest);
+        }
+        let level = level.max(enough);
+        let is_lower = level < self.lower_bound() * (1.0 - LEVEL_PRECISION);
+        instance.lower_to(level, self, &lightest);
+        is_lower.then_some(instance)
+    }
+
+    /// Limits the loads of slow pods and heavy partitions of `actual` so that they fit the level.
+    fn lower_to(&mut self, level: f64, actual: &Self, lightest: &[f64]) {
+        for (pod, own) in actual.fixed.iter().enumerate() {
+            self.fixed[pod] = own.min(level - lightest[self.minimum(pod)]);
+        }
+        let fewest = self.fewest();
+        let limit = level - self.least_fixed() - lightest[fewest.saturating_sub(1)];
+        for (load, weight) in self.loads.iter_mut().zip(&actual.weights) {
+            *load = weight.min(limit.max(0.0));
         }
     }
 
-    /// The instance in which slow pods stand out. `None` if there are none.
-    pub(super) fn unshifted(&self) -> Option<Self> {
-        (self.fixed != self.own).then(|| Self {
-            fixed: self.own.clone(),
-            ..self.clone()
-        })
+    /// The level that all pods would have if partitions were divisible, or that of a pod with several
+    /// of the heaviest partitions if that is higher.
+    fn common_level(&self, lightest: &[f64]) -> f64 {
+        self.level().max(self.pigeonhole(2, lightest))
     }
 
     /// The pods with members.
@@ -170,32 +194,22 @@ impl<'a> Instance<'a> {
     ///
     /// Racks are not considered.
     pub(super) fn lower_bound(&self) -> f64 {
-        self.bound(&self.own)
-    }
-
-    /// The lower bound that the search aims at, in which slow pods do not stand out.
-    pub(super) fn goal(&self) -> f64 {
-        self.bound(&self.fixed)
-    }
-
-    fn bound(&self, fixed: &[f64]) -> f64 {
         let lightest = self.lightest();
         let own = self
             .consuming()
-            .map(|pod| fixed[pod] + lightest[self.minimum(pod)]);
-        own.fold(self.common_bound(fixed, &lightest), f64::max)
+            .map(|pod| self.fixed[pod] + lightest[self.minimum(pod)]);
+        let common = self.level().max(self.pigeonhole(1, &lightest));
+        own.fold(common.max(self.heaviest_apart(&lightest)), f64::max)
     }
 
-    /// The bound without the pods' own loads.
-    fn common_bound(&self, fixed: &[f64], lightest: &[f64]) -> f64 {
+    /// The highest load of a pod that owns at least *t* of the heaviest partitions, for some *t* of at
+    /// least `least`.
+    fn pigeonhole(&self, least: usize, lightest: &[f64]) -> f64 {
         let pods = self.consuming().count();
-        let least_fixed = self.consuming().map(|pod| fixed[pod]);
-        let least_fixed = least_fixed.fold(f64::INFINITY, f64::min);
-        let fewest = self.consuming().map(|pod| self.minimum(pod)).min();
-        let fewest = fewest.unwrap_or(0);
-        let mut bound = self.level(fixed).max(0.0);
-        for together in 1..=self.len() {
-            // One pod owns this many of the heaviest partitions up to `last`.
+        let (fewest, least_fixed) = (self.fewest(), self.least_fixed());
+        let mut bound: f64 = 0.0;
+        for together in least..=self.len() {
+            // One pod owns this many of the partitions up to `last`.
             let last = pods * (together - 1);
             if pods == 0 || last >= self.len() {
                 break;
@@ -204,9 +218,16 @@ impl<'a> Instance<'a> {
             let rest = lightest[fewest.saturating_sub(together)];
             bound = bound.max(least_fixed + heavy + rest);
         }
-        let mut ascending: Vec<f64> = self.consuming().map(|pod| fixed[pod]).collect();
+        bound
+    }
+
+    /// The average load of pods that own one each of the heaviest partitions, or that of a pod that
+    /// owns two of them if that is lower, for the number of partitions that makes it highest.
+    fn heaviest_apart(&self, lightest: &[f64]) -> f64 {
+        let (fewest, least_fixed) = (self.fewest(), self.least_fixed());
+        let mut ascending: Vec<f64> = self.consuming().map(|pod| self.fixed[pod]).collect();
         ascending.sort_unstable_by(f64::total_cmp);
-        let (mut sum, mut pods) = (0.0, 0.0);
+        let (mut sum, mut pods, mut bound) = (0.0, 0.0, 0.0_f64);
         for (number, (heavy, fixed)) in self.loads.iter().zip(ascending).enumerate() {
             sum += heavy + fixed;
             pods += 1.0;
@@ -220,9 +241,21 @@ impl<'a> Instance<'a> {
         bound
     }
 
+    /// The lowest load of a pod with members without partitions.
+    fn least_fixed(&self) -> f64 {
+        let fixed = self.consuming().map(|pod| self.fixed[pod]);
+        fixed.fold(f64::INFINITY, f64::min)
+    }
+
+    /// The smallest number of partitions of a pod with members.
+    fn fewest(&self) -> usize {
+        let fewest = self.consuming().map(|pod| self.minimum(pod)).min();
+        fewest.unwrap_or(0)
+    }
+
     /// The load up to which all pods with members would be filled if partitions were divisible.
-    fn level(&self, fixed: &[f64]) -> f64 {
-        let mut fixed: Vec<f64> = self.consuming().map(|pod| fixed[pod]).collect();
+    fn level(&self) -> f64 {
+        let mut fixed: Vec<f64> = self.consuming().map(|pod| self.fixed[pod]).collect();
         fixed.sort_unstable_by(f64::total_cmp);
         let mut sum: f64 = self.loads.iter().sum();
         let mut level = 0.0;

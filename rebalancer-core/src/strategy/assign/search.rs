@@ -7,7 +7,7 @@
 use super::instance::Instance;
 
 /// The smallest relative improvement that counts, above the rounding errors of sums.
-const EPSILON: f64 = 1e-9;
+pub(super) const EPSILON: f64 = 1e-9;
 
 /// The number of partitions of a pod up to which pairs are exchanged. With more, an exchange of
 /// single partitions nearly always exists.
@@ -15,6 +15,9 @@ const MOST_FOR_PAIRS: usize = 64;
 
 /// The number of pods up to which exchanges around three pods are searched.
 const MOST_FOR_CYCLES: usize = 48;
+
+/// The number of random exchanges from which a local search starts again.
+const SWAPS_PER_SHAKE: usize = 3;
 
 /// Partitions and their new owners.
 type Exchange = Vec<(usize, usize)>;
@@ -76,7 +79,7 @@ impl<'a> State<'a> {
         moved
             .filter(|(_, (owner, home))| owner != home)
             .fold((0.0, 0), |(load, count), (partition, _)| {
-                (load + self.instance.loads[partition], count + 1)
+                (load + self.weight(partition), count + 1)
             })
     }
 
@@ -93,6 +96,41 @@ impl<'a> State<'a> {
                 return;
             };
             self.apply(&exchange);
+        }
+    }
+
+    /// Exchanges a few partitions of the most loaded pod at random and lowers the peak again, several
+    /// times, and keeps the best result (iterated local search). The random numbers are always the same.
+    pub(super) fn shake(&mut self, goal: f64, attempts: usize) {
+        let mut random = 0x2545_F491_4F6C_DD1D_u64;
+        let mut below = |limit: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random >> 33).unwrap_or(0) % limit.max(1)
+        };
+        let mut peak = self.peak();
+        for _ in 0..attempts {
+            if peak <= goal {
+                return;
+            }
+            let mut other = self.clone();
+            for _ in 0..SWAPS_PER_SHAKE {
+                let Some(hot) = other.hottest() else { return };
+                let list = &other.lists[hot];
+                let Some(one) = list.get(below(list.len())).copied() else {
+                    return;
+                };
+                let two = below(self.instance.len());
+                if other.may_swap(one, two) {
+                    other.apply(&other.swap(one, two));
+                }
+            }
+            other.improve(goal);
+            if other.peak() < peak {
+                peak = other.peak();
+                *self = other;
+            }
         }
     }
 
@@ -133,6 +171,11 @@ impl<'a> State<'a> {
 
     fn load(&self, partition: usize) -> f64 {
         self.instance.loads[partition]
+    }
+
+    /// The load of a partition as far as moving it has a cost.
+    fn weight(&self, partition: usize) -> f64 {
+        self.instance.weights[partition]
     }
 
     /// The most loaded pod with members.
@@ -358,12 +401,13 @@ impl<'a> State<'a> {
                 if load < excess {
                     break;
                 }
+                let cost = self.weight(one);
                 if load <= room
-                    && best.is_none_or(|(least, ..)| load < least)
+                    && best.is_none_or(|(least, ..)| cost < least)
                     && self.has_extra(self.owners[one])
                     && let Some(taker) = self.taker(cold, one)
                 {
-                    best = Some((load, one, None, taker));
+                    best = Some((cost, one, None, taker));
                 }
                 // The lightest partition that leaves the other pod below the limit.
                 let list = &self.lists[cold];
@@ -374,10 +418,10 @@ impl<'a> State<'a> {
                     .find(|other| self.may_swap(one, **other));
                 if let Some(other) = other
                     && load - self.load(*other) >= excess
-                    && best.is_none_or(|(least, ..)| load + self.load(*other) < least)
+                    && best.is_none_or(|(least, ..)| cost + self.weight(*other) < least)
                 {
                     best = Some((
-                        load + self.load(*other),
+                        cost + self.weight(*other),
                         one,
                         Some(*other),
                         self.owners[*other],
@@ -404,25 +448,24 @@ impl<'a> State<'a> {
         let fits = |shift: f64| {
             near == far || (self.loads[near] + shift <= limit && self.loads[far] - shift <= limit)
         };
-        let load = self.load(partition);
+        let (load, weight) = (self.load(partition), self.weight(partition));
         // What is saved, in load and in partitions.
         let mut best: Option<((f64, i8), Exchange)> = None;
         if self.has_extra(away) && !self.has_extra(home) && fits(load) {
-            best = Some(((load, 1), vec![(partition, home)]));
+            best = Some(((weight, 1), vec![(partition, home)]));
         }
         let of_home = self.lists[near].iter().copied();
         for other in of_home.filter(|other| self.owners[*other] == home) {
-            let other_load = self.load(other);
             let saved = match self.instance.home[other] {
-                owner if owner == away => (load + other_load, 2),
-                owner if owner == home => (load - other_load, 0),
-                _ => (load, 1),
+                owner if owner == away => (weight + self.weight(other), 2),
+                owner if owner == home => (weight - self.weight(other), 0),
+                _ => (weight, 1),
             };
-            let saves = saved.0 > EPSILON * load || (saved.0 >= 0.0 && saved.1 > 0);
+            let saves = saved.0 > EPSILON * weight || (saved.0 >= 0.0 && saved.1 > 0);
             let more = |(least, _): &((f64, i8), Exchange)| saved > *least;
             if saves
                 && best.as_ref().is_none_or(more)
-                && fits(load - other_load)
+                && fits(load - self.load(other))
                 && self.instance.may_own(other, away)
             {
                 best = Some((saved, self.swap(partition, other)));

@@ -252,7 +252,7 @@ pub(super) fn relabelled(instance: &Instance<'_>, pods: &[usize], limit: f64) ->
         let pod = instance.pod_of[instance.home[partition]];
         sums[*role] += instance.loads[partition];
         if members(*role) == members(pod) {
-            *kept.entry((*role, pod)).or_insert(0.0) += instance.loads[partition];
+            *kept.entry((*role, pod)).or_insert(0.0) += instance.weights[partition];
         }
     }
     let mut pairs: Vec<((usize, usize), f64)> = kept.into_iter().collect();

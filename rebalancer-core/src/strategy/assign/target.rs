@@ -6,20 +6,40 @@ use super::exact;
 use super::instance::Instance;
 use super::keeps::keeps;
 use super::problem::AssignProblem;
-use super::search::State;
+use super::search::{EPSILON, State};
 use super::start;
 use crate::forecast::Attribution;
 use crate::group::{ClientFamily, GroupModel};
 use crate::statistics::{imbalance, mean};
 
-/// The relative distance of the peak from the lower bound that is accepted, so that less load moves.
-const TOLERANCE: f64 = 0.01;
+/// The accepted distances of a peak from the best one, so that less load moves.
+#[derive(Debug, Clone, Copy)]
+struct Tolerance {
+    /// From the lower bound.
+    from_bound: f64,
+    /// From the lowest peak that was found, where the lower bound is far.
+    from_lowest: f64,
+}
 
-/// The accepted distance from the lowest peak that was found, where the lower bound is far.
-const SLACK: f64 = 0.002;
+/// For the peak.
+const PEAK: Tolerance = Tolerance {
+    from_bound: 0.01,
+    from_lowest: 0.002,
+};
+
+/// For the highest load of the other pods, if one stands out.
+const OTHERS: Tolerance = Tolerance {
+    from_bound: 0.05,
+    from_lowest: 0.02,
+};
 
 /// The search ends when the peak is this close to the lower bound.
 const CLOSE: f64 = 0.001;
+
+/// The number of attempts to leave a local optimum, and the number of partitions up to which they are
+/// made. Larger groups have good local optima.
+const SHAKES: usize = 40;
+const MOST_FOR_SHAKING: usize = 1_024;
 
 /// A partition that changes its owner.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,11 +87,15 @@ pub struct Target {
 ///
 /// The peak is the highest load of a serving pod: base, residual, and the loads of its partitions.
 /// The residual stays with the pod, so a pod that is slow for reasons other than its partitions gets
-/// less. Each member owns the same number of partitions, or one more. `clients` are the families of the
-/// members' client; both if it is unknown.
+/// less. Each member owns the same number of partitions, or one more.
 ///
 /// The peak is within 1 % of the [lower bound](Target::lower_bound), or as low as the search gets
-/// (apart from 0.2 %). The result depends on the arguments only.
+/// (apart from 0.2 %). If a slow pod or a heavy partition determines it, the other pods are brought
+/// to at most `enough` where possible, the load in cores up to which a pod is not hot. At 0 they are
+/// balanced as if that pod were one of them.
+///
+/// `clients` are the families of the members' client; both if it is unknown. The result depends on
+/// the arguments only.
 ///
 /// # Errors
 /// [`AssignProblem`] if the group's assignor would not keep an assignment, partitions have no owner,
@@ -80,6 +104,7 @@ pub fn target(
     group: &GroupModel,
     attribution: &Attribution,
     clients: &[ClientFamily],
+    enough: f64,
 ) -> Result<Target, AssignProblem> {
     AssignProblem::check(group.protocol, group.assignor.assignor)?;
     if let Some(problem) = AssignProblem::different_subscriptions(&group.members) {
@@ -90,7 +115,7 @@ pub fn target(
         .filter_map(|client| RackRule::new(*client, &group.topics, &group.members))
         .collect();
     let instance = Instance::new(group, attribution, racks)?;
-    let owners = best_owners(&instance).ok_or(AssignProblem::Racks)?;
+    let owners = best_owners(&instance, enough).ok_or(AssignProblem::Racks)?;
     let assignment = instance.assignment(&owners);
     keeps(group, clients, &assignment, None)?;
     let moves: Vec<PartitionMove> = group
@@ -146,9 +171,31 @@ pub fn expected_loads(
     }
 }
 
+/// The result of a search.
+struct Found {
+    owners: Vec<usize>,
+    /// The peak that is low enough.
+    limit: f64,
+}
+
 /// `None` if racks leave no assignment with equal counts.
-fn best_owners(instance: &Instance<'_>) -> Option<Vec<usize>> {
-    let bound = instance.goal();
+fn best_owners(instance: &Instance<'_>, enough: f64) -> Option<Vec<usize>> {
+    let lowest = search(instance, PEAK)?;
+    // Pods that cannot be level with the others do not keep these from being balanced.
+    if let Some(levelled) = instance.levelled(enough / (1.0 + OTHERS.from_bound))
+        && let Some(even) = search(&levelled, OTHERS)
+    {
+        let mut state = State::new(instance, even.owners);
+        if state.settle_below(lowest.limit) {
+            return Some(state.owners().to_vec());
+        }
+    }
+    Some(lowest.owners)
+}
+
+/// Finds owners with a low peak that move little load.
+fn search(instance: &Instance<'_>, tolerance: Tolerance) -> Option<Found> {
+    let bound = instance.lower_bound();
     let close = bound * (1.0 + CLOSE);
     let current = State::new(instance, start::from_current(instance)?);
     let mut improved = current.clone();
@@ -162,6 +209,14 @@ fn best_owners(instance: &Instance<'_>) -> Option<Vec<usize>> {
         other.improve(close);
         lowest = lowest.min(other.peak());
         from_nothing.push(other.pods());
+        if lowest > close && instance.len() <= MOST_FOR_SHAKING {
+            if other.peak() < improved.peak() {
+                improved.clone_from(&other);
+            }
+            improved.shake(close, SHAKES);
+            lowest = lowest.min(improved.peak());
+            from_nothing.push(improved.pods());
+        }
         if lowest > close
             && let Some(pods) = exact::search(instance, lowest, close)
         {
@@ -170,7 +225,12 @@ fn best_owners(instance: &Instance<'_>) -> Option<Vec<usize>> {
             from_nothing.push(pods);
         }
     }
-    let limit = (lowest * (1.0 + SLACK)).max(bound * (1.0 + TOLERANCE));
+    let limit = f64::max(
+        lowest * (1.0 + tolerance.from_lowest),
+        bound * (1.0 + tolerance.from_bound),
+    );
+    // Where the current owners are good enough already, nothing makes them worse.
+    let limit = limit.min(current.peak().max(lowest) * (1.0 + EPSILON));
     let mut candidates = vec![improved];
     let mut gentle = current;
     if gentle.settle_below(limit) {
@@ -191,25 +251,8 @@ fn best_owners(instance: &Instance<'_>) -> Option<Vec<usize>> {
         let ((a_load, a_count), (b_load, b_count)) = (a.moved(), b.moved());
         a_load.total_cmp(&b_load).then(a_count.cmp(&b_count))
     })?;
-    let owners = least.owners().to_vec();
-    Some(with_lower_slow_pods(instance, &owners, limit).unwrap_or(owners))
-}
-
-/// Takes more load from the slow pods, of which the slowest is the peak. The search has balanced the
-/// load that they have beyond the lightest partitions, and the slowest ones should have the least
-/// of it. Returns `None` if the peak is as low as it gets, or the other pods would exceed `limit` for
-/// a small gain.
-fn with_lower_slow_pods(
-    instance: &Instance<'_>,
-    owners: &[usize],
-    limit: f64,
-) -> Option<Vec<usize>> {
-    let actual = instance.unshifted()?;
-    let mut state = State::new(&actual, owners.to_vec());
-    let before = state.peak();
-    state.improve(actual.lower_bound() * (1.0 + CLOSE));
-    let is_lower = state.peak() < before;
-    let is_much_lower = state.peak() * (1.0 + TOLERANCE) < before;
-    let others = State::new(instance, state.owners().to_vec()).peak();
-    (is_much_lower || (is_lower && others <= limit)).then(|| state.owners().to_vec())
+    Some(Found {
+        owners: least.owners().to_vec(),
+        limit,
+    })
 }
