@@ -31,6 +31,7 @@
 //! | [`decision`] | [`decide`]: rotate or hold |
 //! | [`execution`] | the state machine that executes a plan |
 //! | [`group_details`] | the consumer group as it was observed, for people |
+//! | [`handover`] | the state machine that hands out an assignment to a group |
 //! | [`report`] | the JSON document of a run |
 //!
 //! # Purity
@@ -163,6 +164,7 @@ pub mod forecast;
 pub mod generate;
 pub mod group;
 pub mod group_details;
+pub mod handover;
 pub mod history;
 mod hold_reason;
 pub mod hold_record;

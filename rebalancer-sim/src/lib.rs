@@ -60,6 +60,7 @@ mod fault_plan;
 pub mod faults;
 mod group;
 mod history;
+pub mod kafka;
 mod pod;
 mod ports;
 mod seeded;

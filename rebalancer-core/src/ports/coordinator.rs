@@ -1,5 +1,6 @@
 //! The coordinator of a classic group, as a member of the group uses it.
 
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -152,6 +153,24 @@ pub enum CoordinatorErrorKind {
     Other,
     /// The response was lost (timeout, broken connection). The request may have taken effect.
     Lost,
+}
+
+impl fmt::Display for CoordinatorErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownMember => "the group has no such member",
+            Self::IllegalGeneration => "the group is in another generation",
+            Self::RebalanceInProgress => "the group is rebalancing",
+            Self::FencedInstance => "another member has the instance id",
+            Self::InvalidSessionTimeout => "the broker does not allow the session timeout",
+            Self::GroupFull => "the group is full",
+            Self::InconsistentProtocol => "the group uses another protocol",
+            Self::CoordinatorChanged => "the coordinator is not available or has changed",
+            Self::Forbidden => "not authorized",
+            Self::Other => "refused",
+            Self::Lost => "no response",
+        })
+    }
 }
 
 /// The coordinator of one classic group.

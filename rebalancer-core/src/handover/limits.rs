@@ -1,0 +1,72 @@
+//! The time limits of a hand-over.
+
+use std::time::Duration;
+
+use super::plan::RebalanceProtocol;
+
+/// The time limits of a hand-over.
+///
+/// The defaults keep the time for which a group is affected short even if this process dies: two
+/// sessions of six seconds and one rejoin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandoverLimits {
+    /// The longest that the members may take to rejoin in the probe; beyond it nothing is handed
+    /// out.
+    pub join: Duration,
+    /// The longest duration of the whole hand-over.
+    pub total: Duration,
+}
+
+impl HandoverLimits {
+    /// The session timeouts to try: the first one is the default minimum of brokers, and a broker that
+    /// does not allow it gets the next one. A long session timeout lengthens the time for which the
+    /// group waits for a member of ours that died.
+    pub(crate) const SESSION_TIMEOUTS: [Duration; 3] = [
+        Duration::from_secs(6),
+        Duration::from_secs(10),
+        Duration::from_secs(30),
+    ];
+    /// The longest session timeout in an eager group, which stands still while it waits.
+    pub(crate) const LONGEST_EAGER_SESSION: Duration = Duration::from_secs(10);
+    /// The rebalance timeout of our members. It is below that of every client, so that it never
+    /// becomes the rebalance timeout of the group.
+    pub(crate) const REBALANCE_TIMEOUT: Duration = Duration::from_secs(10);
+    /// The time between the two reads that confirm that the group is at rest: two heartbeats of the
+    /// clients' default interval.
+    pub(crate) const REST: Duration = Duration::from_secs(6);
+    /// The interval of heartbeats of our members.
+    pub(crate) const HEARTBEAT: Duration = Duration::from_secs(2);
+    /// The interval of heartbeats while the assigner waits for the members to rejoin.
+    pub(crate) const FAST_HEARTBEAT: Duration = Duration::from_millis(50);
+    /// The interval between two reads of the group while a change is expected.
+    pub(crate) const POLL: Duration = Duration::from_millis(100);
+    /// The duration of draws of member ids after which an id is accepted that wins at fewer sizes of
+    /// the coordinator's table.
+    pub(crate) const DRAW: Duration = Duration::from_secs(1);
+    /// The longest duration of draws of member ids.
+    pub(crate) const LONGEST_DRAW: Duration = Duration::from_secs(3);
+    /// The duration within which the assigner must be listed after its JoinGroup request.
+    pub(crate) const PARK: Duration = Duration::from_secs(1);
+    /// The longest wait for the members to be parked, before the leader is removed.
+    pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(5);
+    /// The longest wait for removed members to rejoin.
+    pub(crate) const LONGEST_RETURN: Duration = Duration::from_secs(8);
+    /// The shortest and the longest wait for all members to sync, so that a member that is slower to
+    /// poll than others does not miss an assignment. It triples whenever members lagged behind.
+    pub(crate) const SYNCING: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(3)];
+    /// The longest wait for removed members, and for the group to settle, after a stop request.
+    pub(crate) const STOP: Duration = Duration::from_secs(5);
+
+    /// The defaults for a group of this protocol.
+    #[must_use]
+    pub fn of(protocol: RebalanceProtocol) -> Self {
+        let join = match protocol {
+            RebalanceProtocol::Cooperative => 6,
+            RebalanceProtocol::Eager => 4,
+        };
+        Self {
+            join: Duration::from_secs(join),
+            total: Duration::from_secs(90),
+        }
+    }
+}

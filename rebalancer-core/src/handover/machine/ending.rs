@@ -1,0 +1,352 @@
+//! Verification, leaving, and abandoning.
+
+use std::time::Duration;
+
+use kafka_assignors::{Assignment, MemberIndex};
+
+use super::{
+    AbandonReason, CoordinatorError, CoordinatorErrorKind, CoordinatorRequest, DescribedGroup,
+    GroupState, Handover, HandoverLimits, HandoverOutcome, HandoverReport, Need, OwnMember,
+    Polling, Seconds, Stage, StopCause,
+};
+use crate::handover::claims::locate;
+use crate::ports::GroupKind;
+
+/// The number of attempts to remove our members. Beyond, they expire.
+const MOST_ATTEMPTS: usize = 3;
+
+impl Handover {
+    pub(super) fn enter(&mut self, stage: Stage) {
+        self.stage = stage;
+    }
+
+    /// The member of the plan with this current id.
+    pub(super) fn index_of(&self, id: &str) -> Option<MemberIndex> {
+        let index = self.ids.iter().position(|known| known == id)?;
+        Some(MemberIndex::new(index))
+    }
+
+    /// How a group at rest, with these members of ours, differs from the plan; `None` if it does not.
+    pub(super) fn difference(&self, group: &DescribedGroup, own: &[OwnMember]) -> Option<String> {
+        if group.kind != GroupKind::Classic {
+            return Some(format!("its type is now {}", group.kind));
+        }
+        if group.state != GroupState::Stable {
+            return Some(format!("its state is {}", group.state));
+        }
+        if group.assignor.as_deref() != Some(self.plan.assignor.as_str()) {
+            let assignor = group.assignor.as_deref().unwrap_or("unknown");
+            return Some(format!("its assignor is {assignor}"));
+        }
+        if let Some(difference) = self.members_differ(group, own) {
+            return Some(difference);
+        }
+        let owners = self.owners_in(group);
+        let mut pairs = owners.iter().zip(self.plan.current.owners());
+        let moved = pairs.find(|((_, now), before)| now != before);
+        moved.map(|((partition, _), _)| {
+            let name = self.plan.topics.partition_name(partition);
+            format!("partition {name} has another owner")
+        })
+    }
+
+    /// How the members differ from those of the plan and these of ours; `None` if they do not.
+    pub(super) fn members_differ(
+        &self,
+        group: &DescribedGroup,
+        own: &[OwnMember],
+    ) -> Option<String> {
+        let id = |member: &crate::ports::DescribedMember| {
+            member.labels.member_id.clone().unwrap_or_default()
+        };
+        let listed: std::collections::HashSet<String> = group.members.iter().map(id).collect();
+        let ours: Vec<&str> = own.iter().map(|own| self.own.id(*own)).collect();
+        let expected = self.ids.iter().map(String::as_str);
+        let mut expected = expected.chain(ours.iter().copied());
+        if let Some(missing) = expected.find(|id| !listed.contains(*id)) {
+            return Some(format!("member {missing} has left"));
+        }
+        let known: std::collections::HashSet<&str> =
+            self.ids.iter().map(String::as_str).chain(ours).collect();
+        let joined = listed.iter().find(|id| !known.contains(id.as_str()));
+        joined.map(|id| format!("member {id} has joined"))
+    }
+
+    /// The owners in a described group, in terms of the plan.
+    fn owners_in(&self, group: &DescribedGroup) -> Assignment {
+        let mut owners = Assignment::unowned(self.plan.topics.partition_count());
+        for member in &group.members {
+            let id = member.labels.member_id.as_deref().unwrap_or_default();
+            let Some(index) = self.index_of(id) else {
+                continue;
+            };
+            for (topic, number) in &member.owned {
+                if let Some(partition) = locate(&self.plan, topic, *number) {
+                    owners.set(partition, Some(index));
+                }
+            }
+        }
+        owners
+    }
+
+    /// The target was handed out: the group is read until it has it.
+    pub(super) fn target_described(
+        &mut self,
+        now: Duration,
+        polling: Polling,
+        group: Result<DescribedGroup, CoordinatorError>,
+    ) {
+        let has_target = group.is_ok_and(|group| {
+            group.state == GroupState::Stable
+                && self
+                    .members_differ(&group, &[OwnMember::Assigner])
+                    .is_none()
+                && self.owners_in(&group) == self.plan.target
+        });
+        if has_target {
+            let [shortest, longest] = HandoverLimits::SYNCING;
+            let probe = self.probe.unwrap_or_default();
+            let until = now + probe.clamp(shortest, longest);
+            self.enter(Stage::Lingering { until });
+        } else if now >= polling.until {
+            let limit = polling.limit();
+            self.abandon(
+                now,
+                AbandonReason::NotSettled {
+                    awaited: "the adoption of the target by the group",
+                    limit,
+                },
+            );
+        } else {
+            self.enter(Stage::Verifying(polling.again(now, HandoverLimits::POLL)));
+        }
+    }
+
+    pub(super) fn leave(&self) -> Need {
+        Need::Request(CoordinatorRequest::Leave {
+            members: self.own.all(),
+            reason: "rebalancer: the hand-over is over",
+        })
+    }
+
+    /// Our members have left. A lost response is no reason to stop: leaving twice changes nothing.
+    pub(super) fn own_members_left(
+        &mut self,
+        now: Duration,
+        results: Result<Vec<Result<(), CoordinatorErrorKind>>, CoordinatorError>,
+    ) {
+        self.attempts += 1;
+        if results.is_ok() {
+            self.own.forget_all();
+        } else if self.attempts < MOST_ATTEMPTS {
+            return;
+        }
+        let limit = match self.stop {
+            Some(_) => HandoverLimits::STOP,
+            // A member of ours that could not be removed expires with its session.
+            None if self.own.has(OwnMember::Assigner) || self.own.has(OwnMember::Scout) => {
+                self.own.session_timeout() + self.probe.unwrap_or_default() + HandoverLimits::STOP
+            }
+            None => self.probe.unwrap_or_default() + HandoverLimits::STOP,
+        };
+        self.own.stop_heartbeats(OwnMember::Scout);
+        self.own.stop_heartbeats(OwnMember::Assigner);
+        self.enter(Stage::Departing(Polling::new(now, limit)));
+    }
+
+    /// The group is read until it is at rest without our members.
+    pub(super) fn departure_described(
+        &mut self,
+        now: Duration,
+        polling: Polling,
+        group: Result<DescribedGroup, CoordinatorError>,
+    ) {
+        let at_rest = group.ok().filter(|group| {
+            let has_ours = group.members.iter().any(|member| {
+                let id = member.labels.member_id.as_deref().unwrap_or_default();
+                self.ours.iter().any(|ours| ours == id)
+            });
+            !has_ours && matches!(group.state, GroupState::Stable | GroupState::Empty)
+        });
+        match at_rest {
+            Some(group) => {
+                self.find_returned(&group);
+                self.seen = Some(self.owners_in(&group));
+                self.settled = true;
+                self.enter(Stage::Done);
+                self.finish(now);
+            }
+            None if now >= polling.until => {
+                self.enter(Stage::Done);
+                self.finish(now);
+            }
+            None => {
+                self.enter(Stage::Departing(polling.again(now, HandoverLimits::POLL)));
+            }
+        }
+    }
+
+    /// Whether our members are leaving or have left.
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::Leaving | Stage::Departing(_) | Stage::Done
+        )
+    }
+
+    /// Abandons the hand-over: our members leave the group.
+    pub(super) fn abandon(&mut self, now: Duration, reason: AbandonReason) {
+        if self.is_ending() {
+            return;
+        }
+        if matches!(self.stage, Stage::Removing | Stage::AwaitingReturn(_)) {
+            // Our members leave once the removed members are back, or their time has passed.
+            self.postponed.get_or_insert(reason);
+            return;
+        }
+        self.abandoned.get_or_insert(reason);
+        self.conclude(now);
+    }
+
+    /// Ends the hand-over: our members leave the group, if there are any.
+    pub(super) fn conclude(&mut self, now: Duration) {
+        if self.is_ending() {
+            return;
+        }
+        if let Some(reason) = self.postponed.take() {
+            self.abandoned.get_or_insert(reason);
+        }
+        self.awaiting = false;
+        if let Stage::DrawingAssigner(draws) = &mut self.stage {
+            self.own.unused.extend(draws.take_best());
+        }
+        if self.own.all().is_empty() {
+            // The group was not touched, or has removed our members itself.
+            self.settled = !self.touched();
+            self.enter(Stage::Done);
+            self.finish(now);
+        } else {
+            self.enter(Stage::Leaving);
+        }
+    }
+
+    fn touched(&self) -> bool {
+        self.rebalances > 0
+    }
+
+    /// A stop was requested. Removed members are waited for, so that no other member gets their
+    /// partitions while they may still process them; everything else ends at once.
+    pub(super) fn request_stop(&mut self, now: Duration, cause: StopCause) {
+        if self.stop.is_some() || self.is_done() {
+            return;
+        }
+        self.stop = Some(cause);
+        let soon = now + HandoverLimits::STOP;
+        match &mut self.stage {
+            Stage::AwaitingReturn(polling) | Stage::Departing(polling) => {
+                polling.until = polling.until.min(soon);
+            }
+            Stage::Removing | Stage::Leaving | Stage::Done => {}
+            Stage::Confirming { .. }
+            | Stage::DrawingScout { .. }
+            | Stage::Probing { .. }
+            | Stage::SyncingScout { .. }
+            | Stage::SettlingProbe(_)
+            | Stage::DrawingAssigner(_)
+            | Stage::Parking(_)
+            | Stage::ReleasingIds
+            | Stage::Holding { .. }
+            | Stage::CheckingBarrier
+            | Stage::RenewingBarrier
+            | Stage::LiftingBarrier
+            | Stage::AwaitingLeadership { .. }
+            | Stage::Syncing(_)
+            | Stage::Resting { .. }
+            | Stage::Rejoining { .. }
+            | Stage::AwaitingRejoins(_)
+            | Stage::Verifying(_)
+            | Stage::Lingering { .. } => self.abandon(now, AbandonReason::Stopped(cause)),
+        }
+    }
+
+    pub(super) fn finish(&mut self, now: Duration) {
+        self.ended.get_or_insert(now);
+    }
+
+    /// The report. Meaningful once the hand-over is over.
+    #[must_use]
+    pub fn report(&self) -> HandoverReport {
+        let seconds =
+            |duration: Duration| Seconds::new(duration.as_secs_f64()).unwrap_or(Seconds::ZERO);
+        let ended = self.ended.unwrap_or(self.started);
+        let moved = self.seen.as_ref().map(|seen| {
+            let pairs = seen.owners().zip(self.plan.current.owners());
+            pairs.filter(|(now, before)| now != before).count()
+        });
+        HandoverReport {
+            outcome: self.outcome(),
+            rebalances: self.rebalances,
+            probe_seconds: self.probe.map(seconds),
+            seconds: seconds(ended.saturating_sub(self.started)),
+            removed: self.removed.len(),
+            moved,
+            settled: self.settled,
+        }
+    }
+
+    fn outcome(&self) -> HandoverOutcome {
+        let others = self.seen.as_ref().map(|seen| {
+            let pairs = seen.iter().zip(self.plan.target.owners());
+            let others = pairs.filter(|((_, now), target)| now != target);
+            others
+                .map(|((partition, _), _)| partition)
+                .collect::<Vec<_>>()
+        });
+        match (&self.abandoned, others) {
+            (_, Some(others)) if others.is_empty() => HandoverOutcome::Assigned,
+            (Some(reason), _) => HandoverOutcome::Abandoned(reason.clone()),
+            (None, Some(others)) => HandoverOutcome::NotKept {
+                partitions: others.len(),
+                example: others
+                    .first()
+                    .map(|partition| self.plan.topics.partition_name(*partition))
+                    .unwrap_or_default(),
+            },
+            (None, None) => HandoverOutcome::Abandoned(AbandonReason::NotSettled {
+                awaited: "the end of the last rebalance",
+                limit: HandoverLimits::STOP,
+            }),
+        }
+    }
+
+    /// The time at which the stage changes by itself.
+    pub(super) fn next_deadline(&self) -> Duration {
+        let total = self.started + self.limits.total + Duration::from_millis(1);
+        let own = match &self.stage {
+            Stage::Probing { since } => *since + self.limits.join + Duration::from_millis(1),
+            Stage::Holding { until }
+            | Stage::AwaitingLeadership { until }
+            | Stage::Lingering { until }
+            | Stage::Resting { until, .. }
+            | Stage::Rejoining { until, .. } => *until,
+            Stage::AwaitingReturn(polling) => return polling.until,
+            // Only a response ends these, or their next request.
+            Stage::Leaving | Stage::Departing(_) | Stage::Done => return Duration::MAX,
+            Stage::Confirming { .. }
+            | Stage::DrawingScout { .. }
+            | Stage::SyncingScout { .. }
+            | Stage::SettlingProbe(_)
+            | Stage::DrawingAssigner(_)
+            | Stage::Parking(_)
+            | Stage::ReleasingIds
+            | Stage::CheckingBarrier
+            | Stage::RenewingBarrier
+            | Stage::Removing
+            | Stage::LiftingBarrier
+            | Stage::Syncing(_)
+            | Stage::AwaitingRejoins(_)
+            | Stage::Verifying(_) => total,
+        };
+        own.min(total)
+    }
+}

@@ -1,0 +1,500 @@
+//! The assigner becomes the leader, while the scout holds the join phase open.
+
+use std::time::Duration;
+
+use kafka_assignors::MemberIndex;
+use kafka_assignors::coordinator_order::{Election, MemberTable, TABLE_SIZES};
+
+use super::{
+    AbandonReason, CoordinatorError, CoordinatorErrorKind, CoordinatorRequest, DescribedGroup,
+    GroupState, Handover, HandoverLimits, HandoverMember, JoinedGroup, LeavingMember, Need,
+    OwnMember, Phase, Polling, Stage, is_membership_lost, lost_membership,
+};
+
+/// The largest number of members that are removed: the leader, and two that are ahead of every
+/// newcomer in the coordinator's table.
+pub(super) const MOST_REMOVALS: usize = 3;
+
+/// The number of table sizes at which a member id must win to be accepted once
+/// [`HandoverLimits::DRAW`] has passed: the smallest one and twice as many buckets.
+const ACCEPTED_SIZES: usize = 2;
+
+/// Member ids that are drawn for the assigner.
+#[derive(Debug, Clone)]
+pub(super) struct Draws {
+    since: Duration,
+    pub(super) drawn: usize,
+    /// The best id, and the number of table sizes at which it wins.
+    best: Option<(String, usize)>,
+}
+
+impl Draws {
+    pub(super) fn new(since: Duration) -> Self {
+        Self {
+            since,
+            drawn: 0,
+            best: None,
+        }
+    }
+
+    /// Takes the best id, which is not used after all.
+    pub(super) fn take_best(&mut self) -> Option<String> {
+        self.best.take().map(|(id, _)| id)
+    }
+}
+
+impl Handover {
+    /// The members to remove: the leader, and those that the coordinator would elect before any
+    /// newcomer.
+    pub(super) fn removals(&self) -> Vec<MemberIndex> {
+        let members = self.table_members();
+        let mut removals: Vec<MemberIndex> = self.leader.into_iter().collect();
+        for coordinator in &self.plan.coordinators {
+            let table = MemberTable::smallest(*coordinator, members);
+            for blocker in table.first_bucket(&self.ids) {
+                if !removals.contains(&blocker) {
+                    removals.push(blocker);
+                }
+            }
+        }
+        removals
+    }
+
+    /// The election of the assigner when the members are removed. The scout is a rival: if it became
+    /// the leader, the coordinator would elect again when it leaves, and a removed member that has
+    /// returned with another id might come first.
+    fn election(&self) -> Election {
+        let removals = self.removals();
+        let rivals = self
+            .ids
+            .iter()
+            .zip(MemberIndex::all(self.ids.len()))
+            .filter(|(_, index)| !removals.contains(index))
+            .map(|(id, _)| id.as_str());
+        let rivals: Vec<&str> = rivals.chain([self.own.id(OwnMember::Scout)]).collect();
+        Election::new(&self.plan.coordinators, self.table_members(), &rivals)
+    }
+
+    /// The number of members that the coordinator's table holds during the election.
+    fn table_members(&self) -> usize {
+        self.ids.len() + 2
+    }
+
+    /// Whether no newcomer could be elected before this id in some table.
+    pub(super) fn is_unbeatable(&self, id: &str) -> bool {
+        let members = self.table_members();
+        self.plan.coordinators.iter().any(|coordinator| {
+            let table = MemberTable::smallest(*coordinator, members);
+            !table.first_bucket(&[id]).is_empty()
+        })
+    }
+
+    pub(super) fn assigner_id_drawn(&mut self, now: Duration, id: String) {
+        let Stage::DrawingAssigner(draws) = &self.stage else {
+            return;
+        };
+        let mut draws = draws.clone();
+        draws.drawn += 1;
+        let sizes = self.election().sizes_won(&id);
+        let best_so_far = draws.best.as_ref().map_or(0, |(_, sizes)| *sizes);
+        if sizes > best_so_far {
+            let replaced = draws.best.replace((id, sizes));
+            self.own.unused.extend(replaced.map(|(id, _)| id));
+        } else {
+            self.own.unused.push(id);
+        }
+        let took = now.saturating_sub(draws.since);
+        let needed = if took < HandoverLimits::DRAW {
+            TABLE_SIZES
+        } else {
+            ACCEPTED_SIZES
+        };
+        match &draws.best {
+            Some((id, sizes)) if *sizes >= needed => {
+                self.ours.push(id.clone());
+                self.own.choose(OwnMember::Assigner, id.clone());
+                self.enter(Stage::Parking(Polling::new(now, HandoverLimits::PARK)));
+            }
+            _ if took >= HandoverLimits::LONGEST_DRAW => {
+                let drawn = draws.drawn;
+                self.own.unused.extend(draws.best.map(|(id, _)| id));
+                self.abandon(now, AbandonReason::NoWinningId { draws: drawn });
+            }
+            _ => self.enter(Stage::DrawingAssigner(draws)),
+        }
+    }
+
+    /// The JoinGroup of the assigner was sent. Once the coordinator lists the assigner, the group is
+    /// rebalancing, and the scout holds the join phase open.
+    pub(super) fn parking_described(
+        &mut self,
+        now: Duration,
+        polling: Polling,
+        group: Result<DescribedGroup, CoordinatorError>,
+    ) {
+        let assigner = self.own.id(OwnMember::Assigner);
+        let listed = group.as_ref().is_ok_and(|group| {
+            is_joining(group)
+                && group
+                    .members
+                    .iter()
+                    .any(|member| member.labels.member_id.as_deref() == Some(assigner))
+        });
+        if listed {
+            let probe = self.probe.unwrap_or_default();
+            let hold =
+                (probe * 6 / 5 + Duration::from_millis(300)).min(HandoverLimits::LONGEST_HOLD);
+            self.hold_until = now + hold;
+            if self.own.unused.is_empty() {
+                self.enter(Stage::Holding {
+                    until: self.hold_until,
+                });
+            } else {
+                self.enter(Stage::ReleasingIds);
+            }
+        } else if now >= polling.until {
+            let seen = match group {
+                Ok(group) => format!("the state of the group is {}", group.state),
+                Err(error) => error.message,
+            };
+            self.abandon(now, AbandonReason::NotParked { seen });
+        } else {
+            self.enter(Stage::Parking(polling.again(now, HandoverLimits::POLL)));
+        }
+    }
+
+    pub(super) fn release_ids(&self) -> Need {
+        let members = self.own.unused.iter();
+        Need::Request(CoordinatorRequest::Leave {
+            members: members
+                .map(|id| LeavingMember {
+                    member_id: id.clone(),
+                    instance: None,
+                })
+                .collect(),
+            reason: "rebalancer: member ids that are not used",
+        })
+    }
+
+    /// If the release failed, the ids expire with the session timeout.
+    pub(super) fn ids_released(&mut self, now: Duration) {
+        self.own.unused.clear();
+        self.enter(Stage::Holding {
+            until: self.hold_until.max(now),
+        });
+    }
+
+    /// The group is read for the last time before members are removed.
+    pub(super) fn barrier_described(
+        &mut self,
+        now: Duration,
+        group: Result<DescribedGroup, CoordinatorError>,
+    ) {
+        let group = match group {
+            Ok(group) => group,
+            Err(error) => return self.abandon(now, AbandonReason::refused(&error)),
+        };
+        if !is_joining(&group) {
+            let seen = format!("the state of the group is {}", group.state);
+            return self.abandon(now, AbandonReason::NotParked { seen });
+        }
+        let own = [OwnMember::Scout, OwnMember::Assigner];
+        match self.members_differ(&group, &own) {
+            Some(difference) => self.abandon(now, AbandonReason::changed(difference)),
+            None => {
+                self.enter(Stage::RenewingBarrier);
+            }
+        }
+    }
+
+    /// The members are removed only if the scout's session was just renewed. If it expired before they
+    /// are back, the join phase would end, and their partitions could be given to others.
+    pub(super) fn barrier_renewed(&mut self, now: Duration, result: Result<(), CoordinatorError>) {
+        self.awaiting = false;
+        match result {
+            Ok(()) => {
+                let seen = "the scout's heartbeat reports no rebalance".to_owned();
+                self.abandon(now, AbandonReason::NotParked { seen });
+            }
+            Err(error) if error.kind == CoordinatorErrorKind::RebalanceInProgress => {
+                self.removed = self.removals();
+                self.enter(Stage::Removing);
+            }
+            Err(error) if is_membership_lost(error.kind) => {
+                self.own.forget(OwnMember::Scout);
+                self.abandon(now, lost_membership(&error));
+            }
+            Err(error) => self.abandon(now, AbandonReason::refused(&error)),
+        }
+    }
+
+    pub(super) fn remove_members(&self) -> Need {
+        let members = self.removed.iter().filter_map(|index| {
+            let member = self.plan.members.get(index.get())?;
+            Some(LeavingMember {
+                member_id: self.ids.get(index.get())?.clone(),
+                instance: member.instance.clone(),
+            })
+        });
+        Need::Request(CoordinatorRequest::Leave {
+            members: members.collect(),
+            reason: "rebalancer: election of another leader; rejoin",
+        })
+    }
+
+    /// The members were removed, unless the group has changed. If the response was lost, the group
+    /// shows whether they were: they return only if they were removed.
+    pub(super) fn members_removed(
+        &mut self,
+        now: Duration,
+        results: Result<Vec<Result<(), CoordinatorErrorKind>>, CoordinatorError>,
+    ) {
+        match results {
+            Ok(results) => {
+                let refused = results.iter().find_map(|result| result.err());
+                let mut results = results.iter();
+                self.removed
+                    .retain(|_| results.next().is_some_and(Result::is_ok));
+                if let Some(kind) = refused {
+                    let difference = format!("a member could not be removed: {kind}");
+                    self.postponed = Some(AbandonReason::changed(difference));
+                }
+            }
+            Err(error) if error.kind == CoordinatorErrorKind::Lost => {
+                self.removal_lost = true;
+                self.postponed = Some(AbandonReason::refused(&error));
+            }
+            Err(error) => {
+                self.removed.clear();
+                return self.abandon(now, AbandonReason::refused(&error));
+            }
+        }
+        if self.removed.is_empty() {
+            return self.conclude(now);
+        }
+        self.await_return(now);
+        self.take_leadership(now);
+    }
+
+    /// The group is read until the removed members are back.
+    pub(super) fn await_return(&mut self, now: Duration) {
+        let limit = (self.probe.unwrap_or_default() + Duration::from_secs(3))
+            .min(HandoverLimits::LONGEST_RETURN);
+        let limit = match self.stop {
+            Some(_) => limit.min(HandoverLimits::STOP),
+            None => limit,
+        };
+        self.enter(Stage::AwaitingReturn(Polling::new(now, limit)));
+    }
+
+    pub(super) fn return_described(
+        &mut self,
+        now: Duration,
+        polling: Polling,
+        group: Result<DescribedGroup, CoordinatorError>,
+    ) {
+        if let Ok(group) = &group {
+            if self.removal_lost && self.still_lists_removed(group) {
+                // The request did not arrive.
+                self.removed.clear();
+                return self.conclude(now);
+            }
+            self.find_returned(group);
+        }
+        if self.removed_are_back() {
+            self.after_return(now);
+        } else {
+            let next = polling.again(now, HandoverLimits::POLL);
+            self.enter(Stage::AwaitingReturn(next));
+        }
+    }
+
+    /// Adopts the new ids of removed members that have rejoined.
+    pub(super) fn find_returned(&mut self, group: &DescribedGroup) {
+        let gone: Vec<MemberIndex> = self
+            .removed
+            .iter()
+            .copied()
+            .filter(|index| !self.returned.contains(index))
+            .collect();
+        for index in gone {
+            let Some(member) = self.plan.members.get(index.get()) else {
+                continue;
+            };
+            let new_id = group.members.iter().find_map(|described| {
+                let other = HandoverMember::of(described);
+                let is_new = !other.member_id.is_empty()
+                    && !self.ids.contains(&other.member_id)
+                    && !self.own.is_own(&other.member_id);
+                (is_new && member.is_same_client(&other)).then_some(other.member_id)
+            });
+            if let (Some(new_id), Some(id)) = (new_id, self.ids.get_mut(index.get())) {
+                *id = new_id;
+                self.returned.push(index);
+            }
+        }
+    }
+
+    /// Whether the group still has every removed member under its old id.
+    fn still_lists_removed(&self, group: &DescribedGroup) -> bool {
+        self.removed.iter().all(|index| {
+            let id = self.ids.get(index.get());
+            group
+                .members
+                .iter()
+                .any(|member| member.labels.member_id.as_ref() == id)
+        })
+    }
+
+    pub(super) fn removed_are_back(&self) -> bool {
+        self.removed
+            .iter()
+            .all(|index| self.returned.contains(index))
+    }
+
+    /// The time for the removed members has passed. The leader's assignment is then restored without
+    /// them.
+    pub(super) fn return_missed(&mut self, now: Duration, polling: Polling) {
+        if self.awaiting {
+            return;
+        }
+        let members = self.removed.len().saturating_sub(self.returned.len());
+        let limit = polling.limit();
+        self.postponed
+            .get_or_insert(AbandonReason::NotBack { members, limit });
+        self.after_return(now);
+    }
+
+    /// The barrier is lifted, unless a stop was requested, or one of our members is not in place.
+    fn after_return(&mut self, now: Duration) {
+        if let Some(cause) = self.stop {
+            self.postponed.get_or_insert(AbandonReason::Stopped(cause));
+        }
+        let in_place = self.own.has(OwnMember::Scout) && self.own.has(OwnMember::Assigner);
+        let leads = self.own.generation(OwnMember::Assigner).is_some();
+        if self.stop.is_none() && in_place && !leads {
+            self.enter(Stage::LiftingBarrier);
+        } else {
+            self.conclude(now);
+        }
+    }
+
+    pub(super) fn lift_barrier(&self) -> Need {
+        Need::Request(CoordinatorRequest::Leave {
+            members: vec![LeavingMember {
+                member_id: self.own.id(OwnMember::Scout).to_owned(),
+                instance: None,
+            }],
+            reason: "rebalancer: the join phase may end",
+        })
+    }
+
+    /// The scout has left, or its removal failed. If the response was lost, the JoinGroup response of
+    /// the assigner shows whether the scout has left.
+    pub(super) fn barrier_lifted(
+        &mut self,
+        now: Duration,
+        results: Result<Vec<Result<(), CoordinatorErrorKind>>, CoordinatorError>,
+    ) {
+        match results {
+            Ok(_) => self.own.forget(OwnMember::Scout),
+            // The id is kept, to be released again at the end.
+            Err(error) if error.kind == CoordinatorErrorKind::Lost => {
+                self.own.stop_heartbeats(OwnMember::Scout);
+            }
+            Err(error) => return self.abandon(now, AbandonReason::refused(&error)),
+        }
+        let until = now + self.settling_limit();
+        self.enter(Stage::AwaitingLeadership { until });
+        self.take_leadership(now);
+    }
+
+    pub(super) fn assigner_joined(
+        &mut self,
+        now: Duration,
+        joined: Result<JoinedGroup, CoordinatorError>,
+    ) {
+        match self.stage {
+            Stage::Rejoining { next, .. } => self.rejoined(now, next, joined),
+            // The response may arrive before that of the removal, which is handled first.
+            Stage::LiftingBarrier => self.joined = Some(joined),
+            Stage::Removing => {
+                self.postponed.get_or_insert(ended_early(&joined));
+                self.joined = Some(joined);
+            }
+            Stage::AwaitingLeadership { .. } => {
+                self.joined = Some(joined);
+                self.take_leadership(now);
+            }
+            // The scout's session has expired. The assigner must answer as the leader, but the
+            // removed members are still waited for.
+            Stage::AwaitingReturn(_) => {
+                self.postponed.get_or_insert(ended_early(&joined));
+                self.joined = Some(joined);
+                self.take_leadership(now);
+            }
+            Stage::Parking(_)
+            | Stage::ReleasingIds
+            | Stage::Holding { .. }
+            | Stage::CheckingBarrier
+            | Stage::RenewingBarrier => self.abandon(now, ended_early(&joined)),
+            Stage::Confirming { .. }
+            | Stage::DrawingScout { .. }
+            | Stage::Probing { .. }
+            | Stage::SyncingScout { .. }
+            | Stage::SettlingProbe(_)
+            | Stage::DrawingAssigner(_)
+            | Stage::Syncing(_)
+            | Stage::Resting { .. }
+            | Stage::AwaitingRejoins(_)
+            | Stage::Verifying(_)
+            | Stage::Lingering { .. }
+            | Stage::Leaving
+            | Stage::Departing(_)
+            | Stage::Done => {}
+        }
+    }
+
+    fn take_leadership(&mut self, now: Duration) {
+        let Some(joined) = self.joined.take() else {
+            return;
+        };
+        match joined {
+            Ok(joined) => self.lead(now, joined, Phase::Restore),
+            Err(error) if is_membership_lost(error.kind) => {
+                self.own.forget(OwnMember::Assigner);
+                self.abandon(now, lost_membership(&error));
+            }
+            Err(error) => self.abandon(now, AbandonReason::refused(&error)),
+        }
+    }
+
+    pub(super) fn leadership_missed(&mut self, now: Duration) {
+        let limit = self.settling_limit();
+        self.abandon(
+            now,
+            AbandonReason::NotSettled {
+                awaited: "the end of the join phase",
+                limit,
+            },
+        );
+    }
+}
+
+/// The reason if the join phase ends although the scout has not rejoined.
+fn ended_early(joined: &Result<JoinedGroup, CoordinatorError>) -> AbandonReason {
+    match joined {
+        Ok(_) => AbandonReason::NotParked {
+            seen: "the join phase ended early".into(),
+        },
+        Err(error) => AbandonReason::refused(error),
+    }
+}
+
+/// Whether the group is in the join phase of a rebalance.
+fn is_joining(group: &DescribedGroup) -> bool {
+    match &group.state {
+        GroupState::Rebalancing(state) => state == "PreparingRebalance",
+        GroupState::Stable | GroupState::Empty | GroupState::Dead | GroupState::Other(_) => false,
+    }
+}

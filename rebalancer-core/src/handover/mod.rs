@@ -1,0 +1,39 @@
+//! The hand-over of an assignment to a classic consumer group, as a state machine without I/O.
+//!
+//! Two members of ours join the group for some seconds. The *scout* joins first: its rebalance
+//! measures how fast the members rejoin, and its response names the leader. Then the *assigner*
+//! joins. Because the scout does not rejoin, the join phase stays open (the *barrier*) while the
+//! leader is removed and rejoins. The coordinator elects the assigner, whose member id was chosen
+//! for that. When the scout leaves, the assigner receives the subscriptions of all members, hands
+//! out the target, and leaves. The group's own assignor keeps the target, because it is sticky and
+//! the target is balanced.
+//!
+//! No member is removed outside an open join phase, so no removed member can process partitions
+//! that another member already owns. Each member of a JoinGroup response gets an entry in the
+//! SyncGroup request. A partition is given to a new owner only if no other member of the same
+//! response claims it and its former owner is in that response.
+//!
+//! [`Handover`] asks the caller for requests and wake-ups ([`HandoverStep`]), and receives the
+//! responses ([`HandoverEvent`]). Its own members are kept alive only by heartbeats that it asks for
+//! itself, so a caller that hangs loses the membership after the session timeout.
+//!
+//! | stage | file |
+//! |---|---|
+//! | the group is confirmed; the scout joins | `machine/probe.rs` |
+//! | the assigner becomes the leader | `machine/leadership.rs` |
+//! | restore, first and second phase | `machine/handing.rs` |
+//! | verification, leaving, abandoning | `machine/ending.rs` |
+
+mod claims;
+mod limits;
+mod machine;
+mod outcome;
+mod phases;
+mod plan;
+mod step;
+
+pub use limits::HandoverLimits;
+pub use machine::Handover;
+pub use outcome::{AbandonReason, HandoverOutcome, HandoverReport};
+pub use plan::{HandoverMember, HandoverPlan, RebalanceProtocol};
+pub use step::{Connection, CoordinatorRequest, CoordinatorResponse, HandoverEvent, HandoverStep};

@@ -1,0 +1,692 @@
+//! The group in virtual time: it takes requests of a hand-over, and checks what it must guarantee.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use kafka_assignors::{Assignment, MemberIndex, PartitionIndex, TopicIndex, Topics};
+use rebalancer_core::handover::{CoordinatorRequest, CoordinatorResponse};
+use rebalancer_core::ports::{
+    CoordinatorError, CoordinatorErrorKind, DescribedGroup, DescribedMember, DescribedTopic,
+    GroupKind, GroupState, JoinRequest, JoinedGroup, JoinedMember, JoinedSubscription,
+    LeavingMember, MemberAssignment, MemberLabels, OwnMember, SyncRequest, TopicPartition,
+};
+
+use super::client::{Client, ClientKind};
+use super::coordinator::{Answer, Coordinator, Join, Metadata, Sender, State};
+use super::election::ElectionOrder;
+
+/// The resolution of virtual time, which is also the duration of each way of a request.
+const TICK: Duration = Duration::from_millis(5);
+
+/// The name of the topic.
+const TOPIC: &str = "orders";
+
+/// The limit within which the first generation must settle.
+const STARTUP: Duration = Duration::from_secs(600);
+
+/// A group.
+#[derive(Debug, Clone)]
+pub struct GroupConfig {
+    /// The client library of all members.
+    pub kind: ClientKind,
+    /// The number of members.
+    pub members: usize,
+    /// The number of partitions.
+    pub partitions: usize,
+    /// The order in which the coordinator elects leaders.
+    pub order: ElectionOrder,
+    /// Whether the release of a pending id in a stable group begins a rebalance (Kafka 4).
+    pub rebalances_on_release: bool,
+    /// `heartbeat.interval.ms`.
+    pub heartbeat: Duration,
+    /// The interval between the polls of each member.
+    pub poll: Duration,
+    /// A member that polls at another interval.
+    pub slow: Option<(usize, Duration)>,
+    /// `session.timeout.ms`.
+    pub session: Duration,
+    /// `max.poll.interval.ms`.
+    pub rebalance_timeout: Duration,
+    /// Determines the member ids.
+    pub seed: u64,
+}
+
+impl GroupConfig {
+    /// A group with the clients' default timeouts.
+    #[must_use]
+    pub fn new(kind: ClientKind, members: usize, partitions: usize, order: ElectionOrder) -> Self {
+        Self {
+            kind,
+            members,
+            partitions,
+            order,
+            rebalances_on_release: true,
+            heartbeat: Duration::from_secs(3),
+            poll: Duration::from_millis(100),
+            slow: None,
+            session: Duration::from_secs(45),
+            rebalance_timeout: Duration::from_secs(300),
+            seed: 1,
+        }
+    }
+}
+
+/// What happens to a request of the hand-over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RequestFault {
+    /// Nothing.
+    #[default]
+    None,
+    /// The request does not arrive; its sender gets no response in time.
+    LostRequest,
+    /// The request is handled, but its sender gets no response.
+    LostResponse,
+    /// Each way takes this much longer.
+    Slow(Duration),
+}
+
+/// What happens to the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disturbance {
+    /// A new member joins.
+    Joins,
+    /// A member leaves.
+    Leaves(usize),
+    /// The process of a member ends or hangs without leaving.
+    Dies(usize),
+    /// A member polls only at this interval from now on.
+    Slows(usize, Duration),
+}
+
+/// The time until the sender of a lost request gives up.
+const LOST_AFTER: Duration = Duration::from_secs(2);
+
+/// A consumer group in virtual time.
+#[derive(Debug, Clone)]
+pub struct GroupWorld {
+    config: GroupConfig,
+    now: Duration,
+    topics: Topics,
+    coordinator: Coordinator,
+    clients: Vec<Client>,
+    /// Requests of the hand-over on their way, by arrival.
+    requests: Vec<(Duration, CoordinatorRequest, RequestFault)>,
+    /// Responses to the hand-over on their way, by arrival.
+    responses: Vec<(Duration, CoordinatorResponse)>,
+    /// The faults of the parked requests of each own member.
+    parked: Vec<(OwnMember, RequestFault)>,
+    disturbances: VecDeque<(Duration, Disturbance)>,
+    violations: Vec<String>,
+    /// The time for which each partition was not processed.
+    idle: Vec<Duration>,
+}
+
+impl GroupWorld {
+    /// A group that has settled.
+    ///
+    /// # Panics
+    /// Never; a group that does not settle reports a violation.
+    #[must_use]
+    pub fn new(config: GroupConfig) -> Self {
+        let topics = Topics::new([(TOPIC.to_owned(), config.partitions)]);
+        let coordinator = Coordinator::new(
+            config.order,
+            config.rebalances_on_release,
+            config.rebalance_timeout,
+            config.seed,
+        );
+        let mut world = Self {
+            now: Duration::ZERO,
+            topics,
+            coordinator,
+            clients: Vec::new(),
+            requests: Vec::new(),
+            responses: Vec::new(),
+            parked: Vec::new(),
+            disturbances: VecDeque::new(),
+            violations: Vec::new(),
+            idle: vec![Duration::ZERO; config.partitions],
+            config,
+        };
+        for _ in 0..world.config.members {
+            world.add_client();
+        }
+        while world.now < STARTUP && !world.is_settled() {
+            world.tick();
+        }
+        if !world.is_settled() {
+            world.violations.push("the group did not settle".into());
+        }
+        world.idle.fill(Duration::ZERO);
+        world
+    }
+
+    fn add_client(&mut self) {
+        let index = self.clients.len();
+        let poll = match self.config.slow {
+            Some((slow, poll)) if slow == index => poll,
+            Some(_) | None => self.config.poll,
+        };
+        self.clients.push(Client::new(
+            self.config.kind,
+            index,
+            self.config.heartbeat,
+            poll,
+            self.config.session,
+            self.now,
+        ));
+    }
+
+    /// The time since the group began.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// The topics.
+    #[must_use]
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// The number of rebalances since the group began.
+    #[must_use]
+    pub fn rebalances(&self) -> u32 {
+        self.coordinator.rebalances
+    }
+
+    /// The longest time for which a partition was not processed, since the group had settled.
+    #[must_use]
+    pub fn longest_pause(&self) -> Duration {
+        self.idle.iter().copied().max().unwrap_or_default()
+    }
+
+    /// The time for which each partition was not processed, since the group had settled.
+    #[must_use]
+    pub fn pauses(&self) -> &[Duration] {
+        &self.idle
+    }
+
+    /// Whether the group is stable, every running client is a member, and no member of ours and no
+    /// pending id is left.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let ours = self
+            .coordinator
+            .members
+            .iter()
+            .any(|member| matches!(member.sender, Sender::Own(_)));
+        let running = self.clients.iter().filter(|client| !client.is_gone());
+        let all = running.clone().count() == self.coordinator.members.len();
+        self.coordinator.is_at_rest() && !ours && all && running.clone().all(Client::is_settled)
+    }
+
+    /// The clients that process each partition.
+    #[must_use]
+    pub fn processing(&self) -> Vec<Vec<usize>> {
+        let mut processing = vec![Vec::new(); self.config.partitions];
+        for (index, client) in self.clients.iter().enumerate() {
+            for partition in &client.processing {
+                if let Some(list) = processing.get_mut(partition.get()) {
+                    list.push(index);
+                }
+            }
+        }
+        processing
+    }
+
+    /// The owner of each partition, as the index of its client.
+    #[must_use]
+    pub fn owners(&self) -> Assignment {
+        let owners = self.processing().into_iter();
+        owners
+            .map(|clients| clients.first().copied().map(MemberIndex::new))
+            .collect()
+    }
+
+    /// The current member id of each client; empty if it is not a member.
+    #[must_use]
+    pub fn member_ids(&self) -> Vec<String> {
+        let clients = self.clients.iter();
+        clients.map(|client| client.member_id.clone()).collect()
+    }
+
+    /// Lets something happen to the group at a time. Times must ascend.
+    pub fn disturb_at(&mut self, at: Duration, disturbance: Disturbance) {
+        self.disturbances.push_back((at, disturbance));
+    }
+
+    /// Sends a request of the hand-over.
+    pub fn send(&mut self, request: CoordinatorRequest, fault: RequestFault) {
+        let delay = match fault {
+            RequestFault::Slow(delay) => delay,
+            RequestFault::None | RequestFault::LostRequest | RequestFault::LostResponse => {
+                Duration::ZERO
+            }
+        };
+        self.requests
+            .push((self.now + TICK + delay, request, fault));
+    }
+
+    /// Forgets what the process of the hand-over has in flight, as if it was killed.
+    pub fn kill_handover(&mut self) {
+        self.requests.clear();
+        self.responses.clear();
+        self.parked.clear();
+    }
+
+    /// Advances to the next response to the hand-over, at most to `until`.
+    pub fn run_until(&mut self, until: Duration) -> Option<CoordinatorResponse> {
+        loop {
+            let due = self.responses.iter().position(|(at, _)| *at <= self.now);
+            if let Some(index) = due {
+                return Some(self.responses.remove(index).1);
+            }
+            if self.now >= until {
+                return None;
+            }
+            self.tick();
+        }
+    }
+
+    fn tick(&mut self) {
+        self.now += TICK;
+        while let Some((_, disturbance)) = self.disturbances.pop_front_if(|(at, _)| *at <= self.now)
+        {
+            self.disturb(disturbance);
+        }
+        self.coordinator.expire(self.now);
+        let due = self.requests.extract_if(.., |(at, _, _)| *at <= self.now);
+        let due: Vec<_> = due.collect();
+        for (_, request, fault) in due {
+            self.handle(request, fault);
+            self.deliver();
+        }
+        for client in &mut self.clients {
+            client.tick(self.now, &mut self.coordinator, &self.topics);
+        }
+        self.deliver();
+        self.check_owners();
+    }
+
+    fn disturb(&mut self, disturbance: Disturbance) {
+        match disturbance {
+            Disturbance::Joins => self.add_client(),
+            Disturbance::Leaves(index) => {
+                if let Some(client) = self.clients.get_mut(index) {
+                    client.leave(self.now, &mut self.coordinator);
+                }
+            }
+            Disturbance::Dies(index) => {
+                if let Some(client) = self.clients.get_mut(index) {
+                    client.stop();
+                }
+            }
+            Disturbance::Slows(index, poll) => {
+                if let Some(client) = self.clients.get_mut(index) {
+                    client.set_poll(poll);
+                }
+            }
+        }
+    }
+
+    /// Delivers the coordinator's responses. Those to clients may cause further ones.
+    fn deliver(&mut self) {
+        loop {
+            let answers = self.coordinator.take_answers();
+            if answers.is_empty() {
+                return;
+            }
+            for (to, answer) in answers {
+                match to {
+                    Sender::Client(index) => {
+                        if let Some(client) = self.clients.get_mut(index) {
+                            client.receive(self.now, answer);
+                        }
+                    }
+                    Sender::Own(own) => self.deliver_to_own(own.into(), answer),
+                }
+            }
+        }
+    }
+
+    fn deliver_to_own(&mut self, own: OwnMember, answer: Answer) {
+        let fault = self
+            .parked
+            .iter()
+            .position(|(parked, _)| *parked == own)
+            .map(|index| self.parked.remove(index).1);
+        // The process that asked was killed.
+        let Some(fault) = fault else {
+            return;
+        };
+        let response = match answer {
+            Answer::IdRequired(id) => CoordinatorResponse::Drawn(own, Ok(id)),
+            Answer::Joined(joined) => CoordinatorResponse::Joined(
+                own,
+                joined.map(|joined| self.joined(joined)).map_err(refused),
+            ),
+            Answer::Synced(partitions) => CoordinatorResponse::Synced(
+                own,
+                partitions
+                    .map(|partitions| self.names(&partitions.unwrap_or_default()))
+                    .map_err(refused),
+            ),
+        };
+        self.respond(response, fault);
+    }
+
+    fn respond(&mut self, response: CoordinatorResponse, fault: RequestFault) {
+        let (at, response) = match fault {
+            RequestFault::None => (TICK, response),
+            RequestFault::Slow(delay) => (TICK + delay, response),
+            RequestFault::LostRequest | RequestFault::LostResponse => (LOST_AFTER, lost(response)),
+        };
+        self.responses.push((self.now + at, response));
+    }
+
+    fn handle(&mut self, request: CoordinatorRequest, fault: RequestFault) {
+        let arrives = fault != RequestFault::LostRequest;
+        match request {
+            CoordinatorRequest::Describe => {
+                let described = self.describe();
+                self.respond(CoordinatorResponse::Described(Ok(described)), fault);
+            }
+            CoordinatorRequest::DrawMemberId(request) | CoordinatorRequest::Join(request) => {
+                if arrives {
+                    self.parked.push((request.own, fault));
+                    self.join(request);
+                } else {
+                    let draws = request.member_id.is_empty();
+                    let error = refused(CoordinatorErrorKind::Lost);
+                    let response = if draws {
+                        CoordinatorResponse::Drawn(request.own, Err(error))
+                    } else {
+                        CoordinatorResponse::Joined(request.own, Err(error))
+                    };
+                    self.respond(response, fault);
+                }
+            }
+            CoordinatorRequest::Sync(request) => {
+                if arrives {
+                    self.parked.push((request.own, fault));
+                    self.sync(request);
+                } else {
+                    let error = refused(CoordinatorErrorKind::Lost);
+                    self.respond(CoordinatorResponse::Synced(request.own, Err(error)), fault);
+                }
+            }
+            CoordinatorRequest::Heartbeat {
+                own,
+                member_id,
+                generation,
+            } => {
+                let result = if arrives {
+                    let coordinator = &mut self.coordinator;
+                    coordinator.heartbeat(self.now, &member_id, generation)
+                } else {
+                    Err(CoordinatorErrorKind::Lost)
+                };
+                let response = CoordinatorResponse::Heartbeat(own, result.map_err(refused));
+                self.respond(response, fault);
+            }
+            CoordinatorRequest::Leave { members, .. } => {
+                let results = if arrives {
+                    self.leave(&members)
+                } else {
+                    Vec::new()
+                };
+                self.respond(CoordinatorResponse::Left(Ok(results)), fault);
+            }
+        }
+    }
+
+    fn join(&mut self, request: JoinRequest) {
+        self.coordinator.join(
+            self.now,
+            Join {
+                sender: Sender::Own(request.own.into()),
+                member_id: request.member_id,
+                client_id: "rebalancer".into(),
+                instance: None,
+                metadata: Metadata::default(),
+                session: request.session_timeout,
+            },
+        );
+    }
+
+    fn sync(&mut self, request: SyncRequest) {
+        let leads = self.coordinator.leader.as_deref() == Some(request.member_id.as_str())
+            && self.coordinator.state == State::CompletingRebalance
+            && self.coordinator.generation == request.generation;
+        if leads {
+            self.check_assignments(&request.assignments);
+        }
+        let assignments: Vec<(String, Vec<PartitionIndex>)> = request
+            .assignments
+            .iter()
+            .map(|entry| {
+                let partitions = entry.partitions.iter();
+                let partitions =
+                    partitions.map(|(_, number)| PartitionIndex::new(*number as usize));
+                (entry.member_id.clone(), partitions.collect())
+            })
+            .collect();
+        self.coordinator.sync(
+            self.now,
+            Sender::Own(request.own.into()),
+            &request.member_id,
+            request.generation,
+            &assignments,
+        );
+    }
+
+    fn leave(&mut self, members: &[LeavingMember]) -> Vec<Result<(), CoordinatorErrorKind>> {
+        for member in members {
+            let foreign = self
+                .coordinator
+                .find(&member.member_id)
+                .is_some_and(|member| matches!(member.sender, Sender::Client(_)));
+            if foreign && !self.is_held_open() {
+                let id = &member.member_id;
+                self.violations.push(format!(
+                    "member {id} was removed outside a join phase that is held open"
+                ));
+            }
+        }
+        let now = self.now;
+        let results = members
+            .iter()
+            .map(|member| self.coordinator.leave(now, &member.member_id));
+        results.collect()
+    }
+
+    /// Whether the group is in a join phase that a member of ours holds open.
+    fn is_held_open(&self) -> bool {
+        let joining = matches!(self.coordinator.state, State::PreparingRebalance { .. });
+        let held = self.coordinator.members.iter().any(|member| {
+            matches!(member.sender, Sender::Own(_)) && !self.coordinator.is_parked(&member.id)
+        });
+        joining && held
+    }
+
+    /// Checks what a hand-over hands out as the leader.
+    fn check_assignments(&mut self, assignments: &[MemberAssignment]) {
+        let mut given = BTreeSet::new();
+        let mut violations = Vec::new();
+        for member in &self.coordinator.members {
+            let mut entries = assignments
+                .iter()
+                .filter(|entry| entry.member_id == member.id);
+            let Some(entry) = entries.next() else {
+                violations.push(format!("member {} has no entry", member.id));
+                continue;
+            };
+            if entries.next().is_some() {
+                violations.push(format!("member {} has two entries", member.id));
+            }
+            if !member.metadata.subscribed && !entry.partitions.is_empty() {
+                violations.push(format!("member {} does not subscribe", member.id));
+            }
+            for (topic, number) in &entry.partitions {
+                let partition = PartitionIndex::new(*number as usize);
+                if topic != TOPIC || partition.get() >= self.config.partitions {
+                    violations.push(format!("unknown partition {topic}-{number}"));
+                }
+                if !given.insert(partition) {
+                    violations.push(format!("partition {number} is given to two members"));
+                }
+                let mut others = self.coordinator.members.iter();
+                let claimed = others.any(|other| {
+                    other.id != member.id && other.metadata.claims.contains(&partition)
+                });
+                if claimed {
+                    violations.push(format!("partition {number} is claimed by another member"));
+                }
+            }
+        }
+        self.violations.extend(violations);
+    }
+
+    /// No partition may be processed by two clients.
+    fn check_owners(&mut self) {
+        let mut owned = vec![0_u8; self.config.partitions];
+        for client in &self.clients {
+            for partition in &client.processing {
+                if let Some(count) = owned.get_mut(partition.get()) {
+                    *count = count.saturating_add(1);
+                }
+            }
+        }
+        for (partition, count) in owned.iter().enumerate() {
+            if *count == 0
+                && let Some(idle) = self.idle.get_mut(partition)
+            {
+                *idle += TICK;
+            }
+            if *count > 1 && self.violations.len() < 20 {
+                let at = self.now.as_secs_f64();
+                self.violations.push(format!(
+                    "partition {partition} is processed by {count} clients at {at:.3} s"
+                ));
+            }
+        }
+        for client in &mut self.clients {
+            if std::mem::take(&mut client.failed) {
+                let id = client.member_id.clone();
+                self.violations
+                    .push(format!("member {id} failed on an assignment of zero bytes"));
+            }
+        }
+    }
+
+    fn names(&self, partitions: &[PartitionIndex]) -> Vec<TopicPartition> {
+        let named = partitions.iter().filter_map(|partition| {
+            let (topic, number) = self.topics.locate(*partition)?;
+            let number = u32::try_from(number).ok()?;
+            Some((self.topics.name(topic).to_owned(), number))
+        });
+        named.collect()
+    }
+
+    fn joined(&self, joined: super::coordinator::Joined) -> JoinedGroup {
+        JoinedGroup {
+            generation: joined.generation,
+            leader: joined.leader,
+            assignor: self.config.kind.assignor().to_owned(),
+            members: joined
+                .members
+                .into_iter()
+                .map(|member| JoinedMember {
+                    member_id: member.id,
+                    instance: member.instance,
+                    subscription: Some(JoinedSubscription {
+                        topics: if member.metadata.subscribed {
+                            vec![TOPIC.to_owned()]
+                        } else {
+                            Vec::new()
+                        },
+                        owned: self.names(&member.metadata.claims.into_iter().collect::<Vec<_>>()),
+                    }),
+                })
+                .collect(),
+        }
+    }
+
+    /// The group as its coordinator describes it.
+    #[must_use]
+    pub fn describe(&self) -> DescribedGroup {
+        let stable = self.coordinator.state == State::Stable;
+        let members = self.coordinator.members.iter().map(|member| {
+            let client = match member.sender {
+                Sender::Client(index) => self.clients.get(index),
+                Sender::Own(_) => None,
+            };
+            let owned = member.assignment.as_deref().filter(|_| stable);
+            DescribedMember {
+                labels: MemberLabels {
+                    pod: None,
+                    host: Some(client.map_or("/10.9.9.9", |client| &client.host).to_owned()),
+                    client_id: Some(
+                        client
+                            .map_or("rebalancer", |client| &client.client_id)
+                            .to_owned(),
+                    ),
+                    member_id: Some(member.id.clone()),
+                    instance: member.instance.clone(),
+                },
+                rack: None,
+                subscription: Some(if member.metadata.subscribed {
+                    vec![TOPIC.to_owned()]
+                } else {
+                    Vec::new()
+                }),
+                owned: self.names(owned.unwrap_or_default()),
+                client: None,
+                classic_in_consumer_group: false,
+            }
+        });
+        DescribedGroup {
+            kind: GroupKind::Classic,
+            state: match self.coordinator.state {
+                State::Empty => GroupState::Empty,
+                State::PreparingRebalance { .. } => {
+                    GroupState::Rebalancing("PreparingRebalance".into())
+                }
+                State::CompletingRebalance => GroupState::Rebalancing("CompletingRebalance".into()),
+                State::Stable => GroupState::Stable,
+            },
+            protocol_type: "consumer".into(),
+            assignor: Some(self.config.kind.assignor().to_owned()),
+            members: members.collect(),
+            topics: vec![DescribedTopic {
+                name: self.topics.name(TopicIndex::new(0)).to_owned(),
+                partition_racks: vec![Vec::new(); self.config.partitions],
+            }],
+            cluster_id: None,
+        }
+    }
+}
+
+fn refused(kind: CoordinatorErrorKind) -> CoordinatorError {
+    CoordinatorError::new(kind, format!("the coordinator refused the request: {kind}"))
+}
+
+/// The response that the sender sees when the real one is lost.
+fn lost(response: CoordinatorResponse) -> CoordinatorResponse {
+    let error = refused(CoordinatorErrorKind::Lost);
+    match response {
+        CoordinatorResponse::Described(_) => CoordinatorResponse::Described(Err(error)),
+        CoordinatorResponse::Drawn(own, _) => CoordinatorResponse::Drawn(own, Err(error)),
+        CoordinatorResponse::Joined(own, _) => CoordinatorResponse::Joined(own, Err(error)),
+        CoordinatorResponse::Synced(own, _) => CoordinatorResponse::Synced(own, Err(error)),
+        CoordinatorResponse::Heartbeat(own, _) => CoordinatorResponse::Heartbeat(own, Err(error)),
+        CoordinatorResponse::Left(_) => CoordinatorResponse::Left(Err(error)),
+    }
+}

@@ -1,0 +1,393 @@
+//! Hand-overs over modelled groups: what must hold in every one, with and without faults.
+
+use std::time::Duration;
+
+use kafka_assignors::coordinator_order::CoordinatorFamily;
+use kafka_assignors::{Assignment, MemberIndex, PartitionIndex};
+use proptest::prelude::*;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rebalancer_core::execution::StopCause;
+use rebalancer_core::handover::{
+    AbandonReason, Handover, HandoverEvent, HandoverLimits, HandoverMember, HandoverOutcome,
+    HandoverPlan, HandoverReport, HandoverStep, RebalanceProtocol,
+};
+use rebalancer_sim::kafka::{
+    ClientKind, Disturbance, ElectionOrder, GroupConfig, GroupWorld, RequestFault,
+};
+use rstest::rstest;
+
+const JAVA: ElectionOrder = ElectionOrder::Table {
+    coordinator: CoordinatorFamily::Java,
+    at_least: 0,
+};
+const SCALA: ElectionOrder = ElectionOrder::Table {
+    coordinator: CoordinatorFamily::Scala,
+    at_least: 0,
+};
+
+/// A plan for the group as it is, whose target has the same numbers of partitions per member, dealt
+/// at random.
+fn plan(world: &GroupWorld, kind: ClientKind, seed: u64) -> HandoverPlan {
+    let group = world.describe();
+    let topics = world.topics().clone();
+    let mut current = Assignment::unowned(topics.partition_count());
+    for (index, member) in group.members.iter().enumerate() {
+        for (_, number) in &member.owned {
+            let partition = PartitionIndex::new(*number as usize);
+            current.set(partition, Some(MemberIndex::new(index)));
+        }
+    }
+    let mut owners: Vec<Option<MemberIndex>> = current.owners().collect();
+    owners.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    HandoverPlan {
+        assignor: kind.assignor().into(),
+        protocol: if kind.is_cooperative() {
+            RebalanceProtocol::Cooperative
+        } else {
+            RebalanceProtocol::Eager
+        },
+        members: group.members.iter().map(HandoverMember::of).collect(),
+        loads: vec![1.0; topics.partition_count()],
+        topics,
+        current,
+        target: owners.into_iter().collect(),
+        coordinators: CoordinatorFamily::ALL.to_vec(),
+        sticky_user_data: false,
+        observed_at: world.now(),
+    }
+}
+
+/// The assignment in terms of clients instead of members.
+fn clients(plan: &HandoverPlan, assignment: &Assignment) -> Assignment {
+    let client = |member: MemberIndex| {
+        let client_id = &plan.members.get(member.get())?.client_id;
+        let number = client_id.strip_prefix("consumer-")?.parse().ok()?;
+        Some(MemberIndex::new(number))
+    };
+    let owners = assignment.owners();
+    owners.map(|owner| client(owner?)).collect()
+}
+
+/// What happens to a hand-over besides.
+struct Circumstances<'a> {
+    fault: &'a mut dyn FnMut(usize) -> RequestFault,
+    /// After this number of requests, a stop is requested.
+    stop_after: Option<usize>,
+    /// After this number of requests, the process is killed.
+    kill_after: Option<usize>,
+}
+
+/// Executes a hand-over; `None` if its process was killed.
+fn hand_over(
+    world: &mut GroupWorld,
+    plan: HandoverPlan,
+    circumstances: Circumstances<'_>,
+) -> Option<HandoverReport> {
+    let limits = HandoverLimits::of(plan.protocol);
+    let mut handover = Handover::new(plan, limits, world.now());
+    let mut sent = 0;
+    let mut steps = 0;
+    loop {
+        steps += 1;
+        assert!(steps < 200_000, "the hand-over does not end: {handover:?}");
+        match handover.step(world.now()) {
+            HandoverStep::Send(request) => {
+                if circumstances.kill_after == Some(sent) {
+                    world.kill_handover();
+                    return None;
+                }
+                if std::env::var_os("SHOW").is_some() {
+                    eprintln!("{:8.3} {request:?}", world.now().as_secs_f64());
+                }
+                world.send(request, (circumstances.fault)(sent));
+                sent += 1;
+                if circumstances.stop_after == Some(sent) {
+                    handover.handle(world.now(), HandoverEvent::Stop(StopCause::Signal));
+                }
+            }
+            HandoverStep::WaitUntil(until) => {
+                let until = until.min(world.now() + Duration::from_secs(600));
+                if let Some(response) = world.run_until(until) {
+                    if std::env::var_os("SHOW").is_some() {
+                        eprintln!("{:8.3}   {response:?}", world.now().as_secs_f64());
+                    }
+                    handover.handle(world.now(), HandoverEvent::Response(response));
+                }
+            }
+            HandoverStep::Done => return Some(handover.report()),
+        }
+    }
+}
+
+fn undisturbed(world: &mut GroupWorld, plan: HandoverPlan) -> HandoverReport {
+    let circumstances = Circumstances {
+        fault: &mut |_| RequestFault::None,
+        stop_after: None,
+        kill_after: None,
+    };
+    hand_over(world, plan, circumstances).expect("a report")
+}
+
+/// Lets the group settle, and checks that every partition has exactly one owner.
+fn assert_settles(world: &mut GroupWorld, within: Duration) -> Result<(), TestCaseError> {
+    let until = world.now() + within;
+    while !world.is_settled() && world.now() < until {
+        world.run_until(world.now() + Duration::from_millis(100));
+    }
+    prop_assert!(world.is_settled(), "not settled: {:?}", world.describe());
+    prop_assert_eq!(world.violations(), &[] as &[String]);
+    for (partition, clients) in world.processing().iter().enumerate() {
+        prop_assert_eq!(clients.len(), 1, "partition {} of {:?}", partition, clients);
+    }
+    Ok(())
+}
+
+#[rstest]
+fn group_has_the_target_afterwards(
+    #[values(
+        ClientKind::JavaCooperative,
+        ClientKind::JavaEager,
+        ClientKind::LibrdkafkaStatic,
+        ClientKind::LibrdkafkaDynamic
+    )]
+    kind: ClientKind,
+    #[values(JAVA, SCALA)] order: ElectionOrder,
+    #[values(2, 8, 33)] members: usize,
+) {
+    for seed in 0..10 {
+        let mut config = GroupConfig::new(kind, members, members * 4 + 3, order);
+        config.rebalances_on_release = order == JAVA;
+        config.seed = seed;
+        let mut world = GroupWorld::new(config);
+        let plan = plan(&world, kind, seed);
+        let (before, target) = (world.rebalances(), clients(&plan, &plan.target));
+        let report = undisturbed(&mut world, plan);
+        assert_eq!(world.violations(), &[] as &[String], "seed {seed}");
+        if let HandoverOutcome::Abandoned(AbandonReason::TooManyBlockers { .. }) = report.outcome {
+            continue;
+        }
+        assert_eq!(report.outcome, HandoverOutcome::Assigned, "seed {seed}");
+        assert!(report.settled);
+        assert_settles(&mut world, Duration::from_secs(1)).unwrap();
+        assert_eq!(world.owners(), target, "seed {seed}");
+        let rebalances = if kind.is_cooperative() { 5 } else { 3 };
+        assert_eq!(world.rebalances() - before, rebalances, "seed {seed}");
+        // Partitions that move pause for milliseconds, not for a heartbeat interval; a removed dynamic
+        // member of librdkafka is back after two seconds, and a member of Java polls.
+        let longest = if kind.is_cooperative() {
+            0.6
+        } else {
+            3.0 * 4.0
+        };
+        let pause = world.longest_pause().as_secs_f64();
+        assert!(pause <= longest, "{pause} s, seed {seed}");
+    }
+}
+
+#[test]
+fn slow_poller_ends_it_before_any_removal() {
+    for kind in ClientKind::ALL
+        .into_iter()
+        .filter(|kind| *kind != ClientKind::LibrdkafkaStatic)
+    {
+        let mut config = GroupConfig::new(kind, 6, 24, JAVA);
+        config.slow = Some((3, Duration::from_secs(8)));
+        let mut world = GroupWorld::new(config);
+        let owners = world.owners();
+        let report = {
+            let plan = plan(&world, kind, 1);
+            undisturbed(&mut world, plan)
+        };
+        if kind == ClientKind::LibrdkafkaDynamic {
+            // librdkafka joins in the background.
+            assert_eq!(report.outcome, HandoverOutcome::Assigned);
+            continue;
+        }
+        let slow = matches!(
+            report.outcome,
+            HandoverOutcome::Abandoned(AbandonReason::SlowRejoin { .. })
+        );
+        assert!(slow, "{report:?}");
+        assert_eq!(report.removed, 0);
+        assert_settles(&mut world, Duration::from_secs(60)).unwrap();
+        assert_eq!(world.owners(), owners);
+    }
+}
+
+#[test]
+fn changed_group_is_left_alone() {
+    let kind = ClientKind::JavaCooperative;
+    let mut world = GroupWorld::new(GroupConfig::new(kind, 4, 16, JAVA));
+    let plan = plan(&world, kind, 1);
+    world.disturb_at(world.now() + Duration::from_secs(1), Disturbance::Joins);
+    let before = world.rebalances();
+    let report = undisturbed(&mut world, plan);
+    let changed = matches!(
+        report.outcome,
+        HandoverOutcome::Abandoned(AbandonReason::GroupChanged { .. })
+    );
+    assert!(changed, "{report:?}");
+    assert_eq!(report.rebalances, 0);
+    assert_settles(&mut world, Duration::from_secs(30)).unwrap();
+    assert!(world.rebalances() > before);
+}
+
+/// A coordinator that orders members in another way than those of Kafka.
+#[test]
+fn lost_election_leaves_the_group_as_it_was() {
+    let kind = ClientKind::LibrdkafkaStatic;
+    let mut lost = 0;
+    for seed in 0..20 {
+        let order = ElectionOrder::Salted(seed);
+        let mut world = GroupWorld::new(GroupConfig::new(kind, 8, 32, order));
+        let plan = plan(&world, kind, seed);
+        let before = clients(&plan, &plan.current);
+        let report = undisturbed(&mut world, plan);
+        assert!(report.settled);
+        assert_settles(&mut world, Duration::from_secs(30)).unwrap();
+        if report.outcome == HandoverOutcome::Abandoned(AbandonReason::ElectionLost) {
+            lost += 1;
+            assert_eq!(world.owners(), before);
+        }
+    }
+    assert!(lost > 10, "{lost}");
+}
+
+#[derive(Debug, Clone)]
+struct Scenario {
+    kind: ClientKind,
+    order: ElectionOrder,
+    members: usize,
+    partitions: usize,
+    heartbeat: Duration,
+    poll: Duration,
+    seed: u64,
+    /// Probability in percent that a request or its response is lost, or late.
+    faults: u32,
+    stop_after: Option<usize>,
+    kill_after: Option<usize>,
+    disturbances: Vec<(Duration, Disturbance)>,
+}
+
+fn scenarios() -> impl Strategy<Value = Scenario> {
+    let order = prop_oneof![
+        3 => (0..40_usize).prop_map(|at_least| ElectionOrder::Table {
+            coordinator: CoordinatorFamily::Java,
+            at_least,
+        }),
+        2 => Just(SCALA),
+        1 => any::<u64>().prop_map(ElectionOrder::Salted),
+    ];
+    let disturbance = (0..25_000_u64, 0..12_usize, 0..4_u8).prop_map(|(at, index, what)| {
+        let disturbance = match what {
+            0 => Disturbance::Joins,
+            1 => Disturbance::Leaves(index),
+            2 => Disturbance::Dies(index),
+            _ => Disturbance::Slows(index, Duration::from_secs(4)),
+        };
+        (Duration::from_millis(at), disturbance)
+    });
+    let group = (
+        prop::sample::select(ClientKind::ALL.to_vec()),
+        order,
+        2..13_usize,
+        0..40_usize,
+        prop::sample::select(vec![500_u64, 3_000]),
+        prop::sample::select(vec![0_u64, 50, 200, 900]),
+    );
+    let circumstances = (
+        any::<u64>(),
+        prop::sample::select(vec![0_u32, 0, 2, 10]),
+        prop::option::weighted(0.3, 0..200_usize),
+        prop::option::weighted(0.3, 0..200_usize),
+        prop::collection::vec(disturbance, 0..3),
+    );
+    (group, circumstances).prop_map(|(group, circumstances)| {
+        let (kind, order, members, more, heartbeat, poll) = group;
+        let (seed, faults, stop_after, kill_after, mut disturbances) = circumstances;
+        disturbances.sort_by_key(|(at, _)| *at);
+        Scenario {
+            kind,
+            order,
+            members,
+            partitions: members + more,
+            heartbeat: Duration::from_millis(heartbeat),
+            poll: Duration::from_millis(poll),
+            seed,
+            faults,
+            stop_after,
+            kill_after,
+            disturbances,
+        }
+    })
+}
+
+/// Executes a hand-over in a scenario, and checks what must hold in all of them.
+fn play(scenario: &Scenario) -> Result<Option<HandoverReport>, TestCaseError> {
+    let mut config = GroupConfig::new(
+        scenario.kind,
+        scenario.members,
+        scenario.partitions,
+        scenario.order,
+    );
+    config.rebalances_on_release = scenario.order != SCALA;
+    config.heartbeat = scenario.heartbeat;
+    config.poll = scenario.poll;
+    config.seed = scenario.seed;
+    config.session = Duration::from_secs(20);
+    config.rebalance_timeout = Duration::from_secs(60);
+    let mut world = GroupWorld::new(config);
+    prop_assert_eq!(world.violations(), &[] as &[String]);
+    let plan = plan(&world, scenario.kind, scenario.seed);
+    for (after, disturbance) in &scenario.disturbances {
+        world.disturb_at(world.now() + *after, *disturbance);
+    }
+    let limit = HandoverLimits::of(plan.protocol).total;
+    let began = world.now();
+    let mut random = ChaCha8Rng::seed_from_u64(scenario.seed);
+    let report = hand_over(
+        &mut world,
+        plan,
+        Circumstances {
+            fault: &mut |_| match random.random_range(0..300) {
+                draw if draw < scenario.faults => RequestFault::LostRequest,
+                draw if draw < 2 * scenario.faults => RequestFault::LostResponse,
+                draw if draw < 3 * scenario.faults => {
+                    RequestFault::Slow(Duration::from_millis(900))
+                }
+                _ => RequestFault::None,
+            },
+            stop_after: scenario.stop_after,
+            kill_after: scenario.kill_after,
+        },
+    );
+    // The limit, and the time in which our members leave or expire.
+    let took = world.now().saturating_sub(began);
+    prop_assert!(took < limit + Duration::from_secs(30), "took {took:?}");
+    if let Some(report) = &report
+        && report.settled
+    {
+        let ours = world
+            .describe()
+            .members
+            .into_iter()
+            .any(|member| member.labels.client_id.as_deref() == Some("rebalancer"));
+        prop_assert!(!ours, "settled with members of ours: {report:?}");
+    }
+    // Members that died expire, and the group may have to wait for them.
+    assert_settles(&mut world, Duration::from_secs(200))?;
+    Ok(report)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    /// Whatever happens, the group settles, no partition is processed by two clients or lost, and
+    /// nothing of ours is left.
+    #[test]
+    fn no_harm_in_any_scenario(scenario in scenarios()) {
+        play(&scenario)?;
+    }
+}
