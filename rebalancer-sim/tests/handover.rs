@@ -98,9 +98,6 @@ fn hand_over(
                     world.kill_handover();
                     return None;
                 }
-                if std::env::var_os("SHOW").is_some() {
-                    eprintln!("{:8.3} {request:?}", world.now().as_secs_f64());
-                }
                 world.send(request, (circumstances.fault)(sent));
                 sent += 1;
                 if circumstances.stop_after == Some(sent) {
@@ -110,9 +107,6 @@ fn hand_over(
             HandoverStep::WaitUntil(until) => {
                 let until = until.min(world.now() + Duration::from_secs(600));
                 if let Some(response) = world.run_until(until) {
-                    if std::env::var_os("SHOW").is_some() {
-                        eprintln!("{:8.3}   {response:?}", world.now().as_secs_f64());
-                    }
                     handover.handle(world.now(), HandoverEvent::Response(response));
                 }
             }
@@ -127,7 +121,8 @@ fn undisturbed(world: &mut GroupWorld, plan: HandoverPlan) -> HandoverReport {
         stop_after: None,
         kill_after: None,
     };
-    hand_over(world, plan, circumstances).expect("a report")
+    let report = hand_over(world, plan, circumstances);
+    report.unwrap_or_else(|| panic!("the process was not killed"))
 }
 
 /// Lets the group settle, and checks that every partition has exactly one owner.

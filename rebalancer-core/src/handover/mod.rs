@@ -24,12 +24,11 @@
 //! | restore, first and second phase | `machine/handing.rs` |
 //! | verification, leaving, abandoning | `machine/ending.rs` |
 
-mod claims;
 mod limits;
 mod machine;
 mod outcome;
-mod phases;
 mod plan;
+mod response;
 mod step;
 
 pub use limits::HandoverLimits;

@@ -9,7 +9,7 @@ use super::{
     GroupState, Handover, HandoverLimits, HandoverOutcome, HandoverReport, Need, OwnMember,
     Polling, Seconds, Stage, StopCause,
 };
-use crate::handover::claims::locate;
+use crate::handover::response::locate;
 use crate::ports::GroupKind;
 
 /// The number of attempts to remove our members. Beyond, they expire.

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use kafka_assignors::Assignment;
+use kafka_assignors::{Assignment, MemberIndex};
 
 use super::{
     AbandonReason, CoordinatorError, CoordinatorErrorKind, CoordinatorRequest, Handover,
     HandoverLimits, JoinedGroup, Need, OwnMember, Polling, Stage, TopicPartition,
     is_membership_lost, lost_membership,
 };
-use crate::handover::claims::Claims;
-use crate::handover::phases;
 use crate::handover::plan::RebalanceProtocol;
+use crate::handover::response::JoinResponse;
 use crate::ports::{MemberAssignment, SyncRequest};
+use crate::strategy::assign::phases;
 
 /// The number of times that an assignment is handed out again because members lag behind.
 const MOST_ROUNDS: usize = 3;
@@ -72,19 +72,25 @@ impl Handover {
             let difference = format!("its assignor is now {}", joined.assignor);
             return self.abandon(now, AbandonReason::changed(difference));
         }
-        let claims = Claims::read(&self.plan, &self.ids, &own, &joined.members);
-        if let Some(difference) = claims.difference() {
-            self.postponed
-                .get_or_insert_with(|| AbandonReason::changed(difference));
-        }
-        let phase = self.phase_after(phase, &claims);
-        let (assignment, then) = if self.postponed.is_some() {
-            let restored = phases::restore(&self.plan, &claims, &self.handed);
-            (restored, Then::Leave)
+        let response = JoinResponse::read(&self.plan, &self.ids, &own, &joined.members);
+        let difference = response.difference().map(AbandonReason::changed);
+        let lags = phase == Phase::First && !response.claims_are(&self.handed);
+        // Before the first phase, every member must claim what the restore gave to it. Otherwise it
+        // has not synced in time, and the restore is handed out again.
+        let rounds = self.rounds + usize::from(lags);
+        let lasting = (rounds > MOST_ROUNDS).then(|| {
+            AbandonReason::changed("members do not claim the partitions that they were given")
+        });
+        let phase = if lags { Phase::Restore } else { phase };
+        let deviation = self.postponed.clone().or(difference).or(lasting);
+        let (assignment, then) = if deviation.is_some() {
+            (self.restored(&response), Then::Leave)
         } else {
-            self.assignment_of(phase, &claims)
+            self.assignment_of(phase, &response)
         };
-        let entries = claims.entries(&self.plan, &self.ids, &own, &assignment);
+        let entries = response.entries(&self.ids, &own, &assignment);
+        self.postponed = deviation;
+        self.rounds = rounds;
         // Members that give up partitions rejoin at once. A member that has not synced by then would
         // still claim what it was to give up.
         let revokes = then == Then::AwaitRejoins;
@@ -105,21 +111,6 @@ impl Handover {
         }));
     }
 
-    /// The phase that is possible. Before the first phase, every member must claim what the restore
-    /// gave to it. Otherwise it has not synced in time, and the restore is handed out again.
-    fn phase_after(&mut self, phase: Phase, claims: &Claims) -> Phase {
-        if phase != Phase::First || *claims.owners() == self.handed {
-            return phase;
-        }
-        self.rounds += 1;
-        if self.rounds > MOST_ROUNDS {
-            let difference = "members do not claim the partitions that they were given";
-            self.postponed
-                .get_or_insert_with(|| AbandonReason::changed(difference));
-        }
-        Phase::Restore
-    }
-
     /// The time in which the members sync.
     fn syncing_time(&self) -> Duration {
         let [shortest, longest] = HandoverLimits::SYNCING;
@@ -129,26 +120,34 @@ impl Handover {
             .min(longest)
     }
 
-    fn assignment_of(&self, phase: Phase, claims: &Claims) -> (Assignment, Then) {
+    fn assignment_of(&self, phase: Phase, response: &JoinResponse<'_>) -> (Assignment, Then) {
         let plan = &self.plan;
         match (plan.protocol, phase) {
-            (RebalanceProtocol::Cooperative, Phase::Restore) => (
-                phases::restore(plan, claims, &self.handed),
-                Then::Rest(Phase::First),
-            ),
+            (RebalanceProtocol::Cooperative, Phase::Restore) => {
+                (self.restored(response), Then::Rest(Phase::First))
+            }
             (RebalanceProtocol::Cooperative, Phase::First) => {
-                (phases::first_phase(plan, claims), Then::AwaitRejoins)
+                let kept = phases::phase_one(response.joined(), &plan.target, Some(&plan.loads));
+                (kept, Then::AwaitRejoins)
             }
             (RebalanceProtocol::Eager, _) | (RebalanceProtocol::Cooperative, Phase::Last) => {
-                let target = phases::last_phase(plan, claims, &self.owners_before);
-                let then = if target == plan.target {
+                let former = response.former(&self.owners_before);
+                let handed = phases::hand_out(response.joined(), &plan.target, &former);
+                let then = if handed == plan.target {
                     Then::Verify
                 } else {
                     Then::AwaitRejoins
                 };
-                (target, then)
+                (handed, then)
             }
         }
+    }
+
+    /// Every member keeps what it claims, and gets back what no member claims.
+    fn restored(&self, response: &JoinResponse<'_>) -> Assignment {
+        let members: Vec<MemberIndex> = MemberIndex::all(self.ids.len()).collect();
+        let former = response.former(&self.handed);
+        phases::restore(response.joined(), &former, &members)
     }
 
     pub(super) fn hand_out(&self, handout: &Handout) -> Need {
