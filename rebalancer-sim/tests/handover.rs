@@ -1,5 +1,6 @@
 //! Hand-overs over modelled groups: what must hold in every one, with and without faults.
 
+#![expect(clippy::panic, reason = "helpers of tests")]
 use std::time::Duration;
 
 use kafka_assignors::coordinator_order::CoordinatorFamily;
