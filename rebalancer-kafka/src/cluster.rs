@@ -109,11 +109,11 @@ async fn first_metadata(
         .call(&request, dialer.timeout)
         .await
         .map_err(|error| {
-            let is_tls = dialer.is_tls();
             if matches!(error, CallError::Closed(_)) && !dialer.is_sasl() {
+                let is_tls = dialer.is_tls();
                 ConnectFailure::SaslRequired { is_tls }
             } else {
-                ConnectFailure::of_call(error, is_tls)
+                dialer.failure(error)
             }
         })
 }

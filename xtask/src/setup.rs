@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use harness::assets::{
-    ControlPlanePrograms, CurrentServer, KafkaProgram, find_in_path, metrics_program,
+    ControlPlanePrograms, CurrentServer, KafkaProgram, KafkaVersion, find_in_path, metrics_program,
 };
 
 use crate::Error;
@@ -21,7 +21,10 @@ pub(crate) fn run() -> Result<(), Error> {
         .filter(|(name, variable)| metrics_program(name, variable).is_err())
         .map(|(name, _)| name)
         .collect();
-    let jars_are_missing = KafkaProgram::has_to_be_copied()?;
+    let mut jars_are_missing = false;
+    for version in KafkaVersion::ALL {
+        jars_are_missing |= KafkaProgram::has_to_be_copied(version)?;
+    }
     if find_in_path("java").is_none() {
         missing.push("default-jre-headless");
     }
@@ -46,10 +49,12 @@ pub(crate) fn run() -> Result<(), Error> {
         }
         server.locate()?;
     }
-    if jars_are_missing {
-        eprintln!("having Maven copy the jars of a Kafka broker, once …");
+    for version in KafkaVersion::ALL {
+        if KafkaProgram::has_to_be_copied(version)? {
+            eprintln!("having Maven copy the jars of {version}, once …");
+        }
+        KafkaProgram::locate(version)?;
     }
-    KafkaProgram::locate()?;
     Ok(())
 }
 

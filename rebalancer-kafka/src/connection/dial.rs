@@ -96,12 +96,17 @@ impl Dialer {
                 let failure = match error {
                     DialError::Failure(failure) => failure,
                     DialError::Setup(error) => return Err(Err(error)),
-                    DialError::Call(error) => ConnectFailure::of_call(error, self.is_tls()),
+                    DialError::Call(error) => self.failure(error),
                 };
                 debug!(%broker, %failure, "no connection to the broker");
                 Err(Ok(failure))
             }
         }
+    }
+
+    /// The failure of one of the first requests of a connection.
+    pub(crate) fn failure(&self, error: CallError) -> ConnectFailure {
+        ConnectFailure::of_call(error, self.is_tls(), self.has_client_certificate)
     }
 
     async fn connect(&self, broker: &Address) -> Result<Box<dyn Stream>, ConnectFailure> {

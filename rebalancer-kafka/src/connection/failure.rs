@@ -159,7 +159,9 @@ impl ConnectFailure {
             Self::Mechanism { .. } => "set KAFKA_SASL_MECHANISM to one that is enabled",
             Self::Authentication {
                 username: Some(_), ..
-            } => "check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD_FILE",
+            } => {
+                "check KAFKA_SASL_USERNAME and the password (KAFKA_SASL_PASSWORD_FILE or KAFKA_SASL_PASSWORD)"
+            }
             Self::Authentication { username: None, .. } => {
                 "check that the token of KAFKA_SASL_OAUTHBEARER_TOKEN_FILE has not expired, and that the broker \
                  accepts its issuer, audience and scope"
@@ -222,8 +224,15 @@ impl ConnectFailure {
     }
 
     /// A failure of one of the first requests of a connection.
-    pub(crate) fn of_call(error: CallError, is_tls: bool) -> Self {
+    pub(crate) fn of_call(error: CallError, is_tls: bool, is_configured: bool) -> Self {
         match error {
+            CallError::Alert(alert) if is_about_client_certificate(alert) => {
+                Self::ClientCertificate {
+                    alert,
+                    is_configured,
+                }
+            }
+            CallError::Alert(alert) => Self::TlsHandshake(format!("TLS alert {alert:?}")),
             CallError::Timeout(limit) => Self::NoResponse(limit),
             CallError::Closed(cause) => Self::ClosedAtOnce { cause, is_tls },
             // An alert: type 21, version 3.

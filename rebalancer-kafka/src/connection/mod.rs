@@ -5,9 +5,12 @@ mod failure;
 mod frame;
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rebalancer_adapter::causes;
+use rustls::{AlertDescription, Error as TlsError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
@@ -57,6 +60,10 @@ pub(crate) enum CallError {
     /// The connection is closed, with the cause.
     #[error("the connection was closed: {0}")]
     Closed(String),
+    /// The broker ended TLS with an alert. In TLS 1.3 that is how it rejects a client certificate,
+    /// after the handshake of the client is complete.
+    #[error("the broker sent the TLS alert {0:?}")]
+    Alert(AlertDescription),
     /// The length of the response is not one of Kafka: the first bytes.
     #[error("the response is not one of Kafka")]
     NotKafka([u8; 4]),
@@ -76,9 +83,23 @@ pub(crate) enum CallError {
 impl From<FrameError> for CallError {
     fn from(error: FrameError) -> Self {
         match error {
-            FrameError::Io(error) => Self::Closed(error.to_string()),
+            FrameError::Io(error) => {
+                match causes(&error).find_map(|cause| cause.downcast_ref::<TlsError>()) {
+                    Some(TlsError::AlertReceived(alert)) => Self::Alert(*alert),
+                    Some(_) | None => Self::Closed(closed(&error)),
+                }
+            }
             FrameError::Length(bytes) => Self::NotKafka(bytes),
         }
+    }
+}
+
+/// The cause of a closed connection.
+fn closed(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        "the broker closed it".to_owned()
+    } else {
+        failure::cause_of(error)
     }
 }
 
@@ -188,3 +209,6 @@ impl Connection {
         Ok(response)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -207,3 +207,6 @@ impl From<KafkaError> for PortError {
         Self::from_source(error.kind(), error)
     }
 }
+
+#[cfg(test)]
+mod tests;

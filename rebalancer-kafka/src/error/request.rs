@@ -75,6 +75,7 @@ impl From<CallError> for RequestFailure {
         match error {
             CallError::Timeout(limit) => Self::Timeout(limit),
             CallError::Closed(cause) => Self::Closed(cause),
+            CallError::Alert(alert) => Self::Closed(format!("TLS alert {alert:?}")),
             CallError::NotKafka(_) => Self::Malformed("its length is not valid".to_owned()),
             CallError::Malformed(reason) => Self::Malformed(reason.to_string()),
             CallError::Unsupported {

@@ -14,6 +14,7 @@ use tracing::debug;
 use super::described::describe;
 use super::offsets::{self, Offsets};
 use super::unknown;
+use crate::address::Address;
 use crate::cluster::{Cluster, call, check_group};
 use crate::connection::{Connection, Dialer};
 use crate::error::{Action, KafkaError, RequestFailure};
@@ -71,7 +72,7 @@ async fn observe_once(
     // make it negative.
     let committed = committed_offsets(&mut coordinator, dialer, group).await?;
     let metadata = cluster.topics(&names).await?;
-    let (topics, notes) = existing(metadata.topics, &cluster)?;
+    let (topics, notes) = existing(metadata.topics, cluster.connected_broker())?;
     described.topics = topics
         .iter()
         .map(|topic| described_topic(topic, &cluster.brokers))
@@ -141,7 +142,7 @@ async fn committed_offsets(
 /// The topics that exist, and a remark about each subscribed topic that does not.
 fn existing(
     topics: Vec<TopicMetadata>,
-    cluster: &Cluster<'_>,
+    broker: &Address,
 ) -> Result<(Vec<TopicMetadata>, Vec<String>), KafkaError> {
     let mut notes = Vec::new();
     let mut found = Vec::new();
@@ -162,7 +163,7 @@ fn existing(
             code => {
                 return Err(KafkaError::Request {
                     action: Action::Topics,
-                    broker: cluster.connected_broker().clone(),
+                    broker: broker.clone(),
                     failure: RequestFailure::Code(code),
                 });
             }

@@ -120,7 +120,7 @@ impl<'a> Exchange<'a> {
             Ok(answer) => answer,
             // Some brokers close the connection instead of a response with an error.
             Err(CallError::Closed(cause)) => {
-                return Err(self.rejected(&format!("the broker closed the connection ({cause})")));
+                return Err(self.rejected(&format!("the connection was closed ({cause})")));
             }
             Err(error) => return Err(error.into()),
         };

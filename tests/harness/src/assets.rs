@@ -281,7 +281,49 @@ fn fingerprint(folder: &Path, files: &[&str]) -> Result<u64> {
     Ok(hash)
 }
 
-/// The Java runtime and the jars of the Kafka broker.
+/// A version of the Kafka broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum KafkaVersion {
+    /// Kafka 4.4, whose coordinator is written in Java.
+    #[default]
+    Current,
+    /// Kafka 3.9 with its coordinator in Scala.
+    V3_9,
+    /// Kafka 3.9 built for Scala 2.12, whose hash maps have another order.
+    V3_9Scala212,
+}
+
+impl KafkaVersion {
+    /// Every version.
+    pub const ALL: [Self; 3] = [Self::Current, Self::V3_9, Self::V3_9Scala212];
+
+    /// The Maven artifact and its version.
+    fn artifact(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Current => ("kafka_2.13", "4.4.0"),
+            Self::V3_9 => ("kafka_2.13", "3.9.1"),
+            Self::V3_9Scala212 => ("kafka_2.12", "3.9.1"),
+        }
+    }
+
+    /// The variable that names a folder with the jars.
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Current => "KAFKA_LIBS",
+            Self::V3_9 => "KAFKA_3_9_LIBS",
+            Self::V3_9Scala212 => "KAFKA_3_9_SCALA_2_12_LIBS",
+        }
+    }
+}
+
+impl std::fmt::Display for KafkaVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (artifact, version) = self.artifact();
+        write!(f, "{artifact} {version}")
+    }
+}
+
+/// The Java runtime and the jars of a Kafka broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KafkaProgram {
     /// The path of the Java runtime.
@@ -291,18 +333,19 @@ pub struct KafkaProgram {
 }
 
 impl KafkaProgram {
-    /// Locates the jars: in `KAFKA_LIBS` when it is set, else in the cache. The first call has
-    /// Maven download them into the cache.
+    /// Locates the jars: in the folder of the version's variable (`KAFKA_LIBS`, `KAFKA_3_9_LIBS`,
+    /// `KAFKA_3_9_SCALA_2_12_LIBS`) when it is set, else in the cache. The first call has Maven
+    /// download them into the cache.
     ///
     /// # Errors
     /// If a program is missing, or when Maven failed (with its output).
-    pub fn locate() -> Result<Self> {
+    pub fn locate(version: KafkaVersion) -> Result<Self> {
         let hint = "the Kafka broker of the tests runs on it: run `cargo xtask setup`, or install \
                     Java 17 or newer";
         let java = find_in_path("java").ok_or_else(|| missing_in_path("java", hint))?;
-        let jars = match own_kafka_libs() {
+        let jars = match own_kafka_libs(version) {
             Some(jars) => jars,
-            None => copied()?,
+            None => copied(version)?,
         };
         Ok(Self { java, jars })
     }
@@ -311,11 +354,11 @@ impl KafkaProgram {
     ///
     /// # Errors
     /// If the Maven project cannot be read, or there is no home directory.
-    pub fn has_to_be_copied() -> Result<bool> {
-        if own_kafka_libs().is_some() {
+    pub fn has_to_be_copied(version: KafkaVersion) -> Result<bool> {
+        if own_kafka_libs(version).is_some() {
             return Ok(false);
         }
-        let (_, dir) = project_and_cache()?;
+        let (_, dir) = project_and_cache(version)?;
         Ok(!dir.join(JARS).is_dir())
     }
 }
@@ -323,34 +366,36 @@ impl KafkaProgram {
 /// The name of the jar directory inside the cache directory.
 const JARS: &str = "jars";
 
-fn own_kafka_libs() -> Option<PathBuf> {
-    let dir = std::env::var_os("KAFKA_LIBS").filter(|dir| !dir.is_empty())?;
+fn own_kafka_libs(version: KafkaVersion) -> Option<PathBuf> {
+    let dir = std::env::var_os(version.variable()).filter(|dir| !dir.is_empty())?;
     Some(PathBuf::from(dir))
 }
 
 /// Returns the directory of the jars, and has Maven download them if they are missing.
-fn copied() -> Result<PathBuf> {
-    let (project, dir) = project_and_cache()?;
+fn copied(version: KafkaVersion) -> Result<PathBuf> {
+    let (project, dir) = project_and_cache(version)?;
     let jars = dir.join(JARS);
     if jars.is_dir() {
         return Ok(jars);
     }
     let _lock = lock(&dir)?;
     if !jars.is_dir() {
-        copy(&project, &dir, &jars)?;
+        copy(version, &project, &dir, &jars)?;
     }
     Ok(jars)
 }
 
 /// The Maven project, and the cache directory for its current content.
-fn project_and_cache() -> Result<(PathBuf, PathBuf)> {
+fn project_and_cache(version: KafkaVersion) -> Result<(PathBuf, PathBuf)> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka");
     let hash = fingerprint(&project, &["pom.xml"])?;
-    let dir = cache_dir()?.join(format!("kafka-{hash:016x}"));
+    let (artifact, number) = version.artifact();
+    let dir = cache_dir()?.join(format!("{artifact}-{number}-{hash:016x}"));
     Ok((project, dir))
 }
 
-fn copy(project: &Path, dir: &Path, jars: &Path) -> Result<()> {
+fn copy(version: KafkaVersion, project: &Path, dir: &Path, jars: &Path) -> Result<()> {
+    let (artifact, number) = version.artifact();
     let unfinished = dir.join("jars.unfinished");
     let mut command = Command::new("mvn");
     command
@@ -360,6 +405,8 @@ fn copy(project: &Path, dir: &Path, jars: &Path) -> Result<()> {
             "dependency:copy-dependencies",
             "-DincludeScope=runtime",
         ])
+        .arg(format!("-Dkafka.artifact={artifact}"))
+        .arg(format!("-Dkafka.version={number}"))
         .arg(format!("-DoutputDirectory={}", unfinished.display()))
         .current_dir(project);
     run(

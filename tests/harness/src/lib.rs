@@ -57,6 +57,7 @@ pub mod wait;
 pub mod work;
 
 pub use assets::CurrentServer;
+pub use assets::KafkaVersion;
 pub use audit::AuditEntry;
 pub use controlplane::ControlPlane;
 pub use error::{Error, Result};
@@ -64,7 +65,7 @@ pub use exposition::Series;
 pub use failure::StartFailure;
 pub use fault::FaultServer;
 pub use gateway::{ForwardProxy, TenancyProxy};
-pub use kafka::Kafka;
+pub use kafka::{Kafka, KafkaConfig};
 pub use meters::SecondSeries;
 pub use metrics::MetricsServer;
 pub use namespace::{Account, Limit, PodView, Target, TestNamespace, Workload, WorkloadSpec};

@@ -37,6 +37,10 @@ pub struct GroupConfig {
     pub protocol: Protocol,
     /// The assignor.
     pub assignor: Assignor,
+    /// Whether members are static, with the pod name as `group.instance.id`.
+    pub static_members: bool,
+    /// More properties of the client.
+    pub properties: Vec<(&'static str, &'static str)>,
 }
 
 impl GroupConfig {
@@ -61,6 +65,12 @@ impl GroupConfig {
                 .set("group.protocol", "consumer")
                 .set("group.remote.assignor", self.assignor.as_str()),
         };
+        if self.static_members {
+            config.set("group.instance.id", pod);
+        }
+        for (name, value) in &self.properties {
+            config.set(*name, *value);
+        }
         config
     }
 }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::address::Address;
 use crate::messages::PartitionMetadata;
 
 fn topic(name: &str, partitions: i32) -> TopicMetadata {
@@ -133,4 +132,35 @@ fn topics_are_those_that_members_subscribe_to_or_own() {
     assert_eq!(topics_of(&group), ["t", "u"]);
     group.kind = GroupKind::Other("streams".into());
     assert_eq!(topics_of(&group), Vec::<String>::new());
+}
+
+#[test]
+fn topics_that_cannot_be_read_are_sorted_by_the_reason() {
+    let with = |name: &str, error| TopicMetadata {
+        error,
+        ..topic(name, 1)
+    };
+    let broker = broker(1, None).address;
+    let missing = with("m", ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    let (found, notes) = existing(vec![topic("b", 1), missing, topic("a", 1)], &broker).unwrap();
+    let names: Vec<&str> = found.iter().map(|topic| topic.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(
+        notes,
+        ["members subscribe to topic `m`, which does not exist"]
+    );
+
+    let unauthorized = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+    let topics = vec![
+        with("z", unauthorized),
+        topic("b", 1),
+        with("y", unauthorized),
+    ];
+    match existing(topics, &broker) {
+        Err(KafkaError::NotAuthorizedForTopics { topics }) => assert_eq!(topics, ["y", "z"]),
+        other => panic!("{other:?}"),
+    }
+
+    let error = existing(vec![with("b", ErrorCode::KAFKA_STORAGE_ERROR)], &broker).unwrap_err();
+    assert!(error.is_transient(), "{error}");
 }

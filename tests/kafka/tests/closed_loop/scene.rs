@@ -69,6 +69,8 @@ impl<'ns> Scene<'ns> {
             topics: vec![topic.clone()],
             protocol: Protocol::Classic,
             assignor,
+            static_members: false,
+            properties: Vec::new(),
         };
         let group = Arc::new(GroupInPods::new(config, Arc::clone(&offsets)));
         ns.run_in_pods(Arc::<GroupInPods>::clone(&group));

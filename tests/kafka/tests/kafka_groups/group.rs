@@ -53,6 +53,8 @@ impl RealGroup {
                 topics: topics.keys().cloned().collect(),
                 protocol,
                 assignor,
+                static_members: false,
+                properties: Vec::new(),
             },
             topics,
             consumers: Vec::new(),

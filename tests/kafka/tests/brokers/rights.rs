@@ -1,0 +1,92 @@
+//! Each right that is missing.
+
+use harness::kafka::{AclOperation, AclResource, Listener};
+use harness::{KafkaVersion, Result};
+use rebalancer_core::ports::{
+    CoordinatorErrorKind, GroupCoordinator as _, GroupSource as _, JoinRequest, OwnMember,
+    PortErrorKind,
+};
+use rebalancer_kafka::{PasswordMechanism, Security};
+use rstest::rstest;
+use std::time::Duration;
+
+use crate::group::{Group, Kind, failure};
+use crate::security::password;
+
+fn as_user(user: &str) -> Security {
+    Security {
+        tls: None,
+        sasl: Some(password(PasswordMechanism::Plain, user)),
+    }
+}
+
+async fn allow(
+    group: &Group,
+    user: &str,
+    on_group: Option<AclOperation>,
+    topics: usize,
+) -> Result<()> {
+    let admin = group.kafka.admin();
+    if let Some(operation) = on_group {
+        admin
+            .allow(user, operation, AclResource::Group, &group.id)
+            .await?;
+    }
+    for (topic, _) in group.topics.iter().take(topics) {
+        let (operation, resource) = (AclOperation::Describe, AclResource::Topic);
+        admin.allow(user, operation, resource, topic).await?;
+    }
+    Ok(())
+}
+
+#[rstest]
+#[case::classic("rights-classic", Kind::classic(KafkaVersion::Current))]
+#[case::classic_of_3_9("rights-classic", Kind::classic(KafkaVersion::V3_9))]
+#[case::kip_848("rights-consumer", Kind::consumer())]
+#[tokio::test]
+async fn missing_right_is_named(#[case] name: &str, #[case] kind: Kind) -> Result<()> {
+    let is_classic = name == "rights-classic";
+    let group = Group::start(name, kind).await?;
+    let listener = Listener::SaslPlaintext;
+
+    allow(&group, "without-group", None, 2).await?;
+    let error = failure(&group.adapter(listener, as_user("without-group"))).await;
+    assert_eq!(error.kind, PortErrorKind::Forbidden, "{error}");
+    let message = error.to_string();
+    let expected = format!(
+        "not authorized; grant DESCRIBE (or READ, which includes it) on group `{name}` to the user"
+    );
+    assert!(message.contains(&expected), "{message}");
+
+    allow(&group, "without-topic", Some(AclOperation::Read), 1).await?;
+    let error = failure(&group.adapter(listener, as_user("without-topic"))).await;
+    assert_eq!(error.kind, PortErrorKind::Forbidden, "{error}");
+    let message = error.to_string();
+    // The broker does not name the topic of a group of KIP-848.
+    let expected = if is_classic {
+        format!("grant DESCRIBE on topic `{name}-views` to the user")
+    } else {
+        "grant DESCRIBE on the topics that the group subscribes to to the user".to_owned()
+    };
+    assert!(message.contains(&expected), "{message}");
+
+    allow(&group, "describer", Some(AclOperation::Describe), 2).await?;
+    let adapter = group.adapter(listener, as_user("describer"));
+    let observation = adapter.group().await.unwrap().unwrap();
+    assert_eq!(observation.owners.len(), 21);
+    if is_classic {
+        let request = JoinRequest {
+            own: OwnMember::Scout,
+            member_id: String::new(),
+            assignor: "cooperative-sticky".into(),
+            session_timeout: Duration::from_secs(6),
+            rebalance_timeout: Duration::from_secs(10),
+        };
+        let coordinator = adapter.coordinator("rebalancer-test");
+        let error = coordinator.draw_member_id(&request).await.unwrap_err();
+        assert_eq!(error.kind, CoordinatorErrorKind::Forbidden, "{error}");
+        let expected = format!("grant READ on group `{name}`");
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
+    Ok(())
+}
