@@ -6,15 +6,20 @@
 
 use super::instance::Instance;
 
-/// The smallest relative improvement that counts, above the rounding errors of sums.
+/// The relative rounding error of sums of loads.
 pub(super) const EPSILON: f64 = 1e-9;
+
+/// The smallest relative improvement of a pod that counts. Far below the tolerances, but it ends long
+/// series of small steps.
+const LEAST_GAIN: f64 = 2e-4;
 
 /// The number of partitions of a pod up to which pairs are exchanged. With more, an exchange of
 /// single partitions nearly always exists.
 const MOST_FOR_PAIRS: usize = 64;
 
-/// The number of pods up to which exchanges around three pods are searched.
-const MOST_FOR_CYCLES: usize = 48;
+/// The number of partners, the coldest ones, that are tried first, and with which pairs are exchanged.
+/// Also the number of pods up to which exchanges around three pods are searched.
+const MOST_PARTNERS: usize = 48;
 
 /// The number of random exchanges from which a local search starts again.
 const SWAPS_PER_SHAKE: usize = 3;
@@ -185,17 +190,6 @@ impl<'a> State<'a> {
             .max_by(|a, b| self.loads[*a].total_cmp(&self.loads[*b]))
     }
 
-    /// The pods with members apart from `hot`, coldest first.
-    fn partners(&self, hot: usize) -> Vec<usize> {
-        let mut pods: Vec<usize> = self
-            .instance
-            .consuming()
-            .filter(|pod| *pod != hot)
-            .collect();
-        pods.sort_by(|a, b| self.loads[*a].total_cmp(&self.loads[*b]));
-        pods
-    }
-
     fn apply(&mut self, exchange: &[(usize, usize)]) {
         for (partition, member) in exchange {
             let from = self.owners[*partition];
@@ -219,26 +213,29 @@ impl<'a> State<'a> {
 
     /// An exchange after which the pod and its partners have less than the pod has now.
     fn relief(&self, hot: usize) -> Option<Exchange> {
-        // Usually the coldest pod is a partner, and sorting all of them is not necessary.
-        let coldest = self
-            .instance
-            .consuming()
-            .filter(|pod| *pod != hot)
-            .min_by(|a, b| self.loads[*a].total_cmp(&self.loads[*b]))?;
-        if let Some(exchange) = self.single(hot, coldest) {
-            return Some(exchange);
+        let mut partners: Vec<usize> = self.instance.consuming().collect();
+        partners.retain(|pod| *pod != hot);
+        let colder = |a: &usize, b: &usize| self.loads[*a].total_cmp(&self.loads[*b]);
+        // Usually one of the coldest pods is a partner, and sorting all of them is not necessary.
+        if partners.len() > MOST_PARTNERS {
+            partners.select_nth_unstable_by(MOST_PARTNERS, colder);
         }
-        let partners = self.partners(hot);
-        let singles = || partners.iter().find_map(|cold| self.single(hot, *cold));
-        let pairs = || partners.iter().find_map(|cold| self.pair(hot, *cold));
-        singles()
-            .or_else(pairs)
-            .or_else(|| self.cycle(hot, &partners))
+        let few = MOST_PARTNERS.min(partners.len());
+        let (coldest, others) = partners.split_at_mut(few);
+        coldest.sort_unstable_by(colder);
+        let single = |pods: &[usize]| pods.iter().find_map(|cold| self.single(hot, *cold));
+        single(coldest)
+            .or_else(|| {
+                others.sort_unstable_by(colder);
+                single(others)
+            })
+            .or_else(|| self.pair(hot, coldest))
+            .or_else(|| self.cycle(hot, coldest))
     }
 
-    /// The largest difference between two pods that counts as equal.
+    /// The smallest improvement of a pod that counts.
     fn noise(&self, hot: usize) -> f64 {
-        EPSILON * self.loads[hot].abs()
+        LEAST_GAIN * self.loads[hot].abs()
     }
 
     /// Whether a member may give a partition without getting one.
@@ -302,17 +299,32 @@ impl<'a> State<'a> {
         best.map(|(_, exchange)| exchange)
     }
 
-    /// The exchange of two partitions for two that leaves both pods closest to each other.
-    fn pair(&self, hot: usize, cold: usize) -> Option<Exchange> {
-        let sizes = self.lists[hot].len().max(self.lists[cold].len());
-        if self.instance.has_racks() || sizes > MOST_FOR_PAIRS {
+    /// An exchange of two partitions for two with one of the partners, that leaves both pods closest to
+    /// each other.
+    fn pair(&self, hot: usize, partners: &[usize]) -> Option<Exchange> {
+        let size = |pod: usize| self.lists[pod].len();
+        if self.instance.has_racks() || size(hot) > MOST_FOR_PAIRS {
             return None;
         }
+        let of_hot = self.pairs(hot);
+        let mut small = partners
+            .iter()
+            .copied()
+            .filter(|pod| size(*pod) <= MOST_FOR_PAIRS);
+        small.find_map(|cold| self.pair_with(hot, &of_hot, cold))
+    }
+
+    fn pair_with(
+        &self,
+        hot: usize,
+        of_hot: &[(f64, usize, usize)],
+        cold: usize,
+    ) -> Option<Exchange> {
         let gap = self.loads[hot] - self.loads[cold];
         let (half, noise) = (gap / 2.0, self.noise(hot));
         let of_cold = self.pairs(cold);
         let mut best: Option<(f64, [usize; 4])> = None;
-        for (sum, one, two) in self.pairs(hot) {
+        for (sum, one, two) in of_hot {
             let middle = of_cold.partition_point(|(other, _, _)| *other > sum - half);
             for (other, three, four) in of_cold.iter().skip(middle.saturating_sub(1)).take(2) {
                 let shift = sum - other;
@@ -321,7 +333,7 @@ impl<'a> State<'a> {
                     && shift < gap - noise
                     && best.is_none_or(|(least, _)| distance < least)
                 {
-                    best = Some((distance, [one, two, *three, *four]));
+                    best = Some((distance, [*one, *two, *three, *four]));
                 }
             }
         }
@@ -349,7 +361,7 @@ impl<'a> State<'a> {
     /// An exchange around three pods: `hot` gives a partition to the second, which gives one to the
     /// third, which gives one to `hot`. Returns the one with the lowest highest load.
     fn cycle(&self, hot: usize, partners: &[usize]) -> Option<Exchange> {
-        if self.instance.has_racks() || partners.len() >= MOST_FOR_CYCLES {
+        if self.instance.has_racks() || self.instance.pods() > MOST_PARTNERS {
             return None;
         }
         let limit = self.loads[hot] - self.noise(hot);

@@ -33,8 +33,8 @@ const OTHERS: Tolerance = Tolerance {
     from_lowest: 0.02,
 };
 
-/// The search ends when the peak is this close to the lower bound.
-const CLOSE: f64 = 0.001;
+/// The search ends when the peak is this close to the lower bound, as a share of the tolerance.
+const CLOSE: f64 = 0.1;
 
 /// The number of attempts to leave a local optimum, and the number of partitions up to which they are
 /// made. Larger groups have good local optima.
@@ -196,7 +196,7 @@ fn best_owners(instance: &Instance<'_>, enough: f64) -> Option<Vec<usize>> {
 /// Finds owners with a low peak that move little load.
 fn search(instance: &Instance<'_>, tolerance: Tolerance) -> Option<Found> {
     let bound = instance.lower_bound();
-    let close = bound * (1.0 + CLOSE);
+    let close = bound * (1.0 + CLOSE * tolerance.from_bound);
     let current = State::new(instance, start::from_current(instance)?);
     let mut improved = current.clone();
     improved.improve(close);
