@@ -450,3 +450,70 @@ impl GroupCoordinator for KafkaCoordinator {
         Ok(members.iter().map(of).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(ErrorCode::UNKNOWN_MEMBER_ID, CoordinatorErrorKind::UnknownMember)]
+    #[case(ErrorCode::ILLEGAL_GENERATION, CoordinatorErrorKind::IllegalGeneration)]
+    #[case(
+        ErrorCode::REBALANCE_IN_PROGRESS,
+        CoordinatorErrorKind::RebalanceInProgress
+    )]
+    #[case(ErrorCode::FENCED_INSTANCE_ID, CoordinatorErrorKind::FencedInstance)]
+    #[case(
+        ErrorCode::INVALID_SESSION_TIMEOUT,
+        CoordinatorErrorKind::InvalidSessionTimeout
+    )]
+    #[case(ErrorCode::GROUP_MAX_SIZE_REACHED, CoordinatorErrorKind::GroupFull)]
+    #[case(
+        ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
+        CoordinatorErrorKind::InconsistentProtocol
+    )]
+    #[case(ErrorCode::NOT_COORDINATOR, CoordinatorErrorKind::CoordinatorChanged)]
+    #[case(
+        ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        CoordinatorErrorKind::CoordinatorChanged
+    )]
+    #[case(
+        ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        CoordinatorErrorKind::CoordinatorChanged
+    )]
+    #[case(ErrorCode::UNKNOWN_SERVER_ERROR, CoordinatorErrorKind::Other)]
+    fn error_code_has_a_kind(#[case] code: ErrorCode, #[case] kind: CoordinatorErrorKind) {
+        assert_eq!(kind_of_code(code), kind);
+    }
+
+    /// A request without a response may have taken effect; one that was not sent has not.
+    #[rstest]
+    #[case(RequestFailure::Timeout(Duration::ZERO))]
+    #[case(RequestFailure::Closed("reset".into()))]
+    #[case(RequestFailure::Malformed("short".into()))]
+    fn only_a_request_that_was_sent_is_lost(#[case] failure: RequestFailure) {
+        let error = KafkaError::Request {
+            action: Action::Leave("g".into()),
+            broker: Address {
+                host: "kafka".into(),
+                port: 9092,
+            },
+            failure,
+        };
+        assert_eq!(kind_of(&error), CoordinatorErrorKind::Lost);
+        let kind = not_sent(&error).kind;
+        assert_eq!(kind, CoordinatorErrorKind::CoordinatorChanged);
+    }
+
+    #[test]
+    fn partitions_are_grouped_by_topic() {
+        let partitions = [("a".to_owned(), 1), ("a".into(), 3), ("b".into(), 0)];
+        let topics = by_topic(&partitions);
+        assert_eq!(
+            topics,
+            [("a".to_owned(), vec![1, 3]), ("b".into(), vec![0])]
+        );
+        assert_eq!(flattened(topics), partitions);
+    }
+}

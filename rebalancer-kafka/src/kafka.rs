@@ -88,45 +88,4 @@ impl GroupSource for Kafka {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::{Security, Tls};
-
-    fn settings() -> KafkaSettings {
-        KafkaSettings::new("kafka:9092".parse().unwrap(), "orders")
-    }
-
-    #[test]
-    fn bad_settings_are_errors() {
-        let error = Kafka::new(KafkaSettings {
-            group_id: String::new(),
-            ..settings()
-        });
-        assert!(matches!(error, Err(KafkaError::EmptyGroupId)));
-        let error = Kafka::new(KafkaSettings {
-            window: Duration::ZERO,
-            ..settings()
-        });
-        assert!(matches!(error, Err(KafkaError::BadWindow { .. })));
-    }
-
-    #[test]
-    fn bad_ca_file_is_named() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let tls = Tls {
-            ca_file: Some(file.path().into()),
-            client_certificate: None,
-        };
-        let error = Kafka::new(KafkaSettings {
-            security: Security {
-                tls: Some(tls),
-                sasl: None,
-            },
-            ..settings()
-        })
-        .unwrap_err()
-        .to_string();
-        assert!(error.starts_with("KAFKA_SSL_CA_FILE: "), "{error}");
-        assert!(error.contains("no PEM certificate"), "{error}");
-    }
-}
+mod tests;

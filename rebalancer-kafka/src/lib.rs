@@ -32,6 +32,8 @@ mod kafka;
 mod messages;
 mod sasl;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod wire;
 

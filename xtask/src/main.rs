@@ -80,8 +80,9 @@ Tasks:
 Environment:
   KUBEBUILDER_ASSETS    folder of etcd, kube-apiserver and
                         kube-controller-manager, instead of building them
-  KAFKA_LIBS            folder of the jars of a Kafka broker, instead of having
-                        Maven copy them
+  KAFKA_LIBS, KAFKA_3_9_LIBS, KAFKA_3_9_SCALA_2_12_LIBS
+                        folder of the jars of a Kafka broker (4.4, 3.9, 3.9 for
+                        Scala 2.12), instead of having Maven copy them
   PROMETHEUS_BIN        program to use instead of prometheus in PATH
   VICTORIA_METRICS_BIN  program to use instead of victoria-metrics in PATH
   CURRENT_PROMETHEUS_BIN

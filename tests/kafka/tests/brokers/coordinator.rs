@@ -54,7 +54,8 @@ fn kind<T>(result: Result<T, CoordinatorError>) -> CoordinatorErrorKind {
 #[rstest]
 #[tokio::test]
 async fn own_members_join_sync_and_leave(
-    #[values(KafkaVersion::Current, KafkaVersion::V3_9)] version: KafkaVersion,
+    #[values(KafkaVersion::Current, KafkaVersion::V3_9, KafkaVersion::V3_9Scala212)]
+    version: KafkaVersion,
 ) -> Result<()> {
     let (scout, assigner) = (OwnMember::Scout, OwnMember::Assigner);
     let kafka = Kafka::secured(version).await?;
