@@ -27,6 +27,9 @@ mod consumer_protocol;
 mod coordinator;
 mod error;
 mod error_code;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod kafka;
 mod messages;

@@ -55,7 +55,9 @@ fn healthy(api: i16, number: usize, stub: &Stub) -> Option<Vec<u8>> {
         key::DESCRIBE_GROUPS => testing::group(0, TOPIC),
         key::OFFSET_FETCH => testing::committed(),
         // First the start of the window, then the end of the log.
-        key::LIST_OFFSETS => testing::offsets(TOPIC, 0, if number.is_multiple_of(2) { 400 } else { 500 }),
+        key::LIST_OFFSETS => {
+            testing::offsets(TOPIC, 0, if number.is_multiple_of(2) { 400 } else { 500 })
+        }
         other => panic!("request {other}"),
     })
 }
