@@ -64,6 +64,9 @@ pub struct SimConfig {
     pub client: ClientFamily,
     /// The group protocol. Default [`Protocol::Classic`].
     pub protocol: Protocol,
+    /// Whether the brokers describe the group, as Kafka does: members with ids, assignor, state and
+    /// lag. Otherwise the consumers export their assignments. Default false.
+    pub described: bool,
     /// Whether the consumers are static members, with the names of their pods as
     /// `group.instance.id`. Default false.
     pub static_members: bool,
@@ -129,6 +132,7 @@ impl Default for SimConfig {
             assignor: Assignor::CooperativeSticky,
             client: ClientFamily::Java,
             protocol: Protocol::Classic,
+            described: false,
             static_members: false,
             session_timeout: Duration::from_secs(45),
             rebalance_delay: Duration::from_secs(3),

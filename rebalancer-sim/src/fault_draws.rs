@@ -7,8 +7,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rebalancer_core::model::{DifferingLabel, Load, Measurement, SampleFault, SampleInfo, Seconds};
 use rebalancer_core::ports::{
-    AutoscalerCandidate, DuplicateSeries, EvictionAnswer, GroupObservation, LoadObservation,
-    LoadSample, OffsetsWentBack, OwnerSample, PortErrorKind,
+    AutoscalerCandidate, DuplicateSeries, EvictionAnswer, GroupObservation, GroupState,
+    LoadObservation, LoadSample, OffsetsWentBack, OwnerSample, PortErrorKind,
 };
 
 use crate::fault_plan::{FaultPlan, LATEST_EFFECT, LONGEST_OVERSLEEP, REQUEST_TIMEOUT};
@@ -276,8 +276,43 @@ impl FaultDraws {
         }
     }
 
-    /// Distorts the state of the group in a way that is possible with metrics.
+    /// Distorts the state of the group in a way that is possible with its source.
     pub(crate) fn distort_group(&mut self, group: &mut GroupObservation) {
+        match &mut group.described {
+            Some(described) => {
+                let lags = group.lags.as_mut();
+                match self.below(6) {
+                    0 => described.state = GroupState::from("CompletingRebalance".to_owned()),
+                    1 => described.members.clear(),
+                    2 => {
+                        let index = self.below(described.members.len().max(1));
+                        if let Some(member) = described.members.get_mut(index) {
+                            member.labels.client_id = Some("of another workload".into());
+                            member.labels.instance = None;
+                        }
+                    }
+                    3 => {
+                        let index = self.below(described.members.len().max(1));
+                        if let Some(member) = described.members.get_mut(index) {
+                            member.owned.clear();
+                        }
+                    }
+                    4 => {
+                        for sample in lags.into_iter().flatten() {
+                            sample.records = Some(u64::MAX);
+                        }
+                    }
+                    _ => {
+                        group.partial = Some("the offsets of 1 partition could not be read".into())
+                    }
+                }
+            }
+            None => self.distort_metrics_of_group(group),
+        }
+    }
+
+    /// Distorts the state of the group in a way that is possible with metrics.
+    fn distort_metrics_of_group(&mut self, group: &mut GroupObservation) {
         match self.below(7) {
             0 => group.partial = Some("one store did not answer".into()),
             1 if !group.owners.is_empty() => {

@@ -200,6 +200,22 @@ impl ConsumerGroup {
         })
     }
 
+    /// Every member with the partitions that it owns, including absent static members, as the
+    /// coordinator of the group describes them.
+    pub(crate) fn described(&self) -> impl Iterator<Item = (ServingMember, Vec<u32>)> {
+        let members = MemberIndex::all(self.members.len()).zip(&self.members);
+        members.map(|(index, member)| {
+            let owners = (0..).zip(self.owners.owners());
+            let owned = owners.filter(|(_, owner)| *owner == Some(index));
+            let serving = ServingMember {
+                pod: member.pod,
+                id: member.member.id.clone(),
+                instance: member.member.instance.clone(),
+            };
+            (serving, owned.map(|(number, _)| number).collect())
+        })
+    }
+
     fn serving(&self) -> impl Iterator<Item = Option<&GroupMember>> {
         let owners = self.owners.owners();
         owners.map(|owner| {

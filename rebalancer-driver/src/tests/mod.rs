@@ -33,6 +33,7 @@ use crate::{
     execute, observe, run_workload,
 };
 
+mod described;
 mod follow;
 
 mock! {

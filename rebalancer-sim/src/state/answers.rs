@@ -1,11 +1,13 @@
 //! The answers of the world to the calls of the ports, one function for each call. The ports use no
 //! other part of the state.
 
+use rebalancer_core::group::Protocol;
 use rebalancer_core::model::{
     Autoscaler, CpuMetric, Load, Measurement, PodRef, Rate, Rollout, SampleFault, WorkloadState,
 };
 use rebalancer_core::ports::{
-    AutoscalerCandidate, DisruptionBudget, EvictionAnswer, GroupObservation, LoadObservation,
+    AutoscalerCandidate, DescribedGroup, DescribedMember, DescribedTopic, DisruptionBudget,
+    EvictionAnswer, GroupKind, GroupObservation, GroupState, LagSample, LoadObservation,
     LoadSample, MemberLabels, OwnerSample, PodState, RateSample, WorkloadObservation,
 };
 
@@ -53,20 +55,89 @@ impl State {
         let window = self.config.metrics_window;
         let before = self.now.saturating_sub(window);
         let now: Vec<Option<ServingMember>> = self.group.owners().collect();
+        if self.config.described {
+            let owners = self.owner_samples(&now);
+            return self.described_group(owners);
+        }
         GroupObservation {
             owners: self.owner_samples(&now),
             owners_before: Some(self.owner_samples(self.group.owners_at(before))),
-            rates: Some(
-                (0..)
-                    .zip(self.traffic.averages(self.now, window))
-                    .map(|(partition, rate)| RateSample {
-                        topic: TOPIC.to_owned(),
-                        partition,
-                        rate: Rate::new(rate).map_err(|_| SampleFault::NotFinite),
-                    })
-                    .collect(),
-            ),
+            rates: Some(self.rate_samples()),
             rate_unit: Some("records/s".into()),
+            ..GroupObservation::default()
+        }
+    }
+
+    fn rate_samples(&self) -> Vec<RateSample> {
+        (0..)
+            .zip(self.traffic.averages(self.now, self.config.metrics_window))
+            .map(|(partition, rate)| RateSample {
+                topic: TOPIC.to_owned(),
+                partition,
+                rate: Rate::new(rate).map_err(|_| SampleFault::NotFinite),
+            })
+            .collect()
+    }
+
+    /// The group as its coordinator describes it. The consumers keep up, so there is no lag.
+    fn described_group(&self, owners: Vec<OwnerSample>) -> GroupObservation {
+        let members = self.group.described().map(|(member, owned)| {
+            let pod = self.pods.get(&member.pod);
+            // The brokers know the client id, not the pod.
+            let client_id = pod.map(|pod| format!("consumer-{}", pod.name));
+            DescribedMember {
+                labels: MemberLabels {
+                    client_id: Some(client_id.unwrap_or_else(|| "consumer".to_owned())),
+                    member_id: Some(member.id),
+                    instance: member.instance,
+                    ..MemberLabels::default()
+                },
+                rack: None,
+                subscription: Some(vec![TOPIC.to_owned()]),
+                owned: owned
+                    .into_iter()
+                    .map(|number| (TOPIC.to_owned(), number))
+                    .collect(),
+                client: Some(self.config.client),
+                classic_in_consumer_group: false,
+            }
+        });
+        let members: Vec<DescribedMember> = members.collect();
+        let kind = match self.config.protocol {
+            Protocol::Classic => GroupKind::Classic,
+            Protocol::Consumer => GroupKind::Consumer,
+        };
+        let state = if members.is_empty() {
+            GroupState::Empty
+        } else if self.group.is_unsettled() {
+            GroupState::from("PreparingRebalance".to_owned())
+        } else {
+            GroupState::Stable
+        };
+        let lags = (0..self.config.partitions).map(|partition| LagSample {
+            topic: TOPIC.to_owned(),
+            partition,
+            records: Some(0),
+        });
+        let partitions = usize::try_from(self.config.partitions).unwrap_or_default();
+        GroupObservation {
+            owners,
+            rates: Some(self.rate_samples()),
+            rate_window: Some(self.config.metrics_window.into()),
+            rate_unit: Some("records/s".into()),
+            lags: Some(lags.collect()),
+            described: Some(DescribedGroup {
+                kind,
+                state,
+                protocol_type: "consumer".into(),
+                assignor: Some(self.config.assignor.as_str().to_owned()),
+                members,
+                topics: vec![DescribedTopic {
+                    name: TOPIC.to_owned(),
+                    partition_racks: vec![Vec::new(); partitions],
+                }],
+                cluster_id: Some("simulated".to_owned()),
+            }),
             ..GroupObservation::default()
         }
     }

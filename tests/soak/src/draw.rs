@@ -131,7 +131,11 @@ impl Draw {
 
 pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
     let mut draw = Draw(seed);
-    let config = config(&mut draw);
+    let config = SimConfig {
+        // A stream of its own, so that the rest of the scenario does not depend on it.
+        described: Draw(!seed).percent(35),
+        ..config(&mut draw)
+    };
     let workload = config.workload.clone();
     let policy = policy(&mut draw, config.pods, abilities);
     let execution = ExecutionPolicy {
