@@ -9,6 +9,7 @@
     reason = "clippy's leave for tests does not reach the helpers beside them"
 )]
 
+mod kafka_source;
 mod pods;
 mod scene;
 mod traffic;

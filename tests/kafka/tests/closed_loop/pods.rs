@@ -39,6 +39,10 @@ impl GroupInPods {
         }
     }
 
+    pub(crate) fn config(&self) -> &GroupConfig {
+        &self.config
+    }
+
     fn consumers(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
         let consumers = self.consumers.lock();
         consumers.unwrap_or_else(PoisonError::into_inner)

@@ -174,6 +174,16 @@ impl<'ns> Scene<'ns> {
         before.values().zip(after.values()).map(load).collect()
     }
 
+    /// The address of the broker.
+    pub(crate) fn bootstrap(&self) -> String {
+        self.kafka.bootstrap()
+    }
+
+    /// The configuration of the consumers.
+    pub(crate) fn consumers(&self) -> &GroupConfig {
+        self.group.config()
+    }
+
     /// The program, configured to forecast for this group.
     pub(crate) fn rebalancer(&self) -> Rebalancer {
         self.ns
