@@ -52,6 +52,7 @@ async fn table_of_a_balanced_workload() -> Result<()> {
 #[case::program(&["--help"], "help")]
 #[case::run(&["run", "--help"], "help_run")]
 #[case::plan(&["plan", "--help"], "help_plan")]
+#[case::group(&["group", "--help"], "help_group")]
 #[case::decide(&["decide", "--help"], "help_decide")]
 #[case::demo(&["demo", "--help"], "help_demo")]
 #[tokio::test]

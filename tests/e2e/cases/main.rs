@@ -24,6 +24,7 @@ mod harness;
 mod history;
 mod hold;
 mod human_output;
+mod kafka;
 mod kubernetes;
 mod label_names;
 mod logs;
