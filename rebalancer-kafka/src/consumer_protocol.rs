@@ -34,7 +34,8 @@ impl Subscription {
             let _generation = reader.i32()?;
         }
         let rack = if has(&reader, 3) {
-            reader.nullable_string()?
+            // librdkafka sends an empty text without `client.rack`, which Java reads as no rack.
+            reader.nullable_string()?.filter(|rack| !rack.is_empty())
         } else {
             None
         };
@@ -158,6 +159,9 @@ mod tests {
     #[rstest]
     #[case::version_0(&[0, 0, 0, 0, 0, 1, 0, 1, b't', 0xff, 0xff, 0xff, 0xff])]
     #[case::version_1_without_owned(&[0, 1, 0, 0, 0, 1, 0, 1, b't', 0xff, 0xff, 0xff, 0xff])]
+    #[case::empty_rack(&[
+        0, 3, 0, 0, 0, 1, 0, 1, b't', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0,
+    ])]
     #[case::version_9(&[
         0, 9, 0, 0, 0, 1, 0, 1, b't', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 2, 0xff, 0xff, 42,
     ])]

@@ -44,7 +44,7 @@ impl KafkaSettings {
     }
 }
 
-/// How connections are secured, in a form in which no setting contradicts another.
+/// The security of connections, in a form in which no setting contradicts another.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Security {
     /// TLS; `None` for connections without encryption.

@@ -160,7 +160,7 @@ fn of_consumer(described: ConsumerGroup) -> DescribedGroup {
             let topics = topics.chain(of_regex.into_iter().flatten().cloned());
             DescribedMember {
                 labels: labels(member.id, member.instance, member.client_id, member.host),
-                rack: member.rack,
+                rack: member.rack.filter(|rack| !rack.is_empty()),
                 subscription: Some(sorted(topics.collect())),
                 owned: flattened(member.assignment),
                 client: None,

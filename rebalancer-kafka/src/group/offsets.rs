@@ -19,7 +19,7 @@ const ATTEMPTS: u32 = 3;
 /// The pause before leaders are looked up again.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// What a partition's log says about its rate.
+/// The offsets of a partition's log, from which its rate and lag derive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LogOffsets {
     /// The offset of the next record.

@@ -77,9 +77,11 @@ async fn classic_group_is_described_as_it_is(
     #[values(KafkaVersion::Current, KafkaVersion::V3_9)] version: KafkaVersion,
     #[values(false, true)] static_members: bool,
 ) -> Result<()> {
+    // librdkafka sends an empty rack if none is configured.
+    let rack = static_members.then_some("rack-b");
     let kind = Kind {
         static_members,
-        properties: vec![("client.rack", "rack-b")],
+        properties: rack.map(|rack| ("client.rack", rack)).into_iter().collect(),
         ..Kind::classic(version)
     };
     let group = Group::start(&format!("classic-{static_members}"), kind).await?;
@@ -90,7 +92,7 @@ async fn classic_group_is_described_as_it_is(
     assert_eq!(described.assignor.as_deref(), Some("cooperative-sticky"));
     for member in &described.members {
         assert_eq!(member.client, Some(ClientFamily::Librdkafka), "{member:?}");
-        assert_eq!(member.rack.as_deref(), Some("rack-b"));
+        assert_eq!(member.rack.as_deref(), rack);
     }
     Ok(())
 }
