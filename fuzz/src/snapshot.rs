@@ -2,8 +2,10 @@
 //! same input gives the same bytes, and every document survives a round trip.
 
 use rebalancer_cli::render::document;
+use rebalancer_cli::render::members;
 use rebalancer_cli::render::style::Palette;
 use rebalancer_cli::render::table;
+use rebalancer_core::group_details::GroupDetails;
 use rebalancer_core::{Decision, Policy, Snapshot, decide};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -43,6 +45,12 @@ pub fn check(data: &[u8]) -> bool {
     // Names are shown as they are. Rendering must not fail whatever they contain.
     let shown = table::decision(&decision, table::Detail::Group, &Palette::plain());
     assert!(!shown.is_empty());
+    if let Some(group) = GroupDetails::of(&snapshot) {
+        let again: GroupDetails = reread(&group);
+        assert_eq!(again, group, "the group changed in a round trip");
+        let shown = members::whole(snapshot.workload(), &group, true, &Palette::plain());
+        assert!(!shown.is_empty());
+    }
     assert!(
         document::yaml(&decision).is_ok(),
         "the decision has no YAML form"

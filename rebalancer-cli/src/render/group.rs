@@ -100,8 +100,10 @@ fn pods(decision: &Decision, group: &GroupReport, palette: &Palette) -> String {
         let hot = load > decision.analysis.threshold && load.is_some();
         let style = if hot { palette.bad } else { palette.good };
         let number = load.map_or("–".into(), |load| format!("{load:.3}"));
-        let slow = if explained.slow {
+        let remark = if explained.slow {
             "slow for reasons other than its partitions"
+        } else if explained.behind {
+            "behind: its load is not what its rates cost"
         } else {
             ""
         };
@@ -109,11 +111,11 @@ fn pods(decision: &Decision, group: &GroupReport, palette: &Palette) -> String {
             "{name:width$}  {style}{number:>8}{style:#}  {:>10}  {:>9.3}  {:>+8.3}",
             explained.partitions, explained.explained, explained.residual
         );
-        if slow.is_empty() {
+        if remark.is_empty() {
             row.push('\n');
         } else {
             row.push_str("  ");
-            append_or_below(&mut row, width + NUMBERS + 2, slow, palette.width);
+            append_or_below(&mut row, width + NUMBERS + 2, remark, palette.width);
         }
         text.push_str(&row);
     }

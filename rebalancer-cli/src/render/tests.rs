@@ -108,6 +108,17 @@ fn group_with_forecasts() {
     assert_snapshot!(render_decision(GROUP, &forecast(), Detail::Group));
 }
 
+/// The load of the pod that is behind is the one that its rates explain.
+#[test]
+fn group_with_a_pod_that_is_behind() {
+    let json = GROUP.replace(
+        r#""id": "orders""#,
+        r#""id": "orders", "catching_up":
+            {"partitions": ["t-0"], "lag": 90000, "window_seconds": 300}"#,
+    );
+    assert_snapshot!(render_decision(&json, &forecast(), Detail::Group));
+}
+
 #[test]
 fn rotate_by_forecast() {
     assert_snapshot!(render_decision(GROUP, &forecast(), Detail::Pods));

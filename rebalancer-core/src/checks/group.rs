@@ -29,7 +29,7 @@ impl HoldReason {
     pub const GROUP_UNKNOWN: Self = Self::new(
         "group_unknown",
         "the owners or the rates of the partitions are unknown, wrong, or known in part only",
-        "check the id of the group and the source of its metrics; the message says what is missing",
+        "check the id of the group and its source (Kafka or metrics); the message says what is missing",
     )
     .missing_data()
     .governed_by(&[PolicyField::Strategy]);

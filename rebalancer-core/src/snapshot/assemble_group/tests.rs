@@ -408,6 +408,8 @@ mod described {
     use super::*;
     use crate::group::{GroupKind, GroupState, OutsideMember};
     use crate::ports::{DescribedGroup, DescribedMember, DescribedTopic, LagSample};
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn member(id: &str, host: &str, owned: &[u32]) -> DescribedMember {
         DescribedMember {
@@ -670,5 +672,92 @@ mod described {
             ..described(vec![member("m1", "/10.0.0.1", &[])])
         });
         assert_eq!(group.partial.as_deref(), Some(NO_TOPICS));
+    }
+
+    /// Addresses, ids and numbers of pods and of others, so that they match in part.
+    fn members() -> impl Strategy<Value = Vec<DescribedMember>> {
+        let member = (
+            0..5_u8,
+            prop::option::of("[a-d]"),
+            prop::option::of(prop::collection::vec("[tuv]", 0..3)),
+            prop::collection::vec(("[tuv]", 0..6_u32), 0..4),
+        );
+        let member = member.prop_map(|(host, instance, subscription, owned)| DescribedMember {
+            labels: MemberLabels {
+                host: Some(format!("/10.0.0.{host}")),
+                client_id: Some("consumer".into()),
+                member_id: Some(format!("m{host}")),
+                instance,
+                pod: None,
+            },
+            rack: None,
+            subscription,
+            owned,
+            client: None,
+            classic_in_consumer_group: false,
+        });
+        prop::collection::vec(member, 0..6)
+    }
+
+    proptest! {
+        /// No partition is lost: each is owned by a member of the workload, by a named member
+        /// outside it, or by none.
+        #[test]
+        fn document_of_any_described_group_is_valid(
+            mut members in members(),
+            sizes in prop::collection::vec(0..5_usize, 0..3),
+        ) {
+            for (index, member) in members.iter_mut().enumerate() {
+                member.labels.member_id = Some(format!("m{index}"));
+            }
+            let topics = sizes.iter().zip(["t", "u", "v"]);
+            let topics: Vec<DescribedTopic> = topics
+                .map(|(size, name)| DescribedTopic {
+                    name: name.into(),
+                    partition_racks: vec![Vec::new(); *size],
+                })
+                .collect();
+            let all = members.len();
+            let group = of(DescribedGroup { topics: topics.clone(), ..described(members.clone()) });
+            let shown = group.described.unwrap();
+            prop_assert_eq!(group.members.len() + shown.outside_members.len(), all);
+            prop_assert_eq!(group.partial.is_none(), shown.outside_members.is_empty()
+                && !topics.is_empty()
+                && !has_two_owners(&members));
+            for topic in &topics {
+                let found = group.topics[&topic.name].owners.len();
+                prop_assert!(found >= topic.partition_racks.len());
+            }
+            let outside: BTreeSet<&String> = shown
+                .outside_members
+                .iter()
+                .flat_map(|member| &member.partitions)
+                .collect();
+            for (topic, number) in members.iter().flat_map(|member| &member.owned) {
+                let number_in_list = usize::try_from(*number).unwrap();
+                let owner = group.topics.get(topic).and_then(|topic| topic.owners.get(number_in_list));
+                let is_owned = owner.is_some_and(Option::is_some);
+                let name = format!("{topic}-{number}");
+                prop_assert!(is_owned || outside.contains(&name), "{}", name);
+            }
+        }
+    }
+
+    /// Whether two different members in pods own the same partition.
+    fn has_two_owners(members: &[DescribedMember]) -> bool {
+        let pods = pods(&["a", "b", "c"]);
+        let pods = Pods::new(&pods);
+        let mut owners = std::collections::HashMap::new();
+        let inside = members
+            .iter()
+            .filter(|member| pods.of(&member.labels).is_some());
+        inside
+            .flat_map(|member| {
+                member
+                    .owned
+                    .iter()
+                    .map(move |one| (one, &member.labels.member_id))
+            })
+            .any(|(one, id)| owners.insert(one, id).is_some_and(|before| before != id))
     }
 }
