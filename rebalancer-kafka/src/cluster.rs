@@ -3,7 +3,8 @@
 use tracing::debug;
 
 use crate::address::{Address, BootstrapServers};
-use crate::connection::{CallError, ConnectFailure, Connection, Dialer};
+use crate::connection::{CallError, ConnectFailure, Connection};
+use crate::dialer::Dialer;
 use crate::error::{Action, KafkaError, RequestFailure};
 use crate::error_code::ErrorCode;
 use crate::messages::{BrokerMetadata, ClusterMetadata, FindCoordinator, Metadata, Request};

@@ -16,8 +16,9 @@ use tracing::{debug, warn};
 
 use crate::address::{Address, BootstrapServers};
 use crate::cluster::{self, Cluster};
-use crate::connection::{Connection, Dialer};
+use crate::connection::Connection;
 use crate::consumer_protocol::{Assignment, Subscription};
+use crate::dialer::Dialer;
 use crate::error::{Action, KafkaError, RequestFailure};
 use crate::error_code::ErrorCode;
 use crate::group::{describe, flattened};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rebalancer_core::ports::{GroupObservation, GroupSource, PortError};
 
-use crate::connection::Dialer;
 use crate::coordinator::KafkaCoordinator;
+use crate::dialer::Dialer;
 use crate::error::KafkaError;
 use crate::group;
 use crate::settings::KafkaSettings;

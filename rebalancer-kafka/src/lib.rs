@@ -25,6 +25,7 @@ mod cluster;
 mod connection;
 mod consumer_protocol;
 mod coordinator;
+mod dialer;
 mod error;
 mod error_code;
 #[cfg(feature = "fuzzing")]

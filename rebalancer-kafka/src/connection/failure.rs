@@ -203,7 +203,7 @@ impl ConnectFailure {
     }
 
     /// A failure of the TLS handshake.
-    pub(super) fn of_handshake(error: &io::Error, is_configured: bool) -> Self {
+    pub(crate) fn of_handshake(error: &io::Error, is_configured: bool) -> Self {
         match causes(error).find_map(|cause| cause.downcast_ref::<TlsError>()) {
             Some(tls @ TlsError::InvalidCertificate(_)) => Self::Certificate(tls.to_string()),
             Some(TlsError::AlertReceived(alert)) if is_about_client_certificate(*alert) => {
@@ -271,7 +271,7 @@ pub(crate) fn too_old(
 }
 
 /// The innermost cause of an I/O error, on one line.
-pub(super) fn cause_of(error: &(dyn StdError + 'static)) -> String {
+pub(crate) fn cause_of(error: &(dyn StdError + 'static)) -> String {
     excerpt(root_cause(error).as_bytes(), &Secrets::default())
 }
 

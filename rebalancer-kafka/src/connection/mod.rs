@@ -1,6 +1,5 @@
 //! Connections to brokers.
 
-mod dial;
 mod failure;
 mod frame;
 
@@ -20,9 +19,8 @@ use crate::messages::{self, Api, ApiVersions, Request, VersionRange};
 use crate::wire::Malformed;
 use frame::{FrameError, read_frame, write_frame};
 
-pub(crate) use dial::{DialError, Dialer};
 pub use failure::ConnectFailure;
-pub(crate) use failure::too_old;
+pub(crate) use failure::{cause_of, too_old};
 
 /// A stream of bytes to a broker: TCP or TLS.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
@@ -80,6 +78,21 @@ pub(crate) enum CallError {
     },
 }
 
+/// Why the versions of a broker are not known.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    /// The broker answered with an error.
+    Refused(ConnectFailure),
+    /// There was no response.
+    Call(CallError),
+}
+
+impl From<CallError> for OpenError {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
 impl From<FrameError> for CallError {
     fn from(error: FrameError) -> Self {
         match error {
@@ -99,7 +112,7 @@ fn closed(error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         "the broker closed it".to_owned()
     } else {
-        failure::cause_of(error)
+        cause_of(error)
     }
 }
 
@@ -110,7 +123,7 @@ impl Connection {
         broker: Address,
         client_id: Arc<str>,
         limit: Duration,
-    ) -> Result<Self, DialError> {
+    ) -> Result<Self, OpenError> {
         let mut connection = Self {
             stream,
             broker,
@@ -126,7 +139,7 @@ impl Connection {
             (error, versions) = connection.exchange(&ApiVersions, 0, limit).await?;
         }
         if !error.is_none() {
-            return Err(ConnectFailure::Refused(error).into());
+            return Err(OpenError::Refused(ConnectFailure::Refused(error)));
         }
         connection.versions = versions;
         Ok(connection)

@@ -189,7 +189,7 @@ async fn foreign_server_is_explained(#[case] bytes: &[u8], #[case] expected: &st
     };
     let (opened, ()) = tokio::join!(open, answer);
     let error = match opened {
-        Err(DialError::Call(error)) => error,
+        Err(OpenError::Call(error)) => error,
         other => panic!("{other:?}"),
     };
     let failure = ConnectFailure::of_call(error, false, false);
@@ -210,7 +210,7 @@ async fn silent_server_is_a_timeout() {
     drop(theirs);
     assert!(matches!(
         opened,
-        Err(DialError::Call(CallError::Timeout(_)))
+        Err(OpenError::Call(CallError::Timeout(_)))
     ));
 }
 

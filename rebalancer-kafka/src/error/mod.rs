@@ -4,6 +4,7 @@
 //! happened and what to do. No message contains a secret.
 
 mod action;
+mod dial;
 mod request;
 mod text;
 
@@ -19,6 +20,7 @@ use crate::address::{Address, InvalidServers};
 use crate::connection::ConnectFailure;
 
 pub use action::Action;
+pub(crate) use dial::DialError;
 pub use request::RequestFailure;
 
 /// Why a group could not be read from Kafka.

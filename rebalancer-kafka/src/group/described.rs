@@ -8,8 +8,9 @@ use rebalancer_core::ports::{
 
 use crate::client_family;
 use crate::cluster::{call, check_group};
-use crate::connection::{Connection, Dialer};
+use crate::connection::Connection;
 use crate::consumer_protocol::{Assignment, Subscription};
+use crate::dialer::Dialer;
 use crate::error::{Action, KafkaError};
 use crate::error_code::ErrorCode;
 use crate::messages::{self, ConsumerGroup, ConsumerGroupDescribe, DescribeGroups, Request as _};

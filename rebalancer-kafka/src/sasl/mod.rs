@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use rebalancer_adapter::{Secrets, excerpt};
 
-use crate::connection::{CallError, ConnectFailure, Connection, DialError};
+use crate::connection::{CallError, ConnectFailure, Connection};
+use crate::error::DialError;
 use crate::error_code::ErrorCode;
 use crate::messages::{SaslAuthenticate, SaslAuthenticated, SaslHandshake};
 use crate::settings::{Password, PasswordMechanism, Sasl};

@@ -13,10 +13,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tracing::debug;
 
-use super::failure::cause_of;
-use super::{CallError, ConnectFailure, Connection, Stream};
 use crate::address::Address;
-use crate::error::KafkaError;
+use crate::connection::{CallError, ConnectFailure, Connection, Stream, cause_of};
+use crate::error::{DialError, KafkaError};
 use crate::sasl;
 use crate::settings::Sasl;
 
@@ -30,35 +29,6 @@ pub(crate) struct Dialer {
     pub(crate) client_id: Arc<str>,
     /// The limit of one request.
     pub(crate) timeout: Duration,
-}
-
-/// Why there is no connection.
-#[derive(Debug)]
-pub(crate) enum DialError {
-    /// The failure of this broker.
-    Failure(ConnectFailure),
-    /// A file with credentials cannot be used.
-    Setup(KafkaError),
-    /// A request of the set-up has no response.
-    Call(CallError),
-}
-
-impl From<ConnectFailure> for DialError {
-    fn from(failure: ConnectFailure) -> Self {
-        Self::Failure(failure)
-    }
-}
-
-impl From<KafkaError> for DialError {
-    fn from(error: KafkaError) -> Self {
-        Self::Setup(error)
-    }
-}
-
-impl From<CallError> for DialError {
-    fn from(error: CallError) -> Self {
-        Self::Call(error)
-    }
 }
 
 impl Dialer {

@@ -1,0 +1,42 @@
+//! Why there is no connection.
+
+use super::KafkaError;
+use crate::connection::{CallError, ConnectFailure, OpenError};
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) enum DialError {
+    /// The failure of this broker.
+    Failure(ConnectFailure),
+    /// A file with credentials cannot be used.
+    Setup(KafkaError),
+    /// A request of the set-up has no response.
+    Call(CallError),
+}
+
+impl From<ConnectFailure> for DialError {
+    fn from(failure: ConnectFailure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<KafkaError> for DialError {
+    fn from(error: KafkaError) -> Self {
+        Self::Setup(error)
+    }
+}
+
+impl From<CallError> for DialError {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<OpenError> for DialError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Refused(failure) => Self::Failure(failure),
+            OpenError::Call(error) => Self::Call(error),
+        }
+    }
+}
