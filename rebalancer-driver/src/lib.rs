@@ -12,6 +12,7 @@
 //! | `lease` | acquires, keeps and releases the lease that excludes other runs |
 //! | `observe` | reads loads, pods, autoscalers and the group into a snapshot |
 //! | `execute` | performs the steps of the core's execution |
+//! | `hand_over` | performs the steps of the core's hand-over |
 //! | `records` | publishes and remembers what was done |
 //! | `follow` | compares the outcome of a rotation with its forecast |
 //! | `clock` | the system clock |
@@ -27,6 +28,7 @@ mod event;
 mod execute;
 mod follow;
 mod freeze;
+mod hand_over;
 mod lease;
 mod observe;
 mod ports;
@@ -40,6 +42,7 @@ pub use event::{JournalWrite, NoObserver, RunEvent, RunObserver, Wait, WaitReaso
 pub use execute::execute;
 pub use follow::follow;
 pub use freeze::{FreezeSchedule, NeverFrozen};
+pub use hand_over::hand_over;
 pub use observe::observe;
 pub use ports::{Ports, RunSettings};
 pub use run::{WorkloadRun, run_workload};

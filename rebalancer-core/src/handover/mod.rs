@@ -29,10 +29,12 @@ mod machine;
 mod outcome;
 mod plan;
 mod response;
+mod stage;
 mod step;
 
 pub use limits::HandoverLimits;
 pub use machine::Handover;
 pub use outcome::{AbandonReason, HandoverOutcome, HandoverReport};
 pub use plan::{HandoverMember, HandoverPlan, RebalanceProtocol};
+pub use stage::HandoverStage;
 pub use step::{Connection, CoordinatorRequest, CoordinatorResponse, HandoverEvent, HandoverStep};

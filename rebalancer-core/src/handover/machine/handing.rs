@@ -11,6 +11,7 @@ use super::{
 };
 use crate::handover::plan::RebalanceProtocol;
 use crate::handover::response::JoinResponse;
+use crate::handover::stage::HandoverStage;
 use crate::ports::{MemberAssignment, SyncRequest};
 use crate::strategy::assign::phases;
 
@@ -56,12 +57,26 @@ pub(super) struct Handout {
 }
 
 impl Handout {
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
     pub(super) fn not_before(&self) -> Duration {
         self.not_before
     }
 }
 
 impl Handover {
+    pub(super) fn stage_of(&self, phase: Phase) -> HandoverStage {
+        match (self.plan.protocol, phase) {
+            (RebalanceProtocol::Cooperative, Phase::Restore) => HandoverStage::Restoring,
+            (RebalanceProtocol::Cooperative, Phase::First) => HandoverStage::Revoking,
+            (RebalanceProtocol::Cooperative, Phase::Last) | (RebalanceProtocol::Eager, _) => {
+                HandoverStage::Assigning
+            }
+        }
+    }
+
     /// Handles a JoinGroup response of the assigner, for which `phase` is due.
     pub(super) fn lead(&mut self, now: Duration, joined: JoinedGroup, phase: Phase) {
         let own = self.own.id(OwnMember::Assigner).to_owned();

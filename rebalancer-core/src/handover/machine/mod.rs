@@ -16,6 +16,7 @@ use kafka_assignors::{Assignment, MemberIndex};
 use super::limits::HandoverLimits;
 use super::outcome::{AbandonReason, HandoverOutcome, HandoverReport};
 use super::plan::{HandoverMember, HandoverPlan};
+use super::stage::HandoverStage;
 use super::step::{CoordinatorRequest, CoordinatorResponse, HandoverEvent, HandoverStep};
 use crate::execution::StopCause;
 use crate::model::Seconds;
@@ -214,6 +215,33 @@ impl Handover {
     #[must_use]
     pub fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Done)
+    }
+
+    /// What the hand-over is doing.
+    #[must_use]
+    pub fn stage(&self) -> HandoverStage {
+        match &self.stage {
+            Stage::Confirming { .. } => HandoverStage::Confirming,
+            Stage::DrawingScout { .. }
+            | Stage::Probing { .. }
+            | Stage::SyncingScout { .. }
+            | Stage::SettlingProbe(_) => HandoverStage::Probing,
+            Stage::DrawingAssigner(_)
+            | Stage::Parking(_)
+            | Stage::ReleasingIds
+            | Stage::Holding { .. }
+            | Stage::CheckingBarrier
+            | Stage::RenewingBarrier
+            | Stage::Removing
+            | Stage::AwaitingReturn(_)
+            | Stage::LiftingBarrier
+            | Stage::AwaitingLeadership { .. } => HandoverStage::Electing,
+            Stage::Syncing(handout) => self.stage_of(handout.phase()),
+            Stage::Resting { next, .. } | Stage::Rejoining { next, .. } => self.stage_of(*next),
+            Stage::AwaitingRejoins(_) => HandoverStage::Revoking,
+            Stage::Verifying(_) | Stage::Lingering { .. } => HandoverStage::Verifying,
+            Stage::Leaving | Stage::Departing(_) | Stage::Done => HandoverStage::Leaving,
+        }
     }
 
     /// The next step. Must be called again after each step and each event.
