@@ -362,6 +362,10 @@ fn play(scenario: &Scenario) -> Result<Option<HandoverReport>, TestCaseError> {
     // The limit, and the time in which our members leave or expire.
     let took = world.now().saturating_sub(began);
     prop_assert!(took < limit + Duration::from_secs(30), "took {took:?}");
+    if let Some(report) = &report {
+        let undisturbed = scenario.faults == 0 && scenario.disturbances.is_empty();
+        prop_assert!(report.settled || !undisturbed, "not settled: {report:?}");
+    }
     if let Some(report) = &report
         && report.settled
     {

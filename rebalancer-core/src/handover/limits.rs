@@ -49,6 +49,12 @@ impl HandoverLimits {
     pub(crate) const PARK: Duration = Duration::from_secs(1);
     /// The longest wait for the members to be parked, before the leader is removed.
     pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(5);
+    /// The longest wait for the end of the join phase after the scout has left.
+    ///
+    /// A removed dynamic member of librdkafka sometimes requests two member ids and uses the second. The
+    /// first one is pending and holds up the group until it expires with the session timeout of that
+    /// member (45 s by default), whether the assigner leaves or not. So the assigner waits.
+    pub(crate) const LEADERSHIP: Duration = Duration::from_secs(50);
     /// The longest wait for removed members to rejoin.
     pub(crate) const LONGEST_RETURN: Duration = Duration::from_secs(8);
     /// The shortest and the longest wait for all members to sync, so that a member that is slower to
@@ -66,7 +72,7 @@ impl HandoverLimits {
         };
         Self {
             join: Duration::from_secs(join),
-            total: Duration::from_secs(90),
+            total: Duration::from_secs(120),
         }
     }
 }

@@ -404,7 +404,7 @@ impl Handover {
             }
             Err(error) => return self.abandon(now, AbandonReason::refused(&error)),
         }
-        let until = now + self.settling_limit();
+        let until = now + HandoverLimits::LEADERSHIP;
         self.enter(Stage::AwaitingLeadership { until });
         self.take_leadership(now);
     }
@@ -470,7 +470,7 @@ impl Handover {
     }
 
     pub(super) fn leadership_missed(&mut self, now: Duration) {
-        let limit = self.settling_limit();
+        let limit = HandoverLimits::LEADERSHIP;
         self.abandon(
             now,
             AbandonReason::NotSettled {

@@ -59,6 +59,8 @@ pub struct Handover {
     stage: Stage,
     /// Whether the request of the stage was sent and not yet answered.
     awaiting: bool,
+    /// Whether a member id was requested and the response is not known yet.
+    drawing: bool,
     /// Why the hand-over will be abandoned once the owners are restored.
     postponed: Option<AbandonReason>,
     /// The number of attempts to remove our members.
@@ -197,6 +199,7 @@ impl Handover {
                 not_before: plan.observed_at + HandoverLimits::REST,
             },
             awaiting: false,
+            drawing: false,
             postponed: None,
             attempts: 0,
             ours: Vec::new(),
@@ -263,6 +266,7 @@ impl Handover {
         match self.need(now) {
             Need::Request(request) if self.own.is_free(request.connection()) => {
                 self.own.occupy(request.connection());
+                self.drawing |= matches!(request, CoordinatorRequest::DrawMemberId(_));
                 self.awaiting = !self.is_background(&request);
                 HandoverStep::Send(request)
             }
@@ -306,7 +310,10 @@ impl Handover {
     fn respond(&mut self, now: Duration, response: CoordinatorResponse) {
         match response {
             CoordinatorResponse::Described(group) => self.described(now, group),
-            CoordinatorResponse::Drawn(own, id) => self.drawn(now, own, id),
+            CoordinatorResponse::Drawn(own, id) => {
+                self.drawing = false;
+                self.drawn(now, own, id);
+            }
             CoordinatorResponse::Joined(own, joined) => self.joined(now, own, joined),
             CoordinatorResponse::Synced(own, partitions) => self.synced(now, own, partitions),
             CoordinatorResponse::Heartbeat(own, result) => {
@@ -363,6 +370,8 @@ impl Handover {
                     self.own_heartbeat(OwnMember::Assigner)
                 }
             }
+            // An id that is still on its way is released with the others.
+            Stage::Leaving if self.drawing => Need::Time(Duration::MAX),
             Stage::Leaving => self.leave(),
             Stage::Done => Need::Nothing,
         }

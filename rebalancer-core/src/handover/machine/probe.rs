@@ -167,7 +167,7 @@ impl Handover {
 
     /// The longest that a rebalance may take to settle.
     pub(super) fn settling_limit(&self) -> Duration {
-        self.probe.unwrap_or(self.limits.join) + Duration::from_secs(2)
+        self.probe.unwrap_or(self.limits.join) + Duration::from_secs(3)
     }
 
     /// The group must be as before, with the scout.

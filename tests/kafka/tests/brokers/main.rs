@@ -9,6 +9,7 @@
 mod coordinator;
 mod failures;
 mod group;
+mod hand_over;
 mod observation;
 mod rights;
 mod security;
