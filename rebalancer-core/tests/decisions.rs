@@ -186,6 +186,13 @@ fn message_advises_a_wave_size(#[case] pods: usize, #[case] expected: &str) {
     "no_ready_pods",
     "the workload has no ready pod"
 )]
+#[case::scaled_to_zero(
+    json!({"target": 1.0, "pods": [],
+           "rollout": {"generation": 1, "observed_generation": 1, "desired": 0, "current": 0,
+                       "updated": 0}}),
+    "scaled_to_zero",
+    "the workload is scaled to 0 replicas and has no pods"
+)]
 #[case::no_ready_pods(
     json!({"target": 1.0, "pods": [{"name": "a", "load": 9.0, "ready": false}]}),
     "no_ready_pods",

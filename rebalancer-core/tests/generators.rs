@@ -54,6 +54,7 @@ fn every_reason_and_plans_occur() {
         "rollout_stuck",
         "rotate",
         "rotation_did_not_help",
+        "scaled_to_zero",
         "target_unknown",
         "within_tolerance",
     ];

@@ -134,6 +134,12 @@ fn execution_report() -> impl Strategy<Value = ExecutionReport> {
         })
 }
 
+/// Whether the workload is scaled to zero and has no pods.
+fn wants_none(snapshot: &Snapshot) -> bool {
+    let desired = snapshot.data().rollout.map(|rollout| rollout.desired);
+    desired == Some(0) && snapshot.pods().is_empty()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 512,
@@ -344,7 +350,7 @@ proptest! {
                 "cooldown" => "cooldown",
                 "last_rotation" => "rotation_did_not_help",
                 "eviction_limit" => "eviction_limit",
-                // The only check with several reasons.
+                // The reason depends on the templates and on the times of the pods.
                 "rollout" => {
                     let mixed = json["templates"].as_object().is_some_and(|found| found.len() > 1);
                     let words = ["rollout_in_progress", "rollout_stuck", "mixed_templates"];
@@ -355,6 +361,7 @@ proptest! {
                 }
                 "autoscaler" => "autoscaler_scaling",
                 "settled" => "group_not_settled",
+                "pods_found" if wants_none(&snapshot) => "scaled_to_zero",
                 "pods_found" => "no_pods_found",
                 "metrics_complete" => "metrics_partial",
                 "coverage" if snapshot.ready() == 0 => "no_ready_pods",

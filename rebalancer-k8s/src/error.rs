@@ -249,23 +249,23 @@ pub enum K8sError {
         /// The deviation from the expected form.
         detail: String,
     },
-    /// The requested context is not in the kubeconfig.
-    #[error(
-        "there is no context \"{context}\" in the kubeconfig (KUBE_CONTEXT); it has {}",
-        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
-    )]
+    /// The requested or the current context is not in the kubeconfig.
+    #[error("the kubeconfig {origin} has no context \"{context}\" ({named_by}); {}", contexts(.known))]
     NoSuchContext {
-        /// The requested context.
+        /// The path of the kubeconfig.
+        origin: String,
+        /// The name of the context.
         context: String,
+        /// What names the context: `KUBE_CONTEXT`, or the current context of the kubeconfig.
+        named_by: &'static str,
         /// The contexts of the kubeconfig.
         known: Vec<String>,
     },
     /// The kubeconfig has no current context, and none was requested.
-    #[error(
-        "the kubeconfig has no current context: set KUBE_CONTEXT; it has {}",
-        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
-    )]
+    #[error("the kubeconfig {origin} has no current context; {}", contexts(.known))]
     NoCurrentContext {
+        /// The path of the kubeconfig.
+        origin: String,
         /// The contexts of the kubeconfig.
         known: Vec<String>,
     },
@@ -314,6 +314,17 @@ pub enum K8sError {
         /// The failure, without credentials.
         detail: String,
     },
+}
+
+/// The contexts that a kubeconfig has, and what to do.
+fn contexts(known: &[String]) -> String {
+    if known.is_empty() {
+        return "it has no contexts at all: check that it is the right file".to_owned();
+    }
+    format!(
+        "set KUBE_CONTEXT to one of its contexts: {}",
+        known.join(", ")
+    )
 }
 
 impl K8sError {
@@ -409,7 +420,7 @@ mod tests {
             Candidate { kind: "Deployment", name: "ingestions".into(), container: None },
             Candidate { kind: "StatefulSet", name: "x".into(), container: Some("ingestion".into()) },
         ]),
-        "close to it there is Deployment ingestions, StatefulSet x (container ingestion)"
+        "similar names: Deployment ingestions, StatefulSet x (container ingestion)"
     )]
     #[case(Surroundings::NoneClose { workloads: 7 }, "none of the 7 Deployments")]
     #[case(Surroundings::NoneClose { workloads: 0 }, "no Deployment and no StatefulSet")]

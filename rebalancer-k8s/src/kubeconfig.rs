@@ -40,16 +40,26 @@ async fn from_kubeconfig(
     let current = kubeconfig.current_context.clone().unwrap_or_default();
     let chosen = match context {
         Some(context) => context.to_owned(),
-        None if current.is_empty() => return Err(K8sError::NoCurrentContext { known: known() }),
+        None if current.is_empty() => {
+            return Err(K8sError::NoCurrentContext {
+                origin: origin(),
+                known: known(),
+            });
+        }
         None => current,
     };
     let found = kubeconfig
         .contexts
         .iter()
         .find(|known| known.name == chosen);
-    if found.is_none() && context.is_some() {
+    if found.is_none() {
         return Err(K8sError::NoSuchContext {
+            origin: origin(),
             context: chosen,
+            named_by: match context {
+                Some(_) => "KUBE_CONTEXT",
+                None => "its current context",
+            },
             known: known(),
         });
     }
@@ -132,11 +142,16 @@ fn in_cluster() -> Result<Config, K8sError> {
 }
 
 fn unusable(error: KubeconfigError) -> K8sError {
-    // The lines after the first one quote the file, which may contain tokens.
-    let text = error.to_string();
+    let detail = if let KubeconfigError::ReadConfig(io, path) = &error {
+        format!("cannot read {}: {io}", path.display())
+    } else {
+        // The lines after the first one quote the file, which may contain tokens.
+        let text = error.to_string();
+        text.lines().next().unwrap_or_default().to_owned()
+    };
     K8sError::Kubeconfig {
         origin: origin(),
-        detail: text.lines().next().unwrap_or_default().to_owned(),
+        detail,
     }
 }
 
@@ -163,6 +178,43 @@ mod tests {
             !error.contains("s3cret") && !error.contains('\n'),
             "{error}"
         );
+    }
+
+    #[test]
+    fn missing_file_is_named() {
+        let path = "/nonexistent/kubeconfig";
+        let error = unusable(Kubeconfig::read_from(path).unwrap_err()).to_string();
+        let expected = "cannot be used: cannot read /nonexistent/kubeconfig: No such file";
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[rstest]
+    #[case::none("{}", None, "has no current context; it has no contexts at all")]
+    #[case::not_chosen(
+        "contexts: [{name: a}, {name: b}]",
+        None,
+        "has no current context; set KUBE_CONTEXT to one of its contexts: a, b"
+    )]
+    #[case::unknown_current(
+        "{current-context: c, contexts: [{name: a}]}",
+        None,
+        "has no context \"c\" (its current context); set KUBE_CONTEXT to one of its contexts: a"
+    )]
+    #[case::unknown(
+        "{current-context: a, contexts: [{name: a}]}",
+        Some("c"),
+        "has no context \"c\" (KUBE_CONTEXT); set KUBE_CONTEXT to one of its contexts: a"
+    )]
+    #[tokio::test]
+    async fn missing_context_lists_those_of_the_kubeconfig(
+        #[case] text: &str,
+        #[case] context: Option<&str>,
+        #[case] expected: &str,
+    ) {
+        let kubeconfig = Kubeconfig::from_yaml(text).unwrap();
+        let error = from_kubeconfig(kubeconfig, context).await.unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Setup);
+        assert!(error.to_string().contains(expected), "{error}");
     }
 
     /// A kubeconfig with additional lines for its cluster and its user.

@@ -43,7 +43,7 @@ impl fmt::Display for Surroundings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Close(candidates) => {
-                f.write_str("close to it there is ")?;
+                f.write_str("similar names: ")?;
                 for (index, candidate) in candidates.iter().enumerate() {
                     let separator = if index == 0 { "" } else { ", " };
                     write!(f, "{separator}{candidate}")?;
@@ -55,7 +55,7 @@ impl fmt::Display for Surroundings {
             }
             Self::NoneClose { workloads } => write!(
                 f,
-                "none of the {workloads} Deployments and StatefulSets there has a name or container close to it"
+                "none of the {workloads} Deployments and StatefulSets there has a similar name or container"
             ),
             Self::NoNamespace => f.write_str("the namespace itself does not exist"),
             Self::Unknown => f.write_str(

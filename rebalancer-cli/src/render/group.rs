@@ -107,9 +107,11 @@ fn pods(decision: &Decision, group: &GroupReport, palette: &Palette) -> String {
         } else {
             ""
         };
+        // Without a `-0.000`.
+        let residual = (explained.residual * 1e3).round() / 1e3 + 0.0;
         let mut row = format!(
-            "{name:width$}  {style}{number:>8}{style:#}  {:>10}  {:>9.3}  {:>+8.3}",
-            explained.partitions, explained.explained, explained.residual
+            "{name:width$}  {style}{number:>8}{style:#}  {:>10}  {:>9.3}  {residual:>+8.3}",
+            explained.partitions, explained.explained
         );
         if remark.is_empty() {
             row.push('\n');

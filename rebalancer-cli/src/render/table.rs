@@ -109,8 +109,8 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
     text.push_str(&last_rotation(&decision.checks, palette));
     text.push_str(&checks(decision, palette));
     if let Some(reason) = &decision.fallback {
-        let reason = format!("rotate-outliers decides: {reason}");
-        text.push_str(&sentence("no forecast", palette.warn, &reason, palette));
+        let word = "no forecast, rotate-outliers decides";
+        text.push_str(&sentence(word, palette.warn, reason, palette));
     }
     let (word, style) = match decision.hold_reason() {
         None => ("ROTATE".to_owned(), palette.warn),
@@ -190,7 +190,11 @@ fn heading(decision: &Decision, palette: &Palette) -> String {
         number(target),
         number(threshold),
     );
-    sentence(&workload, strong, &counts, palette) + &wrapped(&numbers, palette.width, INDENT)
+    let counts = sentence(&workload, strong, &counts, palette);
+    if decision.pods.is_empty() {
+        return counts;
+    }
+    counts + &wrapped(&numbers, palette.width, INDENT)
 }
 
 /// The indices of the pods to show: in a large workload the most and the least loaded ones, and
@@ -207,6 +211,9 @@ fn shown(pods: &[PodAssessment]) -> Vec<usize> {
 }
 
 fn pods(decision: &Decision, palette: &Palette) -> String {
+    if decision.pods.is_empty() {
+        return "\n".to_owned();
+    }
     let indices = shown(&decision.pods);
     let names: Vec<String> = indices
         .iter()

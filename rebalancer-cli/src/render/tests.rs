@@ -96,6 +96,16 @@ fn hold_because_of_missing_data() {
     ));
 }
 
+#[test]
+fn hold_without_replicas() {
+    assert_snapshot!(render_decision(
+        r#"{"target": 0.7, "pods": [], "rollout": {"generation": 1, "observed_generation": 1,
+            "desired": 0, "current": 0, "updated": 0}}"#,
+        &Policy::default(),
+        Detail::Pods,
+    ));
+}
+
 const GROUP: &str = r#"{"target": 1, "pods": [
     {"name": "a", "load": 2.5}, {"name": "b", "load": 0.5}, {"name": "c", "load": 0.5},
     {"name": "d", "load": 0.5}],

@@ -151,9 +151,7 @@ async fn suggests_names_for_a_missing_workload() {
     let error = observe(&api).await.unwrap_err();
     assert_eq!(error.kind, PortErrorKind::NotFound);
     assert!(
-        error
-            .message
-            .contains("close to it there is Deployment web-1;"),
+        error.message.contains("similar names: Deployment web-1;"),
         "{}",
         error.message
     );

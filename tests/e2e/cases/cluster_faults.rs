@@ -76,8 +76,8 @@ async fn an_unknown_context_is_a_configuration_error() -> Result<()> {
 }
 
 #[rstest]
-#[case("consumr", "close to it there is Deployment consumer")]
-#[case("zzz", "has a name or container close to it")]
+#[case("consumr", "similar names: Deployment consumer")]
+#[case("zzz", "has a similar name or container")]
 #[tokio::test]
 async fn missing_workload_is_named_with_similar_names(
     #[case] name: &str,

@@ -507,7 +507,7 @@ async fn fallback_to_rotate_outliers_is_reported() -> Result<()> {
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ");
-    run.assert_says(&table, &["no forecast: rotate-outliers decides: ", says[1]]);
+    run.assert_says(&table, &["no forecast, rotate-outliers decides: ", says[1]]);
     Ok(())
 }
 
