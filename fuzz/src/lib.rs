@@ -10,6 +10,7 @@
 pub mod configuration;
 pub mod durations;
 pub mod kafka_response;
+pub mod kubernetes_json;
 pub mod kubernetes_protobuf;
 pub mod prometheus_answer;
 pub mod promql_quoting;
@@ -19,10 +20,11 @@ pub mod snapshot;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All targets.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("configuration", configuration::check),
     ("durations", durations::check),
     ("kafka_response", kafka_response::check),
+    ("kubernetes_json", kubernetes_json::check),
     ("kubernetes_protobuf", kubernetes_protobuf::check),
     ("prometheus_answer", prometheus_answer::check),
     ("promql_quoting", promql_quoting::check),

@@ -199,6 +199,20 @@ async fn read_scalable(
     ))
 }
 
+/// Reads an object as a Deployment or StatefulSet, and as an object of any other kind, for the fuzz
+/// target. Returns the failures of its rollout in each reading.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn failures(body: &[u8]) -> serde_json::Result<[Vec<RolloutFailure>; 2]> {
+    let mut object: Object = rebalancer_adapter::read_json(body)?;
+    let custom: CustomObject = rebalancer_adapter::read_json(body)?;
+    let _selector = label_selector::text_of(object.take_selector());
+    let _rollout = object.rollout();
+    if let Ok(scale) = rebalancer_adapter::read_json::<Scale>(body) {
+        let _rollout = custom.rollout(&scale);
+    }
+    Ok([object.take_failures(), custom.failures()])
+}
+
 fn no_selector(workload: &WorkloadRef) -> K8sError {
     K8sError::NoSelector {
         workload: Box::new(workload.clone()),
