@@ -1,5 +1,6 @@
 //! Verification, leaving, and abandoning.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use kafka_assignors::{Assignment, MemberIndex};
@@ -10,7 +11,7 @@ use super::{
     Polling, Seconds, Stage, StopCause,
 };
 use crate::handover::response::locate;
-use crate::ports::GroupKind;
+use crate::ports::{DescribedMember, GroupKind};
 
 /// The number of attempts to remove our members. Beyond, they expire.
 const MOST_ATTEMPTS: usize = 3;
@@ -56,18 +57,15 @@ impl Handover {
         group: &DescribedGroup,
         own: &[OwnMember],
     ) -> Option<String> {
-        let id = |member: &crate::ports::DescribedMember| {
-            member.labels.member_id.clone().unwrap_or_default()
-        };
-        let listed: std::collections::HashSet<String> = group.members.iter().map(id).collect();
+        let id = |member: &DescribedMember| member.labels.member_id.clone().unwrap_or_default();
+        let listed: HashSet<String> = group.members.iter().map(id).collect();
         let ours: Vec<&str> = own.iter().map(|own| self.own.id(*own)).collect();
         let expected = self.ids.iter().map(String::as_str);
         let mut expected = expected.chain(ours.iter().copied());
         if let Some(missing) = expected.find(|id| !listed.contains(*id)) {
             return Some(format!("member {missing} has left"));
         }
-        let known: std::collections::HashSet<&str> =
-            self.ids.iter().map(String::as_str).chain(ours).collect();
+        let known: HashSet<&str> = self.ids.iter().map(String::as_str).chain(ours).collect();
         let joined = listed.iter().find(|id| !known.contains(id.as_str()));
         joined.map(|id| format!("member {id} has joined"))
     }
@@ -141,6 +139,10 @@ impl Handover {
         } else if self.attempts < MOST_ATTEMPTS {
             return;
         }
+        self.depart(now);
+    }
+
+    fn depart(&mut self, now: Duration) {
         let limit = match self.stop {
             Some(_) => HandoverLimits::STOP,
             // A member of ours that could not be removed expires with its session.
@@ -173,13 +175,9 @@ impl Handover {
                 self.find_returned(&group);
                 self.seen = Some(self.owners_in(&group));
                 self.settled = true;
-                self.enter(Stage::Done);
                 self.finish(now);
             }
-            None if now >= polling.until => {
-                self.enter(Stage::Done);
-                self.finish(now);
-            }
+            None if now >= polling.until => self.finish(now),
             None => {
                 self.enter(Stage::Departing(polling.again(now, HandoverLimits::POLL)));
             }
@@ -220,18 +218,15 @@ impl Handover {
         if let Stage::DrawingAssigner(draws) = &mut self.stage {
             self.own.unused.extend(draws.take_best());
         }
-        if self.own.all().is_empty() {
-            // The group was not touched, or has removed our members itself.
-            self.settled = !self.touched();
-            self.enter(Stage::Done);
-            self.finish(now);
-        } else {
+        if !self.own.all().is_empty() {
             self.enter(Stage::Leaving);
+        } else if self.rebalances > 0 {
+            // The coordinator has removed our members.
+            self.depart(now);
+        } else {
+            self.settled = true;
+            self.finish(now);
         }
-    }
-
-    fn touched(&self) -> bool {
-        self.rebalances > 0
     }
 
     /// A stop was requested. Removed members are waited for, so that no other member gets their
@@ -269,7 +264,8 @@ impl Handover {
         }
     }
 
-    pub(super) fn finish(&mut self, now: Duration) {
+    fn finish(&mut self, now: Duration) {
+        self.enter(Stage::Done);
         self.ended.get_or_insert(now);
     }
 

@@ -273,10 +273,7 @@ impl Handover {
             // The connection is in use by a heartbeat, whose response comes soon.
             Need::Request(_) => HandoverStep::WaitUntil(wake),
             Need::Time(until) => HandoverStep::WaitUntil(until.min(wake)),
-            Need::Nothing => {
-                self.finish(now);
-                HandoverStep::Done
-            }
+            Need::Nothing => HandoverStep::Done,
         }
     }
 

@@ -1,12 +1,13 @@
 //! Each right that is missing.
 
 use harness::kafka::{AclOperation, AclResource, Listener};
+use harness::wait::{Look, until};
 use harness::{KafkaVersion, Result};
 use rebalancer_core::ports::{
     CoordinatorErrorKind, GroupCoordinator as _, GroupSource as _, JoinRequest, OwnMember,
     PortErrorKind,
 };
-use rebalancer_kafka::{PasswordMechanism, Security};
+use rebalancer_kafka::{Kafka as Adapter, PasswordMechanism, Security};
 use rstest::rstest;
 use std::time::Duration;
 
@@ -39,6 +40,30 @@ async fn allow(
     Ok(())
 }
 
+/// The time until a broker applies a new ACL, on a machine that is busy with a build.
+const EFFECTIVE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Observes the group until the ACLs are in effect and the missing right is the expected one.
+async fn assert_forbidden(adapter: &Adapter, expected: &str) -> Result<()> {
+    until(
+        "the message of a missing right",
+        EFFECTIVE,
+        PAUSE,
+        async || {
+            let error = failure(adapter).await;
+            let message = error.to_string();
+            let named = error.kind == PortErrorKind::Forbidden && message.contains(expected);
+            Ok(if named {
+                Look::Done(())
+            } else {
+                Look::Not(message)
+            })
+        },
+    )
+    .await
+}
+
 #[rstest]
 #[case::classic("rights-classic", Kind::classic(KafkaVersion::Current))]
 #[case::classic_of_3_9("rights-classic", Kind::classic(KafkaVersion::V3_9))]
@@ -50,29 +75,38 @@ async fn missing_right_is_named(#[case] name: &str, #[case] kind: Kind) -> Resul
     let listener = Listener::SaslPlaintext;
 
     allow(&group, "without-group", None, 2).await?;
-    let error = failure(&group.adapter(listener, as_user("without-group"))).await;
-    assert_eq!(error.kind, PortErrorKind::Forbidden, "{error}");
-    let message = error.to_string();
     let expected = format!(
         "not authorized; grant DESCRIBE (or READ, which includes it) on group `{name}` to the user"
     );
-    assert!(message.contains(&expected), "{message}");
+    assert_forbidden(
+        &group.adapter(listener, as_user("without-group")),
+        &expected,
+    )
+    .await?;
 
     allow(&group, "without-topic", Some(AclOperation::Read), 1).await?;
-    let error = failure(&group.adapter(listener, as_user("without-topic"))).await;
-    assert_eq!(error.kind, PortErrorKind::Forbidden, "{error}");
-    let message = error.to_string();
     // The broker does not name the topic of a group of KIP-848.
     let expected = if is_classic {
         format!("grant DESCRIBE on topic `{name}-views` to the user")
     } else {
         "grant DESCRIBE on the topics that the group subscribes to to the user".to_owned()
     };
-    assert!(message.contains(&expected), "{message}");
+    assert_forbidden(
+        &group.adapter(listener, as_user("without-topic")),
+        &expected,
+    )
+    .await?;
 
     allow(&group, "describer", Some(AclOperation::Describe), 2).await?;
     let adapter = group.adapter(listener, as_user("describer"));
-    let observation = adapter.group().await.unwrap().unwrap();
+    let what = "the rights of describer";
+    let observation = until(what, EFFECTIVE, PAUSE, async || {
+        Ok(match adapter.group().await {
+            Ok(observation) => Look::Done(observation.unwrap()),
+            Err(error) => Look::Not(error.to_string()),
+        })
+    })
+    .await?;
     assert_eq!(observation.owners.len(), 21);
     if is_classic {
         let request = JoinRequest {
