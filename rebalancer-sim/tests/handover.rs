@@ -71,7 +71,7 @@ fn clients(plan: &HandoverPlan, assignment: &Assignment) -> Assignment {
     owners.map(|owner| client(owner?)).collect()
 }
 
-/// What happens to a hand-over besides.
+/// The circumstances of a hand-over.
 struct Circumstances<'a> {
     fault: &'a mut dyn FnMut(usize) -> RequestFault,
     /// After this number of requests, a stop is requested.

@@ -58,7 +58,7 @@ pub enum AbandonReason {
     ElectionLost,
     /// The coordinator did not list the assigner, or the join phase did not stay open.
     NotParked {
-        /// What was seen.
+        /// The observation.
         seen: String,
     },
     /// A removed member did not rejoin in time.
@@ -70,7 +70,7 @@ pub enum AbandonReason {
     },
     /// The group did not reach the expected state in time.
     NotSettled {
-        /// What was awaited.
+        /// The awaited change.
         awaited: &'static str,
         /// The time limit.
         limit: Duration,

@@ -7,7 +7,7 @@ use kafka_assignors::{Assignment, Topics};
 
 use crate::ports::DescribedMember;
 
-/// How the members of a group take part in a rebalance.
+/// The part that the members of a group take in a rebalance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RebalanceProtocol {
     /// The members keep their partitions during a rebalance (`cooperative-sticky`). A partition
@@ -58,7 +58,7 @@ impl HandoverMember {
 pub struct HandoverPlan {
     /// The assignor of the group, as Kafka names it.
     pub assignor: String,
-    /// How the members take part in a rebalance.
+    /// The part that the members take in a rebalance.
     pub protocol: RebalanceProtocol,
     /// The topics of the group.
     pub topics: Topics,
@@ -76,7 +76,7 @@ pub struct HandoverPlan {
     /// Whether assignments carry the user data of sticky assignors; see
     /// [`SyncRequest::sticky_user_data`](crate::ports::SyncRequest::sticky_user_data).
     pub sticky_user_data: bool,
-    /// When the group was read for the plan, in the time of the hand-over. The hand-over reads it
+    /// The time at which the group was read for the plan, as an elapsed time. The hand-over reads it
     /// again some seconds later, and begins only if nothing has changed.
     pub observed_at: Duration,
 }

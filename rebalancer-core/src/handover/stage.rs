@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a hand-over is doing.
+/// The activity of a hand-over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HandoverStage {
     /// The group is read again, to confirm that nothing has changed.

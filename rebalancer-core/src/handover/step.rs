@@ -1,4 +1,4 @@
-//! What a hand-over asks of the caller, and what the caller reports.
+//! The steps that a hand-over asks of the caller, and the events that the caller reports.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::ports::{
     LeavingMember, OwnMember, SyncRequest, TopicPartition,
 };
 
-/// What the caller does next.
+/// The next action of the caller.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HandoverStep {
     /// Send this request, and report the response as an event. Ask for the next step meanwhile.
@@ -102,7 +102,7 @@ impl CoordinatorResponse {
     }
 }
 
-/// What the caller reports.
+/// A report of the caller.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HandoverEvent {
     /// A response arrived.

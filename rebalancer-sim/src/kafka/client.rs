@@ -67,18 +67,18 @@ impl ClientKind {
     }
 }
 
-/// What a client does next.
+/// The next action of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It joins at this time. Without a member id it requests one.
+    /// Joins at this time. A client without a member id requests one.
     Joining { at: Duration },
-    /// It waits for the end of the join phase.
+    /// Waits for the end of the join phase.
     Parked,
-    /// It syncs at this time.
+    /// Syncs at this time.
     Syncing { at: Duration },
-    /// It waits for its assignment.
+    /// Waits for the assignment.
     AwaitingAssignment,
-    /// It is a member.
+    /// Has its assignment.
     Member,
     /// Its process has ended, or hangs without heartbeats.
     Gone,

@@ -11,7 +11,7 @@ use super::election::ElectionOrder;
 /// The session timeout below which a join is refused, as `group.min.session.timeout.ms`.
 pub(super) const MINIMUM_SESSION: Duration = Duration::from_secs(6);
 
-/// Who sent a request.
+/// The sender of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Sender {
     Client(usize),

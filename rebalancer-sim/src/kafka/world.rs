@@ -71,7 +71,7 @@ impl GroupConfig {
     }
 }
 
-/// What happens to a request of the hand-over.
+/// A fault of a request of the hand-over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RequestFault {
     /// Nothing.
@@ -85,7 +85,7 @@ pub enum RequestFault {
     Slow(Duration),
 }
 
-/// What happens to the group.
+/// A disturbance of the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disturbance {
     /// A new member joins.
@@ -189,7 +189,7 @@ impl GroupWorld {
         &self.topics
     }
 
-    /// What went wrong.
+    /// The violations so far.
     #[must_use]
     pub fn violations(&self) -> &[String] {
         &self.violations

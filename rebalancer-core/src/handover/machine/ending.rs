@@ -27,7 +27,7 @@ impl Handover {
         Some(MemberIndex::new(index))
     }
 
-    /// How a group at rest, with these members of ours, differs from the plan; `None` if it does not.
+    /// The difference between a group at rest, with these members of ours, and the plan.
     pub(super) fn difference(&self, group: &DescribedGroup, own: &[OwnMember]) -> Option<String> {
         if group.kind != GroupKind::Classic {
             return Some(format!("its type is now {}", group.kind));
@@ -51,7 +51,7 @@ impl Handover {
         })
     }
 
-    /// How the members differ from those of the plan and these of ours; `None` if they do not.
+    /// The difference between the members and those of the plan and these of ours.
     pub(super) fn members_differ(
         &self,
         group: &DescribedGroup,
@@ -315,7 +315,7 @@ impl Handover {
         }
     }
 
-    /// The time at which the stage changes by itself.
+    /// The time at which the stage changes without a response.
     pub(super) fn next_deadline(&self) -> Duration {
         let total = self.started + self.limits.total + Duration::from_millis(1);
         let own = match &self.stage {

@@ -30,7 +30,7 @@ pub(super) enum Phase {
     Last,
 }
 
-/// What follows when an assignment has been handed out.
+/// The step after an assignment was handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     /// All members sync, then the assigner rejoins, for this phase.

@@ -44,7 +44,7 @@ pub struct Handover {
     hold_until: Duration,
     /// The members that are removed and have to return.
     removed: Vec<MemberIndex>,
-    /// Those of them that have returned.
+    /// The removed members that have returned.
     returned: Vec<MemberIndex>,
     /// Whether the response to the removal was lost.
     removal_lost: bool,
@@ -77,7 +77,7 @@ pub struct Handover {
     ended: Option<Duration>,
 }
 
-/// What the hand-over is doing. The stages are in the order of a hand-over that succeeds.
+/// The current activity. The stages are in the order of a hand-over that succeeds.
 #[derive(Debug, Clone)]
 enum Stage {
     /// The group is read again, to confirm the plan.
@@ -162,7 +162,7 @@ impl Polling {
     }
 }
 
-/// What a stage needs next.
+/// The next need of a stage.
 enum Need {
     /// This request.
     Request(CoordinatorRequest),
@@ -220,7 +220,7 @@ impl Handover {
         matches!(self.stage, Stage::Done)
     }
 
-    /// What the hand-over is doing.
+    /// The current stage, for people.
     #[must_use]
     pub fn stage(&self) -> HandoverStage {
         match &self.stage {

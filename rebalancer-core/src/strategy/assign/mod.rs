@@ -2,8 +2,8 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`target`] | the assignment with the lowest peak that the group keeps |
-//! | [`keeps`] | the proof that the group keeps it |
+//! | [`target`](mod@target) | the assignment with the lowest peak that the group keeps |
+//! | [`keeps`](mod@keeps) | the proof that the group keeps it |
 //! | [`phases`] | the assignments of the hand-over, rebalance by rebalance |
 //! | [`problem`] | reasons why no assignment is handed out |
 //! | `instance`, `start`, `search`, `exact` | the search for the owners, in plain numbers |
