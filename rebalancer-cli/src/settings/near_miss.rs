@@ -29,6 +29,8 @@ const ABBREVIATIONS: [(&str, &str); 3] =
 
 /// The number of letters from which a word may contain two typing errors.
 const LONG_WORD: usize = 8;
+/// The largest number of typing errors in a name.
+const MOST_ERRORS: usize = 2;
 /// The number of letters of a name from which words may be joined and contain a typing error.
 const LONG_NAME: usize = 10;
 
@@ -91,6 +93,11 @@ fn is_misspelling(given: &str, known: &str) -> bool {
 }
 
 fn differ_by_typing_errors(given: &[&str], known: &[&str]) -> bool {
+    // Each missing or additional letter is an error. This decides almost every pair without computing
+    // a distance: the environment of a pod may have thousands of variables.
+    if letters(given).abs_diff(letters(known)) > MOST_ERRORS {
+        return false;
+    }
     if given.len() == known.len() {
         let errors: Option<usize> = given
             .iter()
@@ -101,12 +108,17 @@ fn differ_by_typing_errors(given: &[&str], known: &[&str]) -> bool {
                 (errors <= allowed).then_some(errors)
             })
             .sum();
-        return errors.is_some_and(|errors| errors <= 2);
+        return errors.is_some_and(|errors| errors <= MOST_ERRORS);
     }
     // Underscores are missing, or there are more of them.
     let (given, known) = (given.concat(), known.concat());
     let allowed = usize::from(known.len() >= LONG_NAME);
     strsim::osa_distance(&given, &known) <= allowed
+}
+
+/// The number of letters of all words together.
+fn letters(words: &[&str]) -> usize {
+    words.iter().map(|word| word.chars().count()).sum()
 }
 
 fn words(name: &str) -> Vec<&str> {
