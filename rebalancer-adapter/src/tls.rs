@@ -1,7 +1,6 @@
 //! TLS set-up of a client: trusted certificates, the client certificate, and the crypto provider.
 
 use std::error::Error as StdError;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +19,7 @@ use rustls_platform_verifier::Verifier;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use crate::client::install_crypto_provider;
+use crate::setting_file::{SettingFileError, read_setting_file};
 
 /// The files of a client certificate, in PEM. They are read when a client is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,26 +44,9 @@ pub struct TlsSettingNames {
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsSetupError {
-    /// A file of the settings cannot be read.
-    #[error("{setting}: cannot read {}: {source}", path.display())]
-    UnreadableFile {
-        /// The setting that names the file.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The I/O error.
-        source: io::Error,
-    },
-    /// The content of a file of the settings cannot be used.
-    #[error("{setting}: {} cannot be used: {reason}", path.display())]
-    BadFile {
-        /// The setting that names the file.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The problem. The content is not shown.
-        reason: String,
-    },
+    /// A file of the settings cannot be read or used.
+    #[error(transparent)]
+    File(#[from] SettingFileError),
     /// The TLS library rejects the set-up, usually because the system has no CA certificates.
     #[error(transparent)]
     Library(Box<dyn StdError + Send + Sync>),
@@ -217,7 +200,7 @@ pub fn read_authorities(
         // The verifier does not report which certificate is bad.
         store.add(certificate.clone()).map_err(|error| {
             let number = index + 1;
-            bad_file(setting, path, format!("certificate {number}: {error}"))
+            SettingFileError::unusable(setting, path, format!("certificate {number}: {error}"))
         })?;
     }
     Ok(certificates)
@@ -234,8 +217,14 @@ fn read_client_certificate(
         key_file,
     } = files;
     let chain = read_certificates(names.client_certificate_file, certificate_file)?;
-    let bad_key = |reason: String| bad_file(names.client_key_file, key_file, reason);
-    let pem = read(names.client_key_file, key_file)?;
+    let bad_key = |reason: String| {
+        TlsSetupError::from(SettingFileError::unusable(
+            names.client_key_file,
+            key_file,
+            reason,
+        ))
+    };
+    let pem = read_setting_file(names.client_key_file, key_file)?;
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
         bad_key(if !matches!(error, pem::Error::NoItemsFound) {
             error.to_string()
@@ -251,11 +240,12 @@ fn read_client_certificate(
             "the private key does not belong to the first certificate of {}",
             certificate_file.display()
         ))),
-        Err(TlsError::InvalidCertificate(problem)) => Err(bad_file(
+        Err(TlsError::InvalidCertificate(problem)) => Err(SettingFileError::unusable(
             names.client_certificate_file,
             certificate_file,
             format!("certificate 1: {problem}"),
-        )),
+        )
+        .into()),
         Err(error) => Err(bad_key(error.to_string())),
     }
 }
@@ -265,35 +255,20 @@ fn read_certificates(
     setting: &'static str,
     path: &Path,
 ) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
-    let pem = read(setting, path)?;
+    let pem = read_setting_file(setting, path)?;
     let mut certificates = Vec::new();
     for (index, der) in CertificateDer::pem_slice_iter(&pem).enumerate() {
         let number = index + 1;
-        let der =
-            der.map_err(|error| bad_file(setting, path, format!("PEM block {number}: {error}")))?;
+        let der = der.map_err(|error| {
+            SettingFileError::unusable(setting, path, format!("PEM block {number}: {error}"))
+        })?;
         certificates.push(der);
     }
     if certificates.is_empty() {
-        let reason = "it contains no PEM certificate".to_owned();
-        return Err(bad_file(setting, path, reason));
+        let reason = "it contains no PEM certificate";
+        return Err(SettingFileError::unusable(setting, path, reason).into());
     }
     Ok(certificates)
-}
-
-fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, TlsSetupError> {
-    std::fs::read(path).map_err(|source| TlsSetupError::UnreadableFile {
-        setting,
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn bad_file(setting: &'static str, path: &Path, reason: String) -> TlsSetupError {
-    TlsSetupError::BadFile {
-        setting,
-        path: PathBuf::from(path),
-        reason,
-    }
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

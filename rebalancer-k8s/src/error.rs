@@ -256,7 +256,7 @@ pub enum K8sError {
         origin: String,
         /// The name of the context.
         context: String,
-        /// What names the context: `KUBE_CONTEXT`, or the current context of the kubeconfig.
+        /// The source of the context's name: `KUBE_CONTEXT`, or the current context of the kubeconfig.
         named_by: &'static str,
         /// The contexts of the kubeconfig.
         known: Vec<String>,

@@ -229,8 +229,7 @@ fn kind_of(error: &KafkaError) -> CoordinatorErrorKind {
         KafkaError::BadServers(_)
         | KafkaError::EmptyGroupId
         | KafkaError::BadWindow { .. }
-        | KafkaError::UnreadableFile { .. }
-        | KafkaError::BadFile { .. }
+        | KafkaError::File(_)
         | KafkaError::TlsSetup { .. }
         | KafkaError::UnknownGroup { .. } => CoordinatorErrorKind::Other,
     }

@@ -65,7 +65,7 @@ impl Dialer {
             Err(error) => {
                 let failure = match error {
                     DialError::Failure(failure) => failure,
-                    DialError::Setup(error) => return Err(Err(error)),
+                    DialError::File(error) => return Err(Err(error.into())),
                     DialError::Call(error) => self.failure(error),
                 };
                 debug!(%broker, %failure, "no connection to the broker");

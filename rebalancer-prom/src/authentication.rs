@@ -1,12 +1,14 @@
 //! Authentication of requests.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
 
-use crate::error::{CredentialSetting, InvalidCredentials, PromError};
+use rebalancer_adapter::{SettingFileError, read_setting_text};
+
+use crate::error::{CredentialSetting, InvalidCredentials};
 
 /// How requests are authenticated. Holds the names of files, never a secret.
 ///
@@ -94,22 +96,19 @@ impl Authentication {
     }
 
     /// Returns the value of the `Authorization` header for the next request.
-    pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, PromError> {
+    pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, SettingFileError> {
         let mut value = match self {
             Self::None => return Ok(None),
             Self::BearerTokenFile(file) => {
-                let token = read(CredentialSetting::BearerTokenFile, file)?;
+                let setting = CredentialSetting::BearerTokenFile.name();
+                let token = read_setting_text(setting, file)?;
                 let token = token.trim();
                 if token.is_empty() {
-                    return Err(bad_file(
-                        CredentialSetting::BearerTokenFile,
-                        file,
-                        "it is empty",
-                    ));
+                    return Err(SettingFileError::unusable(setting, file, "it is empty"));
                 }
                 HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-                    bad_file(
-                        CredentialSetting::BearerTokenFile,
+                    SettingFileError::unusable(
+                        setting,
                         file,
                         "it contains bytes that are not allowed in a header",
                     )
@@ -119,20 +118,21 @@ impl Authentication {
                 username,
                 password_file,
             } => {
-                let password = read(CredentialSetting::PasswordFile, password_file)?;
+                let setting = CredentialSetting::PasswordFile.name();
+                let password = read_setting_text(setting, password_file)?;
                 // Removes only the line ending that editors add: a password may contain spaces.
                 let password = password.trim_end_matches(['\r', '\n']);
                 if password.is_empty() {
-                    return Err(bad_file(
-                        CredentialSetting::PasswordFile,
+                    return Err(SettingFileError::unusable(
+                        setting,
                         password_file,
                         "it is empty",
                     ));
                 }
                 let pair = STANDARD.encode(format!("{username}:{password}"));
                 HeaderValue::from_str(&format!("Basic {pair}")).map_err(|_| {
-                    bad_file(
-                        CredentialSetting::PasswordFile,
+                    SettingFileError::unusable(
+                        setting,
                         password_file,
                         "it contains bytes that are not allowed in a header",
                     )
@@ -146,25 +146,6 @@ impl Authentication {
 
 fn invalid(setting: CredentialSetting, reason: &'static str) -> InvalidCredentials {
     InvalidCredentials { setting, reason }
-}
-
-/// Reads a file of the settings. Blocking is acceptable: the file has a few bytes and is on a local
-/// file system.
-fn read(setting: CredentialSetting, path: &Path) -> Result<String, PromError> {
-    let bytes = std::fs::read(path).map_err(|source| PromError::UnreadableFile {
-        setting: setting.name(),
-        path: path.to_owned(),
-        source,
-    })?;
-    String::from_utf8(bytes).map_err(|_| bad_file(setting, path, "it is not UTF-8 text"))
-}
-
-fn bad_file(setting: CredentialSetting, path: &Path, reason: &str) -> PromError {
-    PromError::BadFile {
-        setting: setting.name(),
-        path: path.to_owned(),
-        reason: reason.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Why there is no connection.
 
-use super::KafkaError;
+use rebalancer_adapter::SettingFileError;
+
 use crate::connection::{CallError, ConnectFailure, OpenError};
 
 /// Why there is no connection.
@@ -9,7 +10,7 @@ pub(crate) enum DialError {
     /// The failure of this broker.
     Failure(ConnectFailure),
     /// A file with credentials cannot be used.
-    Setup(KafkaError),
+    File(SettingFileError),
     /// A request of the set-up has no response.
     Call(CallError),
 }
@@ -20,9 +21,9 @@ impl From<ConnectFailure> for DialError {
     }
 }
 
-impl From<KafkaError> for DialError {
-    fn from(error: KafkaError) -> Self {
-        Self::Setup(error)
+impl From<SettingFileError> for DialError {
+    fn from(error: SettingFileError) -> Self {
+        Self::File(error)
     }
 }
 

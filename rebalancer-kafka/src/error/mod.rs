@@ -9,11 +9,9 @@ mod request;
 mod text;
 
 use std::error::Error as StdError;
-use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use rebalancer_adapter::{TlsSetupError, root_cause};
+use rebalancer_adapter::{SettingFileError, TlsSetupError, root_cause};
 use rebalancer_core::ports::{PortError, PortErrorKind};
 
 use crate::address::{Address, InvalidServers};
@@ -39,26 +37,9 @@ pub enum KafkaError {
         /// The window.
         window: Duration,
     },
-    /// A file of the settings cannot be read.
-    #[error("{setting}: cannot read {}: {source}", path.display())]
-    UnreadableFile {
-        /// The setting that names the file.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The I/O error.
-        source: io::Error,
-    },
-    /// The content of a file of the settings cannot be used.
-    #[error("{setting}: {} cannot be used: {reason}", path.display())]
-    BadFile {
-        /// The setting that names the file.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The problem. The content is not shown.
-        reason: String,
-    },
+    /// A file of the settings cannot be read or used.
+    #[error(transparent)]
+    File(#[from] SettingFileError),
     /// TLS could not be set up, usually because the system has no CA certificates.
     #[error(
         "cannot set up TLS for Kafka: {cause}; if the system has no CA certificates, set \
@@ -141,8 +122,7 @@ impl KafkaError {
             Self::BadServers(_)
             | Self::EmptyGroupId
             | Self::BadWindow { .. }
-            | Self::UnreadableFile { .. }
-            | Self::BadFile { .. }
+            | Self::File(_)
             | Self::TlsSetup { .. } => PortErrorKind::Setup,
             Self::NoBroker { failures } => failures
                 .first()
@@ -164,8 +144,7 @@ impl KafkaError {
             Self::BadServers(_)
             | Self::EmptyGroupId
             | Self::BadWindow { .. }
-            | Self::UnreadableFile { .. }
-            | Self::BadFile { .. }
+            | Self::File(_)
             | Self::TlsSetup { .. }
             | Self::NoBroker { .. }
             | Self::NotAuthorizedForGroup { .. }
@@ -178,24 +157,7 @@ impl KafkaError {
 impl From<TlsSetupError> for KafkaError {
     fn from(error: TlsSetupError) -> Self {
         match error {
-            TlsSetupError::UnreadableFile {
-                setting,
-                path,
-                source,
-            } => Self::UnreadableFile {
-                setting,
-                path,
-                source,
-            },
-            TlsSetupError::BadFile {
-                setting,
-                path,
-                reason,
-            } => Self::BadFile {
-                setting,
-                path,
-                reason,
-            },
+            TlsSetupError::File(error) => Self::File(error),
             TlsSetupError::Library(source) => Self::TlsSetup {
                 cause: root_cause(&*source),
                 source,

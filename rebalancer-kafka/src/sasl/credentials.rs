@@ -2,58 +2,44 @@
 
 use std::path::Path;
 
-use crate::error::KafkaError;
+use rebalancer_adapter::{SettingFileError, read_setting_text};
+
 use crate::settings::SecuritySetting;
 
 /// Reads the password.
-pub(super) fn read_password(path: &Path) -> Result<String, KafkaError> {
-    let setting = SecuritySetting::PasswordFile;
-    let text = read(setting, path)?;
+pub(super) fn read_password(path: &Path) -> Result<String, SettingFileError> {
+    let setting = SecuritySetting::PasswordFile.name();
+    let text = read_setting_text(setting, path)?;
     // Removes only the line ending that editors add: a password may contain spaces.
     let password = text.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
-        return Err(bad_file(setting, path, "it is empty"));
+        return Err(SettingFileError::unusable(setting, path, "it is empty"));
     }
     if password.contains('\0') {
-        return Err(bad_file(setting, path, "it contains a NUL character"));
+        return Err(SettingFileError::unusable(
+            setting,
+            path,
+            "it contains a NUL character",
+        ));
     }
     Ok(password.to_owned())
 }
 
 /// Reads the token.
-pub(super) fn read_token(path: &Path) -> Result<String, KafkaError> {
-    let setting = SecuritySetting::TokenFile;
-    let text = read(setting, path)?;
+pub(super) fn read_token(path: &Path) -> Result<String, SettingFileError> {
+    let setting = SecuritySetting::TokenFile.name();
+    let text = read_setting_text(setting, path)?;
     let token = text.trim();
     if token.is_empty() {
-        return Err(bad_file(setting, path, "it is empty"));
+        return Err(SettingFileError::unusable(setting, path, "it is empty"));
     }
     // The characters of a token in RFC 6750. Another one would end the message.
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
     if !token.chars().all(is_allowed) {
         let reason = "it contains characters that a token cannot contain";
-        return Err(bad_file(setting, path, reason));
+        return Err(SettingFileError::unusable(setting, path, reason));
     }
     Ok(token.to_owned())
-}
-
-/// Reads a file of the settings. Blocking is acceptable: the file has a few bytes and is on a local
-/// file system.
-fn read(setting: SecuritySetting, path: &Path) -> Result<String, KafkaError> {
-    let bytes = std::fs::read(path).map_err(|source| KafkaError::UnreadableFile {
-        setting: setting.name(),
-        path: path.to_owned(),
-        source,
-    })?;
-    String::from_utf8(bytes).map_err(|_| bad_file(setting, path, "it is not UTF-8 text"))
-}
-
-fn bad_file(setting: SecuritySetting, path: &Path, reason: &str) -> KafkaError {
-    KafkaError::BadFile {
-        setting: setting.name(),
-        path: path.to_owned(),
-        reason: reason.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -94,7 +80,7 @@ mod tests {
         );
     }
 
-    fn check(setting: &str, read: Result<String, KafkaError>, expected: Result<&str, &str>) {
+    fn check(setting: &str, read: Result<String, SettingFileError>, expected: Result<&str, &str>) {
         match (read, expected) {
             (Ok(read), Ok(expected)) => assert_eq!(read, expected),
             (Err(error), Err(expected)) => {

@@ -8,11 +8,9 @@ mod purpose;
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use rebalancer_adapter::{InvalidProxy, TlsSetupError};
+use rebalancer_adapter::{InvalidProxy, SettingFileError, TlsSetupError};
 use rebalancer_core::ports::{PortError, PortErrorKind};
 use rustls::AlertDescription;
 
@@ -107,26 +105,9 @@ pub enum PromError {
     /// The settings for credentials exclude each other, or one is missing.
     #[error(transparent)]
     BadCredentials(#[from] InvalidCredentials),
-    /// A file of the settings cannot be read.
-    #[error("{setting}: cannot read {}: {source}", path.display())]
-    UnreadableFile {
-        /// The setting that names the file.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The I/O error.
-        source: io::Error,
-    },
-    /// The content of a file of the settings cannot be used.
-    #[error("{setting}: {} cannot be used: {reason}", path.display())]
-    BadFile {
-        /// The setting that names the file.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The problem. The content is not shown.
-        reason: String,
-    },
+    /// A file of the settings cannot be read or used.
+    #[error(transparent)]
+    File(#[from] SettingFileError),
     /// A client certificate is configured for a server without TLS.
     #[error(
         "PROMETHEUS_CLIENT_CERTIFICATE_FILE is set, but PROMETHEUS_ENDPOINT begins with http://: \
@@ -369,8 +350,7 @@ impl PromError {
             | Self::EmptyQuery { .. }
             | Self::BadHeader { .. }
             | Self::BadCredentials(_)
-            | Self::UnreadableFile { .. }
-            | Self::BadFile { .. }
+            | Self::File(_)
             | Self::ClientCertificateWithoutTls
             | Self::BadProxy(_)
             | Self::UrlTooLong { .. }
@@ -397,24 +377,7 @@ impl PromError {
 impl From<TlsSetupError> for PromError {
     fn from(error: TlsSetupError) -> Self {
         match error {
-            TlsSetupError::UnreadableFile {
-                setting,
-                path,
-                source,
-            } => Self::UnreadableFile {
-                setting,
-                path,
-                source,
-            },
-            TlsSetupError::BadFile {
-                setting,
-                path,
-                reason,
-            } => Self::BadFile {
-                setting,
-                path,
-                reason,
-            },
+            TlsSetupError::File(error) => Self::File(error),
             TlsSetupError::Library(source) => Self::ClientSetup {
                 cause: classification::shortened_root_cause(&*source),
                 source,

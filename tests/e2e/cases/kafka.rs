@@ -7,7 +7,7 @@ use rstest::rstest;
 
 use crate::support::{RunExt as _, assert_untouched, shared::Shared};
 
-/// What listens at the address of the broker.
+/// The server at the address of the broker.
 #[derive(Debug, Clone, Copy)]
 enum Server {
     /// Nothing.

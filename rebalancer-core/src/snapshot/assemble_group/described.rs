@@ -13,7 +13,7 @@ use crate::ports::{DescribedGroup, DescribedMember};
 /// The number of items that a message lists.
 const LISTED: usize = 3;
 
-/// What the brokers report about the group itself.
+/// The properties of the group itself, as the brokers report them.
 pub(super) fn document(
     described: &DescribedGroup,
     outside_members: Vec<OutsideMember>,

@@ -1,5 +1,6 @@
 //! The contents of requests; secrets and redirects.
 
+use rebalancer_adapter::SettingFileError;
 use rebalancer_core::ports::{MetricsSource as _, PortErrorKind};
 use rstest::rstest;
 
@@ -169,7 +170,10 @@ async fn nothing_is_sent_without_the_token_file() {
         ..settings(&server.url)
     })
     .await;
-    assert!(matches!(error, PromError::UnreadableFile { .. }));
+    assert!(matches!(
+        error,
+        PromError::File(SettingFileError::Unreadable { .. })
+    ));
     assert_eq!(error.kind(), PortErrorKind::Setup);
     assert!(server.requests().is_empty());
 }

@@ -40,7 +40,7 @@ impl Admin {
     /// Creates a topic with one replica per partition.
     ///
     /// # Errors
-    /// When the broker rejects the topic.
+    /// If the broker rejects the topic.
     pub async fn create_topic(&self, name: &str, partitions: i32) -> Result<()> {
         let mut body = Vec::new();
         array(&mut body, 1);
@@ -60,7 +60,7 @@ impl Admin {
     /// Allows a user an operation on one resource.
     ///
     /// # Errors
-    /// When the broker rejects the rule.
+    /// If the broker rejects the rule.
     pub async fn allow(
         &self,
         user: &str,

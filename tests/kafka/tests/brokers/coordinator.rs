@@ -146,7 +146,7 @@ async fn own_members_join_sync_and_leave(
     assert_eq!(rebalancing.members.len(), 2);
     // Removing the first member elects the second one, which is parked.
     let left = coordinator
-        .leave(&[leaving(&first), leaving("nobody")], "test")
+        .leave(&[leaving(&first), leaving("unknown")], "test")
         .await;
     assert_eq!(
         left.unwrap(),
