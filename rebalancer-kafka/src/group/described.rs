@@ -131,6 +131,7 @@ fn classic_member(
         subscription: subscription
             .filter(|_| assignment.is_some())
             .map(|it| sorted(it.topics)),
+        has_assignment_user_data: assignment.as_ref().is_some_and(|it| it.has_user_data),
         owned: assignment.map_or_else(Vec::new, |it| flattened(it.partitions)),
         client,
         classic_in_consumer_group: false,
@@ -166,6 +167,7 @@ fn of_consumer(described: ConsumerGroup) -> DescribedGroup {
                 owned: flattened(member.assignment),
                 client: None,
                 classic_in_consumer_group: member.is_classic == Some(true),
+                has_assignment_user_data: false,
             }
         })
         .collect();
@@ -280,8 +282,19 @@ mod tests {
                 owned: vec![("t".into(), 1), ("t".into(), 3)],
                 client: Some(ClientFamily::Java),
                 classic_in_consumer_group: false,
+                has_assignment_user_data: false,
             }
         );
+    }
+
+    #[rstest]
+    #[case::sticky_data(&Assignment::encode(&[("t".into(), vec![3, 1])], Some(5)), true)]
+    #[case::no_data(&Assignment::encode(&[("t".into(), vec![3, 1])], None), false)]
+    #[case::empty_data(&[0, 1, 0, 0, 0, 0, 0, 0, 0, 0], false)]
+    #[case::zero_bytes(&[], false)]
+    fn user_data_of_an_assignment_is_noticed(#[case] assignment: &[u8], #[case] expected: bool) {
+        let member = classic("consumer", METADATA, assignment);
+        assert_eq!(member.has_assignment_user_data, expected);
     }
 
     #[rstest]

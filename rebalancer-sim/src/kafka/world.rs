@@ -650,6 +650,7 @@ impl GroupWorld {
                 owned: self.names(owned.unwrap_or_default()),
                 client: None,
                 classic_in_consumer_group: false,
+                has_assignment_user_data: false,
             }
         });
         DescribedGroup {

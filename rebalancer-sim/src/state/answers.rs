@@ -100,6 +100,7 @@ impl State {
                     .collect(),
                 client: Some(self.config.client),
                 classic_in_consumer_group: false,
+                has_assignment_user_data: false,
             }
         });
         let members: Vec<DescribedMember> = members.collect();

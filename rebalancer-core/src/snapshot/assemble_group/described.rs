@@ -19,16 +19,18 @@ pub(super) fn document(
     outside_members: Vec<OutsideMember>,
     pods_without_member: Vec<String>,
 ) -> DescribedDocument {
-    let classic = described.members.iter();
+    let count = |is_counted: fn(&DescribedMember) -> bool| {
+        let members = described.members.iter();
+        members.filter(|member| is_counted(member)).count()
+    };
     DescribedDocument {
         kind: described.kind.clone(),
         state: described.state.clone(),
         protocol_type: described.protocol_type.clone(),
         assignor: described.assignor.clone(),
         client: client(&described.members),
-        classic_members: classic
-            .filter(|member| member.classic_in_consumer_group)
-            .count(),
+        classic_members: count(|member| member.classic_in_consumer_group),
+        assignments_with_user_data: count(|member| member.has_assignment_user_data),
         outside_members,
         pods_without_member,
         cluster_id: described.cluster_id.clone(),

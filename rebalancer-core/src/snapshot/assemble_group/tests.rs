@@ -428,6 +428,7 @@ mod described {
                 .collect(),
             client: Some(ClientFamily::Librdkafka),
             classic_in_consumer_group: false,
+            has_assignment_user_data: false,
         }
     }
 
@@ -607,6 +608,17 @@ mod described {
     }
 
     #[test]
+    fn assignments_with_user_data_are_counted() {
+        let mut of_sarama = member("m1", "/10.0.0.1", &[0, 1]);
+        of_sarama.has_assignment_user_data = true;
+        let group = of(described(vec![
+            of_sarama,
+            member("m2", "/10.0.0.2", &[2, 3]),
+        ]));
+        assert_eq!(group.described.unwrap().assignments_with_user_data, 1);
+    }
+
+    #[test]
     fn subscriptions_that_differ_are_kept() {
         let mut group = described(vec![member("m1", "/10.0.0.1", &[0, 1, 2, 3])]);
         group.topics.push(DescribedTopic {
@@ -695,6 +707,7 @@ mod described {
             owned,
             client: None,
             classic_in_consumer_group: false,
+            has_assignment_user_data: false,
         });
         prop::collection::vec(member, 0..6)
     }

@@ -37,6 +37,7 @@ fn group(owned: &[(&str, &[u32])]) -> DescribedGroup {
         owned: partitions.iter().map(|&one| ("t".into(), one)).collect(),
         client: None,
         classic_in_consumer_group: false,
+        has_assignment_user_data: false,
     };
     DescribedGroup {
         kind: GroupKind::Classic,
