@@ -8,6 +8,7 @@ use ::harness::{
 };
 use k8s_openapi::api::{
     apps::v1::ReplicaSet,
+    autoscaling::v2::HorizontalPodAutoscaler,
     core::v1::{Pod, ResourceQuota},
 };
 use kube::{
@@ -199,6 +200,59 @@ async fn quota_that_stops_a_scaling_is_an_error() -> Result<()> {
         &["4 of 6 replicas", "ReplicaFailure", "exceeded quota: four"],
     );
     assert_untouched(&consumer, &before).await
+}
+
+/// An autoscaler of Kubernetes 1.37 may have no replicas. Nothing is wrong with that, however long it
+/// lasts.
+#[tokio::test]
+async fn workload_without_replicas_holds_and_acts_again_later() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let spec = WorkloadSpec::deployment("consumer").loads(SKEWED);
+    let mut consumer = ns.create(spec).await?;
+    ns.autoscale(&consumer, Target::Utilization(70)).await?;
+    consumer.wait_measured().await?;
+    // Only an external metric, such as the lag of the group, can scale from zero.
+    let to_zero = json!({"spec": {"minReplicas": 0, "metrics": [
+        {"type": "Resource", "resource": {
+            "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}},
+        {"type": "External", "external": {
+            "metric": {"name": "lag"}, "target": {"type": "AverageValue", "averageValue": "1k"}}},
+    ]}});
+    ns.api::<HorizontalPodAutoscaler>()
+        .patch("consumer", &PatchParams::default(), &Patch::Merge(to_zero))
+        .await
+        .unwrap();
+    ns.set_autoscaler_status("consumer", 0, 0).await?;
+    consumer.scale(0).await?;
+    let program = ns.rebalancer(&consumer).env("HOLD_ALERT_AFTER", "1ms");
+    let reason = |held: &Outcome| held.workload()["decision"]["reason"].clone();
+    let run = eventually("the pods end", async || {
+        let run = program.clone().env("OUTPUT", "json").run().await.unwrap();
+        let held = Outcome(run);
+        match reason(&held).as_str() {
+            Some("scaled_to_zero") => Ok(held),
+            _ => Err(held.0.to_string()),
+        }
+    })
+    .await;
+    assert_eq!(run.0.code, Some(0), "{}", run.0);
+    let message = run.held("scaled_to_zero");
+    run.assert_says(&message, &["scaled to 0 replicas and has no pods"]);
+
+    // It lasts, and is still no failure. The samples of the former pods do not matter.
+    let run = program.clone().ends_with(0).await?;
+    run.held("scaled_to_zero");
+    assert_eq!(run.workload()["held"]["alert"], false, "{}", run.0);
+    let plan = program.clone().arg("plan").ends_with(0).await?;
+    plan.held("scaled_to_zero");
+    assert_eq!(consumer.pods().await?, []);
+
+    ns.set_autoscaler_status("consumer", 2, 2).await?;
+    consumer.scale(2).await?;
+    consumer.wait_ready().await?;
+    let run = program.env("OUTPUT", "json").run().await?;
+    assert_ne!(reason(&Outcome(run)), "scaled_to_zero");
+    Ok(())
 }
 
 /// An Argo Rollout that waits in a step of its canary: 6 pods of one template, and 2 hot ones of
