@@ -2,7 +2,9 @@
 
 use rebalancer_core::model::Seconds;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
-use rebalancer_core::ports::{Clock, GroupSource, Journal, MetricsSource, PodActuator, RunLease};
+use rebalancer_core::ports::{
+    Clock, GroupCoordinator, GroupSource, Journal, MetricsSource, PodActuator, RunLease,
+};
 use rebalancer_core::snapshot::AssembleSettings;
 
 use crate::event::{NoObserver, RunObserver};
@@ -15,6 +17,8 @@ pub struct Ports<'a> {
     pub metrics: &'a dyn MetricsSource,
     /// The source of the consumer group; `None` to run without one.
     pub group: Option<&'a dyn GroupSource>,
+    /// The coordinator of the consumer group; `None` if the group is not read from Kafka.
+    pub coordinator: Option<&'a dyn GroupCoordinator>,
     /// Reads and evicts pods.
     pub actuator: &'a dyn PodActuator,
     /// The clock.
@@ -28,7 +32,7 @@ pub struct Ports<'a> {
 }
 
 impl<'a> Ports<'a> {
-    /// The required ports, without a group, a lease, a journal and an observer.
+    /// The required ports, without a group and its coordinator, a lease, a journal and an observer.
     #[must_use]
     pub fn new(
         metrics: &'a dyn MetricsSource,
@@ -38,6 +42,7 @@ impl<'a> Ports<'a> {
         Self {
             metrics,
             group: None,
+            coordinator: None,
             actuator,
             clock,
             lease: None,

@@ -106,6 +106,7 @@ async fn one(side: &Side, assignor: Assignor, observer: &LoggingObserver) -> Rep
         metrics: &metrics,
         group: Some(&metrics),
         actuator: &actuator,
+        coordinator: None,
         clock: &clock,
         lease: None,
         journal: Some(&journal),

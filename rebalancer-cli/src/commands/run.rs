@@ -8,14 +8,14 @@ use futures::StreamExt as _;
 use futures::stream;
 use jiff::Timestamp;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
-use rebalancer_core::ports::{Clock as _, PortError, RunLease};
+use rebalancer_core::ports::{Clock as _, GroupCoordinator, PortError, RunLease};
 use rebalancer_core::report::{Report, ReportCommand, SCHEMA, WorkloadReport};
 use rebalancer_core::snapshot::AssembleSettings;
 use rebalancer_driver::{
     Ports, RunObserver, RunSettings, Stop, SystemClock, WorkloadRun, follow, run_workload,
 };
 use rebalancer_k8s::{ConnectSettings, KubernetesActuator, KubernetesJournal, KubernetesLease};
-use rebalancer_kafka::Kafka;
+use rebalancer_kafka::{Kafka, KafkaCoordinator};
 use rebalancer_prom::PrometheusSource;
 use tracing::{Instrument as _, debug, info};
 
@@ -58,6 +58,7 @@ struct Job<'a> {
     workload: &'a WorkloadSettings,
     metrics: PrometheusSource,
     kafka: Option<Kafka>,
+    coordinator: Option<KafkaCoordinator>,
     actuator: KubernetesActuator,
     lease: Option<KubernetesLease>,
     journal: KubernetesJournal,
@@ -73,6 +74,10 @@ impl Job<'_> {
                 Some(kafka) => kafka,
                 None => &self.metrics,
             }),
+            coordinator: self
+                .coordinator
+                .as_ref()
+                .map(|coordinator| coordinator as &dyn GroupCoordinator),
             actuator: &self.actuator,
             clock,
             lease: self.lease.as_ref().map(|lease| lease as &dyn RunLease),
@@ -132,7 +137,12 @@ pub(crate) async fn run(
         let kubernetes = workload.kubernetes.clone();
         let actuator = KubernetesActuator::new(connection.clone(), kubernetes);
         let actuator = actuator.map_err(PortError::from)?;
+        // The brokers name the client in their logs.
+        let coordinator = kafka
+            .as_ref()
+            .map(|kafka| kafka.coordinator(format!("rebalancer-{identity}")));
         jobs.push(Job {
+            coordinator,
             lease: workload
                 .one_at_a_time
                 .then(|| actuator.lease(identity.clone())),

@@ -38,6 +38,7 @@ fn play(
         metrics: &metrics,
         group: Some(&metrics),
         actuator: &actuator,
+        coordinator: None,
         clock: &clock,
         lease: None,
         journal: Some(&journal),

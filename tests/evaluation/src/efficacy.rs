@@ -316,6 +316,7 @@ async fn tick(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Worklo
         metrics: &metrics,
         group: Some(&metrics),
         actuator: &actuator,
+        coordinator: None,
         clock: &clock,
         lease: None,
         journal: Some(&journal),

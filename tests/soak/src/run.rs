@@ -129,6 +129,7 @@ async fn play_run(
         metrics: &faulty,
         group: Some(&faulty),
         actuator: &faulty,
+        coordinator: None,
         clock: &faulty,
         lease: scenario.abilities.lease.then_some(&faulty as _),
         journal: Some(&faulty),
