@@ -170,6 +170,7 @@ fn group_has_the_target_afterwards(
         assert_eq!(world.owners(), target, "seed {seed}");
         let rebalances = if kind.is_cooperative() { 5 } else { 3 };
         assert_eq!(world.rebalances() - before, rebalances, "seed {seed}");
+        assert_eq!(report.rebalances, rebalances, "seed {seed}");
         // Partitions that move pause for milliseconds, not for a heartbeat interval; a removed dynamic
         // member of librdkafka is back after two seconds, and a member of Java polls.
         let longest = if kind.is_cooperative() {
@@ -239,10 +240,15 @@ fn lost_election_leaves_the_group_as_it_was() {
         let order = ElectionOrder::Salted(seed);
         let mut world = GroupWorld::new(GroupConfig::new(kind, 8, 32, order));
         let plan = plan(&world, kind, seed);
-        let before = clients(&plan, &plan.current);
+        let (rebalances, before) = (world.rebalances(), clients(&plan, &plan.current));
         let report = undisturbed(&mut world, plan);
         assert!(report.settled);
         assert_settles(&mut world, Duration::from_secs(30)).unwrap();
+        assert_eq!(
+            report.rebalances,
+            world.rebalances() - rebalances,
+            "{report:?}"
+        );
         if report.outcome == HandoverOutcome::Abandoned(AbandonReason::ElectionLost) {
             lost += 1;
             assert_eq!(world.owners(), before);

@@ -21,6 +21,12 @@ impl Handover {
         self.stage = stage;
     }
 
+    /// Counts a rebalance in which one of our members joins.
+    pub(super) fn begin_rebalance(&mut self) {
+        self.rebalances += 1;
+        self.joining = true;
+    }
+
     /// The member of the plan with this current id.
     pub(super) fn index_of(&self, id: &str) -> Option<MemberIndex> {
         let index = self.ids.iter().position(|known| known == id)?;
@@ -217,6 +223,10 @@ impl Handover {
         self.awaiting = false;
         if let Stage::DrawingAssigner(draws) = &mut self.stage {
             self.own.unused.extend(draws.take_best());
+        }
+        // The departure causes another rebalance, unless it ends the join phase of the last one.
+        if self.rebalances > 0 && !self.joining {
+            self.rebalances += 1;
         }
         if !self.own.all().is_empty() {
             self.enter(Stage::Leaving);

@@ -79,6 +79,7 @@ impl Handover {
 
     /// Handles a JoinGroup response of the assigner, for which `phase` is due.
     pub(super) fn lead(&mut self, now: Duration, joined: JoinedGroup, phase: Phase) {
+        self.joining = false;
         let own = self.own.id(OwnMember::Assigner).to_owned();
         if joined.leader != own {
             return self.abandon(now, AbandonReason::ElectionLost);
@@ -248,7 +249,7 @@ impl Handover {
     /// The assigner rejoins, which begins a rebalance because it is the leader.
     pub(super) fn rejoin(&mut self, next: Phase, now: Duration) {
         self.own.stop_heartbeats(OwnMember::Assigner);
-        self.rebalances += 1;
+        self.begin_rebalance();
         self.enter(Stage::Rejoining {
             next,
             until: now + self.settling_limit(),

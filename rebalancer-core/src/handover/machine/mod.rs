@@ -71,6 +71,8 @@ pub struct Handover {
     abandoned: Option<AbandonReason>,
     stop: Option<StopCause>,
     rebalances: u32,
+    /// Whether one of our members waits in the join phase of the last rebalance.
+    joining: bool,
     /// The owners that were seen at the end.
     seen: Option<Assignment>,
     settled: bool,
@@ -206,6 +208,7 @@ impl Handover {
             abandoned: None,
             stop: None,
             rebalances: 0,
+            joining: false,
             seen: None,
             settled: false,
             ended: None,
@@ -285,7 +288,7 @@ impl Handover {
         let first = !self.own.is_parked(join.own);
         if first {
             self.own.park(join.own);
-            self.rebalances += 1;
+            self.begin_rebalance();
         }
         first
     }
@@ -522,7 +525,7 @@ impl Handover {
                 self.return_missed(now, polling)
             }
             Stage::Resting { next, until } if now >= until => self.rejoin(next, now),
-            Stage::Lingering { until } if now >= until => self.enter(Stage::Leaving),
+            Stage::Lingering { until } if now >= until => self.conclude(now),
             _ => {}
         }
     }

@@ -106,6 +106,7 @@ impl Handover {
             Ok(joined) => joined,
             Err(error) => return self.abandon(now, AbandonReason::refused(&error)),
         };
+        self.joining = false;
         let took = now.saturating_sub(since);
         self.probe = Some(took);
         self.own
