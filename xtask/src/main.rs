@@ -37,7 +37,7 @@ Usage: cargo xtask <TASK>
 
 Tasks:
   setup               install or build what the tests need: Prometheus,
-                      VictoriaMetrics, Java and Maven with apt-get, the Kubernetes
+                      VictoriaMetrics, a JDK and Maven with apt-get, the Kubernetes
                       control plane with go build (some minutes the first
                       time), the jars of a Kafka broker with Maven
   test [ARGS]...      setup, then build the binary and run all tests of the

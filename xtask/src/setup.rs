@@ -25,8 +25,8 @@ pub(crate) fn run() -> Result<(), Error> {
     for version in KafkaVersion::ALL {
         jars_are_missing |= KafkaProgram::has_to_be_copied(version)?;
     }
-    if find_in_path("java").is_none() {
-        missing.push("default-jre-headless");
+    if find_in_path("java").is_none() || find_in_path("javac").is_none() {
+        missing.push("default-jdk-headless");
     }
     if jars_are_missing && find_in_path("mvn").is_none() {
         missing.push("maven");
@@ -53,7 +53,7 @@ pub(crate) fn run() -> Result<(), Error> {
         if KafkaProgram::has_to_be_copied(version)? {
             eprintln!("having Maven copy the jars of {version}, once …");
         }
-        KafkaProgram::locate(version)?;
+        KafkaProgram::locate(version)?.consumers()?;
     }
     Ok(())
 }

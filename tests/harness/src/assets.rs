@@ -274,11 +274,15 @@ fn fingerprint(folder: &Path, files: &[&str]) -> Result<u64> {
     for name in files {
         let path = folder.join(name);
         let text = fs::read(&path).map_err(Error::io(format!("read {}", path.display())))?;
-        for byte in text {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        hash = fnv(hash, &text);
     }
     Ok(hash)
+}
+
+/// Adds bytes to an FNV-1a hash.
+fn fnv(hash: u64, bytes: &[u8]) -> u64 {
+    let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(hash, add)
 }
 
 /// A version of the Kafka broker.
@@ -348,6 +352,45 @@ impl KafkaProgram {
             None => copied(version)?,
         };
         Ok(Self { java, jars })
+    }
+
+    /// Returns the directory of the compiled `java/Consumers.java`. The first call compiles it into
+    /// the cache, beside the jars.
+    ///
+    /// # Errors
+    /// If the compiler is missing, or when it failed (with its output).
+    pub fn consumers(&self) -> Result<PathBuf> {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("java");
+        let source = "Consumers.java";
+        let hash = fingerprint(&sources, &[source])?;
+        // Jars of several versions have several addresses.
+        let jars = self.jars.as_os_str().as_encoded_bytes();
+        let hash = fnv(hash, jars);
+        let dir = cache_dir()?.join(format!("java-consumers-{hash:016x}"));
+        let classes = dir.join("classes");
+        if classes.is_dir() {
+            return Ok(classes);
+        }
+        let _lock = lock(&dir)?;
+        if classes.is_dir() {
+            return Ok(classes);
+        }
+        let unfinished = dir.join("classes.unfinished");
+        let mut jars = self.jars.clone().into_os_string();
+        jars.push("/*");
+        let mut command = Command::new("javac");
+        command
+            .arg("-cp")
+            .arg(jars)
+            .arg("-d")
+            .arg(&unfinished)
+            .arg(sources.join(source));
+        let hint = "it compiles the Java consumers of the tests once: run `cargo xtask setup`, or \
+                    install a JDK of version 17 or newer";
+        run(&mut command, "javac", hint)?;
+        let moved = fs::rename(&unfinished, &classes);
+        moved.map_err(Error::io(format!("move classes to {}", classes.display())))?;
+        Ok(classes)
     }
 
     /// Whether [`Self::locate`] would have to call Maven.

@@ -1,6 +1,8 @@
-//! Real librdkafka consumers, one client each, as pods would run them.
+//! Real consumers, one client each, as pods would run them: librdkafka in this process, and Kafka's
+//! own client in a Java process.
 
 mod consumer;
+mod member;
 
 use harness::{Error, Kafka, Result};
 use rdkafka::{
@@ -10,6 +12,7 @@ use rdkafka::{
 };
 
 pub use consumer::{Consumer, GroupConfig, Partition};
+pub use member::{JavaMember, Member};
 
 /// Converts an error of librdkafka, for `map_err`.
 pub fn failed(what: &str, error: impl std::fmt::Display) -> Error {

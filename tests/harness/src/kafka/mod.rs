@@ -1,6 +1,7 @@
 //! Kafka brokers.
 
 mod admin;
+mod java;
 mod security;
 
 use std::{
@@ -26,6 +27,7 @@ use crate::{
 };
 
 pub use admin::{AclOperation, AclResource, Admin};
+pub use java::{JavaConsumers, JavaEvent, JavaEventKind, Partition, double_owners};
 pub use security::{Certificates, Listener, USERS};
 
 /// Start-up deadline, with room for a machine busy with a build.

@@ -183,7 +183,7 @@ async fn scout_learns_the_leader_of_a_real_group(
     let before: Vec<_> = group
         .consumers
         .iter()
-        .map(consumers::Consumer::owned)
+        .map(consumers::Member::owned)
         .collect();
     let adapter = group.adapter(Listener::Plaintext, Security::default());
     let coordinator = adapter.coordinator("rebalancer-test");
@@ -200,11 +200,7 @@ async fn scout_learns_the_leader_of_a_real_group(
         .await
         .unwrap();
     let joined = coordinator.join(&request(scout, &id)).await.unwrap();
-    let ids: Vec<String> = group
-        .consumers
-        .iter()
-        .map(consumers::Consumer::id)
-        .collect();
+    let ids: Vec<String> = group.consumers.iter().map(consumers::Member::id).collect();
     assert!(ids.contains(&joined.leader), "{} of {ids:?}", joined.leader);
     assert_eq!(joined.members, []);
     let own = coordinator
@@ -220,7 +216,7 @@ async fn scout_learns_the_leader_of_a_real_group(
     let after: Vec<_> = group
         .consumers
         .iter()
-        .map(consumers::Consumer::owned)
+        .map(consumers::Member::owned)
         .collect();
     assert_eq!(before, after);
     Ok(())

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use consumers::{Consumer, GroupConfig};
+use consumers::{Consumer, GroupConfig, JavaMember, Member};
 use harness::{
     Kafka, KafkaVersion, Result,
-    kafka::Listener,
+    kafka::{JavaConsumers, Listener, double_owners},
     wait::{Look, until},
 };
 use rebalancer_core::group::{Assignor, Protocol};
@@ -21,18 +21,29 @@ const CALM: Duration = Duration::from_millis(1500);
 /// The time limit for a group to settle, on a machine that is busy with a build.
 const SETTLED_DEADLINE: Duration = Duration::from_secs(120);
 
-/// Running consumers of one group on a secured broker.
+/// Running consumers of one group on a broker.
 pub(crate) struct Group {
     pub(crate) kafka: &'static Kafka,
     pub(crate) id: String,
     /// The topics with their numbers of partitions.
     pub(crate) topics: Vec<(String, i32)>,
-    pub(crate) consumers: Vec<Consumer>,
+    pub(crate) consumers: Vec<Member>,
+    /// The process of the consumers, if they are of Java.
+    pub(crate) java: Option<&'static JavaConsumers>,
+    config: GroupConfig,
+}
+
+/// The client of the consumers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Client {
+    Librdkafka,
+    Java,
 }
 
 /// The kind of a group.
 #[derive(Debug, Clone)]
 pub(crate) struct Kind {
+    pub(crate) client: Client,
     pub(crate) version: KafkaVersion,
     pub(crate) protocol: Protocol,
     pub(crate) assignor: Assignor,
@@ -41,9 +52,10 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
-    /// A classic group with `cooperative-sticky` and dynamic members.
+    /// A classic group with `cooperative-sticky` and dynamic members of librdkafka.
     pub(crate) fn classic(version: KafkaVersion) -> Self {
         Self {
+            client: Client::Librdkafka,
             version,
             protocol: Protocol::Classic,
             assignor: Assignor::CooperativeSticky,
@@ -63,46 +75,86 @@ impl Kind {
 }
 
 impl Group {
-    /// Creates topics and starts members. The name must be unique on the broker.
+    /// Creates topics and starts members on the shared broker. The name must be unique there.
     pub(crate) async fn start(name: &str, kind: Kind) -> Result<Self> {
         let kafka = Kafka::secured(kind.version).await?;
+        Self::start_on(kafka, name, kind).await
+    }
+
+    /// Creates topics and starts members on a broker.
+    pub(crate) async fn start_on(kafka: &'static Kafka, name: &str, kind: Kind) -> Result<Self> {
         let topics = SIZES.map(|(topic, size)| (format!("{name}-{topic}"), size));
         for (topic, size) in &topics {
             kafka.admin().create_topic(topic, *size).await?;
         }
-        Self::of_topics(name, kind, topics.into()).await
+        Self::of_topics(kafka, name, kind, topics.into()).await
     }
 
     /// Starts members that subscribe to existing topics.
     pub(crate) async fn of_topics(
+        kafka: &'static Kafka,
         name: &str,
         kind: Kind,
         topics: Vec<(String, i32)>,
     ) -> Result<Self> {
-        let kafka = Kafka::secured(kind.version).await?;
         let mut properties = kind.properties;
         // A broker may know a new topic a moment after its creation.
-        properties.push(("topic.metadata.refresh.interval.ms", "500"));
-        let config = GroupConfig {
-            bootstrap: kafka.bootstrap(),
-            id: name.to_owned(),
-            topics: topics.iter().map(|(topic, _)| topic.clone()).collect(),
-            protocol: kind.protocol,
-            assignor: kind.assignor,
-            static_members: kind.static_members,
-            properties,
+        properties.push(match kind.client {
+            Client::Librdkafka => ("topic.metadata.refresh.interval.ms", "500"),
+            Client::Java => ("metadata.max.age.ms", "500"),
+        });
+        let java = match kind.client {
+            Client::Librdkafka => None,
+            Client::Java => Some(JavaConsumers::shared(kind.version).await?),
         };
-        let consumers: Result<Vec<Consumer>> = (0..MEMBERS)
-            .map(|number| Consumer::start(&config, &format!("{name}-pod-{number}"), || ()))
-            .collect();
-        let group = Self {
+        let mut group = Self {
             kafka,
             id: name.to_owned(),
+            consumers: Vec::new(),
+            java,
+            config: GroupConfig {
+                bootstrap: kafka.bootstrap(),
+                id: name.to_owned(),
+                topics: topics.iter().map(|(topic, _)| topic.clone()).collect(),
+                protocol: kind.protocol,
+                assignor: kind.assignor,
+                static_members: kind.static_members,
+                properties,
+            },
             topics,
-            consumers: consumers?,
         };
+        for number in 0..MEMBERS {
+            let member = group.member(number)?;
+            group.consumers.push(member);
+        }
         group.settled().await?;
         Ok(group)
+    }
+
+    /// Starts another member, which the caller keeps.
+    pub(crate) fn member(&self, number: usize) -> Result<Member> {
+        let pod = format!("{}{number}", self.pods());
+        Ok(match self.java {
+            None => Member::Librdkafka(Consumer::start(&self.config, &pod, || ())?),
+            Some(process) => Member::Java(JavaMember::start(process, &self.config, &pod)?),
+        })
+    }
+
+    /// The prefix of the names of the pods.
+    fn pods(&self) -> String {
+        format!("{}-pod-", self.id)
+    }
+
+    /// The assignments of partitions that another member still owned, by the events of the members,
+    /// which only Java members have. A member that exceeded its poll interval does not give up its
+    /// partitions, so the events of `except` are left out.
+    pub(crate) fn double_owners(&self, except: Option<&str>) -> Vec<String> {
+        let Some(process) = self.java else {
+            return Vec::new();
+        };
+        let mut events = process.events_of(&self.pods());
+        events.retain(|event| Some(event.consumer.as_str()) != except);
+        double_owners(&events)
     }
 
     /// Waits until each partition has one owner and nothing has changed for a moment.
@@ -114,7 +166,7 @@ impl Group {
         let what = format!("group {} to settle", self.id);
         let pause = Duration::from_millis(50);
         until(what, SETTLED_DEADLINE, pause, async || {
-            let owned: Vec<_> = self.consumers.iter().map(Consumer::owned).collect();
+            let owned: Vec<_> = self.consumers.iter().map(Member::owned).collect();
             if owned != last {
                 last = owned;
                 since = Instant::now();
@@ -124,7 +176,8 @@ impl Group {
             Ok(if is_settled && since.elapsed() >= CALM {
                 Look::Done(())
             } else {
-                Look::Not(format!("{last:?}"))
+                let failures = self.java.map(JavaConsumers::failures);
+                Look::Not(format!("{last:?}, failures {failures:?}"))
             })
         })
         .await

@@ -158,7 +158,7 @@ async fn rates_and_lags_are_those_of_the_records(
         properties: vec![("enable.auto.commit", "false")],
         ..Kind::classic(version)
     };
-    let group = Group::of_topics("measured", kind, vec![(topic.into(), 4)]).await?;
+    let group = Group::of_topics(kafka, "measured", kind, vec![(topic.into(), 4)]).await?;
     let window = Duration::from_secs(600);
     let adapter = Adapter::new(KafkaSettings {
         window,

@@ -1,0 +1,325 @@
+//! Hand-overs of an assignment to groups of real consumers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use consumers::Partition;
+use futures::future::try_join_all;
+use harness::kafka::Listener;
+use harness::wait::{Look, until};
+use harness::{KafkaVersion, Result};
+use kafka_assignors::coordinator_order::CoordinatorFamily;
+use kafka_assignors::{Assignment, MemberIndex, Topics};
+use rebalancer_core::execution::StopCause;
+use rebalancer_core::group::Assignor;
+use rebalancer_core::handover::{
+    AbandonReason, HandoverLimits, HandoverMember, HandoverOutcome, HandoverPlan, HandoverReport,
+    HandoverStage, RebalanceProtocol,
+};
+use rebalancer_core::ports::{Clock as _, DescribedGroup, GroupCoordinator as _, GroupState};
+use rebalancer_driver::{Stop, SystemClock, hand_over};
+use rebalancer_kafka::Security;
+use rstest::rstest;
+
+use crate::group::{Client, Group, Kind};
+
+/// The client id of our members.
+const CLIENT_ID: &str = "rebalancer-test";
+
+/// The partitions of each member, by its client id.
+type Owners = BTreeMap<String, BTreeSet<Partition>>;
+
+fn owned(group: &Group) -> Owners {
+    let consumers = group.consumers.iter();
+    consumers
+        .map(|consumer| (consumer.pod().to_owned(), consumer.owned()))
+        .collect()
+}
+
+/// A plan for the group as it is described, in which each partition goes to the owner of the next one.
+/// The number of partitions of each member stays the same.
+fn plan(described: &DescribedGroup, clock: &SystemClock) -> HandoverPlan {
+    let assignor = described.assignor.clone().unwrap();
+    let eager = assignor == Assignor::Sticky.as_str();
+    let topics = described.topics.iter();
+    let topics = Topics::new(topics.map(|topic| (topic.name.clone(), topic.partition_racks.len())));
+    let mut current = Assignment::unowned(topics.partition_count());
+    for (member, index) in described
+        .members
+        .iter()
+        .zip(MemberIndex::all(described.members.len()))
+    {
+        for (topic, number) in &member.owned {
+            let topic = topics.find(topic).unwrap();
+            let partition = topics.partitions(topic).nth(*number as usize).unwrap();
+            current.set(partition, Some(index));
+        }
+    }
+    assert_eq!(current.without_owner().count(), 0, "{described:?}");
+    let mut owners: Vec<Option<MemberIndex>> = current.owners().collect();
+    owners.rotate_left(1);
+    HandoverPlan {
+        assignor,
+        protocol: if eager {
+            RebalanceProtocol::Eager
+        } else {
+            RebalanceProtocol::Cooperative
+        },
+        loads: vec![1.0; topics.partition_count()],
+        members: described.members.iter().map(HandoverMember::of).collect(),
+        topics,
+        current,
+        target: owners.into_iter().collect(),
+        coordinators: CoordinatorFamily::ALL.to_vec(),
+        sticky_user_data: eager,
+        observed_at: clock.elapsed(),
+    }
+}
+
+/// The owners in the plan's target.
+fn target(plan: &HandoverPlan) -> Owners {
+    let by_member = plan.target.by_member(plan.members.len());
+    let members = plan.members.iter().zip(by_member);
+    members
+        .map(|(member, partitions)| {
+            let partitions = partitions.into_iter().map(|partition| {
+                let (topic, number) = plan.topics.locate(partition).unwrap();
+                (
+                    plan.topics.name(topic).to_owned(),
+                    i32::try_from(number).unwrap(),
+                )
+            });
+            (member.client_id.clone(), partitions.collect())
+        })
+        .collect()
+}
+
+/// Executes a hand-over to the group.
+async fn hand_over_to(
+    group: &Group,
+    stop: &Stop,
+    entered: impl FnMut(HandoverStage),
+) -> (HandoverReport, HandoverPlan) {
+    let clock = SystemClock::new();
+    let adapter = group.adapter(Listener::Plaintext, Security::default());
+    let described = group.observe().await.described.unwrap();
+    let plan = plan(&described, &clock);
+    let limits = HandoverLimits::of(plan.protocol);
+    let coordinator = adapter.coordinator(CLIENT_ID);
+    let report = hand_over(plan.clone(), limits, &coordinator, &clock, stop, entered).await;
+    (report, plan)
+}
+
+/// Executes a hand-over that assigns its target, and checks that the group keeps it.
+async fn assign(group: &Group) -> Result<HandoverReport> {
+    let (report, plan) = hand_over_to(group, &Stop::never(), |_| ()).await;
+    let id = &group.id;
+    assert_eq!(
+        report.outcome,
+        HandoverOutcome::Assigned,
+        "{id}: {report:?}"
+    );
+    assert!(report.settled, "{id}: {report:?}");
+    assert_eq!(ours(group).await, 0, "{id}");
+    group.settled().await?;
+    assert_eq!(owned(group), target(&plan), "{id}");
+    Ok(report)
+}
+
+/// The number of members of ours in the group.
+async fn ours(group: &Group) -> usize {
+    let adapter = group.adapter(Listener::Plaintext, Security::default());
+    let described = adapter.coordinator(CLIENT_ID).describe().await.unwrap();
+    let client_ids = described.members.iter();
+    let client_ids = client_ids.filter_map(|member| member.labels.client_id.as_deref());
+    client_ids
+        .filter(|client_id| client_id.starts_with(CLIENT_ID))
+        .count()
+}
+
+/// Waits until the group has its own members and no others, and each partition has one owner.
+async fn at_rest(group: &Group) -> Result<()> {
+    let adapter = group.adapter(Listener::Plaintext, Security::default());
+    let coordinator = adapter.coordinator(CLIENT_ID);
+    until(
+        format!("group {} without our members", group.id),
+        Duration::from_secs(60),
+        Duration::from_millis(200),
+        async || {
+            let described = match coordinator.describe().await {
+                Ok(described) => described,
+                Err(error) => return Ok(Look::Not(error.to_string())),
+            };
+            let members: BTreeSet<&str> = described
+                .members
+                .iter()
+                .filter_map(|member| member.labels.client_id.as_deref())
+                .collect();
+            let expected = group.consumers.iter().map(|consumer| consumer.pod());
+            let at_rest = described.state == GroupState::Stable && expected.eq(members);
+            Ok(if at_rest {
+                Look::Done(())
+            } else {
+                Look::Not(format!("{described:?}"))
+            })
+        },
+    )
+    .await?;
+    group.settled().await
+}
+
+/// The groups to which assignments are handed out: assignor, whether members are static, version.
+fn kinds(client: Client) -> Vec<(&'static str, Kind)> {
+    use Assignor::{CooperativeSticky, Sticky};
+    use KafkaVersion::{Current, V3_9};
+    let kind = |assignor, static_members, version| Kind {
+        client,
+        assignor,
+        static_members,
+        ..Kind::classic(version)
+    };
+    let mut kinds = vec![
+        ("cooperative", kind(CooperativeSticky, false, Current)),
+        ("cooperative-static", kind(CooperativeSticky, true, Current)),
+        ("cooperative-3-9", kind(CooperativeSticky, false, V3_9)),
+        (
+            "cooperative-static-3-9",
+            kind(CooperativeSticky, true, V3_9),
+        ),
+    ];
+    if client == Client::Java {
+        // The eager assignor of librdkafka is not Kafka's.
+        kinds.extend([
+            ("sticky", kind(Sticky, false, Current)),
+            ("sticky-static", kind(Sticky, true, Current)),
+            ("sticky-3-9", kind(Sticky, false, V3_9)),
+        ]);
+    }
+    kinds
+}
+
+#[rstest]
+#[tokio::test]
+async fn group_takes_and_keeps_the_target(
+    #[values(Client::Librdkafka, Client::Java)] client: Client,
+) -> Result<()> {
+    let handed_over = kinds(client).into_iter().map(async |(name, kind)| {
+        // Probe, election and departure; restore and two phases as well, unless it is eager.
+        let eager = kind.assignor == Assignor::Sticky;
+        let expected = if eager { 3 } else { 5 };
+        let group = Group::start(&format!("hand-over-{client:?}-{name}"), kind).await?;
+        let report = assign(&group).await?;
+        // An assignment is handed out again if members lag.
+        let rebalances = expected..=expected + 2;
+        assert!(
+            rebalances.contains(&report.rebalances),
+            "{name}: {report:?}"
+        );
+        let assigned = owned(&group);
+        // Nothing moves afterwards.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(owned(&group), assigned, "{name}");
+        assert_eq!(group.double_owners(None), [] as [&str; 0], "{name}");
+        Ok(group)
+    });
+    // The groups end together: the end of a consumer blocks the thread.
+    let groups: Vec<Group> = try_join_all(handed_over).await?;
+    drop(groups);
+    Ok(())
+}
+
+/// If the process is killed, the broker removes its members, and the next hand-over works.
+#[rstest]
+#[tokio::test]
+async fn killed_process_leaves_a_group_that_settles(
+    #[values(Client::Librdkafka, Client::Java)] client: Client,
+) -> Result<()> {
+    let stages = [
+        HandoverStage::Probing,
+        HandoverStage::Electing,
+        HandoverStage::Restoring,
+        HandoverStage::Revoking,
+        HandoverStage::Assigning,
+        HandoverStage::Verifying,
+    ];
+    let killed = stages.map(async |stage| {
+        let kind = Kind {
+            client,
+            ..Kind::classic(KafkaVersion::Current)
+        };
+        let group = Group::start(&format!("kill-{client:?}-{stage:?}"), kind).await?;
+        killed_in(&group, stage).await;
+        group.settled().await?;
+        at_rest(&group).await?;
+        assign(&group).await?;
+        assert_eq!(group.double_owners(None), [] as [&str; 0], "{stage:?}");
+        Ok(group)
+    });
+    let groups: Vec<Group> = try_join_all(killed).await?;
+    drop(groups);
+    Ok(())
+}
+
+/// Begins a hand-over, and drops it when it enters a stage, which closes its connections, as the end
+/// of the process does.
+async fn killed_in(group: &Group, stage: HandoverStage) {
+    let (entered, killed) = tokio::sync::oneshot::channel();
+    let mut entered = Some(entered);
+    let report = |reached| {
+        if reached == stage
+            && let Some(entered) = entered.take()
+        {
+            let _ = entered.send(());
+        }
+    };
+    let stop = Stop::never();
+    tokio::select! {
+        biased;
+        _ = killed => {}
+        ended = hand_over_to(group, &stop, report) => {
+            panic!("the hand-over ended before {stage:?}: {ended:?}");
+        }
+    }
+}
+
+/// In any stage, a stop request ends in a group at rest without members of ours.
+#[rstest]
+#[tokio::test]
+async fn stop_request_ends_in_a_settled_group(
+    #[values(Client::Librdkafka, Client::Java)] client: Client,
+) -> Result<()> {
+    let stages = [
+        HandoverStage::Probing,
+        HandoverStage::Electing,
+        HandoverStage::Restoring,
+        HandoverStage::Revoking,
+        HandoverStage::Assigning,
+    ];
+    let stopped = stages.map(async |stage| {
+        let kind = Kind {
+            client,
+            ..Kind::classic(KafkaVersion::Current)
+        };
+        let group = Group::start(&format!("stop-{client:?}-{stage:?}"), kind).await?;
+        let (handle, stop) = Stop::channel();
+        let entered = |reached| {
+            if reached == stage {
+                handle.stop(StopCause::Signal);
+            }
+        };
+        let (report, _) = hand_over_to(&group, &stop, entered).await;
+        assert!(report.settled, "{stage:?}: {report:?}");
+        assert_eq!(
+            report.outcome,
+            HandoverOutcome::Abandoned(AbandonReason::Stopped(StopCause::Signal)),
+            "{stage:?}"
+        );
+        assert_eq!(ours(&group).await, 0, "{stage:?}");
+        at_rest(&group).await?;
+        assert_eq!(group.double_owners(None), [] as [&str; 0], "{stage:?}");
+        Ok(group)
+    });
+    let groups: Vec<Group> = try_join_all(stopped).await?;
+    drop(groups);
+    Ok(())
+}
