@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kafka_assignors::Algorithm;
+use kafka_assignors::coordinator_order::CoordinatorFamily;
 use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rebalancer_core::model::WorkloadRef;
 
 use crate::budget::Budget;
 use crate::fault_plan::FaultPlan;
+use crate::kafka::ElectionOrder;
 
 /// The configuration of a world. Start from [`SimConfig::default`] or [`SimConfig::seeded`] and
 /// change individual fields:
@@ -64,6 +66,11 @@ pub struct SimConfig {
     pub client: ClientFamily,
     /// The group protocol. Default [`Protocol::Classic`].
     pub protocol: Protocol,
+    /// The order in which the coordinator of a classic group elects leaders. Default: the table of
+    /// Kafka's coordinator in Java.
+    pub election: ElectionOrder,
+    /// The interval between two polls of each consumer; above 0. Default 100 ms.
+    pub poll_interval: Duration,
     /// Whether the brokers describe the group, as Kafka does: members with ids, assignor, state and
     /// lag. Otherwise the consumers export their assignments. Default false.
     pub described: bool,
@@ -132,6 +139,11 @@ impl Default for SimConfig {
             assignor: Assignor::CooperativeSticky,
             client: ClientFamily::Java,
             protocol: Protocol::Classic,
+            election: ElectionOrder::Table {
+                coordinator: CoordinatorFamily::Java,
+                at_least: 0,
+            },
+            poll_interval: Duration::from_millis(100),
             described: false,
             static_members: false,
             session_timeout: Duration::from_secs(45),
@@ -276,6 +288,12 @@ impl SimConfig {
                 "drift_interval",
                 format!("{:?}", self.drift_interval),
                 !self.drift_interval.is_zero(),
+                length,
+            ),
+            (
+                "poll_interval",
+                format!("{:?}", self.poll_interval),
+                !self.poll_interval.is_zero(),
                 length,
             ),
             (

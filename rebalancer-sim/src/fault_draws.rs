@@ -12,6 +12,7 @@ use rebalancer_core::ports::{
 };
 
 use crate::fault_plan::{FaultPlan, LATEST_EFFECT, LONGEST_OVERSLEEP, REQUEST_TIMEOUT};
+use crate::kafka::RequestFault;
 use crate::pod::Defect;
 
 /// The outcome of a call. Times are durations since the start of the call.
@@ -111,6 +112,24 @@ impl FaultDraws {
                 }
             }
         }
+    }
+
+    /// The fault of a request to the coordinator of the group. A hand-over makes hundreds of requests
+    /// and few mistakes end it, so faults are rarer than those of other calls.
+    pub(crate) fn request_fault(&mut self, now: Duration) -> RequestFault {
+        const RARER: f64 = 0.05;
+        if now < self.outage_until || self.chance(self.plan.failing * RARER) {
+            return if self.below(2) == 0 {
+                RequestFault::LostRequest
+            } else {
+                RequestFault::LostResponse
+            };
+        }
+        let latency = self.plan.latency.min(Duration::from_secs(1));
+        if self.chance(RARER) && !latency.is_zero() {
+            return RequestFault::Slow(self.within(latency));
+        }
+        RequestFault::None
     }
 
     /// The duration of a call without faults.

@@ -44,6 +44,16 @@ pub(crate) struct ServingMember {
     pub(crate) instance: Option<String>,
 }
 
+/// A member of a group that was observed elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ObservedMember {
+    pub(crate) pod: PodKey,
+    pub(crate) id: String,
+    pub(crate) instance: Option<String>,
+    /// Whether this is a static member whose pod is gone.
+    pub(crate) absent: bool,
+}
+
 impl ConsumerGroup {
     /// A group after its first rebalance.
     pub(crate) fn new(
@@ -97,6 +107,30 @@ impl ConsumerGroup {
             },
             absent: false,
         });
+    }
+
+    /// Replaces the members and the owners of the partitions, who are indices of `members`.
+    pub(crate) fn adopt(
+        &mut self,
+        members: Vec<ObservedMember>,
+        owners: Assignment,
+        unsettled: bool,
+    ) {
+        self.members.clear();
+        for member in members {
+            self.add(member.pod, member.id, member.instance);
+            if let Some(added) = self.members.last_mut() {
+                added.absent = member.absent;
+            }
+        }
+        self.owners = owners;
+        self.unsettled = unsettled;
+    }
+
+    /// Whether the pod's static member is absent.
+    pub(crate) fn is_absent(&self, pod: PodKey) -> bool {
+        let mut members = self.members.iter();
+        members.any(|member| member.pod == pod && member.absent)
     }
 
     /// Whether the pod has a member.

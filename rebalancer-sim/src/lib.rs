@@ -9,6 +9,9 @@
 //! [`SimWorld`] provides the ports of [`rebalancer_core::ports`]. Code that runs on a real cluster
 //! can run on a simulated one, deterministically, and with hours of virtual time in milliseconds.
 //!
+//! An assignment can be handed out to the group through [`SimCoordinator`]. Meanwhile a detailed model
+//! of the coordinator and its clients plays the group; see [`kafka`].
+//!
 //! There are no faults unless they are configured: see [`faults`].
 //!
 //! The crate has no I/O and no real clock, and its only source of randomness is the seed.
@@ -55,6 +58,7 @@
 
 mod budget;
 mod config;
+mod coordinator;
 mod fault_draws;
 mod fault_plan;
 pub mod faults;
@@ -74,6 +78,7 @@ mod world;
 
 pub use budget::{Budget, BudgetLimit};
 pub use config::{InvalidConfig, SimConfig};
+pub use coordinator::SimCoordinator;
 pub use ports::{SimActuator, SimClock, SimJournal, SimLease, SimMetrics};
 pub use views::{EvictionRecord, PartitionOwner, PartitionView, PodLoad};
 pub use world::SimWorld;

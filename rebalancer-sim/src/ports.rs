@@ -1,5 +1,6 @@
 //! The ports of a simulated world, without faults.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -97,7 +98,8 @@ impl PodActuator for SimActuator {
 }
 
 /// The virtual clock of a [`SimWorld`](crate::SimWorld). A sleep advances the time of the world and
-/// returns immediately.
+/// returns immediately. While a response of the group's coordinator is awaited, the time advances from
+/// one response to the next, so that the task that awaits it goes on in between.
 #[derive(Debug, Clone)]
 pub struct SimClock {
     state: SharedState,
@@ -120,7 +122,19 @@ impl Clock for SimClock {
     }
 
     async fn sleep(&self, duration: Duration) {
-        self.state.lock().advance(duration);
+        let until = {
+            let state = self.state.lock();
+            state.now.saturating_add(duration)
+        };
+        // A task that awaits a response of the coordinator goes on at the time of the response.
+        std::future::poll_fn(|context| {
+            if self.state.lock().advance_towards(until) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 }
 

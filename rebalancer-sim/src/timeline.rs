@@ -50,6 +50,11 @@ impl Timeline {
         self.scheduled += 1;
     }
 
+    /// The time of the next event.
+    pub(crate) fn next_at(&self) -> Option<Duration> {
+        self.events.keys().next().map(|(at, _)| *at)
+    }
+
     /// Removes and returns the next event, unless it is later than `until`.
     pub(crate) fn next_until(&mut self, until: Duration) -> Option<(Duration, WorldEvent)> {
         let entry = self.events.first_entry()?;

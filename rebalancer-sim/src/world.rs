@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_core::model::PodRef;
-use rebalancer_core::ports::{JournalEntry, PodState};
+use rebalancer_core::ports::{DescribedGroup, JournalEntry, PodState};
 
 use crate::config::{InvalidConfig, SimConfig};
+use crate::coordinator::SimCoordinator;
 use crate::ports::{SimActuator, SimClock, SimJournal, SimLease, SimMetrics};
 use crate::shared::SharedState;
 use crate::state::State;
@@ -48,6 +49,12 @@ impl SimWorld {
         SimActuator::new(self.state.clone(), workload)
     }
 
+    /// The coordinator port of a run. Every run needs its own.
+    #[must_use]
+    pub fn coordinator(&self) -> SimCoordinator {
+        SimCoordinator::new(self.state.clone(), false)
+    }
+
     /// The virtual clock.
     #[must_use]
     pub fn clock(&self) -> SimClock {
@@ -82,6 +89,19 @@ impl SimWorld {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.state.lock().timestamp()
+    }
+
+    /// Advances as [`advance`](Self::advance) to a time since the start, but at most to the next
+    /// response of the group's coordinator. Returns whether the time was reached.
+    pub(crate) fn advance_towards(&self, elapsed: Duration) -> bool {
+        let mut state = self.state.lock();
+        let until = state.config.initial_age.saturating_add(elapsed);
+        state.advance_towards(until)
+    }
+
+    /// Whether a response of the group's coordinator is awaited.
+    pub(crate) fn awaits_coordinator(&self) -> bool {
+        self.state.lock().awaits_coordinator()
     }
 
     /// Advances the time by `duration`, and executes all events that are due, in order. Time ends
@@ -137,6 +157,25 @@ impl SimWorld {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.state.lock().elapsed()
+    }
+
+    /// What hand-overs did that they must not do: partitions processed by two consumers at once,
+    /// members removed outside an open join phase, assignments that are not valid.
+    #[must_use]
+    pub fn handover_violations(&self) -> Vec<String> {
+        self.state.lock().handover_violations()
+    }
+
+    /// The number of rebalances during hand-overs.
+    #[must_use]
+    pub fn handover_rebalances(&self) -> u32 {
+        self.state.lock().handover_rebalances()
+    }
+
+    /// The group as its coordinator describes it.
+    #[must_use]
+    pub fn described_group(&self) -> DescribedGroup {
+        self.state.lock().describe_group()
     }
 
     /// The actual state of a pod.

@@ -35,6 +35,7 @@ use crate::{
 
 mod described;
 mod follow;
+mod hand_over;
 
 mock! {
     Metrics {}

@@ -13,6 +13,7 @@ use rebalancer_core::ports::{
 };
 
 use super::time::VirtualTime;
+use crate::coordinator::SimCoordinator;
 use crate::fault_draws::{CallFailure, CallOutcome};
 use crate::shared::SharedState;
 use crate::state::{Request, Response, State};
@@ -48,6 +49,12 @@ impl FaultyPorts {
     #[must_use]
     pub fn identity(&self) -> &str {
         &self.identity
+    }
+
+    /// The coordinator port of this run.
+    #[must_use]
+    pub fn coordinator(&self) -> SimCoordinator {
+        SimCoordinator::new(self.state.clone(), true)
     }
 
     /// Performs a call that changes nothing. `trace` returns the event to record.

@@ -121,19 +121,27 @@ impl VirtualTime {
             if woken.0.swap(false, Ordering::Relaxed) {
                 continue;
             }
-            let next = self.timers().waiting.pop_first();
+            let next = self.timers().waiting.first().copied();
             let elapsed = self.elapsed().saturating_sub(began);
-            let Some((at, _)) = next else {
-                return Err(NotFinished::Stuck { steps, elapsed });
-            };
             steps += 1;
             if steps > limits.steps {
                 return Err(NotFinished::Steps { steps, elapsed });
             }
+            // Without a timer, only a response of the group's coordinator can wake the future.
+            let at = match next {
+                Some((at, _)) => at,
+                None if self.world.awaits_coordinator() => began.saturating_add(limits.time),
+                None => return Err(NotFinished::Stuck { steps, elapsed }),
+            };
             if at.saturating_sub(began) > limits.time {
                 return Err(NotFinished::Time { steps, elapsed });
             }
-            self.world.advance(at.saturating_sub(self.elapsed()));
+            if self.world.advance_towards(at) {
+                let Some(key) = next else {
+                    return Err(NotFinished::Stuck { steps, elapsed });
+                };
+                self.timers().waiting.remove(&key);
+            }
         }
     }
 

@@ -84,18 +84,45 @@ enum Phase {
     Gone,
 }
 
+/// The identity of a consumer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClientIdentity {
+    /// `client.id`.
+    pub(crate) client_id: String,
+    /// The host that the coordinator reports.
+    pub(crate) host: Option<String>,
+    /// `group.instance.id` of a static member.
+    pub(crate) instance: Option<String>,
+}
+
+impl ClientIdentity {
+    /// The identity of the consumer with this index, which is static if its kind is.
+    pub(super) fn numbered(kind: ClientKind, index: usize) -> Self {
+        let is_static = kind == ClientKind::LibrdkafkaStatic;
+        Self {
+            client_id: format!("consumer-{index}"),
+            host: Some(format!("/10.0.0.{index}")),
+            instance: is_static.then(|| format!("instance-{index}")),
+        }
+    }
+}
+
+/// The intervals of a client.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) heartbeat: Duration,
+    /// The interval between polls. A Java client joins and syncs only when it polls.
+    pub(super) poll: Duration,
+    pub(super) session: Duration,
+}
+
 /// A consumer.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     pub(super) kind: ClientKind,
     index: usize,
-    pub(super) client_id: String,
-    pub(super) host: String,
-    pub(super) instance: Option<String>,
-    heartbeat: Duration,
-    /// The interval between polls. A Java client joins and syncs only when it polls.
-    poll: Duration,
-    session: Duration,
+    pub(super) identity: ClientIdentity,
+    pace: Pace,
     pub(super) member_id: String,
     generation: i32,
     heartbeat_at: Duration,
@@ -111,24 +138,19 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// A client that joins at this time.
     pub(super) fn new(
         kind: ClientKind,
         index: usize,
-        heartbeat: Duration,
-        poll: Duration,
-        session: Duration,
+        identity: ClientIdentity,
+        pace: Pace,
         starts: Duration,
     ) -> Self {
-        let is_static = kind == ClientKind::LibrdkafkaStatic;
         Self {
             kind,
             index,
-            client_id: format!("consumer-{index}"),
-            host: format!("/10.0.0.{index}"),
-            instance: is_static.then(|| format!("instance-{index}")),
-            heartbeat,
-            poll,
-            session,
+            identity,
+            pace,
             member_id: String::new(),
             generation: -1,
             heartbeat_at: Duration::ZERO,
@@ -140,16 +162,35 @@ impl Client {
         }
     }
 
+    /// Makes this client a member that has had these partitions for long.
+    pub(super) fn adopt(
+        &mut self,
+        now: Duration,
+        member_id: String,
+        generation: i32,
+        owned: BTreeSet<PartitionIndex>,
+    ) {
+        // The heartbeats of the clients are spread over the interval.
+        let heartbeat = self.pace.heartbeat.as_millis().max(1);
+        let offset = u64::try_from(self.index as u128 * 379 % heartbeat).unwrap_or(0);
+        self.heartbeat_at = now + Duration::from_millis(offset);
+        self.member_id = member_id;
+        self.generation = generation;
+        self.last.clone_from(&owned);
+        self.processing = owned;
+        self.phase = Phase::Member;
+    }
+
     fn sender(&self) -> Sender {
         Sender::Client(self.index)
     }
 
     /// The time of the next poll.
     fn next_poll(&self, now: Duration) -> Duration {
-        if !self.kind.is_java() || self.poll.is_zero() {
+        if !self.kind.is_java() || self.pace.poll.is_zero() {
             return now;
         }
-        let poll = self.poll.as_millis().max(1);
+        let poll = self.pace.poll.as_millis().max(1);
         // Each client polls at times of its own.
         let offset = (self.index as u128 * 37) % poll;
         let since = now.as_millis().saturating_sub(offset);
@@ -180,7 +221,7 @@ impl Client {
     }
 
     pub(super) fn set_poll(&mut self, poll: Duration) {
-        self.poll = poll;
+        self.pace.poll = poll;
     }
 
     /// Does what is due.
@@ -192,7 +233,7 @@ impl Client {
             Phase::Parked | Phase::AwaitingAssignment | Phase::Gone => false,
         };
         if beats && !self.member_id.is_empty() && now >= self.heartbeat_at {
-            self.heartbeat_at = now + self.heartbeat;
+            self.heartbeat_at = now + self.pace.heartbeat;
             let answer = coordinator.heartbeat(now, &self.member_id, self.generation);
             self.heartbeat_answered(now, answer);
         }
@@ -243,13 +284,13 @@ impl Client {
             Join {
                 sender: self.sender(),
                 member_id: self.member_id.clone(),
-                client_id: self.client_id.clone(),
-                instance: self.instance.clone(),
+                client_id: self.identity.client_id.clone(),
+                instance: self.identity.instance.clone(),
                 metadata: Metadata {
                     subscribed: true,
                     claims: self.processing.clone(),
                 },
-                session: self.session,
+                session: self.pace.session,
             },
         );
     }
@@ -271,7 +312,7 @@ impl Client {
             Answer::Joined(Ok(joined)) => {
                 self.member_id.clone_from(&joined.member_id);
                 self.generation = joined.generation;
-                self.heartbeat_at = now + self.heartbeat;
+                self.heartbeat_at = now + self.pace.heartbeat;
                 self.joined = Some(joined);
                 self.phase = Phase::Syncing {
                     at: self.next_poll(now),
@@ -315,7 +356,7 @@ impl Client {
         let revokes = self.kind.is_cooperative() && !self.processing.is_subset(&assigned);
         self.last.clone_from(&assigned);
         self.processing = assigned;
-        self.heartbeat_at = now + self.heartbeat;
+        self.heartbeat_at = now + self.pace.heartbeat;
         self.phase = if revokes {
             Phase::Joining { at: now }
         } else {

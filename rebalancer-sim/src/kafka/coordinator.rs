@@ -12,35 +12,17 @@ use super::election::ElectionOrder;
 pub(super) const MINIMUM_SESSION: Duration = Duration::from_secs(6);
 
 /// The sender of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Sender {
+    /// A consumer, by index.
     Client(usize),
-    Own(OwnMemberKey),
-}
-
-/// A key for [`OwnMember`], which has no order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum OwnMemberKey {
-    Scout,
-    Assigner,
-}
-
-impl From<OwnMember> for OwnMemberKey {
-    fn from(own: OwnMember) -> Self {
-        match own {
-            OwnMember::Scout => Self::Scout,
-            OwnMember::Assigner => Self::Assigner,
-        }
-    }
-}
-
-impl From<OwnMemberKey> for OwnMember {
-    fn from(own: OwnMemberKey) -> Self {
-        match own {
-            OwnMemberKey::Scout => Self::Scout,
-            OwnMemberKey::Assigner => Self::Assigner,
-        }
-    }
+    /// A member that a run added to the group.
+    Own {
+        /// The number of the run.
+        run: usize,
+        /// The member.
+        own: OwnMember,
+    },
 }
 
 /// The state of the group.
@@ -165,6 +147,33 @@ impl Coordinator {
         }
     }
 
+    /// Adds a member of a group that has been stable for long.
+    pub(super) fn adopt(
+        &mut self,
+        now: Duration,
+        sender: Sender,
+        (id, instance): (String, Option<String>),
+        metadata: Metadata,
+        assignment: Vec<PartitionIndex>,
+        session: Duration,
+    ) {
+        self.members.push(GroupMember {
+            id: id.clone(),
+            sender,
+            instance,
+            metadata,
+            assignment: Some(assignment),
+            session,
+            last_seen: now,
+            waits_for_join: false,
+            waits_for_sync: false,
+        });
+        self.largest = self.largest.max(self.members.len());
+        self.leader.get_or_insert(id);
+        self.generation = 1;
+        self.state = State::Stable;
+    }
+
     /// The responses that are due.
     pub(super) fn take_answers(&mut self) -> Vec<(Sender, Answer)> {
         std::mem::take(&mut self.answers)
@@ -204,7 +213,11 @@ impl Coordinator {
             let id = self.new_id(&join.client_id);
             if join.instance.is_some() {
                 // A static member gets its id and joins at once.
-                return self.add(now, id, join);
+                let mut members = self.members.iter();
+                return match members.position(|member| member.instance == join.instance) {
+                    Some(index) => self.replace(now, index, id, join),
+                    None => self.add(now, id, join),
+                };
             }
             self.pending.push((id.clone(), now + join.session));
             return self.answer(sender, Answer::IdRequired(id));
@@ -239,6 +252,48 @@ impl Coordinator {
         self.complete_join_if_ready(now);
     }
 
+    /// A static member returns under a new id before its session has expired. A stable group does not
+    /// rebalance: the member gets its partitions back.
+    fn replace(&mut self, now: Duration, index: usize, id: String, join: Join) {
+        let (state, generation) = (self.state, self.generation);
+        let Some(member) = self.members.get_mut(index) else {
+            return;
+        };
+        let old = std::mem::replace(&mut member.id, id.clone());
+        let sender = std::mem::replace(&mut member.sender, join.sender);
+        let joining = std::mem::take(&mut member.waits_for_join);
+        let syncing = std::mem::take(&mut member.waits_for_sync);
+        member.metadata = join.metadata;
+        member.session = join.session;
+        member.last_seen = now;
+        member.waits_for_join = state != State::Stable;
+        if self.leader.as_ref() == Some(&old) {
+            self.leader = Some(id.clone());
+        }
+        let fenced = CoordinatorErrorKind::FencedInstance;
+        if joining {
+            self.answer(sender, Answer::Joined(Err(fenced)));
+        }
+        if syncing {
+            self.answer(sender, Answer::Synced(Err(fenced)));
+        }
+        match state {
+            State::Stable => {
+                let joined = Joined {
+                    member_id: id,
+                    generation,
+                    leader: self.leader.clone().unwrap_or_default(),
+                    members: Vec::new(),
+                };
+                self.answer(join.sender, Answer::Joined(Ok(joined)));
+            }
+            State::Empty | State::PreparingRebalance { .. } | State::CompletingRebalance => {
+                self.prepare_rebalance(now);
+                self.complete_join_if_ready(now);
+            }
+        }
+    }
+
     fn rejoin(&mut self, now: Duration, join: Join) {
         let is_leader = self.leader.as_deref() == Some(join.member_id.as_str());
         let (generation, leader) = (self.generation, self.leader.clone().unwrap_or_default());
@@ -271,7 +326,7 @@ impl Coordinator {
     }
 
     /// Begins the join phase, unless it has begun. SyncGroup requests that wait are refused.
-    fn prepare_rebalance(&mut self, now: Duration) {
+    pub(super) fn prepare_rebalance(&mut self, now: Duration) {
         if matches!(self.state, State::PreparingRebalance { .. }) {
             return;
         }

@@ -15,6 +15,8 @@ mod coordinator;
 mod election;
 mod world;
 
+pub(crate) use client::ClientIdentity;
 pub use client::ClientKind;
 pub use election::ElectionOrder;
 pub use world::{Disturbance, GroupConfig, GroupWorld, RequestFault};
+pub(crate) use world::{RunningMember, TICK};

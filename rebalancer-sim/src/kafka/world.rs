@@ -11,15 +11,16 @@ use rebalancer_core::ports::{
     LeavingMember, MemberAssignment, MemberLabels, OwnMember, SyncRequest, TopicPartition,
 };
 
-use super::client::{Client, ClientKind};
+use super::client::{Client, ClientIdentity, ClientKind, Pace};
 use super::coordinator::{Answer, Coordinator, Join, Metadata, Sender, State};
 use super::election::ElectionOrder;
+use crate::group::TOPIC;
 
 /// The resolution of virtual time, which is also the duration of each way of a request.
-const TICK: Duration = Duration::from_millis(5);
+pub(crate) const TICK: Duration = Duration::from_millis(5);
 
-/// The name of the topic.
-const TOPIC: &str = "orders";
+/// The number of the run if there is only one.
+const ONLY_RUN: usize = 0;
 
 /// The limit within which the first generation must settle.
 const STARTUP: Duration = Duration::from_secs(600);
@@ -98,6 +99,29 @@ pub enum Disturbance {
     Slows(usize, Duration),
 }
 
+/// A member of a group that has been stable for long.
+#[derive(Debug, Clone)]
+pub(crate) struct RunningMember {
+    pub(crate) identity: ClientIdentity,
+    pub(crate) member_id: String,
+    pub(crate) owned: Vec<PartitionIndex>,
+    /// Whether the process of this static member has ended.
+    pub(crate) absent: bool,
+}
+
+/// A client, as its group sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientView<'a> {
+    /// Empty while it is not a member.
+    pub(crate) member_id: &'a str,
+    pub(crate) instance: Option<&'a str>,
+    /// Whether its process runs.
+    pub(crate) runs: bool,
+    /// Whether the coordinator has it as a member.
+    pub(crate) is_member: bool,
+    pub(crate) processing: &'a BTreeSet<PartitionIndex>,
+}
+
 /// The time until the sender of a lost request gives up.
 const LOST_AFTER: Duration = Duration::from_secs(2);
 
@@ -109,14 +133,18 @@ pub struct GroupWorld {
     topics: Topics,
     coordinator: Coordinator,
     clients: Vec<Client>,
-    /// Requests of the hand-over on their way, by arrival.
-    requests: Vec<(Duration, CoordinatorRequest, RequestFault)>,
-    /// Responses to the hand-over on their way, by arrival.
-    responses: Vec<(Duration, CoordinatorResponse)>,
-    /// The faults of the parked requests of each own member.
-    parked: Vec<(OwnMember, RequestFault)>,
+    /// Requests of hand-overs on their way, with their runs.
+    requests: Vec<(Duration, usize, CoordinatorRequest, RequestFault)>,
+    /// Responses to hand-overs on their way, with their runs.
+    responses: Vec<(Duration, usize, CoordinatorResponse)>,
+    /// The faults of the parked requests of each own member of a run.
+    parked: Vec<(usize, OwnMember, RequestFault)>,
     disturbances: VecDeque<(Duration, Disturbance)>,
     violations: Vec<String>,
+    /// The owners after the last tick.
+    owners: Vec<Option<usize>>,
+    /// Whether owners or members have changed since this was asked.
+    changed: bool,
     /// The time for which each partition was not processed.
     idle: Vec<Duration>,
 }
@@ -128,26 +156,7 @@ impl GroupWorld {
     /// Never; a group that does not settle reports a violation.
     #[must_use]
     pub fn new(config: GroupConfig) -> Self {
-        let topics = Topics::new([(TOPIC.to_owned(), config.partitions)]);
-        let coordinator = Coordinator::new(
-            config.order,
-            config.rebalances_on_release,
-            config.rebalance_timeout,
-            config.seed,
-        );
-        let mut world = Self {
-            now: Duration::ZERO,
-            topics,
-            coordinator,
-            clients: Vec::new(),
-            requests: Vec::new(),
-            responses: Vec::new(),
-            parked: Vec::new(),
-            disturbances: VecDeque::new(),
-            violations: Vec::new(),
-            idle: vec![Duration::ZERO; config.partitions],
-            config,
-        };
+        let mut world = Self::empty(config, Duration::ZERO);
         for _ in 0..world.config.members {
             world.add_client();
         }
@@ -161,20 +170,104 @@ impl GroupWorld {
         world
     }
 
+    /// A group that has been stable for long, with these members instead of those of the
+    /// configuration. If its membership has just changed, it `rebalances`.
+    pub(crate) fn running(
+        config: GroupConfig,
+        now: Duration,
+        members: Vec<RunningMember>,
+        rebalances: bool,
+    ) -> Self {
+        let mut world = Self::empty(config, now);
+        for member in members {
+            let index = world.start_client(member.identity);
+            let Some(client) = world.clients.get_mut(index) else {
+                continue;
+            };
+            let owned: BTreeSet<PartitionIndex> = member.owned.iter().copied().collect();
+            let claims = if client.kind.is_cooperative() {
+                owned.clone()
+            } else {
+                BTreeSet::new()
+            };
+            world.coordinator.adopt(
+                now,
+                Sender::Client(index),
+                (member.member_id.clone(), client.identity.instance.clone()),
+                Metadata {
+                    subscribed: true,
+                    claims,
+                },
+                member.owned,
+                world.config.session,
+            );
+            client.adopt(now, member.member_id, world.coordinator.generation, owned);
+            if member.absent {
+                client.stop();
+            }
+        }
+        if rebalances {
+            world.coordinator.prepare_rebalance(now);
+        }
+        world.check_owners();
+        world.idle.fill(Duration::ZERO);
+        world
+    }
+
+    fn empty(config: GroupConfig, now: Duration) -> Self {
+        Self {
+            now,
+            topics: Topics::new([(TOPIC.to_owned(), config.partitions)]),
+            coordinator: Coordinator::new(
+                config.order,
+                config.rebalances_on_release,
+                config.rebalance_timeout,
+                config.seed,
+            ),
+            clients: Vec::new(),
+            requests: Vec::new(),
+            responses: Vec::new(),
+            parked: Vec::new(),
+            disturbances: VecDeque::new(),
+            violations: Vec::new(),
+            owners: vec![None; config.partitions],
+            changed: true,
+            idle: vec![Duration::ZERO; config.partitions],
+            config,
+        }
+    }
+
     fn add_client(&mut self) {
+        let index = self.clients.len();
+        self.start_client(ClientIdentity::numbered(self.config.kind, index));
+    }
+
+    /// Starts a client, and returns its index.
+    pub(crate) fn start_client(&mut self, identity: ClientIdentity) -> usize {
         let index = self.clients.len();
         let poll = match self.config.slow {
             Some((slow, poll)) if slow == index => poll,
             Some(_) | None => self.config.poll,
         };
-        self.clients.push(Client::new(
-            self.config.kind,
-            index,
-            self.config.heartbeat,
+        let pace = Pace {
+            heartbeat: self.config.heartbeat,
             poll,
-            self.config.session,
-            self.now,
-        ));
+            session: self.config.session,
+        };
+        let client = Client::new(self.config.kind, index, identity, pace, self.now);
+        self.clients.push(client);
+        index
+    }
+
+    /// The clients, in the order in which they were started.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = ClientView<'_>> {
+        self.clients.iter().map(|client| ClientView {
+            member_id: &client.member_id,
+            instance: client.identity.instance.as_deref(),
+            runs: !client.is_gone(),
+            is_member: self.coordinator.find(&client.member_id).is_some(),
+            processing: &client.processing,
+        })
     }
 
     /// The time since the group began.
@@ -221,7 +314,7 @@ impl GroupWorld {
             .coordinator
             .members
             .iter()
-            .any(|member| matches!(member.sender, Sender::Own(_)));
+            .any(|member| matches!(member.sender, Sender::Own { .. }));
         let running = self.clients.iter().filter(|client| !client.is_gone());
         let all = running.clone().count() == self.coordinator.members.len();
         self.coordinator.is_at_rest() && !ours && all && running.clone().all(Client::is_settled)
@@ -262,8 +355,13 @@ impl GroupWorld {
         self.disturbances.push_back((at, disturbance));
     }
 
-    /// Sends a request of the hand-over.
+    /// Sends a request of a hand-over.
     pub fn send(&mut self, request: CoordinatorRequest, fault: RequestFault) {
+        self.send_of(ONLY_RUN, request, fault);
+    }
+
+    /// Sends a request of the hand-over of this run.
+    pub(crate) fn send_of(&mut self, run: usize, request: CoordinatorRequest, fault: RequestFault) {
         let delay = match fault {
             RequestFault::Slow(delay) => delay,
             RequestFault::None | RequestFault::LostRequest | RequestFault::LostResponse => {
@@ -271,7 +369,7 @@ impl GroupWorld {
             }
         };
         self.requests
-            .push((self.now + TICK + delay, request, fault));
+            .push((self.now + TICK + delay, run, request, fault));
     }
 
     /// Forgets what the process of the hand-over has in flight, as if it was killed.
@@ -284,9 +382,9 @@ impl GroupWorld {
     /// Advances to the next response to the hand-over, at most to `until`.
     pub fn run_until(&mut self, until: Duration) -> Option<CoordinatorResponse> {
         loop {
-            let due = self.responses.iter().position(|(at, _)| *at <= self.now);
+            let due = self.responses.iter().position(|(at, _, _)| *at <= self.now);
             if let Some(index) = due {
-                return Some(self.responses.remove(index).1);
+                return Some(self.responses.remove(index).2);
             }
             if self.now >= until {
                 return None;
@@ -295,24 +393,66 @@ impl GroupWorld {
         }
     }
 
-    fn tick(&mut self) {
+    /// The responses that have arrived, with their runs.
+    pub(crate) fn take_responses(&mut self) -> Vec<(usize, CoordinatorResponse)> {
+        let now = self.now;
+        let due = self.responses.extract_if(.., |(at, _, _)| *at <= now);
+        due.map(|(_, run, response)| (run, response)).collect()
+    }
+
+    /// Whether no request and no response is on its way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.requests.is_empty() && self.responses.is_empty()
+    }
+
+    /// Whether owners or members have changed since the last call.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Whether the group is in a rebalance.
+    pub(crate) fn is_rebalancing(&self) -> bool {
+        !matches!(self.coordinator.state, State::Stable | State::Empty)
+    }
+
+    /// Advances by the resolution of time.
+    pub(crate) fn tick(&mut self) {
         self.now += TICK;
         while let Some((_, disturbance)) = self.disturbances.pop_front_if(|(at, _)| *at <= self.now)
         {
             self.disturb(disturbance);
         }
+        let members = self.coordinator.members.len();
         self.coordinator.expire(self.now);
-        let due = self.requests.extract_if(.., |(at, _, _)| *at <= self.now);
+        let due = self
+            .requests
+            .extract_if(.., |(at, _, _, _)| *at <= self.now);
         let due: Vec<_> = due.collect();
-        for (_, request, fault) in due {
-            self.handle(request, fault);
+        for (_, run, request, fault) in due {
+            self.handle(run, request, fault);
             self.deliver();
         }
         for client in &mut self.clients {
             client.tick(self.now, &mut self.coordinator, &self.topics);
         }
         self.deliver();
+        self.changed |= self.coordinator.members.len() != members;
         self.check_owners();
+    }
+
+    /// Lets a client leave the group and end.
+    pub(crate) fn end_client(&mut self, index: usize) {
+        self.disturb(Disturbance::Leaves(index));
+        self.deliver();
+        self.check_owners();
+        self.changed = true;
+    }
+
+    /// Ends the process of a client, which does not leave the group.
+    pub(crate) fn kill_client(&mut self, index: usize) {
+        self.disturb(Disturbance::Dies(index));
+        self.check_owners();
+        self.changed = true;
     }
 
     fn disturb(&mut self, disturbance: Disturbance) {
@@ -344,24 +484,25 @@ impl GroupWorld {
                 return;
             }
             for (to, answer) in answers {
+                self.changed = true;
                 match to {
                     Sender::Client(index) => {
                         if let Some(client) = self.clients.get_mut(index) {
                             client.receive(self.now, answer);
                         }
                     }
-                    Sender::Own(own) => self.deliver_to_own(own.into(), answer),
+                    Sender::Own { run, own } => self.deliver_to_own(run, own, answer),
                 }
             }
         }
     }
 
-    fn deliver_to_own(&mut self, own: OwnMember, answer: Answer) {
+    fn deliver_to_own(&mut self, run: usize, own: OwnMember, answer: Answer) {
         let fault = self
             .parked
             .iter()
-            .position(|(parked, _)| *parked == own)
-            .map(|index| self.parked.remove(index).1);
+            .position(|(of, parked, _)| (*of, *parked) == (run, own))
+            .map(|index| self.parked.remove(index).2);
         // The process that asked was killed.
         let Some(fault) = fault else {
             return;
@@ -379,29 +520,29 @@ impl GroupWorld {
                     .map_err(refused),
             ),
         };
-        self.respond(response, fault);
+        self.respond(run, response, fault);
     }
 
-    fn respond(&mut self, response: CoordinatorResponse, fault: RequestFault) {
+    fn respond(&mut self, run: usize, response: CoordinatorResponse, fault: RequestFault) {
         let (at, response) = match fault {
             RequestFault::None => (TICK, response),
             RequestFault::Slow(delay) => (TICK + delay, response),
             RequestFault::LostRequest | RequestFault::LostResponse => (LOST_AFTER, lost(response)),
         };
-        self.responses.push((self.now + at, response));
+        self.responses.push((self.now + at, run, response));
     }
 
-    fn handle(&mut self, request: CoordinatorRequest, fault: RequestFault) {
+    fn handle(&mut self, run: usize, request: CoordinatorRequest, fault: RequestFault) {
         let arrives = fault != RequestFault::LostRequest;
         match request {
             CoordinatorRequest::Describe => {
                 let described = self.describe();
-                self.respond(CoordinatorResponse::Described(Ok(described)), fault);
+                self.respond(run, CoordinatorResponse::Described(Ok(described)), fault);
             }
             CoordinatorRequest::DrawMemberId(request) | CoordinatorRequest::Join(request) => {
                 if arrives {
-                    self.parked.push((request.own, fault));
-                    self.join(request);
+                    self.parked.push((run, request.own, fault));
+                    self.join(run, request);
                 } else {
                     let draws = request.member_id.is_empty();
                     let error = refused(CoordinatorErrorKind::Lost);
@@ -410,16 +551,20 @@ impl GroupWorld {
                     } else {
                         CoordinatorResponse::Joined(request.own, Err(error))
                     };
-                    self.respond(response, fault);
+                    self.respond(run, response, fault);
                 }
             }
             CoordinatorRequest::Sync(request) => {
                 if arrives {
-                    self.parked.push((request.own, fault));
-                    self.sync(request);
+                    self.parked.push((run, request.own, fault));
+                    self.sync(run, request);
                 } else {
                     let error = refused(CoordinatorErrorKind::Lost);
-                    self.respond(CoordinatorResponse::Synced(request.own, Err(error)), fault);
+                    self.respond(
+                        run,
+                        CoordinatorResponse::Synced(request.own, Err(error)),
+                        fault,
+                    );
                 }
             }
             CoordinatorRequest::Heartbeat {
@@ -434,7 +579,7 @@ impl GroupWorld {
                     Err(CoordinatorErrorKind::Lost)
                 };
                 let response = CoordinatorResponse::Heartbeat(own, result.map_err(refused));
-                self.respond(response, fault);
+                self.respond(run, response, fault);
             }
             CoordinatorRequest::Leave { members, .. } => {
                 let results = if arrives {
@@ -442,16 +587,19 @@ impl GroupWorld {
                 } else {
                     Vec::new()
                 };
-                self.respond(CoordinatorResponse::Left(Ok(results)), fault);
+                self.respond(run, CoordinatorResponse::Left(Ok(results)), fault);
             }
         }
     }
 
-    fn join(&mut self, request: JoinRequest) {
+    fn join(&mut self, run: usize, request: JoinRequest) {
         self.coordinator.join(
             self.now,
             Join {
-                sender: Sender::Own(request.own.into()),
+                sender: Sender::Own {
+                    run,
+                    own: request.own,
+                },
                 member_id: request.member_id,
                 client_id: "rebalancer".into(),
                 instance: None,
@@ -461,7 +609,7 @@ impl GroupWorld {
         );
     }
 
-    fn sync(&mut self, request: SyncRequest) {
+    fn sync(&mut self, run: usize, request: SyncRequest) {
         let leads = self.coordinator.leader.as_deref() == Some(request.member_id.as_str())
             && self.coordinator.state == State::CompletingRebalance
             && self.coordinator.generation == request.generation;
@@ -480,7 +628,10 @@ impl GroupWorld {
             .collect();
         self.coordinator.sync(
             self.now,
-            Sender::Own(request.own.into()),
+            Sender::Own {
+                run,
+                own: request.own,
+            },
             &request.member_id,
             request.generation,
             &assignments,
@@ -511,7 +662,7 @@ impl GroupWorld {
     fn is_held_open(&self) -> bool {
         let joining = matches!(self.coordinator.state, State::PreparingRebalance { .. });
         let held = self.coordinator.members.iter().any(|member| {
-            matches!(member.sender, Sender::Own(_)) && !self.coordinator.is_parked(&member.id)
+            matches!(member.sender, Sender::Own { .. }) && !self.coordinator.is_parked(&member.id)
         });
         joining && held
     }
@@ -556,27 +707,32 @@ impl GroupWorld {
 
     /// No partition may be processed by two clients.
     fn check_owners(&mut self) {
-        let mut owned = vec![0_u8; self.config.partitions];
-        for client in &self.clients {
+        let mut owners = vec![None; self.config.partitions];
+        let mut contested = BTreeSet::new();
+        for (index, client) in self.clients.iter().enumerate() {
             for partition in &client.processing {
-                if let Some(count) = owned.get_mut(partition.get()) {
-                    *count = count.saturating_add(1);
+                if let Some(owner) = owners.get_mut(partition.get())
+                    && owner.replace(index).is_some()
+                {
+                    contested.insert(*partition);
                 }
             }
         }
-        for (partition, count) in owned.iter().enumerate() {
-            if *count == 0
-                && let Some(idle) = self.idle.get_mut(partition)
-            {
+        for (owner, idle) in owners.iter().zip(&mut self.idle) {
+            if owner.is_none() {
                 *idle += TICK;
             }
-            if *count > 1 && self.violations.len() < 20 {
-                let at = self.now.as_secs_f64();
+        }
+        for partition in contested {
+            if self.violations.len() < 20 {
+                let (at, number) = (self.now.as_secs_f64(), partition.get());
                 self.violations.push(format!(
-                    "partition {partition} is processed by {count} clients at {at:.3} s"
+                    "partition {number} is processed by several clients at {at:.3} s"
                 ));
             }
         }
+        self.changed |= owners != self.owners;
+        self.owners = owners;
         for client in &mut self.clients {
             if std::mem::take(&mut client.failed) {
                 let id = client.member_id.clone();
@@ -626,16 +782,19 @@ impl GroupWorld {
         let members = self.coordinator.members.iter().map(|member| {
             let client = match member.sender {
                 Sender::Client(index) => self.clients.get(index),
-                Sender::Own(_) => None,
+                Sender::Own { .. } => None,
             };
             let owned = member.assignment.as_deref().filter(|_| stable);
             DescribedMember {
                 labels: MemberLabels {
                     pod: None,
-                    host: Some(client.map_or("/10.9.9.9", |client| &client.host).to_owned()),
+                    host: match client {
+                        Some(client) => client.identity.host.clone(),
+                        None => Some("/10.9.9.9".to_owned()),
+                    },
                     client_id: Some(
                         client
-                            .map_or("rebalancer", |client| &client.client_id)
+                            .map_or("rebalancer", |client| &client.identity.client_id)
                             .to_owned(),
                     ),
                     member_id: Some(member.id.clone()),

@@ -13,8 +13,11 @@ use rebalancer_core::ports::{
 
 use super::State;
 use crate::group::{ServingMember, TOPIC};
-use crate::pod::SimPod;
+use crate::pod::{PodKey, SimPod};
 use crate::views::EvictionRecord;
+
+/// The id of the simulated Kafka cluster.
+const CLUSTER: &str = "simulated";
 
 impl State {
     pub(crate) fn answer_loads(&self) -> LoadObservation {
@@ -79,15 +82,41 @@ impl State {
             .collect()
     }
 
-    /// The group as its coordinator describes it. The consumers keep up, so there is no lag.
+    /// The group as Kafka reports it. The consumers keep up, so there is no lag.
     fn described_group(&self, owners: Vec<OwnerSample>) -> GroupObservation {
+        let lags = (0..self.config.partitions).map(|partition| LagSample {
+            topic: TOPIC.to_owned(),
+            partition,
+            records: Some(0),
+        });
+        GroupObservation {
+            owners,
+            rates: Some(self.rate_samples()),
+            rate_window: Some(self.config.metrics_window.into()),
+            rate_unit: Some("records/s".into()),
+            lags: Some(lags.collect()),
+            described: Some(self.describe_group()),
+            ..GroupObservation::default()
+        }
+    }
+
+    /// The group as its coordinator describes it.
+    pub(crate) fn describe_group(&self) -> DescribedGroup {
+        if let Some(mut modelled) = self.modelled_group() {
+            modelled.cluster_id = Some(CLUSTER.to_owned());
+            for member in &mut modelled.members {
+                let subscribed = member.subscription.as_ref();
+                let is_own = subscribed.is_some_and(Vec::is_empty);
+                member.client = (!is_own).then_some(self.config.client);
+            }
+            return modelled;
+        }
         let members = self.group.described().map(|(member, owned)| {
-            let pod = self.pods.get(&member.pod);
             // The brokers know the client id, not the pod.
-            let client_id = pod.map(|pod| format!("consumer-{}", pod.name));
+            let client_id = self.client_id(member.pod);
             DescribedMember {
                 labels: MemberLabels {
-                    client_id: Some(client_id.unwrap_or_else(|| "consumer".to_owned())),
+                    client_id: Some(client_id),
                     member_id: Some(member.id),
                     instance: member.instance,
                     ..MemberLabels::default()
@@ -99,8 +128,8 @@ impl State {
                     .map(|number| (TOPIC.to_owned(), number))
                     .collect(),
                 client: Some(self.config.client),
-                classic_in_consumer_group: false,
                 has_assignment_user_data: false,
+                classic_in_consumer_group: false,
             }
         });
         let members: Vec<DescribedMember> = members.collect();
@@ -115,32 +144,28 @@ impl State {
         } else {
             GroupState::Stable
         };
-        let lags = (0..self.config.partitions).map(|partition| LagSample {
-            topic: TOPIC.to_owned(),
-            partition,
-            records: Some(0),
-        });
         let partitions = usize::try_from(self.config.partitions).unwrap_or_default();
-        GroupObservation {
-            owners,
-            rates: Some(self.rate_samples()),
-            rate_window: Some(self.config.metrics_window.into()),
-            rate_unit: Some("records/s".into()),
-            lags: Some(lags.collect()),
-            described: Some(DescribedGroup {
-                kind,
-                state,
-                protocol_type: "consumer".into(),
-                assignor: Some(self.config.assignor.as_str().to_owned()),
-                members,
-                topics: vec![DescribedTopic {
-                    name: TOPIC.to_owned(),
-                    partition_racks: vec![Vec::new(); partitions],
-                }],
-                cluster_id: Some("simulated".to_owned()),
-            }),
-            ..GroupObservation::default()
+        DescribedGroup {
+            kind,
+            state,
+            protocol_type: "consumer".into(),
+            assignor: Some(self.config.assignor.as_str().to_owned()),
+            members,
+            topics: vec![DescribedTopic {
+                name: TOPIC.to_owned(),
+                partition_racks: vec![Vec::new(); partitions],
+            }],
+            cluster_id: Some(CLUSTER.to_owned()),
         }
+    }
+
+    /// `client.id` of a pod's consumer.
+    pub(super) fn client_id(&self, pod: PodKey) -> String {
+        let pod = self.pods.get(&pod);
+        pod.map_or_else(
+            || "consumer".to_owned(),
+            |pod| format!("consumer-{}", pod.name),
+        )
     }
 
     /// The owners as consumers export their own assignments, labelled with their pods.

@@ -1,6 +1,7 @@
 //! The state of a world and its events.
 
 mod answers;
+mod coordination;
 mod disturbances;
 mod lease;
 mod requests;
@@ -27,6 +28,7 @@ use crate::trace::{EvictionRequest, TraceRecord};
 use crate::traffic::Traffic;
 use crate::views::EvictionRecord;
 
+pub(crate) use coordination::Coordinations;
 pub(crate) use lease::HeldLease;
 pub(crate) use requests::{Request, Requests, Response};
 
@@ -54,6 +56,7 @@ pub(crate) struct State {
     pub(crate) published: Vec<JournalEntry>,
     pub(crate) last_rotation: Option<Rotation>,
     pub(crate) last_hold: Option<HoldRecord>,
+    pub(crate) coordinations: Coordinations,
     timeline: Timeline,
     seeded: Seeded,
     /// The prefix of every pod name: the workload's name and the hash of the pod template.
@@ -110,6 +113,7 @@ impl State {
             published: Vec::new(),
             last_rotation: None,
             last_hold: None,
+            coordinations: Coordinations::default(),
             timeline: Timeline::default(),
             seeded,
             replica_set,
@@ -158,12 +162,36 @@ impl State {
     /// Advances the time and executes the events that are due, in order. Time ends with the year
     /// 9999.
     pub(crate) fn advance(&mut self, duration: Duration) {
-        let until = self.now.saturating_add(duration).min(self.horizon());
-        while let Some((at, event)) = self.timeline.next_until(until) {
-            self.now = at;
+        let until = self.now.saturating_add(duration);
+        self.set_aside_responses();
+        while !self.advance_towards(until) {
+            self.set_aside_responses();
+        }
+    }
+
+    /// Advances as [`advance`](Self::advance), but at most to the next response of the group's
+    /// coordinator, and not beyond a response that was not received yet. Returns whether `until` was
+    /// reached, which counts from the creation of the world.
+    pub(crate) fn advance_towards(&mut self, until: Duration) -> bool {
+        if self.has_unreceived_response() {
+            return false;
+        }
+        let until = until.min(self.horizon());
+        loop {
+            let event = self.timeline.next_at().unwrap_or(until).min(until);
+            while self.next_step_of_model().is_some_and(|at| at <= event) {
+                if self.step_model() {
+                    return false;
+                }
+            }
+            let Some((at, event)) = self.timeline.next_until(until) else {
+                break;
+            };
+            self.now = at.max(self.now);
             self.execute(event);
         }
         self.now = until.max(self.now);
+        true
     }
 
     pub(crate) fn timestamp(&self) -> Timestamp {
@@ -213,14 +241,13 @@ impl State {
             WorldEvent::Joined(key) => {
                 let ready = self.alive(key).is_some_and(|pod| pod.ready.is_some());
                 // A pod that crashed and became ready again may already be a member.
-                if ready && !self.group.has(key) {
+                if ready && !self.has_member(key) {
                     self.join(key);
                 }
             }
             WorldEvent::Left(key) => {
-                if self.group.mark_absent(key) {
+                if self.leave_silently(key) {
                     self.schedule(self.config.session_timeout, WorldEvent::SessionEnded(key));
-                    self.members_changed(false);
                 } else {
                     self.leave(key);
                 }
@@ -239,6 +266,8 @@ impl State {
                     self.replenish();
                 }
             }
+            // A modelled group has its own sessions.
+            WorldEvent::SessionEnded(_) | WorldEvent::Rebalanced if self.is_modelled() => {}
             WorldEvent::SessionEnded(key) => {
                 let due = self.group.session_ended(key);
                 self.members_changed(due);
@@ -303,18 +332,40 @@ impl State {
         self.schedule(self.config.pending_delay, WorldEvent::Started(created));
     }
 
+    /// Whether the pod's consumer is in the group, or about to join it.
+    fn has_member(&self, key: PodKey) -> bool {
+        self.runs_in_model(key)
+            .unwrap_or_else(|| self.group.has(key))
+    }
+
     fn join(&mut self, key: PodKey) {
-        let id = member_id(&self.config, &mut self.seeded);
         let name = self.pods.get(&key).map(|pod| pod.name.clone());
         let instance = name.filter(|_| self.config.static_members);
+        if self.joins_model(key, instance.as_deref()) {
+            return;
+        }
+        let id = member_id(&self.config, &mut self.seeded);
         let due = self.group.join(key, id, instance);
         self.members_changed(due);
     }
 
     /// Removes the pod's member from the group, if it has one.
     pub(crate) fn leave(&mut self, key: PodKey) {
+        if self.leaves_model(key, false) {
+            return;
+        }
         let due = self.group.leave(key);
         self.members_changed(due);
+    }
+
+    /// Ends the pod's static member without its leaving, and returns whether there is one.
+    fn leave_silently(&mut self, key: PodKey) -> bool {
+        let silent = self.config.static_members && self.has_member(key);
+        if silent && !self.leaves_model(key, true) {
+            self.group.mark_absent(key);
+            self.members_changed(false);
+        }
+        silent
     }
 
     /// Handles a change of membership. `due` means that it requires a rebalance.
