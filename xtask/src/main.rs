@@ -13,6 +13,7 @@ mod efficacy;
 mod figures;
 mod fuzz;
 mod generate;
+mod handover;
 mod lab;
 mod package;
 mod packages;
@@ -75,6 +76,14 @@ Tasks:
                       of the forecast on N simulated groups (default 200) per
                       assignor: the table in docs/forecast.md. Faster in
                       release mode: cargo run --release --package xtask -- efficacy
+  handover [--write] [--groups N] [--client java|librdkafka] [--active N]
+           [--hold SECONDS] [--seed S]
+                      hand assignments to N groups (default 20) of each client on
+                      real brokers, count the records, and restart a consumer of
+                      each group: the tables in docs/assign.md, which --write
+                      replaces. Records arrive at 2 groups at a time (--active).
+                      The assignment is checked again after 180 seconds (--hold).
+                      Takes 25 minutes on 2 cores
   help                print this text
 
 Environment:
@@ -118,6 +127,7 @@ fn main() -> ExitCode {
             Ok(options) => efficacy::run(&options).map(|()| ExitCode::SUCCESS),
             Err(message) => return usage(&message),
         },
+        Some("handover") => handover::run(&rest),
         Some("setup") if rest.is_empty() => setup::run().map(|()| ExitCode::SUCCESS),
         Some("test") => test::run(&rest),
         Some("bench") if rest.is_empty() => bench::run().map(|()| ExitCode::SUCCESS),

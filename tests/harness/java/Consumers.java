@@ -44,7 +44,8 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  * static=true         group.instance.id is NAME
  * poll.ms=100         the longest duration of a poll
  * work.us=0           the time to process a record
- * commit=none         or sync, async: how to commit after each poll with records
+ * commit=none         or sync, async: how to commit after a poll with records
+ * commit.ms=0         the shortest time between two such commits
  * commit.revoked=true whether to commit in onPartitionsRevoked, unless commit=none
  * </pre>
  *
@@ -157,6 +158,7 @@ public final class Consumers {
         private final Duration poll;
         private final long workMicros;
         private final String commit;
+        private final long commitMillis;
         private final boolean commitsRevoked;
         private final Properties properties = new Properties();
         private KafkaConsumer<byte[], byte[]> consumer;
@@ -165,6 +167,7 @@ public final class Consumers {
         /** The position after the processed records, of partitions with uncommitted ones. */
         private final Map<TopicPartition, OffsetAndMetadata> uncommitted = new HashMap<>();
 
+        private long committedAt = System.nanoTime();
         private boolean leaves;
         private long sleepMillis;
 
@@ -174,6 +177,7 @@ public final class Consumers {
             poll = Duration.ofMillis(Long.parseLong(take(settings, "poll.ms", "100")));
             workMicros = Long.parseLong(take(settings, "work.us", "0"));
             commit = take(settings, "commit", "none");
+            commitMillis = Long.parseLong(take(settings, "commit.ms", "0"));
             commitsRevoked = Boolean.parseBoolean(take(settings, "commit.revoked", "true"));
             properties.put("client.id", name);
             if (Boolean.parseBoolean(take(settings, "static", "false"))) {
@@ -225,7 +229,10 @@ public final class Consumers {
                     identify();
                     if (!records.isEmpty()) {
                         process(records);
-                        commit(commit);
+                        if (System.nanoTime() - committedAt >= commitMillis * 1_000_000) {
+                            committedAt = System.nanoTime();
+                            commit(commit);
+                        }
                     }
                     pause();
                 }

@@ -7,22 +7,37 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use harness::Result;
 use rdkafka::{
-    ClientContext, Message as _,
+    ClientContext, Message as _, Offset, TopicPartitionList,
     config::{ClientConfig, RDKafkaLogLevel},
-    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
-    error::KafkaError,
+    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
+    error::{KafkaError, KafkaResult},
+    message::BorrowedMessage,
 };
 use rebalancer_core::group::{Assignor, Protocol};
 
 use crate::failed;
+use crate::ledger::Event;
+use crate::recorder::{ConsumerRecorder, now};
 
 /// The longest wait for a record before a consumer checks whether it should stop.
 const POLL: Duration = Duration::from_millis(100);
+
+/// The interval of commits of a consumer that commits itself.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// When a consumer commits the offsets of the records that it has processed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Commits {
+    /// The client commits at its interval (`enable.auto.commit`).
+    Automatic,
+    /// The application commits after some records, and whenever partitions are revoked.
+    ByApplication,
+}
 
 /// The configuration of the consumers of a group.
 #[derive(Debug, Clone)]
@@ -102,10 +117,60 @@ impl Consumer {
         pod: &str,
         mut consumed: impl FnMut() + Send + 'static,
     ) -> Result<Self> {
+        let consumed = move |_: &BaseConsumer<Membership>, _: &BorrowedMessage<'_>| consumed();
+        Self::launch(group.client(pod), group, pod, None, consumed)
+    }
+
+    /// Starts a consumer that reports everything to a recorder.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn recorded(
+        group: &GroupConfig,
+        pod: &str,
+        commits: Commits,
+        recorder: ConsumerRecorder,
+    ) -> Result<Self> {
+        let mut config = group.client(pod);
+        // A record counts as processed once it has been recorded, and not when it was returned by
+        // the client: a record that is returned while the consumer closes is never processed.
+        config.set("enable.auto.offset.store", "false");
+        if commits == Commits::ByApplication {
+            config.set("enable.auto.commit", "false");
+        }
+        let records = recorder.clone();
+        let mut committed_at = now();
+        let consumed = move |client: &BaseConsumer<Membership>, record: &BorrowedMessage<'_>| {
+            records.processed(record.topic(), record.partition(), record.offset());
+            // An error means that the partition is being revoked. The next owner processes the
+            // record again.
+            let _ = client.store_offset_from_message(record);
+            if commits == Commits::ByApplication
+                && now().saturating_sub(committed_at) >= COMMIT_INTERVAL
+            {
+                committed_at = now();
+                let _ = client.commit_consumer_state(CommitMode::Async);
+            }
+        };
+        let recording = Recording { recorder, commits };
+        Self::launch(config, group, pod, Some(recording), consumed)
+    }
+
+    fn launch(
+        config: ClientConfig,
+        group: &GroupConfig,
+        pod: &str,
+        recording: Option<Recording>,
+        mut consumed: impl FnMut(&BaseConsumer<Membership>, &BorrowedMessage<'_>) + Send + 'static,
+    ) -> Result<Self> {
         let state = Arc::<State>::default();
-        let client: BaseConsumer<Membership> = group
-            .client(pod)
-            .create_with_context(Membership(Arc::clone(&state)))
+        let recorder = recording.as_ref().map(|it| it.recorder.clone());
+        let membership = Membership {
+            state: Arc::clone(&state),
+            recording,
+        };
+        let client: BaseConsumer<Membership> = config
+            .create_with_context(membership)
             .map_err(|error| failed(&format!("consumer {pod}"), error))?;
         let topics: Vec<&str> = group.topics.iter().map(String::as_str).collect();
         client
@@ -113,18 +178,26 @@ impl Consumer {
             .map_err(|error| failed(&format!("the subscription of {pod}"), error))?;
         let shared = Arc::clone(&state);
         let thread = std::thread::spawn(move || {
+            let mut seen = Instant::now();
             while !shared.ends.load(Ordering::Relaxed) {
                 // librdkafka retries transient failures. A permanent failure shows as
                 // a group that does not settle.
                 if let Some(Ok(record)) = client.poll(POLL) {
                     debug_assert!(record.partition() >= 0);
-                    consumed();
+                    consumed(&client, &record);
                 }
-                shared.see(&client);
+                // Asks another thread of librdkafka, so not for each record.
+                if seen.elapsed() >= POLL {
+                    shared.see(&client);
+                    seen = Instant::now();
+                }
             }
             // Leaves the group.
             drop(client);
             shared.own(BTreeSet::new());
+            if let Some(recorder) = recorder {
+                recorder.report(Event::Closed);
+            }
         });
         Ok(Self {
             pod: pod.to_owned(),
@@ -187,20 +260,84 @@ impl State {
 }
 
 /// The state that a client's callbacks record.
-struct Membership(Arc<State>);
+struct Membership {
+    state: Arc<State>,
+    recording: Option<Recording>,
+}
+
+/// The recorder of a consumer, and when the consumer commits.
+struct Recording {
+    recorder: ConsumerRecorder,
+    commits: Commits,
+}
+
+impl Recording {
+    fn partitions(&self, list: &TopicPartitionList) -> Vec<kafka_assignors::PartitionIndex> {
+        let elements = list.elements();
+        let elements = elements.iter().map(|one| (one.topic(), one.partition()));
+        self.recorder.partitions(elements)
+    }
+}
 
 impl ClientContext for Membership {
     /// The bindings of librdkafka have no call for the member id, so it is read from the log line
-    /// `Group "…": updating member id "…" -> "…"`. It is empty once the member has left.
+    /// `Group "…": updating member id "…" -> "…"`. It is empty once the member has left. In the same
+    /// way, rebalances are counted by the responses to JoinGroup.
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         let id = message.rsplit('"').nth(1).unwrap_or_default();
         if facility == "MEMBERID" && !id.is_empty() && !message.ends_with("(not-set)\"") {
-            let known = self.0.id.lock();
+            let known = self.state.id.lock();
             *known.unwrap_or_else(PoisonError::into_inner) = id.to_owned();
+        }
+        if let Some(recording) = &self.recording
+            && facility == "JOINGROUP"
+            && message.contains("JoinGroup response: GenerationId")
+            && message.contains("(no error)")
+        {
+            recording.recorder.report(Event::Rebalanced);
         }
     }
 
     fn error(&self, _: KafkaError, _: &str) {}
 }
 
-impl ConsumerContext for Membership {}
+impl ConsumerContext for Membership {
+    fn pre_rebalance(&self, client: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let (Some(recording), Rebalance::Revoke(list)) = (&self.recording, rebalance) else {
+            return;
+        };
+        let partitions = recording.partitions(list);
+        if client.assignment_lost() {
+            recording.recorder.report(Event::Lost(partitions));
+            return;
+        }
+        recording.recorder.report(Event::Revoked(partitions));
+        if recording.commits == Commits::ByApplication {
+            // An error means that there is nothing to commit, or that the group does not take it.
+            // Then records are processed again, which the ledger counts.
+            let _ = client.commit_consumer_state(CommitMode::Sync);
+        }
+    }
+
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let (Some(recording), Rebalance::Assign(list)) = (&self.recording, rebalance) {
+            let partitions = recording.partitions(list);
+            recording.recorder.report(Event::Assigned(partitions));
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        let Some(recording) = &self.recording else {
+            return;
+        };
+        if result.is_err() {
+            return;
+        }
+        for one in offsets.elements() {
+            if let Offset::Offset(next) = one.offset() {
+                let recorder = &recording.recorder;
+                recorder.committed(one.topic(), one.partition(), next);
+            }
+        }
+    }
+}

@@ -31,28 +31,7 @@ impl JavaMember {
     /// If the process has ended, or has no such assignor.
     pub fn start(process: &'static JavaConsumers, group: &GroupConfig, pod: &str) -> Result<Self> {
         let topics = group.topics.join(",");
-        let mut settings = vec![
-            ("bootstrap.servers", group.bootstrap.as_str()),
-            ("group.id", &group.id),
-            ("topics", &topics),
-            ("auto.offset.reset", "earliest"),
-            ("auto.commit.interval.ms", "500"),
-        ];
-        match group.protocol {
-            Protocol::Classic => settings.extend([
-                ("partition.assignment.strategy", class(&group.assignor)?),
-                ("heartbeat.interval.ms", "300"),
-                ("session.timeout.ms", "6000"),
-            ]),
-            Protocol::Consumer => settings.extend([
-                ("group.protocol", "consumer"),
-                ("group.remote.assignor", group.assignor.as_str()),
-            ]),
-        }
-        if group.static_members {
-            settings.push(("static", "true"));
-        }
-        settings.extend(&group.properties);
+        let settings = java_settings(group, &topics)?;
         process.join(pod, &settings)?;
         Ok(Self {
             process,
@@ -101,6 +80,36 @@ impl Member {
             Self::Java(member) => member.process.owned(&member.name),
         }
     }
+}
+
+/// The settings of a consumer in a Java process. `topics` are those of the group, joined by commas.
+pub(crate) fn java_settings<'a>(
+    group: &'a GroupConfig,
+    topics: &'a str,
+) -> Result<Vec<(&'a str, &'a str)>> {
+    let mut settings = vec![
+        ("bootstrap.servers", group.bootstrap.as_str()),
+        ("group.id", &group.id),
+        ("topics", topics),
+        ("auto.offset.reset", "earliest"),
+        ("auto.commit.interval.ms", "500"),
+    ];
+    match group.protocol {
+        Protocol::Classic => settings.extend([
+            ("partition.assignment.strategy", class(&group.assignor)?),
+            ("heartbeat.interval.ms", "300"),
+            ("session.timeout.ms", "6000"),
+        ]),
+        Protocol::Consumer => settings.extend([
+            ("group.protocol", "consumer"),
+            ("group.remote.assignor", group.assignor.as_str()),
+        ]),
+    }
+    if group.static_members {
+        settings.push(("static", "true"));
+    }
+    settings.extend(&group.properties);
+    Ok(settings)
 }
 
 /// The class of an assignor in Kafka's client.

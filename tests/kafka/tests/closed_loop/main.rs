@@ -10,9 +10,9 @@
 )]
 
 mod kafka_source;
+mod offsets;
 mod pods;
 mod scene;
-mod traffic;
 
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,7 @@ use std::{
 
 use harness::{RunningPod, Work};
 
-use crate::traffic::Offsets;
+use crate::offsets::Offsets;
 use consumers::{Consumer, GroupConfig};
 
 /// The CPU time of a pod per record, in seconds.

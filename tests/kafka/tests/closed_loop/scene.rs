@@ -12,9 +12,9 @@ use harness::{
 };
 use rebalancer_core::group::{Assignor, Protocol};
 
+use crate::offsets::Offsets;
 use crate::pods::{COST, GroupInPods};
-use crate::traffic::{Offsets, Traffic};
-use consumers::{GroupConfig, create_topics};
+use consumers::{GroupConfig, Stream, Traffic, create_topics};
 
 /// The number of pods.
 pub(crate) const PODS: usize = 6;
@@ -118,13 +118,18 @@ impl<'ns> Scene<'ns> {
     /// Starts traffic with the given rate for each partition, in records per second.
     pub(crate) fn arrive(&mut self, rate: impl Fn(i32) -> f64) -> Result<()> {
         self.rates = (0..).take(PARTITIONS).map(rate).collect();
-        let rates = self.rates.clone();
-        self.traffic = Some(Traffic::start(
-            self.kafka,
-            &self.topic,
-            rates,
-            &self.offsets,
-        )?);
+        let streams = (0..).zip(&self.rates).map(|(partition, rate)| Stream {
+            topic: self.topic.clone(),
+            partition,
+            rate: *rate,
+        });
+        let offsets = Arc::clone(&self.offsets);
+        let arrived = move |_: &str, partition, offset| offsets.arrived(partition, offset);
+        if let Some(before) = self.traffic.take() {
+            before.stop()?;
+        }
+        let traffic = Traffic::start(&self.kafka.bootstrap(), streams.collect(), arrived)?;
+        self.traffic = Some(traffic);
         Ok(())
     }
 
