@@ -97,6 +97,9 @@ pub enum ClientFamily {
 }
 
 impl ClientFamily {
+    /// All families.
+    pub const ALL: [Self; 2] = [Self::Java, Self::Librdkafka];
+
     /// The name of the client.
     #[must_use]
     pub fn as_str(self) -> &'static str {

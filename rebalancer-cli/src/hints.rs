@@ -7,6 +7,7 @@ use rebalancer_core::checks::Check;
 use rebalancer_core::execution::{
     ExecutionOutcome, ExecutionReport, PodOutcome, StopCause, StopReason,
 };
+use rebalancer_core::handover::HandoverDocument;
 use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::{Decision, HoldReason};
 use rebalancer_driver::ObserveError;
@@ -51,6 +52,11 @@ pub(crate) fn of_execution(report: &ExecutionReport) -> Hint {
     Hint(timeout.into_iter().chain(stop).collect())
 }
 
+/// The settings that can change how a hand-over ends.
+pub(crate) fn of_hand_over(report: &HandoverDocument) -> Hint {
+    Hint(of_stop(report.stopped).into_iter().collect())
+}
+
 /// The settings that an error of the driver is about.
 pub(crate) fn of_error(error: &ObserveError) -> Hint {
     match error {
@@ -91,7 +97,7 @@ fn of_reason(reason: HoldReason) -> Hint {
 }
 
 /// Settings of hold reasons that are not fields of the policy.
-const OTHERS: [(HoldReason, &[&str]); 8] = [
+const OTHERS: [(HoldReason, &[&str]); 9] = [
     (HoldReason::ANOTHER_RUN, &["ONE_AT_A_TIME"]),
     (HoldReason::FROZEN, &["FREEZE"]),
     (HoldReason::NO_PODS_FOUND, &["KUBE_LABEL_SELECTOR"]),
@@ -100,6 +106,7 @@ const OTHERS: [(HoldReason, &[&str]); 8] = [
         &["PROMETHEUS_MATCHERS", "LOAD_QUERY"],
     ),
     (HoldReason::TARGET_UNKNOWN, &["TARGET_CORES", "HPA_PREFIX"]),
+    (HoldReason::RACKS_UNEVEN, &["STRATEGY"]),
     (HoldReason::AUTOSCALER_PAUSED, &["TARGET_CORES"]),
     (
         HoldReason::GROUP_UNKNOWN,

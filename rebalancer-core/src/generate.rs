@@ -515,6 +515,8 @@ fn circumstances()
             let rotation = Rotation {
                 time: Timestamp::UNIX_EPOCH,
                 victims: vec![format!("{CONTAINER}-0")],
+                moves: 0,
+                abandoned: None,
                 imbalance_before: before,
                 imbalance_hoped: (before - fall).max(1.0),
                 imbalance_range: None,

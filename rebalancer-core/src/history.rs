@@ -11,16 +11,22 @@ use crate::policy::Strategy;
 /// Upper bound of the back-off, in seconds. After a day, a past rotation says nothing about the group.
 const LONGEST_BACK_OFF: f64 = 24.0 * 3600.0;
 
-/// The record of the last rotation of a workload, which is stored on the workload itself. All
-/// imbalances (max/mean) are over the eligible pods.
+/// The record of the last rotation of a workload, which is stored on the workload itself: evictions, or
+/// the hand-over of an assignment. All imbalances (max/mean) are over the eligible pods.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rotation {
     /// The time of the rotation, by the clock of the cluster.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub time: Timestamp,
-    /// The names of the evicted pods.
+    /// The names of the evicted pods. Empty if an assignment was handed out.
     pub victims: Vec<String>,
+    /// The number of partitions that got another owner by the hand-over of an assignment.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moves: usize,
+    /// Why the hand-over of the assignment was abandoned; absent if it was not, or if pods were evicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abandoned: Option<String>,
     /// The imbalance before the rotation.
     pub imbalance_before: f64,
     /// The imbalance that the rotation was expected to lead to.
@@ -28,11 +34,16 @@ pub struct Rotation {
     /// The 90 % interval of the forecast, if there was a forecast.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imbalance_range: Option<(f64, f64)>,
-    /// The strategy that chose the victims.
+    /// The strategy that decided.
     pub strategy: Strategy,
     /// Number of consecutive rotations before this one that did not help.
     #[serde(default, rename = "futile")]
     pub ineffective: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The outcome of a rotation. All imbalances (max/mean) are over the eligible pods.
@@ -140,6 +151,8 @@ mod tests {
         Rotation {
             time: Timestamp::UNIX_EPOCH,
             victims: vec!["a".into()],
+            moves: 0,
+            abandoned: None,
             imbalance_before: 2.0,
             imbalance_hoped: 1.5,
             imbalance_range: None,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{MaxUnavailable, MinimumPods, Percent, Seconds, Tolerance, TopK};
 
-/// The strategy that chooses victims.
+/// The strategy: what is done about hot pods, and how it is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -16,14 +16,23 @@ pub enum Strategy {
     /// Evict the few pods that the model of the consumer group expects to help: see
     /// [`forecast`](crate::strategy::forecast).
     Forecast,
-    /// `forecast` if the consumer group is known well enough, else `rotate-outliers`, which then
-    /// holds if the assignor is known to make evictions ineffective.
+    /// Hand out a better assignment of partitions, without evictions: see
+    /// [`assign`](crate::strategy::assign).
+    Assign,
+    /// `assign` if the brokers describe the group and it keeps an assignment, else `forecast` if the
+    /// consumer group is known well enough, else `rotate-outliers`, which then holds if the assignor is
+    /// known to make evictions ineffective.
     Auto,
 }
 
 impl Strategy {
     /// Every strategy.
-    pub const ALL: [Self; 3] = [Self::RotateOutliers, Self::Forecast, Self::Auto];
+    pub const ALL: [Self; 4] = [
+        Self::RotateOutliers,
+        Self::Forecast,
+        Self::Assign,
+        Self::Auto,
+    ];
 
     /// The word in settings and documents.
     #[must_use]
@@ -31,6 +40,7 @@ impl Strategy {
         match self {
             Self::RotateOutliers => "rotate-outliers",
             Self::Forecast => "forecast",
+            Self::Assign => "assign",
             Self::Auto => "auto",
         }
     }
@@ -47,6 +57,8 @@ pub enum PolicyField {
     TopK,
     /// [`Policy::tolerance`].
     Tolerance,
+    /// [`Policy::imbalance_tolerance`].
+    ImbalanceTolerance,
     /// [`Policy::minimum_improvement_percent`].
     MinimumImprovementPercent,
     /// [`Policy::minimum_confidence_percent`].
@@ -73,10 +85,11 @@ pub enum PolicyField {
 
 impl PolicyField {
     /// Every field, in the order of [`Policy`].
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Strategy,
         Self::TopK,
         Self::Tolerance,
+        Self::ImbalanceTolerance,
         Self::MinimumImprovementPercent,
         Self::MinimumConfidencePercent,
         Self::ForecastSeed,
@@ -97,6 +110,7 @@ impl PolicyField {
             Self::Strategy => "strategy",
             Self::TopK => "top_k",
             Self::Tolerance => "tolerance",
+            Self::ImbalanceTolerance => "imbalance_tolerance",
             Self::MinimumImprovementPercent => "minimum_improvement_percent",
             Self::MinimumConfidencePercent => "minimum_confidence_percent",
             Self::ForecastSeed => "forecast_seed",
@@ -119,12 +133,16 @@ impl PolicyField {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// The strategy that chooses victims.
+    /// The strategy (default rotate-outliers).
     pub strategy: Strategy,
     /// Maximum number of hottest, and of coldest pods (default 2).
     pub top_k: TopK,
     /// The multiple of the target above which a pod is hot (default 1.5).
     pub tolerance: Tolerance,
+    /// The imbalance (max/mean) above which the strategy `assign` acts although no pod is hot, or there is
+    /// no target (default: none).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imbalance_tolerance: Option<Tolerance>,
     /// The improvement that a plan must exceed, in percent (default 10).
     pub minimum_improvement_percent: Percent,
     /// Required probability that the highest load falls by a plan of the forecast strategy, in
@@ -158,6 +176,7 @@ impl Default for Policy {
             strategy: Strategy::default(),
             top_k: TopK::DEFAULT,
             tolerance: Tolerance::DEFAULT,
+            imbalance_tolerance: None,
             minimum_improvement_percent: Percent::DEFAULT_MINIMUM_IMPROVEMENT,
             minimum_confidence_percent: Percent::DEFAULT_MINIMUM_CONFIDENCE,
             forecast_seed: 0,
@@ -230,6 +249,7 @@ mod tests {
     fn every_field_has_its_name() {
         let policy = Policy {
             max_evictions: Some(1),
+            imbalance_tolerance: Some(Tolerance::DEFAULT),
             ..Policy::default()
         };
         let json = serde_json::to_value(policy).unwrap();

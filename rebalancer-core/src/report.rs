@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::decision::Decision;
 use crate::execution::{ExecutionOutcome, ExecutionReport};
 use crate::group_details::GroupDetails;
+use crate::handover::{HandoverDocument, HandoverResult};
 use crate::history::RotationOutcome;
 use crate::hold_record::HeldSince;
 use crate::model::{Seconds, WorkloadRef};
@@ -84,6 +85,10 @@ pub struct Decided {
     /// The execution of the plan; absent if there was no plan, or it was not to be executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<ExecutionReport>,
+    /// The hand-over of the assignment; absent if there was none to hand out, or it was not to be
+    /// executed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_over: Option<HandoverDocument>,
     /// The measured effect of the rotation; absent if the run did not wait for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow_up: Option<FollowUp>,
@@ -138,9 +143,28 @@ impl WorkloadReport {
             decision,
             held: None,
             execution,
+            hand_over: None,
             follow_up: None,
             consumer_group: None,
         }))
+    }
+
+    /// Adds the hand-over of the assignment, if there was one.
+    #[must_use]
+    pub fn with_hand_over(mut self, hand_over: Option<HandoverDocument>) -> Self {
+        if let Self::Decided(decided) = &mut self {
+            decided.hand_over = hand_over;
+        }
+        self
+    }
+
+    /// The hand-over of the assignment, if there was one.
+    #[must_use]
+    pub fn hand_over(&self) -> Option<&HandoverDocument> {
+        match self {
+            Self::Decided(decided) => decided.hand_over.as_ref(),
+            Self::Failed(_) => None,
+        }
     }
 
     /// The execution of the plan, if there was one.
@@ -159,12 +183,23 @@ impl WorkloadReport {
             Self::Failed(_) => return RunOutcome::Failed,
             Self::Decided(decided) => decided,
         };
-        match (&decided.execution, decided.decision.hold_reason()) {
-            (_, Some(_)) if decided.decision.means_missing_data() => RunOutcome::Failed,
-            (_, Some(_)) if decided.held.is_some_and(|held| held.alert) => RunOutcome::Failed,
-            (_, Some(_)) => RunOutcome::Fine,
-            (None, None) => RunOutcome::Planned,
-            (Some(execution), None) => match execution.outcome {
+        if decided.decision.hold_reason().is_some() {
+            let alerts = decided.held.is_some_and(|held| held.alert);
+            return if alerts || decided.decision.means_missing_data() {
+                RunOutcome::Failed
+            } else {
+                RunOutcome::Fine
+            };
+        }
+        if let Some(hand_over) = &decided.hand_over {
+            return match hand_over.outcome {
+                HandoverResult::Assigned => RunOutcome::Fine,
+                HandoverResult::NotKept | HandoverResult::Abandoned => RunOutcome::Incomplete,
+            };
+        }
+        match &decided.execution {
+            None => RunOutcome::Planned,
+            Some(execution) => match execution.outcome {
                 ExecutionOutcome::Incomplete => RunOutcome::Incomplete,
                 ExecutionOutcome::Completed if execution.dry_run => RunOutcome::Planned,
                 ExecutionOutcome::Completed => RunOutcome::Fine,

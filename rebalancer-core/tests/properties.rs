@@ -315,7 +315,7 @@ proptest! {
                 prop_assert!(failed.is_empty(), "{:?}", failed);
                 prop_assert_eq!(&json["decision"]["action"], "rotate");
             }
-            action => prop_assert!(false, "unexpected action {action:?}"),
+            action @ (Action::Assign(_) | _) => prop_assert!(false, "unexpected action {action:?}"),
         }
         let reason = decision.hold_reason();
         if snapshot.ready() == 0 || decision.analysis.eligible == 0 {
@@ -552,7 +552,7 @@ fn compare_with_the_reference(
             ];
             prop_assert!(!of_group.contains(reason), "{reason:?}");
         }
-        action => prop_assert!(false, "unexpected action {action:?}"),
+        action @ (Action::Assign(_) | _) => prop_assert!(false, "unexpected action {action:?}"),
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rebalancer_core::execution::ExecutionReport;
+use rebalancer_core::handover::{HandoverDocument, HandoverStage};
 use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::WorkloadRef;
@@ -64,8 +65,8 @@ pub enum RunEvent<'a> {
     LeaseAcquired,
     /// Another run holds the lease. The workload is observed, but not changed.
     LeaseHeldByAnother(&'a LeaseHolder),
-    /// The lease was not released on purpose: the outcome of an eviction is unknown, so no other
-    /// run may act until the lease expires.
+    /// The lease was not released on purpose: an eviction may still take effect, or the group is not at
+    /// rest after a hand-over, so no other run may act until the lease expires.
     LeaseKept,
     /// The lease was released.
     LeaseReleased,
@@ -151,6 +152,13 @@ pub enum RunEvent<'a> {
     Paused(Duration),
     /// The execution is over.
     Executed(&'a ExecutionReport),
+    /// The hand-over of an assignment has begun.
+    HandOverStarted {
+        /// The number of partitions that are to move.
+        moves: usize,
+    },
+    /// The hand-over of an assignment is over, or did not begin.
+    HandedOver(&'a HandoverDocument),
     /// The journal failed; the run goes on.
     JournalFailed {
         /// The entry that could not be written.
@@ -240,6 +248,8 @@ pub enum WaitReason {
     },
     /// The group is settling after a rotation.
     Settling,
+    /// An assignment is being handed out.
+    HandOver(HandoverStage),
 }
 
 impl fmt::Display for WaitReason {
@@ -268,6 +278,7 @@ impl fmt::Display for WaitReason {
                 let evictions = if *pods == 1 { "eviction" } else { "evictions" };
                 write!(f, " to allow {pods} {evictions}")
             }
+            Self::HandOver(stage) => write!(f, "handing out the assignment: {stage}"),
             Self::Settling => f.write_str("waiting for the group to settle"),
         }
     }

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use rebalancer_core::execution::ExecutionReport;
+use rebalancer_core::handover::HandoverResult;
 use rebalancer_core::history::{Rotation, RotationOutcome};
+use rebalancer_core::plan::{AssignmentPlan, PlannedMove};
 use rebalancer_core::policy::{Policy, Strategy};
 use rebalancer_core::report::{Decided, FollowUp};
 use rebalancer_core::{Snapshot, decide};
@@ -43,7 +45,10 @@ pub async fn follow(
     run.emit(&RunEvent::WaitEnded);
     let waited = run.elapsed().saturating_sub(began);
     let message = match &outcome {
-        Ok(outcome) => outcome.to_string(),
+        Ok((outcome, now)) => match decided.decision.assignment() {
+            Some(plan) => format!("{outcome}; {}", kept(plan, now)),
+            None => outcome.to_string(),
+        },
         Err(reason) => format!(
             "the outcome is not known: after {} s {reason}; the next run evaluates it",
             waited.as_secs()
@@ -51,7 +56,7 @@ pub async fn follow(
     };
     let follow_up = FollowUp {
         after_seconds: waited.into(),
-        outcome: outcome.ok(),
+        outcome: outcome.ok().map(|(outcome, _)| outcome),
         message,
     };
     run.emit(&RunEvent::FollowedUp(&follow_up));
@@ -60,6 +65,15 @@ pub async fn follow(
 
 /// The rotation to evaluate: the pods that this run evicted, or may have.
 fn rotation(run: Run<'_>, decided: &Decided, snapshot: &Snapshot) -> Option<Rotation> {
+    let last = snapshot.data().last_rotation.as_ref();
+    let now = run.ports.clock.now();
+    if let Some(hand_over) = &decided.hand_over {
+        let has_target = hand_over.outcome != HandoverResult::Abandoned;
+        return decided
+            .decision
+            .hand_over(last, now, None)
+            .filter(|_| has_target);
+    }
     let execution = decided.execution.as_ref()?;
     if execution.dry_run {
         return None;
@@ -69,10 +83,7 @@ fn rotation(run: Run<'_>, decided: &Decided, snapshot: &Snapshot) -> Option<Rota
         return None;
     }
     let strategy = run.settings.policy.strategy;
-    let last = snapshot.data().last_rotation.as_ref();
-    decided
-        .decision
-        .rotation(strategy, last, run.ports.clock.now(), victims)
+    decided.decision.rotation(strategy, last, now, victims)
 }
 
 fn evicted(execution: &ExecutionReport) -> Vec<String> {
@@ -88,7 +99,8 @@ async fn until_settled(
     rotation: &Rotation,
     began: Duration,
     limit: Duration,
-) -> Result<RotationOutcome, String> {
+) -> Result<(RotationOutcome, Snapshot), String> {
+    let cooldown = run.settings.policy.cooldown_seconds.to_duration();
     let mut reason = String::from("it was not observed yet");
     loop {
         let waited = run.elapsed().saturating_sub(began);
@@ -108,12 +120,33 @@ async fn until_settled(
                 return Err("another run has rotated the workload".to_owned());
             }
             Ok(now) => match settled(&now, run.settings.policy) {
-                Ok(imbalance) => return Ok(rotation.outcome(imbalance)),
+                // No pod restarts in a hand-over, so that nothing else shows the age of the loads.
+                Ok(_) if rotation.moves > 0 && waited < cooldown => {
+                    reason = "the loads are partly those of the owners before".to_owned();
+                }
+                Ok(imbalance) => return Ok((rotation.outcome(imbalance), now)),
                 Err(problem) => reason = problem,
             },
         }
         run.emit(&RunEvent::NotSettled { reason: &reason });
     }
+}
+
+/// The number of moves that the group has kept, as a clause.
+fn kept(plan: &AssignmentPlan, snapshot: &Snapshot) -> String {
+    let group = snapshot.data().group.as_ref();
+    let owner = |moved: &PlannedMove| {
+        let topic = group?.topics.get(&moved.topic)?;
+        let partition = usize::try_from(moved.partition).ok()?;
+        topic.owners.get(partition)?.as_deref()
+    };
+    let moves = plan.moves();
+    let kept = moves.iter().filter(|moved| owner(moved) == Some(&moved.to));
+    format!(
+        "{} of {} moves are still in place",
+        kept.count(),
+        moves.len()
+    )
 }
 
 /// Whether another run has evicted pods since.
@@ -141,9 +174,15 @@ fn limit(policy: &Policy) -> Duration {
 /// Returns the imbalance once the group has settled and its loads can be trusted; otherwise the
 /// reason why not.
 fn settled(snapshot: &Snapshot, policy: &Policy) -> Result<f64, String> {
-    // Only the checks of the loads matter here, not whether another plan would be made.
+    // Only the checks of the loads matter here, not whether another plan would be made. The eligible
+    // pods must be those of the decision.
     let policy = Policy {
-        strategy: Strategy::RotateOutliers,
+        strategy: match policy.strategy {
+            Strategy::Assign => Strategy::Assign,
+            Strategy::RotateOutliers | Strategy::Forecast | Strategy::Auto => {
+                Strategy::RotateOutliers
+            }
+        },
         ignore_history: true,
         max_evictions: None,
         ..*policy

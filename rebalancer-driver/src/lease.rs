@@ -58,10 +58,11 @@ pub(crate) async fn renew(run: Run<'_>) -> ExecutionEvent {
     ExecutionEvent::LeaseRenewed { asked, state }
 }
 
-/// Releases the lease, unless an eviction may still take effect: then no other run may act until
+/// Releases the lease, unless an eviction may still take effect, or the group is not at rest after a
+/// hand-over: then no other run may act until
 /// the lease expires.
 pub(crate) async fn release(run: Run<'_>, lease: &dyn RunLease, report: &WorkloadReport) {
-    if has_unknown_eviction(report) {
+    if has_unknown_eviction(report) || is_restless(report) {
         run.emit(&RunEvent::LeaseKept);
         return;
     }
@@ -79,4 +80,11 @@ fn has_unknown_eviction(report: &WorkloadReport) -> bool {
         .into_iter()
         .flat_map(|execution| &execution.pods)
         .any(|pod| pod.outcome == PodOutcome::Unknown)
+}
+
+/// Whether the group was not seen at rest after a hand-over.
+fn is_restless(report: &WorkloadReport) -> bool {
+    report
+        .hand_over()
+        .is_some_and(|hand_over| !hand_over.settled)
 }

@@ -12,6 +12,7 @@
 //! | `lease` | acquires, keeps and releases the lease that excludes other runs |
 //! | `observe` | reads loads, pods, autoscalers and the group into a snapshot |
 //! | `execute` | performs the steps of the core's execution |
+//! | `assign` | hands out the assignment of a decision |
 //! | `hand_over` | performs the steps of the core's hand-over |
 //! | `records` | publishes and remembers what was done |
 //! | `follow` | compares the outcome of a rotation with its forecast |
@@ -21,6 +22,7 @@
 //! | `event` | events and observers |
 //! | `error` | why a workload could not be observed |
 
+mod assign;
 mod clock;
 mod context;
 mod error;
@@ -36,6 +38,7 @@ mod records;
 mod run;
 mod stop;
 
+pub use assign::assign;
 pub use clock::SystemClock;
 pub use error::ObserveError;
 pub use event::{JournalWrite, NoObserver, RunEvent, RunObserver, Wait, WaitReason};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport};
+use rebalancer_core::handover::{HandoverDocument, HandoverResult};
 use rebalancer_core::plan::Victim;
 use rebalancer_core::ports::{Journal, JournalEntry, PortError, PortErrorKind};
 use rebalancer_core::{Decision, Snapshot};
@@ -106,6 +107,48 @@ impl<'a> Records<'a> {
             at: self.now(),
         };
         self.publish(entry).await;
+    }
+
+    /// Records the beginning of a hand-over, for the case that the run is killed.
+    pub(crate) async fn hand_over_began(&mut self) {
+        self.remember_hand_over(Some("the run ended during the hand-over".to_owned()))
+            .await;
+    }
+
+    /// Records the end of a hand-over.
+    pub(crate) async fn handed_over(&mut self, report: &HandoverDocument) {
+        let is_assigned = report.outcome == HandoverResult::Assigned;
+        if report.has_begun() {
+            let abandoned = match report.outcome {
+                HandoverResult::Assigned | HandoverResult::NotKept => None,
+                HandoverResult::Abandoned => Some(report.message.clone()),
+            };
+            self.remember_hand_over(abandoned).await;
+        }
+        let entry = JournalEntry {
+            pod: None,
+            reason: if is_assigned {
+                "PartitionsAssigned"
+            } else {
+                "AssignmentIncomplete"
+            },
+            message: format!("{}: {}", report.message, self.decision.message),
+            warning: !is_assigned,
+            at: self.now(),
+        };
+        self.publish(entry).await;
+    }
+
+    async fn remember_hand_over(&mut self, abandoned: Option<String>) {
+        let Some(journal) = self.journal.filter(|_| self.may_remember) else {
+            return;
+        };
+        let last = self.snapshot.data().last_rotation.as_ref();
+        let Some(rotation) = self.decision.hand_over(last, self.now(), abandoned) else {
+            return;
+        };
+        let written = self.write(journal.remember(&rotation)).await;
+        self.may_remember = self.may_retry(JournalWrite::Rotation, written.err());
     }
 
     /// The current time by the clock of the cluster when the snapshot has it.

@@ -5,6 +5,7 @@ use rebalancer_core::ports::RunLease;
 use rebalancer_core::report::{Failed, WorkloadReport};
 use rebalancer_core::{Snapshot, decide};
 
+use crate::assign::hand_out;
 use crate::context::Run;
 use crate::error::ObserveError;
 use crate::event::{RunEvent, WaitReason};
@@ -69,12 +70,14 @@ async fn observe_decide_execute(run: Run<'_>, lease: LeaseStatus) -> WorkloadRun
         Ok(snapshot) => snapshot,
         Err(error) => return failed(run, &error),
     };
+    let observed_at = run.elapsed();
     run.emit(&RunEvent::Observed(&snapshot));
     let decision = decide(&snapshot, run.settings.policy);
     run.emit(&RunEvent::Decided(&decision));
     let execution = execute_plan(run, &decision, &snapshot, held_since).await;
+    let hand_over = hand_out(run, &decision, &snapshot, observed_at, held_since).await;
     WorkloadRun {
-        report: WorkloadReport::decided(decision, execution),
+        report: WorkloadReport::decided(decision, execution).with_hand_over(hand_over),
         snapshot: Some(snapshot),
     }
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use rebalancer_core::Decision;
 use rebalancer_core::decision::PodAssessment;
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome};
+use rebalancer_core::handover::{HandoverDocument, HandoverResult};
 use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::lease;
 use rebalancer_core::model::WorkloadRef;
-use rebalancer_core::plan::Victim;
+use rebalancer_core::plan::{AssignmentPlan, Victim};
 use rebalancer_core::ports::{EvictionAnswer, PortError, PortErrorKind};
 use rebalancer_core::report::FollowUp;
-use rebalancer_driver::{JournalWrite, ObserveError, RunEvent, RunObserver};
+use rebalancer_driver::{JournalWrite, ObserveError, RunEvent, RunObserver, WaitReason};
 use tracing::{Level, Span, debug, enabled, error, error_span, info, warn};
 
 use crate::error::log_causes;
@@ -65,8 +66,8 @@ impl RunObserver for LoggingObserver {
                 debug!(holder = holder.identity, "lease held by another run");
             }
             RunEvent::LeaseKept => warn!(
-                "lease not released, because an eviction may still take effect; it expires within \
-                 {} s",
+                "lease not released, because an eviction may still take effect or the group is not at \
+                 rest; it expires within {} s",
                 lease::DURATION.as_secs()
             ),
             RunEvent::LeaseReleased => debug!("lease released"),
@@ -104,6 +105,15 @@ impl RunObserver for LoggingObserver {
             RunEvent::PortFailed { error } => error!(kind = error.kind.as_str(), "{error}"),
             RunEvent::Paused(duration) => debug!(seconds = duration.as_secs_f64(), "waiting"),
             RunEvent::Executed(report) => executed(report),
+            RunEvent::HandOverStarted { moves } => {
+                info!(moves, "handing out the assignment to the group");
+            }
+            RunEvent::Waiting(wait) if !self.line.is_on() => {
+                if let WaitReason::HandOver(stage) = wait.reason {
+                    info!(seconds = wait.elapsed.as_secs_f64(), "hand-over: {stage}");
+                }
+            }
+            RunEvent::HandedOver(report) => handed_over(report),
             RunEvent::JournalFailed { write, error } => journal_failed(*write, error),
             RunEvent::FollowUpStarted { limit } => info!(
                 seconds = limit.as_secs(),
@@ -140,7 +150,7 @@ pub(crate) fn decided(decision: &Decision, is_shown: bool) {
         max_cpu = analysis.max,
         target = analysis.target,
         threshold = analysis.threshold,
-        rebalance_needed = decision.plan().is_some(),
+        rebalance_needed = decision.hold_reason().is_none(),
         "CPU analysis completed"
     );
     if enabled!(Level::DEBUG) {
@@ -148,12 +158,26 @@ pub(crate) fn decided(decision: &Decision, is_shown: bool) {
             debug!(verdict = ?check.verdict, detail = check.message, "check");
         }
         decision.pods.iter().for_each(assessed);
+        let moves = decision
+            .assignment()
+            .into_iter()
+            .flat_map(AssignmentPlan::moves);
+        for moved in moves {
+            debug!(
+                topic = moved.topic,
+                partition = moved.partition,
+                from = moved.from,
+                to = moved.to,
+                load = moved.load,
+                "move"
+            );
+        }
     }
     for note in decision.group.iter().flat_map(|group| &group.notes) {
         info!("consumer group: {note}");
     }
     if let Some(reason) = &decision.fallback {
-        warn!("no forecast, rotate-outliers decides: {reason}");
+        warn!("{reason}");
     }
     let hint = hints::of_decision(decision);
     if is_shown {
@@ -161,6 +185,7 @@ pub(crate) fn decided(decision: &Decision, is_shown: bool) {
         return;
     }
     match decision.hold_reason() {
+        None if decision.assignment().is_some() => info!("assign: {}", decision.message),
         None => info!("rotate: {}", decision.message),
         Some(reason) if reason.means_missing_data() => {
             warn!(reason = reason.as_str(), "hold: {}{hint}", decision.message);
@@ -251,6 +276,34 @@ fn executed(report: &ExecutionReport) {
     match report.outcome {
         ExecutionOutcome::Completed => info!("{}{hint}", report.message),
         ExecutionOutcome::Incomplete => warn!("{}{hint}", report.message),
+    }
+}
+
+fn handed_over(report: &HandoverDocument) {
+    let HandoverDocument {
+        outcome,
+        planned,
+        moved,
+        rebalances,
+        seconds,
+        message,
+        ..
+    } = report;
+    let (outcome, seconds) = (outcome.as_str(), seconds.get());
+    let hint = hints::of_hand_over(report);
+    match report.outcome {
+        HandoverResult::Assigned => {
+            info!(
+                outcome,
+                planned, moved, rebalances, seconds, "{message}{hint}"
+            );
+        }
+        HandoverResult::NotKept | HandoverResult::Abandoned => {
+            warn!(
+                outcome,
+                planned, moved, rebalances, seconds, "{message}{hint}"
+            );
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The output on stdout: tables for people, JSON and YAML for programs.
 
+pub mod assignment;
 pub mod bar;
 pub mod document;
 pub mod group;

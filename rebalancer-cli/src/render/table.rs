@@ -6,11 +6,13 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use rebalancer_core::checks::{Check, CheckDetails, Verdict};
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome};
+use rebalancer_core::handover::{HandoverDocument, HandoverResult};
 use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::plan::Role;
 use rebalancer_core::report::{Failed, FollowUp, WorkloadReport};
 use rebalancer_core::{Analysis, Decision, PodAssessment};
 
+use super::assignment;
 use super::bar::Scale;
 use super::group;
 use super::members;
@@ -59,6 +61,9 @@ pub fn workload(report: &WorkloadReport, detail: Detail, palette: &Palette) -> S
             let mut text = decision(&decided.decision, detail, palette);
             if let Some(held) = decided.held.filter(|held| !held.is_first()) {
                 text.push_str(&self::held(&held, palette));
+            }
+            if let Some(report) = &decided.hand_over {
+                text.push_str(&handed_over(report, palette));
             }
             if let Some(report) = &decided.execution {
                 text.push_str(&execution(report, palette));
@@ -109,10 +114,13 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
     text.push_str(&last_rotation(&decision.checks, palette));
     text.push_str(&checks(decision, palette));
     if let Some(reason) = &decision.fallback {
-        let word = "no forecast, rotate-outliers decides";
-        text.push_str(&sentence(word, palette.warn, reason, palette));
+        text.push_str(&sentence("fallback", palette.warn, reason, palette));
+    }
+    if let Some(plan) = decision.assignment() {
+        text.push_str(&assignment::moves(plan, palette));
     }
     let (word, style) = match decision.hold_reason() {
+        None if decision.assignment().is_some() => ("ASSIGN".to_owned(), palette.warn),
         None => ("ROTATE".to_owned(), palette.warn),
         Some(reason) if reason.means_missing_data() => {
             (format!("HOLD ({})", reason.as_str()), palette.bad)
@@ -124,6 +132,15 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
     let message = with_short_names(message, decision, palette);
     text.push_str(&sentence(&word, style, &message, palette));
     text
+}
+
+fn handed_over(report: &HandoverDocument, palette: &Palette) -> String {
+    let style = match report.outcome {
+        HandoverResult::Assigned => palette.good,
+        HandoverResult::NotKept | HandoverResult::Abandoned => palette.bad,
+    };
+    let text = format!("{}{}", report.message, hints::of_hand_over(report));
+    sentence("handed over", style, &text, palette)
 }
 
 fn held(held: &HeldSince, palette: &Palette) -> String {

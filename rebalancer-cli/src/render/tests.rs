@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use rebalancer_core::execution::{
     ExecutionOutcome, ExecutionReport, PodOutcome, PodReport, StopReason,
 };
+use rebalancer_core::handover::{AbandonReason, HandoverDocument, HandoverOutcome, HandoverReport};
 use rebalancer_core::hold_record::{HeldSince, HoldRecord};
-use rebalancer_core::model::{MinimumPods, PodUid, Seconds, WorkloadRef};
+use rebalancer_core::model::{MinimumPods, Percent, PodUid, Seconds, WorkloadRef};
 use rebalancer_core::policy::{Policy, Strategy};
 use rebalancer_core::report::{Decided, Failed, FollowUp, WorkloadReport};
 use rebalancer_core::{Decision, Snapshot, decide};
@@ -247,6 +248,7 @@ fn run_report_with_a_follow_up() {
         decision: rotation(),
         held: None,
         execution: None,
+        hand_over: None,
         consumer_group: None,
         follow_up: Some(FollowUp {
             after_seconds: Duration::from_secs(660).into(),
@@ -278,6 +280,7 @@ fn run_report_of_a_lasting_hold(#[case] seconds: u32, #[case] name: &str) {
         decision,
         held: Some(held),
         execution: None,
+        hand_over: None,
         follow_up: None,
         consumer_group: None,
     }));
@@ -496,4 +499,89 @@ fn lines_of_members_fit_every_width() {
             assert!(line.chars().count() <= width, "{width}: {line:?}");
         }
     }
+}
+
+/// Pods whose names Kubernetes generated, as members of a group that its brokers describe. The first two
+/// own the heavy partitions.
+fn described() -> String {
+    let pods = ["4r8hp", "685sp", "dmnsw", "dxz4d"].map(|pod| format!("events-6b7b87f58f-{pod}"));
+    let rates = [[400, 350, 60], [300, 90, 80], [90, 60, 50], [80, 70, 30]];
+    let load = |rates: &[u32]| f64::from(rates.iter().sum::<u32>()).mul_add(0.001, 0.1);
+    let loads = pods
+        .iter()
+        .zip(&rates)
+        .map(|(pod, rates)| serde_json::json!({"name": pod, "load": load(rates)}));
+    let members = pods
+        .iter()
+        .map(|pod| serde_json::json!({"pod": pod, "id": format!("id-{pod}")}));
+    let owners = pods.iter().flat_map(|pod| [pod, pod, pod]);
+    serde_json::json!({
+        "target": 0.4,
+        "pods": loads.collect::<Vec<_>>(),
+        "group": {
+            "id": "events",
+            "assignor": "cooperative-sticky",
+            "members": members.collect::<Vec<_>>(),
+            "topics": {"events": {"owners": owners.collect::<Vec<_>>(), "rates": rates.concat()}},
+            "described": {
+                "kind": "classic", "state": "Stable", "protocol_type": "consumer",
+                "assignor": "cooperative-sticky", "client": "java",
+            },
+        },
+    })
+    .to_string()
+}
+
+fn assign(minimum_improvement: f64) -> Decision {
+    let policy = Policy {
+        strategy: Strategy::Assign,
+        minimum_improvement_percent: Percent::new(minimum_improvement).unwrap(),
+        ..Policy::default()
+    };
+    decide(&snapshot(&described()), &policy)
+}
+
+#[rstest]
+#[case::wide(None, "assignment")]
+#[case::narrow(Some(80), "assignment_in_80_columns")]
+fn assignment(#[case] width: Option<usize>, #[case] name: &str) {
+    let palette = Palette {
+        width,
+        ..Palette::plain()
+    };
+    let report = WorkloadReport::decided(assign(10.0), None);
+    let text = workload(&report, Detail::Pods, &palette);
+    assert_snapshot!(name, text);
+}
+
+#[test]
+fn assignment_that_does_not_help_enough() {
+    let report = WorkloadReport::decided(assign(90.0), None);
+    assert_snapshot!(render(&report, Detail::Pods));
+}
+
+#[test]
+fn assignment_that_was_abandoned() {
+    let handed_over = HandoverReport {
+        outcome: HandoverOutcome::Abandoned(AbandonReason::SlowRejoin {
+            took: Duration::from_secs(9),
+            limit: Duration::from_secs(6),
+        }),
+        rebalances: 2,
+        probe_seconds: None,
+        seconds: Seconds::whole(16),
+        removed: 0,
+        moved: Some(0),
+        settled: true,
+    };
+    let report = WorkloadReport::decided(assign(10.0), None)
+        .with_hand_over(Some(HandoverDocument::new(&handed_over, 5)));
+    let text = render(&report, Detail::Pods);
+    let last = text.lines().last().unwrap();
+    assert_eq!(
+        last,
+        "handed over: the hand-over was abandoned: the members took 9.0 s to rejoin, more than 6.0 s: \
+         every rebalance takes as long; reduce the time between polls (`max.poll.records`, the work per \
+         batch); 2 rebalances in 16.0 s; the group is at rest"
+    );
 }

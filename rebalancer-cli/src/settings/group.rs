@@ -53,7 +53,7 @@ pub(super) fn group(
             .then(|| reader.value(&GROUP_SESSION_TIMEOUT).into()),
     };
     let uses_group = match policy.strategy {
-        Strategy::Forecast | Strategy::Auto => true,
+        Strategy::Forecast | Strategy::Assign | Strategy::Auto => true,
         Strategy::RotateOutliers => false,
     };
     let has_servers = reader.is_given(&KAFKA_BOOTSTRAP_SERVERS);
@@ -65,6 +65,12 @@ pub(super) fn group(
             kafka,
             settings: Some(settings),
         };
+    }
+    if policy.strategy == Strategy::Assign && !has_servers {
+        reader.invalid(
+            &STRATEGY,
+            "assign needs a connection to the brokers of the group: set KAFKA_BOOTSTRAP_SERVERS",
+        );
     }
     let source = source(reader, policy);
     check_assignor(reader, &settings);

@@ -5,9 +5,9 @@ use rebalancer_core::policy::{ExecutionPolicy, Policy};
 
 use super::definitions::acting::{DRY_RUN, EVICTION_TIMEOUT, MAX_UNAVAILABLE, READY_TIMEOUT};
 use super::definitions::decision::{
-    COOLDOWN, IGNORE_HISTORY, MAX_EVICTIONS, MAXIMUM_SAMPLE_AGE, MINIMUM_CONFIDENCE_PERCENT,
-    MINIMUM_COVERAGE_PERCENT, MINIMUM_IMPROVEMENT_PERCENT, MINIMUM_POD_AGE, MINIMUM_PODS_REQUIRED,
-    REBALANCE_TOP_K_PODS, STRATEGY, TOLERANCE_MULTIPLIER,
+    COOLDOWN, IGNORE_HISTORY, IMBALANCE_TOLERANCE, MAX_EVICTIONS, MAXIMUM_SAMPLE_AGE,
+    MINIMUM_CONFIDENCE_PERCENT, MINIMUM_COVERAGE_PERCENT, MINIMUM_IMPROVEMENT_PERCENT,
+    MINIMUM_POD_AGE, MINIMUM_PODS_REQUIRED, REBALANCE_TOP_K_PODS, STRATEGY, TOLERANCE_MULTIPLIER,
 };
 use super::reader::Reader;
 
@@ -17,6 +17,7 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Policy {
         strategy: reader.value(&STRATEGY),
         top_k: reader.value(&REBALANCE_TOP_K_PODS),
         tolerance: reader.value(&TOLERANCE_MULTIPLIER),
+        imbalance_tolerance: reader.optional(&IMBALANCE_TOLERANCE),
         minimum_improvement_percent: reader.value(&MINIMUM_IMPROVEMENT_PERCENT),
         minimum_confidence_percent: reader.value(&MINIMUM_CONFIDENCE_PERCENT),
         forecast_seed: Policy::default().forecast_seed,

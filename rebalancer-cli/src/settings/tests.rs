@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rebalancer_core::model::MaxUnavailable;
-use rebalancer_core::policy::{ExecutionPolicy, Policy};
+use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
+use rebalancer_k8s::Autoscalers;
 use rstest::rstest;
 
 use super::file::GivenFile;
@@ -628,7 +629,7 @@ fn variables_of_the_consumers_are_ignored(#[case] extra: &[(&str, &str)]) {
 #[test]
 fn servers_need_a_group_id_if_the_strategy_does() {
     let servers = ("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092");
-    for strategy in ["auto", "forecast"] {
+    for strategy in ["auto", "forecast", "assign"] {
         let error = with(&[servers, ("STRATEGY", strategy)]).unwrap_err();
         assert_eq!(
             error, "KAFKA_BOOTSTRAP_SERVERS: GROUP_ID must be set as well",
@@ -679,4 +680,28 @@ fn workloads_may_have_clusters_of_their_own() {
         ]
     );
     assert!(settings.workloads[2].prometheus.group.is_some());
+}
+
+#[test]
+fn assign_needs_the_brokers() {
+    let error = with(&[("STRATEGY", "assign"), ("GROUP_ID", "orders")]).unwrap_err();
+    assert_eq!(
+        error,
+        "STRATEGY: assign needs a connection to the brokers of the group: set KAFKA_BOOTSTRAP_SERVERS"
+    );
+    let extra = [("STRATEGY", "assign"), ("IMBALANCE_TOLERANCE", "1.3")];
+    let settings = with_kafka(&extra).unwrap();
+    let workload = &settings.workloads[0];
+    assert_eq!(workload.policy.strategy, Strategy::Assign);
+    assert_eq!(
+        workload.policy.imbalance_tolerance.map(f64::from),
+        Some(1.3)
+    );
+    // Only the imbalance needs no autoscaler.
+    assert_eq!(workload.kubernetes.autoscalers, Autoscalers::IfPermitted);
+    let settings = with_kafka(&[("STRATEGY", "assign")]).unwrap();
+    assert_eq!(
+        settings.workloads[0].kubernetes.autoscalers,
+        Autoscalers::Required
+    );
 }

@@ -1,6 +1,7 @@
 //! Assembles the settings of one workload.
 
 use rebalancer_core::model::WorkloadRef;
+use rebalancer_core::policy::Strategy;
 use rebalancer_k8s::{Autoscalers, Settings as KubernetesSettings};
 use rebalancer_prom::{
     Authentication, ClientCertificate, CredentialSetting, LabelNames, PrometheusSettings,
@@ -32,10 +33,12 @@ pub(super) fn workload(reader: &mut Reader<'_>) -> WorkloadSettings {
     let policy = policy(reader);
     let target = reader.optional(&TARGET_CORES);
     let target_source = reader.value(&TARGET_SOURCE);
-    let autoscalers = match (target_source, target) {
-        (TargetSource::Prometheus, _) => Autoscalers::No,
-        (TargetSource::Kubernetes, Some(_)) => Autoscalers::IfPermitted,
-        (TargetSource::Kubernetes, None) => Autoscalers::Required,
+    let needs_target = target.is_none()
+        && (policy.strategy != Strategy::Assign || policy.imbalance_tolerance.is_none());
+    let autoscalers = match target_source {
+        TargetSource::Prometheus => Autoscalers::No,
+        TargetSource::Kubernetes if needs_target => Autoscalers::Required,
+        TargetSource::Kubernetes => Autoscalers::IfPermitted,
     };
     let kubernetes = kubernetes(reader, autoscalers);
     let mut prometheus = prometheus(reader, &kubernetes);

@@ -1,4 +1,4 @@
-//! Check: the consumer group is known and settled, for strategies that forecast.
+//! Check: the consumer group is known and settled, for strategies that use it.
 
 use std::fmt;
 
@@ -47,9 +47,10 @@ impl Rule for GroupKnown {
         // No strategy acts while the group is rebalancing, or after a failure of its brokers.
         let falls_back = match (input.policy.strategy, &problem) {
             (Strategy::Auto, Some(problem)) => !problem.ends_without_action(),
-            (Strategy::Auto | Strategy::Forecast | Strategy::RotateOutliers, Some(_) | None) => {
-                false
-            }
+            (
+                Strategy::Auto | Strategy::Assign | Strategy::Forecast | Strategy::RotateOutliers,
+                Some(_) | None,
+            ) => false,
         };
         let verdict = match &problem {
             None => Verdict::Pass,

@@ -24,6 +24,10 @@ pub struct LastRotationHelped {
     /// The 90 % interval of the forecast, if there was a forecast.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<(f64, f64)>,
+    /// Why the last hand-over of an assignment was abandoned; absent if it was not, or if pods were
+    /// evicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abandoned: Option<String>,
     /// Number of consecutive rotations that did not help, the last one included.
     #[serde(rename = "futile")]
     pub ineffective: u32,
@@ -39,7 +43,7 @@ impl HoldReason {
         "rotation_did_not_help",
         "the last rotation did not help, and it is too early to try again",
         "find out why evictions do not help: `rebalancer forecast` shows it if the consumer group \
-         is known",
+         is known; the message says why a hand-over was abandoned",
     )
     .that_may_last()
     .governed_by(&[PolicyField::CooldownSeconds, PolicyField::IgnoreHistory]);
@@ -58,7 +62,7 @@ impl Rule for LastRotationHelped {
         let wait_seconds = back_off(policy.cooldown_seconds, ineffective);
         let since_seconds = input.snapshot.since_last_rotation();
         let verdict = match (since_seconds, effect) {
-            (Some(since), Some(effect)) if input.plan.is_some() && !policy.ignore_history => {
+            (Some(since), Some(effect)) if input.acts() && !policy.ignore_history => {
                 Verdict::pass_if(effect.helped || since >= wait_seconds)
             }
             (Some(_) | None, Some(_) | None) => Verdict::Skipped,
@@ -70,6 +74,7 @@ impl Rule for LastRotationHelped {
                 before: last.map(|last| last.imbalance_before),
                 hoped: last.map(|last| last.imbalance_hoped),
                 forecast: last.and_then(|last| last.imbalance_range),
+                abandoned: last.and_then(|last| last.abandoned.clone()),
                 ineffective,
                 since_seconds,
                 wait_seconds,
@@ -113,7 +118,13 @@ impl fmt::Display for LastRotationHelped {
             now,
         };
         let since = since.rounded();
-        write!(f, "the last rotation, {since} ago, {helped}: {outcome}")?;
+        match &self.abandoned {
+            Some(reason) if self.ineffective > 0 => write!(
+                f,
+                "the last hand-over of an assignment, {since} ago, was abandoned: {reason}"
+            )?,
+            Some(_) | None => write!(f, "the last rotation, {since} ago, {helped}: {outcome}")?,
+        }
         if self.ineffective > 0 {
             let wait = self.wait_seconds.rounded();
             write!(f, "; the next is allowed {wait} after it")?;

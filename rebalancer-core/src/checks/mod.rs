@@ -4,6 +4,7 @@
 //! of a failure, and what a failure means. The list in this file defines the order. Every check is
 //! recorded with its numbers even when it passes; the first failure is the hold reason.
 
+mod assignable;
 mod autoscaler;
 mod clocks_agree;
 mod cooldown;
@@ -99,6 +100,7 @@ checks! {
     EligiblePods(eligible_pods::EligiblePods),
     Target(target::TargetKnown),
     Group(group::GroupKnown),
+    Assignable(assignable::GroupAssignable),
     LastRotation(last_rotation::LastRotationHelped),
     EvictionLimit(eviction_limit::EvictionsLeft),
     MinimumReady(minimum_ready::MinimumReady),

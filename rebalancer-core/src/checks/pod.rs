@@ -1,13 +1,13 @@
 //! Checks on one pod: every reason why a pod may not be a victim.
 //!
-//! A reason is one entry of [`ineligible_reasons!`], and its rule is one function in [`RULES`].
+//! A reason is one entry of [`ineligible_reasons!`], and its rule is one function in [`RULES`] or [`EVICTION_RULES`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Deletion, Evictability, Load, LoadUnit, Measurement, Pod, PodPhase, SampleFault, Seconds,
 };
-use crate::policy::Policy;
+use crate::policy::{Policy, Strategy};
 use crate::snapshot::Snapshot;
 
 /// Defines [`Ineligible`]: each reason with its word in documents, its numbers and its message.
@@ -151,8 +151,8 @@ impl LoadFacts {
 /// A rule on one pod.
 type PodRule = fn(&Pod, &Policy, LoadFacts) -> Option<Ineligible>;
 
-/// Every rule on one pod, in the order in which its reason is reported.
-const RULES: [PodRule; 9] = [
+/// Every rule on the state and the load of a pod, in the order in which its reason is reported.
+const RULES: [PodRule; 7] = [
     owned,
     running,
     not_terminating,
@@ -160,14 +160,20 @@ const RULES: [PodRule; 9] = [
     untrusted_load,
     |pod, policy, _| too_young(pod, policy),
     |pod, policy, _| restarted(pod, policy),
-    not_opted_out,
-    evictable,
 ];
 
-/// Why `pod` is not eligible; empty if it is.
+/// The rules that forbid an eviction, reported after the others.
+const EVICTION_RULES: [PodRule; 2] = [not_opted_out, evictable];
+
+/// Why `pod` is not eligible; empty if it is. A strategy without evictions needs the load only.
 pub(super) fn ineligible(pod: &Pod, policy: &Policy, facts: LoadFacts) -> Vec<Ineligible> {
+    let of_evictions: &[PodRule] = match policy.strategy {
+        Strategy::RotateOutliers | Strategy::Forecast | Strategy::Auto => &EVICTION_RULES,
+        Strategy::Assign => &[],
+    };
     RULES
         .iter()
+        .chain(of_evictions)
         .filter_map(|rule| rule(pod, policy, facts))
         .collect()
 }

@@ -8,9 +8,10 @@ use super::{CheckDetails, Ranking};
 use crate::group::{GroupModel, GroupProblem};
 use crate::hold_reason::HoldReason;
 use crate::model::LoadUnit;
-use crate::plan::Plan;
+use crate::plan::{AssignmentPlan, Plan};
 use crate::policy::{Policy, PolicyField};
 use crate::snapshot::{ResolvedTarget, Snapshot, TargetProblem};
+use crate::strategy::assign::AssignProblem;
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +122,17 @@ pub(crate) struct CheckInput<'a> {
     pub(crate) imbalance: Option<f64>,
     /// The plan, if the strategy wants to rotate.
     pub(crate) plan: Option<&'a Plan>,
+    /// The partitions to move, if the strategy wants to hand out an assignment.
+    pub(crate) assignment: Option<&'a AssignmentPlan>,
+    /// Why the strategy hands out no assignment to this group.
+    pub(crate) assign_problem: Option<&'a AssignProblem>,
+}
+
+impl CheckInput<'_> {
+    /// Whether the strategy wants to act.
+    pub(super) fn acts(&self) -> bool {
+        self.plan.is_some() || self.assignment.is_some()
+    }
 }
 
 /// Applies one rule. `details` wraps its numbers.
@@ -166,6 +178,8 @@ pub(super) mod testing {
             group: None,
             imbalance,
             plan,
+            assignment: None,
+            assign_problem: None,
         };
         check(&input, details).unwrap()
     }

@@ -4,10 +4,10 @@ use super::{Action, Analysis, HoldReason};
 use crate::checks::{Check, Ranking, count_pods, list_some};
 use crate::forecast::{Diagnosis, Forecast};
 use crate::model::{Load, LoadUnit};
-use crate::plan::{Plan, Role, Victim};
+use crate::plan::{AssignmentPlan, Plan, Role, Victim};
 use crate::policy::Policy;
-use crate::strategy::forecast::{ForecastChoice, ForecastVerdict, PlanForecast};
-use crate::strategy::{Choice, OutlierVerdict, RotateOutliers, StrategyOutcome};
+use crate::strategy::forecast::{ForecastChoice, ForecastVerdict, GroupReport, PlanForecast};
+use crate::strategy::{AssignVerdict, Choice, OutlierVerdict, RotateOutliers, StrategyOutcome};
 
 /// The data that a conclusion is drawn from.
 pub(super) struct Conclusion<'a> {
@@ -41,6 +41,7 @@ impl Conclusion<'_> {
                 ),
             ),
             Some(StrategyOutcome::Forecast(forecasted)) => self.by_forecast(forecasted),
+            Some(StrategyOutcome::Assign(verdict)) => self.by_assignment(verdict),
             // A check has failed if there is no target or no group.
             None => self.within_tolerance(),
         }
@@ -201,6 +202,115 @@ impl Conclusion<'_> {
             ),
             None => self.within_tolerance(),
         }
+    }
+
+    fn by_assignment(&self, verdict: &AssignVerdict) -> (Action, String) {
+        match verdict {
+            AssignVerdict::Assign(plan) => (Action::Assign(plan.clone()), self.assignment(plan)),
+            AssignVerdict::NoAssignmentHelps(diagnosis) => {
+                let best = self.best_assignment();
+                match diagnosis {
+                    Some(diagnosis) => (
+                        Action::Hold(HoldReason::of_diagnosis(diagnosis)),
+                        format!("{best}; {}", diagnosis.message(self.unit)),
+                    ),
+                    None => (Action::Hold(HoldReason::NO_ASSIGNMENT_HELPS), best),
+                }
+            }
+            AssignVerdict::Unexplained => (
+                Action::Hold(HoldReason::LOADS_UNEXPLAINED),
+                self.report()
+                    .map_or_else(String::new, GroupReport::unexplained),
+            ),
+            // A check has failed if the group is given no assignment.
+            AssignVerdict::WithinTolerance | AssignVerdict::Problem(_) => self.balanced(),
+        }
+    }
+
+    fn report(&self) -> Option<&GroupReport> {
+        self.choice.report.as_deref()
+    }
+
+    fn assignment(&self, plan: &AssignmentPlan) -> String {
+        let moves = plan.moves().len();
+        let owner = if moves == 1 {
+            "1 partition to another member"
+        } else {
+            &format!("{moves} partitions to other members")
+        };
+        format!(
+            "assign {owner}: {}; {}; no pod is evicted",
+            self.trigger(),
+            self.expected_assignment()
+        )
+    }
+
+    /// Why the strategy acts.
+    fn trigger(&self) -> String {
+        let hot = self.choice.hot.iter().cloned();
+        if hot.len() > 0 {
+            let above = format!("above the threshold of {}", self.threshold());
+            return format!("{} {above}", list_some(hot));
+        }
+        let imbalance = self.report().map_or(1.0, |report| report.peak_to_mean);
+        let tolerance = self.policy.imbalance_tolerance.map(f64::from);
+        format!(
+            "the imbalance (max/mean) of {imbalance:.2} is above its tolerance of {}",
+            tolerance.unwrap_or_default()
+        )
+    }
+
+    /// The best assignment, and its expected effect.
+    fn expected_assignment(&self) -> String {
+        let Some(best) = self.report().and_then(|report| report.assignment.as_ref()) else {
+            return String::new();
+        };
+        let before = self.report().map_or(1.0, |report| report.peak_to_mean);
+        format!(
+            "the highest load falls from {:.2} to {:.2} times the mean (-{:.0} %; no assignment with \
+             equal numbers of partitions reaches less than {:.2}), and {:.0} % of the load moves",
+            before,
+            best.peak_to_mean,
+            best.fall_percent,
+            best.lowest_peak_to_mean,
+            best.moved_percent,
+        )
+    }
+
+    fn best_assignment(&self) -> String {
+        let best = self.report().and_then(|report| report.assignment.as_ref());
+        if best.is_none_or(|best| best.moves == 0) {
+            let lowest = best.map_or(1.0, |best| best.lowest_peak_to_mean);
+            return format!(
+                "{}, but no assignment that the group keeps is better than the current one (no \
+                 assignment with equal numbers of partitions reaches less than {lowest:.2} times the \
+                 mean)",
+                self.trigger()
+            );
+        }
+        format!(
+            "{}, but no assignment helps: with the best one {}; more than {} % is required",
+            self.trigger(),
+            self.expected_assignment(),
+            self.policy.minimum_improvement_percent
+        )
+    }
+
+    /// Holds because no pod is hot and the imbalance is within its tolerance.
+    fn balanced(&self) -> (Action, String) {
+        let Some(tolerance) = self.policy.imbalance_tolerance else {
+            return self.within_tolerance();
+        };
+        let imbalance = self.report().map_or(1.0, |report| report.peak_to_mean);
+        let within = format!(
+            "the imbalance (max/mean) is {imbalance:.2}, within its tolerance of {tolerance}"
+        );
+        let message = if self.analysis.threshold.is_some() {
+            format!("{}; {within}", self.within_tolerance().1)
+        } else {
+            within
+        };
+        (Action::Hold(HoldReason::WITHIN_TOLERANCE), message)
     }
 
     fn within_tolerance(&self) -> (Action, String) {

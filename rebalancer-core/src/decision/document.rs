@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Action, Analysis, Decision, HoldReason, PodAssessment};
 use crate::checks::Check;
 use crate::model::WorkloadRef;
-use crate::plan::{InvalidPlan, Plan, Victim};
+use crate::plan::{AssignmentPlan, InvalidPlan, Plan, PlannedMove, Victim};
 use crate::strategy::forecast::GroupReport;
 
 /// The form of a decision in documents.
@@ -16,16 +16,19 @@ pub(super) struct DecisionDocument {
     decision: ActionDocument,
     analysis: Analysis,
     victims: Vec<Victim>,
+    /// The partitions that get other owners, if the action is to assign.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    moves: Vec<PlannedMove>,
     checks: Vec<Check>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     group: Option<Box<GroupReport>>,
-    /// Why rotate-outliers decided instead of the forecast, with the strategy `auto`.
+    /// Why another strategy decided than the preferred one, with the strategy `auto`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fallback: Option<String>,
     pods: Vec<PodAssessment>,
 }
 
-/// Why pods are evicted.
+/// Why pods are evicted, or partitions move.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -42,6 +45,10 @@ enum RotateReason {
 #[serde(tag = "action", rename_all = "snake_case")]
 enum ActionDocument {
     Rotate {
+        reason: RotateReason,
+        message: String,
+    },
+    Assign {
         reason: RotateReason,
         message: String,
     },
@@ -62,18 +69,27 @@ impl From<Decision> for DecisionDocument {
             Some(_) => RotateReason::PeakFalls,
             None => RotateReason::AboveThreshold,
         };
-        let (action, victims) = match decision.action {
-            Action::Rotate(plan) => (
-                ActionDocument::Rotate { reason, message },
-                plan.victims().to_vec(),
-            ),
-            Action::Hold(reason) => (ActionDocument::Hold { reason, message }, Vec::new()),
+        let (mut victims, mut moves) = (Vec::new(), Vec::new());
+        let action = match decision.action {
+            Action::Rotate(plan) => {
+                victims = plan.into();
+                ActionDocument::Rotate { reason, message }
+            }
+            Action::Assign(plan) => {
+                moves = plan.into();
+                ActionDocument::Assign {
+                    reason: RotateReason::PeakFalls,
+                    message,
+                }
+            }
+            Action::Hold(reason) => ActionDocument::Hold { reason, message },
         };
         Self {
             workload: decision.workload,
             decision: action,
             analysis: decision.analysis,
             victims,
+            moves,
             checks: decision.checks,
             group: decision.group,
             fallback: decision.fallback,
@@ -89,6 +105,10 @@ impl TryFrom<DecisionDocument> for Decision {
             ActionDocument::Rotate { message, .. } => {
                 let plan = Plan::try_from(document.victims)?;
                 (Action::Rotate(plan), message)
+            }
+            ActionDocument::Assign { message, .. } => {
+                let plan = AssignmentPlan::try_from(document.moves)?;
+                (Action::Assign(plan), message)
             }
             ActionDocument::Hold { reason, message } => (Action::Hold(reason), message),
         };

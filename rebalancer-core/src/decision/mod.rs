@@ -1,4 +1,4 @@
-//! The decision: rotate or hold, always with the analysis and every check.
+//! The decision: rotate, assign or hold, always with the analysis and every check.
 
 mod analysis;
 mod assessment;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::checks::{self, Check, CheckInput, Ranking};
 use crate::group::{GroupModel, GroupProblem};
 use crate::model::WorkloadRef;
-use crate::plan::Plan;
+use crate::plan::{AssignmentPlan, Plan};
 use crate::policy::{Policy, Strategy};
 use crate::snapshot::{Snapshot, resolve};
 use crate::strategy::forecast::GroupReport;
@@ -42,7 +42,7 @@ pub struct Decision {
     pub checks: Vec<Check>,
     /// The report on the consumer group, if the group is known and the strategy uses it.
     pub group: Option<Box<GroupReport>>,
-    /// Why rotate-outliers decided instead of the forecast, with the strategy `auto`.
+    /// Why another strategy decided than the preferred one, with the strategy `auto`.
     pub fallback: Option<String>,
     /// Every pod: most loaded first, then the pods without a load by name.
     pub pods: Vec<PodAssessment>,
@@ -52,9 +52,11 @@ pub struct Decision {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Action {
-    /// Execute this plan.
+    /// Evict the pods of this plan.
     Rotate(Plan),
-    /// Evict nothing.
+    /// Hand out the assignment of this plan. No pod is evicted.
+    Assign(AssignmentPlan),
+    /// Do nothing.
     Hold(HoldReason),
 }
 
@@ -69,18 +71,13 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
     let candidates = ranking.eligible().iter().map(|candidate| candidate.pod);
     let target = resolve(snapshot, candidates);
     let group = group(snapshot, policy);
-    let choice = target.as_ref().map_or_else(
-        |_| Choice::default(),
-        |target| {
-            choose(&StrategyInput {
-                snapshot,
-                policy,
-                ranking: &ranking,
-                target: target.cores,
-                group: group.as_ref(),
-            })
-        },
-    );
+    let choice = choose(&StrategyInput {
+        snapshot,
+        policy,
+        ranking: &ranking,
+        target: target.as_ref().ok().map(|target| target.cores),
+        group: group.as_ref(),
+    });
     let plan = plan(&choice, &ranking, policy);
     let analysis = Analysis::new(&ranking, policy, target.as_ref().ok(), &choice);
     let checks = checks::evaluate(&CheckInput {
@@ -91,6 +88,8 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         group: group.as_ref(),
         imbalance: analysis.imbalance,
         plan: plan.as_ref(),
+        assignment: choice.assignment(),
+        assign_problem: choice.assign_problem(),
     });
     let conclusion = Conclusion {
         checks: &checks,
@@ -119,11 +118,11 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
 fn group(snapshot: &Snapshot, policy: &Policy) -> Option<Result<GroupModel, GroupProblem>> {
     match policy.strategy {
         Strategy::RotateOutliers => None,
-        Strategy::Forecast | Strategy::Auto => Some(snapshot.group_model()),
+        Strategy::Forecast | Strategy::Assign | Strategy::Auto => Some(snapshot.group_model()),
     }
 }
 
-/// The plan, if the strategy wants to rotate.
+/// The plan of evictions, if the strategy wants to rotate.
 fn plan(choice: &Choice<'_>, ranking: &Ranking<'_>, policy: &Policy) -> Option<Plan> {
     if !choice.rotates() {
         return None;
@@ -133,12 +132,21 @@ fn plan(choice: &Choice<'_>, ranking: &Ranking<'_>, policy: &Policy) -> Option<P
 }
 
 impl Decision {
-    /// The plan, if the decision is to rotate.
+    /// The plan of evictions, if the decision is to rotate.
     #[must_use]
     pub fn plan(&self) -> Option<&Plan> {
         match &self.action {
             Action::Rotate(plan) => Some(plan),
-            Action::Hold(_) => None,
+            Action::Assign(_) | Action::Hold(_) => None,
+        }
+    }
+
+    /// The partitions to hand to other members, if the decision is to assign.
+    #[must_use]
+    pub fn assignment(&self) -> Option<&AssignmentPlan> {
+        match &self.action {
+            Action::Assign(plan) => Some(plan),
+            Action::Rotate(_) | Action::Hold(_) => None,
         }
     }
 
@@ -146,7 +154,7 @@ impl Decision {
     #[must_use]
     pub fn hold_reason(&self) -> Option<HoldReason> {
         match self.action {
-            Action::Rotate(_) => None,
+            Action::Rotate(_) | Action::Assign(_) => None,
             Action::Hold(reason) => Some(reason),
         }
     }

@@ -107,6 +107,14 @@ strategy_reasons! {
         PolicyField::MinimumImprovementPercent,
         PolicyField::MinimumConfidencePercent,
     ]);
+    /// No assignment lowers the highest load enough.
+    NO_ASSIGNMENT_HELPS = HoldReason::new(
+        "no_assignment_helps",
+        "no assignment that the group would keep is expected to lower the highest load enough",
+        "nothing; the message has the best assignment and the lower bound",
+    )
+    .that_may_last()
+    .governed_by(&[PolicyField::MinimumImprovementPercent]);
 }
 
 impl HoldReason {
@@ -179,7 +187,7 @@ mod tests {
     fn words_are_unique() {
         let words: HashSet<&str> = HoldReason::all().map(HoldReason::as_str).collect();
         assert_eq!(words.len(), HoldReason::all().count());
-        assert_eq!(words.len(), 38);
+        assert_eq!(words.len(), 47);
     }
 
     #[test]

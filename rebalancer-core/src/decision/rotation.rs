@@ -35,7 +35,7 @@ impl Decision {
                 let fall = (analysis.top_mean? - analysis.both_mean?) / analysis.mean?;
                 let applied = match strategy {
                     Strategy::Auto => Strategy::RotateOutliers,
-                    Strategy::RotateOutliers | Strategy::Forecast => strategy,
+                    Strategy::RotateOutliers | Strategy::Forecast | Strategy::Assign => strategy,
                 };
                 ((before - fall).max(1.0), None, applied)
             }
@@ -43,10 +43,41 @@ impl Decision {
         Some(Rotation {
             time,
             victims,
+            moves: 0,
+            abandoned: None,
             imbalance_before: before,
             imbalance_hoped: hoped,
             imbalance_range: range,
             strategy,
+            ineffective: last.map_or(0, |last| last.effect(before).ineffective),
+        })
+    }
+
+    /// The record of the hand-over of the assignment at `time`. `last` is the previous record,
+    /// `abandoned` why the hand-over was abandoned. `None` if the decision is not to assign, or has no
+    /// numbers to judge the assignment by.
+    #[must_use]
+    pub fn hand_over(
+        &self,
+        last: Option<&Rotation>,
+        time: Timestamp,
+        abandoned: Option<String>,
+    ) -> Option<Rotation> {
+        let plan = self.assignment()?;
+        let before = self.analysis.imbalance?;
+        let group = self.group.as_ref()?;
+        let assignment = group.assignment.as_ref()?;
+        Some(Rotation {
+            time,
+            victims: Vec::new(),
+            moves: plan.moves().len(),
+            abandoned,
+            imbalance_before: before,
+            // The forecast is over all ready pods; the imbalance that later runs see is over the
+            // eligible pods.
+            imbalance_hoped: (assignment.peak_to_mean * before / group.peak_to_mean).max(1.0),
+            imbalance_range: None,
+            strategy: Strategy::Assign,
             ineffective: last.map_or(0, |last| last.effect(before).ineffective),
         })
     }

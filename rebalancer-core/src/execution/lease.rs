@@ -15,7 +15,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// The renewals of the run's lease, on the clock of the execution.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct LeaseRenewal {
+pub struct LeaseRenewal {
     /// The time at which the last successful renewal was requested.
     renewed: Duration,
     /// The earliest time of the next attempt.
@@ -24,7 +24,8 @@ pub(super) struct LeaseRenewal {
 
 impl LeaseRenewal {
     /// A lease whose acquisition or last renewal was requested at `renewed`.
-    pub(super) fn new(renewed: Duration) -> Self {
+    #[must_use]
+    pub fn new(renewed: Duration) -> Self {
         Self {
             renewed,
             next_attempt: renewed,
@@ -33,7 +34,8 @@ impl LeaseRenewal {
 
     /// Whether the lease must be renewed before the next action. `in_eviction` is true
     /// between the read of a pod and its eviction.
-    pub(super) fn is_due(&self, now: Duration, in_eviction: bool) -> bool {
+    #[must_use]
+    pub fn is_due(&self, now: Duration, in_eviction: bool) -> bool {
         let age = self.age(now);
         age > SAFE_FOR || age > RENEW_AFTER && now >= self.next_attempt && !in_eviction
     }
@@ -42,7 +44,7 @@ impl LeaseRenewal {
     ///
     /// # Errors
     /// The reason why the lease no longer protects the run.
-    pub(super) fn handle(
+    pub fn handle(
         &mut self,
         now: Duration,
         asked: Duration,

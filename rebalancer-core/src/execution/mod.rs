@@ -39,6 +39,7 @@ mod waiting;
 mod wave;
 
 pub use baseline::Baseline;
+pub use lease::LeaseRenewal;
 pub use machine::Execution;
 pub use outcome::{ExecutionOutcome, ExecutionReport, PodOutcome, PodReport, StopReason};
 pub use step::{ExecutionEvent, Step, StopCause};

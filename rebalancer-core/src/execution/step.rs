@@ -72,13 +72,19 @@ pub enum StopCause {
     Signal,
     /// The run timeout.
     RunTimeout,
+    /// A freeze window has begun.
+    Frozen,
+    /// The lease no longer excludes other runs.
+    LeaseLost,
 }
 
 impl StopCause {
-    pub(super) fn reason(self) -> StopReason {
+    pub(crate) fn reason(self) -> StopReason {
         match self {
             Self::Signal => StopReason::Stopped,
             Self::RunTimeout => StopReason::RunTimeout,
+            Self::Frozen => StopReason::Frozen,
+            Self::LeaseLost => StopReason::LeaseLost,
         }
     }
 }
@@ -88,6 +94,8 @@ impl fmt::Display for StopCause {
         f.write_str(match self {
             Self::Signal => "a stop was requested",
             Self::RunTimeout => "the run timeout was reached",
+            Self::Frozen => "a freeze window has begun",
+            Self::LeaseLost => "the lease was lost, so another run may be active",
         })
     }
 }

@@ -9,12 +9,14 @@
 //! | [`document`] | the group in a snapshot, in terms of names |
 //! | [`model`] | the group in a forecast, in terms of indices |
 //! | [`problem`] | reasons why a group cannot be modelled |
+//! | [`rebalance_protocol`] | the part that members take in a rebalance |
 //! | [`recognise`] | recognition of the assignor from the owners of the partitions |
 //! | [`state`] | the type and the state of a group, as its brokers name them |
 
 pub mod document;
 pub mod model;
 pub mod problem;
+pub mod rebalance_protocol;
 pub mod recognise;
 pub mod state;
 
@@ -29,6 +31,8 @@ pub use kafka_assignors::{Assignor, ClientFamily, Protocol};
 pub use model::{GroupModel, ServingPodIndex};
 #[doc(inline)]
 pub use problem::GroupProblem;
+#[doc(inline)]
+pub use rebalance_protocol::RebalanceProtocol;
 #[doc(inline)]
 pub use recognise::{Knowledge, KnownAssignor};
 #[doc(inline)]

@@ -231,6 +231,8 @@ impl fmt::Display for GroupProblem {
     }
 }
 
+impl std::error::Error for GroupProblem {}
+
 /// One partition, or the number of partitions with an example.
 fn partition_names(partitions: usize, example: &str) -> String {
     if partitions == 1 {

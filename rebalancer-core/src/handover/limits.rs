@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::plan::RebalanceProtocol;
+use crate::group::RebalanceProtocol;
 
 /// The time limits of a hand-over.
 ///

@@ -24,6 +24,7 @@
 //! | restore, first and second phase | `machine/handing.rs` |
 //! | verification, leaving, abandoning | `machine/ending.rs` |
 
+mod document;
 mod limits;
 mod machine;
 mod outcome;
@@ -32,9 +33,11 @@ mod response;
 mod stage;
 mod step;
 
+pub use crate::group::RebalanceProtocol;
+pub use document::{HandoverDocument, HandoverResult};
 pub use limits::HandoverLimits;
 pub use machine::Handover;
 pub use outcome::{AbandonReason, HandoverOutcome, HandoverReport};
-pub use plan::{HandoverMember, HandoverPlan, RebalanceProtocol};
+pub use plan::{HandoverMember, HandoverPlan, HandoverPlanError};
 pub use stage::HandoverStage;
 pub use step::{Connection, CoordinatorRequest, CoordinatorResponse, HandoverEvent, HandoverStep};

@@ -3,19 +3,14 @@
 use std::time::Duration;
 
 use kafka_assignors::coordinator_order::CoordinatorFamily;
-use kafka_assignors::{Assignment, Topics};
+use kafka_assignors::{Assignment, MemberIndex, PartitionIndex, Topics};
 
+use crate::group::{GroupProblem, MemberDocument, RebalanceProtocol};
+use crate::plan::{AssignmentPlan, PlannedMove};
 use crate::ports::DescribedMember;
-
-/// The part that the members of a group take in a rebalance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RebalanceProtocol {
-    /// The members keep their partitions during a rebalance (`cooperative-sticky`). A partition
-    /// that moves is first revoked, and assigned in the next rebalance.
-    Cooperative,
-    /// The members give up all partitions before each rebalance (`sticky`).
-    Eager,
-}
+use crate::snapshot::Snapshot;
+use crate::strategy::assign::{AssignProblem, suitable};
+use crate::strategy::group_report::ExplainedLoads;
 
 /// A member of the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +36,16 @@ impl HandoverMember {
             client_id: labels.client_id.clone().unwrap_or_default(),
             host: labels.host.clone().unwrap_or_default(),
         }
+    }
+
+    /// The member of a snapshot's group; `None` without a member id.
+    fn of_document(member: &MemberDocument) -> Option<Self> {
+        Some(Self {
+            member_id: member.id.clone()?,
+            instance: member.instance.clone(),
+            client_id: member.client_id.clone().unwrap_or_default(),
+            host: member.host.clone().unwrap_or_default(),
+        })
     }
 
     /// Whether `other` is this member under a new id: it has the same instance id, or, if neither has
@@ -81,11 +86,93 @@ pub struct HandoverPlan {
     pub observed_at: Duration,
 }
 
+/// Why a plan of moves cannot be handed out to the group of a snapshot.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandoverPlanError {
+    /// The group cannot be modelled.
+    #[error(transparent)]
+    Group(#[from] GroupProblem),
+    /// The group is given no assignment.
+    #[error(transparent)]
+    Unsuitable(#[from] AssignProblem),
+    /// The plan belongs to another group: the partition does not exist, has another owner, or a member
+    /// does not exist.
+    #[error(
+        "the plan does not belong to the group of the snapshot: it moves {partition} from {from} to {to}"
+    )]
+    OtherGroup {
+        /// The name of the partition.
+        partition: String,
+        /// The owner in the plan.
+        from: String,
+        /// The owner afterwards.
+        to: String,
+    },
+}
+
 impl HandoverPlan {
+    /// The plan that hands out `plan` to the group of `snapshot`, which was observed at `observed_at`.
+    ///
+    /// # Errors
+    /// If the group cannot be given an assignment, or the plan was made for another group.
+    pub fn new(
+        snapshot: &Snapshot,
+        plan: &AssignmentPlan,
+        observed_at: Duration,
+    ) -> Result<Self, HandoverPlanError> {
+        let group = snapshot.group_model()?;
+        let document = snapshot.data().group.as_ref();
+        let document = document.ok_or(AssignProblem::NotDescribed)?;
+        let described = suitable(document, &group)?;
+        let members = document.members.iter().map(HandoverMember::of_document);
+        let members: Option<Vec<HandoverMember>> = members.collect();
+        let member = |name: &str| {
+            let mut named = document
+                .members
+                .iter()
+                .zip(MemberIndex::all(group.members.len()));
+            named.find_map(|(member, index)| (member.name() == name).then_some(index))
+        };
+        let mut target = group.owners.clone();
+        for moved in plan.moves() {
+            let (partition, to) = partition(&group.topics, moved)
+                .filter(|partition| group.owners.owner(*partition) == member(&moved.from))
+                .zip(member(&moved.to))
+                .ok_or_else(|| HandoverPlanError::OtherGroup {
+                    partition: moved.partition_name(),
+                    from: moved.from.clone(),
+                    to: moved.to.clone(),
+                })?;
+            target.set(partition, Some(to));
+        }
+        let loads = ExplainedLoads::new(snapshot, &group);
+        Ok(Self {
+            assignor: described.assignor.clone().unwrap_or_default(),
+            protocol: RebalanceProtocol::of(group.assignor.assignor),
+            members: members.ok_or(AssignProblem::NotDescribed)?,
+            current: group.owners,
+            target,
+            loads: loads.attribution().partitions.clone(),
+            topics: group.topics,
+            coordinators: CoordinatorFamily::ALL.to_vec(),
+            sticky_user_data: described.assignments_with_user_data > 0,
+            observed_at,
+        })
+    }
+
     /// The number of partitions that change their owner.
     #[must_use]
     pub fn moves(&self) -> usize {
         let pairs = self.current.owners().zip(self.target.owners());
         pairs.filter(|(from, to)| from != to).count()
     }
+}
+
+/// The partition of a move; `None` if it does not exist.
+fn partition(topics: &Topics, moved: &PlannedMove) -> Option<PartitionIndex> {
+    let topic = topics.find(&moved.topic)?;
+    topics
+        .partitions(topic)
+        .nth(usize::try_from(moved.partition).ok()?)
 }

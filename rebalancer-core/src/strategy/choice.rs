@@ -1,12 +1,14 @@
-//! Applies the strategy of the policy: which pods it would evict, and why.
+//! Applies the strategy of the policy: which pods it would evict or which partitions it would move, and
+//! why.
 
+use super::assign::{AssignChoice, AssignProblem, AssignVerdict, assign_strategy};
 use super::forecast::{ForecastChoice, ForecastVerdict, GroupReport, forecast_strategy};
 use super::rotate_outliers::{OutlierVerdict, RotateOutliers, rotate_outliers};
 use crate::checks::{Candidate, Ranking};
 use crate::forecast::Diagnosis;
 use crate::group::{GroupModel, GroupProblem, Knowledge, KnownAssignor};
 use crate::model::{Cores, Load, PodIndex, TopK};
-use crate::plan::{Role, Victim};
+use crate::plan::{AssignmentPlan, Role, Victim};
 use crate::policy::{Policy, Strategy};
 use crate::snapshot::Snapshot;
 use kafka_assignors::Algorithm;
@@ -16,7 +18,8 @@ pub(crate) struct StrategyInput<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) policy: &'a Policy,
     pub(crate) ranking: &'a Ranking<'a>,
-    pub(crate) target: Cores,
+    /// `None` if it is unknown, and the strategy does not need it.
+    pub(crate) target: Option<Cores>,
     /// `None` if the strategy does not use the consumer group.
     pub(crate) group: Option<&'a Result<GroupModel, GroupProblem>>,
 }
@@ -26,11 +29,13 @@ pub(crate) struct StrategyInput<'a> {
 pub(crate) struct Choice<'a> {
     /// The pods that it would evict, in the order of eviction.
     pub(crate) chosen: Vec<ChosenPod<'a>>,
+    /// The names of the hot pods that the strategy `assign` relieves, most loaded first.
+    pub(crate) hot: Vec<String>,
     /// `None` if the strategy could not be applied.
     pub(crate) outcome: Option<StrategyOutcome>,
     /// The report on the consumer group, even if another strategy decides.
     pub(crate) report: Option<Box<GroupReport>>,
-    /// Why rotate-outliers decides instead of the forecast.
+    /// Why another strategy decides than the preferred one, with the strategy `auto`.
     pub(crate) fallback: Option<String>,
 }
 
@@ -50,6 +55,8 @@ pub(crate) enum StrategyOutcome {
     Ineffective(RotateOutliers, Diagnosis),
     /// The forecast of the consumer group.
     Forecast(Box<ForecastChoice>),
+    /// An assignment of the partitions.
+    Assign(AssignVerdict),
 }
 
 impl Choice<'_> {
@@ -62,7 +69,23 @@ impl Choice<'_> {
             Some(StrategyOutcome::Forecast(forecasted)) => {
                 forecasted.verdict == ForecastVerdict::Rotate
             }
-            Some(StrategyOutcome::Ineffective(..)) | None => false,
+            Some(StrategyOutcome::Ineffective(..) | StrategyOutcome::Assign(_)) | None => false,
+        }
+    }
+
+    /// The partitions to move, if an assignment is to be handed out.
+    pub(crate) fn assignment(&self) -> Option<&AssignmentPlan> {
+        match &self.outcome {
+            Some(StrategyOutcome::Assign(AssignVerdict::Assign(plan))) => Some(plan),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Why the group is given no assignment.
+    pub(crate) fn assign_problem(&self) -> Option<&AssignProblem> {
+        match &self.outcome {
+            Some(StrategyOutcome::Assign(AssignVerdict::Problem(problem))) => Some(problem),
+            Some(_) | None => None,
         }
     }
 
@@ -73,7 +96,7 @@ impl Choice<'_> {
                 StrategyOutcome::RotateOutliers(outliers)
                 | StrategyOutcome::Ineffective(outliers, _),
             ) => Some(outliers),
-            Some(StrategyOutcome::Forecast(_)) | None => None,
+            Some(StrategyOutcome::Forecast(_) | StrategyOutcome::Assign(_)) | None => None,
         }
     }
 
@@ -99,47 +122,19 @@ impl Choice<'_> {
         }
         roles
     }
-
-    /// Whether the forecast could be made: the rates of the partitions explain the loads.
-    fn is_explained(&self) -> bool {
-        match &self.outcome {
-            Some(StrategyOutcome::Forecast(forecasted)) => {
-                forecasted.verdict != ForecastVerdict::Unexplained
-            }
-            Some(StrategyOutcome::RotateOutliers(_) | StrategyOutcome::Ineffective(..)) | None => {
-                true
-            }
-        }
-    }
 }
 
-/// Applies the strategy. A choice has no outcome if the strategy is the forecast and the group is
-/// unknown.
+/// Applies the strategy. A choice has no outcome if the strategy needs the group or the target, and it
+/// is unknown.
 pub(crate) fn choose<'a>(input: &StrategyInput<'a>) -> Choice<'a> {
     let known = input.group.and_then(|group| group.as_ref().ok());
-    let mut choice = match (input.policy.strategy, known) {
-        (Strategy::RotateOutliers, _) => input.rotate_outliers(),
-        (Strategy::Forecast, Some(group)) => input.forecast(group),
-        (Strategy::Forecast, None) => Choice::default(),
-        (Strategy::Auto, Some(group)) => {
-            let choice = input.forecast(group);
-            if choice.is_explained() {
-                choice
-            } else {
-                Choice {
-                    fallback: choice.report.as_deref().map(GroupReport::unexplained),
-                    report: choice.report,
-                    ..input.rotate_unless_ineffective(Some(group))
-                }
-            }
-        }
-        (Strategy::Auto, None) => {
-            let problem = input.group.and_then(|group| group.as_ref().err());
-            let problem = problem.filter(|problem| !problem.ends_without_action());
-            Choice {
-                fallback: problem.map(ToString::to_string),
-                ..input.rotate_unless_ineffective(None)
-            }
+    let mut choice = match (input.policy.strategy, known, input.target) {
+        (Strategy::RotateOutliers, _, Some(target)) => input.rotate_outliers(target),
+        (Strategy::Forecast, Some(group), Some(target)) => input.forecast(group, target),
+        (Strategy::Assign, Some(group), target) => input.assign(group, target),
+        (Strategy::Auto, known, Some(target)) => input.auto(known, target),
+        (Strategy::RotateOutliers | Strategy::Forecast | Strategy::Assign | Strategy::Auto, ..) => {
+            Choice::default()
         }
     };
     let limit = input.policy.max_evictions.unwrap_or(usize::MAX);
@@ -149,15 +144,97 @@ pub(crate) fn choose<'a>(input: &StrategyInput<'a>) -> Choice<'a> {
 }
 
 impl<'a> StrategyInput<'a> {
-    fn threshold(&self) -> f64 {
-        self.policy.tolerance.get() * self.target.get()
+    /// The first of assign, forecast and rotate-outliers that can be applied.
+    fn auto(&self, group: Option<&GroupModel>, target: Cores) -> Choice<'a> {
+        let Some(group) = group else {
+            let problem = self.group.and_then(|group| group.as_ref().err());
+            let problem = problem.filter(|problem| !problem.ends_without_action());
+            return Choice {
+                fallback: problem.map(|problem| no_forecast(&problem.to_string())),
+                ..self.rotate_unless_ineffective(None, target)
+            };
+        };
+        let mut fallbacks = Vec::new();
+        // Without a connection to the brokers nothing can be handed out.
+        if self.has_described_group() {
+            let choice = self.assign(group, Some(target));
+            match &choice.outcome {
+                Some(StrategyOutcome::Assign(AssignVerdict::Problem(problem))) => {
+                    fallbacks.push(format!("no assignment, the forecast decides: {problem}"));
+                }
+                // An eviction may cure a slow pod.
+                Some(StrategyOutcome::Assign(AssignVerdict::NoAssignmentHelps(_))) => {
+                    let evictions = self.forecast(group, target);
+                    if !evictions.rotates() {
+                        return choice;
+                    }
+                    return Choice {
+                        fallback: Some(
+                            "no assignment helps enough, but evictions do according to the forecast"
+                                .to_owned(),
+                        ),
+                        ..evictions
+                    };
+                }
+                // The forecast needs the explanation of the loads as well.
+                Some(StrategyOutcome::Assign(AssignVerdict::Unexplained)) => {}
+                Some(_) | None => return choice,
+            }
+        }
+        let mut choice = self.forecast(group, target);
+        if let Some(StrategyOutcome::Forecast(forecasted)) = &choice.outcome
+            && forecasted.verdict == ForecastVerdict::Unexplained
+        {
+            let unexplained = choice.report.as_deref().map(GroupReport::unexplained);
+            fallbacks.extend(unexplained.map(|problem| no_forecast(&problem)));
+            choice = Choice {
+                report: choice.report,
+                ..self.rotate_unless_ineffective(Some(group), target)
+            };
+        }
+        Choice {
+            fallback: (!fallbacks.is_empty()).then(|| fallbacks.join("; ")),
+            ..choice
+        }
     }
 
-    fn forecast(&self, group: &GroupModel) -> Choice<'a> {
+    fn has_described_group(&self) -> bool {
+        let group = self.snapshot.data().group.as_ref();
+        group.is_some_and(|group| group.described.is_some())
+    }
+
+    fn eligible_pods(&self) -> Vec<PodIndex> {
+        let candidates = self.ranking.eligible().iter();
+        candidates.map(|pod| pod.index).collect()
+    }
+
+    fn assign(&self, group: &GroupModel, target: Option<Cores>) -> Choice<'a> {
+        let AssignChoice {
+            report,
+            verdict,
+            hot,
+        } = assign_strategy(
+            self.snapshot,
+            group,
+            &self.eligible_pods(),
+            target,
+            self.policy,
+        );
+        let candidates = self.ranking.eligible().iter();
+        let hot = candidates.filter(|pod| hot.contains(&pod.index));
+        Choice {
+            chosen: Vec::new(),
+            hot: hot.map(|pod| pod.pod.name.clone()).collect(),
+            report: Some(Box::new(report)),
+            fallback: None,
+            outcome: Some(StrategyOutcome::Assign(verdict)),
+        }
+    }
+
+    fn forecast(&self, group: &GroupModel, target: Cores) -> Choice<'a> {
         let candidates = self.ranking.eligible();
-        let eligible: Vec<PodIndex> = candidates.iter().map(|pod| pod.index).collect();
-        let forecasted =
-            forecast_strategy(self.snapshot, group, &eligible, self.target, self.policy);
+        let eligible = self.eligible_pods();
+        let forecasted = forecast_strategy(self.snapshot, group, &eligible, target, self.policy);
         let chosen = forecasted.victims.iter().filter_map(|victim| {
             let candidate = *candidates.iter().find(|pod| pod.index == *victim)?;
             let role = if forecasted.hot.contains(victim) {
@@ -169,23 +246,25 @@ impl<'a> StrategyInput<'a> {
         });
         Choice {
             chosen: chosen.collect(),
+            hot: Vec::new(),
             report: Some(Box::new(forecasted.report.clone())),
             fallback: None,
             outcome: Some(StrategyOutcome::Forecast(Box::new(forecasted))),
         }
     }
 
-    fn rotate_outliers(&self) -> Choice<'a> {
+    fn rotate_outliers(&self, target: Cores) -> Choice<'a> {
         let candidates = self.ranking.eligible();
         let loads: Vec<Load> = candidates.iter().map(|pod| pod.load).collect();
         let outliers = rotate_outliers(
             &loads,
-            self.threshold(),
+            self.policy.tolerance.get() * target.get(),
             top_k(self.policy),
             self.policy.minimum_improvement_percent,
         );
         Choice {
             chosen: hottest_and_coldest(candidates, &outliers),
+            hot: Vec::new(),
             outcome: Some(StrategyOutcome::RotateOutliers(outliers)),
             report: None,
             fallback: None,
@@ -194,8 +273,8 @@ impl<'a> StrategyInput<'a> {
 
     /// Rotate-outliers, unless evictions are known to be ineffective even if no forecast is possible:
     /// the assignor is positional, or all members are static.
-    fn rotate_unless_ineffective(&self, group: Option<&GroupModel>) -> Choice<'a> {
-        let choice = self.rotate_outliers();
+    fn rotate_unless_ineffective(&self, group: Option<&GroupModel>, target: Cores) -> Choice<'a> {
+        let choice = self.rotate_outliers(target);
         let positional = self.positional_assignor(group);
         let positional = positional.map(Diagnosis::positional_assignor);
         let Some(diagnosis) = positional.or_else(|| group.and_then(Diagnosis::static_membership))
@@ -228,6 +307,11 @@ impl<'a> StrategyInput<'a> {
             && Algorithm::of(known.assignor, client, protocol).is_positional();
         positional.then_some(known)
     }
+}
+
+/// Why rotate-outliers decides instead of the forecast.
+fn no_forecast(problem: &str) -> String {
+    format!("no forecast, rotate-outliers decides: {problem}")
 }
 
 /// The maximum number of hottest, and of coldest pods: half of the eviction limit, so that hottest

@@ -145,6 +145,8 @@ fn gives_up_when_metrics_are_gone() {
 fn another_rotation_ends_the_follow_up() {
     let (_, follow_up) = followed(Strategy::Forecast, false, None, async |world| {
         let rotation = Rotation {
+            moves: 0,
+            abandoned: None,
             time: world.now().checked_add(Duration::from_secs(5)).unwrap(),
             victims: vec!["pod-of-another-run".into()],
             imbalance_before: 2.0,

@@ -33,6 +33,8 @@ fn entry() -> JournalEntry {
 
 fn rotation() -> Rotation {
     Rotation {
+        moves: 0,
+        abandoned: None,
         time: "2026-01-02T03:00:00Z".parse().unwrap(),
         victims: vec!["a".into()],
         imbalance_before: 2.0,

@@ -21,6 +21,7 @@ pub(super) const SETTINGS: &[&dyn Setting] = &[
     &STRATEGY,
     &REBALANCE_TOP_K_PODS,
     &TOLERANCE_MULTIPLIER,
+    &IMBALANCE_TOLERANCE,
     &MINIMUM_IMPROVEMENT_PERCENT,
     &MINIMUM_CONFIDENCE_PERCENT,
     &MINIMUM_PODS_REQUIRED,
@@ -39,8 +40,9 @@ pub(super) const SETTINGS: &[&dyn Setting] = &[
 
 pub(in crate::settings) static STRATEGY: Defaulted<Strategy> = Definition {
     name: "STRATEGY",
-    help: "Rule that chooses the victims: rotate-outliers, forecast (needs the consumer group's \
-           metrics), or auto (forecast if the group is known, else rotate-outliers)",
+    help: "What is done about hot pods: rotate-outliers, forecast (needs the consumer group), assign \
+           (moves partitions without evictions; needs KAFKA_BOOTSTRAP_SERVERS), or auto (the first \
+           of assign, forecast and rotate-outliers that the group allows)",
     value: &value::STRATEGY,
     default: Fallback::Value(|| Policy::default().strategy),
     attributes: Attributes::policy(PolicyField::Strategy),
@@ -63,10 +65,19 @@ pub(in crate::settings) static TOLERANCE_MULTIPLIER: Defaulted<Tolerance> = Defi
     attributes: Attributes::policy(PolicyField::Tolerance),
 };
 
+pub(in crate::settings) static IMBALANCE_TOLERANCE: Optional<Tolerance> = Definition {
+    name: "IMBALANCE_TOLERANCE",
+    help: "With assign, the imbalance (highest load divided by the mean) above which partitions are \
+           moved although no pod is hot; needs no autoscaler; at least 1.0",
+    value: &value::TOLERANCE,
+    default: Absent("none"),
+    attributes: Attributes::policy(PolicyField::ImbalanceTolerance),
+};
+
 pub(in crate::settings) static MINIMUM_IMPROVEMENT_PERCENT: Defaulted<Percent> = Definition {
     name: "MINIMUM_IMPROVEMENT_PERCENT",
-    help: "Improvement that a plan must exceed; with forecast, the expected decrease of the \
-           highest load; 0 to 100",
+    help: "Improvement that a plan must exceed; with forecast and assign, the expected decrease of \
+           the highest load; 0 to 100",
     value: &value::PERCENT,
     default: Fallback::Value(|| Policy::default().minimum_improvement_percent),
     attributes: Attributes::policy(PolicyField::MinimumImprovementPercent),

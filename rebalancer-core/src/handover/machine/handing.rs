@@ -9,7 +9,7 @@ use super::{
     HandoverLimits, JoinedGroup, Need, OwnMember, Polling, Stage, TopicPartition,
     is_membership_lost, lost_membership,
 };
-use crate::handover::plan::RebalanceProtocol;
+use crate::group::RebalanceProtocol;
 use crate::handover::response::JoinResponse;
 use crate::handover::stage::HandoverStage;
 use crate::ports::{MemberAssignment, SyncRequest};

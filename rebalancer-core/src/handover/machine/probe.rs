@@ -8,7 +8,7 @@ use super::{
     AbandonReason, CoordinatorError, CoordinatorRequest, DescribedGroup, Handover, HandoverLimits,
     JoinRequest, JoinedGroup, Need, OwnMember, Polling, Stage, TopicPartition, leadership,
 };
-use crate::handover::plan::RebalanceProtocol;
+use crate::group::RebalanceProtocol;
 use crate::ports::SyncRequest;
 
 /// The number of ids that are drawn for the scout. Almost every id is suitable.

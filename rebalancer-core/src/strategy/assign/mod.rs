@@ -1,13 +1,17 @@
-//! Strategy `assign`: hands out an assignment to the group, without restarting a pod.
+//! Strategy `assign`: hands out an assignment to the group, without restarting a pod. The execution is
+//! the [hand-over](crate::handover).
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`choose`] | whether a better assignment is worth a hand-over |
+//! | [`suitable`](mod@suitable) | whether the group can be given an assignment |
 //! | [`target`](mod@target) | the assignment with the lowest peak that the group keeps |
 //! | [`keeps`](mod@keeps) | the proof that the group keeps it |
 //! | [`phases`] | the assignments of the hand-over, rebalance by rebalance |
 //! | [`problem`] | reasons why no assignment is handed out |
 //! | `instance`, `start`, `search`, `exact` | the search for the owners, in plain numbers |
 
+pub mod choose;
 mod exact;
 mod instance;
 pub mod keeps;
@@ -15,12 +19,17 @@ pub mod phases;
 pub mod problem;
 mod search;
 mod start;
+pub mod suitable;
 pub mod target;
 
+#[doc(inline)]
+pub use choose::{AssignChoice, AssignVerdict, AssignmentForecast, assign_strategy};
 #[doc(inline)]
 pub use keeps::keeps;
 #[doc(inline)]
 pub use problem::AssignProblem;
+#[doc(inline)]
+pub use suitable::{clients, suitable};
 #[doc(inline)]
 pub use target::{ExpectedLoads, PartitionMove, Target, expected_loads, target};
 

@@ -26,6 +26,28 @@ pub enum AssignProblem {
         /// Its name in the group's metadata.
         name: String,
     },
+    /// The brokers do not describe the group: it is read from metrics, or from a document that does
+    /// not name the member ids.
+    NotDescribed,
+    /// The rates of the partitions are unknown, so an assignment cannot be judged.
+    NoRates,
+    /// The coordinator is not one of Kafka's. Its election of the leader cannot be predicted.
+    UnknownCoordinator {
+        /// The product.
+        product: String,
+    },
+    /// Ready pods have no member in the group.
+    PodsWithoutMember {
+        /// The number of pods.
+        pods: usize,
+        /// The name of one of them.
+        example: String,
+    },
+    /// Assignments of members carry data besides the partitions, which is not known.
+    UserData {
+        /// The number of members.
+        members: usize,
+    },
     /// Partitions have no owner.
     Unowned {
         /// The number of partitions.
@@ -136,6 +158,30 @@ impl fmt::Display for AssignProblem {
                 f,
                 "the members use the assignor {name}, which is not known; an assignment is handed \
                  out only to members with cooperative-sticky or sticky, which keep it"
+            ),
+            Self::NotDescribed => f.write_str(
+                "an assignment is handed out to the members that the brokers describe, with their \
+                 member ids; read the group from Kafka",
+            ),
+            Self::NoRates => f.write_str(
+                "the rates of the partitions are unknown, so the load of an assignment cannot be \
+                 computed",
+            ),
+            Self::UnknownCoordinator { product } => write!(
+                f,
+                "the group is coordinated by {product}, which elects the leader of a group in another \
+                 way than Kafka; an assignment is handed out through Kafka's coordinators only"
+            ),
+            Self::PodsWithoutMember { pods, example } => write!(
+                f,
+                "{pods} ready {} no member in the group, such as {example}; wait until it has joined, \
+                 or check its log and its group id",
+                if *pods == 1 { "pod has" } else { "pods have" }
+            ),
+            Self::UserData { members } => write!(
+                f,
+                "the assignments of {members} members carry data besides the partitions, written by \
+                 their assignor or their application; a new assignment would lose it"
             ),
             Self::Unowned {
                 partitions,

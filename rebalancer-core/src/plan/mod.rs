@@ -1,4 +1,9 @@
-//! A plan: which pods to evict, why, and in which waves.
+//! A plan: which pods to evict, why, and in which waves; or which partitions to hand to other
+//! members.
+
+mod assignment;
+
+pub use assignment::{AssignmentPlan, PlannedMove};
 
 use std::collections::HashSet;
 
@@ -67,13 +72,23 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPlan {
     /// The list is empty.
-    #[error("the plan has no victims")]
+    #[error("the plan is empty")]
     Empty,
     /// The list contains a pod twice.
     #[error("the plan contains pod `{name}` twice")]
     Twice {
         /// The name of the pod.
         name: String,
+    },
+    /// The list of moves contains a partition twice, or a partition that stays.
+    #[error("the plan cannot move partition {partition} from {from} to {to}")]
+    Move {
+        /// The name of the partition.
+        partition: String,
+        /// Its owner.
+        from: String,
+        /// The owner afterwards.
+        to: String,
     },
     /// The waves are not numbered 1, 2, … in the order of the victims.
     #[error("the plan's waves are out of order: pod `{name}` cannot be in wave {wave}")]
@@ -162,7 +177,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case(&[], "the plan has no victims")]
+    #[case(&[], "the plan is empty")]
     #[case(&[("a", 1), ("a", 1)], "the plan contains pod `a` twice")]
     #[case(&[("a", 0)], "the plan's waves are out of order: pod `a` cannot be in wave 0")]
     #[case(&[("a", 2)], "the plan's waves are out of order: pod `a` cannot be in wave 2")]

@@ -1,0 +1,264 @@
+//! The strategy: whether a better assignment is worth a hand-over.
+//!
+//! 1. The loads are attributed to the partitions ([`Attribution`](crate::forecast::Attribution)).
+//! 2. If no pod is above the threshold, and the imbalance is within its own tolerance, the group is
+//!    within tolerance.
+//! 3. The target is computed ([`target`]). If it lowers the peak by more than the minimum
+//!    improvement, it is handed out.
+//! 4. Otherwise no assignment helps. A diagnosis explains why, if there is one.
+
+use serde::{Deserialize, Serialize};
+
+use super::problem::AssignProblem;
+use super::suitable::{clients, suitable};
+use super::target::{Target, target};
+use crate::forecast::Diagnosis;
+use crate::group::{GroupDocument, GroupModel, RebalanceProtocol, ServingPodIndex};
+use crate::model::{Cores, PodIndex};
+use crate::plan::{AssignmentPlan, PlannedMove};
+use crate::policy::Policy;
+use crate::snapshot::Snapshot;
+use crate::statistics::mean;
+use crate::strategy::group_report::{ExplainedLoads, GroupReport};
+
+/// An assignment, and its expected effect. Loads are in cores, or in the unit of a custom load query.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AssignmentForecast {
+    /// The number of partitions that get another owner.
+    pub moves: usize,
+    /// The sum of their loads.
+    pub moved_load: f64,
+    /// The sum of their loads, in percent of the loads of all ready pods.
+    pub moved_percent: f64,
+    /// The highest load now.
+    pub peak_before: f64,
+    /// The expected highest load.
+    pub peak: f64,
+    /// The expected highest load as a multiple of the mean.
+    pub peak_to_mean: f64,
+    /// The expected fall of the highest load, in percent.
+    pub fall_percent: f64,
+    /// A lower bound of the highest load under any assignment with equal numbers of partitions, as a
+    /// multiple of the mean.
+    pub lowest_peak_to_mean: f64,
+    /// The part that the members take in a rebalance, which determines what pauses.
+    pub protocol: RebalanceProtocol,
+    /// The number of rebalances that the hand-over causes if nothing disturbs it.
+    pub rebalances: u32,
+}
+
+impl AssignmentForecast {
+    fn new(group: &GroupModel, target: &Target) -> Self {
+        let protocol = RebalanceProtocol::of(group.assignor.assignor);
+        let total: f64 = target.before.pods.iter().sum();
+        let average = mean(target.before.pods.iter().copied());
+        let percent = |part: f64, whole: f64| {
+            if whole > 0.0 {
+                100.0 * part / whole
+            } else {
+                0.0
+            }
+        };
+        Self {
+            moves: target.moves.len(),
+            moved_load: target.moved_load,
+            moved_percent: percent(target.moved_load, total),
+            peak_before: target.before.peak,
+            peak: target.after.peak,
+            peak_to_mean: target.after.imbalance,
+            fall_percent: percent(target.before.peak - target.after.peak, target.before.peak),
+            lowest_peak_to_mean: if average > 0.0 {
+                (target.lower_bound / average).max(1.0)
+            } else {
+                1.0
+            },
+            protocol,
+            rebalances: match protocol {
+                RebalanceProtocol::Cooperative => 5,
+                RebalanceProtocol::Eager => 3,
+            },
+        }
+    }
+
+    /// The rebalances and what pauses in them, as a clause. The document docs/assign.md has
+    /// measurements.
+    #[must_use]
+    pub fn disturbance(&self) -> String {
+        let rebalances = self.rebalances;
+        match self.protocol {
+            RebalanceProtocol::Cooperative => format!(
+                "{rebalances} rebalances, in which the members go on consuming; a partition that \
+                 moves pauses for a moment, usually less than 0.1 s"
+            ),
+            RebalanceProtocol::Eager => format!(
+                "{rebalances} rebalances, in each of which all partitions pause until every member \
+                 has rejoined, usually one heartbeat interval (3 s by default)"
+            ),
+        }
+    }
+}
+
+/// The conclusion of the strategy.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AssignVerdict {
+    /// No pod is above the threshold, and the imbalance is within its tolerance.
+    WithinTolerance,
+    /// The rates do not explain the loads, so no assignment can be judged.
+    Unexplained,
+    /// The group is given no assignment, for this reason.
+    Problem(AssignProblem),
+    /// No assignment lowers the highest load enough. A diagnosis explains why, if there is one.
+    NoAssignmentHelps(Option<Diagnosis>),
+    /// The plan is to be executed.
+    Assign(AssignmentPlan),
+}
+
+/// The result of the strategy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AssignChoice {
+    /// The report on the group.
+    pub report: GroupReport,
+    /// The conclusion.
+    pub verdict: AssignVerdict,
+    /// The eligible pods whose expected load is above the threshold, most loaded first.
+    pub hot: Vec<PodIndex>,
+}
+
+/// Applies the strategy. `eligible` are the pods whose loads are trusted, most loaded first.
+/// `target_load` is the load per pod that the autoscaler aims at; without it no pod is hot, and only
+/// the imbalance counts.
+#[must_use]
+pub fn assign_strategy(
+    snapshot: &Snapshot,
+    group: &GroupModel,
+    eligible: &[PodIndex],
+    target_load: Option<Cores>,
+    policy: &Policy,
+) -> AssignChoice {
+    let explained = ExplainedLoads::new(snapshot, group);
+    let threshold = target_load.map(|target| policy.tolerance.get() * target.get());
+    let subject = explained.subject(group, target_load, threshold);
+    let expected = explained.expected(&subject);
+    let hot = hot(group, &expected, eligible, threshold);
+    let diagnosis = explained.diagnose(&subject);
+    let diagnosis: Vec<Diagnosis> = diagnosis.into_iter().filter(limits_assignments).collect();
+    let imbalance = subject.imbalance();
+    let is_uneven = policy
+        .imbalance_tolerance
+        .is_some_and(|tolerance| imbalance > tolerance.get());
+    let mut report = explained.report(snapshot, &subject, diagnosis.clone());
+    let verdict = if let Err(problem) =
+        document(snapshot).and_then(|group_document| suitable(group_document, group))
+    {
+        AssignVerdict::Problem(problem)
+    } else if hot.is_empty() && !is_uneven {
+        AssignVerdict::WithinTolerance
+    } else if !explained.is_good() {
+        AssignVerdict::Unexplained
+    } else {
+        let average = mean(subject.loads().into_iter());
+        let tolerated = policy
+            .imbalance_tolerance
+            .map(|tolerance| tolerance.get() * average);
+        let enough = match (threshold, tolerated) {
+            (Some(threshold), Some(tolerated)) => threshold.min(tolerated),
+            (Some(load), None) | (None, Some(load)) => load,
+            (None, None) => 0.0,
+        };
+        match best(snapshot, group, &explained, enough) {
+            Err(problem) => AssignVerdict::Problem(problem),
+            Ok(target) => {
+                let forecast = AssignmentForecast::new(group, &target);
+                let falls = forecast.fall_percent;
+                report.assignment = Some(forecast);
+                let plan = plan(snapshot, group, &target);
+                match plan {
+                    Some(plan) if falls > policy.minimum_improvement_percent.get() => {
+                        AssignVerdict::Assign(plan)
+                    }
+                    Some(_) | None => {
+                        AssignVerdict::NoAssignmentHelps(diagnosis.into_iter().next())
+                    }
+                }
+            }
+        }
+    };
+    let in_snapshot = |pod: &ServingPodIndex| group.pods.get(pod.get()).copied();
+    AssignChoice {
+        report,
+        verdict,
+        hot: hot.iter().filter_map(in_snapshot).collect(),
+    }
+}
+
+fn document(snapshot: &Snapshot) -> Result<&GroupDocument, AssignProblem> {
+    let document = snapshot.data().group.as_ref();
+    document.ok_or(AssignProblem::NotDescribed)
+}
+
+fn best(
+    snapshot: &Snapshot,
+    group: &GroupModel,
+    explained: &ExplainedLoads<'_>,
+    enough: f64,
+) -> Result<Target, AssignProblem> {
+    let described = suitable(document(snapshot)?, group)?;
+    target(group, explained.attribution(), &clients(described), enough)
+}
+
+/// Whether a diagnosis says something about assignments, and not only about evictions.
+fn limits_assignments(diagnosis: &Diagnosis) -> bool {
+    match diagnosis {
+        Diagnosis::Capacity(_)
+        | Diagnosis::TooFewPartitions(_)
+        | Diagnosis::HotPartition(_)
+        | Diagnosis::SlowPod(_) => true,
+        Diagnosis::PositionalAssignor(_)
+        | Diagnosis::StaticMembership(_)
+        | Diagnosis::Remainder(_)
+        | Diagnosis::SkewedTopic(_) => false,
+    }
+}
+
+/// The eligible pods of the group above the threshold, most loaded first.
+fn hot(
+    group: &GroupModel,
+    loads: &[Option<f64>],
+    eligible: &[PodIndex],
+    threshold: Option<f64>,
+) -> Vec<ServingPodIndex> {
+    let Some(threshold) = threshold else {
+        return Vec::new();
+    };
+    let load = |pod: &ServingPodIndex| loads.get(pod.get()).copied().flatten().unwrap_or(0.0);
+    let mut hot: Vec<ServingPodIndex> = eligible
+        .iter()
+        // The serving pods are ascending.
+        .filter_map(|pod| group.pods.binary_search(pod).ok())
+        .map(ServingPodIndex::new)
+        .filter(|pod| load(pod) > threshold)
+        .collect();
+    hot.sort_by(|a, b| load(b).total_cmp(&load(a)));
+    hot
+}
+
+/// The moves of the target by name; `None` if there is none.
+fn plan(snapshot: &Snapshot, group: &GroupModel, target: &Target) -> Option<AssignmentPlan> {
+    let members = &snapshot.data().group.as_ref()?.members;
+    let name = |member: kafka_assignors::MemberIndex| {
+        let member = members.get(member.get());
+        member.map(|member| member.name().to_owned())
+    };
+    let moves = target.moves.iter().filter_map(|moved| {
+        let (topic, partition) = group.topics.locate(moved.partition)?;
+        Some(PlannedMove {
+            topic: group.topics.name(topic).to_owned(),
+            partition: u32::try_from(partition).ok()?,
+            from: name(moved.from)?,
+            to: name(moved.to)?,
+            load: moved.load,
+        })
+    });
+    AssignmentPlan::try_from(moves.collect::<Vec<_>>()).ok()
+}

@@ -1,0 +1,176 @@
+//! Hands out the assignment of a decision, while the lease is kept and freeze windows are watched.
+
+use std::time::Duration;
+
+use rebalancer_core::execution::{LeaseRenewal, StopCause};
+use rebalancer_core::handover::{
+    HandoverDocument, HandoverLimits, HandoverPlan, HandoverReport, HandoverStage,
+};
+use rebalancer_core::plan::AssignmentPlan;
+use rebalancer_core::ports::{GroupCoordinator, RunLease};
+use rebalancer_core::{Decision, Snapshot};
+use tokio::sync::oneshot;
+
+use crate::context::Run;
+use crate::event::{RunEvent, Wait, WaitReason};
+use crate::hand_over::hand_over;
+use crate::ports::{Ports, RunSettings};
+use crate::records::Records;
+use crate::stop::{Stop, StopHandle};
+
+/// The interval at which the lease and the freeze windows are checked during a hand-over.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Hands out the assignment of the decision; `None` if it has none, the settings have no execution
+/// policy, or it is a dry run. `observed_at` is the time after the group was read for the snapshot,
+/// and `lease_held_since` when the lease that the run holds was requested, both on the monotonic
+/// clock.
+pub async fn assign(
+    decision: &Decision,
+    snapshot: &Snapshot,
+    settings: &RunSettings<'_>,
+    ports: Ports<'_>,
+    observed_at: Duration,
+    lease_held_since: Option<Duration>,
+    stop: &Stop,
+) -> Option<HandoverDocument> {
+    let run = Run {
+        ports,
+        settings,
+        stop,
+    };
+    hand_out(run, decision, snapshot, observed_at, lease_held_since).await
+}
+
+pub(crate) async fn hand_out(
+    run: Run<'_>,
+    decision: &Decision,
+    snapshot: &Snapshot,
+    observed_at: Duration,
+    lease_held_since: Option<Duration>,
+) -> Option<HandoverDocument> {
+    let plan = decision.assignment()?;
+    let policy = run.settings.execution?;
+    if policy.dry_run {
+        return None;
+    }
+    let mut records = Records::new(run, false, decision, snapshot);
+    let document = match prepare(run, snapshot, plan, observed_at) {
+        Ok((plan, coordinator)) => {
+            let moves = plan.moves();
+            run.emit(&RunEvent::HandOverStarted { moves });
+            let limits = HandoverLimits::of(plan.protocol);
+            let report = perform(
+                run,
+                plan,
+                limits,
+                coordinator,
+                &mut records,
+                lease_held_since,
+            );
+            let report = report.await;
+            run.emit(&RunEvent::WaitEnded);
+            HandoverDocument::new(&report, moves)
+        }
+        Err(why) => HandoverDocument::not_begun(&why, plan.moves().len()),
+    };
+    run.emit(&RunEvent::HandedOver(&document));
+    records.handed_over(&document).await;
+    Some(document)
+}
+
+/// The plan of the hand-over, and the coordinator; otherwise why it cannot begin.
+fn prepare<'a>(
+    run: Run<'a>,
+    snapshot: &Snapshot,
+    plan: &AssignmentPlan,
+    observed_at: Duration,
+) -> Result<(HandoverPlan, &'a dyn GroupCoordinator), String> {
+    if let Some(window) = run.settings.freeze.window_at(run.ports.clock.now()) {
+        return Err(format!("the freeze window `{window}` has begun"));
+    }
+    let coordinator = run
+        .ports
+        .coordinator
+        .ok_or("no connection to the coordinator of the group")?;
+    let plan = HandoverPlan::new(snapshot, plan, observed_at);
+    let plan = plan.map_err(|error| error.to_string())?;
+    Ok((plan, coordinator))
+}
+
+/// Performs the hand-over. The rotation is remembered when the first member joins, so that the next run
+/// knows about it even if this one is killed.
+async fn perform(
+    run: Run<'_>,
+    plan: HandoverPlan,
+    limits: HandoverLimits,
+    coordinator: &dyn GroupCoordinator,
+    records: &mut Records<'_>,
+    lease_held_since: Option<Duration>,
+) -> HandoverReport {
+    let (handle, stop) = Stop::channel();
+    let (probing, has_begun) = oneshot::channel();
+    let began = run.elapsed();
+    let mut probing = Some(probing);
+    let entered = move |stage: HandoverStage| {
+        let elapsed = run.elapsed().saturating_sub(began);
+        let wait = Wait::new(WaitReason::HandOver(stage)).within(elapsed, limits.total);
+        run.emit(&RunEvent::Waiting(&wait));
+        if stage != HandoverStage::Confirming
+            && let Some(probing) = probing.take()
+        {
+            // The receiver is gone only if the hand-over has ended.
+            let _ = probing.send(());
+        }
+    };
+    let handing = hand_over(plan, limits, coordinator, run.ports.clock, &stop, entered);
+    let recording = async {
+        if has_begun.await.is_ok() {
+            records.hand_over_began().await;
+        }
+    };
+    let acting = async { tokio::join!(handing, recording).0 };
+    tokio::select! {
+        biased;
+        report = acting => report,
+        never = watch(run, &handle, lease_held_since) => match never {},
+    }
+}
+
+/// Requests the stop of the hand-over when the run is stopped, a freeze window begins, or the lease is
+/// lost. Keeps the lease.
+async fn watch(
+    run: Run<'_>,
+    handle: &StopHandle,
+    lease_held_since: Option<Duration>,
+) -> std::convert::Infallible {
+    let mut lease = lease_held_since.map(LeaseRenewal::new);
+    loop {
+        tokio::select! {
+            biased;
+            cause = run.stop.wait() => {
+                handle.stop(cause);
+                // The hand-over ends within seconds, so nothing else needs watching.
+                std::future::pending::<()>().await;
+            }
+            () = run.ports.clock.sleep(WATCH) => {}
+        }
+        let window = run.settings.freeze.window_at(run.ports.clock.now());
+        if window.is_some() {
+            handle.stop(StopCause::Frozen);
+        }
+        if let (Some(renewal), Some(port)) = (&mut lease, run.ports.lease)
+            && renewal.is_due(run.elapsed(), false)
+            && !is_held(run, renewal, port).await
+        {
+            handle.stop(StopCause::LeaseLost);
+        }
+    }
+}
+
+/// Renews the lease, and returns whether it still excludes other runs.
+async fn is_held(run: Run<'_>, renewal: &mut LeaseRenewal, lease: &dyn RunLease) -> bool {
+    let asked = run.elapsed();
+    let state = run.ask(lease.renew()).await;
+    renewal.handle(run.elapsed(), asked, state).is_ok()
+}
