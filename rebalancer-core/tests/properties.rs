@@ -438,6 +438,7 @@ proptest! {
                     }),
                     decision,
                     execution,
+                    hand_over: None,
                     follow_up: follow_up.clone(),
                     consumer_group: GroupDetails::of(&snapshot).map(Box::new),
                 })),

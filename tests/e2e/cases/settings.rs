@@ -51,6 +51,7 @@ const BAD: &[(&str, &str)] = &[
     ("GROUP_RATE_QUERY", "rate(offsets[5m])"),
     ("GROUP_SESSION_TIMEOUT", "0s"),
     ("MAX_UNAVAILABLE", "0"),
+    ("IMBALANCE_TOLERANCE", "0.9"),
     ("MAX_UNAVAILABLE", "150%"),
     ("METRICS_TIME_WINDOW", "0s"),
     ("METRICS_TIME_WINDOW", "5 minutes"),

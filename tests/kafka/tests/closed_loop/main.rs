@@ -9,6 +9,7 @@
     reason = "clippy's leave for tests does not reach the helpers beside them"
 )]
 
+mod assign;
 mod kafka_source;
 mod offsets;
 mod pods;

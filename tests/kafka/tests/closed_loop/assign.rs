@@ -1,0 +1,143 @@
+//! An assignment is handed out to the group: the pods are evened out in one run, and none restarts.
+
+use std::collections::BTreeMap;
+
+use harness::{Rebalancer, Result, TestNamespace};
+use rebalancer_core::group::Assignor;
+use serde_json::Value;
+
+use crate::scene::{PODS, Scene};
+use crate::{DEADLINE, HEAVY, LIGHT, autoscale, hot, imbalance, run, workload};
+
+/// The program with the strategy, and the group from Kafka.
+fn assigning(scene: &Scene<'_>, strategy: &str) -> Rebalancer {
+    scene
+        .rebalancer()
+        .without_env("GROUP_METRICS")
+        .without_env("GROUP_ASSIGNOR")
+        .without_env("GROUP_CLIENT")
+        .env("KAFKA_BOOTSTRAP_SERVERS", scene.bootstrap())
+        .env("STRATEGY", strategy)
+        .timeout(DEADLINE)
+}
+
+/// A group in which one pod owns all heavy partitions, and their owners.
+async fn skewed(scene: &mut Scene<'_>) -> Result<BTreeMap<String, Vec<i32>>> {
+    let owned = scene.settled().await?;
+    let heavy = owned.values().next().unwrap().clone();
+    scene.arrive(|partition| {
+        if heavy.contains(&partition) {
+            HEAVY
+        } else {
+            LIGHT
+        }
+    })?;
+    autoscale(scene).await?;
+    scene.measured().await?;
+    Ok(owned)
+}
+
+/// The owners according to the moves of a report.
+fn after(mut owned: BTreeMap<String, Vec<i32>>, moves: &Value) -> BTreeMap<String, Vec<i32>> {
+    for moved in moves.as_array().unwrap() {
+        let number = i32::try_from(moved["partition"].as_i64().unwrap()).unwrap();
+        let (from, to) = (moved["from"].as_str().unwrap(), moved["to"].as_str().unwrap());
+        let partitions = owned.get_mut(from).unwrap();
+        let count = partitions.len();
+        partitions.retain(|partition| *partition != number);
+        assert_eq!(partitions.len() + 1, count, "{from} does not own {number}");
+        owned.get_mut(to).unwrap().push(number);
+    }
+    owned.values_mut().for_each(|partitions| partitions.sort_unstable());
+    owned
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evens_out_a_group_in_one_run_without_a_restart() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let mut scene = Scene::start(&ns, Assignor::CooperativeSticky).await?;
+    let owned = skewed(&mut scene).await?;
+    let before = scene.consumption().await;
+    assert_eq!(hot(&before), 1, "{before:?}");
+    let pods = scene.workload.pods().await?;
+
+    // A dry run, and the plan, show the moves and change nothing.
+    for program in [
+        assigning(&scene, "assign").env("DRY_RUN", "true"),
+        assigning(&scene, "assign").arg("plan"),
+    ] {
+        let shown = run(&program).await?;
+        let report = workload(&shown);
+        assert_eq!(report["decision"]["action"], "assign", "{shown}");
+        assert_eq!(report["hand_over"], Value::Null, "{shown}");
+        assert!(!report["moves"].as_array().unwrap().is_empty(), "{shown}");
+    }
+    assert_eq!(scene.settled().await?, owned);
+    let table = assigning(&scene, "assign").env("OUTPUT", "table").arg("plan").run().await?;
+    for part in ["ASSIGN: ", "PARTITION", "5 rebalances", "lower bound"] {
+        assert!(table.stdout.contains(part), "{part}: {table}");
+    }
+
+    let acted = run(&assigning(&scene, "assign").args(["run", "--follow"])).await?;
+    let report = workload(&acted);
+    assert_eq!(report["decision"]["action"], "assign", "{acted}");
+    assert_eq!(report["hand_over"]["outcome"], "assigned", "{acted}");
+    assert_eq!(report["hand_over"]["settled"], true, "{acted}");
+    assert_eq!(report["victims"], serde_json::json!([]), "{acted}");
+    // The group has the planned assignment, and the follow-up says so.
+    assert_eq!(scene.settled().await?, after(owned, &report["moves"]), "{acted}");
+    let moves = report["moves"].as_array().unwrap().len();
+    let message = report["follow_up"]["message"].as_str().unwrap();
+    assert!(
+        message.contains(&format!("{moves} of {moves} moves are still in place")),
+        "{acted}"
+    );
+    scene.measured().await?;
+    let loads = scene.consumption().await;
+    assert_eq!(hot(&loads), 0, "{before:?}, then {loads:?}");
+    let forecast = report["group"]["assignment"]["peak_to_mean"].as_f64().unwrap();
+    let found = imbalance(&loads);
+    assert!((found - forecast).abs() < 0.1 * forecast, "{found}, not {forecast}: {acted}");
+    // No pod has restarted.
+    let uids = |pods: &[harness::PodView]| {
+        let uids = pods.iter().map(|pod| pod.uid.clone());
+        uids.collect::<Vec<_>>()
+    };
+    assert_eq!(uids(&scene.workload.pods().await?), uids(&pods));
+    assert_eq!(pods.len(), PODS);
+
+    // The next run has nothing to do, once the cooldown is over.
+    let started = std::time::Instant::now();
+    loop {
+        let next = run(&assigning(&scene, "assign")).await?;
+        let report = workload(&next);
+        match report["decision"]["reason"].as_str().unwrap_or_default() {
+            "within_tolerance" => return Ok(()),
+            "cooldown" if started.elapsed() < DEADLINE => {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+            _ => panic!("{next}"),
+        }
+    }
+}
+
+/// `range` gives every member the same partitions again.
+#[tokio::test(flavor = "multi_thread")]
+async fn assignor_that_keeps_nothing_is_a_hold_with_the_remedy() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let mut scene = Scene::start(&ns, Assignor::Range).await?;
+    let owned = skewed(&mut scene).await?;
+    let held = run(&assigning(&scene, "assign")).await?;
+    let report = workload(&held);
+    assert_eq!(report["decision"]["reason"], "assignor_not_sticky", "{held}");
+    let message = report["decision"]["message"].as_str().unwrap();
+    assert!(message.contains("cooperative-sticky, in two rolling restarts"), "{held}");
+    // Auto steps down to the forecast, which holds for its own reason, and says so.
+    let stepped = run(&assigning(&scene, "auto")).await?;
+    let report = workload(&stepped);
+    assert_eq!(report["decision"]["reason"], "positional_assignor", "{stepped}");
+    let fallback = report["fallback"].as_str().unwrap();
+    assert!(fallback.starts_with("no assignment, the forecast decides: "), "{stepped}");
+    assert_eq!(scene.settled().await?, owned);
+    Ok(())
+}
