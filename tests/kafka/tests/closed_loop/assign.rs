@@ -41,14 +41,19 @@ async fn skewed(scene: &mut Scene<'_>) -> Result<BTreeMap<String, Vec<i32>>> {
 fn after(mut owned: BTreeMap<String, Vec<i32>>, moves: &Value) -> BTreeMap<String, Vec<i32>> {
     for moved in moves.as_array().unwrap() {
         let number = i32::try_from(moved["partition"].as_i64().unwrap()).unwrap();
-        let (from, to) = (moved["from"].as_str().unwrap(), moved["to"].as_str().unwrap());
+        let (from, to) = (
+            moved["from"].as_str().unwrap(),
+            moved["to"].as_str().unwrap(),
+        );
         let partitions = owned.get_mut(from).unwrap();
         let count = partitions.len();
         partitions.retain(|partition| *partition != number);
         assert_eq!(partitions.len() + 1, count, "{from} does not own {number}");
         owned.get_mut(to).unwrap().push(number);
     }
-    owned.values_mut().for_each(|partitions| partitions.sort_unstable());
+    owned
+        .values_mut()
+        .for_each(|partitions| partitions.sort_unstable());
     owned
 }
 
@@ -73,7 +78,11 @@ async fn evens_out_a_group_in_one_run_without_a_restart() -> Result<()> {
         assert!(!report["moves"].as_array().unwrap().is_empty(), "{shown}");
     }
     assert_eq!(scene.settled().await?, owned);
-    let table = assigning(&scene, "assign").env("OUTPUT", "table").arg("plan").run().await?;
+    let table = assigning(&scene, "assign")
+        .env("OUTPUT", "table")
+        .arg("plan")
+        .run()
+        .await?;
     for part in ["ASSIGN: ", "PARTITION", "5 rebalances", "lower bound"] {
         assert!(table.stdout.contains(part), "{part}: {table}");
     }
@@ -85,7 +94,11 @@ async fn evens_out_a_group_in_one_run_without_a_restart() -> Result<()> {
     assert_eq!(report["hand_over"]["settled"], true, "{acted}");
     assert_eq!(report["victims"], serde_json::json!([]), "{acted}");
     // The group has the planned assignment, and the follow-up says so.
-    assert_eq!(scene.settled().await?, after(owned, &report["moves"]), "{acted}");
+    assert_eq!(
+        scene.settled().await?,
+        after(owned, &report["moves"]),
+        "{acted}"
+    );
     let moves = report["moves"].as_array().unwrap().len();
     let message = report["follow_up"]["message"].as_str().unwrap();
     assert!(
@@ -95,9 +108,14 @@ async fn evens_out_a_group_in_one_run_without_a_restart() -> Result<()> {
     scene.measured().await?;
     let loads = scene.consumption().await;
     assert_eq!(hot(&loads), 0, "{before:?}, then {loads:?}");
-    let forecast = report["group"]["assignment"]["peak_to_mean"].as_f64().unwrap();
+    let forecast = report["group"]["assignment"]["peak_to_mean"]
+        .as_f64()
+        .unwrap();
     let found = imbalance(&loads);
-    assert!((found - forecast).abs() < 0.1 * forecast, "{found}, not {forecast}: {acted}");
+    assert!(
+        (found - forecast).abs() < 0.1 * forecast,
+        "{found}, not {forecast}: {acted}"
+    );
     // No pod has restarted.
     let uids = |pods: &[harness::PodView]| {
         let uids = pods.iter().map(|pod| pod.uid.clone());
@@ -129,15 +147,27 @@ async fn assignor_that_keeps_nothing_is_a_hold_with_the_remedy() -> Result<()> {
     let owned = skewed(&mut scene).await?;
     let held = run(&assigning(&scene, "assign")).await?;
     let report = workload(&held);
-    assert_eq!(report["decision"]["reason"], "assignor_not_sticky", "{held}");
+    assert_eq!(
+        report["decision"]["reason"], "assignor_not_sticky",
+        "{held}"
+    );
     let message = report["decision"]["message"].as_str().unwrap();
-    assert!(message.contains("cooperative-sticky, in two rolling restarts"), "{held}");
+    assert!(
+        message.contains("cooperative-sticky, in two rolling restarts"),
+        "{held}"
+    );
     // Auto steps down to the forecast, which holds for its own reason, and says so.
     let stepped = run(&assigning(&scene, "auto")).await?;
     let report = workload(&stepped);
-    assert_eq!(report["decision"]["reason"], "positional_assignor", "{stepped}");
+    assert_eq!(
+        report["decision"]["reason"], "positional_assignor",
+        "{stepped}"
+    );
     let fallback = report["fallback"].as_str().unwrap();
-    assert!(fallback.starts_with("no assignment, the forecast decides: "), "{stepped}");
+    assert!(
+        fallback.starts_with("no assignment, the forecast decides: "),
+        "{stepped}"
+    );
     assert_eq!(scene.settled().await?, owned);
     Ok(())
 }
