@@ -25,7 +25,7 @@ use crate::failed;
 const TICK: Duration = Duration::from_millis(20);
 
 /// The longest wait for acknowledgements after the last record.
-const FLUSH: Duration = Duration::from_secs(30);
+const FLUSH: Duration = Duration::from_secs(120);
 
 /// The records for one partition.
 #[derive(Debug, Clone, PartialEq)]

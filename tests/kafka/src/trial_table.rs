@@ -225,7 +225,7 @@ impl Outcome {
         };
         format!(
             "{} ({}, {}, {} members, {} partitions, imbalance {:.2} to {:.2}): {:?}, {} rebalances \
-             reported, misplaced {:?}, lost {}, processed by two {:?}, owned by two {:?}, early commits \
+             reported, {} members removed, probe {:?}, misplaced {:?}, lost {}, processed by two {:?}, owned by two {:?}, early commits \
              {:?}\n    hand-over: {}\n    restart: {}",
             trial.name,
             name(&trial.kind),
@@ -236,6 +236,8 @@ impl Outcome {
             self.imbalance[1],
             self.report.outcome,
             self.report.rebalances,
+            self.report.removed,
+            self.report.probe_seconds,
             self.misplaced,
             self.lost,
             self.processed_by_two,

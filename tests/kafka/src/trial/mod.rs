@@ -208,17 +208,12 @@ impl<'a> Group<'a> {
             ("heartbeat.interval.ms", "3000"),
             ("session.timeout.ms", "45000"),
             ("auto.commit.interval.ms", "5000"),
-            // Records of several partitions in one response, so that many groups need less CPU.
-            ("fetch.min.bytes", "2000"),
         ];
         // A broker may know a new topic a moment after its creation.
-        properties.extend(if trial.kind.client == ClientFamily::Java {
-            [("fetch.max.wait.ms", "50"), ("metadata.max.age.ms", "5000")]
+        properties.push(if trial.kind.client == ClientFamily::Java {
+            ("metadata.max.age.ms", "5000")
         } else {
-            [
-                ("fetch.wait.max.ms", "50"),
-                ("topic.metadata.refresh.interval.ms", "5000"),
-            ]
+            ("topic.metadata.refresh.interval.ms", "5000")
         });
         properties.extend(&trial.properties);
         let config = GroupConfig {

@@ -65,10 +65,16 @@ pub(super) fn plan(
         current: model.owners,
         target: target.assignment.clone(),
         coordinators: CoordinatorFamily::ALL.to_vec(),
-        sticky_user_data: false,
+        sticky_user_data: members_have_user_data(&described),
         observed_at,
     };
     Ok(Planned { plan, target })
+}
+
+/// Whether the assignments of the members carry the user data of sticky assignors.
+fn members_have_user_data(described: &DescribedGroup) -> bool {
+    let mut members = described.members.iter();
+    members.any(|member| member.has_assignment_user_data)
 }
 
 /// The families that the client may belong to.
