@@ -61,12 +61,12 @@ const REASONS: usize = 3;
 
 /// Runs the simulations and prints the tables.
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
-    let mut hot_partitions = Vec::new();
+    let (mut hot_partitions, mut assignments) = (Vec::new(), Vec::new());
     for (drift, traffic) in [
         (0.0, "Steady traffic"),
         (
             0.3,
-            "Traffic that drifts: 30 % of each rate is drawn anew every ten minutes",
+            "Changing traffic: 30 % of each rate is drawn again every ten minutes",
         ),
     ] {
         println!(
@@ -91,10 +91,20 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
                 "{}",
                 line(&setting, Strategy::Forecast, &forecast, &outliers)
             );
+            let assign = measure(&setting, Strategy::Assign)?;
+            println!("{}", line(&setting, Strategy::Assign, &assign, &outliers));
+            assignments.push(assignment(&setting, &assign));
             hot_partitions.push(hot_partition(&setting, &outliers, &forecast));
         }
         println!();
     }
+    println!(
+        "Assignments, compared with a lower bound of max/mean under any assignment with equal numbers \
+         of partitions:\n\n\
+         | assignor | drift | hand-overs | max/mean: last | lower bound | worlds within 1 % | broken rules |\n\
+         |---|---|---|---|---|---|---|\n{}\n",
+        assignments.join("\n")
+    );
     println!(
         "Worlds that begin with one hot partition, by the forecast's first diagnosis:\n\n\
          | assignor | drift | worlds | evictions of rotate-outliers | of forecast |\n\
@@ -132,6 +142,31 @@ fn line(setting: &Setting, strategy: Strategy, efficacy: &Efficacy, outliers: &E
         hot(|world| world.hot_at_first),
         hot(|world| world.hot_in_the_end),
         holds.join(", ")
+    )
+}
+
+/// The hand-overs of the strategy `assign`, and how close to the best assignment they end.
+fn assignment(setting: &Setting, assign: &Efficacy) -> String {
+    let outcomes: Vec<String> = assign
+        .hand_overs()
+        .iter()
+        .map(|(outcome, count)| format!("{count} {}", outcome.as_str().replace('_', " ")))
+        .collect();
+    let violations = assign.worlds.iter().map(|world| world.violations.len());
+    format!(
+        "| {} | {} | {} | {:.3} | {:.3} | {} of {} | {} |",
+        kind(setting),
+        setting.drift,
+        if outcomes.is_empty() {
+            "holds".to_owned()
+        } else {
+            outcomes.join(", ")
+        },
+        assign.last_peak(),
+        assign.bound(),
+        assign.within(0.01),
+        assign.worlds.len(),
+        violations.sum::<usize>(),
     )
 }
 

@@ -1,7 +1,9 @@
 //! Effects of the strategies on simulated groups: evictions and remaining imbalance.
 //!
 //! Each world is played once per strategy from the same start, as by a CronJob: the real driver
-//! runs every ten minutes with default settings and a record of the last rotation.
+//! runs every ten minutes with default settings and a record of the last rotation. The strategy `assign`
+//! also acts on groups without a hot pod ([`IMBALANCE_TOLERANCE`]), and its hand-overs are performed by a
+//! model of the group's coordinator and clients.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -9,17 +11,25 @@ use std::ops::Range;
 use std::thread;
 use std::time::Duration;
 
-use rebalancer_core::forecast::Spread;
+use rebalancer_core::Snapshot;
+use rebalancer_core::forecast::{Attribution, Spread};
 use rebalancer_core::group::{Assignor, ClientFamily};
+use rebalancer_core::handover::HandoverResult;
+use rebalancer_core::model::Tolerance;
 use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
 use rebalancer_core::report::WorkloadReport;
 use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
 use rebalancer_core::statistics::mean;
+use rebalancer_core::strategy::assign::target;
 use rebalancer_driver::{NeverFrozen, NoObserver, Ports, RunSettings, Stop, run_workload};
 use rebalancer_sim::{InvalidConfig, SimConfig, SimWorld};
+use serde_json::json;
 
 /// Tolerance for rounding errors in an exact forecast.
 const EXACT: f64 = 1e-6;
+
+/// The imbalance above which `assign` acts although no pod is hot.
+pub const IMBALANCE_TOLERANCE: f64 = 1.05;
 
 /// Interval of the CronJob.
 const TICK: Duration = Duration::from_secs(600);
@@ -62,13 +72,15 @@ impl Setting {
         }
     }
 
-    /// Creates the world of a seed.
+    /// Creates the world of a seed, for this strategy.
     ///
     /// # Errors
     /// Names the first invalid field.
-    pub fn world(&self, seed: u64) -> Result<SimWorld, InvalidConfig> {
+    pub fn world(&self, seed: u64, strategy: Strategy) -> Result<SimWorld, InvalidConfig> {
         SimWorld::new(
             SimConfig {
+                // Only brokers know what a hand-over needs.
+                described: strategy == Strategy::Assign,
                 pods: self.pods,
                 partitions: self.partitions,
                 sigma: self.sigma,
@@ -90,6 +102,8 @@ pub struct Tick {
     pub held: Option<&'static str>,
     /// The number of evicted pods.
     pub evictions: u32,
+    /// The outcome of the hand-over, if there was one.
+    pub handed_over: Option<HandoverResult>,
     /// The highest load as a multiple of the mean, ten minutes later.
     pub peak: f64,
     /// Whether that value was inside the forecast interval, if there was a forecast.
@@ -107,6 +121,11 @@ pub struct Played {
     pub hot_at_first: bool,
     /// Whether a pod was above the threshold at the end.
     pub hot_in_the_end: bool,
+    /// A lower bound of the highest load under any assignment with equal numbers of partitions, as a
+    /// multiple of the mean, at the end.
+    pub bound: f64,
+    /// What hand-overs did that they must not do.
+    pub violations: Vec<String>,
     /// The runs of the CronJob.
     pub ticks: Vec<Tick>,
 }
@@ -124,7 +143,9 @@ impl Played {
         self.ticks.iter().map(|tick| tick.evictions).sum()
     }
 
-    fn last_peak(&self) -> f64 {
+    /// The highest load as a multiple of the mean at the end.
+    #[must_use]
+    pub fn last_peak(&self) -> f64 {
         self.ticks.last().map_or(self.first_peak, |tick| tick.peak)
     }
 }
@@ -159,6 +180,39 @@ impl Efficacy {
     #[must_use]
     pub fn last_peak(&self) -> f64 {
         mean(self.worlds.iter().map(Played::last_peak))
+    }
+
+    /// The mean of the lower bounds of max/mean at the end of the worlds.
+    #[must_use]
+    pub fn bound(&self) -> f64 {
+        mean(self.worlds.iter().map(|world| world.bound))
+    }
+
+    /// The number of worlds that end within this share of their lower bound.
+    #[must_use]
+    pub fn within(&self, share: f64) -> usize {
+        let near = |world: &&Played| world.last_peak() <= world.bound * (1.0 + share);
+        self.worlds.iter().filter(near).count()
+    }
+
+    /// The number of hand-overs with each outcome.
+    #[must_use]
+    pub fn hand_overs(&self) -> Vec<(HandoverResult, usize)> {
+        let outcomes = [
+            HandoverResult::Assigned,
+            HandoverResult::NotKept,
+            HandoverResult::Abandoned,
+        ];
+        let count = |outcome| {
+            let ticks = self.ticks();
+            ticks
+                .filter(|tick| tick.handed_over == Some(outcome))
+                .count()
+        };
+        let counts = outcomes
+            .into_iter()
+            .map(|outcome| (outcome, count(outcome)));
+        counts.filter(|(_, count)| *count > 0).collect()
     }
 
     /// The mean of max/mean after each run.
@@ -248,13 +302,13 @@ fn play_all(setting: &Setting, seeds: &[u64], strategy: Strategy) -> Result<Vec<
         .enable_time()
         .build()?;
     let played = seeds.iter().map(|seed| {
-        let world = setting.world(*seed)?;
-        Ok(runtime.block_on(play(&world, setting, strategy)))
+        let world = setting.world(*seed, strategy)?;
+        runtime.block_on(play(&world, setting, strategy))
     });
     played.collect()
 }
 
-async fn play(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Played {
+async fn play(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Result<Played, Failure> {
     let config = world.config();
     let threshold = 1.5 * config.target();
     let first = state(world);
@@ -271,19 +325,64 @@ async fn play(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Played
         ticks.push(Tick {
             held,
             evictions: evicted - evicted_before,
+            handed_over: report.hand_over().map(|hand_over| hand_over.outcome),
             peak,
             covered: expected
                 .map(|expected| (expected.p5 - EXACT..=expected.p95 + EXACT).contains(&peak)),
         });
         evicted_before = evicted;
     }
-    Played {
+    Ok(Played {
         seed: config.seed,
         first_peak: first.imbalance,
         hot_at_first: first.max > threshold,
         hot_in_the_end: state(world).max > threshold,
+        bound: lowest_peak(world)?,
+        violations: world.handover_violations(),
         ticks,
-    }
+    })
+}
+
+/// A lower bound of max/mean under any assignment with equal numbers of partitions, from the true rates
+/// and costs.
+fn lowest_peak(world: &SimWorld) -> Result<f64, Failure> {
+    let config = world.config();
+    let partitions = world.partitions();
+    let total = config.mean_rate * f64::from(config.partitions);
+    let cost = (config.mean_load - config.base_load) * f64::from(config.pods) / total;
+    let loads: Vec<f64> = partitions
+        .iter()
+        .map(|partition| partition.rate * cost)
+        .collect();
+    let owners: Vec<Option<&str>> = partitions
+        .iter()
+        .map(|partition| Some(partition.owner.as_ref()?.pod.as_str()))
+        .collect();
+    let pods = world.loads();
+    let pods: Vec<_> = pods
+        .iter()
+        .filter(|pod| pod.ready)
+        .map(|pod| json!({"name": pod.name, "load": pod.load}))
+        .collect();
+    let snapshot: Snapshot = serde_json::from_value(json!({
+        "target": config.target(),
+        "pods": pods,
+        "group": {
+            "assignor": Assignor::CooperativeSticky.as_str(),
+            "topics": {"events": {"owners": owners}},
+        },
+    }))?;
+    let group = snapshot.group_model()?;
+    let attribution = Attribution {
+        fit: None,
+        base: config.base_load,
+        residuals: vec![0.0; group.pods.len()],
+        partitions: loads,
+        slow: Vec::new(),
+    };
+    let target = target(&group, &attribution, &[config.client], 0.0)
+        .map_err(|problem| problem.to_string())?;
+    Ok(target.lower_bound / mean(target.before.pods.iter().copied()))
 }
 
 fn evicted(world: &SimWorld) -> u32 {
@@ -311,12 +410,12 @@ fn forecast(report: &WorkloadReport) -> Option<Spread> {
 /// One run of the CronJob.
 async fn tick(world: &SimWorld, setting: &Setting, strategy: Strategy) -> WorkloadReport {
     let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
-    let journal = world.journal();
+    let (journal, coordinator) = (world.journal(), world.coordinator());
     let ports = Ports {
         metrics: &metrics,
         group: Some(&metrics),
         actuator: &actuator,
-        coordinator: None,
+        coordinator: Some(&coordinator),
         clock: &clock,
         lease: None,
         journal: Some(&journal),
@@ -338,6 +437,9 @@ async fn tick(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Worklo
     };
     let policy = Policy {
         strategy,
+        imbalance_tolerance: (strategy == Strategy::Assign)
+            .then(|| Tolerance::new(IMBALANCE_TOLERANCE).ok())
+            .flatten(),
         ..Policy::default()
     };
     let settings = RunSettings {

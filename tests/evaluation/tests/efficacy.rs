@@ -3,6 +3,7 @@
 
 use evaluation::efficacy::{Efficacy, Played, Setting, measure};
 use rebalancer_core::group::{Assignor, ClientFamily};
+use rebalancer_core::handover::HandoverResult;
 use rebalancer_core::policy::Strategy;
 use rstest::rstest;
 
@@ -46,6 +47,53 @@ fn forecast_balances_better_with_a_tenth_of_the_evictions(
     for world in blamed {
         assert_eq!(world.evictions(), 0, "world {}", world.seed);
     }
+}
+
+/// A hand-over brings groups with a sticky assignor close to the best assignment, without evictions.
+#[rstest]
+#[case::sticky(Assignor::Sticky, ClientFamily::Java)]
+#[case::cooperative_sticky(Assignor::CooperativeSticky, ClientFamily::Java)]
+#[case::librdkafka_cooperative_sticky(Assignor::CooperativeSticky, ClientFamily::Librdkafka)]
+fn assign_ends_within_a_percent_of_the_lower_bound(
+    #[case] assignor: Assignor,
+    #[case] client: ClientFamily,
+) {
+    let assign = of(assignor, client, Strategy::Assign);
+    assert_eq!(assign.evictions(), 0);
+    let (last, bound) = (assign.last_peak(), assign.bound());
+    assert!(
+        last <= bound * 1.01,
+        "{last:.3}, not within 1 % of {bound:.3}"
+    );
+    assert!(
+        assign.first_peak() > 1.3 * last,
+        "{:.3}",
+        assign.first_peak()
+    );
+    for world in &assign.worlds {
+        assert!(
+            world.last_peak() >= world.bound * 0.999,
+            "world {}",
+            world.seed
+        );
+        assert!(world.violations.is_empty(), "{:?}", world.violations);
+    }
+    for (outcome, count) in assign.hand_overs() {
+        assert_eq!(outcome, HandoverResult::Assigned, "{count}");
+        assert!(count > 0);
+    }
+}
+
+/// Assignors that do not keep an assignment: every run holds, with the reason.
+#[rstest]
+#[case::uniform(Assignor::Uniform, "consumer_protocol")]
+#[case::range(Assignor::Range, "assignor_not_sticky")]
+#[case::round_robin(Assignor::RoundRobin, "assignor_not_sticky")]
+fn assign_holds_under_other_assignors(#[case] assignor: Assignor, #[case] reason: &str) {
+    let assign = of(assignor, ClientFamily::Java, Strategy::Assign);
+    assert_eq!((assign.evictions(), assign.rotations()), (0, 0));
+    let holds: Vec<&str> = assign.holds().iter().map(|(reason, _)| *reason).collect();
+    assert_eq!(holds, [reason]);
 }
 
 /// Assignors under which evictions do not help: the forecast evicts nothing, and rotate-outliers evicts anyway.

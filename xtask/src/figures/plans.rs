@@ -242,7 +242,7 @@ fn decided(snapshot: &Snapshot, strategy: Strategy) -> Decision {
 /// The initial state of the world of a seed.
 fn snapshot(seed: u64) -> Result<Snapshot, Error> {
     let setting = Setting::of(Assignor::CooperativeSticky, ClientFamily::Java, 0..1);
-    let world = setting.world(seed)?;
+    let world = setting.world(seed, Strategy::Forecast)?;
     let pods: Vec<Value> = world
         .loads()
         .iter()
