@@ -419,6 +419,12 @@ impl FaultDraws {
         Some(self.within(mean.saturating_mul(2)))
     }
 
+    /// Ends the disturbances of the cluster.
+    pub(crate) fn end_disturbances(&mut self) {
+        self.plan.disturbed_every = None;
+        self.plan.broken_pods = 0.0;
+    }
+
     /// A random number below `limit`; 0 if `limit` is 0.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
         if limit == 0 {

@@ -178,6 +178,11 @@ impl SimWorld {
         self.state.lock().describe_group()
     }
 
+    /// Ends the disturbances of the fault plan. One that is due may still occur.
+    pub fn end_disturbances(&self) {
+        self.state.lock().faults.end_disturbances();
+    }
+
     /// The actual state of a pod.
     #[must_use]
     pub fn pod(&self, pod: &PodRef) -> PodState {

@@ -16,13 +16,18 @@ use rebalancer_core::report::WorkloadReport;
 use rebalancer_sim::faults::{EvictionRequest, REQUEST_TIMEOUT, TraceEvent, TraceRecord};
 
 use crate::draw::Scenario;
-use crate::run::{End, RunStory, Story, longest_run};
+use crate::hand_over;
+use crate::run::{End, RunStory, Story, leaving, longest_run};
 
 /// The name of a broken rule, and the details.
-type Broken = (&'static str, String);
+pub(crate) type Broken = (&'static str, String);
 
 /// Returns the broken rule if `kept` is false.
-fn keep(kept: bool, rule: &'static str, detail: impl FnOnce() -> String) -> Result<(), Broken> {
+pub(crate) fn keep(
+    kept: bool,
+    rule: &'static str,
+    detail: impl FnOnce() -> String,
+) -> Result<(), Broken> {
     if kept { Ok(()) } else { Err((rule, detail())) }
 }
 
@@ -53,7 +58,7 @@ pub(crate) fn check(scenario: &Scenario, story: &Story) -> Result<(), Broken> {
             report_is_true(scenario, run, end, &requests, &trace)?;
         }
     }
-    Ok(())
+    hand_over::check(scenario, story)
 }
 
 /// Checks the effects of an eviction on the workload.
@@ -118,12 +123,7 @@ fn ends_in_time(
     // A read times out after five seconds, which can take longer for a process that oversleeps. The
     // response to a sent eviction is awaited first, and the pod is read once more. Then the lease
     // is released and the journal is written.
-    let oversleeps = scenario
-        .config
-        .faults
-        .as_ref()
-        .is_some_and(|faults| faults.oversleeping > 0.0);
-    let mut allowance = if oversleeps {
+    let mut allowance = if scenario.oversleeps() {
         REQUEST_TIMEOUT
     } else {
         Duration::from_secs(6)
@@ -133,6 +133,9 @@ fn ends_in_time(
     };
     if requests.iter().any(|request| evicting(request)) {
         allowance += REQUEST_TIMEOUT;
+    }
+    if scenario.assigns() {
+        allowance += leaving(scenario);
     }
     if scenario.abilities.lease {
         let words = u32::try_from(scenario.most_victims()).unwrap_or(u32::MAX);

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kafka_assignors::coordinator_order::CoordinatorFamily;
 use rebalancer_core::execution::StopCause;
 use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rebalancer_core::model::{
@@ -14,6 +15,7 @@ use rebalancer_core::policy::{ExecutionPolicy, Policy, Strategy};
 use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
 use rebalancer_driver::{FreezeSchedule, RunSettings};
 use rebalancer_sim::faults::FaultPlan;
+use rebalancer_sim::kafka::ElectionOrder;
 use rebalancer_sim::{Budget, SimConfig};
 
 use crate::Abilities;
@@ -86,6 +88,17 @@ impl Scenario {
             .window_at(self.config.start.saturating_add(at).ok()?)
     }
 
+    /// Whether assignments are handed out.
+    pub(crate) fn assigns(&self) -> bool {
+        self.policy.strategy == Strategy::Assign
+    }
+
+    /// Whether processes may sleep longer than requested.
+    pub(crate) fn oversleeps(&self) -> bool {
+        let faults = self.config.faults.as_ref();
+        faults.is_some_and(|faults| faults.oversleeping > 0.0)
+    }
+
     /// An upper bound of the number of victims of a plan.
     pub(crate) fn most_victims(&self) -> usize {
         2 * self.policy.top_k.get()
@@ -153,7 +166,7 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
             .flatten(),
         group: group(&mut draw, &config),
     };
-    Scenario {
+    let mut scenario = Scenario {
         abilities,
         settings,
         autoscalers_from_metrics: draw.percent(15),
@@ -166,6 +179,56 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
             FreezeWindow::default()
         },
         config,
+    };
+    // A stream of its own, so that the other worlds do not depend on it.
+    let mut draw = Draw(seed.rotate_left(32) ^ 0x0a55_1642);
+    if abilities.assign && draw.percent(6) {
+        hand_over(&mut draw, &mut scenario);
+    }
+    scenario
+}
+
+/// Makes a scenario one of a group that is read from Kafka and given assignments. Most of the groups
+/// keep them.
+fn hand_over(draw: &mut Draw, scenario: &mut Scenario) {
+    scenario.policy.strategy = Strategy::Assign;
+    scenario.policy.imbalance_tolerance = Tolerance::new(draw.pick([1.01, 1.05, 1.2])).ok();
+    scenario.settings.group = Some(GroupSettings::default());
+    let config = &mut scenario.config;
+    config.described = true;
+    config.static_members = draw.percent(40);
+    if draw.percent(90) {
+        config.protocol = Protocol::Classic;
+        (config.assignor, config.client) = draw.pick([
+            (Assignor::Sticky, ClientFamily::Java),
+            (Assignor::CooperativeSticky, ClientFamily::Java),
+            (Assignor::CooperativeSticky, ClientFamily::Librdkafka),
+        ]);
+    }
+    config.election = match draw.below(6) {
+        0..3 => ElectionOrder::Table {
+            coordinator: CoordinatorFamily::Java,
+            at_least: draw.below(40) as usize,
+        },
+        3 | 4 => ElectionOrder::Table {
+            coordinator: CoordinatorFamily::Scala,
+            at_least: 0,
+        },
+        _ => ElectionOrder::Salted(draw.next()),
+    };
+    config.poll_interval = Duration::from_millis(draw.pick([20, 100, 100, 500, 2000]));
+    config.session_timeout = Duration::from_secs(draw.pick([10, 45]));
+    // With the usual number of faults, few runs get as far as a hand-over.
+    if let Some(faults) = &mut config.faults {
+        if draw.percent(60) {
+            faults.failing = faults.failing.min(0.02);
+            (faults.outages, faults.odd) = (0.0, 0.0);
+            faults.latency = faults.latency.min(Duration::from_millis(20));
+            faults.oversleeping = 0.0;
+        }
+        if draw.percent(50) {
+            faults.disturbed_every = None;
+        }
     }
 }
 

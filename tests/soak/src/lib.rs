@@ -3,7 +3,7 @@
 //! A scenario is drawn from a seed: pods, traffic, budget, policy, faults
 //! ([`rebalancer_sim::faults`]), and when runs begin, are stopped or killed. The runs take place in
 //! virtual time. Afterwards everything that they observed and did is checked against the rules in
-//! `check.rs`. The same seed gives the same world, so a violation is reproduced by its seed:
+//! `check.rs` and `hand_over.rs`. The same seed gives the same world, so a violation is reproduced by its seed:
 //!
 //! ```no_run
 //! # fn case() -> Result<(), soak::Violation> {
@@ -14,6 +14,7 @@
 
 mod check;
 mod draw;
+mod hand_over;
 mod run;
 mod tally;
 
@@ -36,6 +37,8 @@ pub struct Abilities {
     pub max_evictions: bool,
     /// The driver holds in a freeze window.
     pub freeze: bool,
+    /// The driver hands out assignments.
+    pub assign: bool,
 }
 
 /// The features of the current driver.
@@ -43,6 +46,7 @@ pub const ABILITIES: Abilities = Abilities {
     lease: true,
     max_evictions: true,
     freeze: true,
+    assign: true,
 };
 
 /// A rule that was broken.

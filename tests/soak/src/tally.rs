@@ -78,6 +78,12 @@ pub(crate) fn of(scenario: &Scenario, story: &Story) -> Tally {
     if story.runs.len() > 1 {
         tally.note("worlds", "of two runs");
     }
+    if let Some(group) = &story.group {
+        tally.note("worlds", "with the strategy assign");
+        if group.rebalances > 0 {
+            tally.note("worlds", "with a hand-over");
+        }
+    }
     for run in &story.runs {
         if run.stopped.is_some() {
             tally.note("runs", "asked to stop");
@@ -91,6 +97,18 @@ pub(crate) fn of(scenario: &Scenario, story: &Story) -> Tally {
             WorkloadReport::Decided(decided) => {
                 if let Some(reason) = decided.decision.hold_reason() {
                     tally.note("holds", reason.as_str());
+                }
+                if let Some(hand_over) = &decided.hand_over {
+                    tally.note("hand-overs", hand_over.outcome.as_str());
+                    if !hand_over.settled {
+                        tally.note("hand-overs", "not seen at rest");
+                    }
+                    if hand_over.removed > 0 {
+                        tally.note("hand-overs", "with a removed leader");
+                    }
+                    if hand_over.stopped.is_some() {
+                        tally.note("hand-overs", "stopped");
+                    }
                 }
                 let Some(execution) = &decided.execution else {
                     continue;
