@@ -66,7 +66,9 @@ impl Subscription {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Assignment {
     pub(crate) partitions: Vec<(String, Vec<i32>)>,
-    pub(crate) has_user_data: bool,
+    /// Whether there is user data that is not that of a sticky assignor. Leaders with librdkafka
+    /// repeat the sticky user data of the subscription in the assignment.
+    pub(crate) has_other_user_data: bool,
 }
 
 impl Assignment {
@@ -82,7 +84,8 @@ impl Assignment {
         let user_data = reader.nullable_bytes()?;
         Ok(Self {
             partitions,
-            has_user_data: user_data.is_some_and(|data| !data.is_empty()),
+            has_other_user_data: user_data
+                .is_some_and(|data| !data.is_empty() && !is_sticky_user_data(data)),
         })
     }
 
@@ -205,7 +208,7 @@ mod tests {
         let partitions = [("t".to_owned(), vec![1, 2])];
         let bytes = Assignment::encode(&partitions, Some(5));
         let assignment = Assignment::decode(&bytes).unwrap();
-        assert!(assignment.has_user_data);
+        assert!(!assignment.has_other_user_data);
         // The version, 19 bytes of partitions and the length come before the user data.
         let data = &bytes[2 + 19 + 4..];
         assert!(is_sticky_user_data(data));
@@ -221,7 +224,7 @@ mod tests {
             let bytes = Assignment::encode(&partitions, generation);
             let decoded = Assignment::decode(&bytes).unwrap();
             prop_assert_eq!(decoded.partitions, partitions);
-            prop_assert_eq!(decoded.has_user_data, generation.is_some());
+            prop_assert!(!decoded.has_other_user_data);
         }
 
         #[test]

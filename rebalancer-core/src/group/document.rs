@@ -115,8 +115,8 @@ pub struct DescribedDocument {
     /// The number of members that use the classic protocol in a group of KIP-848.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub classic_members: usize,
-    /// The number of members whose assignment carries user data: the assignor of the group
-    /// communicates more than partitions.
+    /// The number of members whose assignment carries user data other than that of sticky assignors:
+    /// the assignor of the group communicates more than partitions.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub assignments_with_user_data: usize,
     /// The members that do not run in a pod of the workload.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kafka_assignors::coordinator_order::CoordinatorFamily;
 use kafka_assignors::{Assignment, MemberIndex, PartitionIndex, Topics};
 
-use crate::group::{GroupProblem, MemberDocument, RebalanceProtocol};
+use crate::group::{Assignor, GroupProblem, MemberDocument, RebalanceProtocol};
 use crate::plan::{AssignmentPlan, PlannedMove};
 use crate::ports::DescribedMember;
 use crate::snapshot::Snapshot;
@@ -156,7 +156,10 @@ impl HandoverPlan {
             loads: loads.attribution().partitions.clone(),
             topics: group.topics,
             coordinators: CoordinatorFamily::ALL.to_vec(),
-            sticky_user_data: described.assignments_with_user_data > 0,
+            // sarama takes the previous assignment from there. Other clients ignore it, but their group
+            // could not be upgraded to KIP-848 while such an assignment is current.
+            sticky_user_data: group.assignor.assignor == Assignor::Sticky
+                && described.client.is_none(),
             observed_at,
         })
     }

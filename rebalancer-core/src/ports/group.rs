@@ -91,8 +91,8 @@ pub struct DescribedMember {
     pub client: Option<ClientFamily>,
     /// Whether the member uses the classic protocol in a group of KIP-848.
     pub classic_in_consumer_group: bool,
-    /// Whether the member's assignment carries user data. The leader of a classic group adds it, if
-    /// its assignor communicates more than partitions.
+    /// Whether the member's assignment carries user data other than that of sticky assignors. The
+    /// leader of a classic group adds it, if its assignor communicates more than partitions.
     pub has_assignment_user_data: bool,
 }
 

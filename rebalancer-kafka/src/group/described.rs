@@ -131,7 +131,7 @@ fn classic_member(
         subscription: subscription
             .filter(|_| assignment.is_some())
             .map(|it| sorted(it.topics)),
-        has_assignment_user_data: assignment.as_ref().is_some_and(|it| it.has_user_data),
+        has_assignment_user_data: assignment.as_ref().is_some_and(|it| it.has_other_user_data),
         owned: assignment.map_or_else(Vec::new, |it| flattened(it.partitions)),
         client,
         classic_in_consumer_group: false,
@@ -288,7 +288,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case::sticky_data(&Assignment::encode(&[("t".into(), vec![3, 1])], Some(5)), true)]
+    #[case::sticky_data(&Assignment::encode(&[("t".into(), vec![3, 1])], Some(5)), false)]
+    #[case::other_data(&[0, 1, 0, 0, 0, 0, 0, 0, 0, 3, 7, 7, 7], true)]
     #[case::no_data(&Assignment::encode(&[("t".into(), vec![3, 1])], None), false)]
     #[case::empty_data(&[0, 1, 0, 0, 0, 0, 0, 0, 0, 0], false)]
     #[case::zero_bytes(&[], false)]

@@ -1,9 +1,7 @@
 //! Whether a group can be given an assignment, by what its brokers report.
 
 use super::problem::AssignProblem;
-use crate::group::{
-    Assignor, ClientFamily, DescribedDocument, GroupDocument, GroupKind, GroupModel,
-};
+use crate::group::{ClientFamily, DescribedDocument, GroupDocument, GroupKind, GroupModel};
 
 /// The families that the members' client may belong to: the one that their metadata shows, else all.
 /// A setting of the operator does not count, because a wrong one would be trusted with a proof.
@@ -45,9 +43,7 @@ pub fn suitable<'a>(
         });
     }
     AssignProblem::check(group.protocol, group.assignor.assignor)?;
-    // Some clients with the eager assignor keep the last assignment there, and a hand-over writes it as
-    // well.
-    if described.assignments_with_user_data > 0 && group.assignor.assignor != Assignor::Sticky {
+    if described.assignments_with_user_data > 0 {
         return Err(AssignProblem::UserData {
             members: described.assignments_with_user_data,
         });
