@@ -13,7 +13,8 @@ pub(crate) struct Subscription {
     pub(crate) user_data: Option<Vec<u8>>,
     /// The partitions that the member claims to own, from version 1 on.
     pub(crate) owned: Vec<(String, Vec<i32>)>,
-    /// The rack, from version 3 on.
+    /// The rack, from version 3 on. librdkafka sends an empty one without `client.rack`, and its
+    /// assignor takes that for a rack of its own; Java's takes it for none.
     pub(crate) rack: Option<String>,
 }
 
@@ -34,8 +35,7 @@ impl Subscription {
             let _generation = reader.i32()?;
         }
         let rack = if has(&reader, 3) {
-            // librdkafka sends an empty text without `client.rack`, which Java reads as no rack.
-            reader.nullable_string()?.filter(|rack| !rack.is_empty())
+            reader.nullable_string()?
         } else {
             None
         };
@@ -162,9 +162,6 @@ mod tests {
     #[rstest]
     #[case::version_0(&[0, 0, 0, 0, 0, 1, 0, 1, b't', 0xff, 0xff, 0xff, 0xff])]
     #[case::version_1_without_owned(&[0, 1, 0, 0, 0, 1, 0, 1, b't', 0xff, 0xff, 0xff, 0xff])]
-    #[case::empty_rack(&[
-        0, 3, 0, 0, 0, 1, 0, 1, b't', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0,
-    ])]
     #[case::version_9(&[
         0, 9, 0, 0, 0, 1, 0, 1, b't', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 2, 0xff, 0xff, 42,
     ])]
@@ -174,6 +171,18 @@ mod tests {
         assert_eq!(subscription.user_data, None);
         assert_eq!(subscription.owned, []);
         assert_eq!(subscription.rack, None);
+    }
+
+    #[rstest]
+    #[case::none(&[0xff, 0xff], None)]
+    #[case::empty(&[0, 0], Some(""))]
+    #[case::named(&[0, 1, b'a'], Some("a"))]
+    fn empty_rack_is_not_a_missing_one(#[case] rack: &[u8], #[case] expected: Option<&str>) {
+        let before = [
+            0, 3, 0, 0, 0, 1, 0, 1, b't', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 2,
+        ];
+        let subscription = Subscription::decode(&[&before, rack].concat()).unwrap();
+        assert_eq!(subscription.rack.as_deref(), expected);
     }
 
     #[rstest]

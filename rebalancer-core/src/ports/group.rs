@@ -81,7 +81,8 @@ pub struct LagSample {
 pub struct DescribedMember {
     /// The ids, the client and the host of the member. Never a pod, which brokers do not know.
     pub labels: MemberLabels,
-    /// The rack (`client.rack`), if the member reports one.
+    /// The rack (`client.rack`) as the member reports it: `None` if it reports none. librdkafka
+    /// reports an empty one by default, which its assignor takes for a rack of its own.
     pub rack: Option<String>,
     /// The topics that the member subscribes to, ascending; `None` if its metadata cannot be read.
     pub subscription: Option<Vec<String>>,

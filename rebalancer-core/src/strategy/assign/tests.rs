@@ -45,6 +45,7 @@ fn group(pods: usize, members: usize, owners: &[usize]) -> GroupModel {
         client: ClientFamily::Java,
         protocol: Protocol::Classic,
         session_timeout: 45.0,
+        removes_static_members: false,
         stable_names: false,
         returns: vec![false; members],
         startups: Vec::new(),
@@ -329,6 +330,33 @@ fn racks_without_an_even_assignment_are_refused() {
         target(&group, &attribution, &BOTH, 0.0),
         Err(AssignProblem::Racks)
     );
+}
+
+/// librdkafka's assignor lets a member with an empty rack keep nothing in a group in which another
+/// one has a rack. Java's does not distinguish it from a member without a rack.
+#[rstest]
+#[case::java(&[ClientFamily::Java], Some(""), true)]
+#[case::librdkafka(&[ClientFamily::Librdkafka], Some(""), false)]
+#[case::unknown(&BOTH, Some(""), false)]
+#[case::no_rack(&[ClientFamily::Librdkafka], None, true)]
+fn empty_rack_is_one_of_its_own_for_librdkafka(
+    #[case] clients: &[ClientFamily],
+    #[case] rack: Option<&str>,
+    #[case] is_kept: bool,
+) {
+    let mut group = with_racks(
+        group(4, 4, &dealt(4, 8)),
+        &["a", "b", "a", "b", "a", "b", "a", "b"],
+    );
+    group.members[3].rack = rack.map(str::to_owned);
+    let attribution = attribution(0.0, &[0.0; 4], &[0.1; 8]);
+    let found = target(&group, &attribution, clients, 0.0);
+    if is_kept {
+        let assignment = found.unwrap().assignment;
+        assert_eq!(keeps(&group, clients, &assignment, None), Ok(()));
+    } else {
+        assert_eq!(found, Err(AssignProblem::Racks));
+    }
 }
 
 #[test]

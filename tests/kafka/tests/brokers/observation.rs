@@ -92,7 +92,7 @@ async fn classic_group_is_described_as_it_is(
     assert_eq!(described.assignor.as_deref(), Some("cooperative-sticky"));
     for member in &described.members {
         assert_eq!(member.client, Some(ClientFamily::Librdkafka), "{member:?}");
-        assert_eq!(member.rack.as_deref(), rack);
+        assert_eq!(member.rack.as_deref(), Some(rack.unwrap_or_default()));
     }
     Ok(())
 }
