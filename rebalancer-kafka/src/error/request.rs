@@ -42,6 +42,13 @@ impl RequestFailure {
             Self::Code(code) if code.is_transient() => {
                 "the brokers start or change their roles; run again, and check them if it lasts"
             }
+            Self::Code(ErrorCode::GROUP_MAX_SIZE_REACHED) => {
+                "the group has as many members as the brokers allow (group.max.size); a hand-over \
+                 needs two more for some seconds"
+            }
+            Self::Code(ErrorCode::INVALID_SESSION_TIMEOUT) => {
+                "group.min.session.timeout.ms of the brokers must be at most 6000, their default"
+            }
             Self::Code(_) => "check the log of the broker",
         }
     }

@@ -84,6 +84,20 @@ fn request(failure: RequestFailure) -> KafkaError {
      log of the broker"
 )]
 #[case(
+    request(RequestFailure::Code(ErrorCode::GROUP_MAX_SIZE_REACHED)),
+    Kind::Rejected,
+    "cannot read the members of group `orders`: kafka-1:9092: the broker answers \
+     GROUP_MAX_SIZE_REACHED; the group has as many members as the brokers allow (group.max.size); a \
+     hand-over needs two more for some seconds"
+)]
+#[case(
+    request(RequestFailure::Code(ErrorCode::INVALID_SESSION_TIMEOUT)),
+    Kind::Rejected,
+    "cannot read the members of group `orders`: kafka-1:9092: the broker answers \
+     INVALID_SESSION_TIMEOUT; group.min.session.timeout.ms of the brokers must be at most 6000, their \
+     default"
+)]
+#[case(
     KafkaError::NotAuthorizedForGroup { group: "orders".into(), action: Action::Join("orders".into()) },
     Kind::Forbidden,
     "cannot join group `orders`: not authorized; grant READ on group `orders` to the user of the \
