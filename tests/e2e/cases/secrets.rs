@@ -1,5 +1,6 @@
 //! Secrets reach the server that they are for, and no log or report.
 
+mod kafka;
 mod marked;
 
 use ::harness::{FaultServer, Result};
