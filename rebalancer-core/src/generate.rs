@@ -653,6 +653,7 @@ pub fn execution_policy() -> impl Strategy<Value = ExecutionPolicy> {
             eviction_timeout_seconds: eviction_timeout,
             ready_timeout_seconds: ready_timeout,
             dry_run,
+            remove_static_members: true,
         },
     )
 }

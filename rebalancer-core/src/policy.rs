@@ -203,6 +203,9 @@ pub struct ExecutionPolicy {
     pub ready_timeout_seconds: Seconds,
     /// Whether to ask the server for a dry run, which changes nothing.
     pub dry_run: bool,
+    /// Whether static members of evicted pods that no other pod takes over are removed from the
+    /// consumer group (default true). It has an effect only with Kafka.
+    pub remove_static_members: bool,
 }
 
 impl Default for ExecutionPolicy {
@@ -211,6 +214,7 @@ impl Default for ExecutionPolicy {
             eviction_timeout_seconds: Seconds::whole(120),
             ready_timeout_seconds: Seconds::whole(300),
             dry_run: false,
+            remove_static_members: true,
         }
     }
 }

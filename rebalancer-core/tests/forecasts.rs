@@ -108,6 +108,7 @@ fn cases_of(
                 client: ClientFamily::Java,
                 protocol,
                 session_timeout: 45.0,
+                removes_static_members: false,
                 stable_names: fixed,
                 returns: vec![fixed; pods],
                 startups: Vec::new(),
@@ -207,6 +208,29 @@ proptest! {
         prop_assert_eq!(forecast.moved_partitions.p95, 0.0);
         prop_assert_eq!(forecast.unserved_partition_seconds.mean, theirs as f64 * 45.0);
         prop_assert!((forecast.peak_to_mean.mean - case.subject().imbalance()).abs() < ROUNDING);
+    }
+
+    /// A static member that is removed, and whose replacement has another id, is replaced like a
+    /// dynamic one. The sticky assignors do not look at instance ids.
+    #[test]
+    fn removed_static_members_are_replaced_like_dynamic_ones(
+        case in cases_of(vec![Algorithm::Sticky, Algorithm::CooperativeSticky], any::<bool>()),
+    ) {
+        let with = |instance: bool, removes: bool| {
+            let mut case = case.clone();
+            case.group.stable_names = false;
+            case.group.returns.fill(false);
+            case.group.removes_static_members = removes;
+            for (index, member) in case.group.members.iter_mut().enumerate() {
+                member.instance = instance.then(|| format!("unique-{index}"));
+            }
+            case.forecast(5)
+        };
+        let dynamic = with(false, true);
+        prop_assert_eq!(&with(true, true), &dynamic);
+        let expiring = with(true, false);
+        prop_assert!(expiring.unserved_partition_seconds.mean + ROUNDING
+            >= dynamic.unserved_partition_seconds.mean);
     }
 
     /// The partitions of an evicted pod change their owner, if only to its replacement, and the

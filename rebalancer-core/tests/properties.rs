@@ -131,6 +131,7 @@ fn execution_report() -> impl Strategy<Value = ExecutionReport> {
                     budget: None,
                 })
                 .collect(),
+            static_members: Vec::new(),
         })
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rebalancer_core::execution::ExecutionReport;
+use rebalancer_core::execution::{ExecutionReport, StaticMemberReport};
 use rebalancer_core::handover::{HandoverDocument, HandoverStage};
 use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::lease::LeaseHolder;
@@ -159,6 +159,8 @@ pub enum RunEvent<'a> {
     },
     /// The hand-over of an assignment is over, or did not begin.
     HandedOver(&'a HandoverDocument),
+    /// The outcome for a static member of an evicted pod is known.
+    StaticMemberSettled(&'a StaticMemberReport),
     /// The journal failed; the run goes on.
     JournalFailed {
         /// The entry that could not be written.
@@ -246,6 +248,11 @@ pub enum WaitReason {
         /// The PodDisruptionBudgets that refused; empty when the API server was too busy.
         budgets: BTreeSet<String>,
     },
+    /// Evicted pods have to be gone before their static members are removed.
+    StaticMembers {
+        /// The number of members.
+        members: usize,
+    },
     /// The group is settling after a rotation.
     Settling,
     /// An assignment is being handed out.
@@ -279,6 +286,13 @@ impl fmt::Display for WaitReason {
                 write!(f, " to allow {pods} {evictions}")
             }
             Self::HandOver(stage) => write!(f, "handing out the assignment: {stage}"),
+            Self::StaticMembers { members } => {
+                let noun = if *members == 1 { "member" } else { "members" };
+                write!(
+                    f,
+                    "waiting to remove {members} static {noun} of evicted pods"
+                )
+            }
             Self::Settling => f.write_str("waiting for the group to settle"),
         }
     }

@@ -15,6 +15,7 @@ use crate::event::{RunEvent, Wait, WaitReason};
 use crate::lease;
 use crate::ports::{Ports, RunSettings};
 use crate::records::Records;
+use crate::static_members::StaticMemberRemoval;
 use crate::stop::Stop;
 
 /// Executes the plan of the decision; `None` when it has none, or the settings have no execution
@@ -57,6 +58,8 @@ pub(crate) async fn execute_plan(
         dry_run: policy.dry_run,
         execution,
         records: Records::new(run, policy.dry_run, decision, snapshot),
+        static_members: StaticMemberRemoval::new(run, policy, snapshot, plan),
+        holds_lease: lease_held_since.is_some(),
         ready_before: snapshot.ready(),
         ready_reported: None,
         waiting: false,
@@ -82,6 +85,9 @@ struct Executor<'a> {
     dry_run: bool,
     execution: Execution,
     records: Records<'a>,
+    /// `None` if there are no static members to remove.
+    static_members: Option<StaticMemberRemoval<'a>>,
+    holds_lease: bool,
     /// The number of ready pods before the first eviction.
     ready_before: usize,
     /// The number of ready pods that was reported last, since the last eviction.
@@ -95,6 +101,13 @@ impl Executor<'_> {
         loop {
             self.handle_interruptions();
             let step = self.execution.step(self.run.elapsed());
+            if let Step::Wait(_) = step
+                && let Some(members) = &mut self.static_members
+                && members.is_due()
+            {
+                members.check().await;
+                continue;
+            }
             self.report_wait(&step);
             let Some(event) = self.perform(step).await else {
                 break;
@@ -102,9 +115,12 @@ impl Executor<'_> {
             self.execution.handle(self.run.elapsed(), event);
         }
         self.end_wait();
-        let report = self.execution.report();
+        let mut report = self.execution.report();
         self.run.emit(&RunEvent::Executed(&report));
         self.records.finished(&report).await;
+        if let Some(members) = self.static_members {
+            report.static_members = members.finish(self.holds_lease).await;
+        }
         report
     }
 
@@ -154,6 +170,11 @@ impl Executor<'_> {
             dry_run,
         });
         self.ready_reported = None;
+        if let (EvictionAnswer::Evicted | EvictionAnswer::Unknown { .. }, Some(members)) =
+            (&answer, &mut self.static_members)
+        {
+            members.evicted(&victim.uid);
+        }
         if answer == EvictionAnswer::Evicted
             && let Some(generation) = self.records.evicted(victim).await
         {

@@ -14,6 +14,7 @@
 //! | `execute` | performs the steps of the core's execution |
 //! | `assign` | hands out the assignment of a decision |
 //! | `hand_over` | performs the steps of the core's hand-over |
+//! | `static_members` | removes static members of evicted pods from the group |
 //! | `records` | publishes and remembers what was done |
 //! | `follow` | compares the outcome of a rotation with its forecast |
 //! | `clock` | the system clock |
@@ -36,6 +37,7 @@ mod observe;
 mod ports;
 mod records;
 mod run;
+mod static_members;
 mod stop;
 
 pub use assign::assign;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use rebalancer_core::Decision;
 use rebalancer_core::decision::PodAssessment;
-use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome};
+use rebalancer_core::execution::{
+    ExecutionOutcome, ExecutionReport, PodOutcome, StaticMemberOutcome, StaticMemberReport,
+};
 use rebalancer_core::handover::{HandoverDocument, HandoverResult};
 use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::lease;
@@ -114,6 +116,7 @@ impl RunObserver for LoggingObserver {
                 }
             }
             RunEvent::HandedOver(report) => handed_over(report),
+            RunEvent::StaticMemberSettled(report) => static_member(report),
             RunEvent::JournalFailed { write, error } => journal_failed(*write, error),
             RunEvent::FollowUpStarted { limit } => info!(
                 seconds = limit.as_secs(),
@@ -305,6 +308,35 @@ fn handed_over(report: &HandoverDocument) {
             );
         }
     }
+}
+
+fn static_member(report: &StaticMemberReport) {
+    let sentence = match report.outcome {
+        StaticMemberOutcome::Removed => "static member of an evicted pod removed from the group",
+        StaticMemberOutcome::WouldRemove => {
+            "static member of the pod would be removed from the group"
+        }
+        StaticMemberOutcome::AlreadyGone => "static member of an evicted pod has left the group",
+        StaticMemberOutcome::Kept => "static member of an evicted pod not removed from the group",
+        StaticMemberOutcome::Failed => {
+            warn!(
+                instance = report.instance,
+                pod = report.pod,
+                outcome = report.outcome.as_str(),
+                detail = report.message,
+                "static member of an evicted pod not removed, so its partitions wait for its \
+                 session timeout"
+            );
+            return;
+        }
+    };
+    info!(
+        instance = report.instance,
+        pod = report.pod,
+        outcome = report.outcome.as_str(),
+        detail = report.message,
+        "{sentence}"
+    );
 }
 
 fn journal_failed(write: JournalWrite, error: &PortError) {

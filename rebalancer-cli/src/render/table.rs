@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use anstyle::Style;
 use rebalancer_core::checks::{Check, CheckDetails, Verdict};
-use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome};
+use rebalancer_core::execution::{
+    ExecutionOutcome, ExecutionReport, PodOutcome, StaticMemberOutcome, StaticMemberReport,
+};
 use rebalancer_core::handover::{HandoverDocument, HandoverResult};
 use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::plan::Role;
@@ -374,6 +376,9 @@ pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
         append(&mut line, 4, &message, palette.width, 4);
         text.push_str(&line);
     }
+    for member in &report.static_members {
+        text.push_str(&static_member(member, palette));
+    }
     let (word, style) = match report.outcome {
         ExecutionOutcome::Completed => ("DONE", palette.good),
         ExecutionOutcome::Incomplete => ("INCOMPLETE", palette.bad),
@@ -384,6 +389,25 @@ pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
         text.push_str(&sentence("NOTE", palette.warn, note, palette));
     }
     text
+}
+
+/// Renders the outcome for a static member of an evicted pod.
+fn static_member(report: &StaticMemberReport, palette: &Palette) -> String {
+    let (mark, style, outcome) = match report.outcome {
+        StaticMemberOutcome::Removed => ('✓', palette.good, "removed from the group"),
+        StaticMemberOutcome::WouldRemove => ('✓', palette.good, "would be removed from the group"),
+        StaticMemberOutcome::AlreadyGone => ('✓', palette.good, "has left the group"),
+        StaticMemberOutcome::Kept => ('…', palette.warn, "kept in the group"),
+        StaticMemberOutcome::Failed => ('✗', palette.bad, "not removed from the group"),
+    };
+    let StaticMemberReport { instance, pod, .. } = report;
+    let mut message = format!("static member {instance} of {pod}: {outcome}");
+    if let Some(detail) = &report.message {
+        message.push_str(&format!(" ({detail})"));
+    }
+    let mut line = format!("  {style}{mark}{style:#} ");
+    append(&mut line, 4, &message, palette.width, 4);
+    line
 }
 
 /// Renders the outcome of the rotation.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use insta::assert_snapshot;
 use jiff::Timestamp;
 use rebalancer_core::execution::{
-    ExecutionOutcome, ExecutionReport, PodOutcome, PodReport, StopReason,
+    ExecutionOutcome, ExecutionReport, PodOutcome, PodReport, StaticMemberOutcome,
+    StaticMemberReport, StopReason,
 };
 use rebalancer_core::handover::{AbandonReason, HandoverDocument, HandoverOutcome, HandoverReport};
 use rebalancer_core::hold_record::{HeldSince, HoldRecord};
@@ -182,6 +183,7 @@ fn run_report_of_an_incomplete_rotation() {
             pod("f", PodOutcome::NotAttempted, None),
             pod("e", PodOutcome::NotAttempted, None),
         ],
+        static_members: Vec::new(),
     };
     let report = WorkloadReport::decided(rotation(), Some(execution));
     assert_snapshot!(render(&report, Detail::Pods));
@@ -202,6 +204,7 @@ fn run_report_of_a_dry_run_with_a_budget() {
             pod("a", PodOutcome::Evicted, None),
             pod("b", PodOutcome::WouldWait, Some(waits)),
         ],
+        static_members: Vec::new(),
     };
     let report = WorkloadReport::decided(rotation(), Some(execution));
     assert_snapshot!(render(&report, Detail::Pods));
@@ -220,6 +223,7 @@ fn run_report_of_a_dry_run_without_the_budgets() {
                 .into(),
         ),
         pods: vec![pod("a", PodOutcome::Evicted, None)],
+        static_members: Vec::new(),
     };
     let report = WorkloadReport::decided(rotation(), Some(execution));
     assert_snapshot!(render(&report, Detail::Pods));
@@ -237,6 +241,68 @@ fn run_report_of_a_dry_run() {
             pod("a", PodOutcome::Evicted, None),
             pod("b", PodOutcome::AlreadyGone, None),
         ],
+        static_members: Vec::new(),
+    };
+    let report = WorkloadReport::decided(rotation(), Some(execution));
+    assert_snapshot!(render(&report, Detail::Pods));
+}
+
+fn static_member(
+    pod: &str,
+    outcome: StaticMemberOutcome,
+    message: Option<&str>,
+) -> StaticMemberReport {
+    StaticMemberReport {
+        instance: format!("orders-{pod}"),
+        id: format!("orders-{pod}-1"),
+        pod: pod.into(),
+        uid: PodUid(pod.into()),
+        outcome,
+        message: message.map(str::to_owned),
+    }
+}
+
+#[test]
+fn run_report_with_static_members() {
+    use StaticMemberOutcome::{AlreadyGone, Failed, Kept, Removed};
+    let execution = ExecutionReport {
+        outcome: ExecutionOutcome::Completed,
+        stopped: None,
+        message: "4 of 4 pods evicted".into(),
+        dry_run: false,
+        note: None,
+        pods: ["a", "b", "f", "e"]
+            .map(|name| pod(name, PodOutcome::Evicted, None))
+            .into(),
+        static_members: vec![
+            static_member("a", Removed, None),
+            static_member("b", AlreadyGone, None),
+            static_member(
+                "f",
+                Kept,
+                Some("another process has joined with its instance id"),
+            ),
+            static_member(
+                "e",
+                Failed,
+                Some("the coordinator did not remove it: not authorized"),
+            ),
+        ],
+    };
+    let report = WorkloadReport::decided(rotation(), Some(execution));
+    assert_snapshot!(render(&report, Detail::Pods));
+}
+
+#[test]
+fn run_report_of_a_dry_run_with_a_static_member() {
+    let execution = ExecutionReport {
+        outcome: ExecutionOutcome::Completed,
+        stopped: None,
+        message: "dry run: 1 of 1 pods would be evicted".into(),
+        dry_run: true,
+        note: None,
+        pods: vec![pod("a", PodOutcome::Evicted, None)],
+        static_members: vec![static_member("a", StaticMemberOutcome::WouldRemove, None)],
     };
     let report = WorkloadReport::decided(rotation(), Some(execution));
     assert_snapshot!(render(&report, Detail::Pods));
@@ -333,6 +399,7 @@ fn render_at(width: usize, strategy: Strategy, detail: Detail) -> String {
                 Some("Cannot evict pod as it would violate the pod's disruption budget."),
             ),
         ],
+        static_members: Vec::new(),
     };
     let report = WorkloadReport::decided(decision, Some(execution));
     workload(&report, detail, &Palette::plain().with_width(Some(width)))

@@ -8,6 +8,7 @@ use rebalancer_core::snapshot::GroupSettings;
 use rebalancer_kafka::KafkaSettings;
 use rebalancer_prom::{GroupQueries, SeriesSelection};
 
+use super::definitions::acting::REMOVE_STATIC_MEMBERS;
 use super::definitions::consumer_group::{
     GROUP_ASSIGNMENT_QUERY, GROUP_ASSIGNOR, GROUP_CLIENT, GROUP_ID, GROUP_METRICS, GROUP_PROTOCOL,
     GROUP_RATE_QUERY, GROUP_SESSION_TIMEOUT,
@@ -51,6 +52,7 @@ pub(super) fn group(
         session_timeout: reader
             .is_given(&GROUP_SESSION_TIMEOUT)
             .then(|| reader.value(&GROUP_SESSION_TIMEOUT).into()),
+        removes_static_members: reader.value(&REMOVE_STATIC_MEMBERS),
     };
     let uses_group = match policy.strategy {
         Strategy::Forecast | Strategy::Assign | Strategy::Auto => true,

@@ -5,6 +5,7 @@ use rebalancer_kafka::{
 };
 
 use super::definition::Definition;
+use super::definitions::acting::REMOVE_STATIC_MEMBERS;
 use super::definitions::consumer_group::{
     GROUP_ASSIGNMENT_QUERY, GROUP_ID, GROUP_METRICS, GROUP_RATE_QUERY,
 };
@@ -106,6 +107,7 @@ fn refuse_without_servers(reader: &mut Reader<'_>) {
     refuse(reader, &KAFKA_SSL_CERTIFICATE_FILE);
     refuse(reader, &KAFKA_SSL_KEY_FILE);
     refuse(reader, &KAFKA_TIMEOUT);
+    refuse(reader, &REMOVE_STATIC_MEMBERS);
 }
 
 fn refuse(reader: &mut Reader<'_>, problem: InvalidSecurity) {

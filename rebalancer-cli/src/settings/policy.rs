@@ -3,7 +3,9 @@
 use rebalancer_core::model::TopK;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 
-use super::definitions::acting::{DRY_RUN, EVICTION_TIMEOUT, MAX_UNAVAILABLE, READY_TIMEOUT};
+use super::definitions::acting::{
+    DRY_RUN, EVICTION_TIMEOUT, MAX_UNAVAILABLE, READY_TIMEOUT, REMOVE_STATIC_MEMBERS,
+};
 use super::definitions::decision::{
     COOLDOWN, IGNORE_HISTORY, IMBALANCE_TOLERANCE, MAX_EVICTIONS, MAXIMUM_SAMPLE_AGE,
     MINIMUM_CONFIDENCE_PERCENT, MINIMUM_COVERAGE_PERCENT, MINIMUM_IMPROVEMENT_PERCENT,
@@ -38,5 +40,6 @@ pub(super) fn execution(reader: &mut Reader<'_>) -> ExecutionPolicy {
         eviction_timeout_seconds: reader.value(&EVICTION_TIMEOUT).into(),
         ready_timeout_seconds: reader.value(&READY_TIMEOUT).into(),
         dry_run: reader.value(&DRY_RUN),
+        remove_static_members: reader.value(&REMOVE_STATIC_MEMBERS),
     }
 }

@@ -132,6 +132,7 @@ impl Ledger {
             dry_run,
             note: None,
             pods,
+            static_members: Vec::new(),
         }
     }
 }

@@ -24,6 +24,7 @@
 //! | No pod is evicted unless the lease is known to be held. | `lease` |
 //! | No pod is evicted after a stop or in a freeze window. | `machine` |
 //! | Every victim ends with an outcome. | `ledger` |
+//! | A static member of an evicted pod is removed from its group only if the pod is gone and no other pod uses or will use its id. | `static_members` |
 //! | A dry run reports no more evictions at once than the budgets allow together. | `allowance` |
 
 mod allowance;
@@ -34,6 +35,7 @@ mod ledger;
 mod machine;
 mod outcome;
 mod replacements;
+mod static_members;
 mod step;
 mod waiting;
 mod wave;
@@ -42,5 +44,6 @@ pub use baseline::Baseline;
 pub use lease::LeaseRenewal;
 pub use machine::Execution;
 pub use outcome::{ExecutionOutcome, ExecutionReport, PodOutcome, PodReport, StopReason};
+pub use static_members::{StaticMemberOutcome, StaticMemberReport, StaticMembers};
 pub use step::{ExecutionEvent, Step, StopCause};
 pub use waiting::{Awaited, Waiting};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::static_members::StaticMemberReport;
 use crate::model::PodUid;
 
 /// The outcome of one victim. The words are part of the published documents and keep their meaning.
@@ -128,6 +129,10 @@ pub struct ExecutionReport {
     pub note: Option<String>,
     /// Every victim, in the order of the plan.
     pub pods: Vec<PodReport>,
+    /// The static members of evicted pods that no other pod takes over. Only with Kafka; absent if
+    /// there are none, or if they are not to be removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub static_members: Vec<StaticMemberReport>,
 }
 
 /// The result for one victim.

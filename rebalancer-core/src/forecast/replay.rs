@@ -172,8 +172,14 @@ impl<'a> Subject<'a> {
             let mut of_pod = members.filter(|(of, _)| *of == pod).peekable();
             of_pod.peek().is_some() && of_pod.all(|(_, member)| member.instance.is_some())
         };
-        let (fixed, dynamic): (Vec<ServingPodIndex>, Vec<ServingPodIndex>) =
-            wave.iter().partition(|pod| is_static(pod));
+        // The run removes members that do not return, as if they left by themselves.
+        let is_removed = |pod: &ServingPodIndex| {
+            let mut members = self.group.pod_of.iter().zip(&self.group.returns);
+            self.group.removes_static_members && members.all(|(of, returns)| of != pod || !*returns)
+        };
+        let (fixed, dynamic): (Vec<ServingPodIndex>, Vec<ServingPodIndex>) = wave
+            .iter()
+            .partition(|pod| is_static(pod) && !is_removed(pod));
         // The partitions of a static member are not consumed until it returns or its session expires.
         let of_fixed = |pod: Option<ServingPodIndex>| pod.is_some_and(|pod| fixed.contains(&pod));
         #[expect(clippy::cast_precision_loss, reason = "a number of partitions")]

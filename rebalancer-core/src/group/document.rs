@@ -58,11 +58,20 @@ pub struct GroupDocument {
     /// `session.timeout.ms` of static members in seconds (default 45, as in Kafka).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_timeout_seconds: Option<Seconds>,
+    /// Whether a run removes the static members of evicted pods whose replacements have another
+    /// `group.instance.id`, once the pod is gone (default false).
+    #[serde(skip_serializing_if = "is_false")]
+    pub removes_static_members: bool,
 }
 
 impl GroupDocument {
     /// Kafka's default `session.timeout.ms`, in seconds.
     pub const DEFAULT_SESSION_TIMEOUT_SECONDS: f64 = 45.0;
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -175,7 +184,8 @@ pub struct MemberDocument {
     /// The address of the member's host, as the broker sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// The rack of the member (`client.rack`); absent if it sends none.
+    /// The rack of the member (`client.rack`); absent if it sends none. librdkafka sends an empty
+    /// one by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rack: Option<String>,
     /// The topics that the member subscribes to; if absent, all.

@@ -60,6 +60,9 @@ pub struct GroupModel {
     /// Whether the replacement of each member's pod has the `group.instance.id` of the member, and
     /// so gets its partitions back.
     pub returns: Vec<bool>,
+    /// Whether static members whose replacements have another `group.instance.id` are removed once
+    /// their pod is gone, so that they do not stay until their session times out.
+    pub removes_static_members: bool,
     /// The startup durations of the serving pods, from creation until readiness, in seconds,
     /// ascending. Excludes pods whose duration is unknown.
     pub startups: Vec<f64>,

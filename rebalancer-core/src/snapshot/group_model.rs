@@ -77,6 +77,7 @@ impl Snapshot {
                 .session_timeout_seconds
                 .map_or(GroupDocument::DEFAULT_SESSION_TIMEOUT_SECONDS, f64::from),
             returns: self.returns(document, &pods, &pod_of),
+            removes_static_members: document.removes_static_members,
             stable_names: self.has_stable_names(),
             startups: self.startups(),
             client,
@@ -90,7 +91,7 @@ impl Snapshot {
     }
 
     /// Whether a replacement has the name of the pod before it.
-    fn has_stable_names(&self) -> bool {
+    pub(crate) fn has_stable_names(&self) -> bool {
         self.workload().kind == "StatefulSet"
     }
 
@@ -106,7 +107,9 @@ impl Snapshot {
         let members = document.members.iter().zip(pod_of);
         members
             .map(|(member, of)| match (&member.instance, pod(of)) {
-                (Some(instance), Some(pod)) => !is_unique(instance, pod, self.has_stable_names()),
+                (Some(instance), Some(pod)) => {
+                    !instance_id_is_of_one_pod(instance, pod, self.has_stable_names())
+                }
                 (Some(_) | None, Some(_) | None) => false,
             })
             .collect()
@@ -284,14 +287,29 @@ fn members(document: &GroupDocument, topics: &Topics) -> Vec<Member> {
 
 /// Whether a `group.instance.id` belongs to this pod alone: it contains the name (unless the
 /// replacement has the same one), the UID or the address of the pod, or a UUID.
-fn is_unique(instance: &str, pod: &Pod, has_stable_name: bool) -> bool {
+pub(crate) fn instance_id_is_of_one_pod(instance: &str, pod: &Pod, has_stable_name: bool) -> bool {
+    (!has_stable_name && contains_name(instance, pod))
+        || contains_uid_or_address(instance, pod)
+        || contains_uuid(instance)
+}
+
+/// Whether a `group.instance.id` contains the name, the UID or the address of the pod.
+pub(crate) fn instance_id_names(instance: &str, pod: &Pod) -> bool {
+    contains_name(instance, pod) || contains_uid_or_address(instance, pod)
+}
+
+fn contains_name(instance: &str, pod: &Pod) -> bool {
+    !pod.name.is_empty() && is_word_of(instance, &pod.name)
+}
+
+fn contains_uid_or_address(instance: &str, pod: &Pod) -> bool {
     let contains = |text: &str| !text.is_empty() && is_word_of(instance, text);
     // A snapshot uses the name of a pod without a UID.
     let has_uid = pod.uid.0 != pod.name && contains(&pod.uid.0);
     let has_address = pod.ip.as_deref().is_some_and(|ip| {
         contains(ip) || contains(&ip.replace(['.', ':'], "-")) || contains(&ip.replace('.', "_"))
     });
-    (!has_stable_name && contains(&pod.name)) || has_uid || has_address || contains_uuid(instance)
+    has_uid || has_address
 }
 
 fn rates(document: &GroupDocument) -> Option<Vec<f64>> {

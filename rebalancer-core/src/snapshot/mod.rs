@@ -7,8 +7,10 @@ mod group_model;
 mod target;
 
 pub use assemble::{AssembleSettings, Assembled, assemble};
+pub(crate) use assemble_group::is_address_of;
 pub use assemble_group::{GroupSettings, assemble_group};
 pub use autoscalers::{AutoscalerByName, ChosenAutoscalers, choose_autoscalers};
+pub(crate) use group_model::{instance_id_is_of_one_pod, instance_id_names};
 pub(crate) use target::resolve;
 pub use target::{ResolvedTarget, TargetOrigin, TargetProblem};
 

@@ -6,6 +6,7 @@ mod eviction;
 mod lease;
 mod replacements;
 mod script;
+mod static_members;
 mod stop;
 mod waiting;
 mod wave;

@@ -38,6 +38,7 @@ const BAD: &[(&str, &str)] = &[
     ("MAX_CONCURRENT_WORKLOADS", "0"),
     ("MAX_EVICTIONS", "0"),
     ("ONE_AT_A_TIME", "mostly"),
+    ("REMOVE_STATIC_MEMBERS", "maybe"),
     ("RUN_TIMEOUT", "0s"),
     ("KUBE_NAMESPACE", "Not A Namespace"),
     ("DEPLOYMENT_NAME", "a/b"),
@@ -215,7 +216,7 @@ async fn every_invalid_setting_has_one_line_with_its_name(#[case] layer: Layer) 
         let setting = by_env(env).unwrap();
         let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
         let mut program = program(&server);
-        if env.starts_with("KAFKA_") {
+        if env.starts_with("KAFKA_") || *env == "REMOVE_STATIC_MEMBERS" {
             // Without these, the other settings of Kafka have no effect.
             program = program
                 .env("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")

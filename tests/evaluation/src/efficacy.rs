@@ -433,6 +433,7 @@ async fn tick(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Worklo
             client: Some(config.client),
             protocol: Some(config.protocol),
             session_timeout: None,
+            removes_static_members: false,
         }),
     };
     let policy = Policy {

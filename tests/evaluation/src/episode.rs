@@ -130,6 +130,7 @@ impl Episode {
             client: self.family(),
             protocol: self.protocol,
             session_timeout: 45.0,
+            removes_static_members: false,
             stable_names: false,
             returns: vec![false; pods],
             startups: Vec::new(),

@@ -155,6 +155,7 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
         eviction_timeout_seconds: Seconds::whole(draw.pick([0, 10, 30, 120])),
         ready_timeout_seconds: Seconds::whole(draw.pick([0, 20, 60, 300])),
         dry_run: draw.percent(5),
+        ..ExecutionPolicy::default()
     };
     let settings = AssembleSettings {
         container: workload.name.clone(),
@@ -240,6 +241,7 @@ fn group(draw: &mut Draw, config: &SimConfig) -> Option<GroupSettings> {
         client: Some(config.client),
         protocol: Some(config.protocol),
         session_timeout: None,
+        removes_static_members: false,
     })
 }
 

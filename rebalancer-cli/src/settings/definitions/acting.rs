@@ -22,6 +22,7 @@ pub(super) const SETTINGS: &[&dyn Setting] = &[
     &ONE_AT_A_TIME,
     &MAX_UNAVAILABLE,
     &GRACE_PERIOD,
+    &REMOVE_STATIC_MEMBERS,
 ];
 
 pub(in crate::settings) static DRY_RUN: Defaulted<bool> = Definition {
@@ -103,5 +104,14 @@ pub(in crate::settings) static GRACE_PERIOD: Optional<u32> = Definition {
     help: "Termination grace period, in whole seconds; at least 1s",
     value: &value::GRACE_PERIOD,
     default: Absent("the pod's own"),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static REMOVE_STATIC_MEMBERS: Defaulted<bool> = Definition {
+    name: "REMOVE_STATIC_MEMBERS",
+    help: "With KAFKA_BOOTSTRAP_SERVERS: remove static members of evicted pods from the group once \
+           the pod is gone, unless another pod takes over their group.instance.id",
+    value: &value::BOOLEAN,
+    default: Fallback::Value(|| ExecutionPolicy::default().remove_static_members),
     attributes: Attributes::USUAL,
 };

@@ -61,6 +61,7 @@ impl Case {
             client: ClientFamily::Java,
             protocol: Protocol::Classic,
             session_timeout: 45.0,
+            removes_static_members: false,
             stable_names: false,
             returns: vec![false; pods],
             startups: Vec::new(),

@@ -8,6 +8,7 @@ use super::missing::Missing;
 use crate::group::{
     Assignor, ClientFamily, DescribedDocument, GroupDocument, GroupKind, OutsideMember, Protocol,
 };
+use crate::model::Seconds;
 use crate::ports::{DescribedGroup, DescribedMember};
 
 /// The number of items that a message lists.
@@ -109,12 +110,27 @@ fn overridden(what: &str, set: &str, reported: &str) -> String {
 
 /// Reports the members that run outside the workload, which makes the group not the workload's
 /// alone.
-pub(super) fn report_outside_members(members: &[OutsideMember], missing: &mut Missing) {
+///
+/// A member whose pod ended without leaving the group (a lost node, a deletion by force) looks the same
+/// until its session times out.
+pub(super) fn report_outside_members(
+    members: &[OutsideMember],
+    session_timeout: Option<Seconds>,
+    missing: &mut Missing,
+) {
     let named: Vec<String> = members.iter().map(name).collect();
     if let Some(named) = list(&named) {
+        let timeout =
+            session_timeout.map_or(GroupDocument::DEFAULT_SESSION_TIMEOUT_SECONDS, f64::from);
+        let default = if session_timeout.is_some() {
+            ""
+        } else {
+            " by default"
+        };
         missing.add(format!(
-            "members that do not run in a pod of the workload: {named}; if they are another \
-             workload's, give each workload a group of its own"
+            "members that do not run in a pod of the workload: {named}; members of pods that are \
+             gone expire with their session ({timeout} s{default}), and members of another \
+             workload need a group of their own"
         ));
     }
 }

@@ -36,9 +36,7 @@ impl<'a> Pods<'a> {
     pub(super) fn of(&self, labels: &MemberLabels) -> Option<&'a Pod> {
         let by_name = || self.by_name.get(labels.pod.as_deref()?).copied();
         let by_host = || {
-            // Java formats addresses as `host/10.0.0.1`, or `/10.0.0.1` without a name.
-            let host = labels.host.as_deref()?;
-            let host = host.rsplit_once('/').map_or(host, |(_, address)| address);
+            let host = without_name(labels.host.as_deref()?);
             let by_ip = || *self.by_ip.get(&address(host)?)?;
             by_ip().or_else(|| self.by_name.get(host).copied())
         };
@@ -83,6 +81,17 @@ impl<'a> Pods<'a> {
         }));
         members
     }
+}
+
+/// The address of a host. Java formats hosts as `host/10.0.0.1`, or `/10.0.0.1` without a name.
+fn without_name(host: &str) -> &str {
+    host.rsplit_once('/').map_or(host, |(_, address)| address)
+}
+
+/// Whether the host of a member, as the broker sees it, is the address of the pod.
+pub(crate) fn is_address_of(host: &str, pod: &Pod) -> bool {
+    let ip = pod.ip.as_deref().and_then(address);
+    ip.is_some() && address(without_name(host)) == ip
 }
 
 /// Parses an address. Java writes IPv6 addresses in full, and may append the interface.

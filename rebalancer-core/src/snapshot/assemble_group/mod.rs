@@ -13,12 +13,14 @@ mod topics;
 use std::collections::BTreeMap;
 
 use crate::group::{
-    Assignor, ClientFamily, GroupDocument, OffsetsWentBackDocument, Protocol, TopicDocument,
+    Assignor, ClientFamily, GroupDocument, GroupKind, OffsetsWentBackDocument, Protocol,
+    TopicDocument,
 };
 use crate::model::{Pod, Seconds};
 use crate::ports::{GroupObservation, OffsetsWentBack};
 
 use members::Pods;
+pub(crate) use members::is_address_of;
 pub(super) use members::is_word_of;
 use missing::Missing;
 use owned::Owned;
@@ -49,6 +51,9 @@ pub struct GroupSettings {
     pub protocol: Option<Protocol>,
     /// `session.timeout.ms` of static members; `None` for Kafka's default.
     pub session_timeout: Option<Seconds>,
+    /// Whether a run removes static members of evicted pods. It can only do so in a classic group
+    /// that its brokers describe.
+    pub removes_static_members: bool,
 }
 
 /// Assembles the document of a group from settings, observation and pods. Data that does not match
@@ -80,7 +85,7 @@ pub fn assemble_group(
     let (now, before, described_topics) = match &described {
         Some(described) => {
             let mut now = Owned::described(described, &pods);
-            described::report_outside_members(&now.outside, &mut missing);
+            described::report_outside_members(&now.outside, settings.session_timeout, &mut missing);
             now.report_out_of_range(&mut missing);
             if described.topics.is_empty() && missing.is_empty() {
                 missing.add(NO_TOPICS.to_owned());
@@ -89,6 +94,8 @@ pub fn assemble_group(
             let outside = std::mem::take(&mut now.outside);
             let document = described::document(described, outside, without);
             described::resolve(&mut group, settings, &document);
+            group.removes_static_members =
+                settings.removes_static_members && document.kind == GroupKind::Classic;
             group.described = Some(document);
             // The brokers do not report earlier owners.
             (now, None, described.topics.as_slice())

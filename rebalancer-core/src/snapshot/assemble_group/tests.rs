@@ -524,8 +524,8 @@ mod described {
             group.partial.as_deref(),
             Some(
                 "members that do not run in a pod of the workload: client id `batch-1` at host \
-                 10.9.9.9 (1 partition); if they are another workload's, give each workload a \
-                 group of its own"
+                 10.9.9.9 (1 partition); members of pods that are gone expire with their session \
+                 (45 s by default), and members of another workload need a group of their own"
             )
         );
         assert_eq!(
@@ -605,6 +605,28 @@ mod described {
             "{:?}",
             group.notes
         );
+    }
+
+    /// LeaveGroup removes members of classic groups only.
+    #[rstest]
+    #[case(GroupKind::Classic, true, true)]
+    #[case(GroupKind::Classic, false, false)]
+    #[case(GroupKind::Consumer, true, false)]
+    fn static_members_of_classic_groups_are_removed(
+        #[case] kind: GroupKind,
+        #[case] set: bool,
+        #[case] expected: bool,
+    ) {
+        let settings = GroupSettings {
+            removes_static_members: set,
+            ..GroupSettings::default()
+        };
+        let described = DescribedGroup {
+            kind,
+            ..described(vec![member("m1", "/10.0.0.1", &[0, 1, 2, 3])])
+        };
+        let group = assembled(&settings, described);
+        assert_eq!(group.removes_static_members, expected);
     }
 
     #[test]

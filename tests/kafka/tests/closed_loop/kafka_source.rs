@@ -14,7 +14,7 @@ use crate::{DEADLINE, HEAVY, LIGHT, autoscale, workload};
 const NEAR: f64 = 0.25;
 
 /// The program with the group from Kafka.
-fn from_kafka(scene: &Scene<'_>) -> Rebalancer {
+pub(crate) fn from_kafka(scene: &Scene<'_>) -> Rebalancer {
     scene
         .rebalancer()
         .without_env("GROUP_METRICS")
@@ -167,5 +167,56 @@ async fn unknown_group_is_reported_and_nothing_is_evicted() -> Result<()> {
     let message = report["decision"]["message"].as_str().unwrap();
     assert!(message.contains(&id), "{run}");
     assert_eq!(scene.workload.pods().await?.len(), PODS);
+    Ok(())
+}
+
+/// A group of KIP-848 is read and forecast with the broker's assignor, and its members are never
+/// removed by the run.
+#[tokio::test(flavor = "multi_thread")]
+async fn group_of_kip_848_is_forecast_with_the_assignor_of_the_broker() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let mut scene = Scene::start_kip_848(&ns).await?;
+    let owned = scene.settled().await?;
+    let heavy = owned.values().next().unwrap().clone();
+    scene.arrive(|partition| {
+        if heavy.contains(&partition) {
+            HEAVY
+        } else {
+            LIGHT
+        }
+    })?;
+    autoscale(&scene).await?;
+    scene.measured().await?;
+
+    let run = from_kafka(&scene).arg("group").run().await?;
+    assert_eq!(run.code, Some(0), "{run}");
+    let found = group(&run);
+    for (field, expected) in [
+        ("state", "Stable"),
+        ("type", "consumer"),
+        ("protocol_type", "consumer"),
+        ("reported_assignor", "uniform"),
+        ("protocol", "consumer"),
+    ] {
+        assert_eq!(found[field], expected, "{field}: {run}");
+    }
+    assert_eq!(found["problem"], Value::Null, "{run}");
+    for member in found["members"].as_array().unwrap() {
+        let pod = member["pod"].as_str().unwrap();
+        assert_eq!(member["partitions"], owned[pod].len(), "{pod}: {run}");
+    }
+
+    let run = from_kafka(&scene).arg("plan").run().await?;
+    assert_eq!(run.code, Some(0), "{run}");
+    let report = workload(&run);
+    assert_eq!(report["group"]["assignor"], "uniform", "{run}");
+    assert_eq!(report["group"]["known"], "reported", "{run}");
+    assert_eq!(report["group"]["hot_pods"], 1, "{run}");
+    let reason = report["decision"]["reason"].as_str();
+    assert!(
+        report["decision"]["action"] == "rotate" || reason == Some("no_plan_helps"),
+        "{run}"
+    );
+    assert_eq!(scene.settled().await?, owned, "{run}");
     Ok(())
 }

@@ -14,6 +14,7 @@ mod kafka_source;
 mod offsets;
 mod pods;
 mod scene;
+mod static_members;
 
 use std::time::{Duration, Instant};
 

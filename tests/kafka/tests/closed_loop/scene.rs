@@ -59,6 +59,25 @@ pub(crate) struct Scene<'ns> {
 impl<'ns> Scene<'ns> {
     /// Starts the pods and waits until their group has settled, without traffic.
     pub(crate) async fn start(ns: &'ns TestNamespace, assignor: Assignor) -> Result<Self> {
+        Self::start_with(ns, Protocol::Classic, assignor, false).await
+    }
+
+    /// Starts pods with static members, whose session times out after all limits of a case.
+    pub(crate) async fn start_static(ns: &'ns TestNamespace, assignor: Assignor) -> Result<Self> {
+        Self::start_with(ns, Protocol::Classic, assignor, true).await
+    }
+
+    /// Starts pods whose consumers use the protocol of KIP-848.
+    pub(crate) async fn start_kip_848(ns: &'ns TestNamespace) -> Result<Self> {
+        Self::start_with(ns, Protocol::Consumer, Assignor::Uniform, false).await
+    }
+
+    async fn start_with(
+        ns: &'ns TestNamespace,
+        protocol: Protocol,
+        assignor: Assignor,
+        static_members: bool,
+    ) -> Result<Self> {
         let kafka = Kafka::shared().await?;
         let topic = format!("{}-work", ns.name());
         create_topics(kafka, &[(&topic, PARTITIONS)]).await?;
@@ -67,10 +86,13 @@ impl<'ns> Scene<'ns> {
             bootstrap: kafka.bootstrap(),
             id: ns.name().to_owned(),
             topics: vec![topic.clone()],
-            protocol: Protocol::Classic,
+            protocol,
             assignor,
-            static_members: false,
-            properties: Vec::new(),
+            static_members,
+            properties: static_members
+                .then_some(("session.timeout.ms", "300000"))
+                .into_iter()
+                .collect(),
         };
         let group = Arc::new(GroupInPods::new(config, Arc::clone(&offsets)));
         ns.run_in_pods(Arc::<GroupInPods>::clone(&group));
