@@ -157,6 +157,8 @@ fn group_has_the_target_afterwards(
         config.rebalances_on_release = order == JAVA;
         config.seed = seed;
         let mut world = GroupWorld::new(config);
+        // The hand-over begins at any time between two heartbeats of the members.
+        world.run_until(world.now() + Duration::from_millis(seed * 290));
         let plan = plan(&world, kind, seed);
         let (before, target) = (world.rebalances(), clients(&plan, &plan.target));
         let report = undisturbed(&mut world, plan);
@@ -178,6 +180,7 @@ fn group_has_the_target_afterwards(
         } else {
             3.0 * 4.0
         };
+        assert_eq!(world.late_losses(), 0, "seed {seed}");
         let pause = world.longest_pause().as_secs_f64();
         assert!(pause <= longest, "{pause} s, seed {seed}");
     }
@@ -211,6 +214,28 @@ fn slow_poller_ends_it_before_any_removal() {
         assert_settles(&mut world, Duration::from_secs(60)).unwrap();
         assert_eq!(world.owners(), owners);
     }
+}
+
+/// A member that begins to sleep after each poll may be removed as the leader while it processes. No
+/// other member gets its partitions before it is back.
+#[rstest]
+fn removed_leader_that_sleeps_keeps_its_partitions(
+    #[values(ClientKind::JavaCooperative, ClientKind::JavaEager)] kind: ClientKind,
+    #[values(0, 1, 2, 3)] index: usize,
+) {
+    let mut removed = 0;
+    for step in 0..40 {
+        let mut world = GroupWorld::new(GroupConfig::new(kind, 4, 21, JAVA));
+        let plan = plan(&world, kind, 1);
+        let at = world.now() + Duration::from_millis(6_000 + step * 200);
+        let sleeps = Disturbance::Slows(index, Duration::from_secs(8));
+        world.disturb_at(at, sleeps);
+        let report = undisturbed(&mut world, plan);
+        removed += report.removed;
+        assert_eq!(world.violations(), &[] as &[String], "step {step}");
+        assert_settles(&mut world, Duration::from_secs(100)).unwrap();
+    }
+    assert!(removed > 0);
 }
 
 #[test]

@@ -15,6 +15,11 @@ pub struct HandoverLimits {
     pub join: Duration,
     /// The longest duration of the whole hand-over.
     pub total: Duration,
+    /// The heartbeat interval of the members, as far as it is known. The leader is removed once the
+    /// members have had the time for a heartbeat, so that it waits in JoinGroup: then it learns of its
+    /// removal at once, and an eager one has committed. A larger interval than that of the members
+    /// only lengthens the wait.
+    pub heartbeat: Duration,
 }
 
 impl HandoverLimits {
@@ -47,6 +52,8 @@ impl HandoverLimits {
     pub(crate) const LONGEST_DRAW: Duration = Duration::from_secs(3);
     /// The duration within which the assigner must be listed after its JoinGroup request.
     pub(crate) const PARK: Duration = Duration::from_secs(1);
+    /// The time after a heartbeat within which a member rejoins.
+    pub(crate) const PARKING_MARGIN: Duration = Duration::from_millis(300);
     /// The longest wait for the members to be parked, before the leader is removed.
     pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(5);
     /// The longest wait for the end of the join phase after the scout has left.
@@ -57,6 +64,9 @@ impl HandoverLimits {
     pub(crate) const LEADERSHIP: Duration = Duration::from_secs(50);
     /// The longest wait for removed members to rejoin.
     pub(crate) const LONGEST_RETURN: Duration = Duration::from_secs(8);
+    /// The longest wait for removed members once the others have their partitions again. The removed
+    /// members may still process theirs, which would go to others if the assigner left.
+    pub(crate) const LONGEST_ABSENCE: Duration = Duration::from_secs(15);
     /// The shortest and the longest wait for all members to sync, so that a member that is slower to
     /// poll than others does not miss an assignment. It triples whenever members lagged behind.
     pub(crate) const SYNCING: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(3)];
@@ -73,6 +83,8 @@ impl HandoverLimits {
         Self {
             join: Duration::from_secs(join),
             total: Duration::from_secs(120),
+            // The default of Java, librdkafka, franz-go and sarama.
+            heartbeat: Duration::from_secs(3),
         }
     }
 }

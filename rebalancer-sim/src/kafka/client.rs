@@ -133,6 +133,8 @@ pub(super) struct Client {
     last: BTreeSet<PartitionIndex>,
     /// The response to its JoinGroup, until it syncs.
     joined: Option<Joined>,
+    /// The number of partitions that it processed until a heartbeat showed that it was removed.
+    pub(super) lost: usize,
     /// Whether the application ended because of an assignment of zero bytes.
     pub(super) failed: bool,
 }
@@ -158,6 +160,7 @@ impl Client {
             processing: BTreeSet::new(),
             last: BTreeSet::new(),
             joined: None,
+            lost: 0,
             failed: false,
         }
     }
@@ -263,9 +266,13 @@ impl Client {
         }
     }
 
-    /// The client learns that it is no member any more: it gives up its partitions and joins again.
+    /// The client learns that it is no member any more: it gives up its partitions and joins again. The
+    /// application of a Java client learns of it at its next poll.
     fn lose(&mut self, now: Duration) {
-        self.processing.clear();
+        self.lost += self.processing.len();
+        if !self.kind.is_java() {
+            self.processing.clear();
+        }
         self.last.clear();
         self.member_id.clear();
         self.generation = -1;
@@ -276,7 +283,8 @@ impl Client {
 
     fn join(&mut self, now: Duration, coordinator: &mut Coordinator) {
         self.phase = Phase::Parked;
-        if !self.kind.is_cooperative() {
+        let is_removed = self.kind.is_java() && self.member_id.is_empty();
+        if is_removed || !self.kind.is_cooperative() {
             self.processing.clear();
         }
         coordinator.join(

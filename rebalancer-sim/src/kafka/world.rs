@@ -306,6 +306,13 @@ impl GroupWorld {
         &self.idle
     }
 
+    /// The number of partitions that members processed until a heartbeat showed that they had been
+    /// removed. A member that is removed while it waits in JoinGroup learns of it at once.
+    #[must_use]
+    pub fn late_losses(&self) -> usize {
+        self.clients.iter().map(|client| client.lost).sum()
+    }
+
     /// Whether the group is stable, every running client is a member, and no member of ours and no
     /// pending id is left.
     #[must_use]

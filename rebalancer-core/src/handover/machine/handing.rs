@@ -230,7 +230,9 @@ impl Handover {
                 self.enter(Stage::Verifying(Polling::new(now, limit)));
             }
             // The removed members may still process their partitions, which no member has now.
-            Then::Leave if !self.removed_are_back() => self.await_return(now),
+            Then::Leave if !self.removed_are_back() => {
+                self.await_return(now, HandoverLimits::LONGEST_ABSENCE);
+            }
             Then::Leave => self.conclude(now),
         }
     }

@@ -141,10 +141,7 @@ impl Handover {
                     .any(|member| member.labels.member_id.as_deref() == Some(assigner))
         });
         if listed {
-            let probe = self.probe.unwrap_or_default();
-            let hold =
-                (probe * 6 / 5 + Duration::from_millis(300)).min(HandoverLimits::LONGEST_HOLD);
-            self.hold_until = now + hold;
+            self.hold_until = self.parked_at(now);
             if self.own.unused.is_empty() {
                 self.enter(Stage::Holding {
                     until: self.hold_until,
@@ -161,6 +158,19 @@ impl Handover {
         } else {
             self.enter(Stage::Parking(polling.again(now, HandoverLimits::POLL)));
         }
+    }
+
+    /// The time at which the members have probably rejoined, if the join phase began `now`.
+    ///
+    /// A member learns of the rebalance at its next heartbeat. The probe may have begun shortly before
+    /// the heartbeats of all members, so its duration does not show their interval; but its end reset
+    /// their timers.
+    fn parked_at(&self, now: Duration) -> Duration {
+        let probe = self.probe.unwrap_or_default();
+        let as_in_probe = now + probe * 6 / 5;
+        let heartbeats = self.probe_ended + self.limits.heartbeat;
+        let parked = as_in_probe.max(heartbeats) + HandoverLimits::PARKING_MARGIN;
+        parked.min(now + HandoverLimits::LONGEST_HOLD)
     }
 
     pub(super) fn release_ids(&self) -> Need {
@@ -272,14 +282,13 @@ impl Handover {
         if self.removed.is_empty() {
             return self.conclude(now);
         }
-        self.await_return(now);
+        let limit = self.probe.unwrap_or_default() + Duration::from_secs(3);
+        self.await_return(now, limit.min(HandoverLimits::LONGEST_RETURN));
         self.take_leadership(now);
     }
 
-    /// The group is read until the removed members are back.
-    pub(super) fn await_return(&mut self, now: Duration) {
-        let limit = (self.probe.unwrap_or_default() + Duration::from_secs(3))
-            .min(HandoverLimits::LONGEST_RETURN);
+    /// The group is read until the removed members are back, for at most `limit`.
+    pub(super) fn await_return(&mut self, now: Duration, limit: Duration) {
         let limit = match self.stop {
             Some(_) => limit.min(HandoverLimits::STOP),
             None => limit,

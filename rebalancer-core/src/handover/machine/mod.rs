@@ -42,6 +42,8 @@ pub struct Handover {
     leader: Option<MemberIndex>,
     /// The end of the wait for the members to be parked.
     hold_until: Duration,
+    /// The end of the probe's rebalance, in which the heartbeat timers of the members were reset.
+    probe_ended: Duration,
     /// The members that are removed and have to return.
     removed: Vec<MemberIndex>,
     /// The removed members that have returned.
@@ -190,6 +192,7 @@ impl Handover {
             probe: None,
             leader: None,
             hold_until: now,
+            probe_ended: now,
             removed: Vec::new(),
             returned: Vec::new(),
             removal_lost: false,

@@ -153,6 +153,7 @@ impl Handover {
                 self.abandon(now, AbandonReason::ScoutGotPartitions { partitions });
             }
             Ok(_) => {
+                self.probe_ended = now;
                 let took = self.probe.unwrap_or_default();
                 let limit = self.limits.join;
                 if took > limit {
