@@ -25,7 +25,8 @@ pub const KEEP_VARIABLE: &str = "REBALANCER_TEST_KEEP";
 /// early.
 ///
 /// The file `.stop` is written before the kill. With it, the shell knows that the end was requested
-/// and removes the directory. Without it, the server crashed, and its log is kept.
+/// and removes the directory, unless the server is to be started again (the file `.keep`). Without
+/// it, the server crashed, and its log is kept.
 const GUARD: &str = r#"
 keep=$1 dir=$2
 shift 2
@@ -38,12 +39,18 @@ exec 3<&-
 wait "$server"
 status=$?
 if [ -e "$dir/.stop" ]; then
-    [ "$keep" = keep ] || rm -rf -- "$dir"
+    [ "$keep" = keep ] || [ -e "$dir/.keep" ] || rm -rf -- "$dir"
 else
     kill "$watcher"
 fi
 exit "$status"
 "#;
+
+/// The name of the log in a server's directory.
+const LOG: &str = "log";
+/// The files with which [`GUARD`] is controlled.
+const STOP_FILE: &str = ".stop";
+const KEEP_FILE: &str = ".keep";
 
 /// A running server.
 ///
@@ -51,6 +58,8 @@ exit "$status"
 #[derive(Debug)]
 pub struct Server {
     name: String,
+    program: PathBuf,
+    args: Vec<OsString>,
     guard: Child,
     dir: PathBuf,
     log: PathBuf,
@@ -69,35 +78,42 @@ impl Server {
         args: impl IntoIterator<Item = impl Into<OsString>>,
         dir: PathBuf,
     ) -> Result<Self> {
-        let log = dir.join("log");
-        let out = File::create(&log).map_err(Error::io(format!("write {}", log.display())))?;
-        let err = out
-            .try_clone()
-            .map_err(Error::io(format!("write {}", log.display())))?;
-        let keep = if keep() { "keep" } else { "remove" };
-        let guard = Command::new("/bin/sh")
-            .arg("-c")
-            .arg(GUARD)
-            .arg(format!("{name}-guard"))
-            .arg(keep)
-            .arg(&dir)
-            .arg(program)
-            .args(args.into_iter().map(Into::into))
-            .current_dir(&dir)
-            .stdin(Stdio::piped())
-            .stdout(out)
-            .stderr(err)
-            // Ctrl-C in a terminal signals the whole process group. The servers should end through
-            // the closed pipe instead.
-            .process_group(0)
-            .spawn()
-            .map_err(Error::io(format!("start /bin/sh for {name}")))?;
+        let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
         Ok(Self {
             name: name.to_owned(),
-            guard,
+            guard: launch(name, program, &args, &dir)?,
+            program: program.to_owned(),
+            args,
+            log: dir.join(LOG),
             dir,
-            log,
         })
+    }
+
+    /// Kills the server and keeps its directory, so that it can be started again.
+    ///
+    /// # Errors
+    /// If the directory cannot be written.
+    pub fn kill(&mut self) -> Result<()> {
+        let keep = self.dir.join(KEEP_FILE);
+        File::create(&keep).map_err(Error::io(format!("write {}", keep.display())))?;
+        drop(self.guard.stdin.take());
+        let ended = self.guard.wait();
+        ended.map_err(Error::io(format!("kill {}", self.name)))?;
+        Ok(())
+    }
+
+    /// Starts the server again after [`kill`](Self::kill), with its arguments and files.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn start_again(&mut self) -> Result<()> {
+        for name in [KEEP_FILE, STOP_FILE] {
+            let file = self.dir.join(name);
+            let removed = std::fs::remove_file(&file);
+            removed.map_err(Error::io(format!("remove {}", file.display())))?;
+        }
+        self.guard = launch(&self.name, &self.program, &self.args, &self.dir)?;
+        Ok(())
     }
 
     /// Calls `ready` until it succeeds, the server exits, or the deadline has passed.
@@ -161,6 +177,36 @@ impl Drop for Server {
             let _ = std::fs::remove_dir_all(&self.dir);
         }
     }
+}
+
+/// Starts a program, with its guard, in a directory.
+fn launch(name: &str, program: &Path, args: &[OsString], dir: &Path) -> Result<Child> {
+    let log = dir.join(LOG);
+    let failed = || Error::io(format!("write {}", log.display()));
+    let out = File::options()
+        .create(true)
+        .append(true)
+        .open(&log)
+        .map_err(failed())?;
+    let err = out.try_clone().map_err(failed())?;
+    let keep = if keep() { "keep" } else { "remove" };
+    Command::new("/bin/sh")
+        .arg("-c")
+        .arg(GUARD)
+        .arg(format!("{name}-guard"))
+        .arg(keep)
+        .arg(dir)
+        .arg(program)
+        .args(args)
+        .current_dir(dir)
+        .stdin(Stdio::piped())
+        .stdout(out)
+        .stderr(err)
+        // Ctrl-C in a terminal signals the whole process group. The servers should end through
+        // the closed pipe instead.
+        .process_group(0)
+        .spawn()
+        .map_err(Error::io(format!("start /bin/sh for {name}")))
 }
 
 fn keep() -> bool {

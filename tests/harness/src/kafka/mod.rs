@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     process::Command,
-    sync::OnceCell,
+    sync::{Mutex, OnceCell},
 };
 
 use crate::{
@@ -61,7 +61,7 @@ pub struct Kafka {
     listeners: Vec<(Listener, SocketAddr)>,
     certificates: Option<Certificates>,
     // Stopped when dropped.
-    _server: Server,
+    server: Mutex<Server>,
 }
 
 impl Kafka {
@@ -160,8 +160,29 @@ impl Kafka {
         Ok(Self {
             listeners,
             certificates,
-            _server: server,
+            server: Mutex::new(server),
         })
+    }
+
+    /// Kills the broker. Its data is kept, as far as it has reached the operating system.
+    ///
+    /// # Errors
+    /// If the process cannot be killed.
+    pub async fn kill(&self) -> Result<()> {
+        self.server.lock().await.kill()
+    }
+
+    /// Starts the broker again after [`kill`](Self::kill), with its addresses and data.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub async fn start_again(&self) -> Result<()> {
+        let mut server = self.server.lock().await;
+        server.start_again()?;
+        let address = self.address(Listener::Plaintext);
+        server
+            .wait_ready(START_DEADLINE, async || answers(address).await)
+            .await
     }
 
     /// The value for `bootstrap.servers`: `host:port` of the listener without security.

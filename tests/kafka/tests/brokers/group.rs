@@ -1,8 +1,9 @@
 //! A group of real consumers, and the adapter that observes it.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use consumers::{Consumer, GroupConfig, JavaMember, Member};
+use consumers::{Consumer, GroupConfig, JavaMember, Member, Partition};
 use harness::{
     Kafka, KafkaVersion, Result,
     kafka::{JavaConsumers, Listener, double_owners},
@@ -15,7 +16,7 @@ use rebalancer_kafka::{Kafka as Adapter, KafkaSettings, Security};
 /// Two topics whose partition counts are not divisible by the number of members.
 const SIZES: [(&str, i32); 2] = [("clicks", 13), ("views", 8)];
 /// The number of members.
-const MEMBERS: usize = 4;
+pub(crate) const MEMBERS: usize = 4;
 /// The time without a change after which a group counts as settled.
 const CALM: Duration = Duration::from_millis(1500);
 /// The time limit for a group to settle, on a machine that is busy with a build.
@@ -171,8 +172,11 @@ impl Group {
                 last = owned;
                 since = Instant::now();
             }
-            let count: usize = last.iter().map(std::collections::BTreeSet::len).sum();
-            let is_settled = count == partitions && last.iter().all(|owned| !owned.is_empty());
+            let count: usize = last.iter().map(BTreeSet::len).sum();
+            let distinct: BTreeSet<&Partition> = last.iter().flatten().collect();
+            let is_settled = count == partitions
+                && distinct.len() == partitions
+                && last.iter().all(|owned| !owned.is_empty());
             Ok(if is_settled && since.elapsed() >= CALM {
                 Look::Done(())
             } else {

@@ -1,4 +1,4 @@
-//! The Kafka adapter against real brokers and groups of real librdkafka consumers.
+//! The Kafka adapter against real brokers and groups of real consumers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,6 +10,7 @@ mod coordinator;
 mod failures;
 mod group;
 mod hand_over;
+mod java;
 mod observation;
 mod rights;
 mod security;

@@ -1,5 +1,9 @@
 //! Hand-overs of an assignment to groups of real consumers.
 
+mod changes;
+mod restart;
+mod watch;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -22,9 +26,12 @@ use rebalancer_kafka::Security;
 use rstest::rstest;
 
 use crate::group::{Client, Group, Kind};
+use watch::{Watch, Watched};
 
 /// The client id of our members.
 const CLIENT_ID: &str = "rebalancer-test";
+/// The heartbeat interval of the consumers.
+const HEARTBEAT: Duration = Duration::from_millis(300);
 
 /// The partitions of each member, by its client id.
 type Owners = BTreeMap<String, BTreeSet<Partition>>;
@@ -100,12 +107,28 @@ async fn hand_over_to(
     stop: &Stop,
     entered: impl FnMut(HandoverStage),
 ) -> (HandoverReport, HandoverPlan) {
+    hand_over_watched(group, stop, &Watch::default(), entered).await
+}
+
+/// Executes a hand-over to the group, with a watch of its requests.
+async fn hand_over_watched(
+    group: &Group,
+    stop: &Stop,
+    watch: &Watch,
+    entered: impl FnMut(HandoverStage),
+) -> (HandoverReport, HandoverPlan) {
     let clock = SystemClock::new();
     let adapter = group.adapter(Listener::Plaintext, Security::default());
     let described = group.observe().await.described.unwrap();
     let plan = plan(&described, &clock);
-    let limits = HandoverLimits::of(plan.protocol);
-    let coordinator = adapter.coordinator(CLIENT_ID);
+    let limits = HandoverLimits {
+        heartbeat: HEARTBEAT,
+        ..HandoverLimits::of(plan.protocol)
+    };
+    let coordinator = Watched {
+        coordinator: adapter.coordinator(CLIENT_ID),
+        watch,
+    };
     let report = hand_over(plan.clone(), limits, &coordinator, &clock, stop, entered).await;
     (report, plan)
 }
@@ -242,17 +265,26 @@ async fn killed_process_leaves_a_group_that_settles(
         HandoverStage::Assigning,
         HandoverStage::Verifying,
     ];
-    let killed = stages.map(async |stage| {
+    let mut cases = stages
+        .map(|stage| (stage, Assignor::CooperativeSticky))
+        .to_vec();
+    if client == Client::Java {
+        let stages = [HandoverStage::Electing, HandoverStage::Verifying];
+        cases.extend(stages.map(|stage| (stage, Assignor::Sticky)));
+    }
+    let killed = cases.into_iter().map(async |(stage, assignor)| {
         let kind = Kind {
             client,
+            assignor,
             ..Kind::classic(KafkaVersion::Current)
         };
-        let group = Group::start(&format!("kill-{client:?}-{stage:?}"), kind).await?;
+        let name = format!("kill-{client:?}-{stage:?}-{assignor:?}");
+        let group = Group::start(&name, kind).await?;
         killed_in(&group, stage).await;
         group.settled().await?;
         at_rest(&group).await?;
         assign(&group).await?;
-        assert_eq!(group.double_owners(None), [] as [&str; 0], "{stage:?}");
+        assert_eq!(group.double_owners(None), [] as [&str; 0], "{name}");
         Ok(group)
     });
     let groups: Vec<Group> = try_join_all(killed).await?;
@@ -320,6 +352,41 @@ async fn stop_request_ends_in_a_settled_group(
         Ok(group)
     });
     let groups: Vec<Group> = try_join_all(stopped).await?;
+    drop(groups);
+    Ok(())
+}
+
+/// A Kafka built for Scala 2.12 elects members in an order that is not known.
+#[tokio::test]
+async fn lost_election_leaves_a_group_that_settles() -> Result<()> {
+    let clients = [Client::Librdkafka, Client::Java];
+    let lost = clients.map(async |client| {
+        let kind = Kind {
+            client,
+            ..Kind::classic(KafkaVersion::V3_9Scala212)
+        };
+        let group = Group::start(&format!("lost-election-{client:?}"), kind).await?;
+        // One of five or six members is elected, so ours is sometimes elected by chance.
+        for _ in 0..6 {
+            let (report, plan) = hand_over_to(&group, &Stop::never(), |_| ()).await;
+            assert!(report.settled, "{client:?}: {report:?}");
+            assert_eq!(ours(&group).await, 0, "{client:?}");
+            at_rest(&group).await?;
+            assert_eq!(group.double_owners(None), [] as [&str; 0], "{client:?}");
+            if report.outcome == HandoverOutcome::Assigned {
+                assert_eq!(owned(&group), target(&plan), "{client:?}");
+                continue;
+            }
+            assert_eq!(
+                report.outcome,
+                HandoverOutcome::Abandoned(AbandonReason::ElectionLost),
+                "{client:?}"
+            );
+            return Ok(group);
+        }
+        panic!("no election of six was lost");
+    });
+    let groups: Vec<Group> = try_join_all(lost).await?;
     drop(groups);
     Ok(())
 }

@@ -1,0 +1,117 @@
+//! Groups that change while an assignment is handed out to them.
+
+use super::*;
+use crate::group::MEMBERS;
+
+/// A change of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// Another member joins.
+    Joins,
+    /// A member leaves.
+    Leaves,
+    /// A member does not poll any more, and exceeds its poll interval.
+    Hangs,
+    /// A member sleeps for 8 s after each poll.
+    Slows,
+}
+
+/// The member that changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// The leader of the group, which is removed.
+    Leader,
+    /// Another member.
+    Follower,
+}
+
+/// Changes, and the stages in which they occur. The leader is not known before the election.
+const CASES: [(Change, Who, HandoverStage, Assignor); 17] = {
+    use Assignor::{CooperativeSticky, Sticky};
+    use Change::{Hangs, Joins, Leaves, Slows};
+    use HandoverStage::{Assigning, Electing, Probing, Restoring, Revoking};
+    use Who::{Follower, Leader};
+    [
+        (Leaves, Follower, Electing, Sticky),
+        (Slows, Leader, Electing, Sticky),
+        (Slows, Follower, Assigning, Sticky),
+        (Joins, Follower, Probing, CooperativeSticky),
+        (Joins, Follower, Electing, CooperativeSticky),
+        (Joins, Follower, Revoking, CooperativeSticky),
+        (Leaves, Follower, Probing, CooperativeSticky),
+        (Leaves, Leader, Electing, CooperativeSticky),
+        (Leaves, Follower, Electing, CooperativeSticky),
+        (Leaves, Follower, Assigning, CooperativeSticky),
+        (Hangs, Follower, Probing, CooperativeSticky),
+        (Hangs, Leader, Electing, CooperativeSticky),
+        (Hangs, Follower, Restoring, CooperativeSticky),
+        (Slows, Follower, Probing, CooperativeSticky),
+        (Slows, Leader, Electing, CooperativeSticky),
+        (Slows, Follower, Electing, CooperativeSticky),
+        (Slows, Follower, Revoking, CooperativeSticky),
+    ]
+};
+
+/// `max.poll.interval.ms` of groups with a member that hangs.
+const POLL_INTERVAL: &str = "10000";
+
+#[tokio::test]
+async fn group_that_changes_settles() -> Result<()> {
+    let changed = CASES.map(async |(change, who, stage, assignor)| {
+        let name = format!("{change:?}-{who:?}-{stage:?}-{assignor:?}");
+        let mut kind = Kind {
+            client: Client::Java,
+            assignor,
+            ..Kind::classic(KafkaVersion::Current)
+        };
+        if change == Change::Hangs {
+            kind.properties = vec![("max.poll.interval.ms", POLL_INTERVAL)];
+        }
+        let mut group = Group::start(&name, kind).await?;
+        let process = group.java.unwrap();
+        let watch = Watch::default();
+        let mut joined = None;
+        let mut changed = None;
+        let entered = |reached| {
+            if reached != stage || changed.is_some() {
+                return;
+            }
+            let leader = watch.leader();
+            let mut candidates = group.consumers.iter();
+            let member = candidates.find(|member| (member.id() == leader) == (who == Who::Leader));
+            let pod = member.unwrap().pod();
+            match change {
+                Change::Joins => joined = Some(group.member(MEMBERS).unwrap()),
+                Change::Leaves => process.leave(pod).unwrap(),
+                Change::Hangs => process.sleep(pod, Duration::from_secs(600)).unwrap(),
+                Change::Slows => process.sleep(pod, Duration::from_secs(8)).unwrap(),
+            }
+            changed = Some(pod.to_owned());
+        };
+        let (report, plan) = hand_over_watched(&group, &Stop::never(), &watch, entered).await;
+        let changed = changed.unwrap_or_else(|| panic!("{name}: {report:?}"));
+        let limit = HandoverLimits::of(plan.protocol).total + Duration::from_secs(30);
+        assert!(
+            report.seconds.get() < limit.as_secs_f64(),
+            "{name}: {report:?}"
+        );
+        // A member that does not poll may hold up the last rebalance.
+        let polls = matches!(change, Change::Joins | Change::Leaves);
+        assert!(report.settled || !polls, "{name}: {report:?}");
+        assert_eq!(ours(&group).await, 0, "{name}: {report:?}");
+        group.consumers.extend(joined);
+        if change == Change::Leaves {
+            group.consumers.retain(|member| member.pod() != changed);
+        } else {
+            process.sleep(&changed, Duration::ZERO)?;
+        }
+        at_rest(&group).await?;
+        // A member that exceeds its poll interval is removed while it may still process.
+        let hung = (change == Change::Hangs).then_some(changed.as_str());
+        assert_eq!(group.double_owners(hung), [] as [&str; 0], "{name}");
+        Ok(group)
+    });
+    let groups: Vec<Group> = try_join_all(changed).await?;
+    drop(groups);
+    Ok(())
+}
