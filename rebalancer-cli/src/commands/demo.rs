@@ -32,7 +32,11 @@ use crate::settings::OutputFormat;
 const TICK: Duration = Duration::from_secs(600);
 
 /// The strategies that are compared.
-const STRATEGIES: [Strategy; 2] = [Strategy::RotateOutliers, Strategy::Forecast];
+const STRATEGIES: [Strategy; 3] = [
+    Strategy::RotateOutliers,
+    Strategy::Forecast,
+    Strategy::Assign,
+];
 
 /// The width of the column with the names of the strategies.
 const MARGIN: usize = 16;
@@ -53,7 +57,12 @@ pub(crate) async fn run(
 ) -> Result<Exit, CliError> {
     let mut sides = Vec::new();
     for strategy in STRATEGIES {
-        let world = SimWorld::new(SimConfig::seeded(options.seed).with_assignor(options.assignor))?;
+        let config = SimConfig {
+            // Only brokers know what a hand-over needs.
+            described: strategy == Strategy::Assign,
+            ..SimConfig::seeded(options.seed)
+        };
+        let world = SimWorld::new(config.with_assignor(options.assignor))?;
         sides.push(Side {
             strategy,
             first: peak(&world),
@@ -101,12 +110,12 @@ pub(crate) async fn run(
 async fn one(side: &Side, assignor: Assignor, observer: &LoggingObserver) -> Report {
     let world = &side.world;
     let (metrics, actuator, clock) = (world.metrics(), world.actuator(), world.clock());
-    let journal = world.journal();
+    let (journal, coordinator) = (world.journal(), world.coordinator());
     let ports = Ports {
         metrics: &metrics,
         group: Some(&metrics),
         actuator: &actuator,
-        coordinator: None,
+        coordinator: Some(&coordinator),
         clock: &clock,
         lease: None,
         journal: Some(&journal),
@@ -188,7 +197,15 @@ fn side_text(side: &Side, tick: usize, report: &Report, before: &str, palette: &
         .iter()
         .filter_map(WorkloadReport::execution)
         .any(|execution| !execution.pods.is_empty());
-    if evicted {
+    let hand_overs = report.workloads.iter();
+    let hand_overs = hand_overs.filter_map(WorkloadReport::hand_over);
+    let outcomes: Vec<&str> = hand_overs
+        .map(|hand_over| hand_over.message.as_str())
+        .collect();
+    for outcome in &outcomes {
+        text.push_str(&indented(outcome, palette));
+    }
+    if evicted || !outcomes.is_empty() {
         let _ = writeln!(
             text,
             "{:<16}{}, ten minutes later",
@@ -210,6 +227,7 @@ fn decision_text(decision: &Decision, tick: usize, palette: &Palette) -> String 
     }
     let hint = hints::of_decision(decision);
     let (word, style) = match decision.hold_reason() {
+        None if decision.assignment().is_some() => ("ASSIGN".to_owned(), palette.warn),
         None => ("ROTATE".to_owned(), palette.warn),
         Some(reason) => (format!("HOLD ({})", reason.as_str()), palette.good),
     };
@@ -287,9 +305,11 @@ fn conclusion(sides: &[Side], options: DemoOptions, palette: &Palette) -> String
          member has which load."
     } else if options.seed == DemoOptions::DEFAULT_SEED {
         "This group was chosen because the difference is plain. Try others with --seed, or --assignor \
-         range, for which evictions cannot help. docs/forecast.md has the averages over many groups."
+         range, for which neither evictions nor an assignment can help. docs/forecast.md has the \
+         averages over many groups."
     } else {
-        "Try another group with --seed, or --assignor range, for which evictions cannot help."
+        "Try another group with --seed, or --assignor range, for which neither evictions nor an \
+         assignment can help."
     };
     text.push_str(&wrapped(note, palette.width, 0));
     text

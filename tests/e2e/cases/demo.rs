@@ -22,8 +22,12 @@ async fn demo_shows_a_rotation_and_a_hold() -> Result<()> {
         forecast * 4.0 < outliers && forecast_peak + 0.2 < outliers_peak,
         "{run}"
     );
-    // Each strategy runs in its own copy of the group; a summary compares both.
-    for strategy in ["rotate-outliers ", "forecast        "] {
+    // An assignment does better, and evicts nothing.
+    assert!(run.stdout.contains("ASSIGN: "), "{run}");
+    let [assign, _, assign_peak] = tally(&run.stdout, "assign");
+    assert!(assign == 0.0 && assign_peak < forecast_peak, "{run}");
+    // Each strategy runs in its own copy of the group; a summary compares them.
+    for strategy in ["rotate-outliers ", "forecast        ", "assign          "] {
         let shown = run.stdout.lines().filter(|line| line.starts_with(strategy));
         assert_eq!(shown.count(), 6 + 1, "{run}");
     }
@@ -79,12 +83,12 @@ async fn demo_reports_are_json_lines() -> Result<()> {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    // Alternating: rotate-outliers, then the forecast, which knows the group.
-    assert_eq!(reports.len(), 10, "{run}");
+    // In turn: rotate-outliers, and the strategies that know the group.
+    assert_eq!(reports.len(), 15, "{run}");
     for (number, report) in reports.iter().enumerate() {
         assert_eq!(report["schema"], "rebalancer/report/v2");
         let knows_group = report["workloads"][0].get("group").is_some();
-        assert_eq!(knows_group, number % 2 == 1, "{run}");
+        assert_eq!(knows_group, number % 3 != 0, "{run}");
     }
     Ok(())
 }
@@ -107,6 +111,7 @@ async fn evicts_nothing_under_the_range_assignor() -> Result<()> {
     let [spared, first, last] = tally(&run.stdout, "forecast");
     assert!(evicted > 0.0, "{run}");
     assert_eq!((spared, first), (0.0, last), "{run}");
+    assert!(run.stdout.contains("HOLD (assignor_not_sticky)"), "{run}");
     Ok(())
 }
 
