@@ -272,7 +272,7 @@ impl<'a> Group<'a> {
         let traffic = self.traffic()?;
         tokio::time::sleep(self.trial.rate_window + MARGIN).await;
         let clock = SystemClock::new();
-        let Planned { plan, target } = self.planned(&clock).await?;
+        let Planned { plan, imbalance } = self.planned(&clock).await?;
         let planned = planned_owners(&plan);
         let limits = HandoverLimits::of(plan.protocol);
         let planned_moves = plan.moves();
@@ -304,7 +304,7 @@ impl<'a> Group<'a> {
         hand_over.duration = Duration::from_secs_f64(report.seconds.get());
         Ok(Outcome {
             report,
-            imbalance: [target.before.imbalance, target.after.imbalance],
+            imbalance,
             planned_moves,
             misplaced: [at_once, later],
             hand_over,
