@@ -86,7 +86,9 @@ async fn serve(
         let mut body = request[4..8].to_vec();
         match api {
             API_VERSIONS => {
-                body.extend(UNSUPPORTED_VERSION.to_be_bytes());
+                let version = i16::from_be_bytes([request[2], request[3]]);
+                let error = if version == 0 { 0 } else { UNSUPPORTED_VERSION };
+                body.extend(error.to_be_bytes());
                 body.extend(2_i32.to_be_bytes());
                 for key in [SASL_HANDSHAKE, SASL_AUTHENTICATE] {
                     for number in [key, 1, 1] {
