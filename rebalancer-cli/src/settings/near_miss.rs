@@ -5,6 +5,8 @@
 //! setting. The environment also contains variables of other programs, so the rule for it is strict:
 //! it accepts typing errors, and rejects names that consist of other words.
 
+use std::sync::LazyLock;
+
 use super::definition::Setting;
 use super::definitions::{all, by_env, interface, kafka};
 use super::file::WORKLOADS;
@@ -56,14 +58,19 @@ pub(super) fn variable(name: &str) -> Option<&'static str> {
         return None;
     }
     let given = name.to_ascii_uppercase().replace(['-', '.'], "_");
-    let known = || protected().chain([CONFIG]);
-    let misspelt = |given: &str| known().find(|known| is_misspelling(given, known));
+    let meant = |given: &str, may_be_equal: bool| {
+        let given = Name::new(given);
+        let known = KNOWN.iter().find(|known| {
+            may_be_equal && given.text == known.text || given.is_misspelling_of(known)
+        });
+        known.map(|known| known.text)
+    };
     let without_prefix = PREFIXES
         .iter()
         .filter_map(|prefix| given.strip_prefix(prefix))
-        .find_map(|rest| known().find(|known| rest == *known || is_misspelling(rest, known)));
+        .find_map(|rest| meant(rest, true));
     without_prefix
-        .or_else(|| misspelt(&given))
+        .or_else(|| meant(&given, false))
         // A single word in lower or mixed case, such as `output`, is a usual name of a shell variable.
         .filter(|known| given != *known || given.contains('_'))
 }
@@ -85,44 +92,80 @@ fn protected() -> impl Iterator<Item = &'static str> {
         .filter(move |name| !of_the_interface(name))
 }
 
-/// Whether `given`, in upper case, differs from `known` by typing errors or abbreviations only.
-fn is_misspelling(given: &str, known: &str) -> bool {
-    let (given, known) = (words(given), words(known));
-    differ_by_typing_errors(&given, &known)
-        || differ_by_typing_errors(&in_full(&given), &in_full(&known))
+/// The names whose misspellings are errors. They are divided into words once: the environment of a pod
+/// may have thousands of variables, and each is compared with all of them.
+static KNOWN: LazyLock<Vec<Name<'static>>> =
+    LazyLock::new(|| protected().chain([CONFIG]).map(Name::new).collect());
+
+/// A name in upper case.
+struct Name<'a> {
+    text: &'a str,
+    as_written: Words<'a>,
+    /// With abbreviations in their long form.
+    in_full: Words<'a>,
 }
 
-fn differ_by_typing_errors(given: &[&str], known: &[&str]) -> bool {
-    // Each missing or additional letter is an error. This decides almost every pair without computing
-    // a distance: the environment of a pod may have thousands of variables.
-    if letters(given).abs_diff(letters(known)) > MOST_ERRORS {
-        return false;
+/// The words of a name.
+struct Words<'a> {
+    words: Vec<&'a str>,
+    /// The number of letters of all words together.
+    letters: usize,
+}
+
+impl<'a> Name<'a> {
+    fn new(text: &'a str) -> Self {
+        let words: Vec<&str> = text.split('_').filter(|word| !word.is_empty()).collect();
+        Self {
+            text,
+            in_full: Words::new(in_full(&words)),
+            as_written: Words::new(words),
+        }
     }
-    if given.len() == known.len() {
-        let errors: Option<usize> = given
-            .iter()
-            .zip(known)
-            .map(|(given, known)| {
-                let errors = strsim::osa_distance(given, known);
-                let allowed = if known.len() >= LONG_WORD { 2 } else { 1 };
-                (errors <= allowed).then_some(errors)
-            })
-            .sum();
-        return errors.is_some_and(|errors| errors <= MOST_ERRORS);
+
+    /// Whether the name differs from `known` by typing errors or abbreviations only.
+    fn is_misspelling_of(&self, known: &Self) -> bool {
+        self.as_written.differs_by_typing_errors(&known.as_written)
+            || self.in_full.differs_by_typing_errors(&known.in_full)
     }
-    // Underscores are missing, or there are more of them.
-    let (given, known) = (given.concat(), known.concat());
-    let allowed = usize::from(known.len() >= LONG_NAME);
-    strsim::osa_distance(&given, &known) <= allowed
 }
 
-/// The number of letters of all words together.
-fn letters(words: &[&str]) -> usize {
-    words.iter().map(|word| word.chars().count()).sum()
-}
+impl<'a> Words<'a> {
+    fn new(words: Vec<&'a str>) -> Self {
+        Self {
+            letters: words.iter().map(|word| word.chars().count()).sum(),
+            words,
+        }
+    }
 
-fn words(name: &str) -> Vec<&str> {
-    name.split('_').filter(|word| !word.is_empty()).collect()
+    fn differs_by_typing_errors(&self, known: &Self) -> bool {
+        // Each missing or additional letter is an error. This decides almost every pair without
+        // computing a distance.
+        if self.letters.abs_diff(known.letters) > MOST_ERRORS {
+            return false;
+        }
+        let (given, known) = (&self.words, &known.words);
+        if given.len() == known.len() {
+            let errors: Option<usize> = given
+                .iter()
+                .zip(known)
+                .map(|(given, known)| {
+                    let allowed = if known.len() >= LONG_WORD { 2 } else { 1 };
+                    if given.chars().count().abs_diff(known.chars().count()) > allowed {
+                        return None;
+                    }
+                    let errors = strsim::osa_distance(given, known);
+                    (errors <= allowed).then_some(errors)
+                })
+                .sum();
+            return errors.is_some_and(|errors| errors <= MOST_ERRORS);
+        }
+        // Underscores are missing, or there are more of them.
+        let (given, known) = (given.concat(), known.concat());
+        let allowed = usize::from(known.len() >= LONG_NAME);
+        // The distance is not smaller than the difference of the lengths.
+        self.letters.abs_diff(known.chars().count()) <= allowed
+            && strsim::osa_distance(&given, &known) <= allowed
+    }
 }
 
 /// The words, with abbreviations in their long form.
