@@ -108,7 +108,8 @@ async fn own_members_join_sync_and_leave(
     assert_eq!(stable.state, GroupState::Stable);
     assert_eq!(stable.assignor.as_deref(), Some(ASSIGNOR));
     assert_eq!(stable.members[0].owned, assignment.partitions);
-    assert!(stable.members[0].has_assignment_user_data);
+    // The user data of sticky assignors is known.
+    assert!(!stable.members[0].has_assignment_user_data);
     assert_eq!(
         stable.members[0].labels.client_id.as_deref(),
         Some("rebalancer-test")

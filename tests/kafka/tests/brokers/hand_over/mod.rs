@@ -133,10 +133,32 @@ async fn hand_over_watched(
     (report, plan)
 }
 
+/// The number of times that a hand-over is tried on a machine that is busy with other tests.
+const ATTEMPTS: usize = 5;
+
+/// Whether the hand-over was abandoned because members or the coordinator responded too slowly, before
+/// any member was removed.
+fn is_of_a_slow_machine(report: &HandoverReport) -> bool {
+    matches!(
+        report.outcome,
+        HandoverOutcome::Abandoned(
+            AbandonReason::SlowRejoin { .. } | AbandonReason::NoWinningId { .. }
+        )
+    )
+}
+
 /// Executes a hand-over that assigns its target, and checks that the group keeps it.
 async fn assign(group: &Group) -> Result<HandoverReport> {
-    let (report, plan) = hand_over_to(group, &Stop::never(), |_| ()).await;
     let id = &group.id;
+    let (mut report, mut plan) = hand_over_to(group, &Stop::never(), |_| ()).await;
+    for _ in 1..ATTEMPTS {
+        if !is_of_a_slow_machine(&report) {
+            break;
+        }
+        assert!(report.settled, "{id}: {report:?}");
+        assert_eq!(ours(group).await, 0, "{id}");
+        (report, plan) = hand_over_to(group, &Stop::never(), |_| ()).await;
+    }
     assert_eq!(
         report.outcome,
         HandoverOutcome::Assigned,
