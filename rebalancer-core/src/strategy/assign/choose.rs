@@ -148,37 +148,35 @@ pub fn assign_strategy(
         .imbalance_tolerance
         .is_some_and(|tolerance| imbalance > tolerance.get());
     let mut report = explained.report(snapshot, &subject, diagnosis.clone());
-    let verdict = if let Err(problem) =
-        document(snapshot).and_then(|group_document| suitable(group_document, group))
-    {
-        AssignVerdict::Problem(problem)
-    } else if hot.is_empty() && !is_uneven {
-        AssignVerdict::WithinTolerance
-    } else if !explained.is_good() {
-        AssignVerdict::Unexplained
-    } else {
-        let average = mean(subject.loads().into_iter());
-        let tolerated = policy
-            .imbalance_tolerance
-            .map(|tolerance| tolerance.get() * average);
-        let enough = match (threshold, tolerated) {
-            (Some(threshold), Some(tolerated)) => threshold.min(tolerated),
-            (Some(load), None) | (None, Some(load)) => load,
-            (None, None) => 0.0,
-        };
-        match best(snapshot, group, &explained, enough) {
-            Err(problem) => AssignVerdict::Problem(problem),
-            Ok(target) => {
-                let forecast = AssignmentForecast::new(group, &target);
-                let falls = forecast.fall_percent;
-                report.assignment = Some(forecast);
-                let plan = plan(snapshot, group, &target);
-                match plan {
-                    Some(plan) if falls > policy.minimum_improvement_percent.get() => {
-                        AssignVerdict::Assign(plan)
-                    }
-                    Some(_) | None => {
-                        AssignVerdict::NoAssignmentHelps(diagnosis.into_iter().next())
+    let described = document(snapshot).and_then(|document| suitable(document, group));
+    let verdict = match described {
+        Err(problem) => AssignVerdict::Problem(problem),
+        Ok(_) if hot.is_empty() && !is_uneven => AssignVerdict::WithinTolerance,
+        Ok(_) if !explained.is_good() => AssignVerdict::Unexplained,
+        Ok(described) => {
+            let average = mean(subject.loads().into_iter());
+            let tolerated = policy
+                .imbalance_tolerance
+                .map(|tolerance| tolerance.get() * average);
+            // Without a threshold or a tolerance, the pods are balanced as if none stood out.
+            let enough = threshold.into_iter().chain(tolerated).reduce(f64::min);
+            let found = target(
+                group,
+                explained.attribution(),
+                &clients(described),
+                enough.unwrap_or(0.0),
+            );
+            match found {
+                Err(problem) => AssignVerdict::Problem(problem),
+                Ok(target) => {
+                    let forecast = AssignmentForecast::new(group, &target);
+                    let helps = forecast.fall_percent > policy.minimum_improvement_percent.get();
+                    report.assignment = Some(forecast);
+                    match plan(snapshot, group, &target) {
+                        Some(plan) if helps => AssignVerdict::Assign(plan),
+                        Some(_) | None => {
+                            AssignVerdict::NoAssignmentHelps(diagnosis.into_iter().next())
+                        }
                     }
                 }
             }
@@ -195,16 +193,6 @@ pub fn assign_strategy(
 fn document(snapshot: &Snapshot) -> Result<&GroupDocument, AssignProblem> {
     let document = snapshot.data().group.as_ref();
     document.ok_or(AssignProblem::NotDescribed)
-}
-
-fn best(
-    snapshot: &Snapshot,
-    group: &GroupModel,
-    explained: &ExplainedLoads<'_>,
-    enough: f64,
-) -> Result<Target, AssignProblem> {
-    let described = suitable(document(snapshot)?, group)?;
-    target(group, explained.attribution(), &clients(described), enough)
 }
 
 /// Whether a diagnosis says something about assignments, and not only about evictions.

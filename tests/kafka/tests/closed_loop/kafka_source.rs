@@ -45,6 +45,32 @@ async fn group_in_state(program: &Rebalancer, state: &str) -> Result<(Run, Value
     }
 }
 
+/// Runs `group` until each rate is that of the traffic, which falls behind for a moment on a machine that
+/// is busy with other tests.
+async fn group_with_rates(program: &Rebalancer, rate: impl Fn(i32) -> f64) -> Result<(Run, Value)> {
+    let started = Instant::now();
+    loop {
+        let run = program.clone().run().await?;
+        assert_eq!(run.code, Some(0), "{run}");
+        let group = group(&run);
+        let mut partitions = group["partitions"].as_array().unwrap().iter();
+        let all_near = partitions.all(|partition| {
+            let number = i32::try_from(partition["partition"].as_i64().unwrap()).unwrap();
+            is_near(partition, rate(number))
+        });
+        if all_near || started.elapsed() >= DEADLINE {
+            return Ok((run, group));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Whether the reported rate of a partition is the one that was sent.
+fn is_near(partition: &Value, sent: f64) -> bool {
+    let found = partition["rate"].as_f64().unwrap();
+    (found - sent).abs() <= NEAR * sent
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn group_and_forecast_need_no_exporter() -> Result<()> {
     let ns = TestNamespace::start().await?;
@@ -62,9 +88,7 @@ async fn group_and_forecast_need_no_exporter() -> Result<()> {
     autoscale(&scene).await?;
     scene.measured().await?;
 
-    let run = from_kafka(&scene).arg("group").run().await?;
-    assert_eq!(run.code, Some(0), "{run}");
-    let found = group(&run);
+    let (run, found) = group_with_rates(&from_kafka(&scene).arg("group"), rate).await?;
     for (field, expected) in [
         ("source", "kafka"),
         ("state", "Stable"),
@@ -92,8 +116,8 @@ async fn group_and_forecast_need_no_exporter() -> Result<()> {
         let number = i32::try_from(partition["partition"].as_i64().unwrap()).unwrap();
         let owner = partition["owner"].as_str().unwrap();
         assert!(owned[owner].contains(&number), "{partition}: {run}");
-        let (found, sent) = (partition["rate"].as_f64().unwrap(), rate(number));
-        assert!((found - sent).abs() <= NEAR * sent, "{partition}: {run}");
+        let sent = rate(number);
+        assert!(is_near(partition, sent), "{partition}: {run}");
         // The consumers keep up and commit twice a second.
         let lag = partition["lag"].as_f64().unwrap();
         assert!(lag <= 5.0 * sent, "{partition}: {run}");
