@@ -731,6 +731,7 @@ fn an_execution_policy_has_documented_defaults() {
             "eviction_timeout_seconds": 120.0,
             "ready_timeout_seconds": 300.0,
             "dry_run": false,
+            "remove_static_members": true,
         })
     );
 }

@@ -1,6 +1,6 @@
 //! The forecast strategy: evict the fewest pods that the model of the consumer group needs.
 //!
-//! 1. The loads are attributed to the partitions ([`Attribution`]).
+//! 1. The loads are attributed to the partitions ([`Attribution`](crate::forecast::Attribution)).
 //! 2. If no eligible pod is above the threshold, the group is within tolerance.
 //! 3. Reasons that evictions cannot change are reported ([`Diagnosis`]). Then only evictions of slow
 //!    pods can help.
