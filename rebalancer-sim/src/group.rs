@@ -7,9 +7,7 @@ use kafka_assignors::{Algorithm, Assignment, Member, MemberIndex, Subscription, 
 use rebalancer_core::group::Protocol;
 
 use crate::pod::PodKey;
-
-/// The topic that the group consumes.
-pub(crate) const TOPIC: &str = "events";
+use crate::topic::TOPIC;
 
 /// A consumer group whose members all subscribe to one topic.
 #[derive(Debug, Clone)]

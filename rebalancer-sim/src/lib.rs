@@ -71,6 +71,7 @@ mod seeded;
 mod shared;
 mod state;
 mod timeline;
+mod topic;
 mod trace;
 mod traffic;
 mod views;

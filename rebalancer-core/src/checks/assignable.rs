@@ -5,9 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::rule::{CheckInput, Failure, Rule, Verdict};
+use crate::group::AssignProblem;
 use crate::hold_reason::HoldReason;
 use crate::policy::{PolicyField, Strategy};
-use crate::strategy::assign::AssignProblem;
 
 /// The group can be given an assignment, and keeps it; for the strategy `assign`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

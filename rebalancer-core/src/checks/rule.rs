@@ -5,13 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{CheckDetails, Ranking};
-use crate::group::{GroupModel, GroupProblem};
+use crate::group::{AssignProblem, GroupModel, GroupProblem};
 use crate::hold_reason::HoldReason;
 use crate::model::LoadUnit;
 use crate::plan::{AssignmentPlan, Plan};
 use crate::policy::{Policy, PolicyField};
 use crate::snapshot::{ResolvedTarget, Snapshot, TargetProblem};
-use crate::strategy::assign::AssignProblem;
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

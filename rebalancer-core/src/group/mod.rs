@@ -6,6 +6,7 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`assign_problem`] | reasons why a group is given no assignment |
 //! | [`document`] | the group in a snapshot, in terms of names |
 //! | [`model`] | the group in a forecast, in terms of indices |
 //! | [`problem`] | reasons why a group cannot be modelled |
@@ -13,6 +14,7 @@
 //! | [`recognise`] | recognition of the assignor from the owners of the partitions |
 //! | [`state`] | the type and the state of a group, as its brokers name them |
 
+pub mod assign_problem;
 pub mod document;
 pub mod model;
 pub mod problem;
@@ -20,6 +22,8 @@ pub mod rebalance_protocol;
 pub mod recognise;
 pub mod state;
 
+#[doc(inline)]
+pub use assign_problem::AssignProblem;
 #[doc(inline)]
 pub use document::{
     CatchingUpDocument, DescribedDocument, GroupDocument, InvalidGroup, MemberDocument,

@@ -3,7 +3,7 @@
 use kafka_assignors::Algorithm;
 use serde::{Deserialize, Serialize};
 
-use super::assign::AssignmentForecast;
+use super::assignment_forecast::AssignmentForecast;
 use crate::forecast::{Attribution, Diagnosis, Fit, Forecast, Subject, diagnose};
 use crate::group::{ClientFamily, GroupModel, KnownAssignor, Protocol, ServingPodIndex};
 use crate::model::{Cores, LoadUnit};

@@ -2,6 +2,7 @@
 //! assignment to hand out to the group.
 
 pub mod assign;
+pub mod assignment_forecast;
 mod choice;
 pub mod forecast;
 pub mod group_report;

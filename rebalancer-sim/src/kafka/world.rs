@@ -14,7 +14,7 @@ use rebalancer_core::ports::{
 use super::client::{Client, ClientIdentity, ClientKind, Pace};
 use super::coordinator::{Answer, Coordinator, Join, Metadata, Sender, State};
 use super::election::ElectionOrder;
-use crate::group::TOPIC;
+use crate::topic::TOPIC;
 
 /// The resolution of virtual time, which is also the duration of each way of a request.
 pub(crate) const TICK: Duration = Duration::from_millis(5);

@@ -12,8 +12,9 @@ use rebalancer_core::ports::{
 };
 
 use super::State;
-use crate::group::{ServingMember, TOPIC};
+use crate::group::ServingMember;
 use crate::pod::{PodKey, SimPod};
+use crate::topic::TOPIC;
 use crate::views::EvictionRecord;
 
 /// The id of the simulated Kafka cluster.

@@ -15,21 +15,10 @@ use rebalancer_core::ports::{EvictionAnswer, LeaseState, PodState};
 use rebalancer_core::report::WorkloadReport;
 use rebalancer_sim::faults::{EvictionRequest, REQUEST_TIMEOUT, TraceEvent, TraceRecord};
 
+use crate::broken::{Broken, keep};
 use crate::draw::Scenario;
 use crate::hand_over;
 use crate::run::{End, RunStory, Story, leaving, longest_run};
-
-/// The name of a broken rule, and the details.
-pub(crate) type Broken = (&'static str, String);
-
-/// Returns the broken rule if `kept` is false.
-pub(crate) fn keep(
-    kept: bool,
-    rule: &'static str,
-    detail: impl FnOnce() -> String,
-) -> Result<(), Broken> {
-    if kept { Ok(()) } else { Err((rule, detail())) }
-}
 
 pub(crate) fn check(scenario: &Scenario, story: &Story) -> Result<(), Broken> {
     for request in &story.requests {

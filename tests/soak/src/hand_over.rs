@@ -4,7 +4,7 @@ use rebalancer_core::handover::{HandoverDocument, HandoverResult};
 use rebalancer_core::ports::GroupState;
 use rebalancer_core::report::WorkloadReport;
 
-use crate::check::{Broken, keep};
+use crate::broken::{Broken, keep};
 use crate::draw::Scenario;
 use crate::run::{End, GroupStory, Story, own_members};
 

@@ -12,6 +12,7 @@
 //! # }
 //! ```
 
+mod broken;
 mod check;
 mod draw;
 mod hand_over;

@@ -7,97 +7,17 @@
 //!    improvement, it is handed out.
 //! 4. Otherwise no assignment helps. A diagnosis explains why, if there is one.
 
-use serde::{Deserialize, Serialize};
-
-use super::problem::AssignProblem;
 use super::suitable::{clients, suitable};
 use super::target::{Target, target};
 use crate::forecast::Diagnosis;
-use crate::group::{GroupDocument, GroupModel, RebalanceProtocol, ServingPodIndex};
+use crate::group::{AssignProblem, GroupDocument, GroupModel, RebalanceProtocol, ServingPodIndex};
 use crate::model::{Cores, PodIndex};
 use crate::plan::{AssignmentPlan, PlannedMove};
 use crate::policy::Policy;
 use crate::snapshot::Snapshot;
 use crate::statistics::mean;
+use crate::strategy::assignment_forecast::AssignmentForecast;
 use crate::strategy::group_report::{ExplainedLoads, GroupReport};
-
-/// An assignment, and its expected effect. Loads are in cores, or in the unit of a custom load query.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct AssignmentForecast {
-    /// The number of partitions that get another owner.
-    pub moves: usize,
-    /// The sum of their loads.
-    pub moved_load: f64,
-    /// The sum of their loads, in percent of the loads of all ready pods.
-    pub moved_percent: f64,
-    /// The highest load now.
-    pub peak_before: f64,
-    /// The expected highest load.
-    pub peak: f64,
-    /// The expected highest load as a multiple of the mean.
-    pub peak_to_mean: f64,
-    /// The expected fall of the highest load, in percent.
-    pub fall_percent: f64,
-    /// A lower bound of the highest load under any assignment with equal numbers of partitions, as a
-    /// multiple of the mean.
-    pub lowest_peak_to_mean: f64,
-    /// The part that the members take in a rebalance, which determines what pauses.
-    pub protocol: RebalanceProtocol,
-    /// The number of rebalances that the hand-over causes if nothing disturbs it.
-    pub rebalances: u32,
-}
-
-impl AssignmentForecast {
-    fn new(group: &GroupModel, target: &Target) -> Self {
-        let protocol = RebalanceProtocol::of(group.assignor.assignor);
-        let total: f64 = target.before.pods.iter().sum();
-        let average = mean(target.before.pods.iter().copied());
-        let percent = |part: f64, whole: f64| {
-            if whole > 0.0 {
-                100.0 * part / whole
-            } else {
-                0.0
-            }
-        };
-        Self {
-            moves: target.moves.len(),
-            moved_load: target.moved_load,
-            moved_percent: percent(target.moved_load, total),
-            peak_before: target.before.peak,
-            peak: target.after.peak,
-            peak_to_mean: target.after.imbalance,
-            fall_percent: percent(target.before.peak - target.after.peak, target.before.peak),
-            lowest_peak_to_mean: if average > 0.0 {
-                (target.lower_bound / average).max(1.0)
-            } else {
-                1.0
-            },
-            protocol,
-            rebalances: match protocol {
-                RebalanceProtocol::Cooperative => 5,
-                RebalanceProtocol::Eager => 3,
-            },
-        }
-    }
-
-    /// The rebalances and what pauses in them, as a clause. The document docs/assign.md has
-    /// measurements.
-    #[must_use]
-    pub fn disturbance(&self) -> String {
-        let rebalances = self.rebalances;
-        match self.protocol {
-            RebalanceProtocol::Cooperative => format!(
-                "{rebalances} rebalances, in which the members go on consuming; a partition that \
-                 moves pauses for a moment, usually less than 0.1 s"
-            ),
-            RebalanceProtocol::Eager => format!(
-                "{rebalances} rebalances, in each of which all partitions pause until every member \
-                 has rejoined, usually one heartbeat interval (3 s by default)"
-            ),
-        }
-    }
-}
 
 /// The conclusion of the strategy.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,8 +59,8 @@ pub fn assign_strategy(
     let explained = ExplainedLoads::new(snapshot, group);
     let threshold = target_load.map(|target| policy.tolerance.get() * target.get());
     let subject = explained.subject(group, target_load, threshold);
-    let expected = explained.expected(&subject);
-    let hot = hot(group, &expected, eligible, threshold);
+    let loads = explained.expected(&subject);
+    let hot = hot(group, &loads, eligible, threshold);
     let diagnosis = explained.diagnose(&subject);
     let diagnosis: Vec<Diagnosis> = diagnosis.into_iter().filter(limits_assignments).collect();
     let imbalance = subject.imbalance();
@@ -169,9 +89,9 @@ pub fn assign_strategy(
             match found {
                 Err(problem) => AssignVerdict::Problem(problem),
                 Ok(target) => {
-                    let forecast = AssignmentForecast::new(group, &target);
-                    let helps = forecast.fall_percent > policy.minimum_improvement_percent.get();
-                    report.assignment = Some(forecast);
+                    let expected = forecast(group, &target);
+                    let helps = expected.fall_percent > policy.minimum_improvement_percent.get();
+                    report.assignment = Some(expected);
                     match plan(snapshot, group, &target) {
                         Some(plan) if helps => AssignVerdict::Assign(plan),
                         Some(_) | None => {
@@ -187,6 +107,39 @@ pub fn assign_strategy(
         report,
         verdict,
         hot: hot.iter().filter_map(in_snapshot).collect(),
+    }
+}
+
+/// The expected effect of the target.
+fn forecast(group: &GroupModel, target: &Target) -> AssignmentForecast {
+    let protocol = RebalanceProtocol::of(group.assignor.assignor);
+    let total: f64 = target.before.pods.iter().sum();
+    let average = mean(target.before.pods.iter().copied());
+    let percent = |part: f64, whole: f64| {
+        if whole > 0.0 {
+            100.0 * part / whole
+        } else {
+            0.0
+        }
+    };
+    AssignmentForecast {
+        moves: target.moves.len(),
+        moved_load: target.moved_load,
+        moved_percent: percent(target.moved_load, total),
+        peak_before: target.before.peak,
+        peak: target.after.peak,
+        peak_to_mean: target.after.imbalance,
+        fall_percent: percent(target.before.peak - target.after.peak, target.before.peak),
+        lowest_peak_to_mean: if average > 0.0 {
+            (target.lower_bound / average).max(1.0)
+        } else {
+            1.0
+        },
+        protocol,
+        rebalances: match protocol {
+            RebalanceProtocol::Cooperative => 5,
+            RebalanceProtocol::Eager => 3,
+        },
     }
 }
 

@@ -2,9 +2,8 @@
 
 use kafka_assignors::{Assignment, MemberIndex, PartitionIndex, RackRule};
 
-use super::problem::AssignProblem;
 use crate::forecast::Attribution;
-use crate::group::GroupModel;
+use crate::group::{AssignProblem, GroupModel};
 
 /// The number of steps in which the level of a group without outliers is approached, and the relative
 /// change that ends it.

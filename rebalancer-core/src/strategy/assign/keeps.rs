@@ -3,8 +3,7 @@
 use kafka_assignors::coordinator_order::may_come_first_in_java_client;
 use kafka_assignors::{Algorithm, Assignment, Member, Subscription};
 
-use super::problem::AssignProblem;
-use crate::group::{ClientFamily, GroupModel};
+use crate::group::{AssignProblem, ClientFamily, GroupModel};
 
 /// Checks that the group's assignor keeps all owners of `target`.
 ///

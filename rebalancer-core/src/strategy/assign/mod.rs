@@ -8,7 +8,6 @@
 //! | [`target`](mod@target) | the assignment with the lowest peak that the group keeps |
 //! | [`keeps`](mod@keeps) | the proof that the group keeps it |
 //! | [`phases`] | the assignments of the hand-over, rebalance by rebalance |
-//! | [`problem`] | reasons why no assignment is handed out |
 //! | `instance`, `start`, `search`, `exact` | the search for the owners, in plain numbers |
 
 pub mod choose;
@@ -16,18 +15,19 @@ mod exact;
 mod instance;
 pub mod keeps;
 pub mod phases;
-pub mod problem;
 mod search;
 mod start;
 pub mod suitable;
 pub mod target;
 
 #[doc(inline)]
-pub use choose::{AssignChoice, AssignVerdict, AssignmentForecast, assign_strategy};
+pub use super::assignment_forecast::AssignmentForecast;
+#[doc(inline)]
+pub use crate::group::AssignProblem;
+#[doc(inline)]
+pub use choose::{AssignChoice, AssignVerdict, assign_strategy};
 #[doc(inline)]
 pub use keeps::keeps;
-#[doc(inline)]
-pub use problem::AssignProblem;
 #[doc(inline)]
 pub use suitable::{clients, suitable};
 #[doc(inline)]

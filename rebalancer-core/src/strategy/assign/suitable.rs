@@ -1,7 +1,8 @@
 //! Whether a group can be given an assignment, by what its brokers report.
 
-use super::problem::AssignProblem;
-use crate::group::{ClientFamily, DescribedDocument, GroupDocument, GroupKind, GroupModel};
+use crate::group::{
+    AssignProblem, ClientFamily, DescribedDocument, GroupDocument, GroupKind, GroupModel,
+};
 
 /// The families that the members' client may belong to: the one that their metadata shows, else all.
 /// A setting of the operator does not count, because a wrong one would be trusted with a proof.

@@ -5,11 +5,10 @@ use kafka_assignors::{Assignment, MemberIndex, PartitionIndex, RackRule};
 use super::exact;
 use super::instance::Instance;
 use super::keeps::keeps;
-use super::problem::AssignProblem;
 use super::search::{EPSILON, State};
 use super::start;
 use crate::forecast::Attribution;
-use crate::group::{ClientFamily, GroupModel};
+use crate::group::{AssignProblem, ClientFamily, GroupModel};
 use crate::statistics::{imbalance, mean};
 
 /// The accepted distances of a peak from the best one, so that less load moves.

@@ -5,7 +5,7 @@ use std::fmt;
 use kafka_assignors::{Member, MemberIndex, PartitionIndex, subscribed_alike};
 use serde::{Deserialize, Serialize};
 
-use crate::group::{Assignor, ClientFamily, GroupModel, Protocol};
+use super::{Assignor, ClientFamily, GroupModel, Protocol};
 
 /// Why a group cannot be given an assignment, or would not keep it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +93,7 @@ impl AssignProblem {
         }
     }
 
-    pub(super) fn unowned(group: &GroupModel) -> Self {
+    pub(crate) fn unowned(group: &GroupModel) -> Self {
         let mut unowned = group.owners.without_owner();
         let first = unowned.next();
         Self::Unowned {
@@ -103,7 +103,7 @@ impl AssignProblem {
     }
 
     /// The problem of members with different subscriptions. `None` if they are alike.
-    pub(super) fn different_subscriptions(members: &[Member]) -> Option<Self> {
+    pub(crate) fn different_subscriptions(members: &[Member]) -> Option<Self> {
         if subscribed_alike(members) {
             return None;
         }
@@ -117,7 +117,7 @@ impl AssignProblem {
         })
     }
 
-    pub(super) fn not_kept(
+    pub(crate) fn not_kept(
         group: &GroupModel,
         members: &[Member],
         client: ClientFamily,
