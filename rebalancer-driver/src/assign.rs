@@ -7,13 +7,14 @@ use rebalancer_core::handover::{
     HandoverDocument, HandoverLimits, HandoverPlan, HandoverReport, HandoverStage,
 };
 use rebalancer_core::plan::AssignmentPlan;
-use rebalancer_core::ports::{GroupCoordinator, RunLease};
+use rebalancer_core::ports::GroupCoordinator;
 use rebalancer_core::{Decision, Snapshot};
 use tokio::sync::oneshot;
 
 use crate::context::Run;
 use crate::event::{RunEvent, Wait, WaitReason};
 use crate::hand_over::hand_over;
+use crate::lease;
 use crate::ports::{Ports, RunSettings};
 use crate::records::Records;
 use crate::stop::{Stop, StopHandle};
@@ -144,7 +145,7 @@ async fn watch(
     handle: &StopHandle,
     lease_held_since: Option<Duration>,
 ) -> std::convert::Infallible {
-    let mut lease = lease_held_since.map(LeaseRenewal::new);
+    let mut renewal = lease_held_since.map(LeaseRenewal::new);
     loop {
         tokio::select! {
             biased;
@@ -159,18 +160,13 @@ async fn watch(
         if window.is_some() {
             handle.stop(StopCause::Frozen);
         }
-        if let (Some(renewal), Some(port)) = (&mut lease, run.ports.lease)
+        if let Some(renewal) = &mut renewal
             && renewal.is_due(run.elapsed(), false)
-            && !is_held(run, renewal, port).await
         {
-            handle.stop(StopCause::LeaseLost);
+            let (asked, state) = lease::renew(run).await;
+            if renewal.handle(run.elapsed(), asked, state).is_err() {
+                handle.stop(StopCause::LeaseLost);
+            }
         }
     }
-}
-
-/// Renews the lease, and returns whether it still excludes other runs.
-async fn is_held(run: Run<'_>, renewal: &mut LeaseRenewal, lease: &dyn RunLease) -> bool {
-    let asked = run.elapsed();
-    let state = run.ask(lease.renew()).await;
-    renewal.handle(run.elapsed(), asked, state).is_ok()
 }

@@ -153,7 +153,10 @@ impl Executor<'_> {
             }
             Step::Evict(victim) => self.evict(&victim).await,
             Step::ReadWorkload { enough } => self.read_workload(enough).await,
-            Step::RenewLease => lease::renew(run).await,
+            Step::RenewLease => {
+                let (asked, state) = lease::renew(run).await;
+                ExecutionEvent::LeaseRenewed { asked, state }
+            }
             Step::Wait(duration) => pause(run, duration).await,
         })
     }

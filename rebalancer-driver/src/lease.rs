@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rebalancer_core::execution::{ExecutionEvent, PodOutcome};
+use rebalancer_core::execution::PodOutcome;
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::ports::{LeaseState, RunLease};
 use rebalancer_core::report::WorkloadReport;
@@ -48,14 +48,14 @@ pub(crate) async fn acquire(
     }
 }
 
-/// Renews the lease, as a step of the execution.
-pub(crate) async fn renew(run: Run<'_>) -> ExecutionEvent {
+/// Renews the lease. Returns the time of the request, and the holder or why it could not be determined.
+pub(crate) async fn renew(run: Run<'_>) -> (Duration, Result<LeaseState, String>) {
     let asked = run.elapsed();
     let state = match run.ports.lease {
         Some(lease) => run.ask(lease.renew()).await,
         None => Err("there is no lease to renew".into()),
     };
-    ExecutionEvent::LeaseRenewed { asked, state }
+    (asked, state)
 }
 
 /// Releases the lease, unless an eviction may still take effect, or the group is not at rest after a

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use rebalancer_core::Snapshot;
-use rebalancer_core::execution::{ExecutionEvent, StaticMemberReport, StaticMembers};
+use rebalancer_core::execution::{StaticMemberReport, StaticMembers};
 use rebalancer_core::lease::RENEW_AFTER;
 use rebalancer_core::model::PodUid;
 use rebalancer_core::plan::Plan;
@@ -123,11 +123,7 @@ impl<'a> StaticMemberRemoval<'a> {
             }
             let is_old = |at: Duration| run.elapsed().saturating_sub(at) >= RENEW_AFTER;
             if holds_lease && renewed.is_none_or(is_old) {
-                let ExecutionEvent::LeaseRenewed {
-                    asked,
-                    state: Ok(LeaseState::Held),
-                } = lease::renew(run).await
-                else {
+                let (asked, Ok(LeaseState::Held)) = lease::renew(run).await else {
                     return "the lease was lost".to_owned();
                 };
                 renewed = Some(asked);

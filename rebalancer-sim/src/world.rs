@@ -159,7 +159,7 @@ impl SimWorld {
         self.state.lock().elapsed()
     }
 
-    /// What hand-overs did that they must not do: partitions processed by two consumers at once,
+    /// Actions of hand-overs that are not allowed: partitions processed by two consumers at once,
     /// members removed outside an open join phase, assignments that are not valid.
     #[must_use]
     pub fn handover_violations(&self) -> Vec<String> {

@@ -41,7 +41,7 @@ pub(crate) struct Coordinations {
     runs: usize,
     /// The number of groups that were modelled so far.
     modelled: u64,
-    /// What the finished models found.
+    /// The violations in the finished models.
     violations: Vec<String>,
     /// The number of rebalances in the finished models.
     rebalances: u32,
@@ -130,7 +130,7 @@ impl State {
         self.coordinations.runs
     }
 
-    /// What hand-overs did that they must not do.
+    /// Actions of hand-overs that are not allowed.
     pub(crate) fn handover_violations(&self) -> Vec<String> {
         let current = self.coordinations.current.iter();
         let current = current.flat_map(|current| current.group.violations());

@@ -124,7 +124,7 @@ pub struct Played {
     /// A lower bound of the highest load under any assignment with equal numbers of partitions, as a
     /// multiple of the mean, at the end.
     pub bound: f64,
-    /// What hand-overs did that they must not do.
+    /// Actions of hand-overs that are not allowed.
     pub violations: Vec<String>,
     /// The runs of the CronJob.
     pub ticks: Vec<Tick>,

@@ -30,7 +30,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// The interval of commits of a consumer that commits itself.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// When a consumer commits the offsets of the records that it has processed.
+/// The time at which a consumer commits the offsets of the records that it has processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Commits {
     /// The client commits at its interval (`enable.auto.commit`).

@@ -147,7 +147,7 @@ pub struct Ledger {
 /// The history of a partition, in the order of time.
 #[derive(Debug, Clone, Default)]
 struct History {
-    /// When the record of each offset arrived; `None` if no arrival was recorded.
+    /// The arrival time of the record of each offset; `None` if no arrival was recorded.
     arrivals: Vec<Option<Duration>>,
     processed: Vec<Processed>,
     commits: Vec<(Duration, i64)>,

@@ -67,6 +67,19 @@ fn name(kind: &Kind) -> String {
     format!("{client}{assignor}, {members}, {commits}")
 }
 
+/// The cells of the partitions: those that moved, with their pauses, the others, and the duplicates.
+fn partitions(measured: &[&Measured]) -> String {
+    let others = |one: &&Measured| [one.stayed.clone(), one.returned.clone()].concat();
+    format!(
+        "{} | {} | {} | {} | {}",
+        range(measured.iter().map(|one| one.moved.len())),
+        milliseconds(measured, |one| one.moved.clone(), |pause| pause.unowned),
+        milliseconds(measured, |one| one.moved.clone(), |pause| pause.waited),
+        milliseconds(measured, |one| others(&one), |pause| pause.waited),
+        duplicates(measured),
+    )
+}
+
 fn hand_over_row(text: &mut String, kind: &Kind, outcomes: &[&Outcome]) {
     let measured: Vec<&Measured> = outcomes.iter().map(|outcome| &outcome.hand_over).collect();
     let kept = |index: usize| {
@@ -76,38 +89,28 @@ fn hand_over_row(text: &mut String, kind: &Kind, outcomes: &[&Outcome]) {
         kept.count()
     };
     let held_up = measured.iter().filter(|one| one.duration > HELD_UP).count();
-    let others = |one: &&Measured| [one.stayed.clone(), one.returned.clone()].concat();
     let _ = writeln!(
         text,
-        "| {} | {} | {}, {} | {} | {} | {held_up} | {} | {} | {} | {} | {} |",
+        "| {} | {} | {}, {} | {} | {} | {held_up} | {} |",
         name(kind),
         outcomes.len(),
         kept(0),
         kept(1),
         range(measured.iter().map(|one| one.rebalances)),
         seconds(&measured),
-        range(measured.iter().map(|one| one.moved.len())),
-        milliseconds(&measured, |one| one.moved.clone(), |pause| pause.unowned),
-        milliseconds(&measured, |one| one.moved.clone(), |pause| pause.waited),
-        milliseconds(&measured, |one| others(&one), |pause| pause.waited),
-        duplicates(&measured),
+        partitions(&measured),
     );
 }
 
 fn restart_row(text: &mut String, kind: &Kind, outcomes: &[&Outcome]) {
     let measured: Vec<&Measured> = outcomes.iter().map(|outcome| &outcome.restart).collect();
-    let others = |one: &&Measured| [one.stayed.clone(), one.returned.clone()].concat();
     let _ = writeln!(
         text,
-        "| {} | {} | {} | {} | {} | {} | {} | {} |",
+        "| {} | {} | {} | {} |",
         name(kind),
         range(measured.iter().map(|one| one.rebalances)),
         seconds(&measured),
-        range(measured.iter().map(|one| one.moved.len())),
-        milliseconds(&measured, |one| one.moved.clone(), |pause| pause.unowned),
-        milliseconds(&measured, |one| one.moved.clone(), |pause| pause.waited),
-        milliseconds(&measured, |one| others(&one), |pause| pause.waited),
-        duplicates(&measured),
+        partitions(&measured),
     );
 }
 

@@ -112,7 +112,7 @@ fn in_the_end(group: &GroupStory) -> Result<(), Broken> {
     let empty = described.members.is_empty();
     keep(
         empty || described.state == GroupState::Stable,
-        "the group comes to rest",
+        "the group is at rest in the end",
         || format!("{:?}", described.state),
     )?;
     keep(

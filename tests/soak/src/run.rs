@@ -30,7 +30,7 @@ pub(crate) struct Story {
 /// The record of the group.
 #[derive(Debug)]
 pub(crate) struct GroupStory {
-    /// What hand-overs did that they must not do.
+    /// Actions of hand-overs that are not allowed.
     pub(crate) violations: Vec<String>,
     /// The number of rebalances while hand-overs were under way.
     pub(crate) rebalances: u32,

@@ -63,11 +63,10 @@ pub fn assign_strategy(
     let hot = hot(group, &loads, eligible, threshold);
     let diagnosis = explained.diagnose(&subject);
     let diagnosis: Vec<Diagnosis> = diagnosis.into_iter().filter(limits_assignments).collect();
-    let imbalance = subject.imbalance();
+    let mut report = explained.report(snapshot, &subject, diagnosis.clone());
     let is_uneven = policy
         .imbalance_tolerance
-        .is_some_and(|tolerance| imbalance > tolerance.get());
-    let mut report = explained.report(snapshot, &subject, diagnosis.clone());
+        .is_some_and(|tolerance| report.peak_to_mean > tolerance.get());
     let described = document(snapshot).and_then(|document| suitable(document, group));
     let verdict = match described {
         Err(problem) => AssignVerdict::Problem(problem),

@@ -72,7 +72,7 @@ pub struct Kind {
     pub assignor: Assignor,
     /// Whether members are static.
     pub static_members: bool,
-    /// When consumers commit.
+    /// The time at which consumers commit.
     pub commits: Commits,
 }
 

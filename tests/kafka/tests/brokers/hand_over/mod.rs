@@ -273,23 +273,25 @@ async fn group_takes_and_keeps_the_target(
     Ok(())
 }
 
+/// The stages in which a hand-over acts.
+const ACTING: [HandoverStage; 5] = [
+    HandoverStage::Probing,
+    HandoverStage::Electing,
+    HandoverStage::Restoring,
+    HandoverStage::Revoking,
+    HandoverStage::Assigning,
+];
+
 /// If the process is killed, the broker removes its members, and the next hand-over works.
 #[rstest]
 #[tokio::test]
 async fn killed_process_leaves_a_group_that_settles(
     #[values(Client::Librdkafka, Client::Java)] client: Client,
 ) -> Result<()> {
-    let stages = [
-        HandoverStage::Probing,
-        HandoverStage::Electing,
-        HandoverStage::Restoring,
-        HandoverStage::Revoking,
-        HandoverStage::Assigning,
-        HandoverStage::Verifying,
-    ];
-    let mut cases = stages
+    let stages = ACTING.into_iter().chain([HandoverStage::Verifying]);
+    let mut cases: Vec<(HandoverStage, Assignor)> = stages
         .map(|stage| (stage, Assignor::CooperativeSticky))
-        .to_vec();
+        .collect();
     if client == Client::Java {
         let stages = [HandoverStage::Electing, HandoverStage::Verifying];
         cases.extend(stages.map(|stage| (stage, Assignor::Sticky)));
@@ -342,14 +344,7 @@ async fn killed_in(group: &Group, stage: HandoverStage) {
 async fn stop_request_ends_in_a_settled_group(
     #[values(Client::Librdkafka, Client::Java)] client: Client,
 ) -> Result<()> {
-    let stages = [
-        HandoverStage::Probing,
-        HandoverStage::Electing,
-        HandoverStage::Restoring,
-        HandoverStage::Revoking,
-        HandoverStage::Assigning,
-    ];
-    let stopped = stages.map(async |stage| {
+    let stopped = ACTING.map(async |stage| {
         let kind = Kind {
             client,
             ..Kind::classic(KafkaVersion::Current)
