@@ -1,9 +1,11 @@
 //! A plan: which pods to evict, why, and in which waves; or which partitions to hand to other
-//! members.
+//! members; or which members rejoin the group.
 
 mod assignment;
+mod rejoin;
 
 pub use assignment::{AssignmentPlan, PlannedMove};
+pub use rejoin::{PlannedRejoin, RejoinPlan};
 
 use std::collections::HashSet;
 
