@@ -92,10 +92,18 @@ impl fmt::Display for RotationOutcome {
     }
 }
 
+/// The expected fall of the imbalance, as a share, below which a hand-over is not judged by a fall: it
+/// relieves pods beside one that stands out whatever it owns.
+const LEAST_FALL: f64 = 0.01;
+
+/// The rise of the imbalance, as a share, that counts as noise after such a hand-over.
+const NOISE: f64 = 0.05;
+
 /// The effect of a rotation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct RotationEffect {
-    /// Whether the imbalance fell by at least a tenth of the expected fall.
+    /// Whether the imbalance fell by at least a tenth of the expected fall, or did not rise if a
+    /// hand-over was expected to lower only the loads below the highest one.
     pub(crate) helped: bool,
     /// Number of consecutive rotations that did not help, this one included.
     pub(crate) ineffective: u32,
@@ -120,7 +128,14 @@ impl Rotation {
 
     /// The effect of the rotation if the imbalance is `now`.
     pub(crate) fn effect(&self, now: f64) -> RotationEffect {
-        let needed = self.imbalance_before - (self.imbalance_before - self.imbalance_hoped) / 10.0;
+        let (before, hoped) = (self.imbalance_before, self.imbalance_hoped);
+        let is_below_the_peak =
+            self.moves > 0 && self.abandoned.is_none() && hoped > before * (1.0 - LEAST_FALL);
+        let needed = if is_below_the_peak {
+            before * (1.0 + NOISE)
+        } else {
+            before - (before - hoped) / 10.0
+        };
         let helped = now <= needed;
         RotationEffect {
             helped,
@@ -170,6 +185,27 @@ mod tests {
         let effect = rotation(1).effect(now);
         assert_eq!(effect.helped, helped);
         assert_eq!(effect.ineffective, if helped { 0 } else { 2 });
+    }
+
+    /// A hand-over that lowers only the loads below the highest one is not expected to lower the imbalance.
+    #[rstest]
+    #[case::equal(2.0, None, true)]
+    #[case::noise(2.09, None, true)]
+    #[case::higher(2.11, None, false)]
+    #[case::abandoned(2.05, Some("stopped"), false)]
+    fn hand_over_below_the_peak_helps_unless_the_imbalance_rises(
+        #[case] now: f64,
+        #[case] abandoned: Option<&str>,
+        #[case] helped: bool,
+    ) {
+        let handed_over = Rotation {
+            victims: Vec::new(),
+            moves: 5,
+            abandoned: abandoned.map(str::to_owned),
+            imbalance_hoped: 1.99,
+            ..rotation(0)
+        };
+        assert_eq!(handed_over.effect(now).helped, helped);
     }
 
     #[rstest]

@@ -54,6 +54,7 @@ fn plan(world: &GroupWorld, kind: ClientKind, seed: u64) -> HandoverPlan {
         topics,
         current,
         target: owners.into_iter().collect(),
+        client: Some(kind.client()),
         coordinators: CoordinatorFamily::ALL.to_vec(),
         sticky_user_data: false,
         observed_at: world.now(),
@@ -170,9 +171,15 @@ fn group_has_the_target_afterwards(
         assert!(report.settled);
         assert_settles(&mut world, Duration::from_secs(1)).unwrap();
         assert_eq!(world.owners(), target, "seed {seed}");
-        let rebalances = if kind.is_cooperative() { 5 } else { 3 };
-        assert_eq!(world.rebalances() - before, rebalances, "seed {seed}");
-        assert_eq!(report.rebalances, rebalances, "seed {seed}");
+        let rebalances = match kind {
+            ClientKind::JavaEager => 3..=3,
+            // A static member of librdkafka may join once more after its removal.
+            ClientKind::LibrdkafkaStatic => 5..=6,
+            ClientKind::JavaCooperative | ClientKind::LibrdkafkaDynamic => 5..=5,
+        };
+        let counted = world.rebalances() - before;
+        assert!(rebalances.contains(&counted), "{counted}, seed {seed}");
+        assert_eq!(report.rebalances, counted, "seed {seed}");
         // Partitions that move pause for milliseconds, not for a heartbeat interval; a removed dynamic
         // member of librdkafka is back after two seconds, and a member of Java polls.
         let longest = if kind.is_cooperative() {
@@ -180,7 +187,16 @@ fn group_has_the_target_afterwards(
         } else {
             3.0 * 4.0
         };
-        assert_eq!(world.late_losses(), 0, "seed {seed}");
+        // A dynamic member of librdkafka learns of its removal from a heartbeat, and only it loses
+        // anything: nothing of it is handed out before it is back.
+        let lost = world.late_losses();
+        let share = (members * 4 + 3).div_ceil(members) * report.removed;
+        let most = if kind == ClientKind::LibrdkafkaDynamic {
+            share
+        } else {
+            0
+        };
+        assert!(lost <= most, "{lost}, seed {seed}");
         let pause = world.longest_pause().as_secs_f64();
         assert!(pause <= longest, "{pause} s, seed {seed}");
     }

@@ -18,6 +18,7 @@ pub(crate) const GRID: &str = "#d8dee4";
 /// Colours that people with any colour vision can distinguish (Okabe and Ito), and a grey.
 pub(crate) const BLUE: &str = "#0072b2";
 pub(crate) const ORANGE: &str = "#e69f00";
+pub(crate) const GREEN: &str = "#009e73";
 pub(crate) const RED: &str = "#d55e00";
 pub(crate) const GREY: &str = "#b6bec7";
 

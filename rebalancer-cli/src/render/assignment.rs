@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use rebalancer_core::plan::{AssignmentPlan, PlannedMove};
-use rebalancer_core::strategy::assign::AssignmentForecast;
+use rebalancer_core::strategy::assign::{AssignmentForecast, OthersForecast};
 use rebalancer_core::strategy::forecast::GroupReport;
 
 use super::style::Palette;
@@ -96,6 +96,20 @@ pub fn effect(group: &GroupReport, best: &AssignmentForecast, palette: &Palette)
          {lowest_peak_to_mean:.2}); {moves} {partitions} with {moved_percent:.0} % of the load move",
     );
     let mut text = sentence("assignment", palette.strong, &text, palette);
+    if let Some(OthersForecast {
+        outliers,
+        peak_to_mean_before,
+        peak_to_mean,
+        fall_percent,
+    }) = best.others
+    {
+        let pods = if outliers == 1 { "pod" } else { "pods" };
+        let others = format!(
+            "without {outliers} {pods} that no assignment brings to the level of the others: highest \
+             load {peak_to_mean_before:.2} → {peak_to_mean:.2} × mean (-{fall_percent:.0} %)"
+        );
+        text.push_str(&sentence("others", palette.strong, &others, palette));
+    }
     text.push_str(&sentence("cost", palette.dim, &best.disturbance(), palette));
     text
 }

@@ -266,13 +266,25 @@ impl Conclusion<'_> {
             return String::new();
         };
         let before = self.report().map_or(1.0, |report| report.peak_to_mean);
+        let others = best.others.map(|others| {
+            format!(
+                "; without {} {} that no assignment brings to the level of the others, it falls from \
+                 {:.2} to {:.2} (-{:.0} %)",
+                others.outliers,
+                if others.outliers == 1 { "pod" } else { "pods" },
+                others.peak_to_mean_before,
+                others.peak_to_mean,
+                others.fall_percent,
+            )
+        });
         format!(
             "the highest load falls from {:.2} to {:.2} times the mean (-{:.0} %; no assignment with \
-             equal numbers of partitions reaches less than {:.2}), and {:.0} % of the load moves",
+             equal numbers of partitions reaches less than {:.2}){}, and {:.0} % of the load moves",
             before,
             best.peak_to_mean,
             best.fall_percent,
             best.lowest_peak_to_mean,
+            others.unwrap_or_default(),
             best.moved_percent,
         )
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kafka_assignors::coordinator_order::CoordinatorFamily;
 use kafka_assignors::{Assignment, MemberIndex, PartitionIndex, Topics};
 
-use crate::group::{Assignor, GroupProblem, MemberDocument, RebalanceProtocol};
+use crate::group::{Assignor, ClientFamily, GroupProblem, MemberDocument, RebalanceProtocol};
 use crate::plan::{AssignmentPlan, PlannedMove};
 use crate::ports::DescribedMember;
 use crate::snapshot::Snapshot;
@@ -76,6 +76,9 @@ pub struct HandoverPlan {
     /// The load of each partition, in any unit. Used to choose partitions whose short pause costs
     /// least; unknown loads count as 0.
     pub loads: Vec<f64>,
+    /// The client library of the members; `None` if it is not known. It determines when members are
+    /// removed.
+    pub client: Option<ClientFamily>,
     /// The families that the coordinator may belong to.
     pub coordinators: Vec<CoordinatorFamily>,
     /// Whether assignments carry the user data of sticky assignors; see
@@ -155,6 +158,7 @@ impl HandoverPlan {
             target,
             loads: loads.attribution().partitions.clone(),
             topics: group.topics,
+            client: described.client,
             coordinators: CoordinatorFamily::ALL.to_vec(),
             // sarama takes the previous assignment from there. Other clients ignore it, but their group
             // could not be upgraded to KIP-848 while such an assignment is current.

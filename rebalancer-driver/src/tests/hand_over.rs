@@ -63,6 +63,7 @@ fn reversal(world: &SimWorld) -> HandoverPlan {
         loads: vec![1.0; current.len()],
         current: assignment(current),
         target: assignment(target),
+        client: None,
         coordinators: CoordinatorFamily::ALL.to_vec(),
         sticky_user_data: false,
         observed_at: world.clock().elapsed(),

@@ -7,6 +7,7 @@ use kafka_assignors::{
     Assignment, Member, MemberIndex, PartitionIndex, Subscription, Topics, cooperative_sticky,
     librdkafka_cooperative_sticky, sticky,
 };
+use rebalancer_core::group::ClientFamily;
 use rebalancer_core::ports::CoordinatorErrorKind;
 
 use super::coordinator::{Answer, Coordinator, Join, Joined, Metadata, Sender};
@@ -14,6 +15,11 @@ use super::coordinator::{Answer, Coordinator, Join, Joined, Metadata, Sender};
 /// The time until a dynamic librdkafka member that was removed while it waited in JoinGroup joins
 /// again: its join interval and its back-off.
 const LIBRDKAFKA_REJOIN: Duration = Duration::from_millis(1_600);
+
+/// The time in JoinGroup after which a member of librdkafka has sent a commit meanwhile. The coordinator
+/// handles the requests of a connection in order, so it refuses the commit right after it has removed
+/// the member, and the client then discards the response to the JoinGroup request that it has just sent.
+const LIBRDKAFKA_COMMIT: Duration = Duration::from_secs(1);
 
 /// The time until a client retries when the coordinator is not available.
 const RETRY: Duration = Duration::from_millis(100);
@@ -46,6 +52,16 @@ impl ClientKind {
         match self {
             Self::JavaCooperative | Self::LibrdkafkaStatic | Self::LibrdkafkaDynamic => true,
             Self::JavaEager => false,
+        }
+    }
+
+    /// The client library.
+    #[must_use]
+    pub fn client(self) -> ClientFamily {
+        if self.is_java() {
+            ClientFamily::Java
+        } else {
+            ClientFamily::Librdkafka
         }
     }
 
@@ -131,6 +147,10 @@ pub(super) struct Client {
     pub(super) processing: BTreeSet<PartitionIndex>,
     /// Its last assignment, which an eager sticky client reports in its user data.
     last: BTreeSet<PartitionIndex>,
+    /// The time of its last JoinGroup request.
+    parked_since: Duration,
+    /// Whether it discards the response to its next JoinGroup request.
+    discards: bool,
     /// The response to its JoinGroup, until it syncs.
     joined: Option<Joined>,
     /// The number of partitions that it processed until a heartbeat showed that it was removed.
@@ -159,6 +179,8 @@ impl Client {
             phase: Phase::Joining { at: starts },
             processing: BTreeSet::new(),
             last: BTreeSet::new(),
+            parked_since: Duration::ZERO,
+            discards: false,
             joined: None,
             lost: 0,
             failed: false,
@@ -283,6 +305,7 @@ impl Client {
 
     fn join(&mut self, now: Duration, coordinator: &mut Coordinator) {
         self.phase = Phase::Parked;
+        self.parked_since = now;
         let is_removed = self.kind.is_java() && self.member_id.is_empty();
         if is_removed || !self.kind.is_cooperative() {
             self.processing.clear();
@@ -312,11 +335,14 @@ impl Client {
             Answer::IdRequired(id) => {
                 // Only now a dynamic librdkafka member learns that it was removed.
                 self.processing.clear();
-                self.member_id = id;
+                if !std::mem::take(&mut self.discards) {
+                    self.member_id = id;
+                }
                 self.phase = Phase::Joining {
                     at: self.next_poll(now),
                 };
             }
+            Answer::Joined(Ok(_)) if std::mem::take(&mut self.discards) => self.lose(now),
             Answer::Joined(Ok(joined)) => {
                 self.member_id.clone_from(&joined.member_id);
                 self.generation = joined.generation;
@@ -344,10 +370,16 @@ impl Client {
     fn removed_while_parked(&mut self, now: Duration) {
         self.member_id.clear();
         self.generation = -1;
+        let parked = now.saturating_sub(self.parked_since);
+        self.discards = !self.kind.is_java() && parked >= LIBRDKAFKA_COMMIT;
         let pause = match self.kind {
             ClientKind::JavaCooperative => {
                 self.processing.clear();
                 Duration::from_millis(5)
+            }
+            ClientKind::LibrdkafkaStatic if self.discards => {
+                self.processing.clear();
+                Duration::ZERO
             }
             ClientKind::JavaEager | ClientKind::LibrdkafkaStatic => Duration::ZERO,
             ClientKind::LibrdkafkaDynamic => LIBRDKAFKA_REJOIN,

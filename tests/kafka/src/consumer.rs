@@ -24,8 +24,12 @@ use crate::failed;
 use crate::ledger::Event;
 use crate::recorder::{ConsumerRecorder, now};
 
-/// The longest wait for a record before a consumer checks whether it should stop.
-const POLL: Duration = Duration::from_millis(100);
+/// The longest wait for a record before a consumer checks whether it should stop. The last fraction of
+/// a millisecond of each wait is a busy loop of the crate, which counts with hundreds of consumers.
+const POLL: Duration = Duration::from_millis(500);
+
+/// The interval at which the state of a consumer is read.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The interval of commits of a consumer that commits itself.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
@@ -187,7 +191,7 @@ impl Consumer {
                     consumed(&client, &record);
                 }
                 // Asks another thread of librdkafka, so not for each record.
-                if seen.elapsed() >= POLL {
+                if seen.elapsed() >= LOOK {
                     shared.see(&client);
                     seen = Instant::now();
                 }

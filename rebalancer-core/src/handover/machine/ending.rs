@@ -100,6 +100,9 @@ impl Handover {
         polling: Polling,
         group: Result<DescribedGroup, CoordinatorError>,
     ) {
+        if let Ok(group) = &group {
+            self.adopt_listed_static_members(group);
+        }
         let has_target = group.is_ok_and(|group| {
             group.state == GroupState::Stable
                 && self
@@ -124,6 +127,14 @@ impl Handover {
         } else {
             self.enter(Stage::Verifying(polling.again(now, HandoverLimits::POLL)));
         }
+    }
+
+    fn adopt_listed_static_members(&mut self, group: &DescribedGroup) {
+        let labels = group.members.iter().map(|member| &member.labels);
+        self.adopt_static_members(labels.map(|labels| {
+            let id = labels.member_id.as_deref().unwrap_or_default();
+            (id, labels.instance.as_deref())
+        }));
     }
 
     pub(super) fn leave(&self) -> Need {
@@ -179,6 +190,7 @@ impl Handover {
         match at_rest {
             Some(group) => {
                 self.find_returned(&group);
+                self.adopt_listed_static_members(&group);
                 self.seen = Some(self.owners_in(&group));
                 self.settled = true;
                 self.finish(now);

@@ -88,6 +88,10 @@ impl Handover {
             let difference = format!("its assignor is now {}", joined.assignor);
             return self.abandon(now, AbandonReason::changed(difference));
         }
+        let members = joined.members.iter();
+        self.adopt_static_members(
+            members.map(|member| (member.member_id.as_str(), member.instance.as_deref())),
+        );
         let response = JoinResponse::read(&self.plan, &self.ids, &own, &joined.members);
         let difference = response.difference().map(AbandonReason::changed);
         let lags = phase == Phase::First && !response.claims_are(&self.handed);

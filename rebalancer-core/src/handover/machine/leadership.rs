@@ -10,6 +10,7 @@ use super::{
     GroupState, Handover, HandoverLimits, HandoverMember, JoinedGroup, LeavingMember, Need,
     OwnMember, Phase, Polling, Stage, is_membership_lost, lost_membership,
 };
+use crate::group::ClientFamily;
 
 /// The largest number of members that are removed: the leader, and four that are ahead of every
 /// newcomer, because they are in the first bucket of the coordinator's table.
@@ -144,7 +145,11 @@ impl Handover {
                     .any(|member| member.labels.member_id.as_deref() == Some(assigner))
         });
         if listed {
-            self.hold_until = self.parked_at(now);
+            self.hold_until = if self.removes_at_once() {
+                now
+            } else {
+                self.parked_at(now)
+            };
             if self.own.unused.is_empty() {
                 self.enter(Stage::Holding {
                     until: self.hold_until,
@@ -161,6 +166,23 @@ impl Handover {
         } else {
             self.enter(Stage::Parking(polling.again(now, HandoverLimits::POLL)));
         }
+    }
+
+    /// Whether the members are removed before they rejoin.
+    ///
+    /// A dynamic member of librdkafka that is removed while it waits in JoinGroup loses its partitions
+    /// either way. If a commit of its was sent meanwhile, the coordinator refuses the commit right after
+    /// the removal, and the client discards the member id that it has just requested
+    /// (`rd_kafka_cgrp_handle_JoinGroup`: "discarding outdated request"). That id is pending, and holds
+    /// up the group until the member's session timeout. A member that has not rejoined yet learns of
+    /// its removal from a heartbeat or a commit, and requests one id.
+    fn removes_at_once(&self) -> bool {
+        let members = &self.plan.members;
+        self.plan.client == Some(ClientFamily::Librdkafka)
+            && self.removals().into_iter().all(|index| {
+                let member = members.get(index.get());
+                member.is_some_and(|member| member.instance.is_none())
+            })
     }
 
     /// The time at which the members have probably rejoined, if the join phase began `now`.
@@ -285,7 +307,11 @@ impl Handover {
         if self.removed.is_empty() {
             return self.conclude(now);
         }
-        let limit = self.probe.unwrap_or_default() + Duration::from_secs(3);
+        let mut limit = self.probe.unwrap_or_default() + Duration::from_secs(3);
+        if self.removes_at_once() {
+            // They learn of it at their next heartbeat.
+            limit += self.limits.heartbeat;
+        }
         self.await_return(now, limit.min(HandoverLimits::LONGEST_RETURN));
         self.take_leadership(now);
     }
@@ -343,6 +369,33 @@ impl Handover {
             if let (Some(new_id), Some(id)) = (new_id, self.ids.get_mut(index.get())) {
                 *id = new_id;
                 self.returned.push(index);
+            }
+        }
+    }
+
+    /// Adopts the new ids of static members of the plan. A static member that joins again with its
+    /// instance id replaces itself. librdkafka does so after its removal if a commit was refused
+    /// meanwhile.
+    pub(super) fn adopt_static_members<'a>(
+        &mut self,
+        listed: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    ) {
+        let indices = MemberIndex::all(self.ids.len());
+        let members: Vec<_> = self.plan.members.iter().zip(indices).collect();
+        for (id, instance) in listed {
+            let known = members
+                .iter()
+                .find(|(member, _)| instance.is_some() && member.instance.as_deref() == instance);
+            let Some((_, index)) = known else { continue };
+            let is_back = self.removed.contains(index) && !self.returned.contains(index);
+            if let Some(known) = self.ids.get_mut(index.get())
+                && known != id
+                && !id.is_empty()
+            {
+                id.clone_into(known);
+                if is_back {
+                    self.returned.push(*index);
+                }
             }
         }
     }

@@ -4,7 +4,8 @@
 //! 2. If no pod is above the threshold, and the imbalance is within its own tolerance, the group is
 //!    within tolerance.
 //! 3. The target is computed ([`target`]). If it lowers the peak by more than the minimum
-//!    improvement, it is handed out.
+//!    improvement, it is handed out. Where pods stand out whatever they own, it suffices that it
+//!    lowers the highest load of the others by more than that.
 //! 4. Otherwise no assignment helps. A diagnosis explains why, if there is one.
 
 use super::suitable::{clients, suitable};
@@ -16,7 +17,7 @@ use crate::plan::{AssignmentPlan, PlannedMove};
 use crate::policy::Policy;
 use crate::snapshot::Snapshot;
 use crate::statistics::mean;
-use crate::strategy::assignment_forecast::AssignmentForecast;
+use crate::strategy::assignment_forecast::{AssignmentForecast, OthersForecast, fall_percent};
 use crate::strategy::group_report::{ExplainedLoads, GroupReport};
 
 /// The conclusion of the strategy.
@@ -89,7 +90,8 @@ pub fn assign_strategy(
                 Err(problem) => AssignVerdict::Problem(problem),
                 Ok(target) => {
                     let expected = forecast(group, &target);
-                    let helps = expected.fall_percent > policy.minimum_improvement_percent.get();
+                    let minimum = policy.minimum_improvement_percent.get();
+                    let helps = expected.improvement_percent() > minimum;
                     report.assignment = Some(expected);
                     match plan(snapshot, group, &target) {
                         Some(plan) if helps => AssignVerdict::Assign(plan),
@@ -114,21 +116,18 @@ fn forecast(group: &GroupModel, target: &Target) -> AssignmentForecast {
     let protocol = RebalanceProtocol::of(group.assignor.assignor);
     let total: f64 = target.before.pods.iter().sum();
     let average = mean(target.before.pods.iter().copied());
-    let percent = |part: f64, whole: f64| {
-        if whole > 0.0 {
-            100.0 * part / whole
-        } else {
-            0.0
-        }
-    };
     AssignmentForecast {
         moves: target.moves.len(),
         moved_load: target.moved_load,
-        moved_percent: percent(target.moved_load, total),
+        moved_percent: if total > 0.0 {
+            100.0 * target.moved_load / total
+        } else {
+            0.0
+        },
         peak_before: target.before.peak,
         peak: target.after.peak,
         peak_to_mean: target.after.imbalance,
-        fall_percent: percent(target.before.peak - target.after.peak, target.before.peak),
+        fall_percent: fall_percent(target.before.peak, target.after.peak),
         lowest_peak_to_mean: if average > 0.0 {
             (target.lower_bound / average).max(1.0)
         } else {
@@ -139,6 +138,7 @@ fn forecast(group: &GroupModel, target: &Target) -> AssignmentForecast {
             RebalanceProtocol::Cooperative => 5,
             RebalanceProtocol::Eager => 3,
         },
+        others: OthersForecast::new(&target.before.pods, &target.after.pods, target.outliers),
     }
 }
 

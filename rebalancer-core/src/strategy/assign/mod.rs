@@ -21,7 +21,7 @@ pub mod suitable;
 pub mod target;
 
 #[doc(inline)]
-pub use super::assignment_forecast::AssignmentForecast;
+pub use super::assignment_forecast::{AssignmentForecast, OthersForecast};
 #[doc(inline)]
 pub use crate::group::AssignProblem;
 #[doc(inline)]

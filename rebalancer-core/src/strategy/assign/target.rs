@@ -77,6 +77,9 @@ pub struct Target {
     pub after: ExpectedLoads,
     /// A lower bound of the peak of any assignment with equal counts, in cores.
     pub lower_bound: f64,
+    /// The number of pods that no assignment brings to the level of the others, because they are slow
+    /// or own a heavy partition. They come first in the order of the loads.
+    pub outliers: usize,
     /// The sum of the loads of the partitions that move, in cores.
     pub moved_load: f64,
 }
@@ -114,8 +117,8 @@ pub fn target(
         .filter_map(|client| RackRule::new(*client, &group.topics, &group.members))
         .collect();
     let instance = Instance::new(group, attribution, racks)?;
-    let owners = best_owners(&instance, enough).ok_or(AssignProblem::Racks)?;
-    let assignment = instance.assignment(&owners);
+    let best = best_owners(&instance, enough).ok_or(AssignProblem::Racks)?;
+    let assignment = instance.assignment(&best.owners);
     keeps(group, clients, &assignment, None)?;
     let moves: Vec<PartitionMove> = group
         .owners
@@ -132,10 +135,19 @@ pub fn target(
             })
         })
         .collect();
+    let after = expected_loads(group, attribution, &assignment);
+    let outliers = best.level_of_others.map_or(0, |level| {
+        let above = after
+            .pods
+            .iter()
+            .filter(|load| **load > level * (1.0 + EPSILON));
+        above.count()
+    });
     Ok(Target {
         moved_load: moves.iter().map(|moved| moved.load).sum(),
         before: expected_loads(group, attribution, &group.owners),
-        after: expected_loads(group, attribution, &assignment),
+        after,
+        outliers,
         lower_bound: instance.lower_bound(),
         assignment,
         moves,
@@ -177,8 +189,15 @@ struct Found {
     limit: f64,
 }
 
+/// The best owners.
+struct Best {
+    owners: Vec<usize>,
+    /// The load up to which the other pods are balanced, if some cannot be level with them.
+    level_of_others: Option<f64>,
+}
+
 /// `None` if racks leave no assignment with equal counts.
-fn best_owners(instance: &Instance<'_>, enough: f64) -> Option<Vec<usize>> {
+fn best_owners(instance: &Instance<'_>, enough: f64) -> Option<Best> {
     let lowest = search(instance, PEAK)?;
     // Pods that cannot be level with the others do not keep these from being balanced.
     if let Some(levelled) = instance.levelled(enough / (1.0 + OTHERS.from_bound))
@@ -186,10 +205,16 @@ fn best_owners(instance: &Instance<'_>, enough: f64) -> Option<Vec<usize>> {
     {
         let mut state = State::new(instance, even.owners);
         if state.settle_below(lowest.limit) {
-            return Some(state.owners().to_vec());
+            return Some(Best {
+                owners: state.owners().to_vec(),
+                level_of_others: Some(even.limit),
+            });
         }
     }
-    Some(lowest.owners)
+    Some(Best {
+        owners: lowest.owners,
+        level_of_others: None,
+    })
 }
 
 /// Finds owners with a low peak that move little load.

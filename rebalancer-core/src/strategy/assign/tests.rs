@@ -132,6 +132,7 @@ fn even_group_stays_as_it_is() {
     let attribution = attribution(0.0, &[0.0; 4], &[0.25; 16]);
     let target = target(&group, &attribution, &BOTH, 0.0).unwrap();
     check(&group, &attribution, &target);
+    assert_eq!(target.outliers, 0);
     assert_eq!(target.moves, []);
     assert_eq!(target.assignment, group.owners);
 }
@@ -147,6 +148,7 @@ fn slow_pod_gets_the_lightest_partitions_and_the_others_are_balanced() {
     assert!((target.after.pods[0] - 3.4).abs() < 1e-9, "{target:?}");
     assert!((target.after.pods[1] - 1.6).abs() < 1e-9, "{target:?}");
     assert!((target.after.pods[2] - 1.6).abs() < 1e-9, "{target:?}");
+    assert_eq!(target.outliers, 1);
 }
 
 /// Pod 0 owns a heavy partition, and pods 1 and 2 have twice the load of pod 3.
@@ -166,6 +168,7 @@ fn heavy_partition_does_not_keep_the_others_unbalanced(#[case] enough: f64, #[ca
     assert!(target.after.peak <= 9.3 * 1.01, "{target:?}");
     let second = target.after.pods[1..].iter().copied().fold(0.0, f64::max);
     assert!(second <= most * 1.02, "{second}: {target:?}");
+    assert_eq!(target.outliers, 1);
     assert_eq!(target.moves.is_empty(), enough == 2.0);
 }
 

@@ -92,7 +92,9 @@ async fn group_that_changes_settles() -> Result<()> {
                 }
                 changed = Some(pod.to_owned());
             };
+            let permit = AT_ONCE.acquire().await.unwrap();
             let (report, plan) = hand_over_watched(&group, &Stop::never(), &watch, entered).await;
+            drop(permit);
             if changed.is_some() || attempts == ATTEMPTS || !is_of_a_slow_machine(&report) {
                 break (report, plan);
             }

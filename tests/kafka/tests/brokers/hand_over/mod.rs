@@ -15,7 +15,7 @@ use harness::{KafkaVersion, Result};
 use kafka_assignors::coordinator_order::CoordinatorFamily;
 use kafka_assignors::{Assignment, MemberIndex, Topics};
 use rebalancer_core::execution::StopCause;
-use rebalancer_core::group::Assignor;
+use rebalancer_core::group::{Assignor, ClientFamily};
 use rebalancer_core::handover::{
     AbandonReason, HandoverLimits, HandoverMember, HandoverOutcome, HandoverPlan, HandoverReport,
     HandoverStage, RebalanceProtocol,
@@ -24,6 +24,7 @@ use rebalancer_core::ports::{Clock as _, DescribedGroup, GroupCoordinator as _, 
 use rebalancer_driver::{Stop, SystemClock, hand_over};
 use rebalancer_kafka::Security;
 use rstest::rstest;
+use tokio::sync::Semaphore;
 
 use crate::group::{Client, Group, Kind};
 use watch::{Watch, Watched};
@@ -45,7 +46,7 @@ fn owned(group: &Group) -> Owners {
 
 /// A plan for the group as it is described, in which each partition goes to the owner of the next one.
 /// The number of partitions of each member stays the same.
-fn plan(described: &DescribedGroup, clock: &SystemClock) -> HandoverPlan {
+fn plan(described: &DescribedGroup, client: ClientFamily, clock: &SystemClock) -> HandoverPlan {
     let assignor = described.assignor.clone().unwrap();
     let eager = assignor == Assignor::Sticky.as_str();
     let topics = described.topics.iter();
@@ -77,6 +78,7 @@ fn plan(described: &DescribedGroup, clock: &SystemClock) -> HandoverPlan {
         topics,
         current,
         target: owners.into_iter().collect(),
+        client: Some(client),
         coordinators: CoordinatorFamily::ALL.to_vec(),
         sticky_user_data: eager,
         observed_at: clock.elapsed(),
@@ -101,12 +103,17 @@ fn target(plan: &HandoverPlan) -> Owners {
         .collect()
 }
 
-/// Executes a hand-over to the group.
+/// Hand-overs at the same time. More of them keep two cores so busy that members and coordinators
+/// respond too slowly.
+static AT_ONCE: Semaphore = Semaphore::const_new(6);
+
+/// Executes a hand-over to the group, when few others are executed.
 async fn hand_over_to(
     group: &Group,
     stop: &Stop,
     entered: impl FnMut(HandoverStage),
 ) -> (HandoverReport, HandoverPlan) {
+    let _permit = AT_ONCE.acquire().await.unwrap();
     hand_over_watched(group, stop, &Watch::default(), entered).await
 }
 
@@ -120,7 +127,11 @@ async fn hand_over_watched(
     let clock = SystemClock::new();
     let adapter = group.adapter(Listener::Plaintext, Security::default());
     let described = group.observe().await.described.unwrap();
-    let plan = plan(&described, &clock);
+    let client = match group.java {
+        Some(_) => ClientFamily::Java,
+        None => ClientFamily::Librdkafka,
+    };
+    let plan = plan(&described, client, &clock);
     let limits = HandoverLimits {
         heartbeat: HEARTBEAT,
         ..HandoverLimits::of(plan.protocol)
@@ -384,7 +395,7 @@ async fn lost_election_leaves_a_group_that_settles() -> Result<()> {
         };
         let group = Group::start(&format!("lost-election-{client:?}"), kind).await?;
         // One of five or six members is elected, so ours is sometimes elected by chance.
-        for _ in 0..6 {
+        for _ in 0..12 {
             let (report, plan) = hand_over_to(&group, &Stop::never(), |_| ()).await;
             assert!(report.settled, "{client:?}: {report:?}");
             assert_eq!(ours(&group).await, 0, "{client:?}");
@@ -394,6 +405,9 @@ async fn lost_election_leaves_a_group_that_settles() -> Result<()> {
                 assert_eq!(owned(&group), target(&plan), "{client:?}");
                 continue;
             }
+            if is_of_a_slow_machine(&report) {
+                continue;
+            }
             assert_eq!(
                 report.outcome,
                 HandoverOutcome::Abandoned(AbandonReason::ElectionLost),
@@ -401,7 +415,7 @@ async fn lost_election_leaves_a_group_that_settles() -> Result<()> {
             );
             return Ok(group);
         }
-        panic!("no election of six was lost");
+        panic!("{client:?}: no election was lost");
     });
     let groups: Vec<Group> = try_join_all(lost).await?;
     drop(groups);
