@@ -7,17 +7,40 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
 use rebalancer_core::group::Assignor;
 
 use crate::settings::{self, JsonType, SECTIONS, Setting};
+use crate::workload_argument::{self, WorkloadArgument};
 
-/// The parsed command line.
+/// The parsed command line: what the program is asked for.
+#[derive(Debug, Clone)]
+pub(crate) enum Request {
+    /// Something about the command line itself, which needs no settings.
+    Print(Reference),
+    /// A command with settings.
+    Perform(Invocation),
+}
+
+/// Documents that are generated from the command line.
+#[derive(Debug, Clone)]
+pub(crate) enum Reference {
+    /// The completions of a shell.
+    Completions(Shell),
+    /// The manual pages: that of the program, or all of them into a directory.
+    Man { dir: Option<PathBuf> },
+}
+
+/// A command with its settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Invocation {
     pub(crate) command: Task,
     pub(crate) config: Option<PathBuf>,
     /// Settings given as flags, by key.
     pub(crate) flags: HashMap<String, String>,
+    /// Whether the workload is an argument, as in kubectl, which then takes the namespace of the
+    /// kubeconfig's context if none is given.
+    pub(crate) as_in_kubectl: bool,
     /// Whether to exit with 10 for a plan that was not executed.
     pub(crate) exit_code: bool,
 }
@@ -56,6 +79,17 @@ impl DemoOptions {
     /// The seed of a group in which the difference between the strategies is plain.
     pub(crate) const DEFAULT_SEED: u64 = 43;
 }
+
+/// The commands that take a workload as an argument.
+const READ_THE_CLUSTER: [&str; 4] = ["run", "plan", "forecast", "group"];
+
+/// The flags of kubectl that users of its plugin expect: by setting, the short flag and another long
+/// one.
+const FLAGS_OF_KUBECTL: [(&str, Option<char>, Option<&str>); 3] = [
+    ("kube_namespace", Some('n'), Some("namespace")),
+    ("output", Some('o'), None),
+    ("kube_context", None, Some("context")),
+];
 
 const SOURCES: &str = "\
 Every setting is an environment variable, a flag, and a key of the --config file: METRICS_TIME_WINDOW, \
@@ -217,6 +251,28 @@ pub(crate) fn command() -> Command {
                         .help("Partition assignor of the simulated group"),
                 ),
         )
+        .subcommand(
+            Command::new("completions")
+                .about("Print the completions of a shell")
+                .arg(
+                    Arg::new("shell")
+                        .value_name("SHELL")
+                        .value_parser(value_parser!(Shell))
+                        .required(true)
+                        .help("The shell"),
+                ),
+        )
+        .subcommand(
+            Command::new("man")
+                .about("Print the manual page, or write those of all commands")
+                .arg(
+                    Arg::new("dir")
+                        .long("dir")
+                        .value_name("DIR")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("Write a page for each command into this directory"),
+                ),
+        )
         .arg(
             Arg::new("config")
                 .long("config")
@@ -241,7 +297,14 @@ pub(crate) fn command() -> Command {
                 .global(true)
                 .help("Show every query, number and cause; same as --log-level debug"),
         );
-    command = command.mut_subcommands(|sub| sub.after_help(without_flag()));
+    command = command.mut_subcommands(|sub| {
+        let sub = sub.after_help(without_flag());
+        if READ_THE_CLUSTER.contains(&sub.get_name()) {
+            sub.arg(workload_argument::arg())
+        } else {
+            sub
+        }
+    });
     for section in &SECTIONS {
         for setting in section.settings {
             if let Some(flag) = setting.flag() {
@@ -262,6 +325,13 @@ fn arg(setting: &dyn Setting, flag: String) -> Arg {
         .value_parser(NonEmptyStringValueParser::new())
         .global(true)
         .help(help(setting));
+    let of_kubectl = FLAGS_OF_KUBECTL
+        .into_iter()
+        .find(|(key, ..)| *key == setting.key());
+    let arg = match of_kubectl {
+        Some((_, short, alias)) => arg.short(short).visible_alias(alias),
+        None => arg,
+    };
     if setting.json_type() == JsonType::Boolean {
         // `--dry-run` without a value means true.
         arg.num_args(0..=1)
@@ -273,7 +343,20 @@ fn arg(setting: &dyn Setting, flag: String) -> Arg {
 }
 
 /// The parsed command line.
-pub(crate) fn invocation(matches: &ArgMatches) -> Invocation {
+pub(crate) fn request(matches: &ArgMatches) -> Request {
+    match matches.subcommand() {
+        Some(("completions", sub)) => {
+            let shell = sub.get_one("shell").copied().unwrap_or(Shell::Bash);
+            Request::Print(Reference::Completions(shell))
+        }
+        Some(("man", sub)) => Request::Print(Reference::Man {
+            dir: sub.get_one("dir").cloned(),
+        }),
+        Some(_) | None => Request::Perform(invocation(matches)),
+    }
+}
+
+fn invocation(matches: &ArgMatches) -> Invocation {
     let (name, sub) = matches.subcommand().unwrap_or(("run", matches));
     let path = |id: &str| sub.get_one::<PathBuf>(id).cloned();
     let command = match name {
@@ -317,10 +400,23 @@ pub(crate) fn invocation(matches: &ArgMatches) -> Invocation {
     if sub.get_flag("verbose") {
         flags.insert("log_level".into(), "debug".into());
     }
+    let workload = READ_THE_CLUSTER
+        .contains(&name)
+        .then(|| {
+            sub.try_get_one::<WorkloadArgument>(workload_argument::ID)
+                .ok()?
+        })
+        .flatten();
+    if let Some(workload) = workload {
+        flags.insert("deployment_name".into(), workload.name.clone());
+        let kind = workload.kind.clone();
+        flags.extend(kind.map(|kind| ("workload_kind".to_owned(), kind)));
+    }
     Invocation {
         command,
         config: path("config"),
         flags,
+        as_in_kubectl: workload.is_some(),
         exit_code: sub.get_flag("exit-code"),
     }
 }
@@ -332,6 +428,41 @@ mod tests {
     fn parse(args: &[&str]) -> Invocation {
         let args = std::iter::once("rebalancer").chain(args.iter().copied());
         invocation(&command().try_get_matches_from(args).unwrap())
+    }
+
+    #[test]
+    fn workload_may_be_an_argument_with_the_flags_of_kubectl() {
+        let args = [
+            "plan",
+            "sts/consumer",
+            "-n",
+            "prod",
+            "-o",
+            "json",
+            "--context",
+            "eu",
+        ];
+        let invocation = parse(&args);
+        assert!(invocation.as_in_kubectl);
+        let flags = [
+            ("deployment_name", "consumer"),
+            ("workload_kind", "StatefulSet"),
+            ("kube_namespace", "prod"),
+            ("output", "json"),
+            ("kube_context", "eu"),
+        ];
+        for (key, value) in flags {
+            assert_eq!(invocation.flags[key], value, "{key}");
+        }
+        assert!(!parse(&["plan"]).as_in_kubectl);
+        let twice = [
+            "rebalancer",
+            "plan",
+            "consumer",
+            "--deployment-name",
+            "other",
+        ];
+        assert!(command().try_get_matches_from(twice).is_err());
     }
 
     #[test]

@@ -38,6 +38,12 @@ pub(crate) enum CliError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// A manual page could not be written.
+    #[error("cannot write the manual page {}: {source}", path.display())]
+    ManualPage {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// The simulation could not be set up.
     #[error("the simulation cannot be set up: {0}")]
     Simulation(#[from] rebalancer_sim::InvalidConfig),
@@ -74,6 +80,7 @@ impl CliError {
             | Self::SnapshotFile { .. }
             | Self::Snapshot { .. }
             | Self::Save { .. }
+            | Self::ManualPage { .. }
             | Self::Document(_)
             | Self::Stdout(_)
             | Self::Runtime(_) => Exit::Error,

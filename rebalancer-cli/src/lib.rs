@@ -17,12 +17,13 @@ mod observers;
 pub mod render;
 pub mod settings;
 mod signals;
+mod workload_argument;
 
 use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use args::{Invocation, Task};
+use args::{Invocation, Request, Task};
 use commands::run::Mode;
 use error::CliError;
 use exit::Exit;
@@ -34,7 +35,6 @@ use settings::{CONFIG, Interface, LogLevel, Settings, SettingsError, Sources};
 /// Runs the program: reads the arguments and the environment, and returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let environment = environment();
     let matches = match args::command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
@@ -45,8 +45,15 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let invocation = args::invocation(&matches);
-    match environment.and_then(|environment| task(&invocation, &environment)) {
+    let result = match args::request(&matches) {
+        Request::Print(reference) => commands::reference::run(&reference).inspect_err(|_| {
+            logging::start(FALLBACK, LogLevel::Warn);
+        }),
+        Request::Perform(invocation) => {
+            environment().and_then(|environment| task(&invocation, &environment))
+        }
+    };
+    match result {
         Ok(exit) => exit.into(),
         Err(error) => {
             error.log();
@@ -91,6 +98,10 @@ const FALLBACK: Interface = Interface {
     log_format: None,
 };
 
+/// The variables of the namespace and of the context.
+const NAMESPACE: &str = "KUBE_NAMESPACE";
+const CONTEXT: &str = "KUBE_CONTEXT";
+
 fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Result<Exit, CliError> {
     let level = match invocation.command {
         Task::Run { .. } => LogLevel::Info,
@@ -115,10 +126,18 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         let path = environment.get(CONFIG)?;
         (!path.is_empty()).then(|| path.into())
     });
-    let sources =
-        Sources::read(config.as_deref(), environment, &invocation.flags).inspect_err(|_| {
-            logging::start(FALLBACK, level);
-        })?;
+    let mut flags = invocation.flags.clone();
+    if invocation.as_in_kubectl && config.is_none() && !environment.contains_key(NAMESPACE) {
+        let context = flags
+            .get("kube_context")
+            .or_else(|| environment.get(CONTEXT));
+        let namespace = rebalancer_k8s::context_namespace(context.map(String::as_str));
+        let namespace = namespace.unwrap_or_else(|| "default".to_owned());
+        flags.entry("kube_namespace".into()).or_insert(namespace);
+    }
+    let sources = Sources::read(config.as_deref(), environment, &flags).inspect_err(|_| {
+        logging::start(FALLBACK, level);
+    })?;
     let interface = sources.interface();
     let line = logging::start(*interface.as_ref().unwrap_or(&FALLBACK), level);
     let exit_code = invocation.exit_code;

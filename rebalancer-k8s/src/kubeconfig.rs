@@ -26,6 +26,20 @@ pub(crate) async fn load(context: Option<&str>) -> Result<(Config, Option<Proxy>
     from_kubeconfig(kubeconfig, context).await
 }
 
+/// The namespace of a context of the kubeconfig, or of its current context, as kubectl takes it; `None`
+/// if there is none.
+#[must_use]
+pub fn context_namespace(context: Option<&str>) -> Option<String> {
+    let kubeconfig = Kubeconfig::read().ok()?;
+    let name = context.map(str::to_owned).or(kubeconfig.current_context)?;
+    let mut contexts = kubeconfig.contexts.into_iter();
+    let found = contexts.find(|context| context.name == name)?;
+    found
+        .context?
+        .namespace
+        .filter(|namespace| !namespace.is_empty())
+}
+
 async fn from_kubeconfig(
     mut kubeconfig: Kubeconfig,
     context: Option<&str>,

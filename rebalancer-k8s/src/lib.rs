@@ -75,6 +75,7 @@ pub use connection::Connection;
 pub use error::{K8sError, Source};
 pub use journal::KubernetesJournal;
 pub use kind::{GroupVersionKind, InvalidWorkloadKind, WorkloadKind};
+pub use kubeconfig::context_namespace;
 pub use label_selector::{InvalidLabelSelector, LabelSelector, parse_label_selector};
 pub use lease::KubernetesLease;
 pub use permissions::{Need, PERMISSIONS, Permission};

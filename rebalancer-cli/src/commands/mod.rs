@@ -2,6 +2,7 @@
 
 pub(crate) mod decide;
 pub(crate) mod demo;
+pub(crate) mod reference;
 pub(crate) mod run;
 
 use std::io::{IsTerminal, Write};

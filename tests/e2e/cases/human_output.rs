@@ -55,6 +55,8 @@ async fn table_of_a_balanced_workload() -> Result<()> {
 #[case::group(&["group", "--help"], "help_group")]
 #[case::decide(&["decide", "--help"], "help_decide")]
 #[case::demo(&["demo", "--help"], "help_demo")]
+#[case::completions(&["completions", "--help"], "help_completions")]
+#[case::man(&["man", "--help"], "help_man")]
 #[tokio::test]
 async fn help(#[case] args: &[&str], #[case] name: &str) -> Result<()> {
     let run = Rebalancer::new().args(args).run().await?;

@@ -15,6 +15,7 @@ mod support;
 
 mod budget;
 mod cluster_faults;
+mod command_line;
 mod cron_job;
 mod demo;
 mod dry_run;
