@@ -85,8 +85,8 @@ pub struct Decided {
     /// The execution of the plan; absent if there was no plan, or it was not to be executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<ExecutionReport>,
-    /// The hand-over of the assignment; absent if there was none to hand out, or it was not to be
-    /// executed.
+    /// The hand-over of the assignment, or the rejoin of members; absent if there was none, or it was not
+    /// to be executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hand_over: Option<HandoverDocument>,
     /// The measured effect of the rotation; absent if the run did not wait for it.
@@ -193,7 +193,7 @@ impl WorkloadReport {
         }
         if let Some(hand_over) = &decided.hand_over {
             return match hand_over.outcome {
-                HandoverResult::Assigned => RunOutcome::Fine,
+                HandoverResult::Assigned | HandoverResult::Rejoined => RunOutcome::Fine,
                 HandoverResult::NotKept | HandoverResult::Abandoned => RunOutcome::Incomplete,
             };
         }

@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kafka_assignors::MemberIndex;
 use proptest::prelude::*;
 use rebalancer_core::group::RebalanceProtocol;
-use rebalancer_core::handover::{HandoverPlan, HandoverPlanError};
+use rebalancer_core::handover::{HandoverGoal, HandoverPlan, HandoverPlanError, HandoverWork};
 use rebalancer_core::history::Rotation;
 use rebalancer_core::model::{Percent, Tolerance};
-use rebalancer_core::plan::{AssignmentPlan, PlannedMove};
+use rebalancer_core::plan::{AssignmentPlan, PlannedMove, PlannedRejoin, RejoinPlan};
 use rebalancer_core::policy::Strategy as Rule;
 use rebalancer_core::{Decision, HoldReason, Policy, Snapshot, decide};
 use rstest::rstest;
@@ -160,11 +161,11 @@ fn plan_of_a_hand_over_has_the_members_and_the_target() {
     let observed_at = Duration::from_secs(7);
     let handover = HandoverPlan::new(&snapshot(value.clone()), plan, observed_at).unwrap();
     assert_eq!(handover.assignor, "cooperative-sticky");
-    assert_eq!(handover.moves(), plan.moves().len());
+    assert_eq!(handover.work(), HandoverWork::Moves(plan.moves().len()));
     assert_eq!(handover.members.len(), 4);
     assert_eq!(handover.members[2].member_id, "consumer-pod-02-0a1b");
     assert_eq!(handover.observed_at, observed_at);
-    assert!(!handover.sticky_user_data);
+    assert!(!handover.target().unwrap().sticky_user_data);
     // A plan for another group is refused.
     let mut moved: PlannedMove = plan.moves()[0].clone();
     std::mem::swap(&mut moved.from, &mut moved.to);
@@ -174,6 +175,42 @@ fn plan_of_a_hand_over_has_the_members_and_the_target() {
         matches!(error, HandoverPlanError::OtherGroup { .. }),
         "{error}"
     );
+}
+
+#[test]
+fn plan_of_a_rejoin_has_all_members_of_its_pods() {
+    let value = skewed("range");
+    let plan = |pods: &[&str]| {
+        let pods = pods.iter().map(|pod| PlannedRejoin {
+            pod: (*pod).into(),
+            load: 0.5,
+        });
+        RejoinPlan::try_from(pods.collect::<Vec<_>>()).unwrap()
+    };
+    let rejoin = |value: &Value, pods: &[&str]| {
+        HandoverPlan::rejoin(&snapshot(value.clone()), &plan(pods), Duration::ZERO)
+    };
+    let handover = rejoin(&value, &["pod-02", "pod-00"]).unwrap();
+    let members = [0, 2].map(MemberIndex::new).to_vec();
+    assert_eq!(handover.goal, HandoverGoal::Rejoin(members));
+    assert_eq!(handover.assignor, "range");
+    assert_eq!(handover.work(), HandoverWork::Rejoins(2));
+    // A plan for another group, or one that leaves no member, is refused.
+    let error = |value: &Value, pods: &[&str]| rejoin(value, pods).unwrap_err().to_string();
+    assert_eq!(
+        error(&value, &["pod-00", "pod-77"]),
+        "the plan does not belong to the group of the snapshot: pod pod-77 has no member"
+    );
+    assert_eq!(
+        error(&value, &["pod-00", "pod-01", "pod-02", "pod-03"]),
+        "all 4 members would be removed; at least one has to stay in the group"
+    );
+    let mut other = value;
+    other["group"]["described"]["kind"] = "consumer".into();
+    assert!(matches!(
+        rejoin(&other, &["pod-00"]),
+        Err(HandoverPlanError::NotClassic { .. } | HandoverPlanError::Group(_))
+    ));
 }
 
 #[rstest]
@@ -507,7 +544,8 @@ proptest! {
             let peak = after.values().copied().fold(0.0, f64::max);
             prop_assert!((peak - forecast.peak).abs() < 1e-6, "{after:?} {forecast:?}");
             let handover = HandoverPlan::new(&seen, plan, Duration::ZERO).unwrap();
-            let counts = handover.target.by_member(handover.members.len());
+            let target = &handover.target().unwrap().owners;
+            let counts = target.by_member(handover.members.len());
             prop_assert!(counts.iter().all(|partitions| partitions.len() == 3), "{counts:?}");
         } else {
             prop_assert!(decision.hold_reason().is_some());

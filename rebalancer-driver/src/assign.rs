@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rebalancer_core::execution::{LeaseRenewal, StopCause};
 use rebalancer_core::handover::{
-    HandoverDocument, HandoverLimits, HandoverPlan, HandoverReport, HandoverStage,
+    HandoverDocument, HandoverGoal, HandoverLimits, HandoverPlan, HandoverReport, HandoverStage,
+    HandoverWork,
 };
 use rebalancer_core::plan::AssignmentPlan;
 use rebalancer_core::ports::GroupCoordinator;
@@ -58,8 +59,8 @@ pub(crate) async fn hand_out(
     let mut records = Records::new(run, false, decision, snapshot);
     let document = match prepare(run, snapshot, plan, observed_at) {
         Ok((plan, coordinator)) => {
-            let moves = plan.moves();
-            run.emit(&RunEvent::HandOverStarted { moves });
+            let work = plan.work();
+            run.emit(&RunEvent::HandOverStarted { work });
             let limits = HandoverLimits::of(plan.protocol);
             let report = perform(
                 run,
@@ -71,9 +72,9 @@ pub(crate) async fn hand_out(
             );
             let report = report.await;
             run.emit(&RunEvent::WaitEnded);
-            HandoverDocument::new(&report, moves)
+            HandoverDocument::new(&report, work)
         }
-        Err(why) => HandoverDocument::not_begun(&why, plan.moves().len()),
+        Err(why) => HandoverDocument::not_begun(&why, HandoverWork::Moves(plan.moves().len())),
     };
     run.emit(&RunEvent::HandedOver(&document));
     records.handed_over(&document).await;
@@ -113,9 +114,13 @@ async fn perform(
     let (probing, has_begun) = oneshot::channel();
     let began = run.elapsed();
     let mut probing = Some(probing);
+    let reason = match plan.goal {
+        HandoverGoal::Assign(_) => WaitReason::HandOver,
+        HandoverGoal::Rejoin(_) => WaitReason::Rejoin,
+    };
     let entered = move |stage: HandoverStage| {
         let elapsed = run.elapsed().saturating_sub(began);
-        let wait = Wait::new(WaitReason::HandOver(stage)).within(elapsed, limits.total);
+        let wait = Wait::new(reason(stage)).within(elapsed, limits.total);
         run.emit(&RunEvent::Waiting(&wait));
         if stage != HandoverStage::Confirming
             && let Some(probing) = probing.take()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rebalancer_core::execution::{ExecutionReport, StaticMemberReport};
-use rebalancer_core::handover::{HandoverDocument, HandoverStage};
+use rebalancer_core::handover::{HandoverDocument, HandoverStage, HandoverWork};
 use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::WorkloadRef;
@@ -152,12 +152,12 @@ pub enum RunEvent<'a> {
     Paused(Duration),
     /// The execution is over.
     Executed(&'a ExecutionReport),
-    /// The hand-over of an assignment has begun.
+    /// The hand-over of an assignment, or the rejoin of members, has begun.
     HandOverStarted {
-        /// The number of partitions that are to move.
-        moves: usize,
+        /// The planned work.
+        work: HandoverWork,
     },
-    /// The hand-over of an assignment is over, or did not begin.
+    /// The hand-over of an assignment, or the rejoin of members, is over, or did not begin.
     HandedOver(&'a HandoverDocument),
     /// The outcome for a static member of an evicted pod is known.
     StaticMemberSettled(&'a StaticMemberReport),
@@ -257,6 +257,8 @@ pub enum WaitReason {
     Settling,
     /// An assignment is being handed out.
     HandOver(HandoverStage),
+    /// Members are removed from the group, and rejoin.
+    Rejoin(HandoverStage),
 }
 
 impl fmt::Display for WaitReason {
@@ -286,6 +288,7 @@ impl fmt::Display for WaitReason {
                 write!(f, " to allow {pods} {evictions}")
             }
             Self::HandOver(stage) => write!(f, "handing out the assignment: {stage}"),
+            Self::Rejoin(stage) => write!(f, "letting members rejoin: {stage}"),
             Self::StaticMembers { members } => {
                 let noun = if *members == 1 { "member" } else { "members" };
                 write!(

@@ -111,29 +111,38 @@ impl<'a> Records<'a> {
 
     /// Records the beginning of a hand-over, for the case that the run is killed.
     pub(crate) async fn hand_over_began(&mut self) {
-        self.remember_hand_over(Some("the run ended during the hand-over".to_owned()))
-            .await;
+        self.remember_hand_over(Some(
+            "the run ended before the group was at rest again".to_owned(),
+        ))
+        .await;
     }
 
     /// Records the end of a hand-over.
     pub(crate) async fn handed_over(&mut self, report: &HandoverDocument) {
-        let is_assigned = report.outcome == HandoverResult::Assigned;
+        let (reason, warning) = match (report.outcome, report.rejoins) {
+            (HandoverResult::Assigned, _) => ("PartitionsAssigned", false),
+            (HandoverResult::Rejoined, _) => ("MembersRejoined", false),
+            (HandoverResult::NotKept | HandoverResult::Abandoned, None) => {
+                ("AssignmentIncomplete", true)
+            }
+            (HandoverResult::NotKept | HandoverResult::Abandoned, Some(_)) => {
+                ("RejoinIncomplete", true)
+            }
+        };
         if report.has_begun() {
             let abandoned = match report.outcome {
-                HandoverResult::Assigned | HandoverResult::NotKept => None,
+                HandoverResult::Assigned | HandoverResult::NotKept | HandoverResult::Rejoined => {
+                    None
+                }
                 HandoverResult::Abandoned => Some(report.message.clone()),
             };
             self.remember_hand_over(abandoned).await;
         }
         let entry = JournalEntry {
             pod: None,
-            reason: if is_assigned {
-                "PartitionsAssigned"
-            } else {
-                "AssignmentIncomplete"
-            },
+            reason,
             message: format!("{}: {}", report.message, self.decision.message),
-            warning: !is_assigned,
+            warning,
             at: self.now(),
         };
         self.publish(entry).await;

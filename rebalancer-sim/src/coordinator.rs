@@ -17,8 +17,8 @@ use crate::shared::SharedState;
 /// The coordinator of a [`SimWorld`](crate::SimWorld)'s group, for one run. A request and its response
 /// take 5 ms each.
 ///
-/// Hand-overs to classic groups with `sticky` or `cooperative-sticky` are modelled. Other groups can
-/// be read.
+/// Hand-overs to classic groups with `sticky`, `cooperative-sticky` or (of Java consumers) `range` are
+/// modelled. Other groups can be read.
 #[derive(Clone)]
 pub struct SimCoordinator {
     state: SharedState,

@@ -1,4 +1,4 @@
-//! Hand-overs over modelled groups: what must hold in every one, with and without faults.
+//! Hand-overs and rejoins over modelled groups: what must hold in every one, with and without faults.
 
 #![expect(clippy::panic, reason = "helpers of tests")]
 use std::time::Duration;
@@ -11,8 +11,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rebalancer_core::execution::StopCause;
 use rebalancer_core::handover::{
-    AbandonReason, Handover, HandoverEvent, HandoverLimits, HandoverMember, HandoverOutcome,
-    HandoverPlan, HandoverReport, HandoverStep, RebalanceProtocol,
+    AbandonReason, Handover, HandoverEvent, HandoverGoal, HandoverLimits, HandoverMember,
+    HandoverOutcome, HandoverPlan, HandoverReport, HandoverStep, HandoverTarget, RebalanceProtocol,
 };
 use rebalancer_sim::kafka::{
     ClientKind, Disturbance, ElectionOrder, GroupConfig, GroupWorld, RequestFault,
@@ -31,6 +31,21 @@ const SCALA: ElectionOrder = ElectionOrder::Table {
 /// A plan for the group as it is, whose target has the same numbers of partitions per member, dealt
 /// at random.
 fn plan(world: &GroupWorld, kind: ClientKind, seed: u64) -> HandoverPlan {
+    let plan = rejoin(world, kind, 0, seed);
+    let mut owners: Vec<Option<MemberIndex>> = plan.current.owners().collect();
+    owners.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    HandoverPlan {
+        goal: HandoverGoal::Assign(HandoverTarget {
+            loads: vec![1.0; owners.len()],
+            owners: owners.into_iter().collect(),
+            sticky_user_data: false,
+        }),
+        ..plan
+    }
+}
+
+/// A plan that lets this number of members rejoin, chosen at random.
+fn rejoin(world: &GroupWorld, kind: ClientKind, members: usize, seed: u64) -> HandoverPlan {
     let group = world.describe();
     let topics = world.topics().clone();
     let mut current = Assignment::unowned(topics.partition_count());
@@ -40,8 +55,9 @@ fn plan(world: &GroupWorld, kind: ClientKind, seed: u64) -> HandoverPlan {
             current.set(partition, Some(MemberIndex::new(index)));
         }
     }
-    let mut owners: Vec<Option<MemberIndex>> = current.owners().collect();
-    owners.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let mut indices: Vec<MemberIndex> = MemberIndex::all(group.members.len()).collect();
+    indices.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    indices.truncate(members);
     HandoverPlan {
         assignor: kind.assignor().into(),
         protocol: if kind.is_cooperative() {
@@ -50,13 +66,11 @@ fn plan(world: &GroupWorld, kind: ClientKind, seed: u64) -> HandoverPlan {
             RebalanceProtocol::Eager
         },
         members: group.members.iter().map(HandoverMember::of).collect(),
-        loads: vec![1.0; topics.partition_count()],
+        goal: HandoverGoal::Rejoin(indices),
         topics,
         current,
-        target: owners.into_iter().collect(),
         client: Some(kind.client()),
         coordinators: CoordinatorFamily::ALL.to_vec(),
-        sticky_user_data: false,
         observed_at: world.now(),
     }
 }
@@ -161,7 +175,8 @@ fn group_has_the_target_afterwards(
         // The hand-over begins at any time between two heartbeats of the members.
         world.run_until(world.now() + Duration::from_millis(seed * 290));
         let plan = plan(&world, kind, seed);
-        let (before, target) = (world.rebalances(), clients(&plan, &plan.target));
+        let target = clients(&plan, &plan.target().unwrap().owners);
+        let before = world.rebalances();
         let report = undisturbed(&mut world, plan);
         assert_eq!(world.violations(), &[] as &[String], "seed {seed}");
         if let HandoverOutcome::Abandoned(AbandonReason::TooManyBlockers { .. }) = report.outcome {
@@ -176,6 +191,7 @@ fn group_has_the_target_afterwards(
             // A static member of librdkafka may join once more after its removal.
             ClientKind::LibrdkafkaStatic => 5..=6,
             ClientKind::JavaCooperative | ClientKind::LibrdkafkaDynamic => 5..=5,
+            ClientKind::JavaRange => panic!("members do not keep an assignment"),
         };
         let counted = world.rebalances() - before;
         assert!(rebalances.contains(&counted), "{counted}, seed {seed}");
@@ -206,7 +222,7 @@ fn group_has_the_target_afterwards(
 fn slow_poller_ends_it_before_any_removal() {
     for kind in ClientKind::ALL
         .into_iter()
-        .filter(|kind| *kind != ClientKind::LibrdkafkaStatic)
+        .filter(|kind| kind.is_sticky() && *kind != ClientKind::LibrdkafkaStatic)
     {
         let mut config = GroupConfig::new(kind, 6, 24, JAVA);
         config.slow = Some((3, Duration::from_secs(8)));
@@ -298,6 +314,133 @@ fn lost_election_leaves_the_group_as_it_was() {
     assert!(lost > 10, "{lost}");
 }
 
+/// The members of a rejoin have new ids afterwards, and the others their old ones. The order in which
+/// the coordinator elects leaders does not matter.
+#[rstest]
+fn members_rejoin_under_new_ids(
+    #[values(
+        ClientKind::JavaCooperative,
+        ClientKind::JavaEager,
+        ClientKind::JavaRange,
+        ClientKind::LibrdkafkaStatic,
+        ClientKind::LibrdkafkaDynamic
+    )]
+    kind: ClientKind,
+    #[values(JAVA, SCALA, ElectionOrder::Salted(7))] order: ElectionOrder,
+    #[values((2, 1), (8, 3), (8, 7), (33, 4))] (members, removed): (usize, usize),
+) {
+    let mut moved = 0;
+    for seed in 0..6 {
+        let mut config = GroupConfig::new(kind, members, members * 4 + 3, order);
+        config.rebalances_on_release = order == JAVA;
+        config.seed = seed;
+        let mut world = GroupWorld::new(config);
+        world.run_until(world.now() + Duration::from_millis(seed * 470));
+        let plan = rejoin(&world, kind, removed, seed);
+        let HandoverGoal::Rejoin(rejoining) = plan.goal.clone() else {
+            panic!("{plan:?}");
+        };
+        let (ids, before) = (world.member_ids(), world.rebalances());
+        let leaves = |client: usize| {
+            let mut rejoining = rejoining.iter();
+            rejoining.any(|member| plan.members[member.get()].member_id == ids[client])
+        };
+        let report = undisturbed(&mut world, plan.clone());
+        assert_eq!(report.outcome, HandoverOutcome::Rejoined, "seed {seed}");
+        assert!(report.settled);
+        assert_eq!((report.removed, report.returned), (removed, removed));
+        assert_settles(&mut world, Duration::from_secs(1)).unwrap();
+        for (client, (old, new)) in ids.iter().zip(world.member_ids()).enumerate() {
+            assert_eq!(*old != new, leaves(client), "client {client}, seed {seed}");
+        }
+        let owners = clients(&plan, &plan.current);
+        let owners = owners
+            .owners()
+            .zip(world.owners().owners().collect::<Vec<_>>());
+        let changed = owners.filter(|(before, after)| before != after).count();
+        assert_eq!(report.moved, Some(changed), "seed {seed}");
+        moved += changed;
+        // A cooperative group may revoke partitions in one more rebalance.
+        assert_eq!(report.rebalances, 2, "seed {seed}");
+        let rebalances = world.rebalances() - before;
+        assert!((2..=3).contains(&rebalances), "{rebalances}, seed {seed}");
+        // Only a dynamic member of librdkafka learns of its removal from a heartbeat.
+        let parked = kind != ClientKind::LibrdkafkaDynamic;
+        assert!(!parked || world.late_losses() == 0, "seed {seed}");
+    }
+    match kind {
+        // The ids begin with the client ids, which differ here, so the order of the members stays.
+        ClientKind::JavaRange => assert_eq!(moved, 0),
+        // These members lose their partitions, and get other ones.
+        ClientKind::JavaCooperative => assert!(moved > 0 || removed == 1),
+        ClientKind::JavaEager | ClientKind::LibrdkafkaStatic | ClientKind::LibrdkafkaDynamic => {}
+    }
+}
+
+/// Members that die, or sleep after each poll, while they are removed. The group waits for them for a
+/// limited time, in which no other member gets their partitions.
+#[rstest]
+fn rejoin_waits_for_absent_members_for_a_limited_time(
+    #[values(
+        ClientKind::JavaCooperative,
+        ClientKind::JavaEager,
+        ClientKind::JavaRange,
+        ClientKind::LibrdkafkaDynamic
+    )]
+    kind: ClientKind,
+    #[values(true, false)] dies: bool,
+    #[values(0, 2)] index: usize,
+) {
+    let (mut absent, mut late) = (0, 0);
+    for step in 0..40 {
+        let mut world = GroupWorld::new(GroupConfig::new(kind, 4, 21, JAVA));
+        let plan = rejoin(&world, kind, 3, 1);
+        let began = world.now();
+        let disturbance = if dies {
+            Disturbance::Dies(index)
+        } else {
+            Disturbance::Slows(index, Duration::from_secs(7))
+        };
+        world.disturb_at(
+            began + Duration::from_millis(6_000 + step * 200),
+            disturbance,
+        );
+        let report = undisturbed(&mut world, plan);
+        let took = world.now() - began;
+        assert!(took < Duration::from_secs(110), "{took:?}, step {step}");
+        assert_eq!(world.violations(), &[] as &[String], "step {step}");
+        if report.removed > 0 {
+            let is_late = took > Duration::from_secs(20);
+            if report.outcome == HandoverOutcome::Rejoined {
+                late += usize::from(is_late);
+            } else if let HandoverOutcome::Abandoned(AbandonReason::NotBack { .. }) = report.outcome
+            {
+                absent += 1;
+            }
+        }
+        assert_settles(&mut world, Duration::from_secs(100)).unwrap();
+    }
+    let removed = rejoin_of(kind).contains(&index);
+    if removed && dies {
+        assert!(absent > 0);
+    }
+    if removed && !dies && kind != ClientKind::LibrdkafkaDynamic {
+        assert!(late > 0);
+    }
+}
+
+/// The clients that are removed in the test above.
+fn rejoin_of(kind: ClientKind) -> Vec<usize> {
+    let world = GroupWorld::new(GroupConfig::new(kind, 4, 21, JAVA));
+    let plan = rejoin(&world, kind, 3, 1);
+    let members: Assignment = match &plan.goal {
+        HandoverGoal::Rejoin(members) => members.iter().copied().map(Some).collect(),
+        HandoverGoal::Assign(_) => panic!("{plan:?}"),
+    };
+    let clients = clients(&plan, &members);
+    clients.owners().flatten().map(MemberIndex::get).collect()
+}
+
 #[derive(Debug, Clone)]
 struct Scenario {
     kind: ClientKind,
@@ -312,6 +455,8 @@ struct Scenario {
     stop_after: Option<usize>,
     kill_after: Option<usize>,
     disturbances: Vec<(Duration, Disturbance)>,
+    /// The number of members that rejoin; `None` if an assignment is handed out.
+    rejoins: Option<usize>,
 }
 
 fn scenarios() -> impl Strategy<Value = Scenario> {
@@ -346,10 +491,19 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
         prop::option::weighted(0.3, 0..200_usize),
         prop::option::weighted(0.3, 0..200_usize),
         prop::collection::vec(disturbance, 0..3),
+        prop::option::of(1..12_usize),
     );
     (group, circumstances).prop_map(|(group, circumstances)| {
         let (kind, order, members, more, heartbeat, poll) = group;
-        let (seed, faults, stop_after, kill_after, mut disturbances) = circumstances;
+        let (seed, faults, stop_after, kill_after, mut disturbances, rejoins) = circumstances;
+        // Members with `range` do not keep an assignment.
+        let rejoins = rejoins.or_else(|| (!kind.is_sticky()).then_some(1));
+        let rejoins = rejoins.map(|rejoins| rejoins.min(members - 1));
+        // If the process is killed, the barrier ends before removed members that have just become slow
+        // are back.
+        if rejoins.is_some() && kill_after.is_some() {
+            disturbances.retain(|(_, what)| !matches!(what, Disturbance::Slows(..)));
+        }
         disturbances.sort_by_key(|(at, _)| *at);
         Scenario {
             kind,
@@ -363,6 +517,7 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
             stop_after,
             kill_after,
             disturbances,
+            rejoins,
         }
     })
 }
@@ -383,7 +538,10 @@ fn play(scenario: &Scenario) -> Result<Option<HandoverReport>, TestCaseError> {
     config.rebalance_timeout = Duration::from_secs(60);
     let mut world = GroupWorld::new(config);
     prop_assert_eq!(world.violations(), &[] as &[String]);
-    let plan = plan(&world, scenario.kind, scenario.seed);
+    let plan = match scenario.rejoins {
+        Some(members) => rejoin(&world, scenario.kind, members, scenario.seed),
+        None => plan(&world, scenario.kind, scenario.seed),
+    };
     for (after, disturbance) in &scenario.disturbances {
         world.disturb_at(world.now() + *after, *disturbance);
     }

@@ -8,7 +8,7 @@ use rebalancer_core::decision::PodAssessment;
 use rebalancer_core::execution::{
     ExecutionOutcome, ExecutionReport, PodOutcome, StaticMemberOutcome, StaticMemberReport,
 };
-use rebalancer_core::handover::{HandoverDocument, HandoverResult};
+use rebalancer_core::handover::{HandoverDocument, HandoverResult, HandoverWork};
 use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::lease;
 use rebalancer_core::model::WorkloadRef;
@@ -107,12 +107,20 @@ impl RunObserver for LoggingObserver {
             RunEvent::PortFailed { error } => error!(kind = error.kind.as_str(), "{error}"),
             RunEvent::Paused(duration) => debug!(seconds = duration.as_secs_f64(), "waiting"),
             RunEvent::Executed(report) => executed(report),
-            RunEvent::HandOverStarted { moves } => {
-                info!(moves, "handing out the assignment to the group");
-            }
+            RunEvent::HandOverStarted { work } => match work {
+                HandoverWork::Moves(moves) => {
+                    info!(moves, "handing out the assignment to the group");
+                }
+                HandoverWork::Rejoins(members) => {
+                    info!(members, "letting members rejoin the group");
+                }
+            },
             RunEvent::Waiting(wait) if !self.line.is_on() => {
+                let seconds = wait.elapsed.as_secs_f64();
                 if let WaitReason::HandOver(stage) = wait.reason {
-                    info!(seconds = wait.elapsed.as_secs_f64(), "hand-over: {stage}");
+                    info!(seconds, "hand-over: {stage}");
+                } else if let WaitReason::Rejoin(stage) = wait.reason {
+                    info!(seconds, "rejoin: {stage}");
                 }
             }
             RunEvent::HandedOver(report) => handed_over(report),
@@ -286,25 +294,28 @@ fn handed_over(report: &HandoverDocument) {
     let HandoverDocument {
         outcome,
         planned,
+        rejoins,
+        returned,
         moved,
         rebalances,
         seconds,
         message,
         ..
     } = report;
+    let planned = rejoins.is_none().then_some(*planned);
     let (outcome, seconds) = (outcome.as_str(), seconds.get());
     let hint = hints::of_hand_over(report);
     match report.outcome {
-        HandoverResult::Assigned => {
+        HandoverResult::Assigned | HandoverResult::Rejoined => {
             info!(
                 outcome,
-                planned, moved, rebalances, seconds, "{message}{hint}"
+                planned, rejoins, returned, moved, rebalances, seconds, "{message}{hint}"
             );
         }
         HandoverResult::NotKept | HandoverResult::Abandoned => {
             warn!(
                 outcome,
-                planned, moved, rebalances, seconds, "{message}{hint}"
+                planned, rejoins, returned, moved, rebalances, seconds, "{message}{hint}"
             );
         }
     }

@@ -138,11 +138,15 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
 
 fn handed_over(report: &HandoverDocument, palette: &Palette) -> String {
     let style = match report.outcome {
-        HandoverResult::Assigned => palette.good,
+        HandoverResult::Assigned | HandoverResult::Rejoined => palette.good,
         HandoverResult::NotKept | HandoverResult::Abandoned => palette.bad,
     };
     let text = format!("{}{}", report.message, hints::of_hand_over(report));
-    sentence("handed over", style, &text, palette)
+    let label = match report.rejoins {
+        Some(_) => "rejoin",
+        None => "handed over",
+    };
+    sentence(label, style, &text, palette)
 }
 
 fn held(held: &HeldSince, palette: &Palette) -> String {

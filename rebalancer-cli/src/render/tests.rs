@@ -9,7 +9,9 @@ use rebalancer_core::execution::{
     ExecutionOutcome, ExecutionReport, PodOutcome, PodReport, StaticMemberOutcome,
     StaticMemberReport, StopReason,
 };
-use rebalancer_core::handover::{AbandonReason, HandoverDocument, HandoverOutcome, HandoverReport};
+use rebalancer_core::handover::{
+    AbandonReason, HandoverDocument, HandoverOutcome, HandoverReport, HandoverWork,
+};
 use rebalancer_core::hold_record::{HeldSince, HoldRecord};
 use rebalancer_core::model::{MinimumPods, Percent, PodUid, Seconds, WorkloadRef};
 use rebalancer_core::policy::{Policy, Strategy};
@@ -638,11 +640,13 @@ fn assignment_that_was_abandoned() {
         probe_seconds: None,
         seconds: Seconds::whole(16),
         removed: 0,
+        returned: 0,
         moved: Some(0),
         settled: true,
     };
-    let report = WorkloadReport::decided(assign(10.0), None)
-        .with_hand_over(Some(HandoverDocument::new(&handed_over, 5)));
+    let report = WorkloadReport::decided(assign(10.0), None).with_hand_over(Some(
+        HandoverDocument::new(&handed_over, HandoverWork::Moves(5)),
+    ));
     let text = render(&report, Detail::Pods);
     let last = text.lines().last().unwrap();
     assert_eq!(

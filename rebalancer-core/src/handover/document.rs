@@ -1,8 +1,9 @@
-//! The hand-over in the document of a run.
+//! The hand-over of an assignment, or the rejoin of members, in the document of a run.
 
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{AbandonReason, HandoverOutcome, HandoverReport};
+use super::plan::HandoverWork;
 use crate::execution::StopReason;
 use crate::model::Seconds;
 
@@ -16,7 +17,9 @@ pub enum HandoverResult {
     Assigned,
     /// The planned assignment was handed out, but some partitions had another owner afterwards.
     NotKept,
-    /// The hand-over was abandoned, or did not begin.
+    /// The members rejoined, and the group has dealt its partitions.
+    Rejoined,
+    /// The hand-over or the rejoin was abandoned, or did not begin.
     Abandoned,
 }
 
@@ -27,12 +30,13 @@ impl HandoverResult {
         match self {
             Self::Assigned => "assigned",
             Self::NotKept => "not_kept",
+            Self::Rejoined => "rejoined",
             Self::Abandoned => "abandoned",
         }
     }
 }
 
-/// The result of handing out an assignment.
+/// The result of handing out an assignment, or of letting members rejoin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HandoverDocument {
@@ -43,12 +47,20 @@ pub struct HandoverDocument {
     pub stopped: Option<StopReason>,
     /// A summary in one sentence, with the numbers.
     pub message: String,
-    /// The number of partitions that were to move.
+    /// The number of partitions that were to move; 0 if members rejoined.
     pub planned: usize,
+    /// The number of members that were to rejoin; absent if an assignment was handed out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejoins: Option<usize>,
+    /// The number of removed members that were seen in the group again; absent if an assignment was
+    /// handed out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<usize>,
     /// The number of partitions that have another owner than before; absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<usize>,
-    /// The number of rebalances that the hand-over caused.
+    /// The number of rebalances that the hand-over caused, without those in which members of a
+    /// cooperative group give up partitions after a rejoin.
     pub rebalances: u32,
     /// The duration of the first rebalance, which measured how fast the members rejoin, in seconds; absent
     /// if it did not finish.
@@ -63,12 +75,13 @@ pub struct HandoverDocument {
 }
 
 impl HandoverDocument {
-    /// The document of a hand-over that was to move `planned` partitions.
+    /// The document of a hand-over with this work.
     #[must_use]
-    pub fn new(report: &HandoverReport, planned: usize) -> Self {
+    pub fn new(report: &HandoverReport, work: HandoverWork) -> Self {
         let (outcome, stopped) = match &report.outcome {
             HandoverOutcome::Assigned => (HandoverResult::Assigned, None),
             HandoverOutcome::NotKept { .. } => (HandoverResult::NotKept, None),
+            HandoverOutcome::Rejoined => (HandoverResult::Rejoined, None),
             HandoverOutcome::Abandoned(reason) => {
                 let stopped = if let AbandonReason::Stopped(cause) = reason {
                     Some(cause.reason())
@@ -81,8 +94,10 @@ impl HandoverDocument {
         Self {
             outcome,
             stopped,
-            message: message(report, planned),
-            planned,
+            message: message(report, work),
+            planned: work.moves(),
+            rejoins: work.rejoins(),
+            returned: work.rejoins().map(|_| report.returned),
             moved: report.moved,
             rebalances: report.rebalances,
             probe_seconds: report.probe_seconds,
@@ -94,12 +109,14 @@ impl HandoverDocument {
 
     /// The document of a hand-over that did not begin, for this reason.
     #[must_use]
-    pub fn not_begun(why: &str, planned: usize) -> Self {
+    pub fn not_begun(why: &str, work: HandoverWork) -> Self {
         Self {
             outcome: HandoverResult::Abandoned,
             stopped: None,
-            message: format!("the hand-over did not begin: {why}"),
-            planned,
+            message: format!("the {} did not begin: {why}", work.noun()),
+            planned: work.moves(),
+            rejoins: work.rejoins(),
+            returned: work.rejoins().map(|_| 0),
             moved: Some(0),
             rebalances: 0,
             probe_seconds: None,
@@ -116,8 +133,32 @@ impl HandoverDocument {
     }
 }
 
+impl HandoverWork {
+    fn moves(self) -> usize {
+        match self {
+            Self::Moves(partitions) => partitions,
+            Self::Rejoins(_) => 0,
+        }
+    }
+
+    fn rejoins(self) -> Option<usize> {
+        match self {
+            Self::Moves(_) => None,
+            Self::Rejoins(members) => Some(members),
+        }
+    }
+
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Moves(_) => "hand-over",
+            Self::Rejoins(_) => "rejoin",
+        }
+    }
+}
+
 /// The summary of a hand-over.
-fn message(report: &HandoverReport, planned: usize) -> String {
+fn message(report: &HandoverReport, work: HandoverWork) -> String {
+    let planned = work.moves();
     let cost = format!(
         "{} {} in {:.1} s",
         report.rebalances,
@@ -150,8 +191,21 @@ fn message(report: &HandoverReport, planned: usize) -> String {
             partitions(planned),
             partitions(*lost),
         ),
+        HandoverOutcome::Rejoined => {
+            let members = match report.returned {
+                1 => "1 member".to_owned(),
+                members => format!("{members} members"),
+            };
+            let owners = match report.moved {
+                None => String::new(),
+                Some(1) => ": 1 partition has another owner".to_owned(),
+                Some(moved) => format!(": {moved} partitions have other owners"),
+            };
+            format!("{members} rejoined, and the group dealt its partitions{owners}; {cost}")
+        }
         HandoverOutcome::Abandoned(reason) => {
-            format!("the hand-over was abandoned: {reason}; {cost}; {end}")
+            let noun = work.noun();
+            format!("the {noun} was abandoned: {reason}; {cost}; {end}")
         }
     }
 }
@@ -203,10 +257,11 @@ mod tests {
             probe_seconds: None,
             seconds: Seconds::new(9.2).unwrap(),
             removed: 1,
+            returned: 1,
             moved: Some(7),
             settled: true,
         };
-        let document = HandoverDocument::new(&report, 7);
+        let document = HandoverDocument::new(&report, HandoverWork::Moves(7));
         assert_eq!(document.outcome.as_str(), word);
         assert_eq!(document.stopped, stopped);
         assert_eq!(document.message, message);
@@ -216,5 +271,46 @@ mod tests {
             serde_json::from_value::<HandoverDocument>(json).unwrap(),
             document
         );
+    }
+
+    #[rstest]
+    #[case::rejoined(
+        HandoverOutcome::Rejoined,
+        "rejoined",
+        "2 members rejoined, and the group dealt its partitions: 7 partitions have other owners; 2 \
+         rebalances in 9.2 s"
+    )]
+    #[case::absent(
+        HandoverOutcome::Abandoned(AbandonReason::NotBack {
+            members: 1,
+            limit: std::time::Duration::from_secs(20),
+        }),
+        "abandoned",
+        "the rejoin was abandoned: 1 of the removed members did not rejoin within 20.0 s; 2 \
+         rebalances in 9.2 s; the group is at rest"
+    )]
+    fn message_of_a_rejoin_has_its_members(
+        #[case] outcome: HandoverOutcome,
+        #[case] word: &str,
+        #[case] message: &str,
+    ) {
+        let report = HandoverReport {
+            outcome,
+            rebalances: 2,
+            probe_seconds: None,
+            seconds: Seconds::new(9.2).unwrap(),
+            removed: 2,
+            returned: 2,
+            moved: Some(7),
+            settled: true,
+        };
+        let document = HandoverDocument::new(&report, HandoverWork::Rejoins(2));
+        assert_eq!(document.message, message);
+        let json = serde_json::to_value(&document).unwrap();
+        assert_eq!(json["outcome"], word);
+        assert_eq!((&json["rejoins"], &json["planned"]), (&2.into(), &0.into()));
+        let not_begun = HandoverDocument::not_begun("no connection", HandoverWork::Rejoins(2));
+        assert_eq!(not_begun.message, "the rejoin did not begin: no connection");
+        assert_eq!(not_begun.returned, Some(0));
     }
 }

@@ -8,6 +8,11 @@
 //! out the target, and leaves. The group's own assignor keeps the target, because it is sticky and
 //! the target is balanced.
 //!
+//! With the other goal ([`HandoverGoal::Rejoin`]), a set of members rejoins, and the group's own assignor
+//! deals the partitions again. Then we never lead. A second member of ours, the *trigger*, begins the
+//! rebalance in place of the assigner, and the set is removed behind the barrier. Once its members are
+//! back, ours leave in one request, and the join phase ends.
+//!
 //! No member is removed outside an open join phase, so no removed member can process partitions
 //! that another member already owns. Each member of a JoinGroup response gets an entry in the
 //! SyncGroup request. A partition is given to a new owner only if no other member of the same
@@ -20,6 +25,7 @@
 //! | stage | file |
 //! |---|---|
 //! | the group is confirmed; the scout joins | `machine/probe.rs` |
+//! | the barrier: the assigner or the trigger joins, members are removed and return | `machine/barrier.rs` |
 //! | the assigner becomes the leader | `machine/leadership.rs` |
 //! | restore, first and second phase | `machine/handing.rs` |
 //! | verification, leaving, abandoning | `machine/ending.rs` |
@@ -38,6 +44,8 @@ pub use document::{HandoverDocument, HandoverResult};
 pub use limits::HandoverLimits;
 pub use machine::Handover;
 pub use outcome::{AbandonReason, HandoverOutcome, HandoverReport};
-pub use plan::{HandoverMember, HandoverPlan, HandoverPlanError};
+pub use plan::{
+    HandoverGoal, HandoverMember, HandoverPlan, HandoverPlanError, HandoverTarget, HandoverWork,
+};
 pub use stage::HandoverStage;
 pub use step::{Connection, CoordinatorRequest, CoordinatorResponse, HandoverEvent, HandoverStep};

@@ -19,6 +19,8 @@ pub enum HandoverOutcome {
         /// The name of one of them.
         example: String,
     },
+    /// The members of a rejoin were removed and are back, and the group has dealt its partitions.
+    Rejoined,
     /// The hand-over was abandoned.
     Abandoned(AbandonReason),
 }
@@ -51,6 +53,11 @@ pub enum AbandonReason {
     },
     /// No member id was found that wins the election.
     NoWinningId {
+        /// The number of ids that were drawn.
+        draws: usize,
+    },
+    /// No member id was found that makes a follower.
+    NoFollowerId {
         /// The number of ids that were drawn.
         draws: usize,
     },
@@ -136,12 +143,17 @@ impl fmt::Display for AbandonReason {
                 f,
                 "none of {draws} member ids would be elected leader by the coordinator"
             ),
+            Self::NoFollowerId { draws } => write!(
+                f,
+                "with each of {draws} member ids, a member without topics could lead, or get partitions \
+                 from a Java client"
+            ),
             Self::ElectionLost => f.write_str(
                 "the coordinator elected another leader: it orders members in a way that is not known \
                  (Kafka built for Scala 2.12, or another product)",
             ),
             Self::NotParked { seen } => {
-                write!(f, "the rebalance did not stay open for the election: {seen}")
+                write!(f, "the rebalance did not stay open for the removal: {seen}")
             }
             Self::NotBack { members, limit } => write!(
                 f,
@@ -159,7 +171,7 @@ impl fmt::Display for AbandonReason {
             Self::MembershipLost { message } | Self::Refused { message } => f.write_str(message),
             Self::Stopped(cause) => cause.fmt(f),
             Self::TimedOut { limit } => {
-                write!(f, "the hand-over was not finished within {}", seconds(limit))
+                write!(f, "it was not finished within {}", seconds(limit))
             }
         }
     }
@@ -178,6 +190,8 @@ pub struct HandoverReport {
     pub seconds: Seconds,
     /// The number of members that were removed and asked to rejoin.
     pub removed: usize,
+    /// The number of removed members that were seen again, under new ids.
+    pub returned: usize,
     /// The number of partitions that have another owner than before, as far as it is known.
     pub moved: Option<usize>,
     /// Whether the group was seen at rest, without members of ours, at the end.

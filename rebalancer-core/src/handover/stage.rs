@@ -11,6 +11,8 @@ pub enum HandoverStage {
     Probing,
     /// The leader is removed while the join phase is held open, and the assigner is elected.
     Electing,
+    /// The members that rejoin are removed while the join phase is held open, and awaited.
+    Rejoining,
     /// The owners are restored, before anything moves.
     Restoring,
     /// The members give up the partitions that move.
@@ -21,6 +23,8 @@ pub enum HandoverStage {
     Verifying,
     /// Our members leave.
     Leaving,
+    /// The group's own assignor deals the partitions, after a rejoin.
+    Dealing,
 }
 
 impl fmt::Display for HandoverStage {
@@ -29,11 +33,13 @@ impl fmt::Display for HandoverStage {
             Self::Confirming => "confirming that the group is at rest",
             Self::Probing => "measuring a rebalance",
             Self::Electing => "taking the lead of the group",
+            Self::Rejoining => "removing the members that rejoin, and waiting for their return",
             Self::Restoring => "restoring the owners of all partitions",
             Self::Revoking => "revoking the partitions that move",
             Self::Assigning => "assigning the partitions that move",
             Self::Verifying => "verifying the assignment",
             Self::Leaving => "leaving the group",
+            Self::Dealing => "waiting until the group has dealt its partitions",
         })
     }
 }

@@ -13,7 +13,8 @@ use super::DescribedGroup;
 pub enum OwnMember {
     /// Measures a rebalance, and later holds the join phase open.
     Scout,
-    /// Becomes the leader and hands out the assignment.
+    /// Becomes the leader and hands out the assignment; or, if members rejoin, only begins the rebalance
+    /// in which they do.
     Assigner,
 }
 

@@ -7,8 +7,8 @@ use kafka_assignors::coordinator_order::CoordinatorFamily;
 use kafka_assignors::{MemberIndex, Topics};
 use rebalancer_core::group::{Assignor, ClientFamily};
 use rebalancer_core::handover::{
-    AbandonReason, HandoverLimits, HandoverMember, HandoverOutcome, HandoverPlan, HandoverReport,
-    HandoverStage, RebalanceProtocol,
+    AbandonReason, HandoverGoal, HandoverLimits, HandoverMember, HandoverOutcome, HandoverPlan,
+    HandoverReport, HandoverStage, HandoverTarget, RebalanceProtocol,
 };
 use rebalancer_core::ports::DescribedGroup;
 use rebalancer_sim::PartitionView;
@@ -53,19 +53,17 @@ fn reversal(world: &SimWorld) -> HandoverPlan {
     target.reverse();
     HandoverPlan {
         assignor: config.assignor.as_str().to_owned(),
-        protocol: if config.assignor == Assignor::Sticky {
-            RebalanceProtocol::Eager
-        } else {
-            RebalanceProtocol::Cooperative
-        },
+        protocol: RebalanceProtocol::of(config.assignor),
         topics: Topics::new([(group.topics[0].name.clone(), current.len())]),
         members: group.members.iter().map(HandoverMember::of).collect(),
-        loads: vec![1.0; current.len()],
+        goal: HandoverGoal::Assign(HandoverTarget {
+            owners: assignment(target),
+            loads: vec![1.0; current.len()],
+            sticky_user_data: false,
+        }),
         current: assignment(current),
-        target: assignment(target),
         client: None,
         coordinators: CoordinatorFamily::ALL.to_vec(),
-        sticky_user_data: false,
         observed_at: world.clock().elapsed(),
     }
 }
@@ -126,6 +124,52 @@ fn loads_follow_the_owners_after_a_hand_over(
             "{pod:?}, not {expected}"
         );
     }
+}
+
+/// The members of two pods rejoin, and no pod restarts.
+#[rstest]
+#[case::java_range(Assignor::Range, ClientFamily::Java, false)]
+#[case::java(Assignor::CooperativeSticky, ClientFamily::Java, false)]
+#[case::java_static(Assignor::CooperativeSticky, ClientFamily::Java, true)]
+#[case::librdkafka(Assignor::CooperativeSticky, ClientFamily::Librdkafka, false)]
+#[test]
+fn members_rejoin_and_every_partition_is_owned(
+    #[case] assignor: Assignor,
+    #[case] client: ClientFamily,
+    #[case] static_members: bool,
+) {
+    let world = world(assignor, client, static_members);
+    let ids = |world: &SimWorld| -> BTreeMap<String, String> {
+        let members = world.described_group().members.into_iter();
+        members
+            .map(|member| {
+                let labels = member.labels;
+                (labels.client_id.unwrap(), labels.member_id.unwrap())
+            })
+            .collect()
+    };
+    let before = ids(&world);
+    let plan = HandoverPlan {
+        goal: HandoverGoal::Rejoin([0, 2].map(MemberIndex::new).to_vec()),
+        ..reversal(&world)
+    };
+    let rejoining: Vec<String> = [0, 2]
+        .map(|index: usize| plan.members[index].client_id.clone())
+        .into();
+    let report = perform(&world, plan);
+    assert_eq!(report.outcome, HandoverOutcome::Rejoined, "{report:?}");
+    assert!(report.settled);
+    assert_eq!((report.removed, report.returned), (2, 2));
+    assert_eq!(world.handover_violations(), [] as [String; 0]);
+    let after = ids(&world);
+    for (client_id, id) in &before {
+        let rejoined = after[client_id] != *id;
+        assert_eq!(rejoined, rejoining.contains(client_id), "{client_id}");
+    }
+    assert!(world.partitions().iter().all(|p| p.owner.is_some()));
+    world.advance(Duration::from_secs(600));
+    assert!(world.partitions().iter().all(|p| p.owner.is_some()));
+    assert_eq!(world.loads().len(), before.len());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kafka_assignors::{
     Assignment, Member, MemberIndex, PartitionIndex, Subscription, Topics, cooperative_sticky,
-    librdkafka_cooperative_sticky, sticky,
+    librdkafka_cooperative_sticky, range, sticky,
 };
 use rebalancer_core::group::ClientFamily;
 use rebalancer_core::ports::CoordinatorErrorKind;
@@ -31,6 +31,8 @@ pub enum ClientKind {
     JavaCooperative,
     /// Java with `sticky`.
     JavaEager,
+    /// Java with `range`.
+    JavaRange,
     /// librdkafka with `cooperative-sticky` and static membership.
     LibrdkafkaStatic,
     /// librdkafka with `cooperative-sticky` and dynamic membership.
@@ -39,9 +41,10 @@ pub enum ClientKind {
 
 impl ClientKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::JavaCooperative,
         Self::JavaEager,
+        Self::JavaRange,
         Self::LibrdkafkaStatic,
         Self::LibrdkafkaDynamic,
     ];
@@ -51,7 +54,7 @@ impl ClientKind {
     pub fn is_cooperative(self) -> bool {
         match self {
             Self::JavaCooperative | Self::LibrdkafkaStatic | Self::LibrdkafkaDynamic => true,
-            Self::JavaEager => false,
+            Self::JavaEager | Self::JavaRange => false,
         }
     }
 
@@ -65,19 +68,27 @@ impl ClientKind {
         }
     }
 
+    /// Whether the members keep an assignment that is handed out.
+    #[must_use]
+    pub fn is_sticky(self) -> bool {
+        self != Self::JavaRange
+    }
+
     /// The name of the assignor.
     #[must_use]
     pub fn assignor(self) -> &'static str {
-        if self.is_cooperative() {
-            "cooperative-sticky"
-        } else {
-            "sticky"
+        match self {
+            Self::JavaCooperative | Self::LibrdkafkaStatic | Self::LibrdkafkaDynamic => {
+                "cooperative-sticky"
+            }
+            Self::JavaEager => "sticky",
+            Self::JavaRange => "range",
         }
     }
 
     pub(super) fn is_java(self) -> bool {
         match self {
-            Self::JavaCooperative | Self::JavaEager => true,
+            Self::JavaCooperative | Self::JavaEager | Self::JavaRange => true,
             Self::LibrdkafkaStatic | Self::LibrdkafkaDynamic => false,
         }
     }
@@ -381,7 +392,9 @@ impl Client {
                 self.processing.clear();
                 Duration::ZERO
             }
-            ClientKind::JavaEager | ClientKind::LibrdkafkaStatic => Duration::ZERO,
+            ClientKind::JavaEager | ClientKind::JavaRange | ClientKind::LibrdkafkaStatic => {
+                Duration::ZERO
+            }
             ClientKind::LibrdkafkaDynamic => LIBRDKAFKA_REJOIN,
         };
         self.phase = Phase::Joining { at: now + pause };
@@ -465,6 +478,7 @@ impl Client {
         let assignment = match self.kind {
             ClientKind::JavaCooperative => cooperative_sticky::assign(topics, &members, &previous),
             ClientKind::JavaEager => sticky::assign(topics, &members, &previous),
+            ClientKind::JavaRange => range::assign(topics, &members, &previous),
             ClientKind::LibrdkafkaStatic | ClientKind::LibrdkafkaDynamic => {
                 librdkafka_cooperative_sticky::assign(topics, &members, &previous)
             }

@@ -108,6 +108,7 @@ impl SimConfig {
             (Protocol::Classic, Assignor::Sticky, ClientFamily::Java) => {
                 Some(ClientKind::JavaEager)
             }
+            (Protocol::Classic, Assignor::Range, ClientFamily::Java) => Some(ClientKind::JavaRange),
             (Protocol::Classic, Assignor::CooperativeSticky, ClientFamily::Java) => {
                 Some(ClientKind::JavaCooperative)
             }

@@ -96,6 +96,9 @@ fn is_plausible(hand_over: &HandoverDocument) -> bool {
     match hand_over.outcome {
         HandoverResult::Assigned => hand_over.moved == Some(hand_over.planned),
         HandoverResult::NotKept => hand_over.moved != Some(hand_over.planned),
+        HandoverResult::Rejoined => {
+            hand_over.rejoins.is_some() && hand_over.returned == hand_over.rejoins
+        }
         HandoverResult::Abandoned => !hand_over.message.is_empty(),
     }
 }

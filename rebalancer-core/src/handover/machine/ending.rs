@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use kafka_assignors::{Assignment, MemberIndex};
+use kafka_assignors::{Assignment, MemberIndex, PartitionIndex};
 
 use super::{
     AbandonReason, CoordinatorError, CoordinatorErrorKind, CoordinatorRequest, DescribedGroup,
     GroupState, Handover, HandoverLimits, HandoverOutcome, HandoverReport, Need, OwnMember,
     Polling, Seconds, Stage, StopCause,
 };
+use crate::handover::plan::HandoverGoal;
 use crate::handover::response::locate;
 use crate::ports::{DescribedMember, GroupKind};
 
@@ -103,12 +104,13 @@ impl Handover {
         if let Ok(group) = &group {
             self.adopt_listed_static_members(group);
         }
+        let target = self.plan.target().map(|target| &target.owners);
         let has_target = group.is_ok_and(|group| {
             group.state == GroupState::Stable
                 && self
                     .members_differ(&group, &[OwnMember::Assigner])
                     .is_none()
-                && self.owners_in(&group) == self.plan.target
+                && Some(&self.owners_in(&group)) == target
         });
         if has_target {
             let [shortest, longest] = HandoverLimits::SYNCING;
@@ -162,6 +164,8 @@ impl Handover {
     fn depart(&mut self, now: Duration) {
         let limit = match self.stop {
             Some(_) => HandoverLimits::STOP,
+            // A removed member may have left a pending id, which holds up the join phase.
+            None if self.rejoined => HandoverLimits::LEADERSHIP,
             // A member of ours that could not be removed expires with its session.
             None if self.own.has(OwnMember::Assigner) || self.own.has(OwnMember::Scout) => {
                 self.own.session_timeout() + self.probe.unwrap_or_default() + HandoverLimits::STOP
@@ -188,11 +192,18 @@ impl Handover {
             !has_ours && matches!(group.state, GroupState::Stable | GroupState::Empty)
         });
         match at_rest {
+            // Members of a cooperative group may still have to revoke partitions.
+            Some(group) if self.rejoined && !self.all_owned(&group) && now < polling.until => {
+                self.enter(Stage::Departing(polling.again(now, HandoverLimits::POLL)));
+            }
             Some(group) => {
                 self.find_returned(&group);
                 self.adopt_listed_static_members(&group);
                 self.seen = Some(self.owners_in(&group));
                 self.settled = true;
+                if self.rejoined {
+                    self.verify_rejoin(&group, polling.limit());
+                }
                 self.finish(now);
             }
             None if now >= polling.until => self.finish(now),
@@ -200,6 +211,33 @@ impl Handover {
                 self.enter(Stage::Departing(polling.again(now, HandoverLimits::POLL)));
             }
         }
+    }
+
+    /// The group is at rest after a rejoin: it must have its members, and all partitions must be owned.
+    fn verify_rejoin(&mut self, group: &DescribedGroup, limit: Duration) {
+        let problem = if !self.all_owned(group) {
+            Some(AbandonReason::NotSettled {
+                awaited: "the assignment of all partitions by the group",
+                limit,
+            })
+        } else {
+            self.members_differ(group, &[]).map(AbandonReason::changed)
+        };
+        match problem {
+            None => self.dealt = true,
+            Some(problem) => {
+                self.abandoned.get_or_insert(problem);
+            }
+        }
+    }
+
+    /// Whether each partition of the plan has an owner, of whatever member.
+    fn all_owned(&self, group: &DescribedGroup) -> bool {
+        let owned = group.members.iter().flat_map(|member| &member.owned);
+        let owned: HashSet<PartitionIndex> = owned
+            .filter_map(|(topic, number)| locate(&self.plan, topic, *number))
+            .collect();
+        owned.len() == self.plan.topics.partition_count()
     }
 
     /// Whether our members are leaving or have left.
@@ -307,14 +345,30 @@ impl Handover {
             probe_seconds: self.probe.map(seconds),
             seconds: seconds(ended.saturating_sub(self.started)),
             removed: self.removed.len(),
+            returned: self.returned.len(),
             moved,
             settled: self.settled,
         }
     }
 
     fn outcome(&self) -> HandoverOutcome {
+        let not_settled = || {
+            HandoverOutcome::Abandoned(AbandonReason::NotSettled {
+                awaited: "the end of the last rebalance",
+                limit: HandoverLimits::STOP,
+            })
+        };
+        let target = match &self.plan.goal {
+            HandoverGoal::Assign(target) => target,
+            // A stop that was requested after the members had returned changes nothing.
+            HandoverGoal::Rejoin(_) if self.dealt => return HandoverOutcome::Rejoined,
+            HandoverGoal::Rejoin(_) => {
+                let abandoned = self.abandoned.clone().map(HandoverOutcome::Abandoned);
+                return abandoned.unwrap_or_else(not_settled);
+            }
+        };
         let others = self.seen.as_ref().map(|seen| {
-            let pairs = seen.iter().zip(self.plan.target.owners());
+            let pairs = seen.iter().zip(target.owners.owners());
             let others = pairs.filter(|((_, now), target)| now != target);
             others
                 .map(|((partition, _), _)| partition)
@@ -330,10 +384,7 @@ impl Handover {
                     .map(|partition| self.plan.topics.partition_name(*partition))
                     .unwrap_or_default(),
             },
-            (None, None) => HandoverOutcome::Abandoned(AbandonReason::NotSettled {
-                awaited: "the end of the last rebalance",
-                limit: HandoverLimits::STOP,
-            }),
+            (None, None) => not_settled(),
         }
     }
 

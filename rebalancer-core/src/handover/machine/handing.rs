@@ -141,19 +141,23 @@ impl Handover {
     }
 
     fn assignment_of(&self, phase: Phase, response: &JoinResponse<'_>) -> (Assignment, Then) {
-        let plan = &self.plan;
-        match (plan.protocol, phase) {
+        // No member of ours is meant to lead in a rejoin.
+        let Some(target) = self.plan.target() else {
+            return (self.restored(response), Then::Leave);
+        };
+        match (self.plan.protocol, phase) {
             (RebalanceProtocol::Cooperative, Phase::Restore) => {
                 (self.restored(response), Then::Rest(Phase::First))
             }
             (RebalanceProtocol::Cooperative, Phase::First) => {
-                let kept = phases::phase_one(response.joined(), &plan.target, Some(&plan.loads));
+                let kept =
+                    phases::phase_one(response.joined(), &target.owners, Some(&target.loads));
                 (kept, Then::AwaitRejoins)
             }
             (RebalanceProtocol::Eager, _) | (RebalanceProtocol::Cooperative, Phase::Last) => {
                 let former = response.former(&self.owners_before);
-                let handed = phases::hand_out(response.joined(), &plan.target, &former);
-                let then = if handed == plan.target {
+                let handed = phases::hand_out(response.joined(), &target.owners, &former);
+                let then = if handed == target.owners {
                     Then::Verify
                 } else {
                     Then::AwaitRejoins
@@ -177,7 +181,10 @@ impl Handover {
             generation: handout.generation,
             assignor: self.plan.assignor.clone(),
             assignments: handout.entries.clone(),
-            sticky_user_data: self.plan.sticky_user_data,
+            sticky_user_data: self
+                .plan
+                .target()
+                .is_some_and(|target| target.sticky_user_data),
         }))
     }
 

@@ -6,11 +6,11 @@ use kafka_assignors::MemberIndex;
 use kafka_assignors::coordinator_order::{Election, MemberTable, TABLE_SIZES};
 
 use super::{
-    AbandonReason, CoordinatorError, CoordinatorErrorKind, CoordinatorRequest, DescribedGroup,
-    GroupState, Handover, HandoverLimits, HandoverMember, JoinedGroup, LeavingMember, Need,
-    OwnMember, Phase, Polling, Stage, is_membership_lost, lost_membership,
+    AbandonReason, CoordinatorError, CoordinatorErrorKind, CoordinatorRequest, Handover,
+    HandoverLimits, JoinedGroup, LeavingMember, Need, OwnMember, Phase, Polling, Stage,
+    is_membership_lost, lost_membership,
 };
-use crate::group::ClientFamily;
+use crate::handover::plan::HandoverGoal;
 
 /// The largest number of members that are removed: the leader, and four that are ahead of every
 /// newcomer, because they are in the first bucket of the coordinator's table.
@@ -48,9 +48,16 @@ impl Draws {
 }
 
 impl Handover {
-    /// The members to remove: the leader, and those that the coordinator would elect before any
-    /// newcomer.
+    /// The members to remove: those that are to rejoin, or for an election the leader, and those that the
+    /// coordinator would elect before any newcomer.
     pub(super) fn removals(&self) -> Vec<MemberIndex> {
+        match &self.plan.goal {
+            HandoverGoal::Assign(_) => self.removals_for_election(),
+            HandoverGoal::Rejoin(members) => members.clone(),
+        }
+    }
+
+    fn removals_for_election(&self) -> Vec<MemberIndex> {
         let members = self.table_members();
         let mut removals: Vec<MemberIndex> = self.leader.into_iter().collect();
         for coordinator in &self.plan.coordinators {
@@ -94,6 +101,9 @@ impl Handover {
     }
 
     pub(super) fn assigner_id_drawn(&mut self, now: Duration, id: String) {
+        if self.plan.target().is_none() {
+            return self.trigger_id_drawn(now, id);
+        }
         let Stage::DrawingAssigner(draws) = &self.stage else {
             return;
         };
@@ -125,322 +135,6 @@ impl Handover {
                 self.abandon(now, AbandonReason::NoWinningId { draws: drawn });
             }
             _ => self.enter(Stage::DrawingAssigner(draws)),
-        }
-    }
-
-    /// The JoinGroup of the assigner was sent. Once the coordinator lists the assigner, the group is
-    /// rebalancing, and the scout holds the join phase open.
-    pub(super) fn parking_described(
-        &mut self,
-        now: Duration,
-        polling: Polling,
-        group: Result<DescribedGroup, CoordinatorError>,
-    ) {
-        let assigner = self.own.id(OwnMember::Assigner);
-        let listed = group.as_ref().is_ok_and(|group| {
-            is_joining(group)
-                && group
-                    .members
-                    .iter()
-                    .any(|member| member.labels.member_id.as_deref() == Some(assigner))
-        });
-        if listed {
-            self.hold_until = if self.removes_at_once() {
-                now
-            } else {
-                self.parked_at(now)
-            };
-            if self.own.unused.is_empty() {
-                self.enter(Stage::Holding {
-                    until: self.hold_until,
-                });
-            } else {
-                self.enter(Stage::ReleasingIds);
-            }
-        } else if now >= polling.until {
-            let seen = match group {
-                Ok(group) => format!("the state of the group is {}", group.state),
-                Err(error) => error.message,
-            };
-            self.abandon(now, AbandonReason::NotParked { seen });
-        } else {
-            self.enter(Stage::Parking(polling.again(now, HandoverLimits::POLL)));
-        }
-    }
-
-    /// Whether the members are removed before they rejoin.
-    ///
-    /// A dynamic member of librdkafka that is removed while it waits in JoinGroup loses its partitions
-    /// either way. If a commit of its was sent meanwhile, the coordinator refuses the commit right after
-    /// the removal, and the client discards the member id that it has just requested
-    /// (`rd_kafka_cgrp_handle_JoinGroup`: "discarding outdated request"). That id is pending, and holds
-    /// up the group until the member's session timeout. A member that has not rejoined yet learns of
-    /// its removal from a heartbeat or a commit, and requests one id.
-    fn removes_at_once(&self) -> bool {
-        let members = &self.plan.members;
-        self.plan.client == Some(ClientFamily::Librdkafka)
-            && self.removals().into_iter().all(|index| {
-                let member = members.get(index.get());
-                member.is_some_and(|member| member.instance.is_none())
-            })
-    }
-
-    /// The time at which the members have probably rejoined, if the join phase began `now`.
-    ///
-    /// A member learns of the rebalance at its next heartbeat. The probe may have begun shortly before
-    /// the heartbeats of all members, so its duration does not show their interval; but its end reset
-    /// their timers.
-    fn parked_at(&self, now: Duration) -> Duration {
-        let probe = self.probe.unwrap_or_default();
-        let as_in_probe = now + probe * 6 / 5;
-        let heartbeats = self.probe_ended + self.limits.heartbeat;
-        let parked = as_in_probe.max(heartbeats) + HandoverLimits::PARKING_MARGIN;
-        parked.min(now + HandoverLimits::LONGEST_HOLD)
-    }
-
-    pub(super) fn release_ids(&self) -> Need {
-        let members = self.own.unused.iter();
-        Need::Request(CoordinatorRequest::Leave {
-            members: members
-                .map(|id| LeavingMember {
-                    member_id: id.clone(),
-                    instance: None,
-                })
-                .collect(),
-            reason: "rebalancer: member ids that are not used",
-        })
-    }
-
-    /// If the release failed, the ids expire with the session timeout.
-    pub(super) fn ids_released(&mut self, now: Duration) {
-        self.own.unused.clear();
-        self.enter(Stage::Holding {
-            until: self.hold_until.max(now),
-        });
-    }
-
-    /// The group is read for the last time before members are removed.
-    pub(super) fn barrier_described(
-        &mut self,
-        now: Duration,
-        group: Result<DescribedGroup, CoordinatorError>,
-    ) {
-        let group = match group {
-            Ok(group) => group,
-            Err(error) => return self.abandon(now, AbandonReason::refused(&error)),
-        };
-        if !is_joining(&group) {
-            let seen = format!("the state of the group is {}", group.state);
-            return self.abandon(now, AbandonReason::NotParked { seen });
-        }
-        let own = [OwnMember::Scout, OwnMember::Assigner];
-        match self.members_differ(&group, &own) {
-            Some(difference) => self.abandon(now, AbandonReason::changed(difference)),
-            None => {
-                self.enter(Stage::RenewingBarrier);
-            }
-        }
-    }
-
-    /// The members are removed only if the scout's session was just renewed. If it expired before they
-    /// are back, the join phase would end, and their partitions could be given to others.
-    pub(super) fn barrier_renewed(&mut self, now: Duration, result: Result<(), CoordinatorError>) {
-        self.awaiting = false;
-        match result {
-            Ok(()) => {
-                let seen = "the scout's heartbeat reports no rebalance".to_owned();
-                self.abandon(now, AbandonReason::NotParked { seen });
-            }
-            Err(error) if error.kind == CoordinatorErrorKind::RebalanceInProgress => {
-                self.removed = self.removals();
-                self.enter(Stage::Removing);
-            }
-            Err(error) if is_membership_lost(error.kind) => {
-                self.own.forget(OwnMember::Scout);
-                self.abandon(now, lost_membership(&error));
-            }
-            Err(error) => self.abandon(now, AbandonReason::refused(&error)),
-        }
-    }
-
-    pub(super) fn remove_members(&self) -> Need {
-        let members = self.removed.iter().filter_map(|index| {
-            let member = self.plan.members.get(index.get())?;
-            Some(LeavingMember {
-                member_id: self.ids.get(index.get())?.clone(),
-                instance: member.instance.clone(),
-            })
-        });
-        Need::Request(CoordinatorRequest::Leave {
-            members: members.collect(),
-            reason: "rebalancer: election of another leader; rejoin",
-        })
-    }
-
-    /// The members were removed, unless the group has changed. If the response was lost, the group
-    /// shows whether they were: they return only if they were removed.
-    pub(super) fn members_removed(
-        &mut self,
-        now: Duration,
-        results: Result<Vec<Result<(), CoordinatorErrorKind>>, CoordinatorError>,
-    ) {
-        match results {
-            Ok(results) => {
-                let refused = results.iter().find_map(|result| result.err());
-                let mut results = results.iter();
-                self.removed
-                    .retain(|_| results.next().is_some_and(Result::is_ok));
-                if let Some(kind) = refused {
-                    let difference = format!("a member could not be removed: {kind}");
-                    self.postponed = Some(AbandonReason::changed(difference));
-                }
-            }
-            Err(error) if error.kind == CoordinatorErrorKind::Lost => {
-                self.removal_lost = true;
-                self.postponed = Some(AbandonReason::refused(&error));
-            }
-            Err(error) => {
-                self.removed.clear();
-                return self.abandon(now, AbandonReason::refused(&error));
-            }
-        }
-        if self.removed.is_empty() {
-            return self.conclude(now);
-        }
-        let mut limit = self.probe.unwrap_or_default() + Duration::from_secs(3);
-        if self.removes_at_once() {
-            // They learn of it at their next heartbeat.
-            limit += self.limits.heartbeat;
-        }
-        self.await_return(now, limit.min(HandoverLimits::LONGEST_RETURN));
-        self.take_leadership(now);
-    }
-
-    /// The group is read until the removed members are back, for at most `limit`.
-    pub(super) fn await_return(&mut self, now: Duration, limit: Duration) {
-        let limit = match self.stop {
-            Some(_) => limit.min(HandoverLimits::STOP),
-            None => limit,
-        };
-        self.enter(Stage::AwaitingReturn(Polling::new(now, limit)));
-    }
-
-    pub(super) fn return_described(
-        &mut self,
-        now: Duration,
-        polling: Polling,
-        group: Result<DescribedGroup, CoordinatorError>,
-    ) {
-        if let Ok(group) = &group {
-            if self.removal_lost && self.still_lists_removed(group) {
-                // The request did not arrive.
-                self.removed.clear();
-                return self.conclude(now);
-            }
-            self.find_returned(group);
-        }
-        if self.removed_are_back() {
-            self.after_return(now);
-        } else {
-            let next = polling.again(now, HandoverLimits::POLL);
-            self.enter(Stage::AwaitingReturn(next));
-        }
-    }
-
-    /// Adopts the new ids of removed members that have rejoined.
-    pub(super) fn find_returned(&mut self, group: &DescribedGroup) {
-        let gone: Vec<MemberIndex> = self
-            .removed
-            .iter()
-            .copied()
-            .filter(|index| !self.returned.contains(index))
-            .collect();
-        for index in gone {
-            let Some(member) = self.plan.members.get(index.get()) else {
-                continue;
-            };
-            let new_id = group.members.iter().find_map(|described| {
-                let other = HandoverMember::of(described);
-                let is_new = !other.member_id.is_empty()
-                    && !self.ids.contains(&other.member_id)
-                    && !self.own.is_own(&other.member_id);
-                (is_new && member.is_same_client(&other)).then_some(other.member_id)
-            });
-            if let (Some(new_id), Some(id)) = (new_id, self.ids.get_mut(index.get())) {
-                *id = new_id;
-                self.returned.push(index);
-            }
-        }
-    }
-
-    /// Adopts the new ids of static members of the plan. A static member that joins again with its
-    /// instance id replaces itself. librdkafka does so after its removal if a commit was refused
-    /// meanwhile.
-    pub(super) fn adopt_static_members<'a>(
-        &mut self,
-        listed: impl Iterator<Item = (&'a str, Option<&'a str>)>,
-    ) {
-        let indices = MemberIndex::all(self.ids.len());
-        let members: Vec<_> = self.plan.members.iter().zip(indices).collect();
-        for (id, instance) in listed {
-            let known = members
-                .iter()
-                .find(|(member, _)| instance.is_some() && member.instance.as_deref() == instance);
-            let Some((_, index)) = known else { continue };
-            let is_back = self.removed.contains(index) && !self.returned.contains(index);
-            if let Some(known) = self.ids.get_mut(index.get())
-                && known != id
-                && !id.is_empty()
-            {
-                id.clone_into(known);
-                if is_back {
-                    self.returned.push(*index);
-                }
-            }
-        }
-    }
-
-    /// Whether the group still has every removed member under its old id.
-    fn still_lists_removed(&self, group: &DescribedGroup) -> bool {
-        self.removed.iter().all(|index| {
-            let id = self.ids.get(index.get());
-            group
-                .members
-                .iter()
-                .any(|member| member.labels.member_id.as_ref() == id)
-        })
-    }
-
-    pub(super) fn removed_are_back(&self) -> bool {
-        self.removed
-            .iter()
-            .all(|index| self.returned.contains(index))
-    }
-
-    /// The time for the removed members has passed. The leader's assignment is then restored without
-    /// them.
-    pub(super) fn return_missed(&mut self, now: Duration, polling: Polling) {
-        if self.awaiting {
-            return;
-        }
-        let members = self.removed.len().saturating_sub(self.returned.len());
-        let limit = polling.limit();
-        self.postponed
-            .get_or_insert(AbandonReason::NotBack { members, limit });
-        self.after_return(now);
-    }
-
-    /// The barrier is lifted, unless a stop was requested, or one of our members is not in place.
-    fn after_return(&mut self, now: Duration) {
-        if let Some(cause) = self.stop {
-            self.postponed.get_or_insert(AbandonReason::Stopped(cause));
-        }
-        let in_place = self.own.has(OwnMember::Scout) && self.own.has(OwnMember::Assigner);
-        let leads = self.own.generation(OwnMember::Assigner).is_some();
-        if self.stop.is_none() && in_place && !leads {
-            self.enter(Stage::LiftingBarrier);
-        } else {
-            self.conclude(now);
         }
     }
 
@@ -520,7 +214,7 @@ impl Handover {
         }
     }
 
-    fn take_leadership(&mut self, now: Duration) {
+    pub(super) fn take_leadership(&mut self, now: Duration) {
         let Some(joined) = self.joined.take() else {
             return;
         };
@@ -553,13 +247,5 @@ fn ended_early(joined: &Result<JoinedGroup, CoordinatorError>) -> AbandonReason 
             seen: "the join phase ended early".into(),
         },
         Err(error) => AbandonReason::refused(error),
-    }
-}
-
-/// Whether the group is in the join phase of a rebalance.
-fn is_joining(group: &DescribedGroup) -> bool {
-    match &group.state {
-        GroupState::Rebalancing(state) => state == "PreparingRebalance",
-        GroupState::Stable | GroupState::Empty | GroupState::Dead | GroupState::Other(_) => false,
     }
 }

@@ -3,6 +3,7 @@
 //! A stage has at most one request of its own in flight. Besides, heartbeats of our members run in
 //! the background, and the JoinGroup of the assigner stays in flight over several stages.
 
+mod barrier;
 mod ending;
 mod handing;
 mod leadership;
@@ -15,7 +16,7 @@ use kafka_assignors::{Assignment, MemberIndex};
 
 use super::limits::HandoverLimits;
 use super::outcome::{AbandonReason, HandoverOutcome, HandoverReport};
-use super::plan::{HandoverMember, HandoverPlan};
+use super::plan::{HandoverGoal, HandoverMember, HandoverPlan};
 use super::stage::HandoverStage;
 use super::step::{CoordinatorRequest, CoordinatorResponse, HandoverEvent, HandoverStep};
 use crate::execution::StopCause;
@@ -48,6 +49,10 @@ pub struct Handover {
     removed: Vec<MemberIndex>,
     /// The removed members that have returned.
     returned: Vec<MemberIndex>,
+    /// Whether all members of a rejoin were removed and are back.
+    rejoined: bool,
+    /// Whether the group has dealt all partitions after the rejoin.
+    dealt: bool,
     /// Whether the response to the removal was lost.
     removal_lost: bool,
     /// The owners before anything moves: those of the plan, then those of the restore.
@@ -94,7 +99,7 @@ enum Stage {
     SyncingScout { generation: i32 },
     /// The group is read until it is at rest with the scout.
     SettlingProbe(Polling),
-    /// Member ids for the assigner are drawn.
+    /// Member ids for the assigner are drawn, or for the trigger of a rejoin, which takes its part.
     DrawingAssigner(leadership::Draws),
     /// The assigner joins: the request is sent, and the group is read until the assigner is listed.
     Parking(Polling),
@@ -106,7 +111,8 @@ enum Stage {
     CheckingBarrier,
     /// The scout's session is renewed, so that the barrier outlasts the removal.
     RenewingBarrier,
-    /// The leader, and members that would be elected before the assigner, are removed.
+    /// The leader, and members that would be elected before the assigner, are removed; or the members that
+    /// rejoin.
     Removing,
     /// The group is read until the removed members are back.
     AwaitingReturn(Polling),
@@ -195,6 +201,8 @@ impl Handover {
             probe_ended: now,
             removed: Vec::new(),
             returned: Vec::new(),
+            rejoined: false,
+            dealt: false,
             removal_lost: false,
             owners_before: plan.current.clone(),
             handed: plan.current.clone(),
@@ -244,11 +252,15 @@ impl Handover {
             | Stage::Removing
             | Stage::AwaitingReturn(_)
             | Stage::LiftingBarrier
-            | Stage::AwaitingLeadership { .. } => HandoverStage::Electing,
+            | Stage::AwaitingLeadership { .. } => match self.plan.goal {
+                HandoverGoal::Assign(_) => HandoverStage::Electing,
+                HandoverGoal::Rejoin(_) => HandoverStage::Rejoining,
+            },
             Stage::Syncing(handout) => self.stage_of(handout.phase()),
             Stage::Resting { next, .. } | Stage::Rejoining { next, .. } => self.stage_of(*next),
             Stage::AwaitingRejoins(_) => HandoverStage::Revoking,
             Stage::Verifying(_) | Stage::Lingering { .. } => HandoverStage::Verifying,
+            Stage::Departing(_) if self.rejoined => HandoverStage::Dealing,
             Stage::Leaving | Stage::Departing(_) | Stage::Done => HandoverStage::Leaving,
         }
     }

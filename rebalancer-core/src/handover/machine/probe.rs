@@ -11,8 +11,8 @@ use super::{
 use crate::group::RebalanceProtocol;
 use crate::ports::SyncRequest;
 
-/// The number of ids that are drawn for the scout. Almost every id is suitable.
-const MOST_SCOUT_DRAWS: usize = 50;
+/// The number of ids that are drawn for a member that must not lead. Almost every id is suitable.
+const MOST_FOLLOWER_DRAWS: usize = 50;
 
 impl Handover {
     /// The group was read again, some time after the plan was made.
@@ -66,22 +66,47 @@ impl Handover {
         }
     }
 
-    /// The scout is a follower of the group's own leader. A Java leader that iterates over it first
-    /// would give partitions to it, although it subscribes to no topic. Later, the coordinator must
-    /// elect the assigner before the scout.
-    pub(super) fn scout_id_drawn(&mut self, now: Duration, id: String, draws: usize) {
+    /// Reserves an id for a member of ours that must not lead, if it is suitable, which is returned.
+    ///
+    /// The member is a follower of the group's own leader. A Java leader that iterates over it first
+    /// would give partitions to it, although it subscribes to no topic. And the coordinator must elect
+    /// another member before it: the assigner, or in a rejoin a member of the group.
+    fn choose_follower_id(&mut self, own: OwnMember, id: String) -> bool {
         let suitable = !may_come_first_in_java_client(&id, &self.ids) && !self.is_unbeatable(&id);
         if suitable {
             self.ours.push(id.clone());
-            self.own.choose(OwnMember::Scout, id);
-            return self.enter(Stage::Probing { since: now });
+            self.own.choose(own, id);
+        } else {
+            self.own.unused.push(id);
         }
-        self.own.unused.push(id);
+        suitable
+    }
+
+    pub(super) fn scout_id_drawn(&mut self, now: Duration, id: String, draws: usize) {
         let draws = draws + 1;
-        if draws < MOST_SCOUT_DRAWS {
+        if self.choose_follower_id(OwnMember::Scout, id) {
+            self.enter(Stage::Probing { since: now });
+        } else if draws < MOST_FOLLOWER_DRAWS {
             self.enter(Stage::DrawingScout { draws });
         } else {
-            self.abandon(now, AbandonReason::NoWinningId { draws });
+            self.abandon(now, AbandonReason::NoFollowerId { draws });
+        }
+    }
+
+    /// An id was drawn for the trigger of a rejoin, which takes the part of the assigner.
+    pub(super) fn trigger_id_drawn(&mut self, now: Duration, id: String) {
+        let Stage::DrawingAssigner(draws) = &self.stage else {
+            return;
+        };
+        let mut draws = draws.clone();
+        draws.drawn += 1;
+        if self.choose_follower_id(OwnMember::Assigner, id) {
+            self.enter(Stage::Parking(Polling::new(now, HandoverLimits::PARK)));
+        } else if draws.drawn < MOST_FOLLOWER_DRAWS {
+            self.enter(Stage::DrawingAssigner(draws));
+        } else {
+            let draws = draws.drawn;
+            self.abandon(now, AbandonReason::NoFollowerId { draws });
         }
     }
 
@@ -198,7 +223,7 @@ impl Handover {
 
     fn begin_draws(&mut self, now: Duration) {
         let removals = self.removals().len();
-        if removals > leadership::MOST_REMOVALS {
+        if self.plan.target().is_some() && removals > leadership::MOST_REMOVALS {
             return self.abandon(now, AbandonReason::TooManyBlockers { removals });
         }
         self.enter(Stage::DrawingAssigner(leadership::Draws::new(now)));

@@ -15,7 +15,7 @@ use kafka_assignors::{PartitionIndex, Topics};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
-use rebalancer_core::handover::{HandoverLimits, HandoverOutcome, HandoverReport};
+use rebalancer_core::handover::{HandoverLimits, HandoverOutcome, HandoverReport, HandoverWork};
 use rebalancer_core::ports::GroupSource as _;
 use rebalancer_core::ports::{Clock as _, DescribedGroup, GroupCoordinator as _, GroupState};
 use rebalancer_driver::{Stop, SystemClock, hand_over};
@@ -275,7 +275,10 @@ impl<'a> Group<'a> {
         let Planned { plan, imbalance } = self.planned(&clock).await?;
         let planned = planned_owners(&plan);
         let limits = HandoverLimits::of(plan.protocol);
-        let planned_moves = plan.moves();
+        let planned_moves = match plan.work() {
+            HandoverWork::Moves(partitions) => partitions,
+            HandoverWork::Rejoins(_) => 0,
+        };
         let from = now();
         let stop = Stop::never();
         let report = hand_over(plan, limits, &self.coordinator, &clock, &stop, |_| ()).await;

@@ -76,7 +76,8 @@ fn problem(message: impl Display) -> Error {
 
 /// The owners in the plan's target.
 pub(super) fn planned_owners(plan: &HandoverPlan) -> Owners {
-    let by_member = plan.target.by_member(plan.members.len());
+    let target = plan.target().map_or(&plan.current, |target| &target.owners);
+    let by_member = target.by_member(plan.members.len());
     let members = plan.members.iter().zip(by_member);
     members
         .map(|(member, partitions)| {

@@ -9,7 +9,7 @@ use harness::{
     kafka::{JavaConsumers, Listener, double_owners},
     wait::{Look, until},
 };
-use rebalancer_core::group::{Assignor, Protocol};
+use rebalancer_core::group::{Assignor, ClientFamily, Protocol};
 use rebalancer_core::ports::{GroupObservation, GroupSource as _, PortError};
 use rebalancer_kafka::{Kafka as Adapter, KafkaSettings, Security};
 
@@ -139,6 +139,14 @@ impl Group {
             None => Member::Librdkafka(Consumer::start(&self.config, &pod, || ())?),
             Some(process) => Member::Java(JavaMember::start(process, &self.config, &pod)?),
         })
+    }
+
+    /// The client library of the members.
+    pub(crate) fn client(&self) -> ClientFamily {
+        match self.java {
+            Some(_) => ClientFamily::Java,
+            None => ClientFamily::Librdkafka,
+        }
     }
 
     /// The prefix of the names of the pods.

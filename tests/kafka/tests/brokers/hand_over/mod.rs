@@ -1,6 +1,7 @@
-//! Hand-overs of an assignment to groups of real consumers.
+//! Hand-overs of an assignment to groups of real consumers, and rejoins of their members.
 
 mod changes;
+mod rejoin;
 mod restart;
 mod watch;
 
@@ -17,8 +18,8 @@ use kafka_assignors::{Assignment, MemberIndex, Topics};
 use rebalancer_core::execution::StopCause;
 use rebalancer_core::group::{Assignor, ClientFamily};
 use rebalancer_core::handover::{
-    AbandonReason, HandoverLimits, HandoverMember, HandoverOutcome, HandoverPlan, HandoverReport,
-    HandoverStage, RebalanceProtocol,
+    AbandonReason, HandoverGoal, HandoverLimits, HandoverMember, HandoverOutcome, HandoverPlan,
+    HandoverReport, HandoverStage, HandoverTarget, RebalanceProtocol,
 };
 use rebalancer_core::ports::{Clock as _, DescribedGroup, GroupCoordinator as _, GroupState};
 use rebalancer_driver::{Stop, SystemClock, hand_over};
@@ -48,7 +49,7 @@ fn owned(group: &Group) -> Owners {
 /// The number of partitions of each member stays the same.
 fn plan(described: &DescribedGroup, client: ClientFamily, clock: &SystemClock) -> HandoverPlan {
     let assignor = described.assignor.clone().unwrap();
-    let eager = assignor == Assignor::Sticky.as_str();
+    let eager = assignor != Assignor::CooperativeSticky.as_str();
     let topics = described.topics.iter();
     let topics = Topics::new(topics.map(|topic| (topic.name.clone(), topic.partition_racks.len())));
     let mut current = Assignment::unowned(topics.partition_count());
@@ -67,27 +68,30 @@ fn plan(described: &DescribedGroup, client: ClientFamily, clock: &SystemClock) -
     let mut owners: Vec<Option<MemberIndex>> = current.owners().collect();
     owners.rotate_left(1);
     HandoverPlan {
-        assignor,
         protocol: if eager {
             RebalanceProtocol::Eager
         } else {
             RebalanceProtocol::Cooperative
         },
-        loads: vec![1.0; topics.partition_count()],
         members: described.members.iter().map(HandoverMember::of).collect(),
+        goal: HandoverGoal::Assign(HandoverTarget {
+            owners: owners.into_iter().collect(),
+            loads: vec![1.0; topics.partition_count()],
+            sticky_user_data: assignor == Assignor::Sticky.as_str(),
+        }),
+        assignor,
         topics,
         current,
-        target: owners.into_iter().collect(),
         client: Some(client),
         coordinators: CoordinatorFamily::ALL.to_vec(),
-        sticky_user_data: eager,
         observed_at: clock.elapsed(),
     }
 }
 
 /// The owners in the plan's target.
 fn target(plan: &HandoverPlan) -> Owners {
-    let by_member = plan.target.by_member(plan.members.len());
+    let target = plan.target().unwrap();
+    let by_member = target.owners.by_member(plan.members.len());
     let members = plan.members.iter().zip(by_member);
     members
         .map(|(member, partitions)| {
@@ -127,11 +131,7 @@ async fn hand_over_watched(
     let clock = SystemClock::new();
     let adapter = group.adapter(Listener::Plaintext, Security::default());
     let described = group.observe().await.described.unwrap();
-    let client = match group.java {
-        Some(_) => ClientFamily::Java,
-        None => ClientFamily::Librdkafka,
-    };
-    let plan = plan(&described, client, &clock);
+    let plan = plan(&described, group.client(), &clock);
     let limits = HandoverLimits {
         heartbeat: HEARTBEAT,
         ..HandoverLimits::of(plan.protocol)
