@@ -1,7 +1,7 @@
 //! The command line of the rebalancer: configuration, wiring, observers of a run, rendering.
 //!
 //! The binary calls [`main`]. The modules that another tool may want are public: [`settings`]
-//! reads the configuration, [`render`] shows decisions.
+//! reads the configuration, [`render`] shows decisions, [`metrics`] has the program's own metrics.
 
 mod args;
 mod commands;
@@ -13,6 +13,7 @@ pub mod freeze;
 pub mod fuzzing;
 mod hints;
 mod logging;
+pub mod metrics;
 mod observers;
 pub mod render;
 pub mod settings;

@@ -95,12 +95,24 @@ impl Authentication {
         Ok(())
     }
 
-    /// Returns the value of the `Authorization` header for the next request.
+    /// Returns the value of the `Authorization` header for the next query.
     pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, SettingFileError> {
+        self.authorization_by(FileSettings {
+            bearer_token_file: CredentialSetting::BearerTokenFile.name(),
+            password_file: CredentialSetting::PasswordFile.name(),
+        })
+    }
+
+    /// Returns the value of the `Authorization` header for the next request to a server whose
+    /// settings have these names.
+    pub(crate) fn authorization_by(
+        &self,
+        settings: FileSettings,
+    ) -> Result<Option<HeaderValue>, SettingFileError> {
         let mut value = match self {
             Self::None => return Ok(None),
             Self::BearerTokenFile(file) => {
-                let setting = CredentialSetting::BearerTokenFile.name();
+                let setting = settings.bearer_token_file;
                 let token = read_setting_text(setting, file)?;
                 let token = token.trim();
                 if token.is_empty() {
@@ -118,7 +130,7 @@ impl Authentication {
                 username,
                 password_file,
             } => {
-                let setting = CredentialSetting::PasswordFile.name();
+                let setting = settings.password_file;
                 let password = read_setting_text(setting, password_file)?;
                 // Removes only the line ending that editors add: a password may contain spaces.
                 let password = password.trim_end_matches(['\r', '\n']);
@@ -142,6 +154,13 @@ impl Authentication {
         value.set_sensitive(true);
         Ok(Some(value))
     }
+}
+
+/// The names of the settings that name the files of credentials, for messages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileSettings {
+    pub(crate) bearer_token_file: &'static str,
+    pub(crate) password_file: &'static str,
 }
 
 fn invalid(setting: CredentialSetting, reason: &'static str) -> InvalidCredentials {

@@ -11,6 +11,9 @@
 //! A fault of one pod (NaN, a negative number) is part of that pod's sample. A failure of a whole
 //! response is a [`PromError`], with one variant for each kind of failure.
 //!
+//! A [`MetricsPush`] sends the program's own metrics to a Pushgateway, or to a server with
+//! VictoriaMetrics' import API.
+//!
 //! ```no_run
 //! use rebalancer_core::model::{Measurement, WorkloadRef};
 //! use rebalancer_core::ports::{MetricsSource, PortError};
@@ -50,12 +53,14 @@ mod error;
 pub mod fuzzing;
 mod group;
 mod headers;
+mod http_client;
 mod label_search;
 mod labels;
 mod literal;
 mod loads;
 mod matchers;
 mod method;
+mod push;
 mod query;
 mod response;
 mod series;
@@ -75,6 +80,7 @@ pub use group::{GroupMetrics, GroupQueries};
 pub use labels::{LabelName, LabelNames};
 pub use matchers::{InvalidMatchers, Matchers};
 pub use method::QueryMethod;
+pub use push::{MetricsPush, PushError, PushSettings, PushTarget, check_push_url};
 pub use query::SeriesSelection;
 pub use rebalancer_adapter::ClientCertificate;
 pub use settings::PrometheusSettings;

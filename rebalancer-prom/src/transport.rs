@@ -4,17 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rebalancer_adapter::{
-    Proxy, Secrets, USER_AGENT, connect_timeout, excerpt, excerpt_up_to, install_crypto_provider,
-};
+use rebalancer_adapter::{Secrets, excerpt, excerpt_up_to};
 use reqwest::header::{AUTHORIZATION, LOCATION};
-use reqwest::redirect::Policy;
 use reqwest::{Client, Request, Response, Url};
 use tracing::{Level, debug, enabled};
 
 use crate::authentication::Authentication;
 use crate::endpoint::{add_secrets, bad_url, base_url, query_url, without_secrets};
 use crate::error::{Destination, PromError, Purpose, SentQuery};
+use crate::http_client::{ClientError, ClientOptions, HttpClient};
 use crate::method::QueryMethod;
 use crate::response::QueryResponse;
 use crate::settings::PrometheusSettings;
@@ -63,55 +61,29 @@ impl Transport {
             secrets.add_header(value.as_bytes());
         }
         add_secrets(&url, &mut secrets);
-        let proxy = proxy(&url)?;
-        let mut builder = Client::builder()
-            .user_agent(USER_AGENT)
-            .timeout(settings.timeout)
-            .connect_timeout(connect_timeout(settings.timeout))
-            .default_headers(headers)
-            .redirect(Policy::none())
-            // HTTP/2 has no advantage for a few requests.
-            .http1_only()
-            // The only proxy is the one that is set below.
-            .no_proxy();
-        if let Some(proxy) = &proxy {
-            proxy.add_secrets(&mut secrets);
-            let mut through = reqwest::Proxy::all(proxy.url().to_string())
-                .map_err(|error| PromError::client_setup(error.without_url()))?;
-            if let Some(authorization) = proxy.authorization() {
-                through = through.custom_http_auth(authorization.clone());
-            }
-            builder = builder.proxy(through);
-        }
-        let https = base.scheme() == "https";
-        let client = settings.client_certificate.as_ref();
-        if !https && client.is_some() {
+        let client_certificate = settings.client_certificate.as_ref();
+        if base.scheme() != "https" && client_certificate.is_some() {
             return Err(PromError::ClientCertificateWithoutTls);
         }
-        let https_proxy = proxy
-            .as_ref()
-            .is_some_and(|proxy| proxy.url().scheme_str() == Some("https"));
-        builder = if https || https_proxy {
-            builder
-                .tls_backend_preconfigured(tls::client_config(settings.ca_file.as_deref(), client)?)
-        } else {
-            if let Some(path) = &settings.ca_file {
-                tls::check_authorities(path)?;
-            }
-            install_crypto_provider();
-            // Plain HTTP does not load the system's certificates: loading them takes more time and
-            // memory than all queries, and fails in an image without certificates.
-            builder.tls_certs_only([])
-        };
+        let HttpClient { client, proxy } = HttpClient::new(ClientOptions {
+            url: &url,
+            timeout: settings.timeout,
+            names: tls::QUERY_NAMES,
+            ca_file: settings.ca_file.as_deref(),
+            client_certificate,
+            headers,
+        })
+        .map_err(|error| client_error(&url, error))?;
+        if let Some(proxy) = &proxy {
+            proxy.add_secrets(&mut secrets);
+        }
         Ok(Self {
-            client: builder
-                .build()
-                .map_err(|error| PromError::client_setup(error.without_url()))?,
+            client,
             destination: Arc::new(Destination {
                 url: without_secrets(url.as_str()),
                 method: settings.method,
                 proxy: proxy.as_ref().map(ToString::to_string),
-                client_certificate: client.is_some(),
+                client_certificate: client_certificate.is_some(),
             }),
             url,
             authentication: settings.authentication.clone(),
@@ -241,16 +213,17 @@ impl Transport {
     }
 }
 
-/// The proxy of the environment for a URL.
-fn proxy(url: &Url) -> Result<Option<Proxy>, PromError> {
-    // The URL of the HTTP client is always one of these.
-    let uri = url.as_str().parse().map_err(|_| {
-        bad_url(
+/// An error of setting up the client for this URL.
+fn client_error(url: &Url, error: ClientError) -> PromError {
+    match error {
+        ClientError::Url => bad_url(
             url.as_str(),
             "it is too long or contains invalid characters",
-        )
-    })?;
-    Ok(Proxy::from_environment(&uri)?)
+        ),
+        ClientError::Proxy(error) => PromError::BadProxy(error),
+        ClientError::Tls(error) => error.into(),
+        ClientError::Library(error) => PromError::client_setup(error),
+    }
 }
 
 /// The destination of a redirect, without its parameters: login pages put secrets into them.

@@ -15,6 +15,7 @@ mod fuzz;
 mod generate;
 mod handover;
 mod lab;
+mod own_metrics;
 mod package;
 mod packages;
 mod prose;
@@ -38,7 +39,8 @@ Usage: cargo xtask <TASK>
 
 Tasks:
   setup               install or build what the tests need: Prometheus,
-                      VictoriaMetrics, a JDK and Maven with apt-get, the Kubernetes
+                      VictoriaMetrics, the Pushgateway, a JDK and Maven with
+                      apt-get, the Kubernetes
                       control plane with go build (some minutes the first
                       time), the jars of a Kafka broker with Maven
   test [ARGS]...      setup, then build the binary and run all tests of the
@@ -94,6 +96,7 @@ Environment:
                         Scala 2.12), instead of having Maven copy them
   PROMETHEUS_BIN        program to use instead of prometheus in PATH
   VICTORIA_METRICS_BIN  program to use instead of victoria-metrics in PATH
+  PUSHGATEWAY_BIN       program to use instead of prometheus-pushgateway in PATH
   CURRENT_PROMETHEUS_BIN
                         program to use instead of building a current Prometheus
   CURRENT_VICTORIA_METRICS_BIN

@@ -9,9 +9,10 @@ use harness::assets::{
 use crate::Error;
 
 /// Debian package and program name, and the variable that replaces it.
-const METRICS_SERVERS: [(&str, &str); 2] = [
+const METRICS_SERVERS: [(&str, &str); 3] = [
     ("prometheus", "PROMETHEUS_BIN"),
     ("victoria-metrics", "VICTORIA_METRICS_BIN"),
+    ("prometheus-pushgateway", "PUSHGATEWAY_BIN"),
 ];
 
 /// Installs or builds everything that is missing.
@@ -61,7 +62,8 @@ pub(crate) fn run() -> Result<(), Error> {
 fn install(packages: &[&str]) -> Result<(), Error> {
     let list = packages.join(" and ");
     let by_hand = format!(
-        "install {list} by hand, or set PROMETHEUS_BIN, VICTORIA_METRICS_BIN and KAFKA_LIBS"
+        "install {list} by hand, or set PROMETHEUS_BIN, VICTORIA_METRICS_BIN, PUSHGATEWAY_BIN and \
+         KAFKA_LIBS"
     );
     if find_in_path("apt-get").is_none() {
         return Err(

@@ -14,6 +14,7 @@ use crate::commands::run::untimed_report;
 use crate::commands::{add_group, outcome_of, print, show};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::metrics::{GroupFacts, RunFacts};
 use crate::observers::logging;
 use crate::render::table::Detail;
 use crate::settings::OutputFormat;
@@ -72,7 +73,12 @@ pub(crate) fn run(
         if output == OutputFormat::Table && decided > 0 {
             print("\n")?;
         }
-        show(&report, output, detail)?;
+        let facts = RunFacts {
+            dry_run: true,
+            group: GroupFacts::of(&snapshot),
+            ..RunFacts::default()
+        };
+        show(&report, &[facts], output, detail)?;
         decided += 1;
         outcome = outcome.max(outcome_of(&report, detail));
     }

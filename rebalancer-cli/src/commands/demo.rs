@@ -17,13 +17,15 @@ use tracing::Instrument as _;
 
 use crate::args::DemoOptions;
 use crate::commands::run::report;
-use crate::commands::{palette, print};
+use crate::commands::{palette, print, show};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::hints;
+use crate::metrics::{RunFacts, Times};
 use crate::observers::logging::{self, LoggingObserver};
 use crate::observers::terminal_line::TerminalLine;
 use crate::render::style::Palette;
+use crate::render::table::Detail;
 use crate::render::wrap::{append, sentence, sentence_at, wrapped};
 use crate::render::{document, group};
 use crate::settings::OutputFormat;
@@ -86,6 +88,14 @@ pub(crate) async fn run(
             side.world.advance(TICK);
             match output {
                 OutputFormat::Json => print(&document::json_line(&report)?)?,
+                OutputFormat::OpenMetrics => {
+                    let times = report.started.zip(report.finished);
+                    let facts = RunFacts {
+                        times: times.map(|(started, finished)| Times { started, finished }),
+                        ..RunFacts::default()
+                    };
+                    show(&report, &[facts], output, Detail::Pods)?;
+                }
                 OutputFormat::Yaml => print(&document::yaml(&report)?)?,
                 OutputFormat::Table if side.strategy == Strategy::RotateOutliers => {
                     shown.push_str(&heading(tick, &report, &palette));

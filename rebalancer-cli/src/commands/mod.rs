@@ -13,6 +13,7 @@ use rebalancer_core::report::{Report, RunOutcome, WorkloadReport};
 use serde::Serialize;
 
 use crate::error::CliError;
+use crate::metrics::{Exposition, Part, Previous, RunFacts, WorkloadFacts};
 use crate::render::document::DocumentError;
 use crate::render::style::{Palette, stdout_width};
 use crate::render::table::Detail;
@@ -78,11 +79,20 @@ pub(crate) fn outcome_of(report: &Report, detail: Detail) -> RunOutcome {
     }
 }
 
-/// Prints a report.
-pub(crate) fn show(report: &Report, format: OutputFormat, detail: Detail) -> Result<(), CliError> {
+/// Prints a report. `facts` has what the metrics of each workload need beside it.
+pub(crate) fn show(
+    report: &Report,
+    facts: &[RunFacts],
+    format: OutputFormat,
+    detail: Detail,
+) -> Result<(), CliError> {
     let text = match format {
         OutputFormat::Json => json(report)?,
         OutputFormat::Yaml => document::yaml(report)?,
+        OutputFormat::OpenMetrics => {
+            let facts = WorkloadFacts::of_all(&report.workloads, facts);
+            Exposition::new(&facts, Part::All, &Previous::default()).openmetrics()
+        }
         OutputFormat::Table => {
             let palette = palette();
             let workloads: Vec<String> = report

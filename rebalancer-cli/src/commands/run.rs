@@ -9,8 +9,8 @@ use futures::stream;
 use jiff::Timestamp;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{Clock as _, GroupCoordinator, PortError, RunLease};
-use rebalancer_core::report::{Report, ReportCommand, SCHEMA, WorkloadReport};
-use rebalancer_core::snapshot::AssembleSettings;
+use rebalancer_core::report::{Failed, Report, ReportCommand, SCHEMA, WorkloadReport};
+use rebalancer_core::snapshot::{AssembleSettings, Snapshot};
 use rebalancer_driver::{
     Ports, RunObserver, RunSettings, Stop, SystemClock, WorkloadRun, follow, run_workload,
 };
@@ -22,11 +22,14 @@ use tracing::{Instrument as _, debug, info};
 use crate::commands::{add_group, outcome_of, show};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::metrics::{
+    ApiErrors, ErrorCounter, GroupFacts, Publisher, RunFacts, Times, WorkloadFacts,
+};
 use crate::observers::logging::{LoggingObserver, span};
 use crate::observers::terminal_line::TerminalLine;
 use crate::render::document;
 use crate::render::table::Detail;
-use crate::settings::{OutputFormat, Settings, TargetSource, WorkloadSettings};
+use crate::settings::{OutputFormat, OwnMetricsSettings, Settings, TargetSource, WorkloadSettings};
 use crate::signals;
 
 /// Whether plans are executed.
@@ -43,6 +46,11 @@ pub(crate) enum Mode<'a> {
 }
 
 impl Mode<'_> {
+    /// Whether plans are executed.
+    fn acts(self) -> bool {
+        matches!(self, Self::Act { .. })
+    }
+
     /// The part of the result that the table shows.
     fn detail(self) -> Detail {
         match self {
@@ -98,7 +106,7 @@ impl Job<'_> {
     }
 }
 
-/// Runs once over all workloads.
+/// Runs once over all workloads, and publishes the metrics of the run.
 pub(crate) async fn run(
     settings: &Settings,
     mode: Mode<'_>,
@@ -108,8 +116,113 @@ pub(crate) async fn run(
 ) -> Result<Exit, CliError> {
     let clock = SystemClock::new();
     let started = clock.now();
-    let acts = matches!(mode, Mode::Act { .. });
     debug!(?settings, "settings");
+    let nowhere = OwnMetricsSettings::default();
+    // A command that only shows something must not look like a run.
+    let publisher = Publisher::new(if mode.acts() {
+        &settings.own_metrics
+    } else {
+        &nowhere
+    })?;
+    let result = run_workloads(settings, mode, output, &clock, line, &publisher).await;
+    let finished = clock.now();
+    let runs = match result {
+        Ok(runs) => runs,
+        Err(error) => {
+            let times = Times { started, finished };
+            publish_failure(&publisher, settings, &error, times).await;
+            return Err(error);
+        }
+    };
+    let (mut workloads, mut facts, mut snapshots) = (Vec::new(), Vec::new(), Vec::new());
+    for run in runs {
+        workloads.push(run.report);
+        facts.push(run.facts);
+        snapshots.extend(run.snapshot);
+    }
+    let (command, dry_run) = match mode {
+        Mode::Act { .. } => (ReportCommand::Run, settings.is_dry_run()),
+        Mode::Show { .. } => (ReportCommand::Plan, false),
+        Mode::Forecast => (ReportCommand::Forecast, false),
+        Mode::Group { .. } => (ReportCommand::Group, false),
+    };
+    let report = report(command, (started, finished), dry_run, workloads);
+    let detail = mode.detail();
+    let shown = show(&report, &facts, output, detail);
+    publisher
+        .publish(&WorkloadFacts::of_all(&report.workloads, &facts))
+        .await;
+    shown?;
+    let documents = snapshots.iter().map(document::json);
+    if let Mode::Show { save: Some(path) } = mode
+        && !snapshots.is_empty()
+    {
+        let documents = documents.collect::<Result<String, _>>()?;
+        std::fs::write(path, documents).map_err(|source| CliError::Save {
+            path: path.to_owned(),
+            source,
+        })?;
+    }
+    let exit = Exit::of(outcome_of(&report, detail), exit_code);
+    info!(
+        duration_seconds = (finished - started).total(jiff::Unit::Second).ok(),
+        exit_code = exit as u8,
+        "run finished"
+    );
+    Ok(exit)
+}
+
+/// Publishes that no workload could be run, because of an error before the first of them.
+async fn publish_failure(
+    publisher: &Publisher<'_>,
+    settings: &Settings,
+    error: &CliError,
+    times: Times,
+) {
+    let mut api_errors = ApiErrors::default();
+    if let CliError::Setup(error) = error {
+        api_errors.add(error);
+    }
+    let (workloads, facts): (Vec<WorkloadReport>, Vec<RunFacts>) = settings
+        .workloads
+        .iter()
+        .map(|workload| {
+            let failed = Failed {
+                workload: workload.workload().clone(),
+                error: error.to_string(),
+            };
+            let facts = RunFacts {
+                dry_run: workload.execution.dry_run,
+                times: Some(times),
+                group: None,
+                api_errors,
+            };
+            (WorkloadReport::Failed(failed), facts)
+        })
+        .unzip();
+    publisher
+        .publish(&WorkloadFacts::of_all(&workloads, &facts))
+        .await;
+}
+
+/// The result of the run of one workload.
+struct FinishedRun {
+    report: WorkloadReport,
+    facts: RunFacts,
+    /// The snapshot, if it is saved.
+    snapshot: Option<Snapshot>,
+}
+
+/// Runs every workload, and returns the results in the order of the configuration.
+async fn run_workloads(
+    settings: &Settings,
+    mode: Mode<'_>,
+    output: OutputFormat,
+    clock: &SystemClock,
+    line: Arc<TerminalLine>,
+    publisher: &Publisher<'_>,
+) -> Result<Vec<FinishedRun>, CliError> {
+    let started = clock.now();
     // All errors that need no request are found before the first request.
     let mut sources = Vec::new();
     for workload in &settings.workloads {
@@ -154,7 +267,7 @@ pub(crate) async fn run(
                 target: workload.target,
                 group: workload.group.clone(),
             },
-            execution: acts.then_some(workload.execution),
+            execution: mode.acts().then_some(workload.execution),
             workload,
             metrics,
             kafka,
@@ -168,56 +281,25 @@ pub(crate) async fn run(
         "configuration loaded"
     );
 
-    let (mut workloads, mut snapshots) = (Vec::new(), Vec::new());
     let context = RunContext {
-        clock: &clock,
+        clock,
         mode,
         output,
+        has_metrics: publisher.is_on() || output == OutputFormat::OpenMetrics,
         stop: &stop,
         line: &line,
         several: jobs.len() > 1,
         evicted: Cell::new(0),
     };
     // The results are in the order of the configuration.
-    let mut runs = stream::iter(jobs.iter().enumerate())
+    let runs = stream::iter(jobs.iter().enumerate())
         .map(|(index, job)| {
             context
                 .run(index, job)
                 .instrument(span(job.workload.workload()))
         })
         .buffered(settings.concurrency());
-    while let Some(WorkloadRun { report, snapshot }) = runs.next().await {
-        workloads.push(report);
-        snapshots.extend(snapshot);
-    }
-    drop(runs);
-    let finished = clock.now();
-    let (command, dry_run) = match mode {
-        Mode::Act { .. } => (ReportCommand::Run, settings.is_dry_run()),
-        Mode::Show { .. } => (ReportCommand::Plan, false),
-        Mode::Forecast => (ReportCommand::Forecast, false),
-        Mode::Group { .. } => (ReportCommand::Group, false),
-    };
-    let report = report(command, (started, finished), dry_run, workloads);
-    let detail = mode.detail();
-    show(&report, output, detail)?;
-    let documents = snapshots.iter().map(document::json);
-    if let Mode::Show { save: Some(path) } = mode
-        && !snapshots.is_empty()
-    {
-        let documents = documents.collect::<Result<String, _>>()?;
-        std::fs::write(path, documents).map_err(|source| CliError::Save {
-            path: path.to_owned(),
-            source,
-        })?;
-    }
-    let exit = Exit::of(outcome_of(&report, detail), exit_code);
-    info!(
-        duration_seconds = (finished - started).total(jiff::Unit::Second).ok(),
-        exit_code = exit as u8,
-        "run finished"
-    );
-    Ok(exit)
+    Ok(runs.collect().await)
 }
 
 /// The identity of this run in the lease: the host, which in a pod is the pod's name, and numbers
@@ -239,6 +321,8 @@ struct RunContext<'a> {
     clock: &'a SystemClock,
     mode: Mode<'a>,
     output: OutputFormat,
+    /// Whether the metrics of the run are shown or published.
+    has_metrics: bool,
     /// A signal.
     stop: &'a Stop,
     line: &'a Arc<TerminalLine>,
@@ -251,7 +335,8 @@ struct RunContext<'a> {
 impl RunContext<'_> {
     /// Runs one workload, within its own timeout. The snapshot is kept only if it is saved: that of
     /// a large workload takes megabytes.
-    async fn run(&self, index: usize, job: &Job<'_>) -> WorkloadRun {
+    async fn run(&self, index: usize, job: &Job<'_>) -> FinishedRun {
+        let started = self.clock.now();
         let workload = job.workload;
         let limit = workload.policy.max_evictions;
         let policy = Policy {
@@ -266,9 +351,10 @@ impl RunContext<'_> {
         let log = LoggingObserver::new(Arc::clone(self.line));
         let log = match self.output {
             OutputFormat::Table => log.beside_table(),
-            OutputFormat::Json | OutputFormat::Yaml => log,
+            OutputFormat::Json | OutputFormat::Yaml | OutputFormat::OpenMetrics => log,
         };
-        let observer = (log, self.line.observer(index, name, timeout));
+        let errors = ErrorCounter::default();
+        let observer = (&errors, (log, self.line.observer(index, name, timeout)));
         let (stop, _timer) = signals::with_timeout(self.stop, timeout);
         let ports = job.ports(self.clock, &observer);
         let settings = job.settings(&policy);
@@ -286,7 +372,17 @@ impl RunContext<'_> {
             add_group(&mut report, snapshot);
         }
         let is_saved = matches!(self.mode, Mode::Show { save: Some(_) });
-        WorkloadRun {
+        let of_metrics = snapshot.as_ref().filter(|_| self.has_metrics);
+        FinishedRun {
+            facts: RunFacts {
+                dry_run: !self.mode.acts() || workload.execution.dry_run,
+                times: Some(Times {
+                    started,
+                    finished: self.clock.now(),
+                }),
+                group: of_metrics.and_then(GroupFacts::of),
+                api_errors: errors.errors(),
+            },
             report,
             snapshot: snapshot.filter(|_| is_saved),
         }

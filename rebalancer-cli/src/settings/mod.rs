@@ -12,6 +12,7 @@ mod group;
 mod kafka;
 mod layers;
 mod near_miss;
+mod own_metrics;
 mod policy;
 mod reader;
 #[cfg(feature = "schema")]
@@ -31,7 +32,8 @@ pub(crate) use near_miss::CONFIG;
 pub use schema::schema;
 pub use sources::Sources;
 pub use types::{
-    Interface, LogFormat, LogLevel, OutputFormat, Settings, TargetSource, WorkloadSettings,
+    Interface, LogFormat, LogLevel, OutputFormat, OwnMetricsSettings, Settings, TargetSource,
+    WorkloadSettings,
 };
 pub use value::JsonType;
 

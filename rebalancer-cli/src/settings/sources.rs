@@ -13,6 +13,7 @@ use super::definitions::workload::{DEPLOYMENT_NAME, KUBE_CONTEXT, KUBE_TIMEOUT};
 use super::error::SettingsError;
 use super::file::{GivenFile, WORKLOADS};
 use super::layers::{self, Layers, Origin};
+use super::own_metrics::own_metrics;
 use super::policy::policy;
 use super::reader::Reader;
 use super::types::{Interface, Settings, WorkloadSettings};
@@ -92,6 +93,7 @@ impl Sources {
             kube_context: reader.optional(&KUBE_CONTEXT),
             kube_timeout: reader.value(&KUBE_TIMEOUT),
             max_concurrent_workloads: reader.value(&MAX_CONCURRENT_WORKLOADS),
+            own_metrics: own_metrics(&mut reader),
             workloads: Vec::new(),
         };
         let run = collect(reader.finish(run), &mut errors);

@@ -1,5 +1,6 @@
 //! The typed configuration.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rebalancer_core::model::{Cores, Seconds, WorkloadRef};
@@ -7,7 +8,7 @@ use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::snapshot::GroupSettings;
 use rebalancer_k8s::Settings as KubernetesSettings;
 use rebalancer_kafka::KafkaSettings;
-use rebalancer_prom::PrometheusSettings;
+use rebalancer_prom::{PrometheusSettings, PushSettings};
 
 use crate::freeze::Freeze;
 
@@ -20,6 +21,8 @@ pub struct Settings {
     pub kube_timeout: Duration,
     /// The number of workloads that are observed and changed at the same time.
     pub max_concurrent_workloads: usize,
+    /// Where the metrics of the run are written and pushed to.
+    pub own_metrics: OwnMetricsSettings,
     /// Every workload of the run, at least one.
     pub workloads: Vec<WorkloadSettings>,
 }
@@ -43,6 +46,15 @@ impl Settings {
             self.max_concurrent_workloads
         }
     }
+}
+
+/// Where the program's own metrics are written and pushed to.
+#[derive(Debug, Clone, Default)]
+pub struct OwnMetricsSettings {
+    /// `METRICS_FILE`.
+    pub file: Option<PathBuf>,
+    /// `METRICS_PUSH_URL` and the settings of its connection.
+    pub push: Option<PushSettings>,
 }
 
 /// The configuration of one workload.
@@ -114,6 +126,8 @@ pub enum OutputFormat {
     Json,
     /// YAML.
     Yaml,
+    /// The program's own metrics, in the OpenMetrics text format.
+    OpenMetrics,
 }
 
 /// The format of the log (`LOG_FORMAT`).

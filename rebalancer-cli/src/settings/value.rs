@@ -187,6 +187,27 @@ fn endpoint(text: &str) -> Result<String, Problems> {
     }
 }
 
+/// The URL that metrics are pushed to.
+pub(super) static PUSH_URL: ValueType<String> = ValueType {
+    name: "URL",
+    json: JsonType::Text,
+    parse: |raw| {
+        let text = raw.text()?;
+        match rebalancer_prom::check_push_url(text) {
+            Ok(()) => Ok(text.to_owned()),
+            Err(error) => {
+                // The message begins with the variable, which the caller names as the user gave it.
+                let problem = error.to_string();
+                let problem = problem
+                    .strip_prefix("METRICS_PUSH_URL ")
+                    .unwrap_or(&problem);
+                Err(problem.into())
+            }
+        }
+    },
+    write: String::clone,
+};
+
 /// A boolean in the forms of Go's `strconv.ParseBool`, in any case.
 pub(super) static BOOLEAN: ValueType<bool> = ValueType {
     name: "BOOL",
@@ -472,6 +493,7 @@ impl Words for OutputFormat {
             ("table", Self::Table),
             ("json", Self::Json),
             ("yaml", Self::Yaml),
+            ("openmetrics", Self::OpenMetrics),
         ]
     }
 }
@@ -557,6 +579,14 @@ mod tests {
     }
 
     #[test]
+    fn push_url_problem_does_not_repeat_the_variable() {
+        round_trip(&PUSH_URL, "http://gateway:9091", "http://gateway:9091");
+        refuse(&PUSH_URL, "ftp://gateway", "`ftp://gateway` cannot be used");
+        let problems = parse(&PUSH_URL, "ftp://gateway").unwrap_err();
+        assert!(problems[0].starts_with("`ftp://"), "{problems:?}");
+    }
+
+    #[test]
     fn booleans_have_the_forms_of_go() {
         for text in ["true", "T", "1"] {
             round_trip(&BOOLEAN, text, "true");
@@ -617,7 +647,11 @@ mod tests {
         round_trip(&STRATEGY, "Forecast", "forecast");
         round_trip(&ASSIGNOR, "auto", "auto");
         round_trip(&LOG_LEVEL, " warn ", "warn");
-        refuse(&OUTPUT, "csv", "`csv` is not one of table, json, yaml");
+        refuse(
+            &OUTPUT,
+            "csv",
+            "`csv` is not one of table, json, yaml, openmetrics",
+        );
     }
 
     #[test]

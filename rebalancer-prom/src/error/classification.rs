@@ -43,17 +43,23 @@ impl PromError {
 }
 
 /// A failure of the HTTP client, with its cause.
-enum Failure {
+pub(crate) enum Failure {
+    /// There was no response in time.
     Timeout,
+    /// The server's certificate is not accepted.
     Certificate(String),
+    /// The server requires a client certificate, or does not accept the configured one.
     ClientCertificate(AlertDescription),
+    /// The TLS handshake failed for a reason other than a certificate.
     TlsHandshake(String),
+    /// No connection.
     Unreachable(String),
+    /// The connection was closed before the whole response was received.
     Interrupted(String),
 }
 
 impl Failure {
-    fn of(error: &reqwest::Error) -> Self {
+    pub(crate) fn of(error: &reqwest::Error) -> Self {
         if error.is_timeout() && error.is_connect() {
             let cause = "connect timeout; the name may not resolve, or the network drops packets";
             return Self::Unreachable(cause.to_owned());
@@ -118,7 +124,7 @@ fn is_authority(error: &(dyn StdError + Send + Sync + 'static)) -> bool {
     matches!(error.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
-pub(super) fn shortened_root_cause(error: &(dyn StdError + 'static)) -> String {
+pub(crate) fn shortened_root_cause(error: &(dyn StdError + 'static)) -> String {
     let cause = root_cause(error);
     let cause = tunnel_failure(&cause).unwrap_or(&cause);
     excerpt(cause.as_bytes(), &Secrets::default())

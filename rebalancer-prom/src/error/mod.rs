@@ -6,6 +6,8 @@
 mod classification;
 mod purpose;
 
+pub(crate) use classification::{Failure, shortened_root_cause};
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;

@@ -32,6 +32,7 @@ mod logs;
 mod one_at_a_time;
 mod other_workloads;
 mod output;
+mod own_metrics;
 mod permissions;
 mod prometheus_faults;
 mod redirects;

@@ -54,6 +54,15 @@ const BAD: &[(&str, &str)] = &[
     ("MAX_UNAVAILABLE", "0"),
     ("IMBALANCE_TOLERANCE", "0.9"),
     ("MAX_UNAVAILABLE", "150%"),
+    ("METRICS_PUSH_CA_FILE", "/nowhere/ca.pem"),
+    ("METRICS_PUSH_PASSWORD_FILE", "/nowhere/password"),
+    ("METRICS_PUSH_TIMEOUT", "0s"),
+    ("METRICS_PUSH_URL", "gateway:9091"),
+    (
+        "METRICS_PUSH_URL",
+        "http://gateway:9091/metrics/job/rebalancer",
+    ),
+    ("METRICS_PUSH_USERNAME", "me"),
     ("METRICS_TIME_WINDOW", "0s"),
     ("METRICS_TIME_WINDOW", "5 minutes"),
     ("MINIMUM_CONFIDENCE_PERCENT", "101"),
@@ -94,13 +103,15 @@ const BAD: &[(&str, &str)] = &[
 ];
 
 /// Settings that accept every text until a server evaluates it.
-const FREE: [&str; 8] = [
+const FREE: [&str; 10] = [
     "CONTAINER_NAME",
     "GROUP_ASSIGNMENT_QUERY",
     "GROUP_ID",
     "HPA_PREFIX",
     "KUBE_CONTEXT",
     "LOAD_QUERY",
+    "METRICS_FILE",
+    "METRICS_PUSH_BEARER_TOKEN_FILE",
     "PROMETHEUS_BEARER_TOKEN_FILE",
     "PROMETHEUS_CA_FILE",
 ];
@@ -221,6 +232,9 @@ async fn every_invalid_setting_has_one_line_with_its_name(#[case] layer: Layer) 
             program = program
                 .env("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
                 .env("GROUP_ID", "orders");
+        }
+        if env.starts_with("METRICS_PUSH_") {
+            program = program.env("METRICS_PUSH_URL", "http://127.0.0.1:9");
         }
         let (program, name) = match layer {
             Layer::Environment => (program.env(env, text), setting.env().to_owned()),

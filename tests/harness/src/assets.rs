@@ -505,6 +505,23 @@ pub fn metrics_program(name: &str, variable: &str) -> Result<PathBuf> {
     })
 }
 
+/// Locates `promtool`: beside Prometheus, else in `PATH`.
+///
+/// # Errors
+/// If it is missing.
+pub fn promtool() -> Result<PathBuf> {
+    let prometheus = metrics_program("prometheus", "PROMETHEUS_BIN")?;
+    let beside = prometheus.with_file_name("promtool");
+    if beside.is_file() {
+        return Ok(beside);
+    }
+    find_in_path("promtool").ok_or_else(|| Error::Missing {
+        program: "promtool".to_owned(),
+        place: format!(" beside {} and in PATH", prometheus.display()),
+        hint: "Debian's package prometheus contains it: run `cargo xtask setup`".to_owned(),
+    })
+}
+
 /// Returns the first file of that name in the directories of `PATH`.
 #[must_use]
 pub fn find_in_path(name: &str) -> Option<PathBuf> {

@@ -22,10 +22,22 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// # Errors
 /// If the server cannot be reached or does not speak HTTP.
 pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
+    get_with(address, path, "").await
+}
+
+/// Sends a GET request as [`get`] does, with header lines, each of which ends with `\r\n`.
+///
+/// # Errors
+/// As [`get`].
+pub(crate) async fn get_with(
+    address: SocketAddr,
+    path: &str,
+    headers: &str,
+) -> Result<(u16, String)> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         // With HTTP/1.0 the response is not chunked and the connection is closed after it.
-        let head = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        let head = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{headers}\r\n");
         stream.write_all(head.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;

@@ -1,7 +1,7 @@
 //! Test harness: real servers on loopback for the end-to-end tests.
 //!
-//! The harness starts Prometheus, VictoriaMetrics (each in Debian's and in a current version) and a
-//! Kubernetes control plane (etcd, kube-apiserver, kube-controller-manager) in temporary
+//! The harness starts Prometheus, VictoriaMetrics (each in Debian's and in a current version), a
+//! Pushgateway and a Kubernetes control plane (etcd, kube-apiserver, kube-controller-manager) in temporary
 //! directories. It simulates the parts of a
 //! cluster that need machines: scheduler, kubelet, cadvisor and kube-state-metrics. Deployments
 //! create pods, budgets are enforced and RBAC is real. Only the containers are simulated; their
@@ -50,6 +50,7 @@ pub mod metrics;
 pub mod namespace;
 pub mod process;
 pub mod proxy;
+pub mod pushgateway;
 pub mod quantity;
 pub mod rebalancer;
 pub mod rights;
@@ -70,6 +71,7 @@ pub use meters::SecondSeries;
 pub use metrics::MetricsServer;
 pub use namespace::{Account, Limit, PodView, Target, TestNamespace, Workload, WorkloadSpec};
 pub use proxy::FaultProxy;
+pub use pushgateway::PushGateway;
 pub use rebalancer::{Rebalancer, Run};
 pub use rights::Right;
 pub use work::{RunningPod, Work};

@@ -50,6 +50,34 @@ impl MetricsServer {
         Self::start_victoria_metrics("victoria-metrics", &program, exporter).await
     }
 
+    /// Starts Prometheus with another target: it scrapes only this address, with `honor_labels`, and
+    /// evaluates the rules of these files every second.
+    ///
+    /// # Errors
+    /// If the program is missing or does not become ready.
+    pub async fn scraping(target: SocketAddr, rules: &[&Path]) -> Result<Self> {
+        let program = assets::metrics_program("prometheus", "PROMETHEUS_BIN")?;
+        with_ports(async || {
+            let dir = server_dir("prometheus")?;
+            let config = dir.join("prometheus.yaml");
+            let files: Vec<String> = rules
+                .iter()
+                .map(|file| format!("- {}\n", file.display()))
+                .collect();
+            let text = format!(
+                "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
+                 rule_files:\n{}scrape_configs:\n- job_name: target\n  honor_labels: true\n  \
+                 static_configs:\n  - targets: ['{target}']\n",
+                files.concat()
+            );
+            fs::write(&config, text).map_err(Error::io(format!("write {}", config.display())))?;
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+            let server = Self::spawn_prometheus(&program, &config, address, dir)?;
+            Self::ready("prometheus of one target", server, address, "/-/ready").await
+        })
+        .await
+    }
+
     /// Starts a server that was built from its Go module.
     ///
     /// # Errors
@@ -119,16 +147,25 @@ impl MetricsServer {
     ) -> Result<Self> {
         with_ports(async || {
             let (dir, config, address) = prepare("prometheus", exporter, rules)?;
-            let args = [
-                format!("--config.file={}", config.display()),
-                format!("--storage.tsdb.path={}", dir.join("data").display()),
-                format!("--web.listen-address={address}"),
-                "--log.level=warn".to_owned(),
-            ];
-            let server = Server::spawn("prometheus", program, args, dir)?;
+            let server = Self::spawn_prometheus(program, &config, address, dir)?;
             Self::ready(name, server, address, "/-/ready").await
         })
         .await
+    }
+
+    fn spawn_prometheus(
+        program: &Path,
+        config: &Path,
+        address: SocketAddr,
+        dir: PathBuf,
+    ) -> Result<Server> {
+        let args = [
+            format!("--config.file={}", config.display()),
+            format!("--storage.tsdb.path={}", dir.join("data").display()),
+            format!("--web.listen-address={address}"),
+            "--log.level=warn".to_owned(),
+        ];
+        Server::spawn("prometheus", program, args, dir)
     }
 
     /// Starts VictoriaMetrics; `rules` are settings of every job.
@@ -248,6 +285,14 @@ impl MetricsServer {
     /// # Errors
     /// If the server rejects the query, or the response is not an instant vector.
     pub async fn by_pod(&self, query: &str) -> Result<BTreeMap<String, f64>> {
+        self.by_label("pod", query).await
+    }
+
+    /// Evaluates an instant query now. Returns the values by a label.
+    ///
+    /// # Errors
+    /// As [`Self::by_pod`].
+    pub async fn by_label(&self, label: &str, query: &str) -> Result<BTreeMap<String, f64>> {
         let path = format!("/api/v1/query?query={}", percent_encode(query));
         let (status, body) = get(self.address, &path).await?;
         if status != 200 {
@@ -265,7 +310,7 @@ impl MetricsServer {
             .into_iter()
             .map(|series| {
                 let value = series.value.1.parse().map_err(Error::document(what()))?;
-                Ok((series.metric.get("pod").cloned().unwrap_or_default(), value))
+                Ok((series.metric.get(label).cloned().unwrap_or_default(), value))
             })
             .collect()
     }

@@ -28,7 +28,7 @@ pub(in crate::settings) static LOG_FORMAT: Optional<LogFormat> = Definition {
 
 pub(in crate::settings) static OUTPUT: Defaulted<OutputFormat> = Definition {
     name: "OUTPUT",
-    help: "table, json or yaml",
+    help: "table, json, yaml or openmetrics",
     value: &value::OUTPUT,
     default: Fallback::Value(OutputFormat::default),
     attributes: Attributes::WHOLE_RUN,

@@ -9,6 +9,7 @@ pub(super) mod decision;
 pub(super) mod interface;
 pub(super) mod kafka;
 pub(super) mod metrics;
+pub(super) mod monitoring;
 pub(super) mod workload;
 
 use rebalancer_core::policy::PolicyField;
@@ -24,7 +25,7 @@ pub struct Section {
 }
 
 /// Every section, in the order of help.
-pub static SECTIONS: [Section; 7] = [
+pub static SECTIONS: [Section; 8] = [
     Section {
         heading: "Workload",
         settings: workload::SETTINGS,
@@ -48,6 +49,10 @@ pub static SECTIONS: [Section; 7] = [
     Section {
         heading: "Acting",
         settings: acting::SETTINGS,
+    },
+    Section {
+        heading: "Own metrics",
+        settings: monitoring::SETTINGS,
     },
     Section {
         heading: "Interface",
@@ -119,6 +124,13 @@ mod tests {
                 "KUBE_TIMEOUT",
                 "MAX_EVICTIONS",
                 "MAX_CONCURRENT_WORKLOADS",
+                "METRICS_FILE",
+                "METRICS_PUSH_URL",
+                "METRICS_PUSH_BEARER_TOKEN_FILE",
+                "METRICS_PUSH_USERNAME",
+                "METRICS_PUSH_PASSWORD_FILE",
+                "METRICS_PUSH_CA_FILE",
+                "METRICS_PUSH_TIMEOUT",
                 "LOG_LEVEL",
                 "LOG_FORMAT",
                 "OUTPUT"
@@ -185,6 +197,7 @@ mod tests {
         check(&acting::READY_TIMEOUT);
         check(&acting::ONE_AT_A_TIME);
         check(&acting::MAX_UNAVAILABLE);
+        check(&monitoring::METRICS_PUSH_TIMEOUT);
         check(&interface::OUTPUT);
     }
 
