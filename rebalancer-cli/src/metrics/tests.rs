@@ -173,7 +173,7 @@ fn prometheus_text_of_a_forecast_in_a_dry_run() {
         strategy: Strategy::Forecast,
         ..policy()
     };
-    let decision = decide(&snapshot(GROUP), &policy);
+    let decision = decide(&snapshot(FORECAST), &policy);
     let report = executed(
         decision,
         true,

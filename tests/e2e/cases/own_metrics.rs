@@ -9,7 +9,8 @@ use ::harness::http::{HttpServer, Reply};
 use ::harness::pushgateway::PASSWORD;
 use ::harness::wait::{self, Look};
 use ::harness::{
-    MetricsServer, PushGateway, Rebalancer, Result, TestNamespace, WorkloadSpec, assets, fault,
+    MetricsServer, PushGateway, Rebalancer, Result, Series, TestNamespace, WorkloadSpec, assets,
+    fault,
 };
 use tokio::io::AsyncWriteExt as _;
 
@@ -419,5 +420,61 @@ async fn prometheus_alerts_about_a_run_without_data() -> Result<()> {
     assert_eq!(reason, "insufficient_coverage");
     let about = prometheus.by_label("workload_name", "ALERTS").await?;
     assert_eq!(about.into_keys().collect::<Vec<_>>(), ["unmeasured"]);
+    Ok(())
+}
+
+/// Every query of the dashboard returns data after two real runs, of which the first one rotated.
+#[tokio::test]
+async fn every_query_of_the_dashboard_returns_data() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    let pods = consumer.pods().await?;
+    let owned = pods.iter().enumerate().map(|(partition, pod)| {
+        let labels = format!(
+            "topic=\"dashboard\",partition=\"{partition}\",pod=\"{}\"",
+            pod.name
+        );
+        Series::gauge(
+            format!("kafka_consumer_assignment{{{labels},group_id=\"dashboard\"}}"),
+            1.0,
+        )
+    });
+    ns.expose("dashboard", owned.collect());
+    let gateway = PushGateway::start().await?;
+    let prometheus = MetricsServer::scraping(gateway.address(), &[]).await?;
+    let program = ns
+        .rebalancer(&consumer)
+        .env("METRICS_PUSH_URL", gateway.url())
+        .env("GROUP_ID", "dashboard")
+        .env("GROUP_METRICS", "consumer");
+    let run = program.clone().ends_with(0).await?;
+    assert_eq!(run.outcomes(), ["evicted"; 4], "{}", run.0);
+    program.run().await?;
+    let moment = "rebalancer_rotation_imbalance_ratio{moment=\"now\"}";
+    eventually(&prometheus, moment).await?;
+
+    let dashboard = std::fs::read_to_string(monitoring("dashboard.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().flat_map(|panel| {
+        let targets = panel["targets"].as_array().unwrap();
+        targets.iter().map(move |target| (&panel["title"], target))
+    });
+    let mut count = 0;
+    for (title, target) in targets {
+        let query = target["expr"].as_str().unwrap();
+        let query = query
+            .replace("$namespace", ns.name())
+            .replace("$workload", "consumer")
+            .replace("$lookback", "1h");
+        let found = prometheus.by_label("workload_name", &query).await?;
+        assert_eq!(
+            found.keys().next().map(String::as_str),
+            Some("consumer"),
+            "{title}: {query}"
+        );
+        count += 1;
+    }
+    assert!(count >= 20, "{count}");
     Ok(())
 }
