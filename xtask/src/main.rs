@@ -61,10 +61,12 @@ Tasks:
                       comments of each package; fails above 20 per 10,000 words
   package             check that kafka-assignors, rebalancer-core and
                       rebalancer-driver could be published
-  lab [--pods N]      start the servers with a skewed workload, print the
+  lab [--pods N] [--kafka]
+                      start the servers with a skewed workload, print the
                       environment to run rebalancer against them, skew the
-                      loads again on Enter, and wait
-                      for Ctrl-C
+                      loads again on Enter, and wait for Ctrl-C. With --kafka,
+                      a broker and a group of real consumers run too, one in
+                      each pod (at most 64), whose records cause the loads
   soak [--worlds N] [--seed S]
                       run N simulated worlds (default 1,000,000) with injected
                       faults and check the safety rules; the seeds start at S

@@ -19,12 +19,15 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
- * Consumers of Kafka in one process, each with its own client and thread.
+ * Consumers of Kafka in one process, each with its own client and thread, and a producer.
  *
  * <p>Commands are read from standard input, one per line:
  *
@@ -32,12 +35,14 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  * join NAME [KEY=VALUE]...   start a consumer whose client.id is NAME
  * leave NAME                 close a consumer
  * sleep NAME MILLISECONDS    sleep for that time after each poll; a current sleep ends accordingly
+ * produce TOPIC RATE...      send that many records per second to partition 0, 1, ... from now on,
+ *                            instead of those of an earlier command
  * quit                       end the process without closing the consumers
  * </pre>
  *
  * <p>The end of standard input is a quit, so that the process ends with the one that started it.
  * The arguments of the process are KEY=VALUE, too, and apply to all consumers. Keys are the
- * properties of Kafka's consumer, and:
+ * properties of Kafka's consumer (of which the producer uses bootstrap.servers), and:
  *
  * <pre>
  * topics=A,B          the topics to subscribe to
@@ -63,7 +68,8 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  * refused EXCEPTION TOPIC:PARTITION:OFFSET...
  *                                            a commit that failed
  * left                                       the consumer was closed
- * failed MESSAGE                             the consumer ended with an exception
+ * failed MESSAGE                             the consumer ended with an exception; of the consumer
+ *                                            "producer": a record was not written
  * </pre>
  */
 public final class Consumers {
@@ -86,6 +92,7 @@ public final class Consumers {
     /** Executes the commands of standard input. */
     private static void obey(Map<String, String> defaults) throws IOException {
         Map<String, Member> members = new HashMap<>();
+        Traffic traffic = null;
         BufferedReader in =
                 new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = in.readLine(); line != null; line = in.readLine()) {
@@ -107,6 +114,14 @@ public final class Consumers {
                     break;
                 case "sleep":
                     members.get(name).sleep(Long.parseLong(words.get(2)));
+                    break;
+                case "produce":
+                    if (traffic == null) {
+                        traffic = new Traffic(defaults.get("bootstrap.servers"));
+                        new Thread(traffic, Traffic.NAME).start();
+                    }
+                    List<String> rates = words.subList(2, words.size());
+                    traffic.set(name, rates.stream().mapToDouble(Double::parseDouble).toArray());
                     break;
                 default:
                     throw new IllegalArgumentException(line);
@@ -149,6 +164,72 @@ public final class Consumers {
                                         + ":"
                                         + offset.offset()));
         return list.toString();
+    }
+
+    /** The producer and its thread. */
+    private static final class Traffic implements Runnable {
+        static final String NAME = "producer";
+        private static final long TICK_NANOS = 20_000_000;
+        private static final byte[] PAYLOAD = "work".getBytes(StandardCharsets.UTF_8);
+
+        private final Properties properties = new Properties();
+        private String topic = "";
+        private double[] rates = {};
+
+        /** The records that are due, by partition, as a fraction below one between two ticks. */
+        private double[] due = {};
+
+        Traffic(String bootstrap) {
+            properties.put("bootstrap.servers", bootstrap);
+            properties.put("linger.ms", "5");
+        }
+
+        synchronized void set(String topic, double[] rates) {
+            this.topic = topic;
+            this.rates = rates;
+            due = new double[rates.length];
+            for (int partition = 0; partition < due.length; partition++) {
+                // The partitions do not get their records at the same times.
+                due[partition] = partition * 0.618 % 1;
+            }
+        }
+
+        @Override
+        public void run() {
+            ByteArraySerializer bytes = new ByteArraySerializer();
+            try (KafkaProducer<byte[], byte[]> producer =
+                    new KafkaProducer<>(properties, bytes, bytes)) {
+                long before = System.nanoTime();
+                while (true) {
+                    LockSupport.parkNanos(TICK_NANOS);
+                    long now = System.nanoTime();
+                    // Records of a time in which the machine was asleep are left out.
+                    send(producer, Math.min(1, (now - before) / 1e9));
+                    before = now;
+                }
+            } catch (KafkaException exception) {
+                failed(exception);
+            }
+        }
+
+        private synchronized void send(KafkaProducer<byte[], byte[]> producer, double seconds) {
+            for (int partition = 0; partition < rates.length; partition++) {
+                due[partition] += rates[partition] * seconds;
+                for (; due[partition] >= 1; due[partition]--) {
+                    producer.send(
+                            new ProducerRecord<>(topic, partition, null, PAYLOAD),
+                            (written, exception) -> {
+                                if (exception != null) {
+                                    failed(exception);
+                                }
+                            });
+                }
+            }
+        }
+
+        private static void failed(Exception exception) {
+            print(NAME, "failed", exception.toString().replace('\n', ' '));
+        }
     }
 
     /** A consumer and its thread. */

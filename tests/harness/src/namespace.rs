@@ -231,6 +231,11 @@ impl TestNamespace {
         self.cluster.works.set(&self.namespace, work);
     }
 
+    /// Drops the work of the namespace's pods. Work that runs in a pod is not stopped first.
+    pub fn drop_work(&self) {
+        self.cluster.works.remove(&self.namespace);
+    }
+
     /// Sets the failure of the namespace's future pods. `None` makes them healthy.
     pub fn fail_new_pods(&self, failure: Option<StartFailure>) {
         self.cluster.kubelet.set_failure(&self.namespace, failure);

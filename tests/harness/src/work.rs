@@ -74,6 +74,14 @@ impl Works {
             .insert(namespace.to_owned(), work);
     }
 
+    /// Removes the work of a namespace.
+    pub(crate) fn remove(&self, namespace: &str) {
+        let works = self.0.lock();
+        works
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(namespace);
+    }
+
     /// The work for the pods of a namespace.
     pub(crate) fn of(&self, namespace: &str) -> Option<Arc<dyn Work>> {
         let works = self.0.lock();

@@ -102,6 +102,28 @@ impl JavaConsumers {
     /// # Errors
     /// If Java, its compiler or the jars are missing, or the process cannot be started.
     pub fn start(version: KafkaVersion, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::launch(version, settings, true, |_| ())
+    }
+
+    /// Starts a process as [`Self::start`] does, for consumers that run for a long time: `observe` is
+    /// called with each event, in order, and events of records and commits are not kept.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn observed(
+        version: KafkaVersion,
+        settings: &[(&str, &str)],
+        observe: impl FnMut(&JavaEvent) + Send + 'static,
+    ) -> Result<Self> {
+        Self::launch(version, settings, false, observe)
+    }
+
+    fn launch(
+        version: KafkaVersion,
+        settings: &[(&str, &str)],
+        keeps_records: bool,
+        mut observe: impl FnMut(&JavaEvent) + Send + 'static,
+    ) -> Result<Self> {
         let program = KafkaProgram::locate(version)?;
         let classes = program.consumers()?;
         let dir = server_dir("java-consumers")?;
@@ -138,7 +160,12 @@ impl JavaConsumers {
         let shared = Arc::clone(&seen);
         let reader = std::thread::spawn(move || {
             for line in BufReader::new(events).lines().map_while(Result::ok) {
-                lock(&shared).add(&line);
+                let Some(event) = JavaEvent::parse(&line) else {
+                    lock(&shared).unreadable.push(line);
+                    continue;
+                };
+                observe(&event);
+                lock(&shared).add(event, keeps_records);
             }
         });
         Ok(Self {
@@ -205,6 +232,16 @@ impl JavaConsumers {
     /// If the process has ended.
     pub fn sleep(&self, name: &str, duration: Duration) -> Result<()> {
         self.command(&format!("sleep {name} {}", duration.as_millis()))
+    }
+
+    /// Has the producer send records to the partitions of a topic from now on, at a rate for each
+    /// partition in records per second. The process needs the setting `bootstrap.servers`.
+    ///
+    /// # Errors
+    /// If the process has ended.
+    pub fn produce(&self, topic: &str, rates: &[f64]) -> Result<()> {
+        let rates: String = rates.iter().map(|rate| format!(" {rate}")).collect();
+        self.command(&format!("produce {topic}{rates}"))
     }
 
     fn command(&self, line: &str) -> Result<()> {
@@ -287,11 +324,7 @@ impl Drop for JavaConsumers {
 }
 
 impl Seen {
-    fn add(&mut self, line: &str) {
-        let Some(event) = JavaEvent::parse(line) else {
-            self.unreadable.push(line.to_owned());
-            return;
-        };
+    fn add(&mut self, event: JavaEvent, keeps_records: bool) {
         let member = self.members.entry(event.consumer.clone()).or_default();
         match &event.kind {
             JavaEventKind::Member(id) => member.id.clone_from(id),
@@ -305,7 +338,11 @@ impl Seen {
             }
             JavaEventKind::Processed { .. }
             | JavaEventKind::Committed(_)
-            | JavaEventKind::Refused { .. } => {}
+            | JavaEventKind::Refused { .. } => {
+                if !keeps_records {
+                    return;
+                }
+            }
         }
         self.events.push(event);
     }
@@ -424,9 +461,8 @@ mod tests {
     fn events(lines: &[&str]) -> Vec<JavaEvent> {
         let mut seen = Seen::default();
         for line in lines {
-            seen.add(line);
+            seen.add(JavaEvent::parse(line).unwrap(), true);
         }
-        assert_eq!(seen.unreadable, [] as [&str; 0]);
         seen.events
     }
 
@@ -463,8 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_are_kept() {
-        let mut seen = Seen::default();
+    fn other_lines_are_not_parsed() {
         for line in [
             "",
             "x a left",
@@ -472,10 +507,23 @@ mod tests {
             "1 a committed t:0",
             "1 a danced",
         ] {
-            seen.add(line);
+            assert_eq!(JavaEvent::parse(line), None, "{line}");
         }
-        assert_eq!(seen.events, []);
-        assert_eq!(seen.unreadable.len(), 5);
+    }
+
+    #[test]
+    fn events_of_records_are_not_kept_on_request() {
+        let mut seen = Seen::default();
+        for line in [
+            "1 a assigned t:0",
+            "2 a processed 1 t:0:1:2",
+            "3 a committed t:0:3",
+        ] {
+            seen.add(JavaEvent::parse(line).unwrap(), false);
+        }
+        let owned = JavaEventKind::Assigned([("t".to_owned(), 0)].into());
+        let kinds: Vec<JavaEventKind> = seen.events.into_iter().map(|event| event.kind).collect();
+        assert_eq!(kinds, [owned]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod admin;
 mod java;
+mod java_group;
 mod security;
 
 use std::{
@@ -28,6 +29,7 @@ use crate::{
 
 pub use admin::{AclOperation, AclResource, Admin};
 pub use java::{JavaConsumers, JavaEvent, JavaEventKind, Partition, double_owners};
+pub use java_group::{JavaGroup, JavaGroupConfig};
 pub use security::{Certificates, Listener, USERS};
 
 /// Start-up deadline, with room for a machine busy with a build.
