@@ -169,4 +169,48 @@ impl Algorithm {
             | Self::Uniform => false,
         }
     }
+
+    /// Whether a member that is removed from its group while it waits in a rebalance, and joins again in
+    /// the same rebalance, claims the partitions that it had.
+    ///
+    /// The eager sticky assignors keep the memory of the last assignment, which they send with each
+    /// JoinGroup request, when their member is removed. A static member of librdkafka joins again with
+    /// the partitions that it owns. Other members with `cooperative-sticky` lose theirs. `range`,
+    /// `roundrobin` and the broker's assignors know no claims of a removed member.
+    #[must_use]
+    pub fn claims_survive_removal(self, is_static: bool) -> bool {
+        match self {
+            Self::Sticky | Self::LibrdkafkaSticky => true,
+            Self::LibrdkafkaCooperativeSticky => is_static,
+            Self::Range
+            | Self::RoundRobin
+            | Self::CooperativeSticky
+            | Self::Uniform
+            | Self::ConsumerRange => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::range(Algorithm::Range, false, false)]
+    #[case::static_range(Algorithm::Range, true, false)]
+    #[case::java_eager(Algorithm::Sticky, false, true)]
+    #[case::librdkafka_eager(Algorithm::LibrdkafkaSticky, false, true)]
+    #[case::java(Algorithm::CooperativeSticky, false, false)]
+    #[case::static_java(Algorithm::CooperativeSticky, true, false)]
+    #[case::librdkafka(Algorithm::LibrdkafkaCooperativeSticky, false, false)]
+    #[case::static_librdkafka(Algorithm::LibrdkafkaCooperativeSticky, true, true)]
+    #[case::broker(Algorithm::Uniform, true, false)]
+    fn some_clients_claim_their_partitions_again(
+        #[case] algorithm: Algorithm,
+        #[case] is_static: bool,
+        #[case] claims: bool,
+    ) {
+        assert_eq!(algorithm.claims_survive_removal(is_static), claims);
+    }
 }

@@ -11,20 +11,22 @@ use crate::policy::Strategy;
 /// Upper bound of the back-off, in seconds. After a day, a past rotation says nothing about the group.
 const LONGEST_BACK_OFF: f64 = 24.0 * 3600.0;
 
-/// The record of the last rotation of a workload, which is stored on the workload itself: evictions, or
-/// the hand-over of an assignment. All imbalances (max/mean) are over the eligible pods.
+/// The record of the last rotation of a workload, which is stored on the workload itself: evictions, the
+/// hand-over of an assignment, or a rejoin. All imbalances (max/mean) are over the eligible pods.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rotation {
     /// The time of the rotation, by the clock of the cluster.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub time: Timestamp,
-    /// The names of the evicted pods. Empty if an assignment was handed out.
+    /// The names of the evicted pods. Empty if an assignment was handed out, or members rejoined.
     pub victims: Vec<String>,
-    /// The number of partitions that got another owner by the hand-over of an assignment.
+    /// The number of partitions that got another owner by the hand-over of an assignment, or that were
+    /// expected to get one by a rejoin.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub moves: usize,
-    /// Why the hand-over of the assignment was abandoned; absent if it was not, or if pods were evicted.
+    /// Why the hand-over of the assignment, or the rejoin, was abandoned; absent if it was not, or if pods
+    /// were evicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abandoned: Option<String>,
     /// The imbalance before the rotation.

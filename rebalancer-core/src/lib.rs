@@ -20,15 +20,15 @@
 //! | [`lease`] | the lease of a workload: durations and holder |
 //! | [`statistics`] | means, medians, percentiles and spreads |
 //! | [`policy`] | the operator's rules, validated |
-//! | [`plan`] | the victims, their roles and their waves |
+//! | [`plan`] | the victims, their roles and their waves; the moves or the pods of a plan without evictions |
 //! | [`history`] | the record of an earlier rotation |
 //! | [`ports`] | the traits for everything outside the core: metrics, pods, lease, journal, clock |
 //! | [`group`] | the consumer group: members, topics, owners of partitions |
 //! | [`snapshot`] | everything known about one workload at one instant, validated |
 //! | [`forecast`] | the expected loads after a plan |
 //! | [`checks`] | the safety rules, each with its verdict and its numbers |
-//! | [`strategy`] | the selection of the victims; the assignment to hand out |
-//! | [`decision`] | [`decide`]: rotate or hold |
+//! | [`strategy`] | the selection of the victims; the assignment to hand out, or the members that rejoin |
+//! | [`decision`] | [`decide`]: rotate, assign, rejoin or hold |
 //! | [`execution`] | the state machine that executes a plan |
 //! | [`group_details`] | the consumer group as it was observed, for people |
 //! | [`handover`] | the state machine that hands out an assignment to a group |

@@ -19,6 +19,9 @@ pub enum Strategy {
     /// Hand out a better assignment of partitions, without evictions: see
     /// [`assign`](crate::strategy::assign).
     Assign,
+    /// Let the members of a few pods rejoin the group, so that its assignor deals their partitions again,
+    /// without evictions: see [`rejoin`](crate::strategy::rejoin).
+    Rejoin,
     /// `assign` if the brokers describe the group and it keeps an assignment, else `forecast` if the
     /// consumer group is known well enough, else `rotate-outliers`, which then holds if the assignor is
     /// known to make evictions ineffective.
@@ -27,10 +30,11 @@ pub enum Strategy {
 
 impl Strategy {
     /// Every strategy.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::RotateOutliers,
         Self::Forecast,
         Self::Assign,
+        Self::Rejoin,
         Self::Auto,
     ];
 
@@ -41,7 +45,27 @@ impl Strategy {
             Self::RotateOutliers => "rotate-outliers",
             Self::Forecast => "forecast",
             Self::Assign => "assign",
+            Self::Rejoin => "rejoin",
             Self::Auto => "auto",
+        }
+    }
+
+    /// Whether the strategy evicts pods. Otherwise it redistributes the partitions through the
+    /// coordinator of the group, no pod restarts, and the imbalance has a tolerance of its own.
+    #[must_use]
+    pub fn evicts(self) -> bool {
+        match self {
+            Self::RotateOutliers | Self::Forecast | Self::Auto => true,
+            Self::Assign | Self::Rejoin => false,
+        }
+    }
+
+    /// Whether the strategy uses the consumer group.
+    #[must_use]
+    pub fn uses_group(self) -> bool {
+        match self {
+            Self::RotateOutliers => false,
+            Self::Forecast | Self::Assign | Self::Rejoin | Self::Auto => true,
         }
     }
 }
@@ -139,14 +163,14 @@ pub struct Policy {
     pub top_k: TopK,
     /// The multiple of the target above which a pod is hot (default 1.5).
     pub tolerance: Tolerance,
-    /// The imbalance (max/mean) above which the strategy `assign` acts although no pod is hot, or there is
-    /// no target (default: none).
+    /// The imbalance (max/mean) above which the strategies `assign` and `rejoin` act although no pod is
+    /// hot, or there is no target (default: none).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imbalance_tolerance: Option<Tolerance>,
     /// The improvement that a plan must exceed, in percent (default 10).
     pub minimum_improvement_percent: Percent,
-    /// Required probability that the highest load falls by a plan of the forecast strategy, in
-    /// percent (default 80).
+    /// Required probability that the highest load falls by a plan of the strategies `forecast` and
+    /// `rejoin`, in percent (default 80).
     pub minimum_confidence_percent: Percent,
     /// Seed of the forecast: equal seeds give equal forecasts (default 0).
     pub forecast_seed: u64,
@@ -168,6 +192,14 @@ pub struct Policy {
     pub minimum_coverage_percent: Percent,
     /// Whether to ignore the record of the last rotation (default false).
     pub ignore_history: bool,
+}
+
+impl Policy {
+    /// Whether a decision needs the target: the imbalance has a tolerance of its own, which needs none.
+    #[must_use]
+    pub fn needs_target(&self) -> bool {
+        self.strategy.evicts() || self.imbalance_tolerance.is_none()
+    }
 }
 
 impl Default for Policy {

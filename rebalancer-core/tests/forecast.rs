@@ -117,7 +117,7 @@ const EVEN: [&[f64]; 4] = [
 #[case::positional_assignor(
     group("range", &SKEWED, 0.5),
     "positional_assignor",
-    "evicting cannot change the loads, only which pod has which: the assignor is range (as \
+    "no eviction or rejoin changes the loads, only which pod has which: the assignor is range (as \
      configured), which depends on the rank of the member ids only; use cooperative-sticky (or \
      uniform, with group.protocol=consumer)"
 )]
@@ -126,7 +126,7 @@ const EVEN: [&[f64]; 4] = [
         value["group"].as_object_mut().unwrap().remove("assignor");
     }),
     "positional_assignor",
-    "evicting cannot change the loads, only which pod has which: the assignor is range (recognised \
+    "no eviction or rejoin changes the loads, only which pod has which: the assignor is range (recognised \
      from the partition owners; set it to override this), which depends on the rank of the member \
      ids only; use cooperative-sticky (or uniform, with group.protocol=consumer)"
 )]
@@ -450,7 +450,7 @@ fn auto_holds_when_the_assignor_is_known_to_be_positional(#[case] known: Value) 
     assert_eq!(auto.hold_reason(), Some(HoldReason::POSITIONAL_ASSIGNOR));
     assert!(
         auto.message
-            .starts_with("a is hot, but evicting cannot change"),
+            .starts_with("a is hot, but no eviction or rejoin changes"),
         "{}",
         auto.message
     );

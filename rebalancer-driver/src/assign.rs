@@ -1,4 +1,4 @@
-//! Hands out the assignment of a decision, while the lease is kept and freeze windows are watched.
+//! Hands out the assignment of a decision, or lets members rejoin, while the lease is kept and freeze windows are watched.
 
 use std::time::Duration;
 
@@ -7,9 +7,8 @@ use rebalancer_core::handover::{
     HandoverDocument, HandoverGoal, HandoverLimits, HandoverPlan, HandoverReport, HandoverStage,
     HandoverWork,
 };
-use rebalancer_core::plan::AssignmentPlan;
 use rebalancer_core::ports::GroupCoordinator;
-use rebalancer_core::{Decision, Snapshot};
+use rebalancer_core::{Action, Decision, Snapshot};
 use tokio::sync::oneshot;
 
 use crate::context::Run;
@@ -23,8 +22,8 @@ use crate::stop::{Stop, StopHandle};
 /// The interval at which the lease and the freeze windows are checked during a hand-over.
 const WATCH: Duration = Duration::from_secs(1);
 
-/// Hands out the assignment of the decision; `None` if it has none, the settings have no execution
-/// policy, or it is a dry run. `observed_at` is the time after the group was read for the snapshot,
+/// Hands out the assignment of the decision, or lets its members rejoin; `None` if the decision is neither,
+/// the settings have no execution policy, or it is a dry run. `observed_at` is the time after the group was read for the snapshot,
 /// and `lease_held_since` when the lease that the run holds was requested, both on the monotonic
 /// clock.
 pub async fn assign(
@@ -51,13 +50,13 @@ pub(crate) async fn hand_out(
     observed_at: Duration,
     lease_held_since: Option<Duration>,
 ) -> Option<HandoverDocument> {
-    let plan = decision.assignment()?;
+    let planned = planned(decision, snapshot)?;
     let policy = run.settings.execution?;
     if policy.dry_run {
         return None;
     }
     let mut records = Records::new(run, false, decision, snapshot);
-    let document = match prepare(run, snapshot, plan, observed_at) {
+    let document = match prepare(run, decision, snapshot, observed_at) {
         Ok((plan, coordinator)) => {
             let work = plan.work();
             run.emit(&RunEvent::HandOverStarted { work });
@@ -74,18 +73,34 @@ pub(crate) async fn hand_out(
             run.emit(&RunEvent::WaitEnded);
             HandoverDocument::new(&report, work)
         }
-        Err(why) => HandoverDocument::not_begun(&why, HandoverWork::Moves(plan.moves().len())),
+        Err(why) => HandoverDocument::not_begun(&why, planned),
     };
     run.emit(&RunEvent::HandedOver(&document));
     records.handed_over(&document).await;
     Some(document)
 }
 
-/// The plan of the hand-over, and the coordinator; otherwise why it cannot begin.
+/// The work that the decision wants done through the coordinator of the group, if any.
+fn planned(decision: &Decision, snapshot: &Snapshot) -> Option<HandoverWork> {
+    match &decision.action {
+        Action::Assign(plan) => Some(HandoverWork::Moves(plan.moves().len())),
+        Action::Rejoin(plan) => {
+            let group = snapshot.data().group.as_ref();
+            let members = group.into_iter().flat_map(|group| &group.members);
+            let members = members.filter(|member| plan.contains(&member.pod));
+            Some(HandoverWork::Rejoins(members.count()))
+        }
+        Action::Rotate(_) | Action::Hold(_) => None,
+        // Actions of a later version of the core.
+        _ => None,
+    }
+}
+
+/// The plan of the hand-over or the rejoin, and the coordinator; otherwise why it cannot begin.
 fn prepare<'a>(
     run: Run<'a>,
+    decision: &Decision,
     snapshot: &Snapshot,
-    plan: &AssignmentPlan,
     observed_at: Duration,
 ) -> Result<(HandoverPlan, &'a dyn GroupCoordinator), String> {
     if let Some(window) = run.settings.freeze.window_at(run.ports.clock.now()) {
@@ -95,7 +110,11 @@ fn prepare<'a>(
         .ports
         .coordinator
         .ok_or("no connection to the coordinator of the group")?;
-    let plan = HandoverPlan::new(snapshot, plan, observed_at);
+    let plan = match (decision.assignment(), decision.rejoin()) {
+        (Some(plan), _) => HandoverPlan::new(snapshot, plan, observed_at),
+        (None, Some(plan)) => HandoverPlan::rejoin(snapshot, plan, observed_at),
+        (None, None) => return Err("the decision is not to redistribute the partitions".to_owned()),
+    };
     let plan = plan.map_err(|error| error.to_string())?;
     Ok((plan, coordinator))
 }

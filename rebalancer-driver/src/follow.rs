@@ -177,11 +177,10 @@ fn settled(snapshot: &Snapshot, policy: &Policy) -> Result<f64, String> {
     // Only the checks of the loads matter here, not whether another plan would be made. The eligible
     // pods must be those of the decision.
     let policy = Policy {
-        strategy: match policy.strategy {
-            Strategy::Assign => Strategy::Assign,
-            Strategy::RotateOutliers | Strategy::Forecast | Strategy::Auto => {
-                Strategy::RotateOutliers
-            }
+        strategy: if policy.strategy.evicts() {
+            Strategy::RotateOutliers
+        } else {
+            Strategy::Assign
         },
         ignore_history: true,
         max_evictions: None,

@@ -27,7 +27,7 @@ use crate::observers::terminal_line::TerminalLine;
 use crate::render::style::Palette;
 use crate::render::table::Detail;
 use crate::render::wrap::{append, sentence, sentence_at, wrapped};
-use crate::render::{document, group};
+use crate::render::{document, group, table};
 use crate::settings::OutputFormat;
 
 /// The interval of the CronJob in `deploy/`.
@@ -237,8 +237,7 @@ fn decision_text(decision: &Decision, tick: usize, palette: &Palette) -> String 
     }
     let hint = hints::of_decision(decision);
     let (word, style) = match decision.hold_reason() {
-        None if decision.assignment().is_some() => ("ASSIGN".to_owned(), palette.warn),
-        None => ("ROTATE".to_owned(), palette.warn),
+        None => (table::action(decision), palette.warn),
         Some(reason) => (format!("HOLD ({})", reason.as_str()), palette.good),
     };
     let message = format!("{}{hint}", decision.message);

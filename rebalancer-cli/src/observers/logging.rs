@@ -12,7 +12,7 @@ use rebalancer_core::handover::{HandoverDocument, HandoverResult, HandoverWork};
 use rebalancer_core::hold_record::HeldSince;
 use rebalancer_core::lease;
 use rebalancer_core::model::WorkloadRef;
-use rebalancer_core::plan::{AssignmentPlan, Victim};
+use rebalancer_core::plan::{AssignmentPlan, RejoinPlan, Victim};
 use rebalancer_core::ports::{EvictionAnswer, PortError, PortErrorKind};
 use rebalancer_core::report::FollowUp;
 use rebalancer_driver::{JournalWrite, ObserveError, RunEvent, RunObserver, WaitReason};
@@ -183,6 +183,9 @@ pub(crate) fn decided(decision: &Decision, is_shown: bool) {
                 "move"
             );
         }
+        for planned in decision.rejoin().into_iter().flat_map(RejoinPlan::pods) {
+            debug!(pod = planned.pod, load = planned.load, "rejoin");
+        }
     }
     for note in decision.group.iter().flat_map(|group| &group.notes) {
         info!("consumer group: {note}");
@@ -196,8 +199,10 @@ pub(crate) fn decided(decision: &Decision, is_shown: bool) {
         return;
     }
     match decision.hold_reason() {
-        None if decision.assignment().is_some() => info!("assign: {}", decision.message),
-        None => info!("rotate: {}", decision.message),
+        None => {
+            let verb = decision.verb().unwrap_or_default();
+            info!("{verb}: {}", decision.message);
+        }
         Some(reason) if reason.means_missing_data() => {
             warn!(reason = reason.as_str(), "hold: {}{hint}", decision.message);
         }

@@ -10,6 +10,7 @@ use rebalancer_core::model::Load;
 use rebalancer_core::strategy::forecast::{GroupReport, PlanForecast, PodExplained};
 
 use super::assignment;
+use super::rejoin;
 use super::style::Palette;
 use super::text::printable;
 use super::wrap::{append_or_below, columns, common_prefix, sentence, short_names, wrapped};
@@ -34,10 +35,11 @@ pub fn whole(decision: &Decision, palette: &Palette) -> String {
 pub fn summary(group: &GroupReport, palette: &Palette) -> String {
     let mut text = notes(group, palette);
     text.push_str(&diagnosis(group, palette));
-    match &group.assignment {
-        Some(best) => text.push_str(&assignment::effect(group, best, palette)),
-        None => text.push_str(&plans(group, palette)),
-    }
+    text.push_str(&match (&group.assignment, &group.rejoin) {
+        (Some(best), _) => assignment::effect(group, best, palette),
+        (None, Some(best)) => rejoin::effect(group, best, palette),
+        (None, None) => plans(group, palette),
+    });
     text
 }
 

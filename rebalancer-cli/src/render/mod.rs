@@ -5,6 +5,7 @@ pub mod bar;
 pub mod document;
 pub mod group;
 pub mod members;
+pub mod rejoin;
 pub mod style;
 pub mod table;
 mod text;

@@ -18,6 +18,7 @@ use super::assignment;
 use super::bar::Scale;
 use super::group;
 use super::members;
+use super::rejoin;
 use super::style::Palette;
 use super::text::printable;
 use super::wrap::{
@@ -121,9 +122,11 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
     if let Some(plan) = decision.assignment() {
         text.push_str(&assignment::moves(plan, palette));
     }
+    if let (Some(_), Some(group)) = (decision.rejoin(), &decision.group) {
+        text.push_str(&rejoin::pods(group, palette));
+    }
     let (word, style) = match decision.hold_reason() {
-        None if decision.assignment().is_some() => ("ASSIGN".to_owned(), palette.warn),
-        None => ("ROTATE".to_owned(), palette.warn),
+        None => (action(decision), palette.warn),
         Some(reason) if reason.means_missing_data() => {
             (format!("HOLD ({})", reason.as_str()), palette.bad)
         }
@@ -134,6 +137,12 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
     let message = with_short_names(message, decision, palette);
     text.push_str(&sentence(&word, style, &message, palette));
     text
+}
+
+/// The word of a decision to act, such as `ROTATE`.
+#[must_use]
+pub fn action(decision: &Decision) -> String {
+    decision.verb().unwrap_or_default().to_uppercase()
 }
 
 fn handed_over(report: &HandoverDocument, palette: &Palette) -> String {

@@ -602,12 +602,50 @@ fn described() -> String {
 }
 
 fn assign(minimum_improvement: f64) -> Decision {
+    described_by(Strategy::Assign, minimum_improvement)
+}
+
+fn described_by(strategy: Strategy, minimum_improvement: f64) -> Decision {
     let policy = Policy {
-        strategy: Strategy::Assign,
+        strategy,
         minimum_improvement_percent: Percent::new(minimum_improvement).unwrap(),
         ..Policy::default()
     };
     decide(&snapshot(&described()), &policy)
+}
+
+#[rstest]
+#[case::wide(None, "rejoin")]
+#[case::narrow(Some(80), "rejoin_in_80_columns")]
+fn rejoin(#[case] width: Option<usize>, #[case] name: &str) {
+    let palette = Palette {
+        width,
+        ..Palette::plain()
+    };
+    let report = WorkloadReport::decided(described_by(Strategy::Rejoin, 10.0), None);
+    let text = workload(&report, Detail::Pods, &palette);
+    assert_snapshot!(name, text);
+}
+
+#[test]
+fn rejoin_that_does_not_help_enough() {
+    let report = WorkloadReport::decided(described_by(Strategy::Rejoin, 90.0), None);
+    assert_snapshot!(render(&report, Detail::Pods));
+}
+
+/// The table of a rejoin is as wide as the terminal, and no wider.
+#[test]
+fn lines_of_a_rejoin_fit_every_width() {
+    for width in 80..=160 {
+        let palette = Palette {
+            width: Some(width),
+            ..Palette::plain()
+        };
+        let report = WorkloadReport::decided(described_by(Strategy::Rejoin, 10.0), None);
+        for line in workload(&report, Detail::Pods, &palette).lines() {
+            assert!(line.chars().count() <= width, "{width}: {line:?}");
+        }
+    }
 }
 
 #[rstest]

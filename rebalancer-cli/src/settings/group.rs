@@ -54,10 +54,7 @@ pub(super) fn group(
             .then(|| reader.value(&GROUP_SESSION_TIMEOUT).into()),
         removes_static_members: reader.value(&REMOVE_STATIC_MEMBERS),
     };
-    let uses_group = match policy.strategy {
-        Strategy::Forecast | Strategy::Assign | Strategy::Auto => true,
-        Strategy::RotateOutliers => false,
-    };
+    let uses_group = policy.strategy.uses_group();
     let has_servers = reader.is_given(&KAFKA_BOOTSTRAP_SERVERS);
     let kafka = kafka(reader, uses_group);
     // The errors of Kafka's settings do not suggest that metrics are missing.
@@ -68,10 +65,14 @@ pub(super) fn group(
             settings: Some(settings),
         };
     }
-    if policy.strategy == Strategy::Assign && !has_servers {
+    if !policy.strategy.evicts() && !has_servers {
+        let strategy = policy.strategy.as_str();
         reader.invalid(
             &STRATEGY,
-            "assign needs a connection to the brokers of the group: set KAFKA_BOOTSTRAP_SERVERS",
+            format!(
+                "{strategy} needs a connection to the brokers of the group: set \
+                 KAFKA_BOOTSTRAP_SERVERS"
+            ),
         );
     }
     let source = source(reader, policy);

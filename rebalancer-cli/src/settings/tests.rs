@@ -682,24 +682,29 @@ fn workloads_may_have_clusters_of_their_own() {
     assert!(settings.workloads[2].prometheus.group.is_some());
 }
 
-#[test]
-fn assign_needs_the_brokers() {
-    let error = with(&[("STRATEGY", "assign"), ("GROUP_ID", "orders")]).unwrap_err();
+#[rstest]
+#[case::assign("assign", Strategy::Assign)]
+#[case::rejoin("rejoin", Strategy::Rejoin)]
+fn strategies_without_evictions_need_the_brokers(#[case] name: &str, #[case] strategy: Strategy) {
+    let error = with(&[("STRATEGY", name), ("GROUP_ID", "orders")]).unwrap_err();
     assert_eq!(
         error,
-        "STRATEGY: assign needs a connection to the brokers of the group: set KAFKA_BOOTSTRAP_SERVERS"
+        format!(
+            "STRATEGY: {name} needs a connection to the brokers of the group: set \
+             KAFKA_BOOTSTRAP_SERVERS"
+        )
     );
-    let extra = [("STRATEGY", "assign"), ("IMBALANCE_TOLERANCE", "1.3")];
+    let extra = [("STRATEGY", name), ("IMBALANCE_TOLERANCE", "1.3")];
     let settings = with_kafka(&extra).unwrap();
     let workload = &settings.workloads[0];
-    assert_eq!(workload.policy.strategy, Strategy::Assign);
+    assert_eq!(workload.policy.strategy, strategy);
     assert_eq!(
         workload.policy.imbalance_tolerance.map(f64::from),
         Some(1.3)
     );
     // Only the imbalance needs no autoscaler.
     assert_eq!(workload.kubernetes.autoscalers, Autoscalers::IfPermitted);
-    let settings = with_kafka(&[("STRATEGY", "assign")]).unwrap();
+    let settings = with_kafka(&[("STRATEGY", name)]).unwrap();
     assert_eq!(
         settings.workloads[0].kubernetes.autoscalers,
         Autoscalers::Required

@@ -1,7 +1,6 @@
 //! Assembles the settings of one workload.
 
 use rebalancer_core::model::WorkloadRef;
-use rebalancer_core::policy::Strategy;
 use rebalancer_k8s::{Autoscalers, Settings as KubernetesSettings};
 use rebalancer_prom::{
     Authentication, ClientCertificate, CredentialSetting, LabelNames, PrometheusSettings,
@@ -33,8 +32,7 @@ pub(super) fn workload(reader: &mut Reader<'_>) -> WorkloadSettings {
     let policy = policy(reader);
     let target = reader.optional(&TARGET_CORES);
     let target_source = reader.value(&TARGET_SOURCE);
-    let needs_target = target.is_none()
-        && (policy.strategy != Strategy::Assign || policy.imbalance_tolerance.is_none());
+    let needs_target = target.is_none() && policy.needs_target();
     let autoscalers = match target_source {
         TargetSource::Prometheus => Autoscalers::No,
         TargetSource::Kubernetes if needs_target => Autoscalers::Required,

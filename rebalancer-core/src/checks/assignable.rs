@@ -1,4 +1,4 @@
-//! Check: the group can be given an assignment, and keeps it.
+//! Check: the group can be given an assignment, and keeps it; or its members can rejoin.
 
 use std::fmt;
 
@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::rule::{CheckInput, Failure, Rule, Verdict};
 use crate::group::AssignProblem;
 use crate::hold_reason::HoldReason;
-use crate::policy::{PolicyField, Strategy};
+use crate::policy::PolicyField;
 
-/// The group can be given an assignment, and keeps it; for the strategy `assign`.
+/// The group can be given an assignment, and keeps it (for the strategy `assign`), or its members can
+/// rejoin (for the strategy `rejoin`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupAssignable {
-    /// Why it cannot, or would not keep it.
+    /// Why not.
     pub problem: Option<AssignProblem>,
 }
 
@@ -45,6 +46,27 @@ impl HoldReason {
         "ready pods have no member in the group",
         "wait until they have joined, or check their logs and their group id",
     );
+    /// Two members would process a partition after a removal.
+    pub const DOUBLE_PROCESSING: Self = Self::new(
+        "double_processing",
+        "in a group of KIP-848, two members would process a partition for some seconds after a rejoin",
+        "use another strategy",
+    )
+    .governed_by(&[PolicyField::Strategy]);
+    /// The group's assignor is not the one of the forecast.
+    pub const ASSIGNOR_NOT_MODELLED: Self = Self::new(
+        "assignor_not_modelled",
+        "the group's assignor is not one whose next assignment can be forecast",
+        "use another strategy; the message names the assignor",
+    )
+    .governed_by(&[PolicyField::Strategy]);
+    /// Removed members get the same partitions back.
+    pub const CLAIMS_KEPT: Self = Self::new(
+        "claims_kept",
+        "members that are removed from the group and return get the same partitions back",
+        "use the strategy `assign`; the message says why",
+    )
+    .governed_by(&[PolicyField::Strategy]);
     /// Members of the group subscribe to different topics.
     pub const DIFFERENT_SUBSCRIPTIONS: Self = Self::new(
         "different_subscriptions",
@@ -84,13 +106,15 @@ impl Rule for GroupAssignable {
         HoldReason::RACKS_UNEVEN,
         HoldReason::ASSIGNMENT_NOT_KEPT,
         HoldReason::ASSIGNMENT_USER_DATA,
+        HoldReason::DOUBLE_PROCESSING,
+        HoldReason::ASSIGNOR_NOT_MODELLED,
+        HoldReason::CLAIMS_KEPT,
     ];
 
     fn evaluate(input: &CheckInput<'_>) -> Option<(Verdict, Self)> {
-        match input.policy.strategy {
-            Strategy::Assign => {}
-            // The next strategy decides if an assignment is not possible.
-            Strategy::RotateOutliers | Strategy::Forecast | Strategy::Auto => return None,
+        // With the strategy `auto` the next one decides if an assignment is not possible.
+        if input.policy.strategy.evicts() {
+            return None;
         }
         let is_known = input.group.is_some_and(Result::is_ok);
         let problem = input.assign_problem.cloned();
@@ -117,6 +141,11 @@ impl Rule for GroupAssignable {
                 (HoldReason::DIFFERENT_SUBSCRIPTIONS, false)
             }
             Some(AssignProblem::Racks) => (HoldReason::RACKS_UNEVEN, false),
+            Some(AssignProblem::AssignorNotModelled { .. }) => {
+                (HoldReason::ASSIGNOR_NOT_MODELLED, false)
+            }
+            Some(AssignProblem::DoubleProcessing) => (HoldReason::DOUBLE_PROCESSING, false),
+            Some(AssignProblem::ClaimsKept { .. }) => (HoldReason::CLAIMS_KEPT, false),
             Some(AssignProblem::NotKept { .. }) => (HoldReason::ASSIGNMENT_NOT_KEPT, false),
             Some(AssignProblem::UserData { .. }) => (HoldReason::ASSIGNMENT_USER_DATA, false),
             Some(AssignProblem::NotDescribed | AssignProblem::NoRates) | None => {
@@ -134,7 +163,7 @@ impl Rule for GroupAssignable {
 impl fmt::Display for GroupAssignable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.problem {
-            None => f.write_str("nothing is known that prevents an assignment"),
+            None => f.write_str("nothing is known that prevents a new assignment"),
             Some(problem) => problem.fmt(f),
         }
     }

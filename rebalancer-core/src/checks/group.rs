@@ -48,7 +48,11 @@ impl Rule for GroupKnown {
         let falls_back = match (input.policy.strategy, &problem) {
             (Strategy::Auto, Some(problem)) => !problem.ends_without_action(),
             (
-                Strategy::Auto | Strategy::Assign | Strategy::Forecast | Strategy::RotateOutliers,
+                Strategy::Auto
+                | Strategy::Assign
+                | Strategy::Rejoin
+                | Strategy::Forecast
+                | Strategy::RotateOutliers,
                 Some(_) | None,
             ) => false,
         };

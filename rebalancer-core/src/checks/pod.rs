@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{
     Deletion, Evictability, Load, LoadUnit, Measurement, Pod, PodPhase, SampleFault, Seconds,
 };
-use crate::policy::{Policy, Strategy};
+use crate::policy::Policy;
 use crate::snapshot::Snapshot;
 
 /// Defines [`Ineligible`]: each reason with its word in documents, its numbers and its message.
@@ -167,9 +167,10 @@ const EVICTION_RULES: [PodRule; 2] = [not_opted_out, evictable];
 
 /// Why `pod` is not eligible; empty if it is. A strategy without evictions needs the load only.
 pub(super) fn ineligible(pod: &Pod, policy: &Policy, facts: LoadFacts) -> Vec<Ineligible> {
-    let of_evictions: &[PodRule] = match policy.strategy {
-        Strategy::RotateOutliers | Strategy::Forecast | Strategy::Auto => &EVICTION_RULES,
-        Strategy::Assign => &[],
+    let of_evictions: &[PodRule] = if policy.strategy.evicts() {
+        &EVICTION_RULES
+    } else {
+        &[]
     };
     RULES
         .iter()

@@ -8,7 +8,7 @@ use super::{CheckDetails, Ranking};
 use crate::group::{AssignProblem, GroupModel, GroupProblem};
 use crate::hold_reason::HoldReason;
 use crate::model::LoadUnit;
-use crate::plan::{AssignmentPlan, Plan};
+use crate::plan::Plan;
 use crate::policy::{Policy, PolicyField};
 use crate::snapshot::{ResolvedTarget, Snapshot, TargetProblem};
 
@@ -121,16 +121,17 @@ pub(crate) struct CheckInput<'a> {
     pub(crate) imbalance: Option<f64>,
     /// The plan, if the strategy wants to rotate.
     pub(crate) plan: Option<&'a Plan>,
-    /// The partitions to move, if the strategy wants to hand out an assignment.
-    pub(crate) assignment: Option<&'a AssignmentPlan>,
-    /// Why the strategy hands out no assignment to this group.
+    /// Whether the strategy wants to redistribute the partitions without evictions: by an assignment, or
+    /// by members that rejoin.
+    pub(crate) redistributes: bool,
+    /// Why the partitions of this group are not redistributed without evictions.
     pub(crate) assign_problem: Option<&'a AssignProblem>,
 }
 
 impl CheckInput<'_> {
     /// Whether the strategy wants to act.
     pub(super) fn acts(&self) -> bool {
-        self.plan.is_some() || self.assignment.is_some()
+        self.plan.is_some() || self.redistributes
     }
 }
 
@@ -177,7 +178,7 @@ pub(super) mod testing {
             group: None,
             imbalance,
             plan,
-            assignment: None,
+            redistributes: false,
             assign_problem: None,
         };
         check(&input, details).unwrap()

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::rule::{CheckInput, Failure, Rule, Verdict};
 use crate::hold_reason::HoldReason;
 use crate::model::LoadUnit;
-use crate::policy::Strategy;
 use crate::snapshot::{ResolvedTarget, TargetProblem};
 
 /// The target is known.
@@ -47,12 +46,9 @@ impl Rule for TargetKnown {
         &[HoldReason::TARGET_UNKNOWN, HoldReason::AUTOSCALER_PAUSED];
 
     fn evaluate(input: &CheckInput<'_>) -> Option<(Verdict, Self)> {
-        // The imbalance has a tolerance of its own, which needs no target.
-        let is_needed =
-            input.policy.strategy != Strategy::Assign || input.policy.imbalance_tolerance.is_none();
         let verdict = match input.target {
             Ok(_) => Verdict::Pass,
-            Err(_) if is_needed => Verdict::Fail,
+            Err(_) if input.policy.needs_target() => Verdict::Fail,
             Err(_) => Verdict::Skipped,
         };
         Some((

@@ -4,10 +4,13 @@ use super::{Action, Analysis, HoldReason};
 use crate::checks::{Check, Ranking, count_pods, list_some};
 use crate::forecast::{Diagnosis, Forecast};
 use crate::model::{Load, LoadUnit};
-use crate::plan::{AssignmentPlan, Plan, Role, Victim};
+use crate::plan::{AssignmentPlan, Plan, RejoinPlan, Role, Victim};
 use crate::policy::Policy;
 use crate::strategy::forecast::{ForecastChoice, ForecastVerdict, GroupReport, PlanForecast};
-use crate::strategy::{AssignVerdict, Choice, OutlierVerdict, RotateOutliers, StrategyOutcome};
+use crate::strategy::rejoin_forecast::RejoinForecast;
+use crate::strategy::{
+    AssignVerdict, Choice, OutlierVerdict, RejoinVerdict, RotateOutliers, StrategyOutcome,
+};
 
 /// The data that a conclusion is drawn from.
 pub(super) struct Conclusion<'a> {
@@ -42,6 +45,7 @@ impl Conclusion<'_> {
             ),
             Some(StrategyOutcome::Forecast(forecasted)) => self.by_forecast(forecasted),
             Some(StrategyOutcome::Assign(verdict)) => self.by_assignment(verdict),
+            Some(StrategyOutcome::Rejoin(verdict)) => self.by_rejoin(verdict),
             // A check has failed if there is no target or no group.
             None => self.within_tolerance(),
         }
@@ -177,10 +181,7 @@ impl Conclusion<'_> {
 
     fn best_plan(&self, forecasted: &ForecastChoice) -> String {
         let report = &forecasted.report;
-        let required = format!(
-            "more than {} % and at least {} % confidence are required",
-            self.policy.minimum_improvement_percent, self.policy.minimum_confidence_percent
-        );
+        let required = self.required();
         match report.plans.first() {
             Some(PlanForecast { victims, forecast }) => format!(
                 "no plan helps: the best of {}, evicting {}: {}; {required}",
@@ -190,6 +191,14 @@ impl Conclusion<'_> {
             ),
             None => format!("no plan helps: there is none to try; {required}"),
         }
+    }
+
+    /// The fall and the confidence that a plan needs.
+    fn required(&self) -> String {
+        format!(
+            "more than {} % and at least {} % confidence are required",
+            self.policy.minimum_improvement_percent, self.policy.minimum_confidence_percent
+        )
     }
 
     fn no_eligible_pod_is_hot(&self, forecasted: &ForecastChoice) -> (Action, String) {
@@ -217,14 +226,79 @@ impl Conclusion<'_> {
                     None => (Action::Hold(HoldReason::NO_ASSIGNMENT_HELPS), best),
                 }
             }
-            AssignVerdict::Unexplained => (
-                Action::Hold(HoldReason::LOADS_UNEXPLAINED),
-                self.report()
-                    .map_or_else(String::new, GroupReport::unexplained),
-            ),
+            AssignVerdict::Unexplained => self.unexplained(),
             // A check has failed if the group is given no assignment.
             AssignVerdict::WithinTolerance | AssignVerdict::Problem(_) => self.balanced(),
         }
+    }
+
+    fn by_rejoin(&self, verdict: &RejoinVerdict) -> (Action, String) {
+        match verdict {
+            RejoinVerdict::Rejoin(plan) => (Action::Rejoin(plan.clone()), self.rejoin(plan)),
+            RejoinVerdict::NoRejoinHelps(diagnosis) => {
+                let best = self.best_rejoin();
+                match diagnosis {
+                    Some(diagnosis) => (
+                        Action::Hold(HoldReason::of_diagnosis(diagnosis)),
+                        format!("{best}; {}", diagnosis.message(self.unit)),
+                    ),
+                    None => (Action::Hold(HoldReason::NO_PLAN_HELPS), best),
+                }
+            }
+            RejoinVerdict::Unexplained => self.unexplained(),
+            // A check has failed if no member of the group is removed.
+            RejoinVerdict::WithinTolerance | RejoinVerdict::Problem(_) => self.balanced(),
+        }
+    }
+
+    fn rejoin(&self, plan: &RejoinPlan) -> String {
+        let names = plan.pods().iter().map(|planned| planned.pod.clone());
+        let report = self.report();
+        let best = report.and_then(|report| report.rejoin.as_ref());
+        let expected = self.expected_rejoin(best);
+        let members = best.map_or(0, RejoinForecast::members);
+        format!(
+            "let {members} {} of {} of {} pods rejoin the group: {}; {}; {expected}; assignor {}; no \
+             pod restarts",
+            if members == 1 { "member" } else { "members" },
+            plan.pods().len(),
+            self.analysis.pods,
+            list_some(names),
+            self.trigger(),
+            report.map_or_else(String::new, |report| report.assignor.to_string()),
+        )
+    }
+
+    fn best_rejoin(&self) -> String {
+        let report = self.report();
+        let trigger = self.trigger();
+        let Some(best) = report.and_then(|report| report.rejoin.as_ref()) else {
+            return format!(
+                "{trigger}, but no rejoin helps: at least one member must stay in the group, and there \
+                 is no other one"
+            );
+        };
+        let names = best.pods.iter().map(|pod| pod.name.clone());
+        format!(
+            "{trigger}, but no rejoin helps: the best of {}, of the members of {}: {}; {}",
+            report.map_or(0, |report| report.plans_tried),
+            list_some(names),
+            self.expected_rejoin(Some(best)),
+            self.required(),
+        )
+    }
+
+    fn expected_rejoin(&self, best: Option<&RejoinForecast>) -> String {
+        let now = self.report().map_or(1.0, |report| report.peak_to_mean);
+        best.map_or_else(String::new, |best| expectation(now, &best.forecast))
+    }
+
+    fn unexplained(&self) -> (Action, String) {
+        let message = self.report().map(GroupReport::unexplained);
+        (
+            Action::Hold(HoldReason::LOADS_UNEXPLAINED),
+            message.unwrap_or_default(),
+        )
     }
 
     fn report(&self) -> Option<&GroupReport> {

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{Action, Analysis, Decision, HoldReason, PodAssessment};
 use crate::checks::Check;
 use crate::model::WorkloadRef;
-use crate::plan::{AssignmentPlan, InvalidPlan, Plan, PlannedMove, Victim};
+use crate::plan::{
+    AssignmentPlan, InvalidPlan, Plan, PlannedMove, PlannedRejoin, RejoinPlan, Victim,
+};
 use crate::strategy::forecast::GroupReport;
 
 /// The form of a decision in documents.
@@ -19,6 +21,9 @@ pub(super) struct DecisionDocument {
     /// The partitions that get other owners, if the action is to assign.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     moves: Vec<PlannedMove>,
+    /// The pods whose members rejoin the group, if the action is to rejoin. No pod restarts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rejoins: Vec<PlannedRejoin>,
     checks: Vec<Check>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     group: Option<Box<GroupReport>>,
@@ -28,7 +33,7 @@ pub(super) struct DecisionDocument {
     pods: Vec<PodAssessment>,
 }
 
-/// Why pods are evicted, or partitions move.
+/// Why pods are evicted, partitions move, or members rejoin.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -52,6 +57,10 @@ enum ActionDocument {
         reason: RotateReason,
         message: String,
     },
+    Rejoin {
+        reason: RotateReason,
+        message: String,
+    },
     Hold {
         reason: HoldReason,
         message: String,
@@ -69,7 +78,7 @@ impl From<Decision> for DecisionDocument {
             Some(_) => RotateReason::PeakFalls,
             None => RotateReason::AboveThreshold,
         };
-        let (mut victims, mut moves) = (Vec::new(), Vec::new());
+        let (mut victims, mut moves, mut rejoins) = (Vec::new(), Vec::new(), Vec::new());
         let action = match decision.action {
             Action::Rotate(plan) => {
                 victims = plan.into();
@@ -82,6 +91,13 @@ impl From<Decision> for DecisionDocument {
                     message,
                 }
             }
+            Action::Rejoin(plan) => {
+                rejoins = plan.into();
+                ActionDocument::Rejoin {
+                    reason: RotateReason::PeakFalls,
+                    message,
+                }
+            }
             Action::Hold(reason) => ActionDocument::Hold { reason, message },
         };
         Self {
@@ -90,6 +106,7 @@ impl From<Decision> for DecisionDocument {
             analysis: decision.analysis,
             victims,
             moves,
+            rejoins,
             checks: decision.checks,
             group: decision.group,
             fallback: decision.fallback,
@@ -109,6 +126,10 @@ impl TryFrom<DecisionDocument> for Decision {
             ActionDocument::Assign { message, .. } => {
                 let plan = AssignmentPlan::try_from(document.moves)?;
                 (Action::Assign(plan), message)
+            }
+            ActionDocument::Rejoin { message, .. } => {
+                let plan = RejoinPlan::try_from(document.rejoins)?;
+                (Action::Rejoin(plan), message)
             }
             ActionDocument::Hold { reason, message } => (Action::Hold(reason), message),
         };

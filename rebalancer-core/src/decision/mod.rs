@@ -1,4 +1,4 @@
-//! The decision: rotate, assign or hold, always with the analysis and every check.
+//! The decision: rotate, assign, rejoin or hold, always with the analysis and every check.
 
 mod analysis;
 mod assessment;
@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::checks::{self, Check, CheckInput, Ranking};
 use crate::group::{GroupModel, GroupProblem};
 use crate::model::WorkloadRef;
-use crate::plan::{AssignmentPlan, Plan};
-use crate::policy::{Policy, Strategy};
+use crate::plan::{AssignmentPlan, Plan, RejoinPlan};
+use crate::policy::Policy;
 use crate::snapshot::{Snapshot, resolve};
 use crate::strategy::forecast::GroupReport;
 use crate::strategy::{Choice, StrategyInput, choose};
@@ -56,6 +56,8 @@ pub enum Action {
     Rotate(Plan),
     /// Hand out the assignment of this plan. No pod is evicted.
     Assign(AssignmentPlan),
+    /// Let the members of the pods of this plan rejoin the group. No pod is evicted.
+    Rejoin(RejoinPlan),
     /// Do nothing.
     Hold(HoldReason),
 }
@@ -88,7 +90,7 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         group: group.as_ref(),
         imbalance: analysis.imbalance,
         plan: plan.as_ref(),
-        assignment: choice.assignment(),
+        redistributes: choice.assignment().is_some() || choice.rejoin().is_some(),
         assign_problem: choice.assign_problem(),
     });
     let conclusion = Conclusion {
@@ -116,10 +118,8 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
 
 /// The model of the consumer group, if the strategy uses it.
 fn group(snapshot: &Snapshot, policy: &Policy) -> Option<Result<GroupModel, GroupProblem>> {
-    match policy.strategy {
-        Strategy::RotateOutliers => None,
-        Strategy::Forecast | Strategy::Assign | Strategy::Auto => Some(snapshot.group_model()),
-    }
+    let uses_group = policy.strategy.uses_group();
+    uses_group.then(|| snapshot.group_model())
 }
 
 /// The plan of evictions, if the strategy wants to rotate.
@@ -137,7 +137,7 @@ impl Decision {
     pub fn plan(&self) -> Option<&Plan> {
         match &self.action {
             Action::Rotate(plan) => Some(plan),
-            Action::Assign(_) | Action::Hold(_) => None,
+            Action::Assign(_) | Action::Rejoin(_) | Action::Hold(_) => None,
         }
     }
 
@@ -146,7 +146,27 @@ impl Decision {
     pub fn assignment(&self) -> Option<&AssignmentPlan> {
         match &self.action {
             Action::Assign(plan) => Some(plan),
-            Action::Rotate(_) | Action::Hold(_) => None,
+            Action::Rotate(_) | Action::Rejoin(_) | Action::Hold(_) => None,
+        }
+    }
+
+    /// The pods whose members rejoin, if the decision is to let members rejoin.
+    #[must_use]
+    pub fn rejoin(&self) -> Option<&RejoinPlan> {
+        match &self.action {
+            Action::Rejoin(plan) => Some(plan),
+            Action::Rotate(_) | Action::Assign(_) | Action::Hold(_) => None,
+        }
+    }
+
+    /// The word for the action in documents, such as `rotate`; `None` if the decision is to hold.
+    #[must_use]
+    pub fn verb(&self) -> Option<&'static str> {
+        match self.action {
+            Action::Rotate(_) => Some("rotate"),
+            Action::Assign(_) => Some("assign"),
+            Action::Rejoin(_) => Some("rejoin"),
+            Action::Hold(_) => None,
         }
     }
 
@@ -154,7 +174,7 @@ impl Decision {
     #[must_use]
     pub fn hold_reason(&self) -> Option<HoldReason> {
         match self.action {
-            Action::Rotate(_) | Action::Assign(_) => None,
+            Action::Rotate(_) | Action::Assign(_) | Action::Rejoin(_) => None,
             Action::Hold(reason) => Some(reason),
         }
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Decision;
+use super::{Action, Decision};
 use crate::history::Rotation;
 use crate::policy::Strategy;
 
@@ -35,7 +35,10 @@ impl Decision {
                 let fall = (analysis.top_mean? - analysis.both_mean?) / analysis.mean?;
                 let applied = match strategy {
                     Strategy::Auto => Strategy::RotateOutliers,
-                    Strategy::RotateOutliers | Strategy::Forecast | Strategy::Assign => strategy,
+                    Strategy::RotateOutliers
+                    | Strategy::Forecast
+                    | Strategy::Assign
+                    | Strategy::Rejoin => strategy,
                 };
                 ((before - fall).max(1.0), None, applied)
             }
@@ -53,9 +56,9 @@ impl Decision {
         })
     }
 
-    /// The record of the hand-over of the assignment at `time`. `last` is the previous record,
-    /// `abandoned` why the hand-over was abandoned. `None` if the decision is not to assign, or has no
-    /// numbers to judge the assignment by.
+    /// The record of the hand-over of the assignment, or of the rejoin, at `time`. `last` is the previous
+    /// record, `abandoned` why it was abandoned. `None` if the decision is neither, or has no numbers to
+    /// judge the outcome by.
     #[must_use]
     pub fn hand_over(
         &self,
@@ -63,22 +66,46 @@ impl Decision {
         time: Timestamp,
         abandoned: Option<String>,
     ) -> Option<Rotation> {
-        let plan = self.assignment()?;
         let before = self.analysis.imbalance?;
         let group = self.group.as_ref()?;
-        let assignment = group.assignment.as_ref()?;
+        // The forecast is over all ready pods; the imbalance that later runs see is over the eligible
+        // pods.
+        let scale = before / group.peak_to_mean;
+        let (moves, hoped, range, strategy) = match &self.action {
+            Action::Assign(plan) => {
+                let hoped = group.assignment.as_ref()?.peak_to_mean * scale;
+                (plan.moves().len(), hoped, None, Strategy::Assign)
+            }
+            Action::Rejoin(_) => {
+                let forecast = &group.rejoin.as_ref()?.forecast;
+                let peak = forecast.peak_to_mean;
+                let (low, high) = peak.interval();
+                let range = (low * scale, high * scale);
+                let moves = expected(forecast.moved_partitions.mean);
+                (moves, peak.mean * scale, Some(range), Strategy::Rejoin)
+            }
+            Action::Rotate(_) | Action::Hold(_) => return None,
+        };
         Some(Rotation {
             time,
             victims: Vec::new(),
-            moves: plan.moves().len(),
+            moves,
             abandoned,
             imbalance_before: before,
-            // The forecast is over all ready pods; the imbalance that later runs see is over the
-            // eligible pods.
-            imbalance_hoped: (assignment.peak_to_mean * before / group.peak_to_mean).max(1.0),
-            imbalance_range: None,
-            strategy: Strategy::Assign,
+            imbalance_hoped: hoped.max(1.0),
+            imbalance_range: range,
+            strategy,
             ineffective: last.map_or(0, |last| last.effect(before).ineffective),
         })
     }
+}
+
+/// An expected number of partitions, rounded, at least 1.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a number of partitions"
+)]
+fn expected(partitions: f64) -> usize {
+    partitions.round().max(1.0) as usize
 }

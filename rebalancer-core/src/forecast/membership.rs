@@ -1,4 +1,5 @@
-//! The order in which members leave and join when pods are evicted, and the resulting rebalances.
+//! The order in which members leave and join when pods are evicted or members rejoin, and the resulting
+//! rebalances.
 //!
 //! A replacement starts while its predecessor shuts down, so leaves and joins occur in any order. A
 //! classic group handles simultaneous changes in one rebalance. The broker of a KIP-848 group
@@ -10,7 +11,7 @@ use super::chance::Chance;
 use crate::group::{Protocol, ServingPodIndex};
 
 /// The changes that one rebalance handles: pods whose members leave, and pods whose replacements
-/// join.
+/// join or whose members return.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Batch {
     pub(crate) leave: Vec<ServingPodIndex>,
@@ -95,6 +96,40 @@ pub(crate) fn batches(
         }
     };
     batches.into_iter().map(batch).collect()
+}
+
+/// Returns the rebalances of a group when the members of `pods` are removed at once and return.
+///
+/// A classic group waits for all of them in the rebalance in which they were removed. The broker of a
+/// KIP-848 group assigns the partitions of the removed members immediately, and again when members
+/// return with their heartbeats, one by one or several at once.
+pub(crate) fn rejoins(pods: &[ServingPodIndex], protocol: Protocol, chance: Chance) -> Vec<Batch> {
+    match protocol {
+        Protocol::Classic => vec![Batch {
+            leave: pods.to_vec(),
+            join: pods.to_vec(),
+        }],
+        Protocol::Consumer => {
+            let mut returning = pods.to_vec();
+            chance.about(0).shuffle(&mut returning);
+            let mut batches = vec![Batch {
+                leave: pods.to_vec(),
+                join: Vec::new(),
+            }];
+            for (position, pod) in returning.into_iter().enumerate() {
+                match batches.last_mut() {
+                    Some(batch) if position > 0 && by_chance(position, chance) => {
+                        batch.join.push(pod);
+                    }
+                    Some(_) | None => batches.push(Batch {
+                        leave: Vec::new(),
+                        join: vec![pod],
+                    }),
+                }
+            }
+            batches
+        }
+    }
 }
 
 /// Batches in a given order.
@@ -292,5 +327,36 @@ mod tests {
         if let (Timing::Known(_), Protocol::Consumer) = (timing, protocol) {
             assert_eq!(sizes.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
         }
+    }
+
+    #[test]
+    fn classic_group_waits_for_removed_members() {
+        for sample in 0..50 {
+            let batches = rejoins(&pods([4, 7]), Protocol::Classic, Chance::of(1, sample));
+            let [batch] = batches.as_slice() else {
+                panic!("{batches:?}");
+            };
+            assert_eq!(
+                (&batch.leave[..], &batch.join[..]),
+                (&pods([4, 7])[..], &pods([4, 7])[..])
+            );
+        }
+    }
+
+    /// All leave at once, and return at once, one by one, or in between.
+    #[test]
+    fn broker_assigns_again_as_removed_members_return() {
+        let mut sizes = std::collections::BTreeSet::new();
+        for sample in 0..500 {
+            let batches = rejoins(&pods([1, 2, 3]), Protocol::Consumer, Chance::of(1, sample));
+            assert_eq!(batches[0].leave, pods([1, 2, 3]));
+            assert!(batches[0].join.is_empty());
+            let mut join: Vec<_> = batches.iter().flat_map(|b| b.join.clone()).collect();
+            join.sort_unstable();
+            assert_eq!(join, pods([1, 2, 3]));
+            assert!(batches[1..].iter().all(|batch| batch.leave.is_empty()));
+            sizes.insert(batches.len());
+        }
+        assert_eq!(sizes.into_iter().collect::<Vec<_>>(), [2, 3, 4]);
     }
 }

@@ -1,4 +1,4 @@
-//! Forecast of the effect of evictions on a consumer group.
+//! Forecast of the effect of evictions and rejoins on a consumer group.
 //!
 //! | module | contents |
 //! |---|---|
@@ -27,4 +27,4 @@ pub use membership::LeaveJoinOrder;
 #[doc(inline)]
 pub use replay::Subject;
 #[doc(inline)]
-pub use summary::{Forecast, Sampling, forecast};
+pub use summary::{Forecast, Sampling, forecast, forecast_rejoin};

@@ -1,10 +1,10 @@
-//! One simulated execution of a plan, and the resulting state of the group.
+//! One simulated execution of a plan, evictions or a rejoin, and the resulting state of the group.
 
 use kafka_assignors::{Algorithm, Assignment, Member, MemberIndex};
 
 use super::attribution::Attribution;
 use super::chance::Chance;
-use super::membership::{Batch, LeaveJoinOrder, Timing, batches};
+use super::membership::{Batch, LeaveJoinOrder, Timing, batches, rejoins};
 use crate::group::{GroupModel, Protocol, ServingPodIndex};
 use crate::statistics::{imbalance, mean};
 
@@ -63,12 +63,36 @@ const MEMBER_IDS: usize = 1;
 /// Above the subjects that [`batches`] uses.
 const REPLACEMENT_IDS: usize = 100;
 
+/// The execution of a plan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Event<'a> {
+    /// The pods of each wave are replaced, one wave after the other.
+    Replacement {
+        waves: &'a [&'a [ServingPodIndex]],
+        /// The order of leaves and joins. If `None`, it is drawn.
+        order: Option<LeaveJoinOrder>,
+    },
+    /// The members of these pods are removed from the group at once and return. The pods stay.
+    Rejoin(&'a [ServingPodIndex]),
+}
+
+/// The members that join in a rebalance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Joining {
+    /// Those of replacements.
+    Replacements,
+    /// Those that were removed before, or in the same rebalance.
+    Removed,
+}
+
 /// The group during an execution.
 struct State {
     members: Vec<Member>,
     /// The pod of each member, or of its predecessor if the member runs in a replacement.
     pods: Vec<Placement>,
     owners: Assignment,
+    /// The removed members that have not returned, with their indices in the group.
+    removed: Vec<(usize, Member, Placement)>,
 }
 
 /// The pod of a member.
@@ -121,20 +145,27 @@ impl<'a> Subject<'a> {
         loads
     }
 
-    /// Simulates the replacement of the pods of each wave once, in the given or a drawn order.
-    pub(crate) fn play(
-        &self,
-        waves: &[&[ServingPodIndex]],
-        order: Option<LeaveJoinOrder>,
-        chance: Chance,
-    ) -> Outcome {
+    /// Simulates the execution of a plan once.
+    pub(crate) fn play(&self, event: Event<'_>, chance: Chance) -> Outcome {
         let mut state = self.start(chance);
         let mut unserved = 0.0;
-        for (number, wave) in waves.iter().enumerate() {
-            let chance = chance.about(SEQUENCE).about(number);
-            unserved += self.wave(&mut state, wave, order, chance);
+        match event {
+            Event::Replacement { waves, order } => {
+                for (number, wave) in waves.iter().enumerate() {
+                    let chance = chance.about(SEQUENCE).about(number);
+                    unserved += self.wave(&mut state, wave, order, chance);
+                }
+                let evicted = |pod| waves.iter().any(|wave| wave.contains(&pod));
+                self.outcome(&state, |pod| !evicted(pod), unserved)
+            }
+            Event::Rejoin(pods) => {
+                let chance = chance.about(SEQUENCE).about(0);
+                for batch in rejoins(pods, self.group.protocol, chance) {
+                    unserved += self.rebalance(&mut state, &batch, Joining::Removed, chance);
+                }
+                self.outcome(&state, |_| true, unserved)
+            }
         }
-        self.outcome(&state, waves, unserved)
     }
 
     fn start(&self, chance: Chance) -> State {
@@ -156,6 +187,7 @@ impl<'a> Subject<'a> {
             members: self.group.members.iter().enumerate().map(with_id).collect(),
             pods: self.group.pod_of.iter().map(placement).collect(),
             owners: self.group.owners.clone(),
+            removed: Vec::new(),
         }
     }
 
@@ -211,20 +243,31 @@ impl<'a> Subject<'a> {
             ));
         }
         for batch in &rebalances {
-            unserved += self.rebalance(state, batch, chance);
+            unserved += self.rebalance(state, batch, Joining::Replacements, chance);
         }
         unserved
     }
 
     /// Returns the seconds during which partitions were not consumed.
-    fn rebalance(&self, state: &mut State, batch: &Batch, chance: Chance) -> f64 {
+    fn rebalance(&self, state: &mut State, batch: &Batch, joining: Joining, chance: Chance) -> f64 {
         if batch.leave.is_empty() && batch.join.is_empty() {
             return 0.0;
         }
         let mut new_indices = Vec::with_capacity(state.members.len());
         let mut next = 0;
-        for placement in &state.pods {
-            let stays = placement.replacement || !batch.leave.contains(&placement.pod);
+        for (index, (member, placement)) in state.members.iter().zip(&state.pods).enumerate() {
+            // To the assignor it is as if a member that claims its partitions again had not left.
+            let claims = || {
+                self.algorithm
+                    .claims_survive_removal(member.instance.is_some())
+            };
+            let is_removed = joining == Joining::Removed;
+            let stays = placement.replacement
+                || !batch.leave.contains(&placement.pod)
+                || (is_removed && claims());
+            if is_removed && !stays {
+                state.removed.push((index, member.clone(), *placement));
+            }
             new_indices.push(stays.then_some(MemberIndex::new(next)));
             next += usize::from(stays);
         }
@@ -236,7 +279,10 @@ impl<'a> Subject<'a> {
         let mut indices = new_indices.iter();
         state.pods.retain(|_| stays(&mut indices));
         for pod in &batch.join {
-            self.join_replacement(state, *pod, chance);
+            match joining {
+                Joining::Replacements => self.join_replacement(state, *pod, chance),
+                Joining::Removed => self.join_removed(state, *pod, chance),
+            }
         }
         let before = state.owners.renumbered(&new_indices);
         let settled = self
@@ -280,14 +326,35 @@ impl<'a> Subject<'a> {
         }
     }
 
-    fn outcome(&self, state: &State, waves: &[&[ServingPodIndex]], unserved: f64) -> Outcome {
+    /// Adds the removed members of a pod again. In a classic group they get new member ids.
+    fn join_removed(&self, state: &mut State, pod: ServingPodIndex, chance: Chance) {
+        for (index, member, placement) in std::mem::take(&mut state.removed) {
+            if placement.pod != pod {
+                state.removed.push((index, member, placement));
+                continue;
+            }
+            let chance = chance.about(REPLACEMENT_IDS).about(index);
+            state.members.push(match self.group.protocol {
+                Protocol::Classic => replacement(&member, &member, chance),
+                Protocol::Consumer => member,
+            });
+            state.pods.push(placement);
+        }
+    }
+
+    /// The outcome of an execution after which the pods that `stays` names are the same.
+    fn outcome(
+        &self,
+        state: &State,
+        stays: impl Fn(ServingPodIndex) -> bool,
+        unserved: f64,
+    ) -> Outcome {
         let owners = || {
             let owners = state.owners.owners();
             owners.map(|member| state.pods.get(member?.get()).copied())
         };
-        let evicted = |pod: ServingPodIndex| waves.iter().any(|wave| wave.contains(&pod));
         let pods = owners().map(|owner| owner.map(|placement| placement.pod));
-        let loads = self.loads_of(pods, |pod| !evicted(pod));
+        let loads = self.loads_of(pods, stays);
         let original = |pod: ServingPodIndex| Placement {
             pod,
             replacement: false,
@@ -309,7 +376,7 @@ impl<'a> Subject<'a> {
 ///
 /// Ids are `<client.id>-<uuid>`, or a UUID alone in KIP-848. If the client id contains the pod's
 /// name, the replacement has a different client id, whose rank among the others is unknown. The
-/// client id of `neighbour`, a random member, stands for it.
+/// client id of `neighbour`, a random member, stands for it. A member that rejoins keeps its own.
 fn replacement(original: &Member, neighbour: &Member, chance: Chance) -> Member {
     const UUID: usize = 36;
     let client = neighbour.id.len().checked_sub(UUID);

@@ -1,4 +1,5 @@
-//! The search for a plan: few evictions, and a large and probable fall of the peak.
+//! The search for a plan, of evictions or of a rejoin: few pods, and a large and probable fall of the
+//! peak.
 //!
 //! Plans grow: first each pod alone, then the best of these with each other pod, then the best of
 //! those with a third one, and so on. All plans are compared with the same draws (common random
@@ -12,31 +13,54 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::chance::Chance;
-use super::replay::{Outcome, Subject};
+use super::replay::{Event, Outcome, Subject};
 use super::summary::{Forecast, summary};
 use crate::group::ServingPodIndex;
 use crate::statistics::mean;
 
+/// The action that is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// The pods are evicted.
+    Evict {
+        /// The maximum number of evictions.
+        most: usize,
+        /// The number of pods evicted at the same time.
+        wave_size: usize,
+    },
+    /// All members of the pods are removed from the group at once and return. At least one member of
+    /// the group is not removed: a group without members would begin with another rebalance delay.
+    Rejoin,
+}
+
 /// The limits of a plan.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// The maximum number of the hottest pods, and of the coldest ones, that are evicted together. A
+    /// The action.
+    pub measure: Measure,
+    /// The maximum number of the hottest pods, and of the coldest ones, that are in a plan together. A
     /// plan with arbitrary pods has at most twice this number.
     pub top_k: usize,
-    /// The maximum number of evictions.
-    pub evictions: usize,
-    /// The number of pods evicted at the same time.
-    pub wave_size: usize,
     /// The required expected fall of the peak, in percent.
     pub minimum_fall_percent: Percent,
     /// The required probability of a fall, in percent.
     pub minimum_confidence_percent: f64,
 }
 
+impl Limits {
+    /// The maximum number of pods in a plan.
+    fn most(&self) -> usize {
+        match self.measure {
+            Measure::Evict { most, .. } => most,
+            Measure::Rejoin => usize::MAX,
+        }
+    }
+}
+
 /// A plan with its forecast.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
-    /// The pods to evict, in the order of eviction.
+    /// The pods to evict, in the order of eviction, or whose members rejoin.
     pub pods: Vec<ServingPodIndex>,
     /// The forecast.
     pub forecast: Forecast,
@@ -77,7 +101,7 @@ const COMPARED: usize = 4;
 const FORECAST_EACH: usize = 1;
 
 /// Among plans whose expected fall is at least this share of the best one, the one with the fewest
-/// evictions is chosen.
+/// pods is chosen.
 const NEAR: f64 = 0.8;
 
 /// Searches plans with `hot` pods (most loaded first) and `cold` ones (least loaded first).
@@ -137,7 +161,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn grow(&mut self, hot: &[ServingPodIndex], cold: &[ServingPodIndex]) {
-        let most = self.limits.evictions.min(2 * self.limits.top_k);
+        let most = self.limits.most().min(2 * self.limits.top_k);
         // Outliers come first, hot and cold alternating, so that they are tried in a large group.
         let pool = interleaved(hot, cold);
         for size in 1..=most.min(pool.len()) {
@@ -190,6 +214,9 @@ impl Search<'_> {
     /// Tries the plans, and keeps the best of each size.
     fn try_all(&mut self, plans: Vec<Vec<ServingPodIndex>>) {
         for pods in plans {
+            if !self.is_possible(&pods) {
+                continue;
+            }
             let mut sorted = pods.clone();
             sorted.sort_unstable();
             if self.known.insert(sorted) {
@@ -204,13 +231,34 @@ impl Search<'_> {
         self.keep_best(GROWN);
     }
 
+    /// Whether the plan leaves a member in the group, if its members are removed.
+    fn is_possible(&self, pods: &[ServingPodIndex]) -> bool {
+        match self.limits.measure {
+            Measure::Evict { .. } => true,
+            Measure::Rejoin => {
+                let mut owners = self.subject.group.pod_of.iter();
+                owners.any(|pod| !pods.contains(pod))
+            }
+        }
+    }
+
     fn play(&self, trial: &mut Trial, samples: Range<usize>) {
-        let waves: Vec<&[ServingPodIndex]> =
-            trial.pods.chunks(self.limits.wave_size.max(1)).collect();
-        trial.outcomes.extend(samples.map(|sample| {
-            self.subject
-                .play(&waves, None, Chance::of(self.seed, sample))
-        }));
+        let waves: Vec<&[ServingPodIndex]>;
+        let event = match self.limits.measure {
+            Measure::Evict { wave_size, .. } => {
+                waves = trial.pods.chunks(wave_size.max(1)).collect();
+                Event::Replacement {
+                    waves: &waves,
+                    order: None,
+                }
+            }
+            Measure::Rejoin => Event::Rejoin(&trial.pods),
+        };
+        let outcomes = samples.map(|sample| {
+            let chance = Chance::of(self.seed, sample);
+            self.subject.play(event, chance)
+        });
+        trial.outcomes.extend(outcomes);
     }
 
     /// Keeps the best `each` plans of each size.
@@ -251,7 +299,7 @@ impl Search<'_> {
     }
 }
 
-/// Chooses the plan with the fewest evictions among those with a sufficient and probable fall that is
+/// Chooses the plan with the fewest pods among those with a sufficient and probable fall that is
 /// near the best.
 fn choose(best: &[Candidate], limits: Limits) -> Option<usize> {
     let good = |candidate: &Candidate| {
@@ -316,7 +364,7 @@ fn pairings(
 
 /// The sets of the first one, two, … slow pods.
 fn sets_of_slow(slow: &[ServingPodIndex], limits: Limits) -> Vec<Vec<ServingPodIndex>> {
-    let most = slow.len().min(limits.top_k).min(limits.evictions);
+    let most = slow.len().min(limits.top_k).min(limits.most());
     (1..=most)
         .map(|count| slow.iter().take(count).copied().collect())
         .collect()

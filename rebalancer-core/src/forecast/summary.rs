@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chance::Chance;
 use super::membership::LeaveJoinOrder;
-use super::replay::{Outcome, Subject};
+use super::replay::{Event, Outcome, Subject};
 use crate::group::ServingPodIndex;
 use crate::statistics::Spread;
 
@@ -51,8 +51,24 @@ pub fn forecast(
     waves: &[&[ServingPodIndex]],
     sampling: Sampling,
 ) -> Forecast {
+    let order = sampling.order;
+    simulate(subject, Event::Replacement { waves, order }, sampling)
+}
+
+/// Forecasts the effect of a rejoin: the members of `pods` are removed from the group at once and
+/// return, and no pod restarts. The order of `sampling` has no effect.
+#[must_use]
+pub fn forecast_rejoin(
+    subject: &Subject<'_>,
+    pods: &[ServingPodIndex],
+    sampling: Sampling,
+) -> Forecast {
+    simulate(subject, Event::Rejoin(pods), sampling)
+}
+
+fn simulate(subject: &Subject<'_>, event: Event<'_>, sampling: Sampling) -> Forecast {
     let outcomes: Vec<Outcome> = (0..sampling.samples.max(1))
-        .map(|sample| subject.play(waves, sampling.order, Chance::of(sampling.seed, sample)))
+        .map(|sample| subject.play(event, Chance::of(sampling.seed, sample)))
         .collect();
     summary(subject, &outcomes)
 }

@@ -1,4 +1,5 @@
-//! Reasons why no assignment is handed out to a group.
+//! Reasons why the partitions of a group are not redistributed through its coordinator: by an assignment
+//! that is handed out, or by members that rejoin.
 
 use std::fmt;
 
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Assignor, ClientFamily, GroupModel, Protocol};
 
-/// Why a group cannot be given an assignment, or would not keep it.
+/// Why a group cannot be given an assignment, or would not keep it; or why its members cannot rejoin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -25,6 +26,21 @@ pub enum AssignProblem {
     UnknownAssignor {
         /// Its name in the group's metadata.
         name: String,
+    },
+    /// The members use another assignor than the forecast, so the effect of a rejoin is not known.
+    AssignorNotModelled {
+        /// Its name in the group's metadata.
+        name: String,
+    },
+    /// The group uses the consumer protocol (KIP-848): after a removal two members would process a
+    /// partition for some seconds.
+    DoubleProcessing,
+    /// Members that are removed and return claim the same partitions again.
+    ClaimsKept {
+        /// The assignor.
+        assignor: Assignor,
+        /// The client library.
+        client: ClientFamily,
     },
     /// The brokers do not describe the group: it is read from metrics, or from a document that does
     /// not name the member ids.
@@ -160,9 +176,39 @@ impl fmt::Display for AssignProblem {
                  out only to members with cooperative-sticky or sticky, which keep it"
             ),
             Self::NotDescribed => f.write_str(
-                "an assignment is handed out to the members that the brokers describe, with their \
-                 member ids; read the group from Kafka",
+                "the partitions are redistributed among the members that the brokers describe, with \
+                 their member ids; read the group from Kafka",
             ),
+            Self::AssignorNotModelled { name } if name == "stream" => f.write_str(
+                "the group belongs to Kafka Streams, whose assignments also carry tasks and state; \
+                 its members are not removed",
+            ),
+            Self::AssignorNotModelled { name } => write!(
+                f,
+                "the members use the assignor {name}, which is not the one of the forecast; the effect \
+                 of a rejoin is not known"
+            ),
+            Self::DoubleProcessing => f.write_str(
+                "the group uses the consumer protocol (KIP-848), in which a removed member notices its \
+                 removal with its next heartbeat (group.consumer.heartbeat.interval.ms, 5 s by \
+                 default); until then, and until its current batch is complete, another member would \
+                 process the same partitions, so members of such a group are not removed",
+            ),
+            Self::ClaimsKept { assignor, client } => {
+                let (which, remedy) = if *assignor == Assignor::CooperativeSticky {
+                    (
+                        "a static member",
+                        "use the strategy assign, or do without group.instance.id",
+                    )
+                } else {
+                    ("a member", "use the strategy assign, or cooperative-sticky")
+                };
+                write!(
+                    f,
+                    "a rejoin has no effect: with {assignor} of the client {client}, {which} that is \
+                     removed and returns claims the partitions that it had, and gets them back; {remedy}"
+                )
+            }
             Self::NoRates => f.write_str(
                 "the rates of the partitions are unknown, so the load of an assignment cannot be \
                  computed",
@@ -260,6 +306,28 @@ mod tests {
             }
             (problem, _) => panic!("{problem:?}"),
         }
+    }
+
+    #[test]
+    fn kept_claims_have_a_remedy() {
+        let message = |assignor| {
+            let client = ClientFamily::Librdkafka;
+            AssignProblem::ClaimsKept { assignor, client }.to_string()
+        };
+        let eager = message(Assignor::Sticky);
+        assert!(
+            eager.ends_with("use the strategy assign, or cooperative-sticky"),
+            "{eager}"
+        );
+        let of_static = message(Assignor::CooperativeSticky);
+        assert!(
+            of_static.contains("a static member that is removed"),
+            "{of_static}"
+        );
+        assert!(
+            of_static.ends_with("do without group.instance.id"),
+            "{of_static}"
+        );
     }
 
     #[test]

@@ -1,14 +1,15 @@
-//! Applies the strategy of the policy: which pods it would evict or which partitions it would move, and
-//! why.
+//! Applies the strategy of the policy: which pods it would evict, which partitions it would move, or which
+//! members would rejoin, and why.
 
 use super::assign::{AssignChoice, AssignProblem, AssignVerdict, assign_strategy};
 use super::forecast::{ForecastChoice, ForecastVerdict, GroupReport, forecast_strategy};
+use super::rejoin::{RejoinChoice, RejoinVerdict, rejoin_strategy};
 use super::rotate_outliers::{OutlierVerdict, RotateOutliers, rotate_outliers};
 use crate::checks::{Candidate, Ranking};
 use crate::forecast::Diagnosis;
 use crate::group::{GroupModel, GroupProblem, Knowledge, KnownAssignor};
 use crate::model::{Cores, Load, PodIndex, TopK};
-use crate::plan::{AssignmentPlan, Role, Victim};
+use crate::plan::{AssignmentPlan, RejoinPlan, Role, Victim};
 use crate::policy::{Policy, Strategy};
 use crate::snapshot::Snapshot;
 use kafka_assignors::Algorithm;
@@ -27,9 +28,9 @@ pub(crate) struct StrategyInput<'a> {
 /// The result of a strategy.
 #[derive(Default)]
 pub(crate) struct Choice<'a> {
-    /// The pods that it would evict, in the order of eviction.
+    /// The pods that it would evict, in the order of eviction, or whose members would rejoin.
     pub(crate) chosen: Vec<ChosenPod<'a>>,
-    /// The names of the hot pods that the strategy `assign` relieves, most loaded first.
+    /// The names of the hot pods that a strategy without evictions relieves, most loaded first.
     pub(crate) hot: Vec<String>,
     /// `None` if the strategy could not be applied.
     pub(crate) outcome: Option<StrategyOutcome>,
@@ -39,7 +40,7 @@ pub(crate) struct Choice<'a> {
     pub(crate) fallback: Option<String>,
 }
 
-/// A pod that a strategy would evict.
+/// A pod that a strategy would evict, or whose members would rejoin.
 #[derive(Clone, Copy)]
 pub(crate) struct ChosenPod<'a> {
     candidate: Candidate<'a>,
@@ -57,6 +58,8 @@ pub(crate) enum StrategyOutcome {
     Forecast(Box<ForecastChoice>),
     /// An assignment of the partitions.
     Assign(AssignVerdict),
+    /// Members that rejoin.
+    Rejoin(RejoinVerdict),
 }
 
 impl Choice<'_> {
@@ -69,7 +72,12 @@ impl Choice<'_> {
             Some(StrategyOutcome::Forecast(forecasted)) => {
                 forecasted.verdict == ForecastVerdict::Rotate
             }
-            Some(StrategyOutcome::Ineffective(..) | StrategyOutcome::Assign(_)) | None => false,
+            Some(
+                StrategyOutcome::Ineffective(..)
+                | StrategyOutcome::Assign(_)
+                | StrategyOutcome::Rejoin(_),
+            )
+            | None => false,
         }
     }
 
@@ -81,10 +89,21 @@ impl Choice<'_> {
         }
     }
 
-    /// Why the group is given no assignment.
+    /// The pods whose members rejoin, if any do.
+    pub(crate) fn rejoin(&self) -> Option<&RejoinPlan> {
+        match &self.outcome {
+            Some(StrategyOutcome::Rejoin(RejoinVerdict::Rejoin(plan))) => Some(plan),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Why the partitions of the group are not redistributed without evictions.
     pub(crate) fn assign_problem(&self) -> Option<&AssignProblem> {
         match &self.outcome {
-            Some(StrategyOutcome::Assign(AssignVerdict::Problem(problem))) => Some(problem),
+            Some(
+                StrategyOutcome::Assign(AssignVerdict::Problem(problem))
+                | StrategyOutcome::Rejoin(RejoinVerdict::Problem(problem)),
+            ) => Some(problem),
             Some(_) | None => None,
         }
     }
@@ -96,7 +115,12 @@ impl Choice<'_> {
                 StrategyOutcome::RotateOutliers(outliers)
                 | StrategyOutcome::Ineffective(outliers, _),
             ) => Some(outliers),
-            Some(StrategyOutcome::Forecast(_) | StrategyOutcome::Assign(_)) | None => None,
+            Some(
+                StrategyOutcome::Forecast(_)
+                | StrategyOutcome::Assign(_)
+                | StrategyOutcome::Rejoin(_),
+            )
+            | None => None,
         }
     }
 
@@ -132,14 +156,22 @@ pub(crate) fn choose<'a>(input: &StrategyInput<'a>) -> Choice<'a> {
         (Strategy::RotateOutliers, _, Some(target)) => input.rotate_outliers(target),
         (Strategy::Forecast, Some(group), Some(target)) => input.forecast(group, target),
         (Strategy::Assign, Some(group), target) => input.assign(group, target),
+        (Strategy::Rejoin, Some(group), target) => input.rejoin(group, target),
         (Strategy::Auto, known, Some(target)) => input.auto(known, target),
-        (Strategy::RotateOutliers | Strategy::Forecast | Strategy::Assign | Strategy::Auto, ..) => {
-            Choice::default()
-        }
+        (
+            Strategy::RotateOutliers
+            | Strategy::Forecast
+            | Strategy::Assign
+            | Strategy::Rejoin
+            | Strategy::Auto,
+            ..,
+        ) => Choice::default(),
     };
-    let limit = input.policy.max_evictions.unwrap_or(usize::MAX);
-    // At least one, so that the check of the limit applies to the plan there would be.
-    choice.chosen.truncate(limit.max(1));
+    if input.policy.strategy.evicts() {
+        let limit = input.policy.max_evictions.unwrap_or(usize::MAX);
+        // At least one, so that the check of the limit applies to the plan there would be.
+        choice.chosen.truncate(limit.max(1));
+    }
     choice
 }
 
@@ -220,32 +252,66 @@ impl<'a> StrategyInput<'a> {
             target,
             self.policy,
         );
-        let candidates = self.ranking.eligible().iter();
-        let hot = candidates.filter(|pod| hot.contains(&pod.index));
         Choice {
             chosen: Vec::new(),
-            hot: hot.map(|pod| pod.pod.name.clone()).collect(),
+            hot: self.names(&hot),
             report: Some(Box::new(report)),
             fallback: None,
             outcome: Some(StrategyOutcome::Assign(verdict)),
         }
     }
 
-    fn forecast(&self, group: &GroupModel, target: Cores) -> Choice<'a> {
+    fn rejoin(&self, group: &GroupModel, target: Option<Cores>) -> Choice<'a> {
+        let RejoinChoice {
+            report,
+            verdict,
+            pods,
+            hot,
+        } = rejoin_strategy(
+            self.snapshot,
+            group,
+            &self.eligible_pods(),
+            target,
+            self.policy,
+        );
+        Choice {
+            chosen: self.with_roles(&pods, &hot),
+            hot: self.names(&hot),
+            report: Some(Box::new(report)),
+            fallback: None,
+            outcome: Some(StrategyOutcome::Rejoin(verdict)),
+        }
+    }
+
+    /// The names of eligible pods, most loaded first.
+    fn names(&self, pods: &[PodIndex]) -> Vec<String> {
+        let candidates = self.ranking.eligible().iter();
+        candidates
+            .filter(|pod| pods.contains(&pod.index))
+            .map(|pod| pod.pod.name.clone())
+            .collect()
+    }
+
+    /// The chosen pods with their roles.
+    fn with_roles(&self, pods: &[PodIndex], hot: &[PodIndex]) -> Vec<ChosenPod<'a>> {
         let candidates = self.ranking.eligible();
-        let eligible = self.eligible_pods();
-        let forecasted = forecast_strategy(self.snapshot, group, &eligible, target, self.policy);
-        let chosen = forecasted.victims.iter().filter_map(|victim| {
-            let candidate = *candidates.iter().find(|pod| pod.index == *victim)?;
-            let role = if forecasted.hot.contains(victim) {
+        let chosen = pods.iter().filter_map(|chosen| {
+            let candidate = *candidates.iter().find(|pod| pod.index == *chosen)?;
+            let role = if hot.contains(chosen) {
                 Role::Hottest
             } else {
                 Role::Coldest
             };
             Some(ChosenPod { candidate, role })
         });
+        chosen.collect()
+    }
+
+    fn forecast(&self, group: &GroupModel, target: Cores) -> Choice<'a> {
+        let eligible = self.eligible_pods();
+        let forecasted = forecast_strategy(self.snapshot, group, &eligible, target, self.policy);
         Choice {
-            chosen: chosen.collect(),
+            chosen: self.with_roles(&forecasted.victims, &forecasted.hot),
             hot: Vec::new(),
             report: Some(Box::new(forecasted.report.clone())),
             fallback: None,

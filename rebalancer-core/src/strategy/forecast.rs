@@ -10,7 +10,7 @@
 //! 5. If there is none, no plan helps, and the best one is reported with its forecast.
 
 use crate::forecast::Diagnosis;
-use crate::forecast::search::{Candidate, Found, Limits, search};
+use crate::forecast::search::{Candidate, Found, Limits, Measure, search};
 use crate::group::{GroupModel, ServingPodIndex};
 use crate::model::{Cores, PodIndex};
 use crate::policy::Policy;
@@ -76,9 +76,11 @@ pub fn forecast_strategy(
         Found::default()
     } else {
         let limits = Limits {
+            measure: Measure::Evict {
+                most: most_evictions(snapshot.ready(), policy),
+                wave_size: policy.max_unavailable.wave_size(snapshot.ready()),
+            },
             top_k: policy.top_k.get(),
-            evictions: most_evictions(snapshot.ready(), policy),
-            wave_size: policy.max_unavailable.wave_size(snapshot.ready()),
             minimum_fall_percent: policy.minimum_improvement_percent,
             minimum_confidence_percent: policy.minimum_confidence_percent.get(),
         };
@@ -136,7 +138,7 @@ fn most_evictions(ready: usize, policy: &Policy) -> usize {
 
 /// The eligible pods of the group above the threshold, most loaded first, and the others, least
 /// loaded first.
-fn by_temperature(
+pub(super) fn by_temperature(
     group: &GroupModel,
     loads: &[Option<f64>],
     eligible: &[PodIndex],

@@ -4,6 +4,7 @@ use kafka_assignors::Algorithm;
 use serde::{Deserialize, Serialize};
 
 use super::assignment_forecast::AssignmentForecast;
+use super::rejoin_forecast::RejoinForecast;
 use crate::forecast::{Attribution, Diagnosis, Fit, Forecast, Subject, diagnose};
 use crate::group::{ClientFamily, GroupModel, KnownAssignor, Protocol, ServingPodIndex};
 use crate::model::{Cores, LoadUnit};
@@ -53,6 +54,9 @@ pub struct GroupReport {
     /// computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignment: Option<AssignmentForecast>,
+    /// The rejoin that was chosen, or else the best one, and its effect; absent if none was computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejoin: Option<RejoinForecast>,
     /// The explanation of each ready pod's load.
     pub pods: Vec<PodExplained>,
     /// Remarks about the data of the group.
@@ -220,6 +224,7 @@ impl<'a> ExplainedLoads<'a> {
             plans: Vec::new(),
             chosen: None,
             assignment: None,
+            rejoin: None,
             pods: self.explained_pods(subject),
             notes: document.map_or_else(Vec::new, |group| group.notes.clone()),
         }

@@ -1,13 +1,16 @@
-//! Strategies: rules that choose victims among the eligible pods, and [`assign`], which chooses an
-//! assignment to hand out to the group.
+//! Strategies: rules that choose victims among the eligible pods; [`assign`], which chooses an
+//! assignment to hand out to the group; and [`rejoin`], which chooses the pods whose members rejoin it.
 
 pub mod assign;
 pub mod assignment_forecast;
 mod choice;
 pub mod forecast;
 pub mod group_report;
+pub mod rejoin;
+pub mod rejoin_forecast;
 pub mod rotate_outliers;
 
 pub(crate) use assign::AssignVerdict;
 pub(crate) use choice::{Choice, StrategyInput, StrategyOutcome, choose};
+pub(crate) use rejoin::RejoinVerdict;
 pub(crate) use rotate_outliers::{OutlierVerdict, RotateOutliers};

@@ -36,6 +36,7 @@ use crate::{
 mod described;
 mod follow;
 mod hand_over;
+mod rejoin;
 mod static_members;
 
 mock! {

@@ -41,8 +41,9 @@ pub(super) const SETTINGS: &[&dyn Setting] = &[
 pub(in crate::settings) static STRATEGY: Defaulted<Strategy> = Definition {
     name: "STRATEGY",
     help: "What is done about hot pods: rotate-outliers, forecast (needs the consumer group), assign \
-           (moves partitions without evictions; needs KAFKA_BOOTSTRAP_SERVERS), or auto (the first \
-           of assign, forecast and rotate-outliers that the group allows)",
+           (moves partitions without evictions; needs KAFKA_BOOTSTRAP_SERVERS), rejoin (lets members \
+           rejoin without evictions; needs the same), or auto (the first of assign, forecast and \
+           rotate-outliers that the group allows)",
     value: &value::STRATEGY,
     default: Fallback::Value(|| Policy::default().strategy),
     attributes: Attributes::policy(PolicyField::Strategy),
@@ -67,8 +68,8 @@ pub(in crate::settings) static TOLERANCE_MULTIPLIER: Defaulted<Tolerance> = Defi
 
 pub(in crate::settings) static IMBALANCE_TOLERANCE: Optional<Tolerance> = Definition {
     name: "IMBALANCE_TOLERANCE",
-    help: "With assign, the imbalance (highest load divided by the mean) above which partitions are \
-           moved although no pod is hot; needs no autoscaler; at least 1.0",
+    help: "With assign and rejoin, the imbalance (highest load divided by the mean) above which \
+           partitions are moved although no pod is hot; needs no autoscaler; at least 1.0",
     value: &value::TOLERANCE,
     default: Absent("none"),
     attributes: Attributes::policy(PolicyField::ImbalanceTolerance),
@@ -76,8 +77,8 @@ pub(in crate::settings) static IMBALANCE_TOLERANCE: Optional<Tolerance> = Defini
 
 pub(in crate::settings) static MINIMUM_IMPROVEMENT_PERCENT: Defaulted<Percent> = Definition {
     name: "MINIMUM_IMPROVEMENT_PERCENT",
-    help: "Improvement that a plan must exceed; with forecast and assign, the expected decrease of \
-           the highest load; 0 to 100",
+    help: "Improvement that a plan must exceed; with forecast, assign and rejoin, the expected decrease \
+           of the highest load; 0 to 100",
     value: &value::PERCENT,
     default: Fallback::Value(|| Policy::default().minimum_improvement_percent),
     attributes: Attributes::policy(PolicyField::MinimumImprovementPercent),

@@ -24,9 +24,9 @@ impl Kind for PositionalAssignor {
     fn fmt(&self, _unit: LoadUnit, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "evicting cannot change the loads, only which pod has which: the assignor is {}, which \
-             depends on the rank of the member ids only; use cooperative-sticky (or uniform, with \
-             group.protocol=consumer)",
+            "no eviction or rejoin changes the loads, only which pod has which: the assignor is {}, \
+             which depends on the rank of the member ids only; use cooperative-sticky (or uniform, \
+             with group.protocol=consumer)",
             self.assignor
         )
     }
@@ -57,7 +57,7 @@ mod tests {
     #[case(Algorithm::Uniform, false)]
     fn positional_assignor(#[case] algorithm: Algorithm, #[case] is_positional: bool) {
         let case = one_hot().with(|case| case.algorithm = algorithm);
-        let message = "evicting cannot change the loads, only which pod has which: the assignor is \
+        let message = "no eviction or rejoin changes the loads, only which pod has which: the assignor is \
                        range (as configured), which depends on the rank of the member ids only; \
                        use cooperative-sticky (or uniform, with group.protocol=consumer)";
         assert_eq!(

@@ -8,10 +8,10 @@
 //!    lowers the highest load of the others by more than that.
 //! 4. Otherwise no assignment helps. A diagnosis explains why, if there is one.
 
-use super::suitable::{clients, suitable};
+use super::suitable::{clients, described_document, suitable};
 use super::target::{Target, target};
 use crate::forecast::Diagnosis;
-use crate::group::{AssignProblem, GroupDocument, GroupModel, RebalanceProtocol, ServingPodIndex};
+use crate::group::{AssignProblem, GroupModel, RebalanceProtocol, ServingPodIndex};
 use crate::model::{Cores, PodIndex};
 use crate::plan::{AssignmentPlan, PlannedMove};
 use crate::policy::Policy;
@@ -68,7 +68,7 @@ pub fn assign_strategy(
     let is_uneven = policy
         .imbalance_tolerance
         .is_some_and(|tolerance| report.peak_to_mean > tolerance.get());
-    let described = document(snapshot).and_then(|document| suitable(document, group));
+    let described = described_document(snapshot).and_then(|document| suitable(document, group));
     let verdict = match described {
         Err(problem) => AssignVerdict::Problem(problem),
         Ok(_) if hot.is_empty() && !is_uneven => AssignVerdict::WithinTolerance,
@@ -140,11 +140,6 @@ fn forecast(group: &GroupModel, target: &Target) -> AssignmentForecast {
         },
         others: OthersForecast::new(&target.before.pods, &target.after.pods, target.outliers),
     }
-}
-
-fn document(snapshot: &Snapshot) -> Result<&GroupDocument, AssignProblem> {
-    let document = snapshot.data().group.as_ref();
-    document.ok_or(AssignProblem::NotDescribed)
 }
 
 /// Whether a diagnosis says something about assignments, and not only about evictions.

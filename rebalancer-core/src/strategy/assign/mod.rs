@@ -4,7 +4,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`choose`] | whether a better assignment is worth a hand-over |
-//! | [`suitable`](mod@suitable) | whether the group can be given an assignment |
+//! | [`suitable`](mod@suitable) | whether the group can be given an assignment, or its members can rejoin |
 //! | [`target`](mod@target) | the assignment with the lowest peak that the group keeps |
 //! | [`keeps`](mod@keeps) | the proof that the group keeps it |
 //! | [`phases`] | the assignments of the hand-over, rebalance by rebalance |
@@ -28,8 +28,9 @@ pub use crate::group::AssignProblem;
 pub use choose::{AssignChoice, AssignVerdict, assign_strategy};
 #[doc(inline)]
 pub use keeps::keeps;
+pub(crate) use suitable::described_document;
 #[doc(inline)]
-pub use suitable::{clients, suitable};
+pub use suitable::{can_rejoin, clients, suitable};
 #[doc(inline)]
 pub use target::{ExpectedLoads, PartitionMove, Target, expected_loads, target};
 

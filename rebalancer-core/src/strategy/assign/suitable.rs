@@ -1,8 +1,17 @@
-//! Whether a group can be given an assignment, by what its brokers report.
+//! Whether a group can be given an assignment, or members of it can rejoin, by what its brokers report.
+
+use kafka_assignors::Algorithm;
 
 use crate::group::{
     AssignProblem, ClientFamily, DescribedDocument, GroupDocument, GroupKind, GroupModel,
 };
+use crate::snapshot::Snapshot;
+
+/// The document of the consumer group.
+pub(crate) fn described_document(snapshot: &Snapshot) -> Result<&GroupDocument, AssignProblem> {
+    let document = snapshot.data().group.as_ref();
+    document.ok_or(AssignProblem::NotDescribed)
+}
 
 /// The families that the members' client may belong to: the one that their metadata shows, else all.
 /// A setting of the operator does not count, because a wrong one would be trusted with a proof.
@@ -21,9 +30,7 @@ pub fn suitable<'a>(
     document: &'a GroupDocument,
     group: &GroupModel,
 ) -> Result<&'a DescribedDocument, AssignProblem> {
-    let Some(described) = &document.described else {
-        return Err(AssignProblem::NotDescribed);
-    };
+    let described = described(document)?;
     if described.kind != GroupKind::Classic {
         return Err(AssignProblem::ConsumerProtocol);
     }
@@ -36,12 +43,8 @@ pub fn suitable<'a>(
             product: "Redpanda".into(),
         });
     }
-    // The members use what the brokers report, whatever the operator has configured.
-    let reported = described.assignor.as_deref().unwrap_or_default();
-    if reported != group.assignor.assignor.as_str() {
-        return Err(AssignProblem::UnknownAssignor {
-            name: reported.to_owned(),
-        });
+    if let Some(name) = other_assignor(described, group) {
+        return Err(AssignProblem::UnknownAssignor { name });
     }
     AssignProblem::check(group.protocol, group.assignor.assignor)?;
     if described.assignments_with_user_data > 0 {
@@ -49,15 +52,7 @@ pub fn suitable<'a>(
             members: described.assignments_with_user_data,
         });
     }
-    if document.members.iter().any(|member| member.id.is_none()) {
-        return Err(AssignProblem::NotDescribed);
-    }
-    if let Some(first) = described.pods_without_member.first() {
-        return Err(AssignProblem::PodsWithoutMember {
-            pods: described.pods_without_member.len(),
-            example: first.clone(),
-        });
-    }
+    all_members_known(document, described)?;
     if let Some(problem) = AssignProblem::different_subscriptions(&group.members) {
         return Err(problem);
     }
@@ -65,6 +60,62 @@ pub fn suitable<'a>(
         return Err(AssignProblem::NoRates);
     }
     Ok(described)
+}
+
+/// Checks what the brokers report about a group, before sets of members that rejoin are searched.
+///
+/// The group's own assignor deals the partitions again, so more groups are suitable than for an
+/// assignment: any known assignor, any coordinator, racks, and different subscriptions.
+///
+/// # Errors
+/// The first reason why no member of the group is removed.
+pub fn can_rejoin(document: &GroupDocument, group: &GroupModel) -> Result<(), AssignProblem> {
+    let described = described(document)?;
+    if described.kind != GroupKind::Classic {
+        return Err(AssignProblem::DoubleProcessing);
+    }
+    if let Some(name) = other_assignor(described, group) {
+        return Err(AssignProblem::AssignorNotModelled { name });
+    }
+    all_members_known(document, described)?;
+    let algorithm = Algorithm::of(group.assignor.assignor, group.client, group.protocol);
+    let mut members = group.members.iter();
+    if members.all(|member| algorithm.claims_survive_removal(member.instance.is_some())) {
+        return Err(AssignProblem::ClaimsKept {
+            assignor: group.assignor.assignor,
+            client: group.client,
+        });
+    }
+    Ok(())
+}
+
+fn described(document: &GroupDocument) -> Result<&DescribedDocument, AssignProblem> {
+    let described = document.described.as_ref();
+    described.ok_or(AssignProblem::NotDescribed)
+}
+
+/// The name of the assignor that the brokers report, if it is another one than that of the model. The
+/// members use what the brokers report, whatever the operator has configured.
+fn other_assignor(described: &DescribedDocument, group: &GroupModel) -> Option<String> {
+    let reported = described.assignor.as_deref().unwrap_or_default();
+    (reported != group.assignor.assignor.as_str()).then(|| reported.to_owned())
+}
+
+/// Checks that the id of each member is known, and that each ready pod has a member.
+fn all_members_known(
+    document: &GroupDocument,
+    described: &DescribedDocument,
+) -> Result<(), AssignProblem> {
+    if document.members.iter().any(|member| member.id.is_none()) {
+        return Err(AssignProblem::NotDescribed);
+    }
+    match described.pods_without_member.first() {
+        None => Ok(()),
+        Some(first) => Err(AssignProblem::PodsWithoutMember {
+            pods: described.pods_without_member.len(),
+            example: first.clone(),
+        }),
+    }
 }
 
 /// The beginning of the cluster ids of Redpanda, which elects another leader than Kafka.

@@ -1,0 +1,81 @@
+//! The expected effect of a rejoin.
+
+use serde::{Deserialize, Serialize};
+
+use crate::forecast::Forecast;
+use crate::group::{GroupModel, RebalanceProtocol};
+
+/// A rejoin, and its expected effect. Loads are in cores, or in the unit of a custom load query.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RejoinForecast {
+    /// The pods whose members rejoin: hot ones first, most loaded first, then the others, least loaded
+    /// first.
+    pub pods: Vec<RejoiningPod>,
+    /// The highest load now.
+    pub peak_before: f64,
+    /// The expected highest load.
+    pub peak: f64,
+    /// The expected effect.
+    pub forecast: Forecast,
+    /// The part that the members take in a rebalance, which determines what pauses.
+    pub protocol: RebalanceProtocol,
+    /// The number of rebalances that the rejoin causes if nothing disturbs it: the probe, and the one in
+    /// which the members return.
+    pub rebalances: u32,
+}
+
+/// A pod whose members rejoin. It does not restart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RejoiningPod {
+    /// The name of the pod.
+    pub name: String,
+    /// The load of the pod.
+    pub load: f64,
+    /// The number of partitions that it owns.
+    pub partitions: usize,
+    /// The ids of its members, which end with the removal.
+    pub members: Vec<String>,
+}
+
+impl RejoinForecast {
+    pub(crate) fn new(
+        group: &GroupModel,
+        pods: Vec<RejoiningPod>,
+        peak_before: f64,
+        forecast: Forecast,
+    ) -> Self {
+        Self {
+            pods,
+            peak_before,
+            peak: peak_before * (1.0 - forecast.expected_fall_percent / 100.0),
+            forecast,
+            protocol: RebalanceProtocol::of(group.assignor.assignor),
+            rebalances: 2,
+        }
+    }
+
+    /// The number of members that rejoin.
+    #[must_use]
+    pub fn members(&self) -> usize {
+        self.pods.iter().map(|pod| pod.members.len()).sum()
+    }
+
+    /// The rebalances and what pauses in them, as a clause. The document docs/assign.md has more.
+    #[must_use]
+    pub fn disturbance(&self) -> String {
+        let rebalances = self.rebalances;
+        match self.protocol {
+            RebalanceProtocol::Cooperative => format!(
+                "{rebalances} rebalances (one more if a member that stays gives up a partition), in which \
+                 the other members go on consuming; the partitions of the removed members pause until \
+                 all are back, some seconds at most"
+            ),
+            RebalanceProtocol::Eager => format!(
+                "{rebalances} rebalances, in each of which all partitions pause until every member \
+                 has rejoined, usually one heartbeat interval (3 s by default)"
+            ),
+        }
+    }
+}
