@@ -61,6 +61,7 @@ pub(crate) enum Task {
         partitions: bool,
         snapshot: Option<PathBuf>,
     },
+    Check,
     Decide {
         snapshot: PathBuf,
     },
@@ -81,7 +82,7 @@ impl DemoOptions {
 }
 
 /// The commands that take a workload as an argument.
-const READ_THE_CLUSTER: [&str; 4] = ["run", "plan", "forecast", "group"];
+const READ_THE_CLUSTER: [&str; 5] = ["run", "plan", "forecast", "group", "check"];
 
 /// The flags of kubectl that users of its plugin expect: by setting, the short flag and another long
 /// one.
@@ -211,6 +212,9 @@ pub(crate) fn command() -> Command {
                         .help("Use one or more snapshots in JSON instead of the cluster; needs no network"),
                 ),
         )
+        .subcommand(Command::new("check").about(
+            "Check what a run needs: settings, rights, workload, metrics, consumer group; changes nothing",
+        ))
         .subcommand(
             Command::new("decide")
                 .about("Decide on a snapshot from a file; needs no network")
@@ -368,6 +372,7 @@ fn invocation(matches: &ArgMatches) -> Invocation {
             partitions: sub.get_flag("partitions") || sub.get_flag("verbose"),
             snapshot: path("snapshot"),
         },
+        "check" => Task::Check,
         "decide" => Task::Decide {
             snapshot: path("snapshot").unwrap_or_else(|| PathBuf::from("-")),
         },

@@ -4,6 +4,7 @@
 //! reads the configuration, [`render`] shows decisions, [`metrics`] has the program's own metrics.
 
 mod args;
+pub mod check;
 mod commands;
 mod error;
 mod exit;
@@ -110,6 +111,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         Task::Plan { .. }
         | Task::Forecast { .. }
         | Task::Group { .. }
+        | Task::Check
         | Task::Decide { .. }
         | Task::Demo(_) => LogLevel::Warn,
     };
@@ -121,6 +123,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         | Task::Plan { .. }
         | Task::Forecast { .. }
         | Task::Group { .. }
+        | Task::Check
         | Task::Decide { .. } => environment,
     };
     let config = invocation.config.clone().or_else(|| {
@@ -136,9 +139,17 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         let namespace = namespace.unwrap_or_else(|| "default".to_owned());
         flags.entry("kube_namespace".into()).or_insert(namespace);
     }
-    let sources = Sources::read(config.as_deref(), environment, &flags).inspect_err(|_| {
-        logging::start(FALLBACK, level);
-    })?;
+    let sources = match Sources::read(config.as_deref(), environment, &flags) {
+        Ok(sources) => sources,
+        Err(error) => {
+            logging::start(FALLBACK, level);
+            return if matches!(invocation.command, Task::Check) {
+                check(Err(vec![error]), FALLBACK)
+            } else {
+                Err(error.into())
+            };
+        }
+    };
     let interface = sources.interface();
     let line = logging::start(*interface.as_ref().unwrap_or(&FALLBACK), level);
     let exit_code = invocation.exit_code;
@@ -210,6 +221,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             };
             commands::decide::run(snapshot, &policy, target, output, detail, exit_code)
         }
+        Task::Check => check(sources.settings(), interface.unwrap_or(FALLBACK)),
         Task::Decide { snapshot } => {
             let (policy, target) = sources.policy()?;
             let output = interface?.output;
@@ -220,6 +232,18 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             runtime()?.block_on(commands::demo::run(*options, &policy, output, line))
         }
     }
+}
+
+/// Checks what a run needs. An invalid configuration is a result of the check.
+fn check(
+    settings: Result<Settings, Vec<SettingsError>>,
+    interface: Interface,
+) -> Result<Exit, CliError> {
+    let runtime = runtime()?;
+    let exit = runtime.block_on(commands::check::run(settings, interface.output));
+    // As in a run: a credential plugin may hang.
+    runtime.shutdown_background();
+    exit
 }
 
 fn cluster(

@@ -48,7 +48,7 @@ pub use execute::execute;
 pub use follow::follow;
 pub use freeze::{FreezeSchedule, NeverFrozen};
 pub use hand_over::hand_over;
-pub use observe::observe;
+pub use observe::{Readings, observe, read};
 pub use ports::{Ports, RunSettings};
 pub use run::{WorkloadRun, run_workload};
 pub use stop::{Stop, StopHandle};

@@ -31,10 +31,37 @@ pub async fn observe(
     observe_workload(run, other_run).await
 }
 
-pub(crate) async fn observe_workload(
-    run: Run<'_>,
-    other_run: Option<LeaseHolder>,
-) -> Result<Snapshot, ObserveError> {
+/// The results of the ports, before they are joined into a snapshot.
+#[derive(Debug)]
+pub struct Readings {
+    /// The loads.
+    pub loads: Result<LoadObservation, PortError>,
+    /// The autoscalers that the metrics report.
+    pub autoscalers: Result<Vec<AutoscalerCandidate>, PortError>,
+    /// The workload and its pods.
+    pub workload: Result<WorkloadObservation, PortError>,
+    /// The consumer group; `None` if the settings mention none.
+    pub group: Result<Option<GroupObservation>, PortError>,
+}
+
+/// Reads all ports at once.
+///
+/// # Errors
+/// If the run is asked to stop meanwhile.
+pub async fn read(
+    ports: Ports<'_>,
+    settings: &RunSettings<'_>,
+    stop: &Stop,
+) -> Result<Readings, ObserveError> {
+    let run = Run {
+        ports,
+        settings,
+        stop,
+    };
+    read_ports(run).await
+}
+
+async fn read_ports(run: Run<'_>) -> Result<Readings, ObserveError> {
     let readings = async {
         tokio::join!(
             read_loads(run),
@@ -47,27 +74,65 @@ pub(crate) async fn observe_workload(
         readings = readings => readings,
         cause = run.stop.wait() => return Err(ObserveError::Stopped(cause)),
     };
-    let metrics = loads.and_then(|loads| autoscalers.map(|autoscalers| (loads, autoscalers)));
-    let ((loads, autoscalers), workload) = match (metrics, workload) {
-        (Ok(metrics), Ok(workload)) => (metrics, workload),
-        (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error.into()),
-        (Err(metrics), Err(workload)) => return Err(ObserveError::Both { metrics, workload }),
-    };
-    // The strategy decides whether an unknown group matters.
-    let group = group.unwrap_or_else(|error| {
-        run.emit(&RunEvent::GroupUnknown { error: &error });
-        Some(GroupObservation {
-            partial: Some(error.to_string()),
-            ..GroupObservation::default()
-        })
-    });
-    let assembled = assemble(run.settings.assemble, loads, workload, autoscalers, group)?;
-    if let Some(autoscaler) = &assembled.autoscaler_by_name {
-        run.emit(&RunEvent::AutoscalerChosenByName(autoscaler));
+    Ok(Readings {
+        loads,
+        autoscalers,
+        workload,
+        group,
+    })
+}
+
+pub(crate) async fn observe_workload(
+    run: Run<'_>,
+    other_run: Option<LeaseHolder>,
+) -> Result<Snapshot, ObserveError> {
+    let readings = read_ports(run).await?;
+    readings.join(run.ports, run.settings, other_run)
+}
+
+impl Readings {
+    /// Joins the results into a snapshot. `other_run` is the run that holds the lease.
+    ///
+    /// # Errors
+    /// If a port failed other than that of the group, or the observations contradict each other.
+    pub fn join(
+        self,
+        ports: Ports<'_>,
+        settings: &RunSettings<'_>,
+        other_run: Option<LeaseHolder>,
+    ) -> Result<Snapshot, ObserveError> {
+        let Self {
+            loads,
+            autoscalers,
+            workload,
+            group,
+        } = self;
+        let metrics = loads.and_then(|loads| autoscalers.map(|autoscalers| (loads, autoscalers)));
+        let ((loads, autoscalers), workload) = match (metrics, workload) {
+            (Ok(metrics), Ok(workload)) => (metrics, workload),
+            (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error.into()),
+            (Err(metrics), Err(workload)) => return Err(ObserveError::Both { metrics, workload }),
+        };
+        // The strategy decides whether an unknown group matters.
+        let group = group.unwrap_or_else(|error| {
+            ports
+                .observer
+                .event(&RunEvent::GroupUnknown { error: &error });
+            Some(GroupObservation {
+                partial: Some(error.to_string()),
+                ..GroupObservation::default()
+            })
+        });
+        let assembled = assemble(settings.assemble, loads, workload, autoscalers, group)?;
+        if let Some(autoscaler) = &assembled.autoscaler_by_name {
+            ports
+                .observer
+                .event(&RunEvent::AutoscalerChosenByName(autoscaler));
+        }
+        let now = ports.clock.now();
+        let frozen = settings.freeze.window_at(now).map(str::to_owned);
+        Ok(assembled.snapshot.in_circumstances(other_run, frozen))
     }
-    let now = run.ports.clock.now();
-    let frozen = run.settings.freeze.window_at(now).map(str::to_owned);
-    Ok(assembled.snapshot.in_circumstances(other_run, frozen))
 }
 
 async fn read_loads(run: Run<'_>) -> Result<LoadObservation, PortError> {

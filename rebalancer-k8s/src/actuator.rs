@@ -23,8 +23,10 @@ use crate::keda::{self, ScaledObject};
 use crate::kind::{WorkloadKind, is_path_safe};
 use crate::label_selector;
 use crate::lease::KubernetesLease;
+use crate::permissions::Usage;
 use crate::pods::{PodObject, ReadyCount, Reduced, Reduction};
 use crate::protobuf::PREFERRED;
+use crate::rights::{self, Right};
 use crate::settings::{Autoscalers, EvictionMethod, Settings};
 use crate::suggestions;
 use crate::workload::{self, Workload};
@@ -98,6 +100,23 @@ impl KubernetesActuator {
             identity.into(),
             Arc::clone(&self.subject),
         )
+    }
+
+    /// Returns the permissions that the configuration uses in the namespace of the workload.
+    ///
+    /// # Errors
+    /// [`K8sError::KindNotServed`] if the API server does not serve a custom kind, or if it does not
+    /// respond. For other kinds, no request is sent.
+    pub async fn rights(&self, usage: Usage) -> Result<Vec<Right>, K8sError> {
+        rights::used(&self.api, &self.kind, &self.settings, usage).await
+    }
+
+    /// Whether the account has a permission.
+    ///
+    /// # Errors
+    /// If the API server does not respond.
+    pub async fn is_granted(&self, right: &Right) -> Result<bool, K8sError> {
+        rights::is_granted(&self.api, &self.settings.workload, right).await
     }
 
     fn namespace(&self) -> &str {

@@ -1,5 +1,8 @@
 //! The permissions that the service account needs.
 
+use crate::kind::WorkloadKind;
+use crate::settings::{Autoscalers, EvictionMethod, Settings};
+
 /// One rule of the Role that the adapter needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permission {
@@ -189,6 +192,97 @@ pub const PERMISSIONS: &[Permission] = &[
     ),
 ];
 
+/// The use of the Kubernetes API by a configuration, beyond the [`Settings`] of the adapter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Whether pods are evicted. With a strategy that restarts no pod they are not.
+    pub evicts: bool,
+    /// Whether evictions are only checked by the API server.
+    pub dry_run: bool,
+    /// Whether one run at a time acts.
+    pub lease: bool,
+}
+
+/// The importance of a permission to a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Importance {
+    /// Runs fail without it.
+    Required,
+    /// Runs fail without it once they are no longer dry runs.
+    ToAct,
+    /// Runs do less without it.
+    Optional {
+        /// The consequence of its absence.
+        without: &'static str,
+    },
+    /// Runs do less without it in a situation that not every workload has.
+    Situational {
+        /// The situation, and the consequence of its absence.
+        without: &'static str,
+    },
+}
+
+impl Need {
+    /// The importance to a configuration; `None` if it does not use the permission.
+    #[must_use]
+    pub fn importance(
+        self,
+        kind: &WorkloadKind,
+        settings: &Settings,
+        usage: Usage,
+    ) -> Option<Importance> {
+        let Usage {
+            evicts,
+            dry_run,
+            lease,
+        } = usage;
+        let by_method = |method| evicts && settings.eviction_method == method;
+        let required = |used: bool| used.then_some(Importance::Required);
+        let optional = |used: bool, without| used.then_some(Importance::Optional { without });
+        match self {
+            Self::Always => Some(Importance::Required),
+            Self::Deployment => required(*kind == WorkloadKind::Deployment),
+            Self::StatefulSet => required(*kind == WorkloadKind::StatefulSet),
+            Self::Autoscalers => match settings.autoscalers {
+                Autoscalers::Required => Some(Importance::Required),
+                Autoscalers::IfPermitted => optional(
+                    true,
+                    "a run does not notice that the workload is being scaled",
+                ),
+                Autoscalers::No => None,
+            },
+            Self::PausedAutoscalers => {
+                (settings.autoscalers == Autoscalers::Required).then_some(Importance::Situational {
+                    without: "only if KEDA scales the workload: while its ScaledObject is paused, the \
+                              target is reported as unknown",
+                })
+            }
+            Self::Evict => required(by_method(EvictionMethod::Evict)),
+            Self::Delete => required(by_method(EvictionMethod::Delete)),
+            Self::Budgets => optional(
+                dry_run && by_method(EvictionMethod::Evict),
+                "a dry run checks each eviction alone, not against the budgets as a whole",
+            ),
+            Self::Lease => lease.then_some(if dry_run {
+                Importance::ToAct
+            } else {
+                Importance::Required
+            }),
+            Self::Events => optional(true, "no Events record what was done"),
+            Self::DeploymentMemory => optional(
+                *kind == WorkloadKind::Deployment,
+                "rotations are not remembered, and the cooldown depends only on the ages of the pods",
+            ),
+            Self::StatefulSetMemory => optional(
+                *kind == WorkloadKind::StatefulSet,
+                "rotations are not remembered, and the cooldown depends only on the ages of the pods",
+            ),
+            // Only for messages about a workload that does not exist.
+            Self::Suggestions => None,
+        }
+    }
+}
+
 const fn rule(
     verb: &'static str,
     group: &'static str,
@@ -202,5 +296,95 @@ const fn rule(
         resource,
         need,
         why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rebalancer_core::model::WorkloadRef;
+    use rstest::rstest;
+
+    const ACTS: Usage = Usage {
+        evicts: true,
+        dry_run: false,
+        lease: true,
+    };
+
+    fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
+        let mut settings = Settings::new(WorkloadRef {
+            namespace: "posthog".into(),
+            kind: "Deployment".into(),
+            name: "ingestion".into(),
+        });
+        change(&mut settings);
+        settings
+    }
+
+    /// The needs with an importance that is not optional.
+    fn needed(settings: &Settings, kind: &WorkloadKind, usage: Usage) -> Vec<Need> {
+        let mut needs: Vec<Need> = PERMISSIONS
+            .iter()
+            .map(|rule| rule.need)
+            .filter(|need| {
+                matches!(
+                    need.importance(kind, settings, usage),
+                    Some(Importance::Required | Importance::ToAct)
+                )
+            })
+            .collect();
+        needs.dedup();
+        needs
+    }
+
+    #[rstest]
+    #[case::acts(ACTS, |_: &mut Settings| (), &[Need::Deployment, Need::Always, Need::Autoscalers, Need::Evict, Need::Lease])]
+    #[case::without_lease(
+        Usage { lease: false, ..ACTS }, |_: &mut Settings| (),
+        &[Need::Deployment, Need::Always, Need::Autoscalers, Need::Evict]
+    )]
+    #[case::assigns(
+        Usage { evicts: false, ..ACTS }, |_: &mut Settings| (),
+        &[Need::Deployment, Need::Always, Need::Autoscalers, Need::Lease]
+    )]
+    #[case::deletes(
+        ACTS, |settings: &mut Settings| settings.eviction_method = EvictionMethod::Delete,
+        &[Need::Deployment, Need::Always, Need::Autoscalers, Need::Delete, Need::Lease]
+    )]
+    #[case::configured_target(
+        ACTS, |settings: &mut Settings| settings.autoscalers = Autoscalers::IfPermitted,
+        &[Need::Deployment, Need::Always, Need::Evict, Need::Lease]
+    )]
+    fn needs_follow_the_settings(
+        #[case] usage: Usage,
+        #[case] change: fn(&mut Settings),
+        #[case] expected: &[Need],
+    ) {
+        let settings = settings(change);
+        assert_eq!(
+            needed(&settings, &WorkloadKind::Deployment, usage),
+            expected
+        );
+    }
+
+    #[test]
+    fn kind_decides_which_object_is_read() {
+        let needs = needed(&settings(|_| ()), &WorkloadKind::StatefulSet, ACTS);
+        assert!(needs.contains(&Need::StatefulSet) && !needs.contains(&Need::Deployment));
+    }
+
+    #[test]
+    fn dry_run_needs_the_lease_only_later() {
+        let usage = Usage {
+            dry_run: true,
+            ..ACTS
+        };
+        let of = |need: Need| need.importance(&WorkloadKind::Deployment, &settings(|_| ()), usage);
+        assert_eq!(of(Need::Lease), Some(Importance::ToAct));
+        assert!(matches!(
+            of(Need::Budgets),
+            Some(Importance::Optional { .. })
+        ));
+        assert_eq!(of(Need::Suggestions), None);
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
+use rebalancer_cli::check::CheckReport;
 use rebalancer_cli::settings::{SECTIONS, Setting, schema};
 use rebalancer_core::Snapshot;
 use rebalancer_core::report::Report;
@@ -84,6 +85,10 @@ fn generated() -> Result<Vec<(PathBuf, String)>, Error> {
         (
             schemas.join("report.json"),
             pretty(&schema_of::<Report>()?)?,
+        ),
+        (
+            schemas.join("check.json"),
+            pretty(&schema_of::<CheckReport>()?)?,
         ),
         with_table("docs/configuration.md", &SETTINGS, &table())?,
         with_table(

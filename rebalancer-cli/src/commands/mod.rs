@@ -1,5 +1,6 @@
 //! One module for each subcommand.
 
+pub(crate) mod check;
 pub(crate) mod decide;
 pub(crate) mod demo;
 pub(crate) mod reference;

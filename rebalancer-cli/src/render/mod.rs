@@ -2,6 +2,7 @@
 
 pub mod assignment;
 pub mod bar;
+pub mod check;
 pub mod document;
 pub mod group;
 pub mod members;

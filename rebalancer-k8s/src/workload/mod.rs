@@ -17,7 +17,7 @@ use crate::label_selector;
 
 use custom::{CustomObject, Scale};
 use object::{Metadata, Object};
-use resource::resource_of;
+pub(crate) use resource::resource_of;
 
 pub(crate) use owners::owners;
 

@@ -19,7 +19,7 @@ struct Resource {
 }
 
 /// Returns the resource of a kind, in plural.
-pub(super) async fn resource_of(api: &Api, gvk: &GroupVersionKind) -> Result<String, K8sError> {
+pub(crate) async fn resource_of(api: &Api, gvk: &GroupVersionKind) -> Result<String, K8sError> {
     let not_served = |detail: String| K8sError::KindNotServed {
         kind: gvk.to_string(),
         detail,

@@ -53,6 +53,7 @@ async fn table_of_a_balanced_workload() -> Result<()> {
 #[case::run(&["run", "--help"], "help_run")]
 #[case::plan(&["plan", "--help"], "help_plan")]
 #[case::group(&["group", "--help"], "help_group")]
+#[case::check(&["check", "--help"], "help_check")]
 #[case::decide(&["decide", "--help"], "help_decide")]
 #[case::demo(&["demo", "--help"], "help_demo")]
 #[case::completions(&["completions", "--help"], "help_completions")]

@@ -14,6 +14,7 @@
 mod support;
 
 mod budget;
+mod check;
 mod cluster_faults;
 mod command_line;
 mod cron_job;

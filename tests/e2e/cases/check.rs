@@ -1,0 +1,187 @@
+//! `rebalancer check`: what a run needs, and the fix for what is missing. Nothing is changed.
+
+use ::harness::{FaultServer, Rebalancer, Result, Run, fault::refused_url};
+use rstest::rstest;
+use serde_json::Value;
+
+use crate::support::{READ_RULES, account, assert_untouched, shared::Shared};
+
+/// The document of a check.
+struct Checked {
+    run: Run,
+    document: Value,
+}
+
+impl Checked {
+    /// Panics unless the check ends with that exit code.
+    async fn of(program: Rebalancer, code: i32) -> Result<Self> {
+        let run = program.args(["check", "-o", "json"]).run().await?;
+        assert_eq!(run.code, Some(code), "{run}");
+        let document: Value = run.json()?;
+        assert_eq!(document["schema"], "rebalancer/check/v1", "{run}");
+        Ok(Self { run, document })
+    }
+
+    /// The lines with a status, of the section about a subject.
+    fn lines(&self, subject: &str, status: &str) -> Vec<&Value> {
+        let sections = self.document["sections"].as_array().unwrap().iter();
+        sections
+            .filter(|section| section["subject"] == subject)
+            .flat_map(|section| section["checks"].as_array().unwrap())
+            .filter(|line| line["status"] == status)
+            .collect()
+    }
+
+    /// Panics unless a line with that status contains the text. Returns its fix.
+    fn fix(&self, subject: &str, status: &str, text: &str) -> &str {
+        let lines = self.lines(subject, status);
+        let line = lines
+            .iter()
+            .find(|line| line["message"].as_str().unwrap().contains(text));
+        let line = line.unwrap_or_else(|| panic!("no {status} {text:?}: {}", self.run));
+        line["fix"].as_str().unwrap_or_default()
+    }
+}
+
+#[rstest]
+#[case::prometheus(0)]
+#[case::victoria_metrics(1)]
+#[tokio::test]
+async fn passes_where_a_run_would_rotate(#[case] server: usize) -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, before) = shared.skewed().await?;
+    let url = shared.ns.metrics_servers()[server].url();
+    let program = shared.ns.rebalancer(&consumer);
+    let program = program.env("PROMETHEUS_ENDPOINT", url);
+    let checked = Checked::of(program, 0).await?;
+    assert_eq!(checked.document["status"], "ok", "{}", checked.run);
+    let count = before.len();
+    for (subject, text) in [
+        ("configuration", "the settings are valid".to_owned()),
+        ("kubernetes", "may create pods/eviction".to_owned()),
+        (
+            "workload",
+            format!("{count} pods, {count} ready, {count} may be evicted"),
+        ),
+        ("metrics", format!("loads: {count} of {count} ready pods")),
+        (
+            "strategies",
+            "rotate-outliers (configured): would evict 4 pods".to_owned(),
+        ),
+    ] {
+        checked.fix(subject, "ok", &text);
+    }
+    // Other strategies are no warnings, but say what is missing for them.
+    let fix = checked.fix("strategies", "info", "assign: holds");
+    assert!(!fix.is_empty(), "{}", checked.run);
+    assert_untouched(&consumer, &before).await
+}
+
+#[tokio::test]
+async fn missing_rights_are_named_with_their_rule() -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, before) = shared.skewed().await?;
+    let account = account(&shared.ns, "check-reader", READ_RULES).await?;
+    let program = shared.ns.rebalancer(&consumer);
+    let program = program
+        .env("KUBECONFIG", &account.kubeconfig)
+        // Nothing is taken: only the rights for it are checked.
+        .env("ONE_AT_A_TIME", "true");
+
+    let checked = Checked::of(program.clone(), 1).await?;
+    let fix = checked.fix("kubernetes", "error", "may not create pods/eviction");
+    assert_eq!(
+        fix,
+        "add to the Role: {apiGroups: [\"\"], resources: [\"pods/eviction\"], verbs: [\"create\"]}"
+    );
+    checked.fix("kubernetes", "error", "may not update leases");
+    checked.fix("kubernetes", "warning", "may not create events");
+    checked.fix("kubernetes", "ok", "may list pods");
+    // All else is checked nevertheless.
+    checked.fix("strategies", "ok", "would evict");
+
+    // A dry run needs no lease, but what comes after it does.
+    let dry_run = Checked::of(program.clone().env("DRY_RUN", "true"), 1).await?;
+    dry_run.fix("kubernetes", "warning", "may not update leases");
+    // An assignment needs no eviction.
+    let assign = Checked::of(
+        program
+            .env("STRATEGY", "assign")
+            .env("ONE_AT_A_TIME", "false")
+            .env("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+            .env("GROUP_ID", "orders"),
+        1,
+    )
+    .await?;
+    assert_eq!(
+        assign.lines("kubernetes", "error"),
+        [] as [&Value; 0],
+        "{}",
+        assign.run
+    );
+    // The strategy needs the group, so a broker that does not respond is an error.
+    assign.fix("consumer_group", "error", "127.0.0.1:1");
+    assert_untouched(&consumer, &before).await
+}
+
+#[tokio::test]
+async fn metrics_that_cannot_be_read_are_an_error() -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, _) = shared.skewed().await?;
+    let program = shared.ns.rebalancer(&consumer);
+
+    let down = program.clone().env("PROMETHEUS_ENDPOINT", refused_url()?);
+    let down = Checked::of(down, 1).await?;
+    down.fix("metrics", "error", "check PROMETHEUS_ENDPOINT");
+    down.fix("workload", "ok", "8 pods, 8 ready");
+
+    let server = FaultServer::html(401, "who are you").await?;
+    let password = shared.ns.dir().join("check-password");
+    std::fs::write(&password, "mark-of-the-check").unwrap();
+    let refused = program
+        .clone()
+        .env("PROMETHEUS_ENDPOINT", server.url())
+        .env("PROMETHEUS_USERNAME", "reader")
+        .env("PROMETHEUS_PASSWORD_FILE", &password);
+    let refused = Checked::of(refused, 1).await?;
+    refused.fix("metrics", "error", "HTTP 401");
+    assert!(
+        !refused.run.to_string().contains("mark-of-the-check"),
+        "{}",
+        refused.run
+    );
+
+    let nothing = program.env("PROMETHEUS_MATCHERS", "cluster=\"elsewhere\"");
+    let nothing = Checked::of(nothing, 1).await?;
+    nothing.fix("metrics", "info", "loads: 0 of 8 ready pods");
+    assert!(
+        !nothing.lines("metrics", "error").is_empty(),
+        "{}",
+        nothing.run
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn workload_that_does_not_exist_is_an_error() -> Result<()> {
+    let shared = Shared::open().await?;
+    let missing = Checked::of(shared.ns.rebalancer_for("nowhere"), 1).await?;
+    missing.fix("workload", "error", "there is no Deployment \"nowhere\"");
+    Ok(())
+}
+
+#[tokio::test]
+async fn errors_of_the_settings_are_listed() -> Result<()> {
+    let program = Rebalancer::new()
+        .env("TOLERANCE_MULTIPLIER", "many")
+        .env("DRYRUN", "true");
+    let checked = Checked::of(program.clone(), 1).await?;
+    for name in ["TOLERANCE_MULTIPLIER", "DRYRUN", "DEPLOYMENT_NAME"] {
+        checked.fix("configuration", "error", name);
+    }
+    let table = program.arg("check").run().await?;
+    assert_eq!(table.code, Some(1), "{table}");
+    assert!(table.stdout.contains("× TOLERANCE_MULTIPLIER: "), "{table}");
+    assert!(table.stdout.ends_with("errors\n"), "{table}");
+    Ok(())
+}
