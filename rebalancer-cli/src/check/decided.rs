@@ -253,9 +253,15 @@ mod tests {
             .collect();
         assert_eq!(
             names,
-            ["rotate-outliers (configured)", "forecast", "assign", "auto"]
+            [
+                "rotate-outliers (configured)",
+                "forecast",
+                "assign",
+                "rejoin",
+                "auto"
+            ]
         );
-        for line in &lines[1..3] {
+        for line in &lines[1..4] {
             assert_eq!(line.status, CheckStatus::Info);
             assert!(line.fix.is_some(), "{line:?}");
         }

@@ -197,6 +197,40 @@ pub static METRICS: &[Metric] = &[
         ..GAUGE
     },
     Metric {
+        base: "rebalancer_planned_rejoins",
+        help: "The pods whose members the last run decided to let rejoin the group",
+        samples: |facts| {
+            Sample::one(facts.decided().map(|decided| {
+                let plan = decided.decision.rejoin();
+                count(plan.map_or(0, |plan| plan.pods().len()))
+            }))
+        },
+        ..GAUGE
+    },
+    Metric {
+        base: "rebalancer_last_run_rejoins",
+        labels: &["outcome"],
+        help: "The members that the last run was to let rejoin the group, by their outcome",
+        samples: |facts| {
+            let hand_over = facts.report.hand_over();
+            let planned = hand_over
+                .and_then(|hand_over| hand_over.rejoins)
+                .unwrap_or(0);
+            let returned = hand_over
+                .and_then(|hand_over| hand_over.returned)
+                .unwrap_or(0);
+            let missing = planned.saturating_sub(returned);
+            Sample::each(
+                "outcome",
+                [
+                    ("returned", Some(count(returned))),
+                    ("not_returned", Some(count(missing))),
+                ],
+            )
+        },
+        ..GAUGE
+    },
+    Metric {
         base: "rebalancer_last_run_evictions",
         labels: &["outcome"],
         help: "The outcomes of the planned evictions of the last run; all 0 for a dry run",
@@ -374,7 +408,7 @@ const OUTCOMES: [PodOutcome; 6] = [
     PodOutcome::NotAttempted,
 ];
 
-/// The outcomes of a hand-over.
+/// The outcomes of the hand-over of an assignment.
 const HAND_OVERS: [HandoverResult; 3] = [
     HandoverResult::Assigned,
     HandoverResult::NotKept,

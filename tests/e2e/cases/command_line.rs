@@ -32,13 +32,16 @@ async fn completions_know_the_commands_and_flags(#[case] shell: &str) -> Result<
 #[tokio::test]
 async fn bash_completes_commands_and_flags() -> Result<()> {
     let script = completions("bash").await?;
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("complete.bash");
     let complete = |words: &str| {
         let script = format!(
             "{script}\nCOMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
              _rebalancer rebalancer \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"\n\
              echo \"${{COMPREPLY[@]}}\""
         );
-        let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+        fs::write(&path, script).unwrap();
+        let output = Command::new("bash").arg(&path).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
