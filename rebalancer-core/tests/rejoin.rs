@@ -9,7 +9,7 @@ mod described;
 
 use std::collections::BTreeSet;
 
-use described::{group, policy, skewed, snapshot, with};
+use described::{group, policy, skewed, snapshot, survives_json, with};
 use proptest::prelude::*;
 use rebalancer_core::checks::{CheckDetails, Verdict};
 use rebalancer_core::group::RebalanceProtocol;
@@ -36,12 +36,6 @@ fn pods(decision: &Decision) -> Vec<&str> {
 
 fn forecast(decision: &Decision) -> &RejoinForecast {
     decision.group.as_ref().unwrap().rejoin.as_ref().unwrap()
-}
-
-fn survives_json(decision: &Decision) {
-    let json = serde_json::to_value(decision).unwrap();
-    let read: Decision = serde_json::from_value(json).unwrap();
-    assert_eq!(&read, decision);
 }
 
 /// Six pods with four partitions each. All heavy ones are on the first pod.

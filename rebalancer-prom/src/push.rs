@@ -123,7 +123,7 @@ pub enum PushError {
         method: Method,
         /// The URL without its parameters.
         url: String,
-        /// What failed, and what to do.
+        /// The failure and its remedy.
         cause: String,
         /// The HTTP client's error.
         source: Box<dyn StdError + Send + Sync>,
@@ -137,7 +137,7 @@ pub enum PushError {
         url: String,
         /// The status.
         status: u16,
-        /// What to do.
+        /// The remedy; may be empty.
         advice: &'static str,
         /// The beginning of the response.
         body: String,
@@ -360,7 +360,7 @@ fn client_error(url: &Url, error: ClientError) -> PushError {
     }
 }
 
-/// What failed, and what to do.
+/// The failure and its remedy.
 fn describe(error: &reqwest::Error, timeout: Duration) -> String {
     match Failure::of(error) {
         Failure::Timeout => {
@@ -386,7 +386,7 @@ fn describe(error: &reqwest::Error, timeout: Duration) -> String {
     }
 }
 
-/// What to do about a status.
+/// The remedy for a status; may be empty.
 fn advice(status: u16) -> &'static str {
     match status {
         401 | 403 => {

@@ -61,9 +61,9 @@ impl Subject {
 pub struct CheckLine {
     /// The result.
     pub status: CheckStatus,
-    /// What was found, with its numbers.
+    /// The finding, with its numbers.
     pub message: String,
-    /// What to do; absent if there is nothing to do, or if the message says it.
+    /// The remedy; absent if nothing needs repair, or if the message has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
 }

@@ -3,7 +3,6 @@
 use futures::future::join_all;
 use rebalancer_core::Strategy;
 use rebalancer_core::ports::{PodActuator as _, PortError};
-use rebalancer_core::snapshot::AssembleSettings;
 use rebalancer_driver::{Ports, RunSettings, Stop, SystemClock, read};
 use rebalancer_k8s::{ConnectSettings, Connection, KubernetesActuator, Usage};
 use rebalancer_kafka::Kafka;
@@ -15,7 +14,7 @@ use crate::commands::{json, palette, print};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::render::{check as render, document};
-use crate::settings::{OutputFormat, Settings, SettingsError, TargetSource, WorkloadSettings};
+use crate::settings::{OutputFormat, Settings, SettingsError, WorkloadSettings};
 
 /// Checks the settings and, if they are valid, all that a run with them needs.
 pub(crate) async fn run(
@@ -150,13 +149,7 @@ async fn of_workload(source: &Sources<'_>, connection: &Connection) -> Vec<Check
         Err(error) => return vec![section(Subject::Kubernetes, vec![failed(error)])],
     };
     let kubernetes = kubernetes(&actuator, workload, connection).await;
-    let assemble = AssembleSettings {
-        workload: name.clone(),
-        container: workload.kubernetes.container.clone(),
-        hpa_prefix: workload.hpa_prefix.clone(),
-        target: workload.target,
-        group: workload.group.clone(),
-    };
+    let assemble = workload.assemble();
     let clock = SystemClock::new();
     let ports = Ports {
         group: Some(match &source.kafka {
@@ -166,7 +159,7 @@ async fn of_workload(source: &Sources<'_>, connection: &Connection) -> Vec<Check
         ..Ports::new(&source.metrics, &actuator, &clock)
     };
     let settings = RunSettings {
-        autoscalers_from_metrics: workload.target_source == TargetSource::Prometheus,
+        autoscalers_from_metrics: workload.autoscalers_from_metrics(),
         freeze: &workload.freeze,
         ..RunSettings::new(&assemble, &workload.policy)
     };

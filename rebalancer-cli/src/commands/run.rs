@@ -29,7 +29,7 @@ use crate::observers::logging::{LoggingObserver, span};
 use crate::observers::terminal_line::TerminalLine;
 use crate::render::document;
 use crate::render::table::Detail;
-use crate::settings::{OutputFormat, OwnMetricsSettings, Settings, TargetSource, WorkloadSettings};
+use crate::settings::{OutputFormat, OwnMetricsSettings, Settings, WorkloadSettings};
 use crate::signals;
 
 /// Whether plans are executed.
@@ -97,7 +97,7 @@ impl Job<'_> {
     fn settings<'a>(&'a self, policy: &'a Policy) -> RunSettings<'a> {
         RunSettings {
             assemble: &self.assemble,
-            autoscalers_from_metrics: self.workload.target_source == TargetSource::Prometheus,
+            autoscalers_from_metrics: self.workload.autoscalers_from_metrics(),
             freeze: &self.workload.freeze,
             policy,
             execution: self.execution,
@@ -260,13 +260,7 @@ async fn run_workloads(
                 .one_at_a_time
                 .then(|| actuator.lease(identity.clone())),
             journal: actuator.journal(identity.clone()),
-            assemble: AssembleSettings {
-                workload: workload.workload().clone(),
-                container: workload.kubernetes.container.clone(),
-                hpa_prefix: workload.hpa_prefix.clone(),
-                target: workload.target,
-                group: workload.group.clone(),
-            },
+            assemble: workload.assemble(),
             execution: mode.acts().then_some(workload.execution),
             workload,
             metrics,

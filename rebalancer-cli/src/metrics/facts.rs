@@ -1,4 +1,4 @@
-//! What the metrics of a workload are computed from.
+//! The facts from which the metrics of a workload are computed.
 
 use std::collections::BTreeSet;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rebalancer_core::model::{Cores, Seconds, WorkloadRef};
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
-use rebalancer_core::snapshot::GroupSettings;
+use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
 use rebalancer_k8s::Settings as KubernetesSettings;
 use rebalancer_kafka::KafkaSettings;
 use rebalancer_prom::{PrometheusSettings, PushSettings};
@@ -93,6 +93,22 @@ impl WorkloadSettings {
     #[must_use]
     pub fn workload(&self) -> &WorkloadRef {
         &self.kubernetes.workload
+    }
+
+    /// The settings that turn observations into a snapshot.
+    pub(crate) fn assemble(&self) -> AssembleSettings {
+        AssembleSettings {
+            workload: self.workload().clone(),
+            container: self.kubernetes.container.clone(),
+            hpa_prefix: self.hpa_prefix.clone(),
+            target: self.target,
+            group: self.group.clone(),
+        }
+    }
+
+    /// Whether the autoscalers are read from the metrics server.
+    pub(crate) fn autoscalers_from_metrics(&self) -> bool {
+        self.target_source == TargetSource::Prometheus
     }
 
     /// Whether the settings say where the consumer group is read from.

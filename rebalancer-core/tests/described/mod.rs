@@ -1,7 +1,7 @@
 //! Snapshots of groups that their brokers describe.
 
 use rebalancer_core::policy::Strategy as Rule;
-use rebalancer_core::{Policy, Snapshot};
+use rebalancer_core::{Decision, Policy, Snapshot};
 use serde_json::{Value, json};
 
 pub(crate) fn policy(strategy: Rule) -> Policy {
@@ -73,4 +73,11 @@ pub(crate) fn skewed(assignor: &str) -> Value {
 pub(crate) fn with(mut value: Value, change: impl FnOnce(&mut Value)) -> Value {
     change(&mut value);
     value
+}
+
+/// A document of the decision reads as the decision.
+pub(crate) fn survives_json(decision: &Decision) {
+    let json = serde_json::to_value(decision).unwrap();
+    let read: Decision = serde_json::from_value(json).unwrap();
+    assert_eq!(&read, decision);
 }

@@ -321,7 +321,7 @@ async fn each_workload_has_its_own_series() -> Result<()> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rebalancer.prom");
     let config = directory.path().join("rebalancer.yaml");
-    let entries = "workloads:\n- {deployment_name: consumer}\n- {deployment_name: nobody}\n";
+    let entries = "workloads:\n- {deployment_name: consumer}\n- {deployment_name: absent}\n";
     std::fs::write(&config, entries).unwrap();
     let program = dry_run(&shared)
         .without_env("DEPLOYMENT_NAME")
@@ -334,7 +334,7 @@ async fn each_workload_has_its_own_series() -> Result<()> {
         std::fs::read_to_string(Path::new(&path)).unwrap(),
         gateway.metrics().await?,
     ] {
-        for (name, result) in [("consumer", "planned"), ("nobody", "failed")] {
+        for (name, result) in [("consumer", "planned"), ("absent", "failed")] {
             let results = lines(&text, "rebalancer_last_run_result").into_iter();
             let (name, result) = (format!("\"{name}\""), format!("\"{result}\""));
             let mut current = results

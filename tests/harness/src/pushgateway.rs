@@ -96,7 +96,7 @@ impl PushGateway {
         self.address
     }
 
-    /// What a scrape would read.
+    /// The metrics as a scrape reads them.
     ///
     /// # Errors
     /// If the server does not answer.

@@ -18,6 +18,7 @@ use crate::policy::Policy;
 use crate::snapshot::Snapshot;
 use crate::statistics::mean;
 use crate::strategy::assignment_forecast::{AssignmentForecast, OthersForecast, fall_percent};
+use crate::strategy::forecast::by_temperature;
 use crate::strategy::group_report::{ExplainedLoads, GroupReport};
 
 /// The conclusion of the strategy.
@@ -61,7 +62,7 @@ pub fn assign_strategy(
     let threshold = target_load.map(|target| policy.tolerance.get() * target.get());
     let subject = explained.subject(group, target_load, threshold);
     let loads = explained.expected(&subject);
-    let hot = hot(group, &loads, eligible, threshold);
+    let (hot, _) = by_temperature(group, &loads, eligible, threshold.unwrap_or(f64::INFINITY));
     let diagnosis = explained.diagnose(&subject);
     let diagnosis: Vec<Diagnosis> = diagnosis.into_iter().filter(limits_assignments).collect();
     let mut report = explained.report(snapshot, &subject, diagnosis.clone());
@@ -154,28 +155,6 @@ fn limits_assignments(diagnosis: &Diagnosis) -> bool {
         | Diagnosis::Remainder(_)
         | Diagnosis::SkewedTopic(_) => false,
     }
-}
-
-/// The eligible pods of the group above the threshold, most loaded first.
-fn hot(
-    group: &GroupModel,
-    loads: &[Option<f64>],
-    eligible: &[PodIndex],
-    threshold: Option<f64>,
-) -> Vec<ServingPodIndex> {
-    let Some(threshold) = threshold else {
-        return Vec::new();
-    };
-    let load = |pod: &ServingPodIndex| loads.get(pod.get()).copied().flatten().unwrap_or(0.0);
-    let mut hot: Vec<ServingPodIndex> = eligible
-        .iter()
-        // The serving pods are ascending.
-        .filter_map(|pod| group.pods.binary_search(pod).ok())
-        .map(ServingPodIndex::new)
-        .filter(|pod| load(pod) > threshold)
-        .collect();
-    hot.sort_by(|a, b| load(b).total_cmp(&load(a)));
-    hot
 }
 
 /// The moves of the target by name; `None` if there is none.
