@@ -37,7 +37,7 @@ async fn seconds(count: u64) {
     tokio::time::sleep(Duration::from_secs(count)).await;
 }
 
-/// Pods that have run for ten seconds and are known to cadvisor for the last four.
+/// Pods that have run for some time and are known to cadvisor since a moment ago.
 async fn measured_late(ns: &TestNamespace) -> Result<Workload<'_>> {
     let spec = WorkloadSpec::deployment("consumer").loads([1.3, 0.6, 0.4, 0.2]);
     let spec = spec.annotation(annotation::UNMEASURED, "true");
@@ -45,7 +45,20 @@ async fn measured_late(ns: &TestNamespace) -> Result<Workload<'_>> {
     ns.autoscale(&consumer, Target::Utilization(70)).await?;
     seconds(6).await;
     consumer.set_measured(true).await?;
-    seconds(4).await;
+    let namespace = ns.name();
+    let series = format!(
+        "container_cpu_usage_seconds_total{{namespace=\"{namespace}\",container=\"consumer\"}}"
+    );
+    let query = format!("count(rate({series}[1m]))");
+    let started = Instant::now();
+    for server in ns.metrics_servers() {
+        // VictoriaMetrics needs some seconds until a selector finds new series.
+        while server.by_pod(&query).await?.get("") != Some(&4.0) {
+            let elapsed = started.elapsed();
+            assert!(elapsed < Duration::from_secs(25), "{}", server.name());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
     Ok(consumer)
 }
 
