@@ -84,12 +84,13 @@ impl DemoOptions {
 /// The commands that take a workload as an argument.
 const READ_THE_CLUSTER: [&str; 5] = ["run", "plan", "forecast", "group", "check"];
 
-/// The flags of kubectl that users of its plugin expect: by setting, the short flag and another long
-/// one.
-const FLAGS_OF_KUBECTL: [(&str, Option<char>, Option<&str>); 3] = [
+/// Shorter flags of settings, among them those of kubectl, which users of its plugin expect: by setting,
+/// the short flag and another long one.
+const SHORTER_FLAGS: [(&str, Option<char>, Option<&str>); 4] = [
     ("kube_namespace", Some('n'), Some("namespace")),
     ("output", Some('o'), None),
     ("kube_context", None, Some("context")),
+    ("report_file", None, Some("report")),
 ];
 
 const SOURCES: &str = "\
@@ -329,10 +330,10 @@ fn arg(setting: &dyn Setting, flag: String) -> Arg {
         .value_parser(NonEmptyStringValueParser::new())
         .global(true)
         .help(help(setting));
-    let of_kubectl = FLAGS_OF_KUBECTL
+    let shorter = SHORTER_FLAGS
         .into_iter()
         .find(|(key, ..)| *key == setting.key());
-    let arg = match of_kubectl {
+    let arg = match shorter {
         Some((_, short, alias)) => arg.short(short).visible_alias(alias),
         None => arg,
     };

@@ -38,6 +38,12 @@ pub(crate) enum CliError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// The report could not be written.
+    #[error("REPORT_FILE: cannot write the report to {}: {source}", path.display())]
+    ReportFile {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// A manual page could not be written.
     #[error("cannot write the manual page {}: {source}", path.display())]
     ManualPage {
@@ -80,6 +86,7 @@ impl CliError {
             | Self::SnapshotFile { .. }
             | Self::Snapshot { .. }
             | Self::Save { .. }
+            | Self::ReportFile { .. }
             | Self::ManualPage { .. }
             | Self::Document(_)
             | Self::Stdout(_)

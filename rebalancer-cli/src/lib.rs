@@ -1,7 +1,8 @@
 //! The command line of the rebalancer: configuration, wiring, observers of a run, rendering.
 //!
 //! The binary calls [`main`]. The modules that another tool may want are public: [`settings`]
-//! reads the configuration, [`render`] shows decisions, [`metrics`] has the program's own metrics.
+//! reads the configuration, [`render`] shows decisions, [`metrics`] has the program's own metrics,
+//! [`notify`] reports runs to a webhook.
 
 mod args;
 pub mod check;
@@ -15,8 +16,10 @@ pub mod fuzzing;
 mod hints;
 mod logging;
 pub mod metrics;
+pub mod notify;
 mod observers;
 pub mod render;
+mod replace_file;
 pub mod settings;
 mod signals;
 mod workload_argument;
@@ -175,12 +178,21 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             snapshot: Some(snapshot),
         } => {
             let (policy, target) = sources.policy()?;
+            let report = sources.report_file()?;
             let policy = Policy {
                 strategy: Strategy::Forecast,
                 ..policy
             };
             let output = interface?.output;
-            commands::decide::run(snapshot, &policy, target, output, Detail::Group, exit_code)
+            commands::decide::run(
+                snapshot,
+                report.as_deref(),
+                &policy,
+                target,
+                output,
+                Detail::Group,
+                exit_code,
+            )
         }
         Task::Group {
             partitions,
@@ -211,6 +223,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             snapshot: Some(snapshot),
         } => {
             let (policy, target) = sources.policy()?;
+            let report = sources.report_file()?;
             let policy = Policy {
                 strategy: Strategy::Forecast,
                 ..policy
@@ -219,13 +232,30 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             let detail = Detail::Members {
                 partitions: *partitions,
             };
-            commands::decide::run(snapshot, &policy, target, output, detail, exit_code)
+            commands::decide::run(
+                snapshot,
+                report.as_deref(),
+                &policy,
+                target,
+                output,
+                detail,
+                exit_code,
+            )
         }
         Task::Check => check(sources.settings(), interface.unwrap_or(FALLBACK)),
         Task::Decide { snapshot } => {
             let (policy, target) = sources.policy()?;
+            let report = sources.report_file()?;
             let output = interface?.output;
-            commands::decide::run(snapshot, &policy, target, output, Detail::Pods, exit_code)
+            commands::decide::run(
+                snapshot,
+                report.as_deref(),
+                &policy,
+                target,
+                output,
+                Detail::Pods,
+                exit_code,
+            )
         }
         Task::Demo(options) => {
             let ((policy, _), output) = (sources.policy()?, interface?.output);

@@ -1,22 +1,14 @@
 //! Pushes metrics to a Pushgateway, or to a server with VictoriaMetrics' import API.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rebalancer_adapter::{
-    InvalidProxy, Secrets, SettingFileError, TlsSettingNames, TlsSetupError, excerpt,
-};
-use rebalancer_core::ports::{PortError, PortErrorKind};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, Method, Url};
-use tracing::debug;
+use reqwest::{Method, Url};
 
 use crate::authentication::{Authentication, FileSettings};
-use crate::endpoint::{add_secrets, without_secrets};
-use crate::error::{Failure, shortened_root_cause};
-use crate::http_client::{ClientError, ClientOptions, HttpClient};
+use crate::endpoint::without_secrets;
+use crate::outbound::{Content, DestinationSettings, Outbound, SendError, parse};
 
 /// The end of the path of VictoriaMetrics' import API.
 const IMPORT_PATH: &str = "/api/v1/import/prometheus";
@@ -24,14 +16,17 @@ const IMPORT_PATH: &str = "/api/v1/import/prometheus";
 const GROUP_PATH: &str = "/metrics/job/";
 /// The Prometheus text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// The maximum length of a response that is read, in bytes.
-const BODY_LIMIT: usize = 64 << 10;
 
-const TLS_NAMES: TlsSettingNames = TlsSettingNames {
+static SETTINGS: DestinationSettings = DestinationSettings {
+    url: "METRICS_PUSH_URL",
+    example: "the base URL of a Pushgateway, such as http://pushgateway:9091, or the whole URL of an \
+              import API, such as http://victoria-metrics:8428/api/v1/import/prometheus",
     ca_file: "METRICS_PUSH_CA_FILE",
-    // There are no settings for these, so no message names them.
-    client_certificate_file: "",
-    client_key_file: "",
+    timeout: "METRICS_PUSH_TIMEOUT",
+    instead_of_user: "set METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD_FILE instead",
+    unauthorized: "check METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD_FILE, or \
+                   METRICS_PUSH_BEARER_TOKEN_FILE",
+    has_secret_path: false,
 };
 const FILE_SETTINGS: FileSettings = FileSettings {
     bearer_token_file: "METRICS_PUSH_BEARER_TOKEN_FILE",
@@ -77,118 +72,32 @@ pub enum PushTarget {
     Import,
 }
 
-/// Why metrics were not pushed. No message contains a secret.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PushError {
-    /// The URL cannot be used.
-    #[error(
-        "METRICS_PUSH_URL `{url}` cannot be used: {reason}; set the base URL of a Pushgateway, such \
-         as http://pushgateway:9091, or the whole URL of an import API, such as \
-         http://victoria-metrics:8428/api/v1/import/prometheus"
-    )]
-    BadUrl {
-        /// The URL without user name, password and parameters.
-        url: String,
-        /// The reason.
-        reason: String,
-    },
-    /// The URL contains a user name or a password, which would be written to logs.
-    #[error(
-        "METRICS_PUSH_URL contains a user name or a password: set METRICS_PUSH_USERNAME and \
-         METRICS_PUSH_PASSWORD_FILE instead"
-    )]
-    CredentialsInUrl,
-    /// A file of the settings cannot be read or used.
-    #[error(transparent)]
-    File(#[from] SettingFileError),
-    /// The proxy of the environment cannot be used.
-    #[error(transparent)]
-    BadProxy(InvalidProxy),
-    /// The HTTP client could not be set up, usually because the system has no CA certificates.
-    #[error(
-        "cannot set up the HTTP client for METRICS_PUSH_URL: {cause}; if the system has no CA \
-         certificates, set METRICS_PUSH_CA_FILE"
-    )]
-    ClientSetup {
-        /// The root cause.
-        cause: String,
-        /// The error of the HTTP client or of its TLS library.
-        source: Box<dyn StdError + Send + Sync>,
-    },
-    /// There was no response.
-    #[error("{method} {url}: {cause}")]
-    NoResponse {
-        /// The HTTP method.
-        method: Method,
-        /// The URL without its parameters.
-        url: String,
-        /// The failure and its remedy.
-        cause: String,
-        /// The HTTP client's error.
-        source: Box<dyn StdError + Send + Sync>,
-    },
-    /// The server refused the metrics.
-    #[error("{method} {url}: the server answered HTTP {status}{advice}: {body}")]
-    Refused {
-        /// The HTTP method.
-        method: Method,
-        /// The URL without its parameters.
-        url: String,
-        /// The status.
-        status: u16,
-        /// The remedy; may be empty.
-        advice: &'static str,
-        /// The beginning of the response.
-        body: String,
-    },
-}
-
-impl From<PushError> for PortError {
-    fn from(error: PushError) -> Self {
-        Self::from_source(PortErrorKind::Setup, error)
-    }
-}
-
 /// Checks that metrics can be pushed to a URL. Sends nothing.
 ///
 /// # Errors
 /// If the URL does not parse, is neither `http` nor `https`, contains credentials or a fragment, or
 /// has the path of a group of a Pushgateway.
-pub fn check_push_url(url: &str) -> Result<(), PushError> {
-    parse(url).map(drop)
+pub fn check_push_url(url: &str) -> Result<(), SendError> {
+    parse_push_url(url).map(drop)
 }
 
-fn parse(text: &str) -> Result<Url, PushError> {
-    let text = text.trim();
-    let bad = |reason: &str| PushError::BadUrl {
-        url: without_secrets(text),
-        reason: reason.to_owned(),
-    };
-    let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(PushError::CredentialsInUrl);
-    }
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(bad("it must begin with http:// or https://"));
-    }
-    if url.fragment().is_some() {
-        return Err(bad("it must not contain `#`"));
-    }
+fn parse_push_url(text: &str) -> Result<Url, SendError> {
+    let url = parse(text, &SETTINGS)?;
     if url.path().contains(GROUP_PATH) {
-        return Err(bad("the program adds the path of the group itself"));
+        return Err(SendError::BadUrl {
+            settings: &SETTINGS,
+            url: without_secrets(text.trim()),
+            reason: "the program adds the path of the group itself".to_owned(),
+        });
     }
     Ok(url)
 }
 
 /// Pushes metrics to one server.
 pub struct MetricsPush {
-    client: Client,
+    outbound: Outbound,
     url: Url,
     authentication: Authentication,
-    /// The secrets of the URL's parameters and of the proxy.
-    secrets: Secrets,
-    timeout: Duration,
 }
 
 impl fmt::Debug for MetricsPush {
@@ -196,8 +105,8 @@ impl fmt::Debug for MetricsPush {
         f.debug_struct("MetricsPush")
             .field("url", &without_secrets(self.url.as_str()))
             .field("authentication", &self.authentication)
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
+            .field("outbound", &self.outbound)
+            .finish()
     }
 }
 
@@ -207,28 +116,13 @@ impl MetricsPush {
     ///
     /// # Errors
     /// If the settings cannot be used.
-    pub fn new(settings: &PushSettings) -> Result<Self, PushError> {
-        let url = parse(&settings.url)?;
-        let mut secrets = Secrets::default();
-        add_secrets(&url, &mut secrets);
-        let client = HttpClient::new(ClientOptions {
-            url: &url,
-            timeout: settings.timeout,
-            names: TLS_NAMES,
-            ca_file: settings.ca_file.as_deref(),
-            client_certificate: None,
-            headers: HeaderMap::new(),
-        });
-        let HttpClient { client, proxy } = client.map_err(|error| client_error(&url, error))?;
-        if let Some(proxy) = &proxy {
-            proxy.add_secrets(&mut secrets);
-        }
+    pub fn new(settings: &PushSettings) -> Result<Self, SendError> {
+        let url = parse_push_url(&settings.url)?;
+        let ca_file = settings.ca_file.as_deref();
         Ok(Self {
-            client,
+            outbound: Outbound::new(&url, &SETTINGS, ca_file, settings.timeout)?,
             url,
             authentication: settings.authentication.clone(),
-            secrets,
-            timeout: settings.timeout,
         })
     }
 
@@ -252,7 +146,7 @@ impl MetricsPush {
     ///
     /// # Errors
     /// If the server did not confirm that it has stored them.
-    pub async fn import(&self, metrics: String) -> Result<(), PushError> {
+    pub async fn import(&self, metrics: String) -> Result<(), SendError> {
         self.send(Method::POST, self.url.clone(), metrics).await
     }
 
@@ -265,7 +159,7 @@ impl MetricsPush {
         job: &str,
         labels: &[(&str, &str)],
         metrics: String,
-    ) -> Result<(), PushError> {
+    ) -> Result<(), SendError> {
         self.send(Method::PUT, self.group(job, labels), metrics)
             .await
     }
@@ -279,7 +173,7 @@ impl MetricsPush {
         job: &str,
         labels: &[(&str, &str)],
         metrics: String,
-    ) -> Result<(), PushError> {
+    ) -> Result<(), SendError> {
         self.send(Method::POST, self.group(job, labels), metrics)
             .await
     }
@@ -297,105 +191,13 @@ impl MetricsPush {
         url
     }
 
-    async fn send(&self, method: Method, url: Url, metrics: String) -> Result<(), PushError> {
-        let shown = without_secrets(url.as_str());
-        debug!(%method, url = shown, bytes = metrics.len(), "pushing metrics");
-        let mut secrets = self.secrets.clone();
-        let mut request = self
-            .client
-            .request(method.clone(), url)
-            .header(CONTENT_TYPE, TEXT_FORMAT)
-            .body(metrics);
-        if let Some(value) = self.authentication.authorization_by(FILE_SETTINGS)? {
-            secrets.add_header(value.as_bytes());
-            request = request.header(AUTHORIZATION, value);
-        }
-        let no_response = |error: reqwest::Error| {
-            let error = error.without_url();
-            PushError::NoResponse {
-                method: method.clone(),
-                url: shown.clone(),
-                cause: describe(&error, self.timeout),
-                source: Box::new(error),
-            }
+    async fn send(&self, method: Method, url: Url, metrics: String) -> Result<(), SendError> {
+        let content = Content {
+            media_type: TEXT_FORMAT,
+            body: metrics,
+            authorization: self.authentication.authorization_by(FILE_SETTINGS)?,
         };
-        let mut response = request.send().await.map_err(no_response)?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(());
-        }
-        let mut body = Vec::new();
-        // The status says enough if the rest of the response does not arrive.
-        while let Ok(Some(chunk)) = response.chunk().await
-            && body.len() < BODY_LIMIT
-        {
-            body.extend_from_slice(&chunk);
-        }
-        Err(PushError::Refused {
-            method,
-            url: shown,
-            status: status.as_u16(),
-            advice: advice(status.as_u16()),
-            body: excerpt(&body, &secrets),
-        })
-    }
-}
-
-fn client_error(url: &Url, error: ClientError) -> PushError {
-    match error {
-        ClientError::Url => PushError::BadUrl {
-            url: without_secrets(url.as_str()),
-            reason: "it is too long or contains invalid characters".into(),
-        },
-        ClientError::Proxy(error) => PushError::BadProxy(error),
-        ClientError::Tls(TlsSetupError::File(error)) => PushError::File(error),
-        ClientError::Tls(TlsSetupError::Library(source)) => PushError::ClientSetup {
-            cause: shortened_root_cause(&*source),
-            source,
-        },
-        ClientError::Library(error) => PushError::ClientSetup {
-            cause: shortened_root_cause(&error),
-            source: Box::new(error),
-        },
-    }
-}
-
-/// The failure and its remedy.
-fn describe(error: &reqwest::Error, timeout: Duration) -> String {
-    match Failure::of(error) {
-        Failure::Timeout => {
-            format!("no response within {timeout:?}; METRICS_PUSH_TIMEOUT sets the limit")
-        }
-        Failure::Certificate(cause) => format!(
-            "the server's certificate is not accepted: {cause}; add the certificate of its CA, or \
-             the server's own if it is self-signed, with METRICS_PUSH_CA_FILE"
-        ),
-        Failure::ClientCertificate(alert) => {
-            format!("the server requires a client certificate, which is not supported: {alert:?}")
-        }
-        Failure::TlsHandshake(cause) => format!(
-            "the TLS handshake failed: {cause}; check that the server uses TLS on this port \
-             (https:// or http:// in METRICS_PUSH_URL)"
-        ),
-        Failure::Unreachable(cause) => {
-            format!("no connection: {cause}; check METRICS_PUSH_URL and that the server is up")
-        }
-        Failure::Interrupted(cause) => {
-            format!("the connection was closed before the response was received: {cause}")
-        }
-    }
-}
-
-/// The remedy for a status; may be empty.
-fn advice(status: u16) -> &'static str {
-    match status {
-        401 | 403 => {
-            "; check METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD_FILE, or \
-             METRICS_PUSH_BEARER_TOKEN_FILE"
-        }
-        404 | 405 => "; check the path of METRICS_PUSH_URL",
-        300..=399 => "; redirects are not followed: set METRICS_PUSH_URL to the final URL",
-        _ => "",
+        self.outbound.send(method, url, content).await
     }
 }
 

@@ -99,6 +99,7 @@ Environment:
   PROMETHEUS_BIN        program to use instead of prometheus in PATH
   VICTORIA_METRICS_BIN  program to use instead of victoria-metrics in PATH
   PUSHGATEWAY_BIN       program to use instead of prometheus-pushgateway in PATH
+  CHROMIUM_BIN          program to use instead of chromium-headless-shell in PATH
   CURRENT_PROMETHEUS_BIN
                         program to use instead of building a current Prometheus
   CURRENT_VICTORIA_METRICS_BIN

@@ -3,23 +3,26 @@
 use std::process::Command;
 
 use harness::assets::{
-    ControlPlanePrograms, CurrentServer, KafkaProgram, KafkaVersion, find_in_path, metrics_program,
+    ControlPlanePrograms, CurrentServer, KafkaProgram, KafkaVersion, find_in_path,
+    installed_program,
 };
+use harness::browser;
 
 use crate::Error;
 
 /// Debian package and program name, and the variable that replaces it.
-const METRICS_SERVERS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 4] = [
     ("prometheus", "PROMETHEUS_BIN"),
     ("victoria-metrics", "VICTORIA_METRICS_BIN"),
     ("prometheus-pushgateway", "PUSHGATEWAY_BIN"),
+    (browser::PROGRAM, browser::VARIABLE),
 ];
 
 /// Installs or builds everything that is missing.
 pub(crate) fn run() -> Result<(), Error> {
-    let mut missing: Vec<&str> = METRICS_SERVERS
+    let mut missing: Vec<&str> = PROGRAMS
         .into_iter()
-        .filter(|(name, variable)| metrics_program(name, variable).is_err())
+        .filter(|(name, variable)| installed_program(name, variable).is_err())
         .map(|(name, _)| name)
         .collect();
     let mut jars_are_missing = false;
@@ -35,8 +38,8 @@ pub(crate) fn run() -> Result<(), Error> {
     if !missing.is_empty() {
         install(&missing)?;
     }
-    for (name, variable) in METRICS_SERVERS {
-        metrics_program(name, variable)?;
+    for (name, variable) in PROGRAMS {
+        installed_program(name, variable)?;
     }
     if ControlPlanePrograms::have_to_be_built()? {
         eprintln!(

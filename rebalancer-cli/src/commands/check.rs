@@ -35,7 +35,9 @@ pub(crate) async fn run(
         OutputFormat::Json => json(&report)?,
         OutputFormat::Yaml => document::yaml(&report)?,
         // There are no metrics of a check.
-        OutputFormat::Table | OutputFormat::OpenMetrics => render::report(&report, &palette()),
+        OutputFormat::Table | OutputFormat::OpenMetrics | OutputFormat::Markdown => {
+            render::report(&report, &palette())
+        }
     };
     print(&text)?;
     Ok(match report.status {

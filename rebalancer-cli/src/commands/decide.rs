@@ -7,11 +7,11 @@ use std::path::Path;
 
 use rebalancer_core::model::Cores;
 use rebalancer_core::policy::Policy;
-use rebalancer_core::report::{ReportCommand, RunOutcome, WorkloadReport};
+use rebalancer_core::report::{Report, ReportCommand, RunOutcome, WorkloadReport};
 use rebalancer_core::{Snapshot, SnapshotData, decide};
 
 use crate::commands::run::untimed_report;
-use crate::commands::{add_group, outcome_of, print, show};
+use crate::commands::{add_group, outcome_of, print, show, write_report};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::metrics::{GroupFacts, RunFacts};
@@ -20,9 +20,11 @@ use crate::render::table::Detail;
 use crate::settings::OutputFormat;
 
 /// Decides on each snapshot of `path`, or of standard input for `-`, as it arrives. `target`
-/// overrides the target of the snapshots.
+/// overrides the target of the snapshots. The report on all of them is written to `report_file`, if it
+/// is given.
 pub(crate) fn run(
     path: &Path,
+    report_file: Option<&Path>,
     policy: &Policy,
     target: Option<Cores>,
     output: OutputFormat,
@@ -47,6 +49,7 @@ pub(crate) fn run(
         serde_json::Deserializer::from_reader(BufReader::new(reader)).into_iter::<SnapshotData>();
     let mut outcome = RunOutcome::Fine;
     let mut decided = 0;
+    let mut all: Option<Report> = None;
     for snapshot in snapshots {
         let snapshot = snapshot
             .and_then(|mut data| {
@@ -81,6 +84,12 @@ pub(crate) fn run(
         show(&report, &[facts], output, detail)?;
         decided += 1;
         outcome = outcome.max(outcome_of(&report, detail));
+        if report_file.is_some() {
+            match &mut all {
+                Some(all) => all.workloads.extend(report.workloads),
+                None => all = Some(report),
+            }
+        }
     }
     if decided == 0 {
         let empty = std::io::Error::new(
@@ -88,6 +97,9 @@ pub(crate) fn run(
             "it contains no snapshot; the smallest is {\"pods\": []}",
         );
         return Err(unreadable(empty));
+    }
+    if let Some(report) = &all {
+        write_report(report_file, report)?;
     }
     Ok(Exit::of(outcome, exit_code))
 }

@@ -7,6 +7,7 @@ pub(crate) mod reference;
 pub(crate) mod run;
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 use rebalancer_core::Snapshot;
 use rebalancer_core::group_details::GroupDetails;
@@ -18,7 +19,8 @@ use crate::metrics::{Exposition, Part, Previous, RunFacts, WorkloadFacts};
 use crate::render::document::DocumentError;
 use crate::render::style::{Palette, stdout_width};
 use crate::render::table::Detail;
-use crate::render::{document, table};
+use crate::render::{document, page, table};
+use crate::replace_file::replace_file;
 use crate::settings::OutputFormat;
 
 /// Writes to stdout. A closed pipe is not an error: its reader needed no more.
@@ -46,6 +48,20 @@ pub(crate) fn json(document: &impl Serialize) -> Result<String, DocumentError> {
     } else {
         document::json_line(document)
     }
+}
+
+/// Writes the report to the file of the settings, in the format that its name says.
+pub(crate) fn write_report(path: Option<&Path>, report: &Report) -> Result<(), CliError> {
+    let Some(path) = path else { return Ok(()) };
+    let text = match page::Format::of(&path.to_string_lossy()) {
+        Some(page::Format::Markdown) => page::markdown(report),
+        // The settings accept no other format.
+        Some(page::Format::Html) | None => page::html(report),
+    };
+    replace_file(path, &text).map_err(|source| CliError::ReportFile {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Adds the consumer group of the snapshot to the report on the workload.
@@ -94,6 +110,7 @@ pub(crate) fn show(
             let facts = WorkloadFacts::of_all(&report.workloads, facts);
             Exposition::new(&facts, Part::All, &Previous::default()).openmetrics()
         }
+        OutputFormat::Markdown => page::markdown(report),
         OutputFormat::Table => {
             let palette = palette();
             let workloads: Vec<String> = report

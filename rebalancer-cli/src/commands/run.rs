@@ -19,12 +19,13 @@ use rebalancer_kafka::{Kafka, KafkaCoordinator};
 use rebalancer_prom::PrometheusSource;
 use tracing::{Instrument as _, debug, info};
 
-use crate::commands::{add_group, outcome_of, show};
+use crate::commands::{add_group, outcome_of, show, write_report};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::metrics::{
     ApiErrors, ErrorCounter, GroupFacts, Publisher, RunFacts, Times, WorkloadFacts,
 };
+use crate::notify::Notifier;
 use crate::observers::logging::{LoggingObserver, span};
 use crate::observers::terminal_line::TerminalLine;
 use crate::render::document;
@@ -119,18 +120,25 @@ pub(crate) async fn run(
     debug!(?settings, "settings");
     let nowhere = OwnMetricsSettings::default();
     // A command that only shows something must not look like a run.
-    let publisher = Publisher::new(if mode.acts() {
-        &settings.own_metrics
+    let (own_metrics, notifications) = if mode.acts() {
+        (&settings.own_metrics, settings.notifications.as_ref())
     } else {
-        &nowhere
-    })?;
+        (&nowhere, None)
+    };
+    let publisher = Publisher::new(own_metrics)?;
+    let notifier = notifications.map(Notifier::new).transpose()?;
     let result = run_workloads(settings, mode, output, &clock, line, &publisher).await;
     let finished = clock.now();
     let runs = match result {
         Ok(runs) => runs,
         Err(error) => {
             let times = Times { started, finished };
-            publish_failure(&publisher, settings, &error, times).await;
+            let report = publish_failure(&publisher, settings, &error, times).await;
+            if let Some(notifier) = &notifier {
+                notifier.send(&report).await;
+            }
+            // The error to report is that of the run.
+            let _ = write_report(settings.report_file.as_deref(), &report);
             return Err(error);
         }
     };
@@ -152,7 +160,11 @@ pub(crate) async fn run(
     publisher
         .publish(&WorkloadFacts::of_all(&report.workloads, &facts))
         .await;
+    if let Some(notifier) = &notifier {
+        notifier.send(&report).await;
+    }
     shown?;
+    write_report(settings.report_file.as_deref(), &report)?;
     let documents = snapshots.iter().map(document::json);
     if let Mode::Show { save: Some(path) } = mode
         && !snapshots.is_empty()
@@ -172,13 +184,14 @@ pub(crate) async fn run(
     Ok(exit)
 }
 
-/// Publishes that no workload could be run, because of an error before the first of them.
+/// Publishes that no workload could be run, because of an error before the first of them. Returns the
+/// report that says so.
 async fn publish_failure(
     publisher: &Publisher<'_>,
     settings: &Settings,
     error: &CliError,
     times: Times,
-) {
+) -> Report {
     let mut api_errors = ApiErrors::default();
     if let CliError::Setup(error) = error {
         api_errors.add(error);
@@ -203,6 +216,9 @@ async fn publish_failure(
     publisher
         .publish(&WorkloadFacts::of_all(&workloads, &facts))
         .await;
+    let times = (times.started, times.finished);
+    let dry_run = settings.is_dry_run();
+    report(ReportCommand::Run, times, dry_run, workloads)
 }
 
 /// The result of the run of one workload.
@@ -345,7 +361,10 @@ impl RunContext<'_> {
         let log = LoggingObserver::new(Arc::clone(self.line));
         let log = match self.output {
             OutputFormat::Table => log.beside_table(),
-            OutputFormat::Json | OutputFormat::Yaml | OutputFormat::OpenMetrics => log,
+            OutputFormat::Json
+            | OutputFormat::Yaml
+            | OutputFormat::OpenMetrics
+            | OutputFormat::Markdown => log,
         };
         let errors = ErrorCounter::default();
         let observer = (&errors, (log, self.line.observer(index, name, timeout)));

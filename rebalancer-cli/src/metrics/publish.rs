@@ -1,11 +1,10 @@
 //! Writes the metrics of a run to a file, and pushes them.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rebalancer_core::ports::PortError;
-use rebalancer_prom::{MetricsPush, PushError, PushTarget};
+use rebalancer_prom::{MetricsPush, PushTarget, SendError};
 use tracing::{debug, warn};
 
 use super::exposition::{Exposition, Part};
@@ -13,6 +12,7 @@ use super::facts::WorkloadFacts;
 use super::metric::WORKLOAD_LABELS;
 use super::previous::Previous;
 use crate::error::log_causes;
+use crate::replace_file::replace_file;
 use crate::settings::OwnMetricsSettings;
 
 /// The job of the group with the metrics of the last run, in a Pushgateway.
@@ -65,7 +65,7 @@ impl<'a> Publisher<'a> {
     }
 }
 
-async fn push_all(push: &MetricsPush, workloads: &[WorkloadFacts<'_>]) -> Result<(), PushError> {
+async fn push_all(push: &MetricsPush, workloads: &[WorkloadFacts<'_>]) -> Result<(), SendError> {
     let nothing = Previous::default();
     if push.target() == PushTarget::Import {
         let all = Exposition::new(workloads, Part::All, &nothing);
@@ -106,61 +106,12 @@ fn write_file(path: &Path, workloads: &[WorkloadFacts<'_>]) {
         }
     };
     let text = Exposition::new(workloads, Part::All, &previous).prometheus_text();
-    match replace(path, &text) {
+    match replace_file(path, &text) {
         Ok(()) => debug!(path = %path.display(), "metrics written"),
         Err(error) => warn!(
             "METRICS_FILE: the metrics of this run were not written to {}: {error}; the directory \
              must exist and be writable for the user of the process",
             path.display()
         ),
-    }
-}
-
-/// Writes a file beside and renames it, so that no reader sees a part of it. All users may read it:
-/// the collector is another one.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
-    // The collector reads only files that end with `.prom`.
-    let mut beside = name.to_owned();
-    beside.push(".tmp");
-    let beside = path.with_file_name(beside);
-    let write = || {
-        std::fs::write(&beside, text)?;
-        std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o644))?;
-        std::fs::rename(&beside, path)
-    };
-    write().inspect_err(|_| {
-        // The error to report is the first one.
-        let _ = std::fs::remove_file(&beside);
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn file_is_replaced_and_readable_by_all() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("rebalancer.prom");
-        for text in ["a 1\n", "b 2\n"] {
-            replace(&path, text).unwrap();
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-        }
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o644);
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn failed_write_leaves_the_file_and_nothing_beside_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("rebalancer.prom");
-        // A directory cannot be replaced by a file.
-        std::fs::create_dir(&path).unwrap();
-        assert!(replace(&path, "a 1\n").is_err());
-        assert!(path.is_dir());
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
-        assert!(replace(Path::new("/"), "a 1\n").is_err());
     }
 }

@@ -16,12 +16,18 @@ const MOST: usize = 20;
 /// The shortest width of shortened names.
 const SHORTEST_NAME: usize = 8;
 
-/// Renders the moves, heaviest partition first.
-#[must_use]
-pub fn moves(plan: &AssignmentPlan, palette: &Palette) -> String {
+/// The moves, heaviest partition first.
+pub(super) fn heaviest(plan: &AssignmentPlan) -> Vec<&PlannedMove> {
     let mut heaviest: Vec<&PlannedMove> = plan.moves().iter().collect();
     // The stable sort keeps moves with equal loads in the order of partitions.
     heaviest.sort_by(|a, b| b.load.total_cmp(&a.load));
+    heaviest
+}
+
+/// Renders the moves, heaviest partition first.
+#[must_use]
+pub fn moves(plan: &AssignmentPlan, palette: &Palette) -> String {
+    let heaviest = heaviest(plan);
     let shown = heaviest.get(..MOST).unwrap_or(&heaviest);
     let partitions: Vec<String> = shown
         .iter()

@@ -1,4 +1,4 @@
-//! The output on stdout: tables for people, JSON and YAML for programs.
+//! The output: tables and documents for people, JSON and YAML for programs.
 
 pub mod assignment;
 pub mod bar;
@@ -6,6 +6,7 @@ pub mod check;
 pub mod document;
 pub mod group;
 pub mod members;
+pub mod page;
 pub mod rejoin;
 pub mod style;
 pub mod table;

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use rebalancer_core::checks::{Check, CheckDetails, Verdict};
 use rebalancer_core::execution::{
-    ExecutionOutcome, ExecutionReport, PodOutcome, StaticMemberOutcome, StaticMemberReport,
+    ExecutionOutcome, ExecutionReport, PodOutcome, PodReport, StaticMemberOutcome,
+    StaticMemberReport,
 };
 use rebalancer_core::handover::{HandoverDocument, HandoverResult};
 use rebalancer_core::hold_record::HeldSince;
@@ -374,17 +375,7 @@ pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
         } else {
             ('✗', palette.bad)
         };
-        let outcome = if report.dry_run && pod.outcome == PodOutcome::Evicted {
-            "would be evicted"
-        } else if pod.outcome == PodOutcome::WouldWait {
-            "would wait"
-        } else {
-            pod.outcome.as_str()
-        };
-        let message = match &pod.message {
-            Some(message) => format!("{}: {outcome} ({message})", pod.name),
-            None => format!("{}: {outcome}", pod.name),
-        };
+        let message = pod_outcome(report, pod);
         let mut line = format!("  {style}{mark}{style:#} ");
         append(&mut line, 4, &message, palette.width, 4);
         text.push_str(&line);
@@ -402,6 +393,21 @@ pub fn execution(report: &ExecutionReport, palette: &Palette) -> String {
         text.push_str(&sentence("NOTE", palette.warn, note, palette));
     }
     text
+}
+
+/// The outcome for a victim in words.
+pub(super) fn pod_outcome(report: &ExecutionReport, pod: &PodReport) -> String {
+    let outcome = if report.dry_run && pod.outcome == PodOutcome::Evicted {
+        "would be evicted"
+    } else if pod.outcome == PodOutcome::WouldWait {
+        "would wait"
+    } else {
+        pod.outcome.as_str()
+    };
+    match &pod.message {
+        Some(message) => format!("{}: {outcome} ({message})", pod.name),
+        None => format!("{}: {outcome}", pod.name),
+    }
 }
 
 /// Renders the outcome for a static member of an evicted pod.

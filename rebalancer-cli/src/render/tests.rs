@@ -110,7 +110,7 @@ fn hold_without_replicas() {
     ));
 }
 
-const GROUP: &str = r#"{"target": 1, "pods": [
+pub(super) const GROUP: &str = r#"{"target": 1, "pods": [
     {"name": "a", "load": 2.5}, {"name": "b", "load": 0.5}, {"name": "c", "load": 0.5},
     {"name": "d", "load": 0.5}],
     "group": {"id": "orders", "assignor": "cooperative-sticky", "topics": {"t": {
@@ -572,7 +572,7 @@ fn lines_of_members_fit_every_width() {
 
 /// Pods whose names Kubernetes generated, as members of a group that its brokers describe. The first two
 /// own the heavy partitions.
-fn described() -> String {
+pub(super) fn described() -> String {
     let pods = ["4r8hp", "685sp", "dmnsw", "dxz4d"].map(|pod| format!("events-6b7b87f58f-{pod}"));
     let rates = [[400, 350, 60], [300, 90, 80], [90, 60, 50], [80, 70, 30]];
     let load = |rates: &[u32]| f64::from(rates.iter().sum::<u32>()).mul_add(0.001, 0.1);

@@ -12,6 +12,7 @@ mod group;
 mod kafka;
 mod layers;
 mod near_miss;
+mod notifications;
 mod own_metrics;
 mod policy;
 mod reader;

@@ -1,18 +1,19 @@
 //! The layers of the configuration as a whole, and the typed settings that they yield.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rebalancer_core::model::Cores;
 use rebalancer_core::policy::Policy;
 
 use super::definitions::acting::MAX_CONCURRENT_WORKLOADS;
 use super::definitions::decision::TARGET_CORES;
-use super::definitions::interface::{LOG_FORMAT, LOG_LEVEL, OUTPUT};
+use super::definitions::interface::{LOG_FORMAT, LOG_LEVEL, OUTPUT, REPORT_FILE};
 use super::definitions::workload::{DEPLOYMENT_NAME, KUBE_CONTEXT, KUBE_TIMEOUT};
 use super::error::SettingsError;
 use super::file::{GivenFile, WORKLOADS};
 use super::layers::{self, Layers, Origin};
+use super::notifications::notifications;
 use super::own_metrics::own_metrics;
 use super::policy::policy;
 use super::reader::Reader;
@@ -69,6 +70,16 @@ impl Sources {
         reader.finish(interface)
     }
 
+    /// `REPORT_FILE`, for subcommands without a cluster.
+    ///
+    /// # Errors
+    /// If the setting is invalid.
+    pub fn report_file(&self) -> Result<Option<PathBuf>, Vec<SettingsError>> {
+        let mut reader = Reader::new(&self.layers.common, None);
+        let file = reader.optional(&REPORT_FILE);
+        reader.finish(file)
+    }
+
     /// The rules of a decision and `TARGET_CORES`, for subcommands without a cluster.
     ///
     /// # Errors
@@ -94,6 +105,8 @@ impl Sources {
             kube_timeout: reader.value(&KUBE_TIMEOUT),
             max_concurrent_workloads: reader.value(&MAX_CONCURRENT_WORKLOADS),
             own_metrics: own_metrics(&mut reader),
+            report_file: reader.optional(&REPORT_FILE),
+            notifications: notifications(&mut reader),
             workloads: Vec::new(),
         };
         let run = collect(reader.finish(run), &mut errors);

@@ -11,6 +11,7 @@ use rebalancer_kafka::KafkaSettings;
 use rebalancer_prom::{PrometheusSettings, PushSettings};
 
 use crate::freeze::Freeze;
+use crate::notify::NotifySettings;
 
 /// The configuration of a run.
 #[derive(Debug, Clone)]
@@ -23,6 +24,10 @@ pub struct Settings {
     pub max_concurrent_workloads: usize,
     /// Where the metrics of the run are written and pushed to.
     pub own_metrics: OwnMetricsSettings,
+    /// `REPORT_FILE`.
+    pub report_file: Option<PathBuf>,
+    /// The notifications; `None` if there are none.
+    pub notifications: Option<NotifySettings>,
     /// Every workload of the run, at least one.
     pub workloads: Vec<WorkloadSettings>,
 }
@@ -144,6 +149,8 @@ pub enum OutputFormat {
     Yaml,
     /// The program's own metrics, in the OpenMetrics text format.
     OpenMetrics,
+    /// Markdown, for chats and pull requests.
+    Markdown,
 }
 
 /// The format of the log (`LOG_FORMAT`).

@@ -15,6 +15,8 @@ use rebalancer_prom::{GroupMetrics, LabelName, Matchers, QueryMethod};
 use super::duration;
 use super::types::{LogFormat, LogLevel, OutputFormat, TargetSource};
 use crate::freeze::Freeze;
+use crate::notify::{NotifyEvent, NotifyFormat};
+use crate::render::page;
 
 /// A type of value.
 pub(super) struct ValueType<T> {
@@ -139,6 +141,20 @@ pub(super) static SECURITY_PROTOCOL: ValueType<SecurityProtocol> =
 pub(super) static SASL_MECHANISM: ValueType<SaslMechanism> = parsed("MECHANISM", JsonType::Text);
 pub(super) static WORKLOAD_KIND: ValueType<WorkloadKind> = parsed("KIND", JsonType::Text);
 
+/// A file whose format follows from the end of its name.
+pub(super) static REPORT_FILE: ValueType<PathBuf> = ValueType {
+    name: "FILE",
+    json: JsonType::Text,
+    parse: |raw| {
+        let text = raw.text()?;
+        if page::Format::of(text).is_none() {
+            return Err(format!("`{text}` ends neither with .html nor with .md").into());
+        }
+        Ok(text.into())
+    },
+    write: |path| path.display().to_string(),
+};
+
 /// The name of a Kubernetes object.
 pub(super) static OBJECT_NAME: ValueType<String> = ValueType {
     name: "NAME",
@@ -169,23 +185,13 @@ fn object_name(text: &str) -> Result<String, Problems> {
 pub(super) static ENDPOINT: ValueType<String> = ValueType {
     name: "URL",
     json: JsonType::Text,
-    parse: |raw| endpoint(raw.text()?),
+    parse: |raw| {
+        let text = raw.text()?;
+        let result = rebalancer_prom::check_endpoint(text);
+        checked_url(text, result, "PROMETHEUS_ENDPOINT ")
+    },
     write: String::clone,
 };
-
-fn endpoint(text: &str) -> Result<String, Problems> {
-    match rebalancer_prom::check_endpoint(text) {
-        Ok(()) => Ok(text.to_owned()),
-        Err(error) => {
-            // The message begins with the variable, which the caller names as the user gave it.
-            let problem = error.to_string();
-            let problem = problem
-                .strip_prefix("PROMETHEUS_ENDPOINT ")
-                .unwrap_or(&problem);
-            Err(problem.into())
-        }
-    }
-}
 
 /// The URL that metrics are pushed to.
 pub(super) static PUSH_URL: ValueType<String> = ValueType {
@@ -193,20 +199,43 @@ pub(super) static PUSH_URL: ValueType<String> = ValueType {
     json: JsonType::Text,
     parse: |raw| {
         let text = raw.text()?;
-        match rebalancer_prom::check_push_url(text) {
-            Ok(()) => Ok(text.to_owned()),
-            Err(error) => {
-                // The message begins with the variable, which the caller names as the user gave it.
-                let problem = error.to_string();
-                let problem = problem
-                    .strip_prefix("METRICS_PUSH_URL ")
-                    .unwrap_or(&problem);
-                Err(problem.into())
-            }
-        }
+        checked_url(
+            text,
+            rebalancer_prom::check_push_url(text),
+            "METRICS_PUSH_URL ",
+        )
     },
     write: String::clone,
 };
+
+/// The URL of a webhook.
+pub(super) static WEBHOOK_URL: ValueType<String> = ValueType {
+    name: "URL",
+    json: JsonType::Text,
+    parse: |raw| {
+        let text = raw.text()?;
+        checked_url(
+            text,
+            rebalancer_prom::check_webhook_url(text),
+            "NOTIFY_URL ",
+        )
+    },
+    write: String::clone,
+};
+
+/// The URL, unless the check failed with a message that begins with the variable, which the caller
+/// names as the user gave it.
+fn checked_url(
+    url: &str,
+    result: Result<(), impl Display>,
+    variable: &str,
+) -> Result<String, Problems> {
+    result.map(|()| url.to_owned()).map_err(|error| {
+        let problem = error.to_string();
+        let problem = problem.strip_prefix(variable).unwrap_or(&problem);
+        Problems(vec![problem.to_owned()])
+    })
+}
 
 /// A boolean in the forms of Go's `strconv.ParseBool`, in any case.
 pub(super) static BOOLEAN: ValueType<bool> = ValueType {
@@ -391,6 +420,31 @@ pub(super) static GROUP_METRICS: ValueType<Vec<GroupMetrics>> = ValueType {
     },
 };
 
+/// Events, separated by commas.
+pub(super) static NOTIFY_ON: ValueType<Vec<NotifyEvent>> = ValueType {
+    name: "EVENT,…",
+    json: JsonType::Text,
+    parse: |raw| {
+        let words = raw.text()?.split(',').map(str::trim);
+        let events: Vec<Result<NotifyEvent, &str>> = words
+            .map(|word| NotifyEvent::of(word).ok_or(word))
+            .collect();
+        let known = NotifyEvent::ALL.map(NotifyEvent::as_str).join(", ");
+        let problem = |word: &&str| format!("`{word}` is not one of {known}");
+        let unknown = events.iter().filter_map(|event| event.as_ref().err());
+        let problems: Vec<String> = unknown.map(problem).collect();
+        if problems.is_empty() {
+            Ok(events.into_iter().flatten().collect())
+        } else {
+            Err(Problems(problems))
+        }
+    },
+    write: |events| {
+        let words: Vec<&str> = events.iter().map(|event| event.as_str()).collect();
+        words.join(",")
+    },
+};
+
 /// A type with one word for each of its values.
 trait Words: Copy + PartialEq + 'static {
     /// Every value with its word.
@@ -430,6 +484,7 @@ pub(super) static ASSIGNOR: ValueType<Option<Assignor>> = words("NAME");
 pub(super) static CLIENT: ValueType<ClientFamily> = words("NAME");
 pub(super) static PROTOCOL: ValueType<Protocol> = words("NAME");
 pub(super) static OUTPUT: ValueType<OutputFormat> = words("FORMAT");
+pub(super) static NOTIFY_FORMAT: ValueType<NotifyFormat> = words("FORMAT");
 pub(super) static LOG_LEVEL: ValueType<LogLevel> = words("LEVEL");
 pub(super) static LOG_FORMAT: ValueType<LogFormat> = words("FORMAT");
 
@@ -494,7 +549,14 @@ impl Words for OutputFormat {
             ("json", Self::Json),
             ("yaml", Self::Yaml),
             ("openmetrics", Self::OpenMetrics),
+            ("markdown", Self::Markdown),
         ]
+    }
+}
+
+impl Words for NotifyFormat {
+    fn all() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|format| (format.as_str(), format)).into()
     }
 }
 
@@ -584,6 +646,42 @@ mod tests {
         refuse(&PUSH_URL, "ftp://gateway", "`ftp://gateway` cannot be used");
         let problems = parse(&PUSH_URL, "ftp://gateway").unwrap_err();
         assert!(problems[0].starts_with("`ftp://"), "{problems:?}");
+    }
+
+    #[test]
+    fn url_of_a_webhook_is_not_shown() {
+        let url = "https://hooks.example.com/secret";
+        round_trip(&WEBHOOK_URL, url, url);
+        for url in ["ftp://hooks.example.com/secret", "hooks.example.com/secret"] {
+            let problems = parse(&WEBHOOK_URL, url).unwrap_err();
+            assert!(problems[0].contains("cannot be used"), "{problems:?}");
+            assert!(!problems[0].contains("secret"), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn events_are_a_list_of_words() {
+        round_trip(
+            &NOTIFY_ON,
+            "failures, hold_changes",
+            "failures,hold_changes",
+        );
+        refuse(
+            &NOTIFY_ON,
+            "failures,holds",
+            "`holds` is not one of rotations, failures,",
+        );
+        refuse(&NOTIFY_ON, "", "`` is not one of");
+        round_trip(&NOTIFY_FORMAT, "Slack", "slack");
+    }
+
+    #[test]
+    fn report_has_a_known_format() {
+        round_trip(&REPORT_FILE, "out/a.HTML", "out/a.HTML");
+        round_trip(&REPORT_FILE, "a.md", "a.md");
+        for name in ["report", "report.pdf", "html"] {
+            refuse(&REPORT_FILE, name, "neither with .html nor with .md");
+        }
     }
 
     #[test]

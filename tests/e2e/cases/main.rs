@@ -13,6 +13,7 @@
 
 mod support;
 
+mod browser;
 mod budget;
 mod check;
 mod cluster_faults;
@@ -30,14 +31,17 @@ mod kafka;
 mod kubernetes;
 mod label_names;
 mod logs;
+mod notifications;
 mod one_at_a_time;
 mod other_workloads;
 mod output;
 mod own_metrics;
 mod permissions;
 mod prometheus_faults;
+mod readme;
 mod redirects;
 mod replacements;
+mod report_file;
 mod rotate;
 mod secrets;
 mod servers;

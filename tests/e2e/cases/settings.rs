@@ -72,7 +72,14 @@ const BAD: &[(&str, &str)] = &[
     ("MINIMUM_PODS_REQUIRED", "0"),
     ("MINIMUM_PODS_REQUIRED", "2.5"),
     ("MINIMUM_POD_AGE", "old"),
+    ("NOTIFY_CA_FILE", "/nowhere/ca.pem"),
+    ("NOTIFY_FORMAT", "irc"),
+    ("NOTIFY_ON", "everything"),
+    ("NOTIFY_TIMEOUT", "0s"),
+    ("NOTIFY_URL", "hooks.example.com"),
+    ("NOTIFY_URL_FILE", "/nowhere/url"),
     ("OUTPUT", "csv"),
+    ("REPORT_FILE", "report.pdf"),
     ("PROMETHEUS_CA_FILE", "/nowhere/ca.pem"),
     ("PROMETHEUS_CLIENT_CERTIFICATE_FILE", "/nowhere/client.pem"),
     ("PROMETHEUS_CLIENT_KEY_FILE", "/nowhere/client.key"),
@@ -235,6 +242,9 @@ async fn every_invalid_setting_has_one_line_with_its_name(#[case] layer: Layer) 
         }
         if env.starts_with("METRICS_PUSH_") {
             program = program.env("METRICS_PUSH_URL", "http://127.0.0.1:9");
+        }
+        if env.starts_with("NOTIFY_") {
+            program = program.env("NOTIFY_URL", "https://127.0.0.1:9");
         }
         let (program, name) = match layer {
             Layer::Environment => (program.env(env, text), setting.env().to_owned()),

@@ -490,11 +490,11 @@ fn missing_in_path(program: &str, hint: &str) -> Error {
     }
 }
 
-/// Locates a metrics server's program: from the environment variable, else in `PATH`.
+/// Locates an installed program: from the environment variable, else in `PATH`.
 ///
 /// # Errors
 /// If the program is found in neither.
-pub fn metrics_program(name: &str, variable: &str) -> Result<PathBuf> {
+pub fn installed_program(name: &str, variable: &str) -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(variable) {
         return Ok(PathBuf::from(path));
     }
@@ -510,7 +510,7 @@ pub fn metrics_program(name: &str, variable: &str) -> Result<PathBuf> {
 /// # Errors
 /// If it is missing.
 pub fn promtool() -> Result<PathBuf> {
-    let prometheus = metrics_program("prometheus", "PROMETHEUS_BIN")?;
+    let prometheus = installed_program("prometheus", "PROMETHEUS_BIN")?;
     let beside = prometheus.with_file_name("promtool");
     if beside.is_file() {
         return Ok(beside);

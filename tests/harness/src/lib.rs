@@ -32,6 +32,7 @@
 
 pub mod assets;
 pub mod audit;
+pub mod browser;
 mod cluster;
 mod container;
 pub mod controlplane;

@@ -37,7 +37,7 @@ impl MetricsServer {
     /// # Errors
     /// If the program is missing or does not become ready.
     pub async fn prometheus(exporter: SocketAddr) -> Result<Self> {
-        let program = assets::metrics_program("prometheus", "PROMETHEUS_BIN")?;
+        let program = assets::installed_program("prometheus", "PROMETHEUS_BIN")?;
         Self::start_prometheus("prometheus", &program, exporter).await
     }
 
@@ -46,7 +46,7 @@ impl MetricsServer {
     /// # Errors
     /// If the program is missing or does not become ready.
     pub async fn victoria_metrics(exporter: SocketAddr) -> Result<Self> {
-        let program = assets::metrics_program("victoria-metrics", "VICTORIA_METRICS_BIN")?;
+        let program = assets::installed_program("victoria-metrics", "VICTORIA_METRICS_BIN")?;
         Self::start_victoria_metrics("victoria-metrics", &program, exporter).await
     }
 
@@ -56,7 +56,7 @@ impl MetricsServer {
     /// # Errors
     /// If the program is missing or does not become ready.
     pub async fn scraping(target: SocketAddr, rules: &[&Path]) -> Result<Self> {
-        let program = assets::metrics_program("prometheus", "PROMETHEUS_BIN")?;
+        let program = assets::installed_program("prometheus", "PROMETHEUS_BIN")?;
         with_ports(async || {
             let dir = server_dir("prometheus")?;
             let config = dir.join("prometheus.yaml");

@@ -50,7 +50,7 @@ impl PushGateway {
     }
 
     async fn start_with(config: Option<String>, headers: &'static str) -> Result<Self> {
-        let program = assets::metrics_program("prometheus-pushgateway", "PUSHGATEWAY_BIN")?;
+        let program = assets::installed_program("prometheus-pushgateway", "PUSHGATEWAY_BIN")?;
         with_ports(async || Self::start_once(&program, config.as_deref(), headers).await).await
     }
 

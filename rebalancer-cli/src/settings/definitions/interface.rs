@@ -1,5 +1,7 @@
 //! Settings of the output and the log.
 
+use std::path::PathBuf;
+
 use crate::settings::types::{LogFormat, LogLevel, OutputFormat};
 
 use crate::settings::definition::{
@@ -8,7 +10,8 @@ use crate::settings::definition::{
 use crate::settings::value;
 
 /// Every setting of the section, in the order of help.
-pub(in crate::settings) const SETTINGS: &[&dyn Setting] = &[&LOG_LEVEL, &LOG_FORMAT, &OUTPUT];
+pub(in crate::settings) const SETTINGS: &[&dyn Setting] =
+    &[&LOG_LEVEL, &LOG_FORMAT, &OUTPUT, &REPORT_FILE];
 
 pub(in crate::settings) static LOG_LEVEL: Optional<LogLevel> = Definition {
     name: "LOG_LEVEL",
@@ -28,8 +31,16 @@ pub(in crate::settings) static LOG_FORMAT: Optional<LogFormat> = Definition {
 
 pub(in crate::settings) static OUTPUT: Defaulted<OutputFormat> = Definition {
     name: "OUTPUT",
-    help: "table, json, yaml or openmetrics",
+    help: "table, json, yaml, markdown or openmetrics",
     value: &value::OUTPUT,
     default: Fallback::Value(OutputFormat::default),
+    attributes: Attributes::WHOLE_RUN,
+};
+
+pub(in crate::settings) static REPORT_FILE: Optional<PathBuf> = Definition {
+    name: "REPORT_FILE",
+    help: "File for the report of run, plan, forecast and decide, for a browser (.html) or as Markdown (.md)",
+    value: &value::REPORT_FILE,
+    default: Absent("none"),
     attributes: Attributes::WHOLE_RUN,
 };

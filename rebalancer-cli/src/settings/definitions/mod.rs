@@ -10,6 +10,7 @@ pub(super) mod interface;
 pub(super) mod kafka;
 pub(super) mod metrics;
 pub(super) mod monitoring;
+pub(super) mod notifications;
 pub(super) mod workload;
 
 use rebalancer_core::policy::PolicyField;
@@ -25,7 +26,7 @@ pub struct Section {
 }
 
 /// Every section, in the order of help.
-pub static SECTIONS: [Section; 8] = [
+pub static SECTIONS: [Section; 9] = [
     Section {
         heading: "Workload",
         settings: workload::SETTINGS,
@@ -53,6 +54,10 @@ pub static SECTIONS: [Section; 8] = [
     Section {
         heading: "Own metrics",
         settings: monitoring::SETTINGS,
+    },
+    Section {
+        heading: "Notifications",
+        settings: notifications::SETTINGS,
     },
     Section {
         heading: "Interface",
@@ -106,7 +111,8 @@ mod tests {
             .filter(|setting| setting.is_secret())
             .map(Setting::env)
             .collect();
-        assert_eq!(secret, ["PROMETHEUS_HEADERS", "KAFKA_SASL_PASSWORD"]);
+        let expected = ["PROMETHEUS_HEADERS", "KAFKA_SASL_PASSWORD", "NOTIFY_URL"];
+        assert_eq!(secret, expected);
         let flag = by_env("DRY_RUN").unwrap().flag();
         assert_eq!(flag.as_deref(), Some("dry-run"));
     }
@@ -131,9 +137,16 @@ mod tests {
                 "METRICS_PUSH_PASSWORD_FILE",
                 "METRICS_PUSH_CA_FILE",
                 "METRICS_PUSH_TIMEOUT",
+                "NOTIFY_URL",
+                "NOTIFY_URL_FILE",
+                "NOTIFY_FORMAT",
+                "NOTIFY_ON",
+                "NOTIFY_CA_FILE",
+                "NOTIFY_TIMEOUT",
                 "LOG_LEVEL",
                 "LOG_FORMAT",
-                "OUTPUT"
+                "OUTPUT",
+                "REPORT_FILE"
             ]
         );
     }

@@ -1,0 +1,152 @@
+//! The document in HTML.
+
+use std::fmt::Write as _;
+
+use super::chart;
+use super::{Align, Block, Loads, Page, Section, Table, Tone};
+
+/// The style sheet. It has no fixed widths, so that a phone shows the page as well.
+const STYLE: &str = include_str!("style.css");
+
+/// Writes the document.
+pub(super) fn document(page: &Page) -> String {
+    let title = escaped(&page.title);
+    let mut html = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n\
+         <p class=\"sub\">{}</p>\n",
+        escaped(&page.subtitle)
+    );
+    let several = page.sections.len() > 1;
+    for section in &page.sections {
+        write_section(&mut html, section, several);
+    }
+    html.push_str("</body>\n</html>\n");
+    html
+}
+
+fn write_section(html: &mut String, section: &Section, several: bool) {
+    html.push_str("<section>\n");
+    if several {
+        let _ = writeln!(html, "<h2>{}</h2>", escaped(&section.title));
+    }
+    let _ = writeln!(
+        html,
+        "<p class=\"verdict {}\"><b>{}</b>{}</p>",
+        class(section.tone),
+        escaped(&section.verdict),
+        escaped(&section.message)
+    );
+    for block in &section.blocks {
+        match block {
+            Block::Heading(heading) => {
+                let _ = writeln!(html, "<h3>{}</h3>", escaped(heading));
+            }
+            Block::Paragraph(text) => {
+                let _ = writeln!(html, "<p>{}</p>", escaped(text));
+            }
+            Block::Facts(facts) => {
+                html.push_str("<dl>\n");
+                for (name, value) in facts {
+                    let value = escaped(value);
+                    let _ = writeln!(html, "<div><dt>{name}</dt><dd>{value}</dd></div>");
+                }
+                html.push_str("</dl>\n");
+            }
+            Block::Loads(loads) => write_loads(html, loads),
+            Block::Table(table) => write_table(html, table),
+            Block::List(lines) => {
+                html.push_str("<ul>\n");
+                for (tone, line) in lines {
+                    let _ = writeln!(
+                        html,
+                        "<li class=\"{}\">{}</li>",
+                        class(*tone),
+                        escaped(line)
+                    );
+                }
+                html.push_str("</ul>\n");
+            }
+        }
+    }
+    html.push_str("</section>\n");
+}
+
+fn class(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Good => "good",
+        Tone::Notable => "notable",
+        Tone::Bad => "bad",
+        Tone::Plain => "plain",
+    }
+}
+
+/// The chart, and its numbers as a table.
+fn write_loads(html: &mut String, loads: &Loads) {
+    html.push_str(&chart::svg(loads));
+    let number =
+        |load: Option<f64>| load.map_or_else(|| "–".to_owned(), |load| format!("{load:.3}"));
+    let has_after = loads.rows.iter().any(|row| row.after.is_some());
+    let mut columns = vec![("pod", Align::Left), ("load", Align::Right)];
+    if has_after {
+        columns.push(("afterwards", Align::Right));
+    }
+    columns.extend([("role", Align::Left), ("not eligible", Align::Left)]);
+    let rows = loads.rows.iter().map(|row| {
+        let mut cells = vec![row.pod.clone(), number(row.load)];
+        if has_after {
+            cells.push(number(row.after));
+        }
+        cells.extend([row.role.to_owned(), row.ineligible.clone()]);
+        cells
+    });
+    let rows = rows.collect();
+    let table = Table { columns, rows };
+    write_table(html, &table.without_empty_columns());
+    if loads.omitted > 0 {
+        let _ = writeln!(
+            html,
+            "<p class=\"sub\">and {} more pods, which the JSON report lists</p>",
+            loads.omitted
+        );
+    }
+}
+
+fn write_table(html: &mut String, table: &Table) {
+    let class = |align: Align| match align {
+        Align::Left => "",
+        Align::Right => " class=\"right\"",
+    };
+    html.push_str("<div class=\"wide\"><table>\n<thead><tr>");
+    for (name, align) in &table.columns {
+        let _ = write!(html, "<th{}>{name}</th>", class(*align));
+    }
+    html.push_str("</tr></thead>\n<tbody>\n");
+    for row in &table.rows {
+        html.push_str("<tr>");
+        for (cell, (_, align)) in row.iter().zip(&table.columns) {
+            let _ = write!(html, "<td{}>{}</td>", class(*align), escaped(cell));
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</tbody>\n</table></div>\n");
+}
+
+/// Text in which nothing is markup, in an element or an attribute. Control characters, which no document
+/// may contain, become spaces.
+pub(super) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ if character.is_control() => escaped.push(' '),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,125 @@
+//! The HTML report in a real browser. The screenshots are in `target/tmp/screenshots`.
+
+use std::path::{Path, PathBuf};
+
+use ::harness::browser::{self, Window};
+use ::harness::{Rebalancer, Result};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+/// A phone and a desktop.
+const WIDTHS: [u32; 2] = [390, 1280];
+
+/// Measures the page in an iframe: its width, and the bars of its chart. A page cannot measure itself,
+/// since it has no script.
+const MEASURE: &str = r#"<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">
+<iframe id="page" style="border:0;width:WIDTHpx;height:4000px" srcdoc="PAGE"></iframe>
+<pre id="result"></pre>
+<script>
+const frame = document.getElementById("page");
+frame.onload = () => {
+  const page = frame.contentDocument;
+  const boxes = [...page.querySelectorAll("svg rect:not(.after)")].map(r => r.getBoundingClientRect());
+  const body = frame.contentWindow.getComputedStyle(page.body);
+  document.getElementById("result").textContent = JSON.stringify({
+    overflow: page.documentElement.scrollWidth - page.documentElement.clientWidth,
+    bars: boxes.filter(box => box.width > 0 && box.height > 0).length,
+    rows: page.querySelectorAll("tbody tr").length,
+    background: body.backgroundColor,
+    color: body.color,
+  });
+};
+</script>"#;
+
+/// The numbers of the page at a width.
+async fn measured(page: &Path, window: Window) -> Result<Value> {
+    let html = std::fs::read_to_string(page).unwrap();
+    let html = html.replace('&', "&amp;").replace('"', "&quot;");
+    let measure = MEASURE.replace("WIDTH", &window.width.to_string());
+    let file = page.with_extension(format!("{}.measure.html", window.width));
+    std::fs::write(&file, measure.replace("PAGE", &html)).unwrap();
+    let document = browser::document(&file, window).await?;
+    let (_, result) = document.split_once("<pre id=\"result\">").unwrap();
+    let (result, _) = result.split_once("</pre>").unwrap();
+    Ok(serde_json::from_str(result).unwrap_or_else(|error| panic!("{error}: {document}")))
+}
+
+/// Pods with long names, some of which are hot, as members of a group that its brokers describe.
+fn snapshot(pods: usize) -> Value {
+    let name = |pod: usize| format!("events-ingestion-historical-6b7b87f58f-{pod:05}");
+    let rates = |pod: usize| [(pod * 37 % 100) as f64, 20.0, (pod * 53 % 60) as f64];
+    let load = |pod: usize| rates(pod).iter().sum::<f64>() * 0.01 + 0.1;
+    let all = 0..pods;
+    json!({
+        "target": 0.5,
+        "workload": {"namespace": "posthog", "kind": "Deployment", "name": "events-ingestion-historical"},
+        "pods": all.clone().map(|pod| json!({"name": name(pod), "load": load(pod)})).collect::<Vec<_>>(),
+        "group": {
+            "id": "events-ingestion-historical",
+            "assignor": "cooperative-sticky",
+            "members": all.clone()
+                .map(|pod| json!({"pod": name(pod), "id": format!("id-{pod}")}))
+                .collect::<Vec<_>>(),
+            "topics": {"events_plugin_ingestion_historical": {
+                "owners": all.clone().flat_map(|pod| [name(pod), name(pod), name(pod)]).collect::<Vec<_>>(),
+                "rates": all.flat_map(rates).collect::<Vec<_>>(),
+            }},
+            "described": {
+                "kind": "classic", "state": "Stable", "protocol_type": "consumer",
+                "assignor": "cooperative-sticky", "client": "java",
+            },
+        },
+    })
+}
+
+/// The directory of the screenshots, which outlives the test.
+fn screenshots() -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+#[rstest]
+#[case::rotation("rotate-outliers", 12)]
+#[case::forecast("forecast", 12)]
+#[case::assignment("assign", 12)]
+#[case::many_pods("assign", 60)]
+#[tokio::test]
+async fn report_is_readable_on_a_phone_and_on_a_desktop(
+    #[case] strategy: &str,
+    #[case] pods: usize,
+) -> Result<()> {
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("report.html");
+    let run = Rebalancer::new()
+        .args(["decide", "--snapshot", "-"])
+        .env("STRATEGY", strategy)
+        .env("REPORT_FILE", &page)
+        .stdin(snapshot(pods).to_string())
+        .run()
+        .await?;
+    assert_eq!(run.code, Some(0), "{run}");
+    for width in WIDTHS {
+        let mut backgrounds = Vec::new();
+        for dark in [false, true] {
+            let window = Window {
+                width,
+                height: 1600,
+                dark,
+            };
+            let found = measured(&page, window).await?;
+            assert_eq!(found["overflow"], 0, "{width}: {found}");
+            assert_eq!(found["bars"], pods, "{width}: {found}");
+            assert!(found["rows"].as_u64() >= Some(pods as u64), "{found}");
+            assert_ne!(found["background"], found["color"], "{found}");
+            backgrounds.push(found["background"].clone());
+            let scheme = if dark { "dark" } else { "light" };
+            let png = screenshots().join(format!("{strategy}-{pods}-{width}-{scheme}.png"));
+            browser::screenshot(&page, window, &png).await?;
+            let bytes = std::fs::read(&png).unwrap();
+            assert!(bytes.starts_with(b"\x89PNG"), "{}", png.display());
+        }
+        assert_ne!(backgrounds[0], backgrounds[1], "one scheme for both");
+    }
+    Ok(())
+}
