@@ -9,7 +9,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use rebalancer_core::group::Assignor;
+use rebalancer_core::scenario::ScenarioAxes;
 
+use crate::backtest_arguments::{self, BacktestOptions};
+use crate::scenario_arguments;
 use crate::settings::{self, JsonType, SECTIONS, Setting};
 use crate::workload_argument::{self, WorkloadArgument};
 
@@ -56,12 +59,15 @@ pub(crate) enum Task {
     },
     Forecast {
         snapshot: Option<PathBuf>,
+        /// The changes of the group to evaluate; empty for the forecasts of evictions.
+        changes: ScenarioAxes,
     },
     Group {
         partitions: bool,
         snapshot: Option<PathBuf>,
     },
     Check,
+    Backtest(BacktestOptions),
     Decide {
         snapshot: PathBuf,
     },
@@ -82,7 +88,7 @@ impl DemoOptions {
 }
 
 /// The commands that take a workload as an argument.
-const READ_THE_CLUSTER: [&str; 5] = ["run", "plan", "forecast", "group", "check"];
+const READ_THE_CLUSTER: [&str; 6] = ["run", "plan", "forecast", "group", "check", "backtest"];
 
 /// Shorter flags of settings, among them those of kubectl, which users of its plugin expect: by setting,
 /// the short flag and another long one.
@@ -187,14 +193,15 @@ pub(crate) fn command() -> Command {
         )
         .subcommand(
             Command::new("forecast")
-                .about("Show the consumer group, why pods are hot, and the expected effect of evictions")
+                .about("Show the consumer group, why pods are hot, and the expected effect of evictions, or of other replicas, assignors and partitions")
                 .arg(
                     Arg::new("snapshot")
                         .long("snapshot")
                         .value_name("FILE")
                         .value_parser(value_parser!(PathBuf))
                         .help("Use one or more snapshots in JSON instead of the cluster; needs no network"),
-                ),
+                )
+                .args(scenario_arguments::args()),
         )
         .subcommand(
             Command::new("group")
@@ -216,6 +223,7 @@ pub(crate) fn command() -> Command {
         .subcommand(Command::new("check").about(
             "Check what a run needs: settings, rights, workload, metrics, consumer group; changes nothing",
         ))
+        .subcommand(backtest_arguments::command())
         .subcommand(
             Command::new("decide")
                 .about("Decide on a snapshot from a file; needs no network")
@@ -368,12 +376,14 @@ fn invocation(matches: &ArgMatches) -> Invocation {
         "plan" => Task::Plan { save: path("save") },
         "forecast" => Task::Forecast {
             snapshot: path("snapshot"),
+            changes: scenario_arguments::parse(sub),
         },
         "group" => Task::Group {
             partitions: sub.get_flag("partitions") || sub.get_flag("verbose"),
             snapshot: path("snapshot"),
         },
         "check" => Task::Check,
+        "backtest" => Task::Backtest(backtest_arguments::parse(sub)),
         "decide" => Task::Decide {
             snapshot: path("snapshot").unwrap_or_else(|| PathBuf::from("-")),
         },

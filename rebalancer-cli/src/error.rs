@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::path::PathBuf;
 
 use rebalancer_core::ports::{PortError, PortErrorKind};
+use rebalancer_core::scenario::TooManyScenarios;
 use tracing::{debug, error};
 
 use crate::exit::Exit;
@@ -50,6 +51,12 @@ pub(crate) enum CliError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// The scenarios of a what-if are too many.
+    #[error(transparent)]
+    Scenarios(#[from] TooManyScenarios),
+    /// The range of a backtest cannot be used.
+    #[error("{0}")]
+    Backtest(String),
     /// The simulation could not be set up.
     #[error("the simulation cannot be set up: {0}")]
     Simulation(#[from] rebalancer_sim::InvalidConfig),
@@ -81,7 +88,7 @@ impl CliError {
         match self {
             Self::Settings(_) => Exit::Usage,
             Self::Setup(error) if error.kind == PortErrorKind::Setup => Exit::Usage,
-            Self::Simulation(_) => Exit::Usage,
+            Self::Simulation(_) | Self::Scenarios(_) | Self::Backtest(_) => Exit::Usage,
             Self::Setup(_)
             | Self::SnapshotFile { .. }
             | Self::Snapshot { .. }

@@ -5,6 +5,8 @@
 //! [`notify`] reports runs to a webhook.
 
 mod args;
+pub mod backtest;
+mod backtest_arguments;
 pub mod check;
 mod commands;
 mod error;
@@ -20,6 +22,8 @@ pub mod notify;
 mod observers;
 pub mod render;
 mod replace_file;
+mod scenario_arguments;
+pub mod scenarios;
 pub mod settings;
 mod signals;
 mod workload_argument;
@@ -115,6 +119,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         | Task::Forecast { .. }
         | Task::Group { .. }
         | Task::Check
+        | Task::Backtest(_)
         | Task::Decide { .. }
         | Task::Demo(_) => LogLevel::Warn,
     };
@@ -127,6 +132,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         | Task::Forecast { .. }
         | Task::Group { .. }
         | Task::Check
+        | Task::Backtest(_)
         | Task::Decide { .. } => environment,
     };
     let config = invocation.config.clone().or_else(|| {
@@ -167,15 +173,27 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             };
             cluster(&sources.settings()?, mode, interface?, exit_code, line)
         }
-        Task::Forecast { snapshot: None } => {
+        Task::Forecast {
+            snapshot: None,
+            changes,
+        } => {
             let mut settings = sources.settings()?;
             for workload in &mut settings.workloads {
                 workload.policy.strategy = Strategy::Forecast;
             }
-            cluster(&settings, Mode::Forecast, interface?, exit_code, line)
+            if changes.is_empty() {
+                return cluster(&settings, Mode::Forecast, interface?, exit_code, line);
+            }
+            let scenarios = changes.combinations()?;
+            require_groups(&settings)?;
+            let mode = Mode::WhatIf {
+                scenarios: &scenarios,
+            };
+            cluster(&settings, mode, interface?, exit_code, line)
         }
         Task::Forecast {
             snapshot: Some(snapshot),
+            changes,
         } => {
             let (policy, target) = sources.policy()?;
             let report = sources.report_file()?;
@@ -184,6 +202,10 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
                 ..policy
             };
             let output = interface?.output;
+            if !changes.is_empty() {
+                let scenarios = changes.combinations()?;
+                return commands::what_if::run(snapshot, &policy, target, &scenarios, output);
+            }
             commands::decide::run(
                 snapshot,
                 report.as_deref(),
@@ -199,17 +221,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             snapshot: None,
         } => {
             let mut settings = sources.settings()?;
-            let unknown: Vec<SettingsError> = settings
-                .workloads
-                .iter()
-                .filter(|workload| !workload.has_group_source())
-                .map(|workload| SettingsError::NoGroup {
-                    workload: workload.workload().to_string(),
-                })
-                .collect();
-            if !unknown.is_empty() {
-                return Err(unknown.into());
-            }
+            require_groups(&settings)?;
             for workload in &mut settings.workloads {
                 workload.policy.strategy = Strategy::Forecast;
             }
@@ -243,6 +255,15 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             )
         }
         Task::Check => check(sources.settings(), interface.unwrap_or(FALLBACK)),
+        Task::Backtest(options) => {
+            let (settings, interface) = (sources.settings()?, interface?);
+            let runtime = runtime()?;
+            let past = commands::backtest::run(&settings, *options, interface.output, line);
+            let exit = runtime.block_on(past);
+            // As in a run: a credential plugin may hang.
+            runtime.shutdown_background();
+            exit
+        }
         Task::Decide { snapshot } => {
             let (policy, target) = sources.policy()?;
             let report = sources.report_file()?;
@@ -261,6 +282,23 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             let ((policy, _), output) = (sources.policy()?, interface?.output);
             runtime()?.block_on(commands::demo::run(*options, &policy, output, line))
         }
+    }
+}
+
+/// Checks that the settings of every workload describe the source of its consumer group.
+fn require_groups(settings: &Settings) -> Result<(), CliError> {
+    let unknown: Vec<SettingsError> = settings
+        .workloads
+        .iter()
+        .filter(|workload| !workload.has_group_source())
+        .map(|workload| SettingsError::NoGroup {
+            workload: workload.workload().to_string(),
+        })
+        .collect();
+    if unknown.is_empty() {
+        Ok(())
+    } else {
+        Err(unknown.into())
     }
 }
 

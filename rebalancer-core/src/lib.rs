@@ -28,7 +28,9 @@
 //! | [`forecast`] | the expected loads after a plan |
 //! | [`checks`] | the safety rules, each with its verdict and its numbers |
 //! | [`strategy`] | the selection of the victims; the assignment to hand out, or the members that rejoin |
+//! | [`scenario`] | what-if: the loads of the group with other replicas, assignors or partitions |
 //! | [`decision`] | [`decide`]: rotate, assign, rejoin or hold |
+//! | [`backtest`] | the decisions on the metrics of the past |
 //! | [`execution`] | the state machine that executes a plan |
 //! | [`group_details`] | the consumer group as it was observed, for people |
 //! | [`handover`] | the state machine that hands out an assignment to a group |
@@ -156,6 +158,7 @@
 //!   property tests.
 //! - `schema`: `schemars::JsonSchema` for the types of the documents.
 
+pub mod backtest;
 pub mod checks;
 pub mod decision;
 pub mod execution;
@@ -174,6 +177,7 @@ pub mod plan;
 pub mod policy;
 pub mod ports;
 pub mod report;
+pub mod scenario;
 pub mod snapshot;
 pub mod statistics;
 pub mod strategy;

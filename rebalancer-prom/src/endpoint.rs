@@ -6,7 +6,7 @@ use reqwest::Url;
 use crate::error::PromError;
 
 /// The parameters of a query that the program sets itself.
-const OWN_PARAMETERS: [&str; 2] = ["query", "time"];
+const OWN_PARAMETERS: [&str; 5] = ["query", "time", "start", "end", "step"];
 
 /// Parts of the names of parameters whose values are secrets.
 const SECRET_NAMES: [&str; 10] = [
@@ -46,8 +46,17 @@ pub(crate) fn base_url(endpoint: &str) -> Result<Url, PromError> {
 
 /// Returns the URL of queries: the path of the API is added, and the parameters are kept.
 pub(crate) fn query_url(base: &Url) -> Url {
+    api_url(base, "query")
+}
+
+/// Returns the URL of queries over a range of time.
+pub(crate) fn range_url(base: &Url) -> Url {
+    api_url(base, "query_range")
+}
+
+fn api_url(base: &Url, endpoint: &str) -> Url {
     let mut url = base.clone();
-    let path = format!("{}/api/v1/query", base.path().trim_end_matches('/'));
+    let path = format!("{}/api/v1/{endpoint}", base.path().trim_end_matches('/'));
     url.set_path(&path);
     url
 }

@@ -84,6 +84,16 @@ pub(crate) struct RawSeries<'a> {
     pub(crate) values: SampleTimes,
 }
 
+/// One series of a matrix: its labels, and its samples.
+#[derive(Debug, Deserialize)]
+pub(crate) struct RangeSeries<'a> {
+    #[serde(rename = "metric", borrow)]
+    pub(crate) labels: Labels<'a>,
+    /// The samples; absent in a series of native histograms.
+    #[serde(default)]
+    pub(crate) values: Vec<SampleValue>,
+}
+
 /// The times of the samples of a series, in seconds since 1970. The samples themselves are not kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct SampleTimes {

@@ -53,6 +53,7 @@ mod error;
 pub mod fuzzing;
 mod group;
 mod headers;
+mod history;
 mod http_client;
 mod label_search;
 mod labels;
@@ -79,6 +80,7 @@ pub use error::{
     CredentialSetting, Destination, InvalidCredentials, PromError, Purpose, SentQuery,
 };
 pub use group::{GroupMetrics, GroupQueries};
+pub use history::HistoryRange;
 pub use labels::{LabelName, LabelNames};
 pub use matchers::{InvalidMatchers, Matchers};
 pub use method::QueryMethod;

@@ -186,6 +186,49 @@ pub(crate) fn autoscalers(selection: &SeriesSelection, namespace: &str) -> Strin
     selectors.join(" or ")
 }
 
+/// The facts of kube-state-metrics about the pods of a namespace, per pod: readiness, time of creation,
+/// and CPU request of the container. The labels have a prefix if it is scraped without `honor_labels`.
+pub(crate) fn pod_facts(
+    selection: &SeriesSelection,
+    namespace: &str,
+    container: &str,
+) -> [String; 3] {
+    let own = &selection.labels;
+    let mut labels = vec![(own.namespace.to_string(), own.container.to_string())];
+    if *own == LabelNames::default() {
+        labels.push(("exported_namespace".into(), "exported_container".into()));
+    }
+    let (namespace, container) = (string_literal(namespace), string_literal(container));
+    [
+        ("kube_pod_status_ready", ",condition=\"true\"", false),
+        ("kube_pod_created", "", false),
+        (
+            "kube_pod_container_resource_requests",
+            ",resource=\"cpu\"",
+            true,
+        ),
+    ]
+    .map(|(metric, matcher, of_container)| {
+        let selectors = labels.iter().map(|(namespace_label, container_label)| {
+            let container = if of_container {
+                format!(",{container_label}={container}")
+            } else {
+                String::new()
+            };
+            selection.of(
+                metric,
+                &format!("{namespace_label}={namespace}{container}{matcher}"),
+            )
+        });
+        let selectors: Vec<String> = selectors.collect();
+        format!(
+            "max by ({}, exported_pod) ({})",
+            own.pod,
+            selectors.join(" or ")
+        )
+    })
+}
+
 /// Returns a PromQL duration in the largest unit in which it is a whole number. Drops fractions of
 /// a millisecond.
 pub(crate) fn duration(duration: Duration) -> String {

@@ -10,7 +10,7 @@ use tracing::debug;
 
 use serde::Deserialize;
 
-use crate::envelope::{Head, QueryResult, RawSeries, Sample, Text};
+use crate::envelope::{Head, QueryResult, RangeSeries, RawSeries, Sample, Text};
 use crate::error::{PromError, Purpose, SentQuery};
 #[cfg(feature = "fuzzing")]
 use crate::{error::Destination, method::QueryMethod};
@@ -72,6 +72,11 @@ impl QueryResponse {
 
     /// Returns the series of a successful response to a query for raw samples.
     pub(crate) fn series(&self) -> Result<Samples<RawSeries<'_>>, PromError> {
+        self.result("matrix")
+    }
+
+    /// Returns the series of a successful response to a query over a range of time.
+    pub(crate) fn range(&self) -> Result<Samples<RangeSeries<'_>>, PromError> {
         self.result("matrix")
     }
 

@@ -17,7 +17,7 @@ use crate::query::{self, CpuSeries};
 use crate::response::Samples;
 use crate::series::ExaminedSeries;
 use crate::settings::PrometheusSettings;
-use crate::transport::Transport;
+use crate::transport::{QueryTime, Transport};
 
 /// The number of pods of one query about pods with several series, so that a GET request stays below
 /// the usual limit of a URL.
@@ -29,8 +29,8 @@ const PODS_OF_A_QUERY: usize = 50;
 /// Creating a source reads the CA file and sends nothing. Queries need a Tokio runtime.
 #[derive(Debug)]
 pub struct PrometheusSource {
-    settings: PrometheusSettings,
-    transport: Transport,
+    pub(crate) settings: PrometheusSettings,
+    pub(crate) transport: Transport,
 }
 
 impl PrometheusSource {
@@ -270,6 +270,19 @@ impl PrometheusSource {
     /// # Errors
     /// If one of the queries had no trustworthy response.
     pub async fn observe_group(&self) -> Result<Option<GroupObservation>, PromError> {
+        self.read_group(None).await
+    }
+
+    /// Reads the consumer group as the metrics reported it at a past time.
+    ///
+    /// # Errors
+    /// If one of the queries had no trustworthy response.
+    pub async fn past_group(&self, at: Timestamp) -> Result<Option<GroupObservation>, PromError> {
+        self.read_group(Some(at.as_second())).await
+    }
+
+    /// Reads the consumer group, now or at a time in seconds since 1970.
+    async fn read_group(&self, at: Option<i64>) -> Result<Option<GroupObservation>, PromError> {
         let settings = &self.settings;
         let Some(source) = &settings.group else {
             return Ok(None);
@@ -283,24 +296,30 @@ impl PrometheusSource {
         let rate = source.rate(&settings.series, settings.window);
         // The local clock is precise enough for "about one cooldown ago".
         let cooldown = i64::try_from(source.cooldown.as_secs()).unwrap_or(i64::MAX);
-        let before = Timestamp::now().as_second().saturating_sub(cooldown);
+        let now = at.unwrap_or_else(|| Timestamp::now().as_second());
+        let before = QueryTime::At(now.saturating_sub(cooldown));
+        let time = at.map_or(QueryTime::Now, QueryTime::At);
         let owners = async |purpose, time| {
             let response = self.transport.query_at(purpose, &assignment, time).await?;
             Owners::from_response(&response, &settings.series.labels)
         };
         let (owners, before, rates) = tokio::join!(
-            owners(Purpose::GroupOwners, None),
-            owners(Purpose::GroupOwnersBefore, Some(before)),
+            owners(Purpose::GroupOwners, time),
+            owners(Purpose::GroupOwnersBefore, before),
             async {
                 let Some(rate) = &rate else { return Ok(None) };
-                let response = self.transport.query(Purpose::GroupRates, rate).await?;
+                let response = self
+                    .transport
+                    .query_at(Purpose::GroupRates, rate, time)
+                    .await?;
                 Rates::from_response(&response).map(Some)
             },
         );
         let (owners, before, rates) = (owners?, before?, rates?);
         let dispute = match &rates {
-            Some(rates) => self.dispute(source, &owners, rates).await,
-            None => None,
+            // The labels of a dispute are advice about the present metrics.
+            Some(rates) if at.is_none() => self.dispute(source, &owners, rates).await,
+            Some(_) | None => None,
         };
         let responses = GroupResponses {
             owners,

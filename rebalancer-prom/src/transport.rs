@@ -10,7 +10,7 @@ use reqwest::{Client, Request, Response, Url};
 use tracing::{Level, debug, enabled};
 
 use crate::authentication::Authentication;
-use crate::endpoint::{add_secrets, bad_url, base_url, query_url, without_secrets};
+use crate::endpoint::{add_secrets, bad_url, base_url, query_url, range_url, without_secrets};
 use crate::error::{Destination, PromError, Purpose, SentQuery};
 use crate::http_client::{ClientError, ClientOptions, HttpClient};
 use crate::method::QueryMethod;
@@ -28,9 +28,10 @@ const LOGGED_CHARS: usize = 4 << 10;
 /// An HTTP client for one server.
 pub(crate) struct Transport {
     client: Client,
-    /// The URL of queries, with the parameters of the endpoint.
-    url: Url,
-    destination: Arc<Destination>,
+    /// Where queries about one time are sent.
+    instant: Endpoint,
+    /// Where queries about a range of time are sent.
+    range: Endpoint,
     authentication: Authentication,
     /// The secrets of the extra headers, the URL's parameters and the proxy. Those of the
     /// authentication are read for each request.
@@ -39,11 +40,51 @@ pub(crate) struct Transport {
     body_limit: usize,
 }
 
+/// One path of the API.
+struct Endpoint {
+    /// The URL, with the parameters of the operator's.
+    url: Url,
+    destination: Arc<Destination>,
+}
+
+/// The time that a query is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QueryTime {
+    /// The server's current time.
+    Now,
+    /// A time in seconds since 1970.
+    At(i64),
+    /// Equal intervals between two times, both included, in seconds.
+    Range { start: i64, end: i64, step: i64 },
+}
+
+/// How far before each time of a range a sample may be, which is the default of Prometheus. By default,
+/// VictoriaMetrics takes a sample of the whole step.
+const LOOKBACK: &str = "5m";
+
+impl QueryTime {
+    /// The parameters of the request, apart from the query. VictoriaMetrics moves the times of a range
+    /// unless it must not use its cache; Prometheus ignores both.
+    fn parameters(self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Now => Vec::new(),
+            Self::At(time) => vec![("time", time.to_string())],
+            Self::Range { start, end, step } => vec![
+                ("start", start.to_string()),
+                ("end", end.to_string()),
+                ("step", step.to_string()),
+                ("nocache", "1".to_owned()),
+                ("max_lookback", LOOKBACK.to_owned()),
+            ],
+        }
+    }
+}
+
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The client contains the values of the extra headers.
         f.debug_struct("Transport")
-            .field("destination", &self.destination)
+            .field("destination", &self.instant.destination)
             .field("authentication", &self.authentication)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
@@ -77,8 +118,7 @@ impl Transport {
         if let Some(proxy) = &proxy {
             proxy.add_secrets(&mut secrets);
         }
-        Ok(Self {
-            client,
+        let endpoint = |url: Url| Endpoint {
             destination: Arc::new(Destination {
                 url: without_secrets(url.as_str()),
                 method: settings.method,
@@ -86,6 +126,11 @@ impl Transport {
                 client_certificate: client_certificate.is_some(),
             }),
             url,
+        };
+        Ok(Self {
+            client,
+            instant: endpoint(url),
+            range: endpoint(range_url(&base)),
             authentication: settings.authentication.clone(),
             secrets,
             timeout: settings.timeout,
@@ -106,23 +151,28 @@ impl Transport {
         purpose: Purpose,
         query: &str,
     ) -> Result<QueryResponse, PromError> {
-        self.query_at(purpose, query, None).await
+        self.query_at(purpose, query, QueryTime::Now).await
     }
 
-    /// Sends a query about a past time, in seconds since 1970, or about the server's current time.
+    /// Sends a query about a time or a range of time.
     pub(crate) async fn query_at(
         &self,
         purpose: Purpose,
         query: &str,
-        time: Option<i64>,
+        time: QueryTime,
     ) -> Result<QueryResponse, PromError> {
+        let endpoint = match time {
+            QueryTime::Now | QueryTime::At(_) => &self.instant,
+            QueryTime::Range { .. } => &self.range,
+        };
         let sent = SentQuery {
             purpose,
-            destination: Arc::clone(&self.destination),
+            destination: Arc::clone(&endpoint.destination),
         };
-        debug!(%purpose, url = self.destination.url, query, "asking Prometheus");
+        let url = &endpoint.destination.url;
+        debug!(%purpose, url, query, ?time, "asking Prometheus");
         let mut secrets = self.secrets.clone();
-        let request = self.request(&sent, query, time, &mut secrets)?;
+        let request = self.request(endpoint, &sent, query, time, &mut secrets)?;
         let response = self
             .client
             .execute(request)
@@ -153,16 +203,18 @@ impl Transport {
     /// The request of a query. Adds its credentials to the secrets.
     fn request(
         &self,
+        endpoint: &Endpoint,
         sent: &SentQuery,
         query: &str,
-        time: Option<i64>,
+        time: QueryTime,
         secrets: &mut Secrets,
     ) -> Result<Request, PromError> {
         let mut parameters = vec![("query", query.to_owned())];
-        parameters.extend(time.map(|time| ("time", time.to_string())));
-        let mut builder = match self.destination.method {
-            QueryMethod::Post => self.client.post(self.url.clone()).form(&parameters),
-            QueryMethod::Get => self.client.get(self.url.clone()).query(&parameters),
+        parameters.extend(time.parameters());
+        let url = endpoint.url.clone();
+        let mut builder = match endpoint.destination.method {
+            QueryMethod::Post => self.client.post(url).form(&parameters),
+            QueryMethod::Get => self.client.get(url).query(&parameters),
         };
         if let Some(authorization) = self.authentication.authorization()? {
             secrets.add_header(authorization.as_bytes());

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
+use rebalancer_cli::backtest::BacktestDocument;
 use rebalancer_cli::check::CheckReport;
+use rebalancer_cli::scenarios::ScenariosReport;
 use rebalancer_cli::settings::{SECTIONS, Setting, schema};
 use rebalancer_core::Snapshot;
 use rebalancer_core::report::Report;
@@ -89,6 +91,14 @@ fn generated() -> Result<Vec<(PathBuf, String)>, Error> {
         (
             schemas.join("check.json"),
             pretty(&schema_of::<CheckReport>()?)?,
+        ),
+        (
+            schemas.join("backtest.json"),
+            pretty(&schema_of::<BacktestDocument>()?)?,
+        ),
+        (
+            schemas.join("scenarios.json"),
+            pretty(&schema_of::<ScenariosReport>()?)?,
         ),
         with_table("docs/configuration.md", &SETTINGS, &table())?,
         with_table(

@@ -1,16 +1,15 @@
 //! `decide`: reads snapshots from a file and prints a report with the decision on
 //! each, without network access.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::Path;
 
+use rebalancer_core::decide;
 use rebalancer_core::model::Cores;
 use rebalancer_core::policy::Policy;
 use rebalancer_core::report::{Report, ReportCommand, RunOutcome, WorkloadReport};
-use rebalancer_core::{Snapshot, SnapshotData, decide};
 
 use crate::commands::run::untimed_report;
+use crate::commands::snapshots::each_snapshot;
 use crate::commands::{add_group, outcome_of, print, show, write_report};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -31,36 +30,10 @@ pub(crate) fn run(
     detail: Detail,
     exit_code: bool,
 ) -> Result<Exit, CliError> {
-    let from = if path == Path::new("-") {
-        "standard input".to_owned()
-    } else {
-        path.display().to_string()
-    };
-    let unreadable = |source| CliError::SnapshotFile {
-        from: from.clone(),
-        source,
-    };
-    let reader: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(std::io::stdin())
-    } else {
-        Box::new(File::open(path).map_err(unreadable)?)
-    };
-    let snapshots =
-        serde_json::Deserializer::from_reader(BufReader::new(reader)).into_iter::<SnapshotData>();
     let mut outcome = RunOutcome::Fine;
-    let mut decided = 0;
+    let mut is_first = true;
     let mut all: Option<Report> = None;
-    for snapshot in snapshots {
-        let snapshot = snapshot
-            .and_then(|mut data| {
-                data.target = target.or(data.target);
-                Snapshot::new(data).map_err(serde::de::Error::custom)
-            })
-            .map_err(|source| CliError::Snapshot {
-                number: decided + 1,
-                from: from.clone(),
-                source,
-            })?;
+    each_snapshot(path, target, |snapshot| {
         let decision = decide(&snapshot, policy);
         logging::span(&decision.workload).in_scope(|| logging::decided(&decision, false));
         let mut workload = WorkloadReport::decided(decision, None);
@@ -73,16 +46,16 @@ pub(crate) fn run(
             }
         };
         let report = untimed_report(command, vec![workload]);
-        if output == OutputFormat::Table && decided > 0 {
+        if output == OutputFormat::Table && !is_first {
             print("\n")?;
         }
+        is_first = false;
         let facts = RunFacts {
             dry_run: true,
             group: GroupFacts::of(&snapshot),
             ..RunFacts::default()
         };
         show(&report, &[facts], output, detail)?;
-        decided += 1;
         outcome = outcome.max(outcome_of(&report, detail));
         if report_file.is_some() {
             match &mut all {
@@ -90,14 +63,8 @@ pub(crate) fn run(
                 None => all = Some(report),
             }
         }
-    }
-    if decided == 0 {
-        let empty = std::io::Error::new(
-            std::io::ErrorKind::UnexpectedEof,
-            "it contains no snapshot; the smallest is {\"pods\": []}",
-        );
-        return Err(unreadable(empty));
-    }
+        Ok(())
+    })?;
     if let Some(report) = &all {
         write_report(report_file, report)?;
     }

@@ -1,10 +1,13 @@
 //! One module for each subcommand.
 
+pub(crate) mod backtest;
 pub(crate) mod check;
 pub(crate) mod decide;
 pub(crate) mod demo;
 pub(crate) mod reference;
 pub(crate) mod run;
+mod snapshots;
+pub(crate) mod what_if;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;

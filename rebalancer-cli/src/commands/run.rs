@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{Clock as _, GroupCoordinator, PortError, RunLease};
 use rebalancer_core::report::{Failed, Report, ReportCommand, SCHEMA, WorkloadReport};
+use rebalancer_core::scenario::Scenario;
 use rebalancer_core::snapshot::{AssembleSettings, Snapshot};
 use rebalancer_driver::{
     Ports, RunObserver, RunSettings, Stop, SystemClock, WorkloadRun, follow, run_workload,
@@ -19,7 +20,7 @@ use rebalancer_kafka::{Kafka, KafkaCoordinator};
 use rebalancer_prom::PrometheusSource;
 use tracing::{Instrument as _, debug, info};
 
-use crate::commands::{add_group, outcome_of, show, write_report};
+use crate::commands::{add_group, outcome_of, show, what_if, write_report};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::metrics::{
@@ -30,6 +31,7 @@ use crate::observers::logging::{LoggingObserver, span};
 use crate::observers::terminal_line::TerminalLine;
 use crate::render::document;
 use crate::render::table::Detail;
+use crate::scenarios::WorkloadScenarios;
 use crate::settings::{OutputFormat, OwnMetricsSettings, Settings, WorkloadSettings};
 use crate::signals;
 
@@ -42,6 +44,8 @@ pub(crate) enum Mode<'a> {
     Show { save: Option<&'a Path> },
     /// The consumer group is shown with the forecasts of plans.
     Forecast,
+    /// The loads of the consumer group in these scenarios are shown.
+    WhatIf { scenarios: &'a [Scenario] },
     /// The members of the consumer group are shown.
     Group { partitions: bool },
 }
@@ -56,7 +60,7 @@ impl Mode<'_> {
     fn detail(self) -> Detail {
         match self {
             Self::Act { .. } | Self::Show { .. } => Detail::Pods,
-            Self::Forecast => Detail::Group,
+            Self::Forecast | Self::WhatIf { .. } => Detail::Group,
             Self::Group { partitions } => Detail::Members { partitions },
         }
     }
@@ -142,6 +146,14 @@ pub(crate) async fn run(
             return Err(error);
         }
     };
+    if let Mode::WhatIf { scenarios } = mode {
+        let workloads = runs.into_iter().zip(&settings.workloads);
+        let workloads = workloads.map(|(run, workload)| match (run.snapshot, run.report) {
+            (Some(snapshot), _) => WorkloadScenarios::of(&snapshot, &workload.policy, scenarios),
+            (None, report) => WorkloadScenarios::failed(&report),
+        });
+        return what_if::show(workloads.collect(), output);
+    }
     let (mut workloads, mut facts, mut snapshots) = (Vec::new(), Vec::new(), Vec::new());
     for run in runs {
         workloads.push(run.report);
@@ -151,7 +163,7 @@ pub(crate) async fn run(
     let (command, dry_run) = match mode {
         Mode::Act { .. } => (ReportCommand::Run, settings.is_dry_run()),
         Mode::Show { .. } => (ReportCommand::Plan, false),
-        Mode::Forecast => (ReportCommand::Forecast, false),
+        Mode::Forecast | Mode::WhatIf { .. } => (ReportCommand::Forecast, false),
         Mode::Group { .. } => (ReportCommand::Group, false),
     };
     let report = report(command, (started, finished), dry_run, workloads);
@@ -225,7 +237,7 @@ async fn publish_failure(
 struct FinishedRun {
     report: WorkloadReport,
     facts: RunFacts,
-    /// The snapshot, if it is saved.
+    /// The snapshot, if it is saved or evaluated.
     snapshot: Option<Snapshot>,
 }
 
@@ -343,7 +355,7 @@ struct RunContext<'a> {
 }
 
 impl RunContext<'_> {
-    /// Runs one workload, within its own timeout. The snapshot is kept only if it is saved: that of
+    /// Runs one workload, within its own timeout. The snapshot is kept only if it is needed: that of
     /// a large workload takes megabytes.
     async fn run(&self, index: usize, job: &Job<'_>) -> FinishedRun {
         let started = self.clock.now();
@@ -384,7 +396,10 @@ impl RunContext<'_> {
         if let (Mode::Group { .. }, Some(snapshot)) = (self.mode, &snapshot) {
             add_group(&mut report, snapshot);
         }
-        let is_saved = matches!(self.mode, Mode::Show { save: Some(_) });
+        let is_saved = matches!(
+            self.mode,
+            Mode::Show { save: Some(_) } | Mode::WhatIf { .. }
+        );
         let of_metrics = snapshot.as_ref().filter(|_| self.has_metrics);
         FinishedRun {
             facts: RunFacts {

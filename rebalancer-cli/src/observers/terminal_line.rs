@@ -115,6 +115,22 @@ impl TerminalLine {
         }
     }
 
+    /// Shows how far a command is that is no run, until [`clear`](Self::clear).
+    pub(crate) fn show_progress(&self, text: String) {
+        let wait = ShownWait {
+            reason: text,
+            since: self.first_wait().unwrap_or_else(Instant::now),
+            limit: None,
+            run_ends: None,
+        };
+        self.begin_wait(0, wait);
+    }
+
+    /// The beginning of the wait of the first workload.
+    fn first_wait(&self) -> Option<Instant> {
+        self.state().waits.get(&0).map(|wait| wait.since)
+    }
+
     /// Clears the line: no workload waits.
     pub(crate) fn clear(&self) {
         let mut state = self.state();
@@ -353,6 +369,21 @@ mod tests {
             ..State::default()
         };
         assert_eq!(state.text(Instant::now()).as_deref(), text);
+    }
+
+    #[test]
+    fn progress_counts_from_its_beginning() {
+        let line = TerminalLine::new(true);
+        line.show_progress("not begun".to_owned());
+        assert!(line.state().waits.is_empty());
+        line.state().on = true;
+        line.show_progress("1 of 2".to_owned());
+        let began = line.state().waits[&0].since;
+        line.show_progress("2 of 2".to_owned());
+        let shown = line.state().waits[&0].clone();
+        assert_eq!((shown.reason.as_str(), shown.since), ("2 of 2", began));
+        line.clear();
+        assert!(line.state().waits.is_empty());
     }
 
     #[rstest]

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use rebalancer_core::Decision;
-use rebalancer_core::forecast::Forecast;
+use rebalancer_core::forecast::{Fit, Forecast};
+use rebalancer_core::group::{ClientFamily, KnownAssignor, Protocol};
 use rebalancer_core::model::Load;
 use rebalancer_core::strategy::forecast::{GroupReport, PlanForecast, PodExplained};
 
@@ -44,34 +45,62 @@ pub fn summary(group: &GroupReport, palette: &Palette) -> String {
 }
 
 fn heading(group: &GroupReport, palette: &Palette) -> String {
-    let strong = palette.strong;
-    let id = group
-        .id
-        .as_deref()
-        .map_or_else(String::new, |id| format!(" {}", printable(id)));
-    let facts = format!(
-        "{} members, {} partitions of {} topic{}; assignor {}; client {}, protocol {}",
-        group.members,
-        group.partitions,
-        group.topics,
-        if group.topics == 1 { "" } else { "s" },
-        group.assignor,
-        group.client.as_str(),
-        group.protocol.as_str(),
-    );
-    let model = match &group.fit {
-        Some(fit) => format!(
-            "load = {:.3} + {:.3e} × rate; {:.0} % of the variance is explained",
-            fit.base,
-            fit.cost,
-            fit.goodness * 100.0
-        ),
-        None => "no rates (setting: GROUP_RATE_QUERY): each pod's load is split equally over its \
-                 partitions, so forecasts are poor"
-            .to_owned(),
+    let heading = Heading {
+        id: group.id.as_deref(),
+        members: group.members,
+        partitions: group.partitions,
+        topics: group.topics,
+        assignor: group.assignor,
+        client: group.client,
+        protocol: group.protocol,
+        fit: group.fit.as_ref(),
     };
-    let group = sentence(&format!("group{id}"), strong, &facts, palette);
-    group + &wrapped(&model, palette.width, 2)
+    heading.render(palette)
+}
+
+/// The facts about a group above its table.
+pub(super) struct Heading<'a> {
+    pub(super) id: Option<&'a str>,
+    pub(super) members: usize,
+    pub(super) partitions: usize,
+    pub(super) topics: usize,
+    pub(super) assignor: KnownAssignor,
+    pub(super) client: ClientFamily,
+    pub(super) protocol: Protocol,
+    pub(super) fit: Option<&'a Fit>,
+}
+
+impl Heading<'_> {
+    pub(super) fn render(&self, palette: &Palette) -> String {
+        let strong = palette.strong;
+        let id = self.id;
+        let id = id.map_or_else(String::new, |id| format!(" {}", printable(id)));
+        let facts = format!(
+            "{} members, {} partitions of {} topic{}; assignor {}; client {}, protocol {}",
+            self.members,
+            self.partitions,
+            self.topics,
+            if self.topics == 1 { "" } else { "s" },
+            self.assignor,
+            self.client.as_str(),
+            self.protocol.as_str(),
+        );
+        let model = match self.fit {
+            Some(fit) => format!(
+                "load = {:.3} + {:.3e} × rate; {:.0} % of the variance is explained",
+                fit.base,
+                fit.cost,
+                fit.goodness * 100.0
+            ),
+            None => {
+                "no rates (setting: GROUP_RATE_QUERY): each pod's load is split equally over its \
+                     partitions, so forecasts are poor"
+                    .to_owned()
+            }
+        };
+        let group = sentence(&format!("group{id}"), strong, &facts, palette);
+        group + &wrapped(&model, palette.width, 2)
+    }
 }
 
 fn pods(decision: &Decision, group: &GroupReport, palette: &Palette) -> String {

@@ -1,6 +1,7 @@
 //! The output: tables and documents for people, JSON and YAML for programs.
 
 pub mod assignment;
+pub mod backtest;
 pub mod bar;
 pub mod check;
 pub mod document;
@@ -8,6 +9,7 @@ pub mod group;
 pub mod members;
 pub mod page;
 pub mod rejoin;
+pub mod scenarios;
 pub mod style;
 pub mod table;
 mod text;

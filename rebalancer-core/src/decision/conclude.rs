@@ -3,9 +3,12 @@
 use super::{Action, Analysis, HoldReason};
 use crate::checks::{Check, Ranking, count_pods, list_some};
 use crate::forecast::{Diagnosis, Forecast};
+use crate::group::GroupModel;
 use crate::model::{Load, LoadUnit};
 use crate::plan::{AssignmentPlan, Plan, RejoinPlan, Role, Victim};
 use crate::policy::Policy;
+use crate::scenario::alternatives;
+use crate::snapshot::Snapshot;
 use crate::strategy::forecast::{ForecastChoice, ForecastVerdict, GroupReport, PlanForecast};
 use crate::strategy::rejoin_forecast::RejoinForecast;
 use crate::strategy::{
@@ -21,6 +24,9 @@ pub(super) struct Conclusion<'a> {
     pub(super) analysis: &'a Analysis,
     pub(super) policy: &'a Policy,
     pub(super) unit: LoadUnit,
+    pub(super) snapshot: &'a Snapshot,
+    /// The model of the consumer group, if the strategy uses it and the group is known.
+    pub(super) group: Option<&'a GroupModel>,
 }
 
 impl Conclusion<'_> {
@@ -40,7 +46,7 @@ impl Conclusion<'_> {
                 format!(
                     "{} is hot, but {}",
                     self.chosen(Role::Hottest),
-                    diagnosis.message(self.unit)
+                    self.explained(diagnosis)
                 ),
             ),
             Some(StrategyOutcome::Forecast(forecasted)) => self.by_forecast(forecasted),
@@ -48,6 +54,19 @@ impl Conclusion<'_> {
             Some(StrategyOutcome::Rejoin(verdict)) => self.by_rejoin(verdict),
             // A check has failed if there is no target or no group.
             None => self.within_tolerance(),
+        }
+    }
+
+    /// The message of a diagnosis that gives the reason of the hold, with the changes of the group that
+    /// would help instead.
+    fn explained(&self, diagnosis: &Diagnosis) -> String {
+        let message = diagnosis.message(self.unit);
+        let alternatives = self.group.and_then(|group| {
+            alternatives(self.snapshot, group, diagnosis, self.policy.forecast_seed)
+        });
+        match alternatives {
+            Some(alternatives) => format!("{message}; {alternatives}"),
+            None => message,
         }
     }
 
@@ -128,7 +147,7 @@ impl Conclusion<'_> {
             ),
             (ForecastVerdict::Structural(diagnosis), _, _) => (
                 Action::Hold(HoldReason::of_diagnosis(diagnosis)),
-                diagnosis.message(self.unit),
+                self.explained(diagnosis),
             ),
             (ForecastVerdict::Unexplained, _, _) => (
                 Action::Hold(HoldReason::LOADS_UNEXPLAINED),
@@ -173,7 +192,7 @@ impl Conclusion<'_> {
         match explanation {
             Some(diagnosis) => (
                 Action::Hold(HoldReason::of_diagnosis(diagnosis)),
-                format!("{best}; {}", diagnosis.message(self.unit)),
+                format!("{best}; {}", self.explained(diagnosis)),
             ),
             None => (Action::Hold(HoldReason::NO_PLAN_HELPS), best),
         }
@@ -221,7 +240,7 @@ impl Conclusion<'_> {
                 match diagnosis {
                     Some(diagnosis) => (
                         Action::Hold(HoldReason::of_diagnosis(diagnosis)),
-                        format!("{best}; {}", diagnosis.message(self.unit)),
+                        format!("{best}; {}", self.explained(diagnosis)),
                     ),
                     None => (Action::Hold(HoldReason::NO_ASSIGNMENT_HELPS), best),
                 }
@@ -240,7 +259,7 @@ impl Conclusion<'_> {
                 match diagnosis {
                     Some(diagnosis) => (
                         Action::Hold(HoldReason::of_diagnosis(diagnosis)),
-                        format!("{best}; {}", diagnosis.message(self.unit)),
+                        format!("{best}; {}", self.explained(diagnosis)),
                     ),
                     None => (Action::Hold(HoldReason::NO_PLAN_HELPS), best),
                 }

@@ -101,6 +101,8 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         analysis: &analysis,
         policy,
         unit: snapshot.load_unit(),
+        snapshot,
+        group: group.as_ref().and_then(|group| group.as_ref().ok()),
     };
     let (action, message) = conclusion.draw();
     let roles = choice.roles(snapshot.pods().len());

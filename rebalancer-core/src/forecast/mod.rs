@@ -10,7 +10,7 @@
 //! | [`summary`] | the summary of many simulated executions |
 
 pub mod attribution;
-mod chance;
+pub(crate) mod chance;
 pub mod diagnosis;
 pub mod membership;
 pub mod replay;

@@ -169,22 +169,12 @@ impl<'a> Subject<'a> {
     }
 
     fn start(&self, chance: Chance) -> State {
-        let ids = chance.about(MEMBER_IDS);
-        let disregard_ids =
-            self.algorithm == Algorithm::Uniform && ids.below(DISREGARDED_IDS_OF_UNIFORM) == 0;
-        let with_id = |(index, member): (usize, &Member)| {
-            let mut member = member.clone();
-            if member.id.is_empty() || disregard_ids {
-                member.id = unknown_id(ids.about(index));
-            }
-            member
-        };
         let placement = |pod: &ServingPodIndex| Placement {
             pod: *pod,
             replacement: false,
         };
         State {
-            members: self.group.members.iter().enumerate().map(with_id).collect(),
+            members: members_with_ids(self.group, self.algorithm, chance.about(MEMBER_IDS)),
             pods: self.group.pod_of.iter().map(placement).collect(),
             owners: self.group.owners.clone(),
             removed: Vec::new(),
@@ -372,12 +362,30 @@ impl<'a> Subject<'a> {
     }
 }
 
+/// The members of a group, with drawn ids where they are unknown.
+pub(crate) fn members_with_ids(
+    group: &GroupModel,
+    algorithm: Algorithm,
+    ids: Chance,
+) -> Vec<Member> {
+    let disregard_ids =
+        algorithm == Algorithm::Uniform && ids.below(DISREGARDED_IDS_OF_UNIFORM) == 0;
+    let with_id = |(index, member): (usize, &Member)| {
+        let mut member = member.clone();
+        if member.id.is_empty() || disregard_ids {
+            member.id = unknown_id(ids.about(index));
+        }
+        member
+    };
+    group.members.iter().enumerate().map(with_id).collect()
+}
+
 /// The member of a replacement, with an id as the coordinator or the client will generate it.
 ///
 /// Ids are `<client.id>-<uuid>`, or a UUID alone in KIP-848. If the client id contains the pod's
 /// name, the replacement has a different client id, whose rank among the others is unknown. The
 /// client id of `neighbour`, a random member, stands for it. A member that rejoins keeps its own.
-fn replacement(original: &Member, neighbour: &Member, chance: Chance) -> Member {
+pub(crate) fn replacement(original: &Member, neighbour: &Member, chance: Chance) -> Member {
     const UUID: usize = 36;
     let client = neighbour.id.len().checked_sub(UUID);
     let client = client

@@ -29,6 +29,8 @@ pub enum Purpose {
     WindowCoverage,
     /// The autoscalers as kube-state-metrics reports them.
     Autoscalers,
+    /// Readiness, creation and requests of pods in the past, as kube-state-metrics reports them.
+    PodHistory,
     /// The owner of each partition of the consumer group.
     GroupOwners,
     /// The owner of each partition one cooldown ago.
@@ -52,6 +54,7 @@ impl fmt::Display for Purpose {
             Self::LabelSearch => "the search for other labels",
             Self::WindowCoverage => "the window coverage query",
             Self::Autoscalers => "the autoscaler query (TARGET_SOURCE=prometheus)",
+            Self::PodHistory => "the query for past pods (kube-state-metrics)",
             Self::GroupOwners => "the partition owner query",
             Self::GroupOwnersBefore => "the partition owner query for one cooldown ago",
             Self::GroupRates => "the partition rate query",
@@ -69,7 +72,8 @@ impl Purpose {
             | Self::SampleAge
             | Self::CustomSampleAge
             | Self::DuplicateSeries
-            | Self::WindowCoverage => "pod",
+            | Self::WindowCoverage
+            | Self::PodHistory => "pod",
             Self::RawSamples => "series",
             Self::LabelSearch => "combination of labels",
             Self::CgroupLoads => "pod and cgroup",
@@ -95,6 +99,7 @@ impl Purpose {
             | Self::LabelSearch
             | Self::WindowCoverage
             | Self::Autoscalers
+            | Self::PodHistory
             | Self::GroupOwners
             | Self::GroupOwnersBefore
             | Self::GroupRates

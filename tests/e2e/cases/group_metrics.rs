@@ -134,6 +134,95 @@ async fn each_exporter_describes_the_group(
     Ok(())
 }
 
+/// The group of the past is read from the metrics, and each action has its forecast.
+#[rstest]
+#[case::prometheus(0)]
+#[case::victoria_metrics(1)]
+#[tokio::test]
+async fn backtest_forecasts_the_effect_on_the_past_group(#[case] which: usize) -> Result<()> {
+    let fake_groups = FakeGroups::open().await?;
+    let program = fake_groups
+        .program(which, "orders", "consumer,kafka-exporter")
+        .args(["backtest", "--since", "30s", "--step", "3s", "-o", "json"]);
+    let started = Instant::now();
+    loop {
+        let run = program.clone().run().await?;
+        assert_eq!(run.code, Some(0), "{run}");
+        let document: Value = run.json()?;
+        let backtest = &document["workloads"][0]["backtest"];
+        assert_eq!(backtest["strategy"], "forecast", "{run}");
+        let first = &backtest["actions"][0];
+        if first.is_null() {
+            assert!(started.elapsed() < Duration::from_secs(120), "{run}");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        }
+        let victim = Value::from(fake_groups.pods[VICTIM].name.as_str());
+        assert!(first["pods"].as_array().unwrap().contains(&victim), "{run}");
+        let range = first["imbalance_range"].as_array().unwrap();
+        assert!(
+            range[0].as_f64() <= first["imbalance_expected"].as_f64(),
+            "{run}"
+        );
+        return assert_untouched(
+            &fake_groups.ns.workload(fake_groups::spec()),
+            &fake_groups.pods,
+        )
+        .await;
+    }
+}
+
+/// What if the live group had other replicas, or another assignor.
+#[rstest]
+#[case::prometheus(0)]
+#[case::victoria_metrics(1)]
+#[tokio::test]
+async fn scenarios_are_evaluated_on_the_live_group(#[case] which: usize) -> Result<()> {
+    let fake_groups = FakeGroups::open().await?;
+    let program = fake_groups
+        .program(which, "orders", "consumer,kafka-exporter")
+        .args(["forecast", "-o", "json", "--replicas", "2..13"]);
+    let without = format!("--without={}", fake_groups.pods[VICTIM].name);
+    let run = program.clone().arg(&without).run().await?;
+    assert_eq!(run.code, Some(0), "{run}");
+    let document: Value = run.json()?;
+    assert_eq!(document["schema"], "rebalancer/scenarios/v1", "{run}");
+    let group = &document["workloads"][0]["group"];
+    assert_eq!(
+        (&group["pods"], &group["partitions"]),
+        (&4.into(), &12.into())
+    );
+    let scenarios = group["scenarios"].as_array().unwrap();
+    assert_eq!(scenarios.len(), 13, "{run}");
+    assert_eq!(scenarios[0]["description"], "as it is");
+    let peak = |index: usize| {
+        scenarios[index]["expected"]["peak"]["mean"]
+            .as_f64()
+            .unwrap()
+    };
+    let idle = |index: usize| {
+        scenarios[index]["expected"]["idle_pods"]["mean"]
+            .as_f64()
+            .unwrap()
+    };
+    // Scenario n has n + 1 pods.
+    assert!(peak(1) > peak(3) && peak(3) > peak(12), "{run}");
+    assert_eq!((idle(1), idle(11), idle(12)), (0.0, 0.0, 1.0), "{run}");
+    assert_untouched(
+        &fake_groups.ns.workload(fake_groups::spec()),
+        &fake_groups.pods,
+    )
+    .await?;
+
+    let unknown = program.arg("--without=nobody").run().await?;
+    assert_eq!(unknown.code, Some(1), "{unknown}");
+    let document: Value = unknown.json()?;
+    let error = document["workloads"][0]["error"].as_str().unwrap();
+    assert!(error.contains("`nobody` is not a ready pod"), "{unknown}");
+    assert!(error.contains(&fake_groups.pods[VICTIM].name), "{unknown}");
+    Ok(())
+}
+
 /// The labels of pods and namespaces have the names of OpenTelemetry, with dots.
 #[tokio::test]
 async fn presets_use_the_configured_names_of_labels() -> Result<()> {

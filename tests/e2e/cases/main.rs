@@ -13,6 +13,7 @@
 
 mod support;
 
+mod backtest;
 mod browser;
 mod budget;
 mod check;
@@ -50,4 +51,5 @@ mod several_workloads;
 mod target;
 mod terminal;
 mod waves;
+mod what_if;
 mod wrong_metrics;

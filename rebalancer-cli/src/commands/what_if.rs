@@ -1,0 +1,54 @@
+//! `forecast` with changes of the group: its expected loads in each scenario.
+
+use std::path::Path;
+
+use rebalancer_core::model::Cores;
+use rebalancer_core::policy::Policy;
+use rebalancer_core::scenario::Scenario;
+
+use crate::commands::snapshots::each_snapshot;
+use crate::commands::{json, palette, print};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::render::{document, scenarios as render};
+use crate::scenarios::{ScenariosReport, WorkloadScenarios};
+use crate::settings::OutputFormat;
+
+/// Evaluates the scenarios on each snapshot of `path`, or of standard input for `-`. `target` overrides
+/// the target of the snapshots.
+pub(crate) fn run(
+    path: &Path,
+    policy: &Policy,
+    target: Option<Cores>,
+    scenarios: &[Scenario],
+    output: OutputFormat,
+) -> Result<Exit, CliError> {
+    let mut workloads = Vec::new();
+    each_snapshot(path, target, |snapshot| {
+        workloads.push(WorkloadScenarios::of(&snapshot, policy, scenarios));
+        Ok(())
+    })?;
+    show(workloads, output)
+}
+
+/// Prints the results.
+pub(crate) fn show(
+    workloads: Vec<WorkloadScenarios>,
+    output: OutputFormat,
+) -> Result<Exit, CliError> {
+    let report = ScenariosReport::new(workloads);
+    let text = match output {
+        OutputFormat::Json => json(&report)?,
+        OutputFormat::Yaml => document::yaml(&report)?,
+        // There are no metrics of scenarios.
+        OutputFormat::Table | OutputFormat::OpenMetrics | OutputFormat::Markdown => {
+            render::report(&report, &palette())
+        }
+    };
+    print(&text)?;
+    Ok(if report.has_failed() {
+        Exit::Error
+    } else {
+        Exit::Fine
+    })
+}
