@@ -87,6 +87,8 @@ pub enum PolicyField {
     MinimumImprovementPercent,
     /// [`Policy::minimum_confidence_percent`].
     MinimumConfidencePercent,
+    /// [`Policy::rejoin_consumer_protocol`].
+    RejoinConsumerProtocol,
     /// [`Policy::forecast_seed`].
     ForecastSeed,
     /// [`Policy::minimum_pods`].
@@ -109,13 +111,14 @@ pub enum PolicyField {
 
 impl PolicyField {
     /// Every field, in the order of [`Policy`].
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Strategy,
         Self::TopK,
         Self::Tolerance,
         Self::ImbalanceTolerance,
         Self::MinimumImprovementPercent,
         Self::MinimumConfidencePercent,
+        Self::RejoinConsumerProtocol,
         Self::ForecastSeed,
         Self::MinimumPods,
         Self::MaxUnavailable,
@@ -137,6 +140,7 @@ impl PolicyField {
             Self::ImbalanceTolerance => "imbalance_tolerance",
             Self::MinimumImprovementPercent => "minimum_improvement_percent",
             Self::MinimumConfidencePercent => "minimum_confidence_percent",
+            Self::RejoinConsumerProtocol => "rejoin_consumer_protocol",
             Self::ForecastSeed => "forecast_seed",
             Self::MinimumPods => "minimum_pods",
             Self::MaxUnavailable => "max_unavailable",
@@ -172,6 +176,10 @@ pub struct Policy {
     /// Required probability that the highest load falls by a plan of the strategies `forecast` and
     /// `rejoin`, in percent (default 80).
     pub minimum_confidence_percent: Percent,
+    /// Whether the strategy `rejoin` may remove members of a group of the consumer protocol (KIP-848),
+    /// whose partitions two members may then process for some seconds (default false).
+    #[serde(skip_serializing_if = "is_false")]
+    pub rejoin_consumer_protocol: bool,
     /// Seed of the forecast: equal seeds give equal forecasts (default 0).
     pub forecast_seed: u64,
     /// Number of ready pods that must be left at any time (default 3).
@@ -194,6 +202,11 @@ pub struct Policy {
     pub ignore_history: bool,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 impl Policy {
     /// Whether a decision needs the target: the imbalance has a tolerance of its own, which needs none.
     #[must_use]
@@ -211,6 +224,7 @@ impl Default for Policy {
             imbalance_tolerance: None,
             minimum_improvement_percent: Percent::DEFAULT_MINIMUM_IMPROVEMENT,
             minimum_confidence_percent: Percent::DEFAULT_MINIMUM_CONFIDENCE,
+            rejoin_consumer_protocol: false,
             forecast_seed: 0,
             minimum_pods: MinimumPods::DEFAULT,
             max_unavailable: MaxUnavailable::All,
@@ -286,6 +300,7 @@ mod tests {
         let policy = Policy {
             max_evictions: Some(1),
             imbalance_tolerance: Some(Tolerance::DEFAULT),
+            rejoin_consumer_protocol: true,
             ..Policy::default()
         };
         let json = serde_json::to_value(policy).unwrap();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use described::{group, policy, skewed, snapshot, survives_json, with};
 use kafka_assignors::MemberIndex;
 use proptest::prelude::*;
-use rebalancer_core::group::RebalanceProtocol;
+use rebalancer_core::group::{AssignProblem, Protocol, RebalanceProtocol};
 use rebalancer_core::handover::{HandoverGoal, HandoverPlan, HandoverPlanError, HandoverWork};
 use rebalancer_core::history::Rotation;
 use rebalancer_core::model::{Percent, Tolerance};
@@ -139,10 +139,17 @@ fn plan_of_a_rejoin_has_all_members_of_its_pods() {
     );
     let mut other = value;
     other["group"]["described"]["kind"] = "consumer".into();
-    assert!(matches!(
-        rejoin(&other, &["pod-00"]),
-        Err(HandoverPlanError::NotClassic { .. } | HandoverPlanError::Group(_))
-    ));
+    other["group"]["protocol"] = "consumer".into();
+    let refused = |value: &Value| rejoin(value, &["pod-00"]).unwrap_err();
+    let unsuitable = HandoverPlanError::Unsuitable;
+    assert_eq!(refused(&other), unsuitable(AssignProblem::BrokerTooOld));
+    other["group"]["described"]["removable_members"] = true.into();
+    let handover = rejoin(&other, &["pod-00"]).unwrap();
+    assert_eq!(handover.group_protocol, Protocol::Consumer);
+    assert_eq!(handover.protocol, RebalanceProtocol::Cooperative);
+    other["group"]["described"]["classic_members"] = 1.into();
+    let mixed = AssignProblem::MixedProtocols { members: 1 };
+    assert_eq!(refused(&other), unsuitable(mixed));
 }
 
 #[rstest]

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use rebalancer_core::checks::{CheckDetails, Verdict};
 use rebalancer_core::group::RebalanceProtocol;
 use rebalancer_core::history::Rotation;
-use rebalancer_core::model::{MinimumPods, Percent, Tolerance, TopK};
+use rebalancer_core::model::{MinimumPods, Percent, Seconds, Tolerance, TopK};
 use rebalancer_core::plan::{PlannedRejoin, Role};
 use rebalancer_core::policy::Strategy as Rule;
 use rebalancer_core::strategy::rejoin_forecast::RejoinForecast;
@@ -55,6 +55,19 @@ fn piled_up(assignor: &str) -> Value {
 fn consumer_protocol(value: &mut Value) {
     value["group"]["protocol"] = "consumer".into();
     value["group"]["described"]["kind"] = "consumer".into();
+    value["group"]["described"]["removable_members"] = true.into();
+    value["group"]["described"]
+        .as_object_mut()
+        .unwrap()
+        .remove("client");
+}
+
+/// The policy that also lets members of groups of the consumer protocol rejoin.
+fn with_consumer_protocol() -> Policy {
+    Policy {
+        rejoin_consumer_protocol: true,
+        ..policy(Rule::Rejoin)
+    }
 }
 
 fn static_members(value: &mut Value) {
@@ -260,9 +273,93 @@ fn each_hold_has_a_reason_and_a_remedy(
     survives_json(&decision);
 }
 
+/// The broker moves single partitions, and two members may process them for some seconds.
+#[test]
+fn members_of_the_consumer_protocol_rejoin_on_request() {
+    let value = with(piled_up("uniform"), consumer_protocol);
+    let decision = decide(&snapshot(value), &with_consumer_protocol());
+    let names = pods(&decision);
+    assert!(names.contains(&"pod-00"), "{names:?}");
+    let best = forecast(&decision);
+    assert_eq!(best.double_processing_seconds, Some(Seconds::whole(5)));
+    assert_eq!(best.protocol, RebalanceProtocol::Cooperative);
+    assert_eq!(best.rebalances, 1);
+    let cost = best.disturbance();
+    for part in [
+        "two members may process them for up to 5 s",
+        "group.consumer.heartbeat.interval.ms",
+        "not read from the broker",
+        "processed again",
+    ] {
+        assert!(cost.contains(part), "{cost}");
+    }
+    let message = &decision.message;
+    assert!(
+        message
+            .ends_with("two members may process a partition for up to 5 s and the current batch"),
+        "{message}"
+    );
+    survives_json(&decision);
+    // A classic group is not affected by the permission.
+    let classic = piled_up("cooperative-sticky");
+    let allowed = decide(&snapshot(classic.clone()), &with_consumer_protocol());
+    assert_eq!(pods(&allowed), pods(&rejoin(classic)));
+    assert_eq!(forecast(&allowed).double_processing_seconds, None);
+}
+
+#[rstest]
+#[case::members_of_the_classic_protocol(
+    |value: &mut Value| value["group"]["described"]["classic_members"] = 1.into(),
+    HoldReason::MIXED_PROTOCOLS,
+    "1 member uses the classic protocol"
+)]
+#[case::older_than_4_0(
+    |value: &mut Value| value["group"]["described"]["removable_members"] = false.into(),
+    HoldReason::BROKER_TOO_OLD,
+    "older than Kafka 4.0"
+)]
+#[case::other_assignor(
+    |value: &mut Value| value["group"]["described"]["assignor"] = "load-aware".into(),
+    HoldReason::ASSIGNOR_NOT_MODELLED,
+    "the assignor load-aware"
+)]
+#[case::configured_as_classic(
+    |value: &mut Value| {
+        value["group"]["protocol"] = "classic".into();
+        value["group"]["assignor"] = "range".into();
+        value["group"]["described"]["assignor"] = "range".into();
+    },
+    HoldReason::ASSIGNOR_NOT_MODELLED,
+    "range of the consumer protocol"
+)]
+#[case::pod_without_member(
+    |value: &mut Value| {
+        value["group"]["described"]["pods_without_member"] = json!(["pod-09"]);
+    },
+    HoldReason::MEMBERS_MISSING,
+    "pod-09"
+)]
+fn some_groups_of_the_consumer_protocol_are_left_alone(
+    #[case] change: fn(&mut Value),
+    #[case] reason: HoldReason,
+    #[case] message: &str,
+) {
+    let value = with(piled_up("uniform"), |value| {
+        consumer_protocol(value);
+        change(value);
+    });
+    let decision = decide(&snapshot(value), &with_consumer_protocol());
+    assert_eq!(decision.hold_reason(), Some(reason), "{}", decision.message);
+    assert!(decision.message.contains(message), "{}", decision.message);
+    survives_json(&decision);
+}
+
 #[test]
 fn auto_lets_no_member_rejoin() {
-    let auto = policy(Rule::Auto);
+    let auto = Policy {
+        rejoin_consumer_protocol: true,
+        ..policy(Rule::Auto)
+    };
     for value in [
         piled_up("cooperative-sticky"),
         with(piled_up("uniform"), consumer_protocol),

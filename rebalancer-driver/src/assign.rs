@@ -1,5 +1,6 @@
 //! Hands out the assignment of a decision, or lets members rejoin, while the lease is kept and freeze windows are watched.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rebalancer_core::execution::{LeaseRenewal, StopCause};
@@ -137,6 +138,9 @@ async fn perform(
         HandoverGoal::Assign(_) => WaitReason::HandOver,
         HandoverGoal::Rejoin(_) => WaitReason::Rejoin,
     };
+    let lease = &Mutex::new(lease_held_since.map(LeaseRenewal::new));
+    let handle = &handle;
+    // The closure owns the sender, which is dropped with the hand-over.
     let entered = move |stage: HandoverStage| {
         let elapsed = run.elapsed().saturating_sub(began);
         let wait = Wait::new(reason(stage)).within(elapsed, limits.total);
@@ -144,6 +148,10 @@ async fn perform(
         if stage != HandoverStage::Confirming
             && let Some(probing) = probing.take()
         {
+            // A process that was suspended may have lost the lease meanwhile.
+            if locked(lease).is_some_and(|lease| !lease.is_safe(run.elapsed())) {
+                return handle.stop(StopCause::LeaseLost);
+            }
             // The receiver is gone only if the hand-over has ended.
             let _ = probing.send(());
         }
@@ -158,7 +166,7 @@ async fn perform(
     tokio::select! {
         biased;
         report = acting => report,
-        never = watch(run, &handle, lease_held_since) => match never {},
+        never = watch(run, handle, lease) => match never {},
     }
 }
 
@@ -167,9 +175,8 @@ async fn perform(
 async fn watch(
     run: Run<'_>,
     handle: &StopHandle,
-    lease_held_since: Option<Duration>,
+    lease: &Mutex<Option<LeaseRenewal>>,
 ) -> std::convert::Infallible {
-    let mut renewal = lease_held_since.map(LeaseRenewal::new);
     loop {
         tokio::select! {
             biased;
@@ -184,13 +191,20 @@ async fn watch(
         if window.is_some() {
             handle.stop(StopCause::Frozen);
         }
-        if let Some(renewal) = &mut renewal
-            && renewal.is_due(run.elapsed(), false)
-        {
+        let is_due = locked(lease).is_some_and(|lease| lease.is_due(run.elapsed(), false));
+        if is_due {
             let (asked, state) = lease::renew(run).await;
-            if renewal.handle(run.elapsed(), asked, state).is_err() {
+            let now = run.elapsed();
+            let renewed = locked(lease)
+                .as_mut()
+                .map(|lease| lease.handle(now, asked, state));
+            if matches!(renewed, Some(Err(_))) {
                 handle.stop(StopCause::LeaseLost);
             }
         }
     }
+}
+
+fn locked(lease: &Mutex<Option<LeaseRenewal>>) -> MutexGuard<'_, Option<LeaseRenewal>> {
+    lease.lock().unwrap_or_else(PoisonError::into_inner)
 }

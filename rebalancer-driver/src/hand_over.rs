@@ -19,8 +19,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Executes the plan of a hand-over, and returns once our members have left the group.
 ///
 /// The only heartbeats of our members are those that the hand-over asks for. If the process hangs,
-/// the members expire and the group goes on without them. Stages are reported to `entered`. A stop
-/// ends the hand-over in a settled group.
+/// the members expire and the group goes on without them. Stages are reported to `entered` before
+/// their first request, so that a stop that it requests comes before it. A stop ends the hand-over in a
+/// settled group.
 ///
 /// The times of the plan are those of [`Clock::elapsed`].
 pub async fn hand_over(
@@ -37,12 +38,16 @@ pub async fn hand_over(
     let mut stopped = false;
     let mut stage = None;
     loop {
-        let now = clock.elapsed();
-        let step = handover.step(now);
         let current = handover.stage();
         if stage.replace(current) != Some(current) {
             entered(current);
         }
+        let now = clock.elapsed();
+        if !stopped && let Some(cause) = stop.requested() {
+            stopped = true;
+            handover.handle(now, HandoverEvent::Stop(cause));
+        }
+        let step = handover.step(now);
         let until = match step {
             HandoverStep::Done => return handover.report(),
             HandoverStep::Send(request) => {

@@ -18,12 +18,15 @@ use crate::shared::SharedState;
 /// take 5 ms each.
 ///
 /// Hand-overs to classic groups with `sticky`, `cooperative-sticky` or (of Java consumers) `range` are
-/// modelled. Other groups can be read.
+/// modelled. In groups of the consumer protocol (KIP-848), members are removed at once, and return. Other
+/// groups can be read.
 #[derive(Clone)]
 pub struct SimCoordinator {
     state: SharedState,
     run: usize,
     faulty: bool,
+    /// The run whose requests are traced; `None` if they are not.
+    traced: Option<usize>,
 }
 
 impl fmt::Debug for SimCoordinator {
@@ -36,10 +39,16 @@ impl fmt::Debug for SimCoordinator {
 }
 
 impl SimCoordinator {
-    /// The port of a new run. `faulty`: its requests have the faults of the world's plan.
-    pub(crate) fn new(state: SharedState, faulty: bool) -> Self {
+    /// The port of a new run. `faulty`: its requests have the faults of the world's plan. `traced`: they
+    /// leave a trace of the run with this number.
+    pub(crate) fn new(state: SharedState, faulty: bool, traced: Option<usize>) -> Self {
         let run = state.lock().new_coordinator();
-        Self { state, run, faulty }
+        Self {
+            state,
+            run,
+            faulty,
+            traced,
+        }
     }
 
     /// Sends a request, and awaits the response.
@@ -72,6 +81,11 @@ impl Future for Call<'_> {
             } else {
                 RequestFault::None
             };
+            if let Some(run) = coordinator.traced
+                && request != CoordinatorRequest::Describe
+            {
+                state.trace_group_request(run);
+            }
             let waker = context.waker().clone();
             let ticket = state.send_to_coordinator(coordinator.run, request, fault, waker);
             self.ticket = Some(ticket);

@@ -163,6 +163,20 @@ impl ConsumerGroup {
         self.remove(|member| member.pod == pod && member.absent)
     }
 
+    /// Removes the members with these ids. Returns the pod of each, or `None` if there is no such member.
+    pub(crate) fn remove_members(&mut self, ids: &[&str]) -> Vec<Option<PodKey>> {
+        let pods = ids
+            .iter()
+            .map(|id| {
+                let mut members = self.members.iter();
+                let found = members.find(|member| member.member.id == *id);
+                found.map(|member| member.pod)
+            })
+            .collect();
+        self.remove(|member| ids.contains(&member.member.id.as_str()));
+        pods
+    }
+
     fn remove(&mut self, goes: impl Fn(&GroupMember) -> bool) -> bool {
         let mut next = 0;
         let new_indices: Vec<Option<MemberIndex>> = self

@@ -93,6 +93,8 @@ pub enum TraceEvent {
     },
     /// An eviction was requested: its index among the eviction requests.
     Requested(usize),
+    /// The coordinator of the group was asked for something else than a description.
+    GroupRequested,
     /// The lease was acquired or renewed.
     Lease(LeaseState),
     /// The lease was released.

@@ -52,7 +52,7 @@ impl SimWorld {
     /// The coordinator port of a run. Every run needs its own.
     #[must_use]
     pub fn coordinator(&self) -> SimCoordinator {
-        SimCoordinator::new(self.state.clone(), false)
+        SimCoordinator::new(self.state.clone(), false, None)
     }
 
     /// The virtual clock.

@@ -10,6 +10,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rebalancer_core::execution::StopCause;
+use rebalancer_core::group::Protocol;
 use rebalancer_core::handover::{
     AbandonReason, Handover, HandoverEvent, HandoverGoal, HandoverLimits, HandoverMember,
     HandoverOutcome, HandoverPlan, HandoverReport, HandoverStep, HandoverTarget, RebalanceProtocol,
@@ -60,6 +61,7 @@ fn rejoin(world: &GroupWorld, kind: ClientKind, members: usize, seed: u64) -> Ha
     indices.truncate(members);
     HandoverPlan {
         assignor: kind.assignor().into(),
+        group_protocol: Protocol::Classic,
         protocol: if kind.is_cooperative() {
             RebalanceProtocol::Cooperative
         } else {

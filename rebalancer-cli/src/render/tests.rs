@@ -627,6 +627,38 @@ fn rejoin(#[case] width: Option<usize>, #[case] name: &str) {
     assert_snapshot!(name, text);
 }
 
+/// In a group of KIP-848, the cost has the seconds for which two members may process a partition.
+#[test]
+fn rejoin_in_a_group_of_kip_848() {
+    let mut value: serde_json::Value = serde_json::from_str(&described()).unwrap();
+    let group = &mut value["group"];
+    for (name, text) in [("assignor", "uniform"), ("protocol", "consumer")] {
+        group[name] = text.into();
+    }
+    for (name, text) in [("assignor", "uniform"), ("kind", "consumer")] {
+        group["described"][name] = text.into();
+    }
+    group["described"]["removable_members"] = true.into();
+    let policy = Policy {
+        strategy: Strategy::Rejoin,
+        rejoin_consumer_protocol: true,
+        ..Policy::default()
+    };
+    let decision = decide(&snapshot(&value.to_string()), &policy);
+    assert_snapshot!(render(
+        &WorkloadReport::decided(decision, None),
+        Detail::Pods
+    ));
+    // Without permission it is a hold that names the setting.
+    let policy = Policy {
+        rejoin_consumer_protocol: false,
+        ..policy
+    };
+    let decision = decide(&snapshot(&value.to_string()), &policy);
+    let text = render(&WorkloadReport::decided(decision, None), Detail::Pods);
+    assert!(text.contains("REJOIN_CONSUMER_PROTOCOL"), "{text}");
+}
+
 #[test]
 fn rejoin_that_does_not_help_enough() {
     let report = WorkloadReport::decided(described_by(Strategy::Rejoin, 90.0), None);
@@ -680,6 +712,7 @@ fn assignment_that_was_abandoned() {
         removed: 0,
         returned: 0,
         moved: Some(0),
+        double_processing: None,
         settled: true,
     };
     let report = WorkloadReport::decided(assign(10.0), None).with_hand_over(Some(

@@ -9,7 +9,8 @@ use super::definitions::acting::{
 use super::definitions::decision::{
     COOLDOWN, IGNORE_HISTORY, IMBALANCE_TOLERANCE, MAX_EVICTIONS, MAXIMUM_SAMPLE_AGE,
     MINIMUM_CONFIDENCE_PERCENT, MINIMUM_COVERAGE_PERCENT, MINIMUM_IMPROVEMENT_PERCENT,
-    MINIMUM_POD_AGE, MINIMUM_PODS_REQUIRED, REBALANCE_TOP_K_PODS, STRATEGY, TOLERANCE_MULTIPLIER,
+    MINIMUM_POD_AGE, MINIMUM_PODS_REQUIRED, REBALANCE_TOP_K_PODS, REJOIN_CONSUMER_PROTOCOL,
+    STRATEGY, TOLERANCE_MULTIPLIER,
 };
 use super::reader::Reader;
 
@@ -22,6 +23,7 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Policy {
         imbalance_tolerance: reader.optional(&IMBALANCE_TOLERANCE),
         minimum_improvement_percent: reader.value(&MINIMUM_IMPROVEMENT_PERCENT),
         minimum_confidence_percent: reader.value(&MINIMUM_CONFIDENCE_PERCENT),
+        rejoin_consumer_protocol: reader.value(&REJOIN_CONSUMER_PROTOCOL),
         forecast_seed: Policy::default().forecast_seed,
         minimum_pods: reader.value(&MINIMUM_PODS_REQUIRED),
         max_unavailable: reader.value(&MAX_UNAVAILABLE),

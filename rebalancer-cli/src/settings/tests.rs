@@ -694,10 +694,15 @@ fn strategies_without_evictions_need_the_brokers(#[case] name: &str, #[case] str
              KAFKA_BOOTSTRAP_SERVERS"
         )
     );
-    let extra = [("STRATEGY", name), ("IMBALANCE_TOLERANCE", "1.3")];
+    let extra = [
+        ("STRATEGY", name),
+        ("IMBALANCE_TOLERANCE", "1.3"),
+        ("REJOIN_CONSUMER_PROTOCOL", "true"),
+    ];
     let settings = with_kafka(&extra).unwrap();
     let workload = &settings.workloads[0];
     assert_eq!(workload.policy.strategy, strategy);
+    assert!(workload.policy.rejoin_consumer_protocol);
     assert_eq!(
         workload.policy.imbalance_tolerance.map(f64::from),
         Some(1.3)

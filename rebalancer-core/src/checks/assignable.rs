@@ -50,7 +50,20 @@ impl HoldReason {
     pub const DOUBLE_PROCESSING: Self = Self::new(
         "double_processing",
         "in a group of KIP-848, two members would process a partition for some seconds after a rejoin",
-        "use another strategy",
+        "use another strategy, or allow it",
+    )
+    .governed_by(&[PolicyField::Strategy, PolicyField::RejoinConsumerProtocol]);
+    /// Members use the classic protocol in a group of KIP-848.
+    pub const MIXED_PROTOCOLS: Self = Self::new(
+        "mixed_protocols",
+        "members use the classic protocol in a group of KIP-848, so none is removed",
+        "wait until all members have been migrated to the same protocol",
+    );
+    /// The broker does not remove members of a group of KIP-848.
+    pub const BROKER_TOO_OLD: Self = Self::new(
+        "broker_too_old",
+        "the broker is older than Kafka 4.0 and does not remove members of a group of KIP-848",
+        "upgrade the brokers, or use another strategy",
     )
     .governed_by(&[PolicyField::Strategy]);
     /// The group's assignor is not the one of the forecast.
@@ -109,6 +122,8 @@ impl Rule for GroupAssignable {
         HoldReason::DOUBLE_PROCESSING,
         HoldReason::ASSIGNOR_NOT_MODELLED,
         HoldReason::CLAIMS_KEPT,
+        HoldReason::MIXED_PROTOCOLS,
+        HoldReason::BROKER_TOO_OLD,
     ];
 
     fn evaluate(input: &CheckInput<'_>) -> Option<(Verdict, Self)> {
@@ -145,6 +160,8 @@ impl Rule for GroupAssignable {
                 (HoldReason::ASSIGNOR_NOT_MODELLED, false)
             }
             Some(AssignProblem::DoubleProcessing) => (HoldReason::DOUBLE_PROCESSING, false),
+            Some(AssignProblem::MixedProtocols { .. }) => (HoldReason::MIXED_PROTOCOLS, false),
+            Some(AssignProblem::BrokerTooOld) => (HoldReason::BROKER_TOO_OLD, false),
             Some(AssignProblem::ClaimsKept { .. }) => (HoldReason::CLAIMS_KEPT, false),
             Some(AssignProblem::NotKept { .. }) => (HoldReason::ASSIGNMENT_NOT_KEPT, false),
             Some(AssignProblem::UserData { .. }) => (HoldReason::ASSIGNMENT_USER_DATA, false),

@@ -8,7 +8,7 @@ use super::rule::{CheckInput, Failure, Rule, Verdict};
 use crate::history::{RotationOutcome, back_off};
 use crate::hold_reason::HoldReason;
 use crate::model::Seconds;
-use crate::policy::PolicyField;
+use crate::policy::{PolicyField, Strategy};
 
 /// The last rotation helped, or is long enough ago to try again. All imbalances are over the
 /// eligible pods.
@@ -24,10 +24,13 @@ pub struct LastRotationHelped {
     /// The 90 % interval of the forecast, if there was a forecast.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<(f64, f64)>,
-    /// Why the last hand-over of an assignment was abandoned; absent if it was not, or if pods were
-    /// evicted.
+    /// Why the last hand-over of an assignment, or the last rejoin, was abandoned; absent if it was not,
+    /// or if pods were evicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abandoned: Option<String>,
+    /// The strategy of the last hand-over or rejoin, if it was abandoned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
     /// Number of consecutive rotations that did not help, the last one included.
     #[serde(rename = "futile")]
     pub ineffective: u32,
@@ -43,7 +46,7 @@ impl HoldReason {
         "rotation_did_not_help",
         "the last rotation did not help, and it is too early to try again",
         "find out why evictions do not help: `rebalancer forecast` shows it if the consumer group \
-         is known; the message says why a hand-over was abandoned",
+         is known; the message says why a hand-over or a rejoin was abandoned",
     )
     .that_may_last()
     .governed_by(&[PolicyField::CooldownSeconds, PolicyField::IgnoreHistory]);
@@ -75,6 +78,9 @@ impl Rule for LastRotationHelped {
                 hoped: last.map(|last| last.imbalance_hoped),
                 forecast: last.and_then(|last| last.imbalance_range),
                 abandoned: last.and_then(|last| last.abandoned.clone()),
+                strategy: last
+                    .filter(|last| last.abandoned.is_some())
+                    .map(|last| last.strategy),
                 ineffective,
                 since_seconds,
                 wait_seconds,
@@ -119,10 +125,14 @@ impl fmt::Display for LastRotationHelped {
         };
         let since = since.rounded();
         match &self.abandoned {
-            Some(reason) if self.ineffective > 0 => write!(
-                f,
-                "the last hand-over of an assignment, {since} ago, was abandoned: {reason}"
-            )?,
+            Some(reason) if self.ineffective > 0 => {
+                let what = if self.strategy == Some(Strategy::Rejoin) {
+                    "rejoin"
+                } else {
+                    "hand-over of an assignment"
+                };
+                write!(f, "the last {what}, {since} ago, was abandoned: {reason}")?;
+            }
             Some(_) | None => write!(f, "the last rotation, {since} ago, {helped}: {outcome}")?,
         }
         if self.ineffective > 0 {
@@ -211,6 +221,20 @@ mod tests {
             "the last rotation, 301 s ago, did not help: the imbalance (max/mean) was 2.00 before \
              it, 1.50 was expected, and it is 2.10 now; the next is allowed 600 s after it"
         );
+    }
+
+    #[rstest]
+    #[case::assign(
+        "assign",
+        "the last hand-over of an assignment, 301 s ago, was abandoned: slow"
+    )]
+    #[case::rejoin("rejoin", "the last rejoin, 301 s ago, was abandoned: slow")]
+    fn message_says_what_was_abandoned(#[case] strategy: &str, #[case] beginning: &str) {
+        let mut snapshot = rotated(301, 0);
+        snapshot["last_rotation"]["strategy"] = strategy.into();
+        snapshot["last_rotation"]["abandoned"] = "slow".into();
+        let check = check(&snapshot, Some(2.1), true, false);
+        assert!(check.message.starts_with(beginning), "{}", check.message);
     }
 
     #[rstest]

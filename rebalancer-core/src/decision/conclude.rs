@@ -276,9 +276,16 @@ impl Conclusion<'_> {
         let best = report.and_then(|report| report.rejoin.as_ref());
         let expected = self.expected_rejoin(best);
         let members = best.map_or(0, RejoinForecast::members);
+        let twice = best.and_then(|best| best.double_processing_seconds);
+        let twice = twice.map_or_else(String::new, |seconds| {
+            format!(
+                "; two members may process a partition for up to {} and the current batch",
+                seconds.rounded()
+            )
+        });
         format!(
             "let {members} {} of {} of {} pods rejoin the group: {}; {}; {expected}; assignor {}; no \
-             pod restarts",
+             pod restarts{twice}",
             if members == 1 { "member" } else { "members" },
             plan.pods().len(),
             self.analysis.pods,

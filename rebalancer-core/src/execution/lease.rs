@@ -40,6 +40,12 @@ impl LeaseRenewal {
         age > SAFE_FOR || age > RENEW_AFTER && now >= self.next_attempt && !in_eviction
     }
 
+    /// Whether the lease certainly excludes other runs, so that an action may begin.
+    #[must_use]
+    pub fn is_safe(&self, now: Duration) -> bool {
+        self.age(now) <= SAFE_FOR
+    }
+
     /// Applies the result of a renewal that was requested at `asked`.
     ///
     /// # Errors

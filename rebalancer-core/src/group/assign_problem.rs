@@ -35,6 +35,15 @@ pub enum AssignProblem {
     /// The group uses the consumer protocol (KIP-848): after a removal two members would process a
     /// partition for some seconds.
     DoubleProcessing,
+    /// The group uses the consumer protocol (KIP-848), and members of it the classic one. If the others were
+    /// removed, the broker could turn it into a classic group.
+    MixedProtocols {
+        /// The number of members of the classic protocol.
+        members: usize,
+    },
+    /// The group uses the consumer protocol (KIP-848), and its broker is older than Kafka 4.0, which does
+    /// not remove members of such a group on request.
+    BrokerTooOld,
     /// Members that are removed and return claim the same partitions again.
     ClaimsKept {
         /// The assignor.
@@ -192,7 +201,24 @@ impl fmt::Display for AssignProblem {
                 "the group uses the consumer protocol (KIP-848), in which a removed member notices its \
                  removal with its next heartbeat (group.consumer.heartbeat.interval.ms, 5 s by \
                  default); until then, and until its current batch is complete, another member would \
-                 process the same partitions, so members of such a group are not removed",
+                 process the same partitions, so members of such a group are removed only if it is \
+                 allowed explicitly",
+            ),
+            Self::MixedProtocols { members } => write!(
+                f,
+                "{members} {} the classic protocol in this group of the consumer protocol (KIP-848); no \
+                 member is removed, because the broker could turn the group into a classic one; wait \
+                 until all members have been migrated",
+                if *members == 1 {
+                    "member uses"
+                } else {
+                    "members use"
+                }
+            ),
+            Self::BrokerTooOld => f.write_str(
+                "the group uses the consumer protocol (KIP-848), and its coordinator is older than Kafka \
+                 4.0 by the versions of its APIs (ConsumerGroupDescribe), so it does not remove members \
+                 on request; upgrade the brokers, or use the strategy forecast",
             ),
             Self::ClaimsKept { assignor, client } => {
                 let (which, remedy) = if *assignor == Assignor::CooperativeSticky {

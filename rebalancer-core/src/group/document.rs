@@ -124,6 +124,9 @@ pub struct DescribedDocument {
     /// The number of members that use the classic protocol in a group of KIP-848.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub classic_members: usize,
+    /// Whether the brokers remove members of a group of KIP-848 on request, as Kafka does from 4.0 on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub removable_members: bool,
     /// The number of members whose assignment carries user data other than that of sticky assignors:
     /// the assignor of the group communicates more than partitions.
     #[serde(default, skip_serializing_if = "is_zero")]

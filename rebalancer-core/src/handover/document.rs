@@ -59,8 +59,13 @@ pub struct HandoverDocument {
     /// The number of partitions that have another owner than before; absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<usize>,
+    /// In a group of KIP-848: the seconds from the removal until all removed members were seen in the group
+    /// again. Until then, and until the batches of that time were complete, two members may have processed
+    /// a partition. Absent in a classic group, or if a member was not seen again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub double_processing_seconds: Option<Seconds>,
     /// The number of rebalances that the hand-over caused, without those in which members of a
-    /// cooperative group give up partitions after a rejoin.
+    /// cooperative group give up partitions after a rejoin. 1 for a rejoin in a group of KIP-848.
     pub rebalances: u32,
     /// The duration of the first rebalance, which measured how fast the members rejoin, in seconds; absent
     /// if it did not finish.
@@ -99,6 +104,7 @@ impl HandoverDocument {
             rejoins: work.rejoins(),
             returned: work.rejoins().map(|_| report.returned),
             moved: report.moved,
+            double_processing_seconds: report.double_processing,
             rebalances: report.rebalances,
             probe_seconds: report.probe_seconds,
             seconds: report.seconds,
@@ -118,6 +124,7 @@ impl HandoverDocument {
             rejoins: work.rejoins(),
             returned: work.rejoins().map(|_| 0),
             moved: Some(0),
+            double_processing_seconds: None,
             rebalances: 0,
             probe_seconds: None,
             seconds: Seconds::ZERO,
@@ -201,7 +208,16 @@ fn message(report: &HandoverReport, work: HandoverWork) -> String {
                 Some(1) => ": 1 partition has another owner".to_owned(),
                 Some(moved) => format!(": {moved} partitions have other owners"),
             };
-            format!("{members} rejoined, and the group dealt its partitions{owners}; {cost}")
+            let twice = report
+                .double_processing
+                .map_or_else(String::new, |seconds| {
+                    format!(
+                        "; two members may have processed a partition until the removed ones were back, \
+                         for at most {:.1} s and the current batch",
+                        seconds.get()
+                    )
+                });
+            format!("{members} rejoined, and the group dealt its partitions{owners}; {cost}{twice}")
         }
         HandoverOutcome::Abandoned(reason) => {
             let noun = work.noun();
@@ -259,6 +275,7 @@ mod tests {
             removed: 1,
             returned: 1,
             moved: Some(7),
+            double_processing: None,
             settled: true,
         };
         let document = HandoverDocument::new(&report, HandoverWork::Moves(7));
@@ -277,8 +294,17 @@ mod tests {
     #[case::rejoined(
         HandoverOutcome::Rejoined,
         "rejoined",
+        None,
         "2 members rejoined, and the group dealt its partitions: 7 partitions have other owners; 2 \
          rebalances in 9.2 s"
+    )]
+    #[case::in_a_group_of_kip_848(
+        HandoverOutcome::Rejoined,
+        "rejoined",
+        Some(4),
+        "2 members rejoined, and the group dealt its partitions: 7 partitions have other owners; 2 \
+         rebalances in 9.2 s; two members may have processed a partition until the removed ones were \
+         back, for at most 4.0 s and the current batch"
     )]
     #[case::absent(
         HandoverOutcome::Abandoned(AbandonReason::NotBack {
@@ -286,12 +312,14 @@ mod tests {
             limit: std::time::Duration::from_secs(20),
         }),
         "abandoned",
+        None,
         "the rejoin was abandoned: 1 of the removed members did not rejoin within 20.0 s; 2 \
          rebalances in 9.2 s; the group is at rest"
     )]
     fn message_of_a_rejoin_has_its_members(
         #[case] outcome: HandoverOutcome,
         #[case] word: &str,
+        #[case] twice: Option<u32>,
         #[case] message: &str,
     ) {
         let report = HandoverReport {
@@ -302,10 +330,12 @@ mod tests {
             removed: 2,
             returned: 2,
             moved: Some(7),
+            double_processing: twice.map(Seconds::whole),
             settled: true,
         };
         let document = HandoverDocument::new(&report, HandoverWork::Rejoins(2));
         assert_eq!(document.message, message);
+        assert_eq!(document.double_processing_seconds, report.double_processing);
         let json = serde_json::to_value(&document).unwrap();
         assert_eq!(json["outcome"], word);
         assert_eq!((&json["rejoins"], &json["planned"]), (&2.into(), &0.into()));

@@ -67,6 +67,9 @@ impl HandoverLimits {
     /// The longest wait for removed members once the others have their partitions again. The removed
     /// members may still process theirs, which would go to others if the assigner left.
     pub(crate) const LONGEST_ABSENCE: Duration = Duration::from_secs(15);
+    /// The longest wait for removed members of a group of KIP-848: two of the longest heartbeat intervals
+    /// that a broker allows by default (15 s). The group goes on meanwhile.
+    pub(crate) const CONSUMER_RETURN: Duration = Duration::from_secs(30);
     /// The shortest and the longest wait for all members to sync, so that a member that is slower to
     /// poll than others does not miss an assignment. It triples whenever members lagged behind.
     pub(crate) const SYNCING: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(3)];

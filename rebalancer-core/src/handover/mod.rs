@@ -13,8 +13,12 @@
 //! rebalance in place of the assigner, and the set is removed behind the barrier. Once its members are
 //! back, ours leave in one request, and the join phase ends.
 //!
-//! No member is removed outside an open join phase, so no removed member can process partitions
-//! that another member already owns. Each member of a JoinGroup response gets an entry in the
+//! In a group of the consumer protocol (KIP-848) there is no join phase to hold open. The set is removed
+//! in one request, without members of ours, and its members return one by one with their heartbeats.
+//! Until then two members may process a partition, so such a plan is made only on request.
+//!
+//! In a classic group, no member is removed outside an open join phase, so no removed member can process
+//! partitions that another member already owns. Each member of a JoinGroup response gets an entry in the
 //! SyncGroup request. A partition is given to a new owner only if no other member of the same
 //! response claims it and its former owner is in that response.
 //!
@@ -29,6 +33,7 @@
 //! | the assigner becomes the leader | `machine/leadership.rs` |
 //! | restore, first and second phase | `machine/handing.rs` |
 //! | verification, leaving, abandoning | `machine/ending.rs` |
+//! | members of a group of KIP-848 are removed, and return | `machine/consumer.rs` |
 
 mod document;
 mod limits;

@@ -7,12 +7,12 @@ use kafka_assignors::{Assignment, MemberIndex, PartitionIndex, Topics};
 
 use crate::group::{
     Assignor, ClientFamily, DescribedDocument, GroupDocument, GroupModel, GroupProblem,
-    MemberDocument, RebalanceProtocol,
+    MemberDocument, Protocol, RebalanceProtocol,
 };
 use crate::plan::{AssignmentPlan, PlannedMove, RejoinPlan};
 use crate::ports::{DescribedMember, GroupKind};
 use crate::snapshot::Snapshot;
-use crate::strategy::assign::{AssignProblem, suitable};
+use crate::strategy::assign::{AssignProblem, can_remove_consumers, suitable};
 use crate::strategy::group_report::ExplainedLoads;
 
 /// A member of the group.
@@ -66,6 +66,9 @@ impl HandoverMember {
 pub struct HandoverPlan {
     /// The assignor of the group, as Kafka names it.
     pub assignor: String,
+    /// The protocol of the group. In the consumer protocol (KIP-848) members can rejoin, but no assignment
+    /// can be handed out.
+    pub group_protocol: Protocol,
     /// The part that the members take in a rebalance.
     pub protocol: RebalanceProtocol,
     /// The topics of the group.
@@ -128,11 +131,12 @@ pub enum HandoverPlanError {
     /// The group is given no assignment, or no member of it is removed.
     #[error(transparent)]
     Unsuitable(#[from] AssignProblem),
-    /// The members of a group that is not classic cannot rejoin behind a barrier.
+    /// No member of a group of this type is removed.
     #[error(
-        "its type is {kind}, and members are removed from classic groups only; use the strategy forecast"
+        "its type is {kind}, and members are removed from groups of consumers only; use the strategy \
+         forecast"
     )]
-    NotClassic {
+    NotOfConsumers {
         /// The type of the group.
         kind: GroupKind,
     },
@@ -212,7 +216,8 @@ impl HandoverPlan {
     /// observed at `observed_at`.
     ///
     /// # Errors
-    /// If brokers do not describe the group as a classic one, or the plan was made for another group.
+    /// If brokers do not describe the group, or do not remove its members, or the plan was made for
+    /// another group.
     pub fn rejoin(
         snapshot: &Snapshot,
         plan: &RejoinPlan,
@@ -222,10 +227,14 @@ impl HandoverPlan {
         let document = group_document(snapshot)?;
         let described = document.described.as_ref();
         let described = described.ok_or(AssignProblem::NotDescribed)?;
-        if described.kind != GroupKind::Classic {
-            return Err(HandoverPlanError::NotClassic {
-                kind: described.kind.clone(),
-            });
+        match described.kind {
+            GroupKind::Classic => {}
+            GroupKind::Consumer => can_remove_consumers(described)?,
+            GroupKind::Other(_) => {
+                return Err(HandoverPlanError::NotOfConsumers {
+                    kind: described.kind.clone(),
+                });
+            }
         }
         let has_member = |pod: &str| document.members.iter().any(|member| member.pod == pod);
         if let Some(planned) = plan.pods().iter().find(|planned| !has_member(&planned.pod)) {
@@ -258,7 +267,12 @@ impl HandoverPlan {
         let members: Option<Vec<HandoverMember>> = members.collect();
         Ok(Self {
             assignor: described.assignor.clone().unwrap_or_default(),
-            protocol: RebalanceProtocol::of(group.assignor.assignor),
+            group_protocol: if described.kind == GroupKind::Classic {
+                Protocol::Classic
+            } else {
+                Protocol::Consumer
+            },
+            protocol: RebalanceProtocol::of_group(&group),
             members: members.ok_or(AssignProblem::NotDescribed)?,
             current: group.owners,
             topics: group.topics,

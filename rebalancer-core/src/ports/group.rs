@@ -119,6 +119,9 @@ pub struct DescribedGroup {
     /// The assignor, by the name that Kafka uses, such as `cooperative-sticky`; `None` while the group
     /// has none.
     pub assignor: Option<String>,
+    /// Whether the coordinator removes members of the consumer protocol (KIP-848) that a LeaveGroup request
+    /// names, as Kafka does from 4.0 on. `false` for a group of another protocol.
+    pub removable_members: bool,
     /// The members, by member id.
     pub members: Vec<DescribedMember>,
     /// The topics that members subscribe to, by name.

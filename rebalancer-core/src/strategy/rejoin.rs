@@ -6,7 +6,9 @@
 //!    within tolerance.
 //! 3. Sets of pods are searched ([`search`](mod@crate::forecast::search)) as for the strategy
 //!    `forecast`. The simulated event is one rebalance in which the members of the chosen pods own
-//!    nothing and have new member ids. The pods stay, and so do their residuals.
+//!    nothing and have new member ids. In a group of the consumer protocol (KIP-848), the broker deals
+//!    their partitions at once, and again as they return under their own ids. The pods stay, and so do
+//!    their residuals.
 //! 4. Among the sets whose expected fall of the peak is sufficient, probable and near the best, the one
 //!    with the fewest pods is chosen. At least one member always stays.
 //! 5. If there is none, no rejoin helps. A diagnosis explains why, if there is one.
@@ -79,7 +81,8 @@ pub fn rejoin_strategy(
     let mut report = explained.report(snapshot, &subject, diagnosis.clone());
     let tolerance = policy.imbalance_tolerance.map(f64::from);
     let is_uneven = tolerance.is_some_and(|tolerance| report.peak_to_mean > tolerance);
-    let allowed = described_document(snapshot).and_then(|document| can_rejoin(document, group));
+    let allowed =
+        described_document(snapshot).and_then(|document| can_rejoin(document, group, policy));
     let mut chosen = Vec::new();
     let verdict = match allowed {
         Err(problem) => RejoinVerdict::Problem(problem),

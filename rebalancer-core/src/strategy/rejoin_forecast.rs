@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::forecast::Forecast;
-use crate::group::{GroupModel, RebalanceProtocol};
+use crate::group::{GroupModel, Protocol, RebalanceProtocol};
+use crate::model::Seconds;
 
 /// A rejoin, and its expected effect. Loads are in cores, or in the unit of a custom load query.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,9 +22,19 @@ pub struct RejoinForecast {
     /// The part that the members take in a rebalance, which determines what pauses.
     pub protocol: RebalanceProtocol,
     /// The number of rebalances that the rejoin causes if nothing disturbs it: the probe, and the one in
-    /// which the members return.
+    /// which the members return. 1 in a group of KIP-848, whose broker moves single partitions while the
+    /// members consume.
     pub rebalances: u32,
+    /// The time for which two members may process a partition, besides the batch that the removed one is
+    /// processing, in seconds: the heartbeat interval of a group of KIP-848
+    /// (`group.consumer.heartbeat.interval.ms`), whose default is assumed because it is not read from the
+    /// broker. Absent for a classic group, in which no two members process a partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub double_processing_seconds: Option<Seconds>,
 }
+
+/// The default of `group.consumer.heartbeat.interval.ms`, in seconds.
+const CONSUMER_HEARTBEAT_SECONDS: u32 = 5;
 
 /// A pod whose members rejoin. It does not restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,13 +57,18 @@ impl RejoinForecast {
         peak_before: f64,
         forecast: Forecast,
     ) -> Self {
+        let (rebalances, double_processing_seconds) = match group.protocol {
+            Protocol::Classic => (2, None),
+            Protocol::Consumer => (1, Some(Seconds::whole(CONSUMER_HEARTBEAT_SECONDS))),
+        };
         Self {
             pods,
             peak_before,
             peak: peak_before * (1.0 - forecast.expected_fall_percent / 100.0),
             forecast,
-            protocol: RebalanceProtocol::of(group.assignor.assignor),
-            rebalances: 2,
+            protocol: RebalanceProtocol::of_group(group),
+            rebalances,
+            double_processing_seconds,
         }
     }
 
@@ -66,6 +82,15 @@ impl RejoinForecast {
     #[must_use]
     pub fn disturbance(&self) -> String {
         let rebalances = self.rebalances;
+        if let Some(seconds) = self.double_processing_seconds {
+            return format!(
+                "the broker gives the partitions of the removed members to others at once, so two members \
+                 may process them for up to {} (the default of group.consumer.heartbeat.interval.ms, \
+                 which is not read from the broker) and until the current batch is complete; records \
+                 without a commit are processed again",
+                seconds.rounded()
+            );
+        }
         match self.protocol {
             RebalanceProtocol::Cooperative => format!(
                 "{rebalances} rebalances (one more if a member that stays gives up a partition), in which \

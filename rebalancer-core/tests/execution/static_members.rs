@@ -71,6 +71,7 @@ fn group(members: &[(&str, &str)]) -> DescribedGroup {
         state: GroupState::Rebalancing("PreparingRebalance".into()),
         protocol_type: "consumer".into(),
         assignor: None,
+        removable_members: false,
         members: members.collect(),
         topics: Vec::new(),
         cluster_id: None,

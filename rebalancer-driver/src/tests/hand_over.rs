@@ -53,6 +53,7 @@ fn reversal(world: &SimWorld) -> HandoverPlan {
     target.reverse();
     HandoverPlan {
         assignor: config.assignor.as_str().to_owned(),
+        group_protocol: config.protocol,
         protocol: RebalanceProtocol::of(config.assignor),
         topics: Topics::new([(group.topics[0].name.clone(), current.len())]),
         members: group.members.iter().map(HandoverMember::of).collect(),

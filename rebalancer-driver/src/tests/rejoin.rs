@@ -9,7 +9,7 @@ use rebalancer_core::snapshot::GroupSettings;
 
 use super::*;
 
-fn world() -> SimWorld {
+fn world(assignor: Assignor) -> SimWorld {
     let config = SimConfig {
         pods: 6,
         partitions: 33,
@@ -17,7 +17,7 @@ fn world() -> SimWorld {
         client: ClientFamily::Java,
         ..SimConfig::seeded(4)
     };
-    SimWorld::new(config.with_assignor(Assignor::CooperativeSticky)).unwrap()
+    SimWorld::new(config.with_assignor(assignor)).unwrap()
 }
 
 /// One run over the world.
@@ -50,10 +50,14 @@ fn run(world: &SimWorld, policy: &Policy, dry_run: bool) -> Decided {
     }
 }
 
-#[test]
-fn members_of_the_plan_rejoin_and_no_pod_is_evicted() {
-    let world = world();
+#[rstest]
+#[case::classic(Assignor::CooperativeSticky)]
+#[case::consumer_protocol(Assignor::Uniform)]
+fn members_of_the_plan_rejoin_and_no_pod_is_evicted(#[case] assignor: Assignor) {
+    let world = world(assignor);
+    let is_of_consumers = assignor == Assignor::Uniform;
     let policy = Policy {
+        rejoin_consumer_protocol: true,
         strategy: Strategy::Rejoin,
         imbalance_tolerance: Some(Tolerance::new(1.05).unwrap()),
         minimum_improvement_percent: Percent::new(5.0).unwrap(),
@@ -83,6 +87,13 @@ fn members_of_the_plan_rejoin_and_no_pod_is_evicted() {
     assert_eq!(hand_over.outcome, HandoverResult::Rejoined, "{hand_over:?}");
     let rejoined = plan.pods().len();
     assert_eq!(hand_over.rejoins, Some(rejoined), "{hand_over:?}");
+    let twice = hand_over.double_processing_seconds;
+    assert_eq!(twice.is_some(), is_of_consumers, "{hand_over:?}");
+    // The removed members return with their next heartbeat.
+    assert!(
+        twice.is_none_or(|seconds| seconds.get() < 6.0),
+        "{hand_over:?}"
+    );
     assert_eq!(world.handover_violations(), [] as [String; 0]);
     assert!(world.evictions().is_empty());
     let after = ids();

@@ -48,7 +48,9 @@ pub(crate) async fn describe(
         }
         error => {
             check_group(error, group, coordinator.broker(), action)?;
-            Ok(of_consumer(consumer))
+            // The coordinators that report the protocol of each member (Kafka 4.0) also remove members.
+            let is_4_0 = matches!(coordinator.version(&ConsumerGroupDescribe::API), Ok(1..));
+            Ok(of_consumer(consumer, is_4_0))
         }
     }
 }
@@ -59,6 +61,7 @@ fn dead() -> DescribedGroup {
         state: GroupState::Dead,
         protocol_type: String::new(),
         assignor: None,
+        removable_members: false,
         members: Vec::new(),
         topics: Vec::new(),
         cluster_id: None,
@@ -97,6 +100,7 @@ fn of_classic(group: &str, described: messages::DescribedGroup) -> DescribedGrou
         state: state(name),
         protocol_type,
         assignor: Some(protocol).filter(|protocol| !protocol.is_empty()),
+        removable_members: false,
         members,
         topics: Vec::new(),
         cluster_id: None,
@@ -138,7 +142,7 @@ fn classic_member(
     }
 }
 
-fn of_consumer(described: ConsumerGroup) -> DescribedGroup {
+fn of_consumer(described: ConsumerGroup, removable_members: bool) -> DescribedGroup {
     let ConsumerGroup {
         error: _,
         state: name,
@@ -177,6 +181,7 @@ fn of_consumer(described: ConsumerGroup) -> DescribedGroup {
         state: state(name),
         protocol_type: CONSUMER.to_owned(),
         assignor: Some(assignor).filter(|assignor| !assignor.is_empty()),
+        removable_members,
         members,
         topics: Vec::new(),
         cluster_id: None,
@@ -326,17 +331,21 @@ mod tests {
             assignment: vec![(topic.into(), vec![0])],
             is_classic: Some(false),
         };
-        let group = of_consumer(ConsumerGroup {
-            error: ErrorCode::NONE,
-            state: "Stable".into(),
-            assignor: "uniform".into(),
-            members: vec![member("b", "orders-b"), member("a", "orders-a")],
-        });
+        let group = of_consumer(
+            ConsumerGroup {
+                error: ErrorCode::NONE,
+                state: "Stable".into(),
+                assignor: "uniform".into(),
+                members: vec![member("b", "orders-b"), member("a", "orders-a")],
+            },
+            true,
+        );
         let expected = vec!["orders-a".to_owned(), "orders-b".into(), "z".into()];
         for member in &group.members {
             assert_eq!(member.subscription.as_ref(), Some(&expected));
         }
         assert_eq!(group.members[0].labels.member_id.as_deref(), Some("a"));
         assert_eq!(group.assignor.as_deref(), Some("uniform"));
+        assert!(group.removable_members);
     }
 }

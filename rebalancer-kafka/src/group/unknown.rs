@@ -52,6 +52,7 @@ pub(crate) async fn of_other_type(
             state: GroupState::Other(state),
             protocol_type,
             assignor: None,
+            removable_members: false,
             members: Vec::new(),
             topics: Vec::new(),
             cluster_id: None,

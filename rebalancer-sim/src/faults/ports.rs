@@ -54,7 +54,7 @@ impl FaultyPorts {
     /// The coordinator port of this run.
     #[must_use]
     pub fn coordinator(&self) -> SimCoordinator {
-        SimCoordinator::new(self.state.clone(), true)
+        SimCoordinator::new(self.state.clone(), true, Some(self.run))
     }
 
     /// Performs a call that changes nothing. `trace` returns the event to record.
@@ -146,6 +146,7 @@ impl FaultyPorts {
                     | TraceEvent::ReadyCounted { .. }
                     | TraceEvent::WorkloadRead { .. }
                     | TraceEvent::Requested(_)
+                    | TraceEvent::GroupRequested
                     | TraceEvent::Lease(_)
                     | TraceEvent::Released,
                     _,

@@ -123,7 +123,7 @@ pub(crate) struct ClientView<'a> {
 }
 
 /// The time until the sender of a lost request gives up.
-const LOST_AFTER: Duration = Duration::from_secs(2);
+pub(super) const LOST_AFTER: Duration = Duration::from_secs(2);
 
 /// A consumer group in virtual time.
 #[derive(Debug, Clone)]
@@ -831,6 +831,7 @@ impl GroupWorld {
             },
             protocol_type: "consumer".into(),
             assignor: Some(self.config.kind.assignor().to_owned()),
+            removable_members: false,
             members: members.collect(),
             topics: vec![DescribedTopic {
                 name: self.topics.name(TopicIndex::new(0)).to_owned(),

@@ -151,6 +151,7 @@ impl State {
             state,
             protocol_type: "consumer".into(),
             assignor: Some(self.config.assignor.as_str().to_owned()),
+            removable_members: self.config.protocol == Protocol::Consumer,
             members,
             topics: vec![DescribedTopic {
                 name: TOPIC.to_owned(),

@@ -21,6 +21,12 @@ use crate::kafka::{
     RunningMember, TICK,
 };
 use crate::pod::PodKey;
+use crate::timeline::WorldEvent;
+use crate::trace::{TraceEvent, TraceRecord};
+
+/// The heartbeat interval of a group of the consumer protocol
+/// (`group.consumer.heartbeat.interval.ms`).
+const CONSUMER_HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// The group while it is modelled.
 #[derive(Debug)]
@@ -175,7 +181,7 @@ impl State {
         }
         match &mut self.coordinations.current {
             Some(current) => current.group.send_of(run, request, fault),
-            None => waiter.response = Some(self.unmodelled(&request, fault)),
+            None => waiter.response = Some(self.respond_unmodelled(&request, fault)),
         }
         self.coordinations.waiters.push(waiter);
         ticket
@@ -224,10 +230,58 @@ impl State {
         }
     }
 
+    /// Records a request to the coordinator of the group.
+    pub(crate) fn trace_group_request(&mut self, run: usize) {
+        let at = self.elapsed();
+        self.trace.push(TraceRecord {
+            run,
+            begun: at,
+            at,
+            what: TraceEvent::GroupRequested,
+        });
+    }
+
     /// The fault of the next request to the coordinator.
     pub(crate) fn coordinator_fault(&mut self) -> RequestFault {
         let now = self.elapsed();
         self.faults.request_fault(now)
+    }
+
+    /// Handles a request to a group that is not modelled. A group of the consumer protocol (KIP-848) needs no
+    /// model: its broker removes members at once, and assigns their partitions to others.
+    fn respond_unmodelled(
+        &mut self,
+        request: &CoordinatorRequest,
+        fault: RequestFault,
+    ) -> CoordinatorResponse {
+        let CoordinatorRequest::Leave { members, .. } = request else {
+            return self.unmodelled(request, fault);
+        };
+        if self.config.protocol != Protocol::Consumer {
+            return self.unmodelled(request, fault);
+        }
+        let lost = CoordinatorError::new(CoordinatorErrorKind::Lost, "no response (simulated)");
+        if fault == RequestFault::LostRequest {
+            return CoordinatorResponse::Left(Err(lost));
+        }
+        let ids: Vec<&str> = members
+            .iter()
+            .map(|member| member.member_id.as_str())
+            .collect();
+        let removed = self.group.remove_members(&ids);
+        for pod in removed.iter().flatten() {
+            // The consumer learns of it at its next heartbeat, and joins again.
+            let noticed = self.seeded.within(CONSUMER_HEARTBEAT);
+            self.schedule(noticed, WorldEvent::Joined(*pod));
+        }
+        self.members_changed(removed.iter().any(Option::is_some));
+        if fault == RequestFault::LostResponse {
+            return CoordinatorResponse::Left(Err(lost));
+        }
+        let results = removed
+            .iter()
+            .map(|pod| pod.map(|_| ()).ok_or(CoordinatorErrorKind::UnknownMember));
+        CoordinatorResponse::Left(Ok(results.collect()))
     }
 
     /// The response of a coordinator whose group is not modelled.

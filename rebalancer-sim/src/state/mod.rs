@@ -369,7 +369,7 @@ impl State {
     }
 
     /// Handles a change of membership. `due` means that it requires a rebalance.
-    fn members_changed(&mut self, due: bool) {
+    pub(super) fn members_changed(&mut self, due: bool) {
         let keep = self.config.metrics_window;
         if due && !self.group.delays_rebalance() {
             self.group.rebalance(self.now, keep);

@@ -38,6 +38,7 @@ const BAD: &[(&str, &str)] = &[
     ("MAX_CONCURRENT_WORKLOADS", "0"),
     ("MAX_EVICTIONS", "0"),
     ("ONE_AT_A_TIME", "mostly"),
+    ("REJOIN_CONSUMER_PROTOCOL", "sometimes"),
     ("REMOVE_STATIC_MEMBERS", "maybe"),
     ("RUN_TIMEOUT", "0s"),
     ("KUBE_NAMESPACE", "Not A Namespace"),

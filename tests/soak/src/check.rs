@@ -217,7 +217,12 @@ fn looked_before(
     let looks: Vec<&TraceRecord> = trace
         .iter()
         .copied()
-        .filter(|traced| !matches!(traced.what, TraceEvent::Lease(_) | TraceEvent::Released))
+        .filter(|traced| {
+            !matches!(
+                traced.what,
+                TraceEvent::Lease(_) | TraceEvent::Released | TraceEvent::GroupRequested
+            )
+        })
         .collect();
     for (index, traced) in looks.iter().enumerate() {
         let TraceEvent::Requested(request_index) = traced.what else {
@@ -237,6 +242,7 @@ fn looked_before(
             | TraceEvent::ReadyCounted { .. }
             | TraceEvent::WorkloadRead { .. }
             | TraceEvent::Requested(_)
+            | TraceEvent::GroupRequested
             | TraceEvent::Lease(_)
             | TraceEvent::Released => false,
         };
@@ -253,6 +259,7 @@ fn looked_before(
             | TraceEvent::Observed
             | TraceEvent::WorkloadRead { .. }
             | TraceEvent::Requested(_)
+            | TraceEvent::GroupRequested
             | TraceEvent::Lease(_)
             | TraceEvent::Released => false,
         };
@@ -263,7 +270,7 @@ fn looked_before(
     Ok(())
 }
 
-/// Evictions happen only while the run holds the lease and knows it.
+/// Evictions happen, and hand-overs and rejoins begin, only while the run holds the lease and knows it.
 fn leased(
     number: usize,
     run: &RunStory,
@@ -272,6 +279,8 @@ fn leased(
 ) -> Result<(), Broken> {
     let mut held: Option<Duration> = None;
     let mut refused = false;
+    let mut acts_on_group = false;
+    let safe = lease::DURATION.saturating_sub(REQUEST_TIMEOUT);
     for traced in trace {
         match &traced.what {
             TraceEvent::Lease(LeaseState::Held) => held = Some(traced.begun),
@@ -284,7 +293,6 @@ fn leased(
                 let Some(request) = requests.get(*request_index) else {
                     continue;
                 };
-                let safe = lease::DURATION.saturating_sub(REQUEST_TIMEOUT);
                 keep(
                     // A dry run changes nothing, so it needs no lease.
                     request.dry_run || held.is_some_and(|since| request.begun <= since + safe),
@@ -299,6 +307,16 @@ fn leased(
                     holder.is_none_or(|holder| holder == format!("run-{number}")),
                     "no eviction takes effect under another run's lease",
                     || format!("{request:?}"),
+                )?;
+            }
+            // What has begun ends in a settled group, whoever holds the lease.
+            TraceEvent::GroupRequested if acts_on_group => {}
+            TraceEvent::GroupRequested => {
+                acts_on_group = true;
+                keep(
+                    held.is_some_and(|since| traced.begun <= since + safe),
+                    "a hand-over or a rejoin begins only while the run holds the lease for long enough",
+                    || format!("held since {held:?}: {traced:?}"),
                 )?;
             }
             TraceEvent::Observed
@@ -575,6 +593,7 @@ fn waves(
                     | TraceEvent::PodRead(..)
                     | TraceEvent::ReadyCounted { .. }
                     | TraceEvent::Requested(_)
+                    | TraceEvent::GroupRequested
                     | TraceEvent::Lease(_)
                     | TraceEvent::Released => false,
                 }

@@ -90,7 +90,7 @@ impl Scenario {
 
     /// Whether assignments are handed out.
     pub(crate) fn assigns(&self) -> bool {
-        self.policy.strategy == Strategy::Assign
+        matches!(self.policy.strategy, Strategy::Assign | Strategy::Rejoin)
     }
 
     /// Whether processes may sleep longer than requested.
@@ -231,6 +231,35 @@ fn hand_over(draw: &mut Draw, scenario: &mut Scenario) {
             faults.disturbed_every = None;
         }
     }
+    if draw.percent(30) {
+        rejoin(draw, scenario);
+    }
+}
+
+/// Makes a scenario one in which members rejoin, in a third of them those of a group of KIP-848, with or
+/// without permission.
+fn rejoin(draw: &mut Draw, scenario: &mut Scenario) {
+    scenario.policy.strategy = Strategy::Rejoin;
+    scenario.policy.minimum_confidence_percent =
+        Percent::new(draw.pick([20.0, 50.0, 80.0])).unwrap_or(Percent::DEFAULT_MINIMUM_CONFIDENCE);
+    scenario.policy.minimum_improvement_percent =
+        Percent::new(draw.pick([0.0, 2.0, 10.0])).unwrap_or(Percent::DEFAULT_MINIMUM_IMPROVEMENT);
+    scenario.policy.rejoin_consumer_protocol = draw.percent(80);
+    let config = &mut scenario.config;
+    (config.protocol, config.assignor, config.client) = match draw.below(6) {
+        0 | 1 => (Protocol::Consumer, Assignor::Uniform, ClientFamily::Java),
+        2 => (
+            Protocol::Classic,
+            Assignor::CooperativeSticky,
+            ClientFamily::Librdkafka,
+        ),
+        3 => (Protocol::Classic, Assignor::Range, ClientFamily::Java),
+        _ => (
+            Protocol::Classic,
+            Assignor::CooperativeSticky,
+            ClientFamily::Java,
+        ),
+    };
 }
 
 /// The operator's settings about the group: often none, and not always with the assignor.

@@ -1,6 +1,8 @@
-//! The rules of worlds in which assignments are handed out.
+//! The rules of worlds in which assignments are handed out, or members rejoin.
 
+use rebalancer_core::group::Protocol;
 use rebalancer_core::handover::{HandoverDocument, HandoverResult};
+use rebalancer_core::plan::AssignmentPlan;
 use rebalancer_core::ports::GroupState;
 use rebalancer_core::report::WorkloadReport;
 
@@ -14,7 +16,7 @@ pub(crate) fn check(scenario: &Scenario, story: &Story) -> Result<(), Broken> {
     };
     keep(
         story.requests.is_empty(),
-        "a run that hands out assignments evicts nothing",
+        "a run that hands out assignments, or lets members rejoin, evicts nothing",
         || format!("{:?}", story.requests),
     )?;
     if let Some(violation) = group.violations.first() {
@@ -46,15 +48,27 @@ fn of_run(scenario: &Scenario, story: &Story, end: &End) -> Result<(), Broken> {
         return Ok(());
     };
     let plan = decided.decision.assignment();
-    let acts = plan.is_some() && !scenario.execution.dry_run;
+    let rejoins = decided.decision.rejoin();
+    let acts = (plan.is_some() || rejoins.is_some()) && !scenario.execution.dry_run;
     keep(
         acts == decided.hand_over.is_some(),
-        "an assignment is handed out, and nothing else",
+        "an assignment is handed out, or members rejoin, and nothing else",
         || decided.decision.message.clone(),
     )?;
-    let (Some(plan), Some(hand_over)) = (plan, &decided.hand_over) else {
+    let Some(hand_over) = &decided.hand_over else {
         return Ok(());
     };
+    let is_of_consumers = scenario.config.protocol == Protocol::Consumer;
+    keep(
+        !is_of_consumers || scenario.policy.rejoin_consumer_protocol,
+        "members of a group of KIP-848 are removed only with permission",
+        || decided.decision.message.clone(),
+    )?;
+    keep(
+        is_of_consumers || hand_over.double_processing_seconds.is_none(),
+        "no two members process a partition in a classic group",
+        || format!("{hand_over:?}"),
+    )?;
     // Another run, or one that was killed, may have members in the group.
     if story.runs.len() > 1 {
         return Ok(());
@@ -76,7 +90,8 @@ fn of_run(scenario: &Scenario, story: &Story, end: &End) -> Result<(), Broken> {
         let owner = end.assigned.get(&partition);
         owner.is_some_and(|owner| owner == pod)
     };
-    let missing = plan.moves().iter().find(|moved| {
+    let moves = plan.into_iter().flat_map(AssignmentPlan::moves);
+    let missing = moves.into_iter().find(|moved| {
         hand_over.outcome == HandoverResult::Assigned && !has(moved.partition, &moved.to)
     });
     keep(

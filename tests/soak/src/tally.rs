@@ -79,7 +79,7 @@ pub(crate) fn of(scenario: &Scenario, story: &Story) -> Tally {
         tally.note("worlds", "of two runs");
     }
     if let Some(group) = &story.group {
-        tally.note("worlds", "with the strategy assign");
+        tally.note("worlds", "with the strategy assign or rejoin");
         if group.rebalances > 0 {
             tally.note("worlds", "with a hand-over");
         }
@@ -104,7 +104,7 @@ pub(crate) fn of(scenario: &Scenario, story: &Story) -> Tally {
                         tally.note("hand-overs", "not seen at rest");
                     }
                     if hand_over.removed > 0 {
-                        tally.note("hand-overs", "with a removed leader");
+                        tally.note("hand-overs", "with removed members");
                     }
                     if hand_over.stopped.is_some() {
                         tally.note("hand-overs", "stopped");
@@ -181,6 +181,7 @@ pub(crate) fn of(scenario: &Scenario, story: &Story) -> Tally {
             | TraceEvent::ReadyCounted { .. }
             | TraceEvent::WorkloadRead { .. }
             | TraceEvent::Requested(_)
+            | TraceEvent::GroupRequested
             | TraceEvent::Released => {}
         }
     }

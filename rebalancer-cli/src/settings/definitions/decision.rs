@@ -24,6 +24,7 @@ pub(super) const SETTINGS: &[&dyn Setting] = &[
     &IMBALANCE_TOLERANCE,
     &MINIMUM_IMPROVEMENT_PERCENT,
     &MINIMUM_CONFIDENCE_PERCENT,
+    &REJOIN_CONSUMER_PROTOCOL,
     &MINIMUM_PODS_REQUIRED,
     &HPA_PREFIX,
     &TARGET_CORES,
@@ -90,6 +91,16 @@ pub(in crate::settings) static MINIMUM_CONFIDENCE_PERCENT: Defaulted<Percent> = 
     value: &value::PERCENT,
     default: Fallback::Value(|| Policy::default().minimum_confidence_percent),
     attributes: Attributes::policy(PolicyField::MinimumConfidencePercent),
+};
+
+pub(in crate::settings) static REJOIN_CONSUMER_PROTOCOL: Defaulted<bool> = Definition {
+    name: "REJOIN_CONSUMER_PROTOCOL",
+    help: "Whether rejoin may remove members of a group of the consumer protocol (KIP-848; Kafka 4.0 or \
+           newer). Two members may then process the same partitions for up to the heartbeat interval of \
+           the group (5 s by default) and the current batch",
+    value: &value::BOOLEAN,
+    default: Fallback::Value(|| Policy::default().rejoin_consumer_protocol),
+    attributes: Attributes::policy(PolicyField::RejoinConsumerProtocol),
 };
 
 pub(in crate::settings) static MINIMUM_PODS_REQUIRED: Defaulted<MinimumPods> = Definition {

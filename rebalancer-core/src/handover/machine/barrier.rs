@@ -191,11 +191,14 @@ impl Handover {
             }
             Err(error) => {
                 self.removed.clear();
-                return self.abandon(now, AbandonReason::refused(&error));
+                self.postponed.get_or_insert(AbandonReason::refused(&error));
             }
         }
         if self.removed.is_empty() {
             return self.conclude(now);
+        }
+        if self.is_of_consumers() {
+            return self.consumers_removed(now);
         }
         let mut limit = self.probe.unwrap_or_default() + Duration::from_secs(3);
         if self.removes_at_once() {
@@ -231,7 +234,7 @@ impl Handover {
         group: Result<DescribedGroup, CoordinatorError>,
     ) {
         if let Ok(group) = &group {
-            if self.removal_lost && self.still_lists_removed(group) {
+            if self.removal_lost && !self.is_of_consumers() && self.still_lists_removed(group) {
                 // The request did not arrive.
                 self.removed.clear();
                 return self.conclude(now);
@@ -258,12 +261,15 @@ impl Handover {
             let Some(member) = self.plan.members.get(index.get()) else {
                 continue;
             };
-            let new_id = group.members.iter().find_map(|described| {
-                let other = HandoverMember::of(described);
-                let is_new = !other.member_id.is_empty()
-                    && !self.ids.contains(&other.member_id)
-                    && !self.own.is_own(&other.member_id);
-                (is_new && member.is_same_client(&other)).then_some(other.member_id)
+            let kept_id = self.consumer_is_listed(index, group);
+            let new_id = kept_id.or_else(|| {
+                group.members.iter().find_map(|described| {
+                    let other = HandoverMember::of(described);
+                    let is_new = !other.member_id.is_empty()
+                        && !self.ids.contains(&other.member_id)
+                        && !self.own.is_own(&other.member_id);
+                    (is_new && member.is_same_client(&other)).then_some(other.member_id)
+                })
             });
             if let (Some(new_id), Some(id)) = (new_id, self.ids.get_mut(index.get())) {
                 *id = new_id;
@@ -336,7 +342,10 @@ impl Handover {
             self.postponed.get_or_insert(AbandonReason::Stopped(cause));
         }
         if let HandoverGoal::Rejoin(members) = &self.plan.goal {
-            self.rejoined = self.removed.len() == members.len() && self.removed_are_back();
+            let are_back = self.removed.len() == members.len() && self.removed_are_back();
+            self.note_return(now);
+            // Without the response, it is not known whether members of KIP-848 were removed.
+            self.rejoined = are_back && !(self.removal_lost && self.is_of_consumers());
             return self.conclude(now);
         }
         let in_place = self.own.has(OwnMember::Scout) && self.own.has(OwnMember::Assigner);

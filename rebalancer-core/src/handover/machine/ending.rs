@@ -10,6 +10,7 @@ use super::{
     GroupState, Handover, HandoverLimits, HandoverOutcome, HandoverReport, Need, OwnMember,
     Polling, Seconds, Stage, StopCause,
 };
+use crate::group::Protocol;
 use crate::handover::plan::HandoverGoal;
 use crate::handover::response::locate;
 use crate::ports::{DescribedMember, GroupKind};
@@ -36,8 +37,15 @@ impl Handover {
 
     /// The difference between a group at rest, with these members of ours, and the plan.
     pub(super) fn difference(&self, group: &DescribedGroup, own: &[OwnMember]) -> Option<String> {
-        if group.kind != GroupKind::Classic {
+        let is_expected = match self.plan.group_protocol {
+            Protocol::Classic => group.kind == GroupKind::Classic,
+            Protocol::Consumer => group.kind == GroupKind::Consumer,
+        };
+        if !is_expected {
             return Some(format!("its type is now {}", group.kind));
+        }
+        if let Some(difference) = self.consumers_differ(group) {
+            return Some(difference);
         }
         if group.state != GroupState::Stable {
             return Some(format!("its state is {}", group.state));
@@ -165,7 +173,7 @@ impl Handover {
         let limit = match self.stop {
             Some(_) => HandoverLimits::STOP,
             // A removed member may have left a pending id, which holds up the join phase.
-            None if self.rejoined => HandoverLimits::LEADERSHIP,
+            None if self.rejoined || self.is_of_consumers() => HandoverLimits::LEADERSHIP,
             // A member of ours that could not be removed expires with its session.
             None if self.own.has(OwnMember::Assigner) || self.own.has(OwnMember::Scout) => {
                 self.own.session_timeout() + self.probe.unwrap_or_default() + HandoverLimits::STOP
@@ -275,7 +283,7 @@ impl Handover {
             self.own.unused.extend(draws.take_best());
         }
         // The departure causes another rebalance, unless it ends the join phase of the last one.
-        if self.rebalances > 0 && !self.joining {
+        if self.rebalances > 0 && !self.joining && !self.is_of_consumers() {
             self.rebalances += 1;
         }
         if !self.own.all().is_empty() {
@@ -300,6 +308,12 @@ impl Handover {
         match &mut self.stage {
             Stage::AwaitingReturn(polling) | Stage::Departing(polling) => {
                 polling.until = polling.until.min(soon);
+            }
+            // The request was not sent yet.
+            Stage::Removing if !self.awaiting => {
+                self.removed.clear();
+                self.abandoned.get_or_insert(AbandonReason::Stopped(cause));
+                self.conclude(now);
             }
             Stage::Removing | Stage::Leaving | Stage::Done => {}
             Stage::Confirming { .. }
@@ -347,6 +361,7 @@ impl Handover {
             removed: self.removed.len(),
             returned: self.returned.len(),
             moved,
+            double_processing: self.double_processing.map(seconds),
             settled: self.settled,
         }
     }

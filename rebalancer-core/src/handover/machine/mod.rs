@@ -4,6 +4,7 @@
 //! the background, and the JoinGroup of the assigner stays in flight over several stages.
 
 mod barrier;
+mod consumer;
 mod ending;
 mod handing;
 mod leadership;
@@ -55,6 +56,10 @@ pub struct Handover {
     dealt: bool,
     /// Whether the response to the removal was lost.
     removal_lost: bool,
+    /// In a group of KIP-848: the time before the request that removes members.
+    removed_at: Duration,
+    /// In a group of KIP-848: the time from the removal until all removed members were seen again.
+    double_processing: Option<Duration>,
     /// The owners before anything moves: those of the plan, then those of the restore.
     owners_before: Assignment,
     /// The assignment that was handed out last, or the owners of the plan.
@@ -204,6 +209,8 @@ impl Handover {
             rejoined: false,
             dealt: false,
             removal_lost: false,
+            removed_at: now,
+            double_processing: None,
             owners_before: plan.current.clone(),
             handed: plan.current.clone(),
             rounds: 0,
@@ -260,7 +267,9 @@ impl Handover {
             Stage::Resting { next, .. } | Stage::Rejoining { next, .. } => self.stage_of(*next),
             Stage::AwaitingRejoins(_) => HandoverStage::Revoking,
             Stage::Verifying(_) | Stage::Lingering { .. } => HandoverStage::Verifying,
-            Stage::Departing(_) if self.rejoined => HandoverStage::Dealing,
+            Stage::Departing(_) if self.rejoined || self.is_of_consumers() => {
+                HandoverStage::Dealing
+            }
             Stage::Leaving | Stage::Departing(_) | Stage::Done => HandoverStage::Leaving,
         }
     }

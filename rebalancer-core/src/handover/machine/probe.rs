@@ -26,6 +26,7 @@ impl Handover {
             Err(error) => return self.abandon(now, AbandonReason::refused(&error)),
         };
         match self.difference(&group, &[]) {
+            None if self.is_of_consumers() => self.remove_consumers(now),
             None => self.enter(Stage::DrawingScout { draws: 0 }),
             Some(difference) => self.abandon(now, AbandonReason::changed(difference)),
         }

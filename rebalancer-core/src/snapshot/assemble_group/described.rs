@@ -31,6 +31,7 @@ pub(super) fn document(
         assignor: described.assignor.clone(),
         client: client(&described.members),
         classic_members: count(|member| member.classic_in_consumer_group),
+        removable_members: described.removable_members,
         assignments_with_user_data: count(|member| member.has_assignment_user_data),
         outside_members,
         pods_without_member,

@@ -438,6 +438,7 @@ mod described {
             state: GroupState::Stable,
             protocol_type: "consumer".into(),
             assignor: Some("cooperative-sticky".into()),
+            removable_members: false,
             members,
             topics: vec![DescribedTopic {
                 name: "t".into(),

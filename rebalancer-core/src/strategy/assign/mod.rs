@@ -28,8 +28,9 @@ pub use crate::group::AssignProblem;
 pub use choose::{AssignChoice, AssignVerdict, assign_strategy};
 #[doc(inline)]
 pub use keeps::keeps;
-pub(crate) use suitable::described_document;
 #[doc(inline)]
+pub(crate) use suitable::can_remove_consumers;
+pub(crate) use suitable::described_document;
 pub use suitable::{can_rejoin, clients, suitable};
 #[doc(inline)]
 pub use target::{ExpectedLoads, PartitionMove, Target, expected_loads, target};

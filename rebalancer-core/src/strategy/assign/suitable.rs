@@ -3,8 +3,9 @@
 use kafka_assignors::Algorithm;
 
 use crate::group::{
-    AssignProblem, ClientFamily, DescribedDocument, GroupDocument, GroupKind, GroupModel,
+    AssignProblem, ClientFamily, DescribedDocument, GroupDocument, GroupKind, GroupModel, Protocol,
 };
+use crate::policy::Policy;
 use crate::snapshot::Snapshot;
 
 /// The document of the consumer group.
@@ -65,16 +66,35 @@ pub fn suitable<'a>(
 /// Checks what the brokers report about a group, before sets of members that rejoin are searched.
 ///
 /// The group's own assignor deals the partitions again, so more groups are suitable than for an
-/// assignment: any known assignor, any coordinator, racks, and different subscriptions.
+/// assignment: any known assignor, any coordinator, racks, and different subscriptions. Groups of the
+/// consumer protocol (KIP-848) are suitable only if the `policy` allows it.
 ///
 /// # Errors
 /// The first reason why no member of the group is removed.
-pub fn can_rejoin(document: &GroupDocument, group: &GroupModel) -> Result<(), AssignProblem> {
+pub fn can_rejoin(
+    document: &GroupDocument,
+    group: &GroupModel,
+    policy: &Policy,
+) -> Result<(), AssignProblem> {
     let described = described(document)?;
-    if described.kind != GroupKind::Classic {
-        return Err(AssignProblem::DoubleProcessing);
+    match described.kind {
+        GroupKind::Classic => {}
+        GroupKind::Consumer if policy.rejoin_consumer_protocol => can_remove_consumers(described)?,
+        GroupKind::Consumer | GroupKind::Other(_) => return Err(AssignProblem::DoubleProcessing),
     }
     if let Some(name) = other_assignor(described, group) {
+        return Err(AssignProblem::AssignorNotModelled { name });
+    }
+    // The model follows a setting of the operator.
+    let is_modelled = match group.protocol {
+        Protocol::Classic => described.kind == GroupKind::Classic,
+        Protocol::Consumer => described.kind == GroupKind::Consumer,
+    };
+    if !is_modelled {
+        let name = format!(
+            "{} of the {} protocol",
+            group.assignor.assignor, described.kind
+        );
         return Err(AssignProblem::AssignorNotModelled { name });
     }
     all_members_known(document, described)?;
@@ -85,6 +105,23 @@ pub fn can_rejoin(document: &GroupDocument, group: &GroupModel) -> Result<(), As
             assignor: group.assignor.assignor,
             client: group.client,
         });
+    }
+    Ok(())
+}
+
+/// Checks whether the brokers remove members of a group of the consumer protocol (KIP-848), and whether
+/// the group stays one.
+///
+/// # Errors
+/// Why no member is removed.
+pub(crate) fn can_remove_consumers(described: &DescribedDocument) -> Result<(), AssignProblem> {
+    if described.classic_members > 0 {
+        return Err(AssignProblem::MixedProtocols {
+            members: described.classic_members,
+        });
+    }
+    if !described.removable_members {
+        return Err(AssignProblem::BrokerTooOld);
     }
     Ok(())
 }

@@ -44,6 +44,7 @@ fn group(owned: &[(&str, &[u32])]) -> DescribedGroup {
         state: GroupState::Stable,
         protocol_type: "consumer".into(),
         assignor: Some("range".into()),
+        removable_members: false,
         members: owned.iter().map(member).collect(),
         topics: Vec::new(),
         cluster_id: None,

@@ -1,6 +1,7 @@
 //! Hand-overs of an assignment to groups of real consumers, and rejoins of their members.
 
 mod changes;
+mod consumer;
 mod rejoin;
 mod restart;
 mod watch;
@@ -16,7 +17,7 @@ use harness::{KafkaVersion, Result};
 use kafka_assignors::coordinator_order::CoordinatorFamily;
 use kafka_assignors::{Assignment, MemberIndex, Topics};
 use rebalancer_core::execution::StopCause;
-use rebalancer_core::group::{Assignor, ClientFamily};
+use rebalancer_core::group::{Assignor, ClientFamily, GroupKind, Protocol};
 use rebalancer_core::handover::{
     AbandonReason, HandoverGoal, HandoverLimits, HandoverMember, HandoverOutcome, HandoverPlan,
     HandoverReport, HandoverStage, HandoverTarget, RebalanceProtocol,
@@ -49,7 +50,8 @@ fn owned(group: &Group) -> Owners {
 /// The number of partitions of each member stays the same.
 fn plan(described: &DescribedGroup, client: ClientFamily, clock: &SystemClock) -> HandoverPlan {
     let assignor = described.assignor.clone().unwrap();
-    let eager = assignor != Assignor::CooperativeSticky.as_str();
+    let eager =
+        described.kind == GroupKind::Classic && assignor != Assignor::CooperativeSticky.as_str();
     let topics = described.topics.iter();
     let topics = Topics::new(topics.map(|topic| (topic.name.clone(), topic.partition_racks.len())));
     let mut current = Assignment::unowned(topics.partition_count());
@@ -68,6 +70,11 @@ fn plan(described: &DescribedGroup, client: ClientFamily, clock: &SystemClock) -
     let mut owners: Vec<Option<MemberIndex>> = current.owners().collect();
     owners.rotate_left(1);
     HandoverPlan {
+        group_protocol: if described.kind == GroupKind::Classic {
+            Protocol::Classic
+        } else {
+            Protocol::Consumer
+        },
         protocol: if eager {
             RebalanceProtocol::Eager
         } else {

@@ -3,10 +3,10 @@
 use super::*;
 
 /// The members of a plan that rejoin.
-const REJOINING: [usize; 2] = [1, 2];
+pub(super) const REJOINING: [usize; 2] = [1, 2];
 
 /// Lets two members of the group rejoin.
-async fn rejoin(
+pub(super) async fn rejoin(
     group: &Group,
     stop: &Stop,
     entered: impl FnMut(HandoverStage),
