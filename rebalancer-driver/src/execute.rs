@@ -59,7 +59,6 @@ pub(crate) async fn execute_plan(
         execution,
         records: Records::new(run, policy.dry_run, decision, snapshot),
         static_members: StaticMemberRemoval::new(run, policy, snapshot, plan),
-        holds_lease: lease_held_since.is_some(),
         ready_before: snapshot.ready(),
         ready_reported: None,
         waiting: false,
@@ -87,7 +86,6 @@ struct Executor<'a> {
     records: Records<'a>,
     /// `None` if there are no static members to remove.
     static_members: Option<StaticMemberRemoval<'a>>,
-    holds_lease: bool,
     /// The number of ready pods before the first eviction.
     ready_before: usize,
     /// The number of ready pods that was reported last, since the last eviction.
@@ -119,7 +117,7 @@ impl Executor<'_> {
         self.run.emit(&RunEvent::Executed(&report));
         self.records.finished(&report).await;
         if let Some(members) = self.static_members {
-            report.static_members = members.finish(self.holds_lease).await;
+            report.static_members = members.finish(self.execution.lease()).await;
         }
         report
     }

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use rebalancer_core::Snapshot;
-use rebalancer_core::execution::{StaticMemberReport, StaticMembers};
-use rebalancer_core::lease::RENEW_AFTER;
+use rebalancer_core::execution::{LeaseRenewal, StaticMemberReport, StaticMembers};
 use rebalancer_core::model::PodUid;
 use rebalancer_core::plan::Plan;
 use rebalancer_core::policy::ExecutionPolicy;
-use rebalancer_core::ports::{GroupCoordinator, LeaseState, PortError};
+use rebalancer_core::ports::{GroupCoordinator, PortError};
 
 use crate::context::{CUT_SHORT, Run};
 use crate::event::{RunEvent, Wait, WaitReason};
@@ -87,12 +86,12 @@ impl<'a> StaticMemberRemoval<'a> {
     }
 
     /// Waits until the evicted pods are gone and their members are removed, for some time after the
-    /// execution. Renews the lease if the run holds one. Returns the outcomes.
-    pub(crate) async fn finish(mut self, holds_lease: bool) -> Vec<StaticMemberReport> {
+    /// execution. Goes on with the renewals of the lease if the run holds one. Returns the outcomes.
+    pub(crate) async fn finish(mut self, lease: Option<LeaseRenewal>) -> Vec<StaticMemberReport> {
         let why = if self.dry_run {
             String::new()
         } else {
-            self.until_removed(holds_lease).await
+            self.until_removed(lease).await
         };
         self.members.finish(self.dry_run, &why);
         self.report();
@@ -100,13 +99,20 @@ impl<'a> StaticMemberRemoval<'a> {
     }
 
     /// Checks until no member is left. Returns why it does not check any more.
-    async fn until_removed(&mut self, holds_lease: bool) -> String {
+    async fn until_removed(&mut self, mut lease: Option<LeaseRenewal>) -> String {
         let run = self.run;
         let began = run.elapsed();
-        let mut renewed = None;
         loop {
             if let Some(cause) = run.stop.requested() {
                 return cause.to_string();
+            }
+            if let Some(renewal) = &mut lease
+                && renewal.is_due(run.elapsed(), false)
+            {
+                let (asked, state) = lease::renew(run).await;
+                if let Err(why) = renewal.handle(run.elapsed(), asked, state) {
+                    return why;
+                }
             }
             if self.is_due() {
                 self.check().await;
@@ -120,13 +126,6 @@ impl<'a> StaticMemberRemoval<'a> {
                     "the run waited for {} s after its last action",
                     LIMIT.as_secs()
                 );
-            }
-            let is_old = |at: Duration| run.elapsed().saturating_sub(at) >= RENEW_AFTER;
-            if holds_lease && renewed.is_none_or(is_old) {
-                let (asked, Ok(LeaseState::Held)) = lease::renew(run).await else {
-                    return "the lease was lost".to_owned();
-                };
-                renewed = Some(asked);
             }
             let wait = Wait::new(WaitReason::StaticMembers { members: open });
             run.emit(&RunEvent::Waiting(&wait.within(waited, LIMIT)));

@@ -109,6 +109,13 @@ impl Execution {
         self
     }
 
+    /// The renewals of the lease so far, so that the caller can go on with them after the execution; `None`
+    /// without a lease.
+    #[must_use]
+    pub fn lease(&self) -> Option<LeaseRenewal> {
+        self.lease
+    }
+
     /// Makes a dry run count its evictions against these budgets, or report why they are not known.
     /// It has no effect on a real run, in which the server counts.
     #[must_use]
