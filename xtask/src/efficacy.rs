@@ -93,6 +93,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
             );
             let assign = measure(&setting, Strategy::Assign)?;
             println!("{}", line(&setting, Strategy::Assign, &assign, &outliers));
+            if rejoin_applies(assignor) {
+                let rejoin = measure(&setting, Strategy::Rejoin)?;
+                println!("{}", line(&setting, Strategy::Rejoin, &rejoin, &outliers));
+            }
             assignments.push(assignment(&setting, &assign));
             hot_partitions.push(hot_partition(&setting, &outliers, &forecast));
         }
@@ -112,6 +116,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         hot_partitions.join("\n")
     );
     Ok(())
+}
+
+/// Whether a rejoin can even out a group with this assignor and one member in each pod. Members with `sticky`
+/// claim their partitions again, and `range` and `roundrobin` give the same loads in another order.
+fn rejoin_applies(assignor: Assignor) -> bool {
+    matches!(assignor, Assignor::CooperativeSticky | Assignor::Uniform)
 }
 
 fn kind(setting: &Setting) -> String {

@@ -1,9 +1,10 @@
 //! Effects of the strategies on simulated groups: evictions and remaining imbalance.
 //!
 //! Each world is played once per strategy from the same start, as by a CronJob: the real driver
-//! runs every ten minutes with default settings and a record of the last rotation. The strategy `assign`
-//! also acts on groups without a hot pod ([`IMBALANCE_TOLERANCE`]), and its hand-overs are performed by a
-//! model of the group's coordinator and clients.
+//! runs every ten minutes with default settings and a record of the last rotation. The strategies `assign`
+//! and `rejoin` also act on groups without a hot pod ([`IMBALANCE_TOLERANCE`]), and their hand-overs and
+//! rejoins are performed by a model of the group's coordinator and clients. `rejoin` may remove members of
+//! groups of KIP-848.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ use serde_json::json;
 /// Tolerance for rounding errors in an exact forecast.
 const EXACT: f64 = 1e-6;
 
-/// The imbalance above which `assign` acts although no pod is hot.
+/// The imbalance above which `assign` and `rejoin` act although no pod is hot.
 pub const IMBALANCE_TOLERANCE: f64 = 1.05;
 
 /// Interval of the CronJob.
@@ -79,8 +80,8 @@ impl Setting {
     pub fn world(&self, seed: u64, strategy: Strategy) -> Result<SimWorld, InvalidConfig> {
         SimWorld::new(
             SimConfig {
-                // Only brokers know what a hand-over needs.
-                described: strategy == Strategy::Assign,
+                // Only brokers know what a hand-over or a rejoin needs.
+                described: !strategy.evicts(),
                 pods: self.pods,
                 partitions: self.partitions,
                 sigma: self.sigma,
@@ -201,6 +202,7 @@ impl Efficacy {
         let outcomes = [
             HandoverResult::Assigned,
             HandoverResult::NotKept,
+            HandoverResult::Rejoined,
             HandoverResult::Abandoned,
         ];
         let count = |outcome| {
@@ -404,7 +406,9 @@ fn forecast(report: &WorkloadReport) -> Option<Spread> {
         return None;
     };
     let group = decided.decision.group.as_ref()?;
-    Some(group.chosen.as_ref()?.forecast.peak_to_mean)
+    let rejoin = group.rejoin.as_ref().map(|rejoin| rejoin.forecast);
+    let chosen = group.chosen.as_ref().map(|chosen| chosen.forecast);
+    Some(chosen.or(rejoin)?.peak_to_mean)
 }
 
 /// One run of the CronJob.
@@ -438,9 +442,10 @@ async fn tick(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Worklo
     };
     let policy = Policy {
         strategy,
-        imbalance_tolerance: (strategy == Strategy::Assign)
+        imbalance_tolerance: (!strategy.evicts())
             .then(|| Tolerance::new(IMBALANCE_TOLERANCE).ok())
             .flatten(),
+        rejoin_consumer_protocol: true,
         ..Policy::default()
     };
     let settings = RunSettings {

@@ -16,6 +16,25 @@ fn of(assignor: Assignor, client: ClientFamily, strategy: Strategy) -> Efficacy 
     efficacy
 }
 
+/// Members of groups of KIP-848 rejoin, no pod is evicted, and the groups are more balanced afterwards.
+#[test]
+fn rejoins_even_out_groups_without_evictions() {
+    let rejoin = of(Assignor::Uniform, ClientFamily::Java, Strategy::Rejoin);
+    assert_eq!(rejoin.evictions(), 0);
+    assert!(rejoin.last_peak() < rejoin.first_peak(), "{rejoin:?}");
+    let outcomes = rejoin.hand_overs();
+    assert!(
+        outcomes
+            .iter()
+            .all(|(outcome, count)| { *outcome == HandoverResult::Rejoined && *count > 0 })
+            && !outcomes.is_empty(),
+        "{outcomes:?}"
+    );
+    for world in &rejoin.worlds {
+        assert_eq!(world.violations, [] as [String; 0], "{}", world.seed);
+    }
+}
+
 /// Assignors under which evictions help: a tenth of the evictions, better balance at the end, and outcomes
 /// within the forecast.
 #[rstest]
