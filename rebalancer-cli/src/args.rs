@@ -2,17 +2,20 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
+use jiff::Timestamp;
 use rebalancer_core::group::Assignor;
 use rebalancer_core::scenario::ScenarioAxes;
 
 use crate::backtest_arguments::{self, BacktestOptions};
 use crate::scenario_arguments;
+use crate::settings::duration;
 use crate::settings::{self, JsonType, SECTIONS, Setting};
 use crate::workload_argument::{self, WorkloadArgument};
 
@@ -68,10 +71,35 @@ pub(crate) enum Task {
     },
     Check,
     Backtest(BacktestOptions),
+    Steer(Steer),
     Decide {
         snapshot: PathBuf,
     },
     Demo(DemoOptions),
+}
+
+/// A command that steers.
+#[derive(Debug, Clone)]
+pub(crate) enum Steer {
+    Pause(PauseOptions),
+    Resume,
+    Status,
+    History,
+}
+
+/// The options of `pause`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PauseOptions {
+    /// The end of the pause; until `resume` if neither is given.
+    pub(crate) until: Option<PauseEnd>,
+    pub(crate) reason: Option<String>,
+}
+
+/// The end of a pause.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PauseEnd {
+    In(Duration),
+    At(Timestamp),
 }
 
 /// The options of `demo`.
@@ -88,7 +116,9 @@ impl DemoOptions {
 }
 
 /// The commands that take a workload as an argument.
-const READ_THE_CLUSTER: [&str; 6] = ["run", "plan", "forecast", "group", "check", "backtest"];
+const READ_THE_CLUSTER: [&str; 10] = [
+    "run", "plan", "forecast", "group", "check", "backtest", "pause", "resume", "status", "history",
+];
 
 /// Shorter flags of settings, among them those of kubectl, which users of its plugin expect: by setting,
 /// the short flag and another long one.
@@ -225,6 +255,39 @@ pub(crate) fn command() -> Command {
         ))
         .subcommand(backtest_arguments::command())
         .subcommand(
+            Command::new("pause")
+                .about("Pause the runs of a workload, by an annotation: they hold until the end of the pause or `resume`")
+                .arg(
+                    Arg::new("for")
+                        .long("for")
+                        .value_name("DURATION")
+                        .value_parser(pause_duration)
+                        .conflicts_with("until")
+                        .help("The length of the pause, such as 2h; without it, until `resume`"),
+                )
+                .arg(
+                    Arg::new("until")
+                        .long("until")
+                        .value_name("TIME")
+                        .value_parser(pause_end)
+                        .help("The end of the pause in the form of RFC 3339, such as 2026-11-28T06:00:00Z"),
+                )
+                .arg(
+                    Arg::new("reason")
+                        .long("reason")
+                        .value_name("TEXT")
+                        .value_parser(pause_reason)
+                        .help("The reason, which runs and `status` show"),
+                ),
+        )
+        .subcommand(Command::new("resume").about("End the pause of a workload"))
+        .subcommand(Command::new("status").about(
+            "Show whether a workload is paused, the last run and rotation, and when the next may act",
+        ))
+        .subcommand(Command::new("history").about(
+            "Show the recorded rotations and hand-overs of a workload, newest first",
+        ))
+        .subcommand(
             Command::new("decide")
                 .about("Decide on a snapshot from a file; needs no network")
                 .arg(
@@ -328,6 +391,29 @@ pub(crate) fn command() -> Command {
     command
 }
 
+/// The length of a pause.
+fn pause_duration(text: &str) -> Result<Duration, String> {
+    duration::parse(text)
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "it must be a duration longer than zero, such as 30m or 2h".to_owned())
+}
+
+/// The end of a pause.
+fn pause_end(text: &str) -> Result<Timestamp, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| "it must be a time of RFC 3339, such as 2026-11-28T06:00:00Z".to_owned())
+}
+
+/// The reason of a pause, which may be the value of the annotation that freezes.
+fn pause_reason(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.eq_ignore_ascii_case("false") {
+        return Err("it must be a text other than `false`".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// The flag of a setting.
 fn arg(setting: &dyn Setting, flag: String) -> Arg {
     let arg = Arg::new(setting.key())
@@ -384,6 +470,17 @@ fn invocation(matches: &ArgMatches) -> Invocation {
         },
         "check" => Task::Check,
         "backtest" => Task::Backtest(backtest_arguments::parse(sub)),
+        "pause" => Task::Steer(Steer::Pause(PauseOptions {
+            until: match (sub.get_one("for"), sub.get_one("until")) {
+                (Some(duration), _) => Some(PauseEnd::In(*duration)),
+                (None, Some(time)) => Some(PauseEnd::At(*time)),
+                (None, None) => None,
+            },
+            reason: sub.get_one("reason").cloned(),
+        })),
+        "resume" => Task::Steer(Steer::Resume),
+        "status" => Task::Steer(Steer::Status),
+        "history" => Task::Steer(Steer::History),
         "decide" => Task::Decide {
             snapshot: path("snapshot").unwrap_or_else(|| PathBuf::from("-")),
         },
@@ -479,6 +576,34 @@ mod tests {
             "other",
         ];
         assert!(command().try_get_matches_from(twice).is_err());
+    }
+
+    #[test]
+    fn pause_has_an_end_and_a_reason() {
+        let args = [
+            "pause",
+            "deploy/consumer",
+            "--for",
+            "1h30m",
+            "--reason",
+            "release 42",
+        ];
+        let Task::Steer(Steer::Pause(options)) = parse(&args).command else {
+            panic!("no pause");
+        };
+        let length = Duration::from_secs(5_400);
+        assert!(matches!(options.until, Some(PauseEnd::In(found)) if found == length));
+        assert_eq!(options.reason.as_deref(), Some("release 42"));
+        for wrong in [
+            ["--for", "2"],
+            ["--for", "0s"],
+            ["--until", "2026-11-28 06:00"],
+            ["--reason", "false"],
+            ["--reason", " "],
+        ] {
+            let args = ["rebalancer", "pause"].into_iter().chain(wrong);
+            assert!(command().try_get_matches_from(args).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

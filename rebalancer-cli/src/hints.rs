@@ -97,9 +97,11 @@ fn of_reason(reason: HoldReason) -> Hint {
 }
 
 /// Settings of hold reasons that are not fields of the policy.
-const OTHERS: [(HoldReason, &[&str]); 9] = [
+const OTHERS: [(HoldReason, &[&str]); 11] = [
     (HoldReason::ANOTHER_RUN, &["ONE_AT_A_TIME"]),
     (HoldReason::FROZEN, &["FREEZE"]),
+    (HoldReason::HOLD_QUERY, &["HOLD_QUERY"]),
+    (HoldReason::HOLD_QUERY_PARTIAL, &["HOLD_QUERY"]),
     (HoldReason::NO_PODS_FOUND, &["KUBE_LABEL_SELECTOR"]),
     (
         HoldReason::PODS_MEASURED_TWICE,
@@ -119,9 +121,12 @@ fn of_stop(reason: Option<StopReason>) -> Option<&'static str> {
     match reason? {
         StopReason::RunTimeout => Some("RUN_TIMEOUT"),
         StopReason::Frozen => Some("FREEZE"),
+        StopReason::Unrecorded => Some("MAX_EVICTIONS_PER_DAY"),
         StopReason::MinimumPods => Some("MINIMUM_PODS_REQUIRED"),
         StopReason::ReadyTimeout => Some("READY_TIMEOUT"),
         StopReason::Stopped
+        | StopReason::Paused
+        | StopReason::PauseUnknown
         | StopReason::ReadyUnknown
         | StopReason::Forbidden
         | StopReason::WaveIncomplete

@@ -26,6 +26,7 @@ mod scenario_arguments;
 pub mod scenarios;
 pub mod settings;
 mod signals;
+pub mod steering;
 mod workload_argument;
 
 use std::collections::HashMap;
@@ -120,6 +121,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         | Task::Group { .. }
         | Task::Check
         | Task::Backtest(_)
+        | Task::Steer(_)
         | Task::Decide { .. }
         | Task::Demo(_) => LogLevel::Warn,
     };
@@ -133,6 +135,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         | Task::Group { .. }
         | Task::Check
         | Task::Backtest(_)
+        | Task::Steer(_)
         | Task::Decide { .. } => environment,
     };
     let config = invocation.config.clone().or_else(|| {
@@ -260,6 +263,14 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             let runtime = runtime()?;
             let past = commands::backtest::run(&settings, *options, interface.output, line);
             let exit = runtime.block_on(past);
+            // A credential plugin that hangs must not delay the end of the process.
+            runtime.shutdown_background();
+            exit
+        }
+        Task::Steer(command) => {
+            let (settings, output) = (sources.steering()?, interface?.output);
+            let runtime = runtime()?;
+            let exit = runtime.block_on(commands::steer::run(command, &settings, output));
             // As in a run: a credential plugin may hang.
             runtime.shutdown_background();
             exit

@@ -522,6 +522,7 @@ fn circumstances()
                 imbalance_range: None,
                 strategy: Rule::RotateOutliers,
                 ineffective,
+                earlier: Vec::new(),
             };
             (ago, rotation)
         },

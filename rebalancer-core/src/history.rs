@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::model::Seconds;
@@ -41,7 +41,39 @@ pub struct Rotation {
     /// Number of consecutive rotations before this one that did not help.
     #[serde(default, rename = "futile")]
     pub ineffective: u32,
+    /// The rotations before it, newest first, as far as they are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<EarlierRotation>,
 }
+
+/// The record of a rotation before the last one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct EarlierRotation {
+    /// The time of the rotation, by the clock of the cluster.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub time: Timestamp,
+    /// The number of evicted pods.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub evictions: usize,
+    /// The number of partitions that got another owner without evictions.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moves: usize,
+    /// The imbalance before the rotation.
+    pub imbalance_before: f64,
+    /// The imbalance when the next rotation was decided; absent if several rotations share this record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imbalance_after: Option<f64>,
+    /// The strategy that decided.
+    pub strategy: Strategy,
+}
+
+/// The number of earlier rotations that are kept. An annotation may have 256 KiB; these have 10 KiB.
+const KEPT: usize = 64;
+/// The age up to which earlier rotations are kept.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// The time over which evictions are counted.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_zero(number: &usize) -> bool {
@@ -112,6 +144,74 @@ pub(crate) struct RotationEffect {
 }
 
 impl Rotation {
+    /// The record of this rotation among those before the next one, which is decided at the time `now`
+    /// and the imbalance `after`, followed by the rotations before it.
+    ///
+    /// If there are too many rotations of the last 24 hours, the oldest ones share a record with the time
+    /// of the latest of them: their evictions count for longer rather than shorter.
+    pub(crate) fn earlier_of_next(&self, after: f64, now: Timestamp) -> Vec<EarlierRotation> {
+        let rounded = |imbalance: f64| (imbalance * 1000.0).round() / 1000.0;
+        let this = EarlierRotation {
+            time: self.time,
+            evictions: self.victims.len(),
+            moves: self.moves,
+            imbalance_before: rounded(self.imbalance_before),
+            imbalance_after: Some(rounded(after)),
+            strategy: self.strategy,
+        };
+        let mut all = vec![this];
+        all.extend(self.earlier.iter().cloned());
+        all.retain(|earlier| now.duration_since(earlier.time) <= KEPT_FOR);
+        while all.len() > KEPT {
+            let Some(oldest) = all.pop() else { break };
+            if now.duration_since(oldest.time) < DAY
+                && let Some(next) = all.last_mut()
+            {
+                next.evictions = next.evictions.saturating_add(oldest.evictions);
+                next.moves = next.moves.saturating_add(oldest.moves);
+                next.imbalance_before = oldest.imbalance_before;
+                next.imbalance_after = None;
+            }
+        }
+        all
+    }
+
+    /// The times of the recorded evictions, newest first, with the number of pods at each time.
+    fn evictions(&self) -> impl Iterator<Item = (Timestamp, usize)> {
+        let earlier = self.earlier.iter();
+        std::iter::once((self.time, self.victims.len()))
+            .chain(earlier.map(|earlier| (earlier.time, earlier.evictions)))
+    }
+
+    /// The number of recorded evictions within the 24 hours before `now`. Without a current time, all of
+    /// them count.
+    #[must_use]
+    pub fn evictions_of_last_day(&self, now: Option<Timestamp>) -> usize {
+        let evictions = self.evictions();
+        let of_day =
+            evictions.filter(|(time, _)| now.is_none_or(|now| now.duration_since(*time) < DAY));
+        of_day.fold(0, |sum, (_, pods)| sum.saturating_add(pods))
+    }
+
+    /// The time from which fewer than `limit` recorded evictions are within 24 hours; `None` if that is
+    /// the case at the time `now`, or if `now` is not known.
+    pub(crate) fn fewer_evictions_from(
+        &self,
+        now: Option<Timestamp>,
+        limit: usize,
+    ) -> Option<Timestamp> {
+        let now = now?;
+        let mut sum = 0_usize;
+        for (time, pods) in self.evictions() {
+            sum = sum.saturating_add(pods);
+            if sum >= limit {
+                let from = time.checked_add(DAY).ok()?;
+                return (from > now).then_some(from);
+            }
+        }
+        None
+    }
+
     /// The time since the rotation; zero if it is in the future, because clocks differ a little.
     pub(crate) fn age(&self, now: Timestamp) -> Seconds {
         Seconds::new(now.duration_since(self.time).as_secs_f64().max(0.0)).unwrap_or(Seconds::ZERO)
@@ -175,6 +275,7 @@ mod tests {
             imbalance_range: None,
             strategy: Strategy::RotateOutliers,
             ineffective,
+            earlier: Vec::new(),
         }
     }
 
@@ -252,6 +353,58 @@ mod tests {
             message.starts_with("the imbalance (max/mean) was 2.00 before it, 1.50 was expected"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn earlier_rotations_are_kept_for_a_week_and_counted_for_a_day() {
+        let hour = |hours: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours);
+        let mut last = rotation(0);
+        for hours in [30, 90, 170, 190] {
+            let earlier = last.earlier_of_next(1.23456, hour(hours));
+            last = Rotation {
+                time: hour(hours),
+                victims: vec!["a".into(), "b".into()],
+                earlier,
+                ..rotation(0)
+            };
+        }
+        // The first one was 190 hours ago, more than a week.
+        let times: Vec<Timestamp> = last.earlier.iter().map(|earlier| earlier.time).collect();
+        assert_eq!(times, [hour(170), hour(90), hour(30)]);
+        assert_eq!(last.earlier[0].imbalance_after, Some(1.235));
+        assert_eq!(last.evictions_of_last_day(Some(hour(193))), 4);
+        assert_eq!(last.evictions_of_last_day(Some(hour(194))), 2);
+        assert_eq!(last.evictions_of_last_day(None), 8);
+        let from = |limit| last.fewer_evictions_from(Some(hour(193)), limit);
+        assert_eq!((from(4), from(2)), (Some(hour(194)), Some(hour(214))));
+        assert_eq!(from(5), None);
+    }
+
+    #[test]
+    fn evictions_of_a_day_are_counted_however_many_rotations_there_were() {
+        let minute = |minutes: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes);
+        let mut last = rotation(0);
+        for minutes in 1..500 {
+            let earlier = last.earlier_of_next(1.5, minute(minutes));
+            last = Rotation {
+                time: minute(minutes),
+                earlier,
+                ..rotation(0)
+            };
+        }
+        assert_eq!(last.earlier.len(), KEPT);
+        assert_eq!(last.evictions_of_last_day(Some(minute(500))), 500);
+        let text = serde_json::to_string(&last).unwrap();
+        assert!(text.len() < 10_240, "{}", text.len());
+    }
+
+    #[test]
+    fn record_of_an_older_version_has_no_earlier_rotations() {
+        let text = r#"{"time": "2026-01-02T18:00:00Z", "victims": ["x", "y"], "imbalance_before": 2.0,
+            "imbalance_hoped": 1.5, "strategy": "rotate-outliers", "futile": 1}"#;
+        let last: Rotation = serde_json::from_str(text).unwrap();
+        assert_eq!(last.earlier, []);
+        assert_eq!(last.evictions_of_last_day(None), 2);
     }
 
     #[test]

@@ -97,6 +97,10 @@ pub enum PolicyField {
     MaxUnavailable,
     /// [`Policy::max_evictions`].
     MaxEvictions,
+    /// [`Policy::max_evictions_per_day`].
+    MaxEvictionsPerDay,
+    /// [`Policy::minimum_hot_duration_seconds`].
+    MinimumHotDurationSeconds,
     /// [`Policy::minimum_pod_age_seconds`].
     MinimumPodAgeSeconds,
     /// [`Policy::cooldown_seconds`].
@@ -111,7 +115,7 @@ pub enum PolicyField {
 
 impl PolicyField {
     /// Every field, in the order of [`Policy`].
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Strategy,
         Self::TopK,
         Self::Tolerance,
@@ -123,6 +127,8 @@ impl PolicyField {
         Self::MinimumPods,
         Self::MaxUnavailable,
         Self::MaxEvictions,
+        Self::MaxEvictionsPerDay,
+        Self::MinimumHotDurationSeconds,
         Self::MinimumPodAgeSeconds,
         Self::CooldownSeconds,
         Self::MaximumSampleAgeSeconds,
@@ -145,6 +151,8 @@ impl PolicyField {
             Self::MinimumPods => "minimum_pods",
             Self::MaxUnavailable => "max_unavailable",
             Self::MaxEvictions => "max_evictions",
+            Self::MaxEvictionsPerDay => "max_evictions_per_day",
+            Self::MinimumHotDurationSeconds => "minimum_hot_duration_seconds",
             Self::MinimumPodAgeSeconds => "minimum_pod_age_seconds",
             Self::CooldownSeconds => "cooldown_seconds",
             Self::MaximumSampleAgeSeconds => "maximum_sample_age_seconds",
@@ -189,6 +197,13 @@ pub struct Policy {
     /// Maximum number of pods that a plan evicts (default: no limit).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_evictions: Option<usize>,
+    /// Maximum number of pods of the workload that are evicted within any 24 hours (default: no limit).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_evictions_per_day: Option<usize>,
+    /// The time for which the load of a pod must have been above the threshold, so that the pod counts
+    /// as hot (default: none, a pod is hot at once).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimum_hot_duration_seconds: Option<Seconds>,
     /// Required age of a victim: the rate of a younger pod is not its load yet (default 300 s, the
     /// rate window).
     pub minimum_pod_age_seconds: Seconds,
@@ -229,6 +244,8 @@ impl Default for Policy {
             minimum_pods: MinimumPods::DEFAULT,
             max_unavailable: MaxUnavailable::All,
             max_evictions: None,
+            max_evictions_per_day: None,
+            minimum_hot_duration_seconds: None,
             minimum_pod_age_seconds: Seconds::whole(300),
             cooldown_seconds: Seconds::whole(300),
             maximum_sample_age_seconds: Seconds::whole(150),
@@ -299,6 +316,8 @@ mod tests {
     fn every_field_has_its_name() {
         let policy = Policy {
             max_evictions: Some(1),
+            max_evictions_per_day: Some(1),
+            minimum_hot_duration_seconds: Some(Seconds::whole(1)),
             imbalance_tolerance: Some(Tolerance::DEFAULT),
             rejoin_consumer_protocol: true,
             ..Policy::default()

@@ -57,7 +57,7 @@ pub(crate) async fn hand_out(
         return None;
     }
     let mut records = Records::new(run, false, decision, snapshot);
-    let document = match prepare(run, decision, snapshot, observed_at) {
+    let document = match prepare(run, decision, snapshot, observed_at).await {
         Ok((plan, coordinator)) => {
             let work = plan.work();
             run.emit(&RunEvent::HandOverStarted { work });
@@ -98,7 +98,7 @@ fn planned(decision: &Decision, snapshot: &Snapshot) -> Option<HandoverWork> {
 }
 
 /// The plan of the hand-over or the rejoin, and the coordinator; otherwise why it cannot begin.
-fn prepare<'a>(
+async fn prepare<'a>(
     run: Run<'a>,
     decision: &Decision,
     snapshot: &Snapshot,
@@ -106,6 +106,15 @@ fn prepare<'a>(
 ) -> Result<(HandoverPlan, &'a dyn GroupCoordinator), String> {
     if let Some(window) = run.settings.freeze.window_at(run.ports.clock.now()) {
         return Err(format!("the freeze window `{window}` has begun"));
+    }
+    match run.ask(run.ports.actuator.pause()).await {
+        Ok(None) => {}
+        Ok(Some(pause)) => return Err(pause.to_string()),
+        Err(why) => {
+            return Err(format!(
+                "the annotations of the workload could not be read: {why}"
+            ));
+        }
     }
     let coordinator = run
         .ports

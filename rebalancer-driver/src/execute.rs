@@ -130,6 +130,12 @@ impl Executor<'_> {
                 .handle(run.elapsed(), ExecutionEvent::Stop(cause));
         }
         if self.execution.has_evictions_left()
+            && let Some(why) = self.records.unrecorded()
+        {
+            let unrecorded = ExecutionEvent::Unrecorded(why.to_owned());
+            self.execution.handle(run.elapsed(), unrecorded);
+        }
+        if self.execution.has_evictions_left()
             && let Some(window) = run.settings.freeze.window_at(run.ports.clock.now())
         {
             let frozen = ExecutionEvent::Frozen(window.to_owned());
@@ -147,7 +153,9 @@ impl Executor<'_> {
                 ExecutionEvent::PodRead(run.ask(run.ports.actuator.read_pod(&pod)).await)
             }
             Step::CountReady { enough } => {
-                ExecutionEvent::ReadyCounted(run.ask(run.ports.actuator.count_ready(enough)).await)
+                let counting = run.ask(run.ports.actuator.count_ready(enough));
+                let (ready, paused) = tokio::join!(counting, self.paused());
+                paused.unwrap_or(ExecutionEvent::ReadyCounted(ready))
             }
             Step::Evict(victim) => self.evict(&victim).await,
             Step::ReadWorkload { enough } => self.read_workload(enough).await,
@@ -182,6 +190,15 @@ impl Executor<'_> {
             self.execution.acknowledge_own_change(generation);
         }
         ExecutionEvent::EvictionAnswered(answer)
+    }
+
+    /// Whether an annotation was set while the run acts.
+    async fn paused(&self) -> Option<ExecutionEvent> {
+        match self.run.ask(self.run.ports.actuator.pause()).await {
+            Ok(None) => None,
+            Ok(Some(pause)) => Some(ExecutionEvent::Paused(Ok(pause.to_string()))),
+            Err(why) => Some(ExecutionEvent::Paused(Err(why))),
+        }
     }
 
     async fn read_workload(&mut self, enough: usize) -> ExecutionEvent {

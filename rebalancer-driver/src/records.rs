@@ -27,6 +27,8 @@ pub(crate) struct Records<'a> {
     remembered: usize,
     may_publish: bool,
     may_remember: bool,
+    /// Why evictions, which a limit counts, could not be recorded.
+    unrecorded: Option<String>,
 }
 
 impl<'a> Records<'a> {
@@ -46,11 +48,12 @@ impl<'a> Records<'a> {
             remembered: 0,
             may_publish: true,
             may_remember: true,
+            unrecorded: None,
         }
     }
 
     /// Records an evicted pod. The rotation is remembered right after the first one, so that the
-    /// next run knows about it even if this one is killed.
+    /// next run knows about it even if this one is killed; after each one if evictions are counted.
     ///
     /// Returns the generation of the workload when remembering has changed it.
     pub(crate) async fn evicted(&mut self, victim: &Victim) -> Option<i64> {
@@ -77,10 +80,22 @@ impl<'a> Records<'a> {
             at: self.now(),
         };
         self.publish(entry).await;
-        if self.evicted.len() == 1 {
-            return self.remember().await;
+        let counted = self.run.settings.policy.max_evictions_per_day.is_some();
+        if self.evicted.len() > 1 && !counted {
+            return None;
         }
-        None
+        let generation = self.remember().await;
+        if counted && self.remembered < self.evicted.len() && self.unrecorded.is_none() {
+            self.unrecorded = Some("the workload has no record of the evictions".to_owned());
+        }
+        generation
+    }
+
+    /// Why evictions, which a limit counts, could not be recorded; `None` if they are.
+    pub(crate) fn unrecorded(&self) -> Option<&str> {
+        self.unrecorded
+            .as_deref()
+            .filter(|_| self.journal.is_some())
     }
 
     /// Records the end of the execution.
@@ -192,6 +207,8 @@ impl<'a> Records<'a> {
                 generation
             }
             Err(error) => {
+                let counted = self.run.settings.policy.max_evictions_per_day.is_some();
+                self.unrecorded = counted.then(|| error.to_string());
                 self.may_remember = self.may_retry(JournalWrite::Rotation, Some(error));
                 None
             }

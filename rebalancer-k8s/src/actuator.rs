@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kube::core::params::ListParams;
-use rebalancer_core::model::{PausedAutoscaler, Pod, PodRef, WorkloadRef, WorkloadState};
+use rebalancer_core::model::{Pause, PausedAutoscaler, Pod, PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
     AutoscalerCandidate, DisruptionBudget, EvictionAnswer, PodActuator, PodState, PortError,
     ScaleTarget, WorkloadObservation,
@@ -28,6 +28,7 @@ use crate::pods::{PodObject, ReadyCount, Reduced, Reduction};
 use crate::protobuf::PREFERRED;
 use crate::rights::{self, Right};
 use crate::settings::{Autoscalers, EvictionMethod, Settings};
+use crate::steering::KubernetesSteering;
 use crate::suggestions;
 use crate::workload::{self, Workload};
 
@@ -99,6 +100,17 @@ impl KubernetesActuator {
             self.kind.clone(),
             identity.into(),
             Arc::clone(&self.subject),
+        )
+    }
+
+    /// Returns what people steer the runs of this workload with. Sends no request.
+    #[must_use]
+    pub fn steering(&self) -> KubernetesSteering {
+        KubernetesSteering::new(
+            self.api.clone(),
+            self.settings.workload.clone(),
+            self.kind.clone(),
+            self.lease(""),
         )
     }
 
@@ -313,6 +325,7 @@ impl KubernetesActuator {
             ready,
             rollout: workload.rollout,
             failures,
+            pause: workload.pause.at(self.api.now()),
         })
     }
 
@@ -391,6 +404,7 @@ impl PodActuator for KubernetesActuator {
             paused_autoscaler,
             pods,
             last_rotation: workload.rotation(&self.settings.workload),
+            pause: workload.pause.at(taken_at),
             rollout_failures: workload.rollout_failures,
         })
     }
@@ -425,5 +439,14 @@ impl PodActuator for KubernetesActuator {
 
     async fn budgets(&self, pods: &[PodRef]) -> Result<Vec<DisruptionBudget>, PortError> {
         Ok(self.read_budgets(pods).await?)
+    }
+
+    async fn pause(&self) -> Result<Option<Pause>, PortError> {
+        let workload = &self.settings.workload;
+        let annotations = match self.subject.place() {
+            Some(place) => workload::read_pause(&self.api, workload, &self.kind, &place).await?,
+            None => self.read_object().await?.pause,
+        };
+        Ok(annotations.at(self.api.now()))
     }
 }

@@ -5,13 +5,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use rebalancer_core::model::Pause;
 use serde::{Deserialize, Deserializer};
 
 use crate::object_meta::text;
 
 /// On a pod or a workload: `true` exempts the pods from eviction.
 const SKIP: &str = "rebalancer.io/skip";
+/// On a workload: asks not to act until the annotation is removed. The value is `true`, or the reason.
+pub const FREEZE: &str = "rebalancer.io/freeze";
+/// On a workload: asks not to act before this time, in the form of RFC 3339.
+pub const PAUSED_UNTIL: &str = "rebalancer.io/paused-until";
+/// On a workload: the reason for [`PAUSED_UNTIL`].
+pub const PAUSE_REASON: &str = "rebalancer.io/pause-reason";
 /// On a workload: its last rotation, kept for the next run.
 pub(crate) const LAST_ROTATION: &str = "rebalancer.io/last-rotation";
 /// On a Lease: the hold of the last run, kept for the next run.
@@ -107,6 +114,66 @@ pub(crate) fn opt_out_of_workload(annotations: &[Annotation]) -> Option<String> 
         .then(|| format!("{SKIP}: {value} (on the workload)"))
 }
 
+/// The annotations of a workload by which an operator asks not to act, not parsed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PauseAnnotations {
+    /// `rebalancer.io/freeze`.
+    pub freeze: Option<String>,
+    /// `rebalancer.io/paused-until`.
+    pub until: Option<String>,
+    /// `rebalancer.io/pause-reason`.
+    pub reason: Option<String>,
+}
+
+impl PauseAnnotations {
+    pub(crate) fn of(annotations: &[Annotation]) -> Self {
+        let value = |name| value_of(annotations, name).map(Cow::into_owned);
+        Self {
+            freeze: value(FREEZE),
+            until: value(PAUSED_UNTIL),
+            reason: value(PAUSE_REASON),
+        }
+    }
+
+    /// Whether the workload is frozen, with or without a reason.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.freeze().is_some_and(|freeze| freeze.problem.is_none())
+    }
+
+    /// Returns the order at the time `now`. A value that cannot be understood asks not to act.
+    #[must_use]
+    pub fn at(&self, now: Timestamp) -> Option<Pause> {
+        self.freeze().or_else(|| self.until(now))
+    }
+
+    fn freeze(&self) -> Option<Pause> {
+        let value = self.freeze.as_deref()?;
+        let text = value.trim();
+        let is_true = text.eq_ignore_ascii_case("true");
+        let problem = "is empty: set it to `true` or to a reason, or remove it";
+        (!text.eq_ignore_ascii_case("false")).then(|| Pause {
+            annotation: format!("{FREEZE}: {value}"),
+            until: None,
+            reason: (!is_true && !text.is_empty()).then(|| text.to_owned()),
+            problem: text.is_empty().then(|| problem.to_owned()),
+        })
+    }
+
+    fn until(&self, now: Timestamp) -> Option<Pause> {
+        let value = self.until.as_deref()?;
+        let until = value.trim().parse::<Timestamp>().ok();
+        let problem =
+            "is not a time of RFC 3339, such as 2026-11-28T06:00:00Z: correct or remove it";
+        until.is_none_or(|until| now < until).then(|| Pause {
+            annotation: format!("{PAUSED_UNTIL}: {value}"),
+            until,
+            reason: self.reason.clone(),
+            problem: until.is_none().then(|| problem.to_owned()),
+        })
+    }
+}
+
 /// Whether the annotations are those of a mirror pod.
 pub(crate) fn is_mirror(annotations: &[Annotation]) -> bool {
     value_of(annotations, MIRROR).is_some()
@@ -121,6 +188,55 @@ fn duration(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[rstest]
+    #[case::nothing(None, None, None)]
+    #[case::frozen(
+        Some("true"),
+        None,
+        Some("frozen by its annotation `rebalancer.io/freeze: true`")
+    )]
+    #[case::with_a_reason(Some("incident 7"), None, Some("frozen (incident 7) by"))]
+    #[case::not_frozen(Some("False"), None, None)]
+    #[case::empty(
+        Some(""),
+        None,
+        Some("`rebalancer.io/freeze: ` of the workload is empty")
+    )]
+    #[case::paused(
+        None,
+        Some("2026-01-02T03:00:01Z"),
+        Some("paused until 2026-01-02T03:00:01Z")
+    )]
+    #[case::with_an_offset(
+        None,
+        Some("2026-01-02T04:00:01+01:00"),
+        Some("paused until 2026-01-02T03:00:01Z")
+    )]
+    #[case::over(None, Some("2026-01-02T03:00:00Z"), None)]
+    #[case::invalid(
+        None,
+        Some("tomorrow"),
+        Some("`rebalancer.io/paused-until: tomorrow` of the workload is not a time of RFC 3339")
+    )]
+    #[case::without_offset(None, Some("2026-01-01T00:00:00"), Some("is not a time of RFC 3339"))]
+    #[case::thawed_and_paused(Some("false"), Some("2026-01-02T04:00:00Z"), Some("paused until"))]
+    fn annotations_of_the_workload_ask_not_to_act(
+        #[case] freeze: Option<&str>,
+        #[case] until: Option<&str>,
+        #[case] expected: Option<&str>,
+    ) {
+        let annotations = PauseAnnotations {
+            freeze: freeze.map(str::to_owned),
+            until: until.map(str::to_owned),
+            reason: None,
+        };
+        let pause = annotations.at("2026-01-02T03:00:00Z".parse().unwrap());
+        let message = pause.map(|pause| pause.to_string());
+        assert_eq!(message.is_some(), expected.is_some(), "{message:?}");
+        let message = message.unwrap_or_default();
+        assert!(message.contains(expected.unwrap_or_default()), "{message}");
+    }
 
     #[rstest]
     #[case(SKIP, "true", Some("rebalancer.io/skip: true"))]

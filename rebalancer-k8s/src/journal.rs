@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::annotations::LAST_ROTATION;
-use crate::api::{Api, METADATA};
+use crate::api::Api;
 use crate::attempt::Attempt;
 use crate::clock::MicroTime;
 use crate::error::K8sError;
@@ -19,7 +19,7 @@ use crate::kind::WorkloadKind;
 use crate::workload::{self, Place, Workload};
 
 /// The reporting controller, by which alerts find the Events.
-const CONTROLLER: &str = "rebalancer.io/rebalancer";
+pub(crate) const CONTROLLER: &str = "rebalancer.io/rebalancer";
 /// The longest note that the API accepts, in bytes.
 const MAX_NOTE: usize = 1024;
 /// The longest name of a reporting instance that the API accepts, in bytes.
@@ -51,6 +51,11 @@ impl Subject {
             uid: workload.uid.clone(),
             place: workload.place.clone(),
         });
+    }
+
+    /// The address of the object, if it has been read.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.known().map(|known| known.place)
     }
 
     fn known(&self) -> Option<Known> {
@@ -169,19 +174,16 @@ impl KubernetesJournal {
 
     /// Writes the annotation. Returns the generation of the workload that results from it.
     async fn annotate(&self, rotation: &Rotation) -> Result<Option<i64>, K8sError> {
-        let Place { resource, path } = self.known().await?.place;
+        let place = self.known().await?.place;
         let WorkloadRef {
             namespace, name, ..
         } = &self.workload;
         let group = self.kind.group().to_owned();
+        let resource = place.resource.clone();
         let attempt = Attempt::on("patch", group, resource, namespace, name);
         let text = serde_json::to_string(rotation)
             .map_err(|error| self.api.bad_answer(&attempt, &error))?;
-        let patch = json!({"metadata": {"annotations": {LAST_ROTATION: text}}});
-        let request = Request::patch(format!("{path}?fieldManager=rebalancer"))
-            .header(header::CONTENT_TYPE, "application/merge-patch+json")
-            .header(header::ACCEPT, METADATA)
-            .body(patch.to_string().into_bytes());
+        let request = workload::patch_annotations(&place, &json!({LAST_ROTATION: text}));
         let generation = match self.send(&attempt, request).await {
             Ok(written) => written.metadata.generation,
             // The patch certainly had no effect.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use rebalancer_core::model::{Load, Measurement, SampleFault, SampleInfo, Seconds};
+use rebalancer_core::model::{
+    HoldQueryResult, Load, Measurement, PastLoads, SampleFault, SampleInfo, Seconds,
+};
 use rebalancer_core::ports::{LoadObservation, LoadSample};
 
 use crate::error::PromError;
@@ -18,7 +20,7 @@ const NAMES: usize = 5;
 #[derive(Debug, Default)]
 pub(crate) struct PodValues {
     values: Vec<(String, f64)>,
-    evaluated_at: Option<Timestamp>,
+    pub(crate) evaluated_at: Option<Timestamp>,
     partial: Option<PartialResponse>,
 }
 
@@ -115,6 +117,10 @@ pub(crate) struct LoadResponses {
     pub(crate) outermost_loads: BTreeMap<String, f64>,
     /// Where the metrics may have the pods, if there are no loads.
     pub(crate) advice: Option<String>,
+    /// The result of the query for a reason to hold.
+    pub(crate) hold: Option<HoldQueryResult>,
+    /// The past loads.
+    pub(crate) past: Option<PastLoads>,
     /// Why the responses about these pods may be incomplete.
     pub(crate) details_partial: Option<PartialResponse>,
 }
@@ -161,6 +167,8 @@ impl LoadResponses {
             examined,
             outermost_loads,
             advice,
+            hold,
+            past,
             details_partial: _,
         } = self;
         let value = |values: &Option<PodValues>, pod: &str| {
@@ -198,6 +206,8 @@ impl LoadResponses {
             nested_cgroups: outermost_loads.into_keys().collect(),
             duplicates: examined.duplicates,
             advice,
+            hold,
+            past_loads: past,
         }
     }
 

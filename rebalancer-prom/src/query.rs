@@ -157,6 +157,14 @@ impl CpuSeries<'_> {
     }
 }
 
+/// The values of `query` at regular times over the past `length`, and for one more `step`, so that there
+/// is a value that is at least that old wherever the server begins.
+pub(crate) fn past_values(query: &str, length: Duration, step: Duration) -> String {
+    let (length, step) = (duration(length.saturating_add(step)), duration(step));
+    // The query of an operator may end with a comment.
+    format!("(\n{query}\n)[{length}:{step}]")
+}
+
 /// The series of kube-state-metrics about the autoscalers of a namespace. One query for all of
 /// them, so that they belong to the same instant.
 ///
@@ -306,6 +314,13 @@ mod tests {
             cpu.window_coverage(WINDOW),
             r#"count by (pod) (count_over_time(container_cpu_usage_seconds_total{namespace="ns",container="app"}[150s] offset 150s))"#
         );
+    }
+
+    #[test]
+    fn past_values_are_those_of_a_subquery() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let query = past_values("sum(x) # all", minutes(15), minutes(1));
+        assert_eq!(query, "(\nsum(x) # all\n)[16m:1m]");
     }
 
     #[test]

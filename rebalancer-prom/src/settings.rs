@@ -42,6 +42,10 @@ pub struct PrometheusSettings {
     /// `FRESHNESS_QUERY`: PromQL that returns one sample per `pod`: the age of the pod's newest
     /// sample, in seconds. Sent verbatim.
     pub freshness_query: Option<String>,
+    /// `HOLD_QUERY`: PromQL of which any sample in the result is a reason to hold. Sent verbatim.
+    pub hold_query: Option<String>,
+    /// `MINIMUM_HOT_DURATION`: the time for which past loads are read; `None` for none.
+    pub past: Option<Duration>,
     /// The source of the consumer group; `None` if the group is not read.
     pub group: Option<GroupQueries>,
     /// How requests are authenticated.
@@ -76,6 +80,8 @@ impl PrometheusSettings {
             series: SeriesSelection::default(),
             load_query: None,
             freshness_query: None,
+            hold_query: None,
+            past: None,
             group: None,
             authentication: Authentication::None,
             ca_file: None,
@@ -99,6 +105,8 @@ impl fmt::Debug for PrometheusSettings {
             series,
             load_query,
             freshness_query,
+            hold_query,
+            past,
             group,
             authentication,
             ca_file,
@@ -120,6 +128,8 @@ impl fmt::Debug for PrometheusSettings {
             .field("series", series)
             .field("load_query", load_query)
             .field("freshness_query", freshness_query)
+            .field("hold_query", hold_query)
+            .field("past", past)
             .field("group", group)
             .field("authentication", authentication)
             .field("ca_file", ca_file)

@@ -1,8 +1,10 @@
 //! The metrics source: the queries of each observation.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rebalancer_core::model::WorkloadRef;
+use rebalancer_core::model::{HoldQueryResult, WorkloadRef};
 use rebalancer_core::ports::{
     AutoscalerCandidate, GroupObservation, GroupSource, LoadObservation, MetricsSource, PortError,
 };
@@ -11,8 +13,10 @@ use tracing::{debug, info};
 use crate::autoscalers;
 use crate::error::{PromError, Purpose};
 use crate::group::{Dispute, GroupQueries, GroupResponses, Owners, Rates};
+use crate::hold;
 use crate::label_search;
 use crate::loads::{LoadResponses, PodValues, outermost_loads};
+use crate::past_loads::{self, PastValues};
 use crate::query::{self, CpuSeries};
 use crate::response::Samples;
 use crate::series::ExaminedSeries;
@@ -47,6 +51,7 @@ impl PrometheusSource {
         for (setting, query) in [
             ("LOAD_QUERY", &settings.load_query),
             ("FRESHNESS_QUERY", &settings.freshness_query),
+            ("HOLD_QUERY", &settings.hold_query),
             (
                 "GROUP_ASSIGNMENT_QUERY",
                 of_group(|group| &group.assignment_query),
@@ -81,6 +86,8 @@ impl PrometheusSource {
             window,
             load_query,
             freshness_query,
+            hold_query,
+            past,
             ..
         } = &self.settings;
         let cpu = CpuSeries {
@@ -96,6 +103,10 @@ impl PrometheusSource {
         // to the series behind a custom load.
         let custom = load_query.is_some();
         let built_in = |purpose, query| (!custom).then_some((purpose, query));
+        let past = past.map(|length| {
+            let step = past_loads::step(length);
+            (query::past_values(&loads.1, length, step), step)
+        });
         let sample_ages = match freshness_query {
             Some(query) => Some((Purpose::CustomSampleAge, query.clone())),
             None => built_in(Purpose::SampleAge, cpu.sample_age()),
@@ -104,11 +115,13 @@ impl PrometheusSource {
         let window_coverage = built_in(Purpose::WindowCoverage, cpu.window_coverage(*window));
         // Waits for all responses. Several queries fail if the server is down, in any order; the
         // reported error is always that of the first query.
-        let (loads, sample_ages, series, window_coverage) = tokio::join!(
+        let (loads, sample_ages, series, window_coverage, hold, past) = tokio::join!(
             self.pod_values(Some(loads)),
             self.pod_values(sample_ages),
             self.pod_values(series),
             self.pod_values(window_coverage),
+            self.hold(hold_query.as_deref()),
+            self.past_values(past),
         );
         let (loads, advice) = self.with_advice(cpu, custom, loads).await?;
         let mut responses = LoadResponses {
@@ -118,10 +131,65 @@ impl PrometheusSource {
             sample_ages: sample_ages?,
             series: series?,
             window_coverage: window_coverage?,
+            hold: hold?,
             ..LoadResponses::default()
         };
+        let past = past?;
         self.examine_series(cpu, &mut responses).await?;
+        if let Some((past, step)) = past {
+            self.add_past_loads(cpu, past, step, &mut responses).await?;
+        }
         Ok(responses.into_observation())
+    }
+
+    /// Reads whether the operator's query has a reason to hold.
+    async fn hold(&self, query: Option<&str>) -> Result<Option<HoldQueryResult>, PromError> {
+        let Some(query) = query else {
+            return Ok(None);
+        };
+        let response = self.transport.query(Purpose::Hold, query).await?;
+        hold::result(&response).map(Some)
+    }
+
+    async fn past_values(
+        &self,
+        query: Option<(String, Duration)>,
+    ) -> Result<Option<(PastValues, Duration)>, PromError> {
+        let Some((query, step)) = query else {
+            return Ok(None);
+        };
+        let response = self.transport.query(Purpose::PastLoads, &query).await?;
+        let past = PastValues::from_response(&response, &self.settings.series.labels.pod)?;
+        Ok(Some((past, step)))
+    }
+
+    /// Adds the past loads. Those of pods with nested cgroups are read again, without the inner ones.
+    async fn add_past_loads(
+        &self,
+        cpu: CpuSeries<'_>,
+        mut past: PastValues,
+        step: Duration,
+        responses: &mut LoadResponses,
+    ) -> Result<(), PromError> {
+        let PrometheusSettings {
+            window,
+            past: length,
+            series,
+            ..
+        } = &self.settings;
+        let examined = &responses.examined;
+        let nested: Vec<&str> = examined.outermost.keys().map(String::as_str).collect();
+        for pods in nested.chunks(PODS_OF_A_QUERY) {
+            let query = cpu.cgroup_loads(pods, *window);
+            let query = query::past_values(&query, length.unwrap_or_default(), step);
+            let response = self.transport.query(Purpose::PastLoads, &query).await?;
+            past.replace_nested(&response, examined, &series.labels.pod)?;
+        }
+        let partial = past.partial.take();
+        responses.details_partial = responses.details_partial.take().or(partial);
+        let now = responses.loads.evaluated_at;
+        responses.past = Some(past.into_loads(now.unwrap_or_else(Timestamp::now), step));
+        Ok(())
     }
 
     /// Returns the loads, and advice if a built-in query found none. A failure because of a missing

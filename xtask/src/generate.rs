@@ -9,6 +9,7 @@ use rebalancer_cli::backtest::BacktestDocument;
 use rebalancer_cli::check::CheckReport;
 use rebalancer_cli::scenarios::ScenariosReport;
 use rebalancer_cli::settings::{SECTIONS, Setting, schema};
+use rebalancer_cli::steering::SteeringReport;
 use rebalancer_core::Snapshot;
 use rebalancer_core::report::Report;
 use serde_json::Value;
@@ -99,6 +100,10 @@ fn generated() -> Result<Vec<(PathBuf, String)>, Error> {
         (
             schemas.join("scenarios.json"),
             pretty(&schema_of::<ScenariosReport>()?)?,
+        ),
+        (
+            schemas.join("steering.json"),
+            pretty(&schema_of::<SteeringReport>()?)?,
         ),
         with_table("docs/configuration.md", &SETTINGS, &table())?,
         with_table(

@@ -82,10 +82,13 @@ fn subject_of(details: &CheckDetails) -> Subject {
         | CheckDetails::MeasuredPodsExist(_)
         | CheckDetails::LoadsNotAllZero(_)
         | CheckDetails::Coverage(_)
-        | CheckDetails::LoadPlausible(_) => Subject::Metrics,
+        | CheckDetails::LoadPlausible(_)
+        | CheckDetails::HoldQuery(_) => Subject::Metrics,
         CheckDetails::Group(_) | CheckDetails::Assignable(_) => Subject::ConsumerGroup,
         CheckDetails::OneAtATime(_)
         | CheckDetails::Freeze(_)
+        | CheckDetails::Paused(_)
+        | CheckDetails::HotDuration(_)
         | CheckDetails::Rollout(_)
         | CheckDetails::Autoscaler(_)
         | CheckDetails::Settled(_)
@@ -95,6 +98,7 @@ fn subject_of(details: &CheckDetails) -> Subject {
         | CheckDetails::Target(_)
         | CheckDetails::LastRotation(_)
         | CheckDetails::EvictionLimit(_)
+        | CheckDetails::DailyEvictions(_)
         | CheckDetails::MinimumReady(_) => Subject::Workload,
         // Checks of a later version of the core.
         _ => Subject::Workload,

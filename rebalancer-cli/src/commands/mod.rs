@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod reference;
 pub(crate) mod run;
 mod snapshots;
+pub(crate) mod steer;
 pub(crate) mod what_if;
 
 use std::io::{IsTerminal, Write};

@@ -10,6 +10,7 @@ pub mod members;
 pub mod page;
 pub mod rejoin;
 pub mod scenarios;
+pub mod steering;
 pub mod style;
 pub mod table;
 mod text;

@@ -36,6 +36,7 @@ pub use types::{
     Interface, LogFormat, LogLevel, OutputFormat, OwnMetricsSettings, Settings, TargetSource,
     WorkloadSettings,
 };
+pub(crate) use types::{SteeringSettings, WorkloadToSteer};
 pub use value::JsonType;
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use super::definitions::acting::{
     DRY_RUN, EVICTION_TIMEOUT, MAX_UNAVAILABLE, READY_TIMEOUT, REMOVE_STATIC_MEMBERS,
 };
 use super::definitions::decision::{
-    COOLDOWN, IGNORE_HISTORY, IMBALANCE_TOLERANCE, MAX_EVICTIONS, MAXIMUM_SAMPLE_AGE,
-    MINIMUM_CONFIDENCE_PERCENT, MINIMUM_COVERAGE_PERCENT, MINIMUM_IMPROVEMENT_PERCENT,
-    MINIMUM_POD_AGE, MINIMUM_PODS_REQUIRED, REBALANCE_TOP_K_PODS, REJOIN_CONSUMER_PROTOCOL,
-    STRATEGY, TOLERANCE_MULTIPLIER,
+    COOLDOWN, IGNORE_HISTORY, IMBALANCE_TOLERANCE, MAX_EVICTIONS, MAX_EVICTIONS_PER_DAY,
+    MAXIMUM_SAMPLE_AGE, MINIMUM_CONFIDENCE_PERCENT, MINIMUM_COVERAGE_PERCENT, MINIMUM_HOT_DURATION,
+    MINIMUM_IMPROVEMENT_PERCENT, MINIMUM_POD_AGE, MINIMUM_PODS_REQUIRED, REBALANCE_TOP_K_PODS,
+    REJOIN_CONSUMER_PROTOCOL, STRATEGY, TOLERANCE_MULTIPLIER,
 };
 use super::reader::Reader;
 
@@ -28,6 +28,8 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Policy {
         minimum_pods: reader.value(&MINIMUM_PODS_REQUIRED),
         max_unavailable: reader.value(&MAX_UNAVAILABLE),
         max_evictions: reader.optional(&MAX_EVICTIONS).map(TopK::get),
+        max_evictions_per_day: reader.optional(&MAX_EVICTIONS_PER_DAY).map(TopK::get),
+        minimum_hot_duration_seconds: reader.optional(&MINIMUM_HOT_DURATION).map(Into::into),
         minimum_pod_age_seconds: reader.value(&MINIMUM_POD_AGE).into(),
         cooldown_seconds: reader.value(&COOLDOWN).into(),
         maximum_sample_age_seconds: reader.value(&MAXIMUM_SAMPLE_AGE).into(),

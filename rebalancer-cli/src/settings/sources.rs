@@ -12,13 +12,13 @@ use super::definitions::interface::{LOG_FORMAT, LOG_LEVEL, OUTPUT, REPORT_FILE};
 use super::definitions::workload::{DEPLOYMENT_NAME, KUBE_CONTEXT, KUBE_TIMEOUT};
 use super::error::SettingsError;
 use super::file::{GivenFile, WORKLOADS};
-use super::layers::{self, Layers, Origin};
+use super::layers::{self, Layer, Layers, Origin};
 use super::notifications::notifications;
 use super::own_metrics::own_metrics;
 use super::policy::policy;
 use super::reader::Reader;
-use super::types::{Interface, Settings, WorkloadSettings};
-use super::workload::workload;
+use super::types::{Interface, Settings, SteeringSettings, WorkloadSettings};
+use super::workload::{workload, workload_to_steer};
 
 /// The values of all layers, before they are parsed.
 #[derive(Debug, Default)]
@@ -121,14 +121,49 @@ impl Sources {
         }
     }
 
-    /// The settings of each valid workload.
-    fn workloads(&self, errors: &mut Vec<SettingsError>) -> Vec<WorkloadSettings> {
-        let entries = match &self.layers.workloads {
+    /// The configuration of the commands that steer, which need no metrics.
+    ///
+    /// # Errors
+    /// Every error of the file, and of the settings that these commands use.
+    pub(crate) fn steering(&self) -> Result<SteeringSettings, Vec<SettingsError>> {
+        let mut errors = self.errors.clone();
+        let mut reader = Reader::new(&self.layers.common, None);
+        let settings = SteeringSettings {
+            kube_context: reader.optional(&KUBE_CONTEXT),
+            kube_timeout: reader.value(&KUBE_TIMEOUT),
+            workloads: Vec::new(),
+        };
+        let settings = collect(reader.finish(settings), &mut errors);
+        collect(self.interface(), &mut errors);
+        let workloads = self.entries().into_iter().filter_map(|entry| {
+            let mut reader = Reader::new(&self.layers.common, entry);
+            let workload = workload_to_steer(&mut reader);
+            collect(reader.finish(workload), &mut errors)
+        });
+        let workloads = workloads.collect();
+        let mut seen = HashSet::new();
+        errors.retain(|error| seen.insert(error.to_string()));
+        match settings {
+            Some(settings) if errors.is_empty() => Ok(SteeringSettings {
+                workloads,
+                ..settings
+            }),
+            Some(_) | None => Err(errors),
+        }
+    }
+
+    /// The entries of the list of workloads; one without a layer of its own if there is no list.
+    fn entries(&self) -> Vec<Option<&Layer>> {
+        match &self.layers.workloads {
             None => vec![None],
             Some(entries) => entries.iter().map(Some).collect(),
-        };
+        }
+    }
+
+    /// The settings of each valid workload.
+    fn workloads(&self, errors: &mut Vec<SettingsError>) -> Vec<WorkloadSettings> {
         let mut workloads: Vec<WorkloadSettings> = Vec::new();
-        for entry in entries {
+        for entry in self.entries() {
             let mut reader = Reader::new(&self.layers.common, entry);
             let settings = workload(&mut reader);
             let name = reader.origin(&DEPLOYMENT_NAME);

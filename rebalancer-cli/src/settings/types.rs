@@ -127,6 +127,28 @@ impl WorkloadSettings {
     }
 }
 
+/// The configuration of the commands that steer, which need no metrics.
+#[derive(Debug, Clone)]
+pub(crate) struct SteeringSettings {
+    /// The context of the kubeconfig.
+    pub(crate) kube_context: Option<String>,
+    /// The timeout of a request to the Kubernetes API.
+    pub(crate) kube_timeout: Duration,
+    /// Every workload, at least one.
+    pub(crate) workloads: Vec<WorkloadToSteer>,
+}
+
+/// A workload that is steered.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkloadToSteer {
+    /// The workload at the Kubernetes API.
+    pub(crate) kubernetes: KubernetesSettings,
+    /// The rules of the decision.
+    pub(crate) policy: Policy,
+    /// The times at which nothing is evicted.
+    pub(crate) freeze: Freeze,
+}
+
 /// The source of the autoscalers (`TARGET_SOURCE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TargetSource {

@@ -1,6 +1,6 @@
 //! Assembles the settings of one workload.
 
-use rebalancer_core::model::WorkloadRef;
+use rebalancer_core::model::{Seconds, WorkloadRef};
 use rebalancer_k8s::{Autoscalers, Settings as KubernetesSettings};
 use rebalancer_prom::{
     Authentication, ClientCertificate, CredentialSetting, LabelNames, PrometheusSettings,
@@ -9,7 +9,7 @@ use rebalancer_prom::{
 
 use super::definitions::acting::{EVICTION_METHOD, GRACE_PERIOD, ONE_AT_A_TIME, RUN_TIMEOUT};
 use super::definitions::decision::{
-    FREEZE, HOLD_ALERT_AFTER, HPA_PREFIX, TARGET_CORES, TARGET_SOURCE,
+    FREEZE, HOLD_ALERT_AFTER, HOLD_QUERY, HPA_PREFIX, TARGET_CORES, TARGET_SOURCE,
 };
 use super::definitions::metrics::{
     FRESHNESS_QUERY, LOAD_QUERY, METRICS_TIME_WINDOW, PROMETHEUS_BEARER_TOKEN_FILE,
@@ -24,7 +24,7 @@ use super::definitions::workload::{
 use super::group::group;
 use super::policy::{execution, policy};
 use super::reader::Reader;
-use super::types::{TargetSource, WorkloadSettings};
+use super::types::{TargetSource, WorkloadSettings, WorkloadToSteer};
 
 /// The settings of one workload. If a required setting is missing, which is an error of the
 /// reader, a placeholder stands for it.
@@ -42,6 +42,8 @@ pub(super) fn workload(reader: &mut Reader<'_>) -> WorkloadSettings {
     let mut prometheus = prometheus(reader, &kubernetes);
     let group = group(reader, &kubernetes.workload, &prometheus.series, &policy);
     prometheus.group = group.metrics;
+    let hot_duration = policy.minimum_hot_duration_seconds;
+    prometheus.past = hot_duration.map(Seconds::to_duration);
     WorkloadSettings {
         execution: execution(reader),
         run_timeout: reader.optional(&RUN_TIMEOUT),
@@ -56,6 +58,15 @@ pub(super) fn workload(reader: &mut Reader<'_>) -> WorkloadSettings {
         freeze: reader.optional(&FREEZE).unwrap_or_default(),
         hold_alert_after: reader.value(&HOLD_ALERT_AFTER).into(),
         one_at_a_time: reader.value(&ONE_AT_A_TIME),
+    }
+}
+
+/// A workload that is steered, for which no metrics are needed.
+pub(super) fn workload_to_steer(reader: &mut Reader<'_>) -> WorkloadToSteer {
+    WorkloadToSteer {
+        kubernetes: kubernetes(reader, Autoscalers::No),
+        policy: policy(reader),
+        freeze: reader.optional(&FREEZE).unwrap_or_default(),
     }
 }
 
@@ -95,6 +106,7 @@ fn prometheus(reader: &mut Reader<'_>, kubernetes: &KubernetesSettings) -> Prome
         },
         load_query: reader.optional(&LOAD_QUERY),
         freshness_query: reader.optional(&FRESHNESS_QUERY),
+        hold_query: reader.optional(&HOLD_QUERY),
         authentication: authentication(reader, &headers),
         ca_file: reader.optional(&PROMETHEUS_CA_FILE),
         client_certificate: client_certificate(reader),

@@ -9,11 +9,15 @@ mod autoscaler;
 mod clocks_agree;
 mod cooldown;
 mod coverage;
+mod daily_evictions;
 mod eligible_pods;
 mod eviction_limit;
 mod format;
 mod freeze;
 mod group;
+mod hold_query;
+mod hot_duration;
+mod hot_pods;
 mod last_rotation;
 mod load_plausible;
 mod loads_not_all_zero;
@@ -22,6 +26,7 @@ mod measured_pods_exist;
 mod metrics_complete;
 mod minimum_ready;
 mod one_at_a_time;
+mod paused;
 mod pod;
 mod pods_found;
 mod ranking;
@@ -32,7 +37,9 @@ mod target;
 mod terminating;
 
 pub use autoscaler::Scaling;
+pub(crate) use daily_evictions::limited_by_day;
 pub(crate) use format::{count_pods, list_some};
+pub(crate) use hot_pods::HotPods;
 pub use pod::Ineligible;
 pub(crate) use ranking::{Candidate, RankedPod, Ranking};
 pub(crate) use rollout::changed_since;
@@ -85,6 +92,8 @@ macro_rules! checks {
 checks! {
     OneAtATime(one_at_a_time::OneAtATime),
     Freeze(freeze::NotFrozen),
+    Paused(paused::NotPaused),
+    HoldQuery(hold_query::HoldQueryEmpty),
     Rollout(rollout::RolloutComplete),
     Autoscaler(autoscaler::AutoscalerSteady),
     Settled(settled::GroupSettled),
@@ -101,7 +110,9 @@ checks! {
     Target(target::TargetKnown),
     Group(group::GroupKnown),
     Assignable(assignable::GroupAssignable),
+    HotDuration(hot_duration::HotLongEnough),
     LastRotation(last_rotation::LastRotationHelped),
     EvictionLimit(eviction_limit::EvictionsLeft),
+    DailyEvictions(daily_evictions::DailyEvictionsLeft),
     MinimumReady(minimum_ready::MinimumReady),
 }

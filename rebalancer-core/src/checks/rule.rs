@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckDetails, Ranking};
+use super::{CheckDetails, HotPods, Ranking};
 use crate::group::{AssignProblem, GroupModel, GroupProblem};
 use crate::hold_reason::HoldReason;
 use crate::model::LoadUnit;
@@ -117,6 +117,8 @@ pub(crate) struct CheckInput<'a> {
     pub(crate) target: &'a Result<ResolvedTarget, TargetProblem>,
     /// `None` if the strategy does not use the consumer group.
     pub(crate) group: Option<&'a Result<GroupModel, GroupProblem>>,
+    /// The pods above the threshold; `None` if they are hot at once.
+    pub(crate) hot: Option<&'a HotPods>,
     /// The imbalance over the eligible pods.
     pub(crate) imbalance: Option<f64>,
     /// The plan, if the strategy wants to rotate.
@@ -176,6 +178,7 @@ pub(super) mod testing {
             ranking: &Ranking::new(&snapshot, policy),
             target: &Err(TargetProblem::NoAutoscaler),
             group: None,
+            hot: None,
             imbalance,
             plan,
             redistributes: false,

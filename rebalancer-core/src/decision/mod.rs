@@ -13,7 +13,7 @@ pub use assessment::PodAssessment;
 
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{self, Check, CheckInput, Ranking};
+use crate::checks::{self, Check, CheckInput, HotPods, Ranking, limited_by_day};
 use crate::group::{GroupModel, GroupProblem};
 use crate::model::WorkloadRef;
 use crate::plan::{AssignmentPlan, Plan, RejoinPlan};
@@ -73,12 +73,15 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
     let candidates = ranking.eligible().iter().map(|candidate| candidate.pod);
     let target = resolve(snapshot, candidates);
     let group = group(snapshot, policy);
+    let hot = HotPods::new(snapshot, &ranking, policy, target.as_ref().ok());
+    let limited = limited_by_day(snapshot, policy);
     let choice = choose(&StrategyInput {
         snapshot,
-        policy,
+        policy: &limited,
         ranking: &ranking,
         target: target.as_ref().ok().map(|target| target.cores),
         group: group.as_ref(),
+        too_briefly_hot: hot.as_ref().map_or_else(Vec::new, HotPods::too_briefly),
     });
     let plan = plan(&choice, &ranking, policy);
     let analysis = Analysis::new(&ranking, policy, target.as_ref().ok(), &choice);
@@ -88,6 +91,7 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         ranking: &ranking,
         target: &target,
         group: group.as_ref(),
+        hot: hot.as_ref(),
         imbalance: analysis.imbalance,
         plan: plan.as_ref(),
         redistributes: choice.assignment().is_some() || choice.rejoin().is_some(),

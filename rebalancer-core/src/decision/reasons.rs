@@ -187,7 +187,7 @@ mod tests {
     fn words_are_unique() {
         let words: HashSet<&str> = HoldReason::all().map(HoldReason::as_str).collect();
         assert_eq!(words.len(), HoldReason::all().count());
-        assert_eq!(words.len(), 50);
+        assert_eq!(words.len(), 58);
     }
 
     #[test]

@@ -53,6 +53,7 @@ impl Decision {
             imbalance_range: range,
             strategy,
             ineffective: last.map_or(0, |last| last.effect(before).ineffective),
+            earlier: last.map_or_else(Vec::new, |last| last.earlier_of_next(before, time)),
         })
     }
 
@@ -96,6 +97,7 @@ impl Decision {
             imbalance_range: range,
             strategy,
             ineffective: last.map_or(0, |last| last.effect(before).ineffective),
+            earlier: last.map_or_else(Vec::new, |last| last.earlier_of_next(before, time)),
         })
     }
 }

@@ -22,7 +22,7 @@
 //! | The next wave starts only if every pod of the previous wave is out. | `machine::waves` |
 //! | The next wave waits until all replacements are ready, and never starts if the workload changed or a replacement fails. | `replacements` |
 //! | No pod is evicted unless the lease is known to be held. | `lease` |
-//! | No pod is evicted after a stop or in a freeze window. | `machine` |
+//! | No pod is evicted after a stop, in a freeze window, or while an annotation of the workload pauses it. | `machine` |
 //! | Every victim ends with an outcome. | `ledger` |
 //! | A static member of an evicted pod is removed from its group only if the pod is gone and no other pod uses or will use its id. | `static_members` |
 //! | A dry run reports no more evictions at once than the budgets allow together. | `allowance` |

@@ -82,6 +82,12 @@ pub enum StopReason {
     RunTimeout,
     /// A freeze window had begun.
     Frozen,
+    /// An annotation of the workload asks not to act.
+    Paused,
+    /// The annotations of the workload, which may ask not to act, could not be read.
+    PauseUnknown,
+    /// Evictions could not be recorded, although a limit counts them.
+    Unrecorded,
     /// Another eviction would have left too few ready pods.
     MinimumPods,
     /// The ready pods could not be counted.

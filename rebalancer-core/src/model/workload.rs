@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::pause::Pause;
 use super::pod::PodRef;
 use super::quantity::Cores;
 
@@ -187,6 +188,8 @@ pub struct WorkloadState {
     pub rollout: Option<Rollout>,
     /// The pods that cannot start; may be incomplete if enough pods are ready.
     pub failures: Vec<PodFailure>,
+    /// The operator's order, in an annotation of the workload, not to act.
+    pub pause: Option<Pause>,
 }
 
 impl WorkloadState {

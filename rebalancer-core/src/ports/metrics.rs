@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{AutoscalerCandidate, PortError};
-use crate::model::{DifferingLabel, Load, Measurement, SampleInfo};
+use crate::model::{DifferingLabel, HoldQueryResult, Load, Measurement, PastLoads, SampleInfo};
 
 /// The source of loads.
 #[async_trait]
@@ -65,6 +65,10 @@ pub struct LoadObservation {
     pub nested_cgroups: Vec<String>,
     /// Advice of the source if it found no loads: how the metrics may name the pods.
     pub advice: Option<String>,
+    /// The result of the operator's query for a reason to hold, if the source has one.
+    pub hold: Option<HoldQueryResult>,
+    /// Past loads of the pods, if the source was configured to read them.
+    pub past_loads: Option<PastLoads>,
 }
 
 /// The duplicate series of one pod's container.

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use super::{AutoscalerCandidate, PortError};
 use crate::history::Rotation;
 use crate::model::{
-    PausedAutoscaler, Pod, PodRef, PodUid, Rollout, RolloutFailure, WorkloadRef, WorkloadState,
+    Pause, PausedAutoscaler, Pod, PodRef, PodUid, Rollout, RolloutFailure, WorkloadRef,
+    WorkloadState,
 };
 
 /// Reads one workload and its pods, and evicts pods.
@@ -61,6 +62,16 @@ pub trait PodActuator: Send + Sync {
     async fn budgets(&self, _pods: &[PodRef]) -> Result<Vec<DisruptionBudget>, PortError> {
         Ok(Vec::new())
     }
+
+    /// Reads the operator's order not to act again, right before an action. `None` if there is none.
+    ///
+    /// An actuator whose workloads have no annotations returns `None`, as the default does.
+    ///
+    /// # Errors
+    /// If the workload could not be read. The run then does not act.
+    async fn pause(&self) -> Result<Option<Pause>, PortError> {
+        Ok(None)
+    }
 }
 
 /// A PodDisruptionBudget.
@@ -93,6 +104,8 @@ pub struct WorkloadObservation {
     pub pods: Vec<Pod>,
     /// The last rotation, if one was stored.
     pub last_rotation: Option<Rotation>,
+    /// The operator's order, in an annotation of the workload, not to act.
+    pub pause: Option<Pause>,
 }
 
 impl WorkloadObservation {
@@ -107,6 +120,7 @@ impl WorkloadObservation {
             paused_autoscaler: None,
             pods,
             last_rotation: None,
+            pause: None,
         }
     }
 }

@@ -23,8 +23,8 @@ use crate::group::{GroupDocument, InvalidGroup};
 use crate::history::Rotation;
 use crate::lease::LeaseHolder;
 use crate::model::{
-    Autoscaler, Cores, DifferingLabel, LoadUnit, PausedAutoscaler, Pod, PodUid, Rollout,
-    RolloutFailure, Seconds, WorkloadRef,
+    Autoscaler, Cores, DifferingLabel, HoldQueryResult, LoadUnit, PastLoads, Pause,
+    PausedAutoscaler, Pod, PodUid, Rollout, RolloutFailure, Seconds, WorkloadRef,
 };
 
 /// Everything known about one workload at one instant, validated: no pod occurs twice.
@@ -106,6 +106,15 @@ pub struct SnapshotData {
     /// Advice of the metrics source if it found no loads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics_advice: Option<String>,
+    /// The result of the operator's query for a reason to hold, if one is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_query: Option<HoldQueryResult>,
+    /// Past loads of the pods, if a pod must have been above the threshold for some time to be hot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past_loads: Option<PastLoads>,
+    /// The operator's order, in an annotation of the workload, not to act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
     /// Another run that acts on this workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_run: Option<LeaseHolder>,

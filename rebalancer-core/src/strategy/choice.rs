@@ -23,6 +23,8 @@ pub(crate) struct StrategyInput<'a> {
     pub(crate) target: Option<Cores>,
     /// `None` if the strategy does not use the consumer group.
     pub(crate) group: Option<&'a Result<GroupModel, GroupProblem>>,
+    /// Eligible pods above the threshold that do not count as hot yet. They are left alone.
+    pub(crate) too_briefly_hot: Vec<PodIndex>,
 }
 
 /// The result of a strategy.
@@ -235,9 +237,14 @@ impl<'a> StrategyInput<'a> {
         group.is_some_and(|group| group.described.is_some())
     }
 
+    /// The eligible pods, without those that do not count as hot yet.
+    fn candidates(&self) -> impl Iterator<Item = &Candidate<'a>> {
+        let eligible = self.ranking.eligible().iter();
+        eligible.filter(|pod| !self.too_briefly_hot.contains(&pod.index))
+    }
+
     fn eligible_pods(&self) -> Vec<PodIndex> {
-        let candidates = self.ranking.eligible().iter();
-        candidates.map(|pod| pod.index).collect()
+        self.candidates().map(|pod| pod.index).collect()
     }
 
     fn assign(&self, group: &GroupModel, target: Option<Cores>) -> Choice<'a> {
@@ -320,7 +327,7 @@ impl<'a> StrategyInput<'a> {
     }
 
     fn rotate_outliers(&self, target: Cores) -> Choice<'a> {
-        let candidates = self.ranking.eligible();
+        let candidates: Vec<Candidate<'a>> = self.candidates().copied().collect();
         let loads: Vec<Load> = candidates.iter().map(|pod| pod.load).collect();
         let outliers = rotate_outliers(
             &loads,
@@ -329,7 +336,7 @@ impl<'a> StrategyInput<'a> {
             self.policy.minimum_improvement_percent,
         );
         Choice {
-            chosen: hottest_and_coldest(candidates, &outliers),
+            chosen: hottest_and_coldest(&candidates, &outliers),
             hot: Vec::new(),
             outcome: Some(StrategyOutcome::RotateOutliers(outliers)),
             report: None,

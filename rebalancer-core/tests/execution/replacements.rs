@@ -76,6 +76,7 @@ fn change_of_the_workload_between_waves_ends_the_execution(
         .expect(
             "read workload",
             ExecutionEvent::WorkloadRead(Ok(WorkloadState {
+                pause: None,
                 failures: Vec::new(),
                 ready: 6,
                 rollout: Some(now),
@@ -95,6 +96,7 @@ fn failing(uid: &str, lasting: bool) -> ExecutionEvent {
         "Unschedulable"
     };
     ExecutionEvent::WorkloadRead(Ok(WorkloadState {
+        pause: None,
         ready: 5,
         rollout: Some(rollout(1, 6)),
         failures: vec![PodFailure {
@@ -181,6 +183,7 @@ fn own_change_of_the_workload_does_not_end_the_execution(
     script.evict("b", 5, evicted()).expect(
         "read workload",
         ExecutionEvent::WorkloadRead(Ok(WorkloadState {
+            pause: None,
             ready: 6,
             rollout: Some(rollout(read, 6)),
             failures: Vec::new(),

@@ -89,6 +89,7 @@ pub(crate) fn lost() -> ExecutionEvent {
 
 pub(crate) fn workload(ready: usize) -> ExecutionEvent {
     ExecutionEvent::WorkloadRead(Ok(WorkloadState {
+        pause: None,
         failures: Vec::new(),
         ready,
         rollout: Some(rollout(1, 6)),

@@ -160,3 +160,49 @@ fn freeze_window_after_the_last_eviction_has_no_effect(
         .expect("wait 2", ExecutionEvent::Elapsed);
     script.ends(["evicted"; 4], None);
 }
+
+fn events_from_outside() -> [(ExecutionEvent, &'static str, &'static str); 3] {
+    [
+        (
+            ExecutionEvent::Paused(Ok("the workload is frozen".into())),
+            "paused",
+            "ended early: the workload is frozen",
+        ),
+        (
+            ExecutionEvent::Paused(Err("no answer".into())),
+            "pause_unknown",
+            "the annotations of the workload could not be read: no answer",
+        ),
+        (
+            ExecutionEvent::Unrecorded("forbidden".into()),
+            "unrecorded",
+            "evictions are limited, and could not be recorded for the next run: forbidden",
+        ),
+    ]
+}
+
+#[test]
+fn pause_ends_the_execution_instead_of_a_count_of_ready_pods() {
+    for (event, stopped, words) in events_from_outside() {
+        let mut script = Script::new(4, policy());
+        script.evict("a", 6, evicted());
+        script.expect("read b", present());
+        script.expect("count 3", event);
+        let outcomes = ["evicted", "not_attempted", "not_attempted", "not_attempted"];
+        let report = script.ends(outcomes, Some(stopped));
+        assert!(report.message.ends_with(words), "{}", report.message);
+    }
+}
+
+#[test]
+fn pause_after_the_last_eviction_has_no_effect() {
+    for (event, ..) in events_from_outside() {
+        let mut script = Script::new(4, policy());
+        for (name, ready) in [("a", 6), ("b", 5), ("c", 4), ("d", 3)] {
+            script.evict(name, ready, evicted());
+        }
+        let step = script.execution.step(script.now);
+        script.execution.handle(script.now, event);
+        assert_eq!(script.execution.step(script.now), step);
+    }
+}

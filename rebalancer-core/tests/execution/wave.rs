@@ -156,7 +156,7 @@ fn busy_server_is_retried_and_not_reported_as_a_budget() {
 }
 
 #[rstest]
-#[case::scaled(Ok(WorkloadState { ready: 6, rollout: Some(rollout(2, 7)), failures: vec![] }), Some("workload_changed"))]
+#[case::scaled(Ok(WorkloadState { ready: 6, rollout: Some(rollout(2, 7)), failures: vec![], pause: None }), Some("workload_changed"))]
 #[case::unreadable(Err("no connection".into()), Some("ready_unknown"))]
 fn workload_is_read_after_a_pause_for_a_budget(
     #[case] read: Result<WorkloadState, String>,

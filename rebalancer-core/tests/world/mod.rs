@@ -207,6 +207,7 @@ impl<'a> Run<'a> {
                         self.since_ready.clear();
                     }
                     ExecutionEvent::WorkloadRead(Ok(WorkloadState {
+                        pause: None,
                         failures: Vec::new(),
                         ready,
                         rollout: Some(self.world.rollout),

@@ -138,6 +138,7 @@ pub(super) fn noise(number: u8) -> ExecutionEvent {
             message: "noise".into(),
         }),
         6 => ExecutionEvent::WorkloadRead(Ok(WorkloadState {
+            pause: None,
             failures: Vec::new(),
             ready: 1000,
             rollout: None,

@@ -154,6 +154,7 @@ fn another_rotation_ends_the_follow_up() {
             imbalance_range: None,
             strategy: Strategy::RotateOutliers,
             ineffective: 0,
+            earlier: Vec::new(),
         };
         world.journal().remember(&rotation).await.unwrap();
     });

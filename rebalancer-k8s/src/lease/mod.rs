@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rebalancer_core::hold_record::HoldRecord;
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::{Seconds, WorkloadRef};
@@ -49,6 +50,17 @@ pub struct KubernetesLease {
     hold: Mutex<Option<Option<HoldRecord>>>,
     /// This run tried to write the Lease and got no reliable response, so it may hold the Lease.
     in_doubt: AtomicBool,
+}
+
+/// The lease of a workload, as a bystander sees it.
+#[derive(Debug, Clone, Default)]
+pub struct ObservedLease {
+    /// The run that acts; `None` if none does.
+    pub holder: Option<LeaseHolder>,
+    /// The time at which the Lease was last renewed or released.
+    pub renewed: Option<Timestamp>,
+    /// The hold of the last run that acts; `None` if it did not hold.
+    pub last_hold: Option<HoldRecord>,
 }
 
 impl KubernetesLease {
@@ -119,6 +131,22 @@ impl KubernetesLease {
         let now = self.api.now();
         self.claim(self.update(lease, |spec| spec.held_by(&self.identity, now)))
             .await
+    }
+
+    /// Reads the Lease without taking part.
+    pub(crate) async fn observe(&self) -> Result<ObservedLease, K8sError> {
+        let Some(lease) = self.read().await? else {
+            return Ok(ObservedLease::default());
+        };
+        let holder = match lease.spec.standing("", self.api.now()) {
+            Standing::Other(holder) => Some(holder),
+            Standing::Ours | Standing::Free => None,
+        };
+        Ok(ObservedLease {
+            holder,
+            renewed: lease.spec.renewed(),
+            last_hold: lease.last_hold(),
+        })
     }
 
     /// Takes the Lease if no other run holds it.

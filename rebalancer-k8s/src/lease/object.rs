@@ -86,6 +86,11 @@ impl Spec {
             .filter(|holder| !holder.is_empty())
     }
 
+    /// The time at which the Lease was last renewed or released.
+    pub(super) fn renewed(&self) -> Option<Timestamp> {
+        self.renew_time.map(|MicroTime(time)| time)
+    }
+
     /// The end of the Lease, unless it is renewed.
     fn expires(&self) -> Option<Timestamp> {
         let duration = self.lease_duration_seconds.map_or_else(

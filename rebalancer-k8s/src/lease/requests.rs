@@ -83,7 +83,7 @@ impl KubernetesLease {
     ///
     /// Other failures are left to the observation of the workload.
     pub(super) async fn check_workload_exists(&self) -> Result<(), K8sError> {
-        match workload::exists(&self.api, &self.workload, &self.kind).await {
+        match workload::read_annotations(&self.api, &self.workload, &self.kind).await {
             Err(K8sError::NotFound { from_api: true, .. }) => {
                 Err(suggestions::not_found(&self.api, &self.workload).await)
             }
@@ -92,7 +92,7 @@ impl KubernetesLease {
                 tracing::debug!(%error, "cannot check whether the workload exists");
                 Ok(())
             }
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
         }
     }
 

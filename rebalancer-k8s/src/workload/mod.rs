@@ -5,10 +5,14 @@ mod object;
 mod owners;
 mod resource;
 
+use std::borrow::Cow;
+
+use http::{Request, header};
 use rebalancer_core::history::Rotation;
 use rebalancer_core::model::{Rollout, RolloutFailure, WorkloadRef};
+use serde_json::{Value, json};
 
-use crate::annotations::{self, LAST_ROTATION};
+use crate::annotations::{self, Annotation, LAST_ROTATION, PauseAnnotations};
 use crate::api::{Api, METADATA};
 use crate::attempt::Attempt;
 use crate::error::K8sError;
@@ -34,6 +38,8 @@ pub(crate) struct Workload {
     pub(crate) opted_out: Option<String>,
     /// The annotation with its last rotation, not parsed.
     pub(crate) last_rotation: Option<String>,
+    /// The annotations that ask not to act.
+    pub(crate) pause: PauseAnnotations,
     /// The address of its object.
     pub(crate) place: Place,
 }
@@ -77,6 +83,7 @@ impl Workload {
             opted_out: annotations::opt_out_of_workload(annotations),
             last_rotation: annotations::value_of(annotations, LAST_ROTATION)
                 .map(|text| text.into_owned()),
+            pause: PauseAnnotations::of(annotations),
             uid: metadata.uid,
             place,
         }
@@ -110,12 +117,25 @@ fn of_kind(workload: &WorkloadRef, gvk: &GroupVersionKind, resource: &str) -> (A
     (attempt, path)
 }
 
-/// Checks that the workload exists. [`K8sError::NotFound`] if it does not.
-pub(crate) async fn exists(
+/// The metadata of a workload that is read on its own.
+pub(crate) struct Annotated {
+    pub(crate) uid: String,
+    pub(crate) annotations: Vec<Annotation>,
+}
+
+impl Annotated {
+    /// The value of the annotation `name`.
+    pub(crate) fn value(&self, name: &str) -> Option<String> {
+        annotations::value_of(&self.annotations, name).map(Cow::into_owned)
+    }
+}
+
+/// Reads only the metadata of the workload. [`K8sError::NotFound`] if it does not exist.
+pub(crate) async fn read_annotations(
     api: &Api,
     workload: &WorkloadRef,
     kind: &WorkloadKind,
-) -> Result<(), K8sError> {
+) -> Result<(Place, Annotated), K8sError> {
     let (attempt, path) = match kind {
         WorkloadKind::Deployment => of_apps(workload, DEPLOYMENTS),
         WorkloadKind::StatefulSet => of_apps(workload, STATEFUL_SETS),
@@ -124,8 +144,40 @@ pub(crate) async fn exists(
             of_kind(workload, gvk, &resource)
         }
     };
-    let _object: Object = api.get(&attempt, &path, Some(METADATA)).await?;
-    Ok(())
+    let object: Object = api.get(&attempt, &path, Some(METADATA)).await?;
+    let place = Place {
+        resource: attempt.resource.into_owned(),
+        path,
+    };
+    let Metadata {
+        uid, annotations, ..
+    } = object.metadata;
+    Ok((place, Annotated { uid, annotations }))
+}
+
+/// The request that sets these annotations of a workload, and removes those that are `null`.
+pub(crate) fn patch_annotations(
+    place: &Place,
+    annotations: &Value,
+) -> Result<Request<Vec<u8>>, http::Error> {
+    let patch = json!({"metadata": {"annotations": annotations}});
+    Request::patch(format!("{}?fieldManager=rebalancer", place.path))
+        .header(header::CONTENT_TYPE, "application/merge-patch+json")
+        .header(header::ACCEPT, METADATA)
+        .body(patch.to_string().into_bytes())
+}
+
+/// Reads only the annotations that ask not to act, of a workload at a known place.
+pub(crate) async fn read_pause(
+    api: &Api,
+    workload: &WorkloadRef,
+    kind: &WorkloadKind,
+    place: &Place,
+) -> Result<PauseAnnotations, K8sError> {
+    let (group, resource) = (kind.group().to_owned(), place.resource.clone());
+    let attempt = Attempt::on("get", group, resource, &workload.namespace, &workload.name);
+    let object: Object = api.get(&attempt, &place.path, Some(METADATA)).await?;
+    Ok(PauseAnnotations::of(&object.metadata.annotations))
 }
 
 /// Reads the workload. [`K8sError::NotFound`] if it does not exist.

@@ -42,6 +42,7 @@ fn rotation() -> Rotation {
         imbalance_range: Some((1.0, 1.5)),
         strategy: Strategy::RotateOutliers,
         ineffective: 0,
+        earlier: Vec::new(),
     }
 }
 

@@ -110,6 +110,29 @@ async fn reads_the_last_rotation_from_the_workload() {
 }
 
 #[tokio::test]
+async fn reads_the_annotations_that_pause_again_before_an_action() {
+    let paused = |annotations: Value| {
+        let mut deployment = deployment();
+        deployment["metadata"]["annotations"] = annotations;
+        Reply::Json(200, deployment)
+    };
+    let api = shop().on(
+        DEPLOYMENT,
+        [
+            paused(json!({"rebalancer.io/freeze": "false"})),
+            paused(json!({"rebalancer.io/freeze": "true"})),
+            paused(json!({"rebalancer.io/paused-until": "noon"})),
+        ],
+    );
+    let actuator = api.actuator(|_| {});
+    assert_eq!(actuator.observe().await.unwrap().pause, None);
+    let pause = actuator.pause().await.unwrap().unwrap();
+    assert_eq!(pause.annotation, "rebalancer.io/freeze: true");
+    let pause = actuator.pause().await.unwrap().unwrap();
+    assert!(pause.problem.is_some());
+}
+
+#[tokio::test]
 async fn reads_every_page() {
     let api = shop().on(PODS, [page(&["a", "b"], "next"), page(&["c"], "")]);
     assert_eq!(names(&observe(&api).await.unwrap()), ["a", "b", "c"]);

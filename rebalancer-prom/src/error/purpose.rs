@@ -17,6 +17,10 @@ pub enum Purpose {
     SampleAge,
     /// The age of the newest sample of each pod by the operator's own query.
     CustomSampleAge,
+    /// The operator's own query for a reason to hold.
+    Hold,
+    /// The loads of each pod at past times.
+    PastLoads,
     /// The number of series of each container.
     DuplicateSeries,
     /// The times of the samples of containers with several series.
@@ -48,6 +52,8 @@ impl fmt::Display for Purpose {
             Self::CustomLoad => "the load query (LOAD_QUERY)",
             Self::SampleAge => "the sample age query",
             Self::CustomSampleAge => "the sample age query (FRESHNESS_QUERY)",
+            Self::Hold => "the hold query (HOLD_QUERY)",
+            Self::PastLoads => "the query for past loads (MINIMUM_HOT_DURATION)",
             Self::DuplicateSeries => "the duplicate series query",
             Self::RawSamples => "the query for samples of several series",
             Self::CgroupLoads => "the load query for nested cgroups",
@@ -74,7 +80,7 @@ impl Purpose {
             | Self::DuplicateSeries
             | Self::WindowCoverage
             | Self::PodHistory => "pod",
-            Self::RawSamples => "series",
+            Self::RawSamples | Self::Hold | Self::PastLoads => "series",
             Self::LabelSearch => "combination of labels",
             Self::CgroupLoads => "pod and cgroup",
             Self::Autoscalers => "autoscaler and metric",
@@ -93,6 +99,8 @@ impl Purpose {
             }
             Self::Load
             | Self::SampleAge
+            | Self::Hold
+            | Self::PastLoads
             | Self::DuplicateSeries
             | Self::RawSamples
             | Self::CgroupLoads

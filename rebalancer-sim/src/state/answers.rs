@@ -216,6 +216,7 @@ impl State {
                 .map(|(_, pod)| pod.as_listed(self.now, &self.config))
                 .collect(),
             last_rotation: self.last_rotation.clone(),
+            pause: None,
         }
     }
 
@@ -233,6 +234,7 @@ impl State {
             ready: self.ready_pods(),
             rollout: Some(self.rollout()),
             failures: self.pod_failures(),
+            pause: None,
         }
     }
 

@@ -56,6 +56,7 @@ async fn table_of_a_balanced_workload() -> Result<()> {
 #[case::group(&["group", "--help"], "help_group")]
 #[case::check(&["check", "--help"], "help_check")]
 #[case::backtest(&["backtest", "--help"], "help_backtest")]
+#[case::pause(&["pause", "--help"], "help_pause")]
 #[case::decide(&["decide", "--help"], "help_decide")]
 #[case::demo(&["demo", "--help"], "help_demo")]
 #[case::completions(&["completions", "--help"], "help_completions")]

@@ -37,6 +37,7 @@ const BAD: &[(&str, &str)] = &[
     ("KUBE_TIMEOUT", "0s"),
     ("MAX_CONCURRENT_WORKLOADS", "0"),
     ("MAX_EVICTIONS", "0"),
+    ("MAX_EVICTIONS_PER_DAY", "0"),
     ("ONE_AT_A_TIME", "mostly"),
     ("REJOIN_CONSUMER_PROTOCOL", "sometimes"),
     ("REMOVE_STATIC_MEMBERS", "maybe"),
@@ -68,6 +69,7 @@ const BAD: &[(&str, &str)] = &[
     ("METRICS_TIME_WINDOW", "5 minutes"),
     ("MINIMUM_CONFIDENCE_PERCENT", "101"),
     ("MINIMUM_COVERAGE_PERCENT", "200"),
+    ("MINIMUM_HOT_DURATION", "0s"),
     ("MINIMUM_IMPROVEMENT_PERCENT", "-1"),
     ("MINIMUM_IMPROVEMENT_PERCENT", "10%"),
     ("MINIMUM_PODS_REQUIRED", "0"),
@@ -111,10 +113,11 @@ const BAD: &[(&str, &str)] = &[
 ];
 
 /// Settings that accept every text until a server evaluates it.
-const FREE: [&str; 10] = [
+const FREE: [&str; 11] = [
     "CONTAINER_NAME",
     "GROUP_ASSIGNMENT_QUERY",
     "GROUP_ID",
+    "HOLD_QUERY",
     "HPA_PREFIX",
     "KUBE_CONTEXT",
     "LOAD_QUERY",

@@ -34,6 +34,9 @@ pub(super) const SETTINGS: &[&dyn Setting] = &[
     &MINIMUM_COVERAGE_PERCENT,
     &MAXIMUM_SAMPLE_AGE,
     &MAX_EVICTIONS,
+    &MAX_EVICTIONS_PER_DAY,
+    &MINIMUM_HOT_DURATION,
+    &HOLD_QUERY,
     &FREEZE,
     &IGNORE_HISTORY,
     &HOLD_ALERT_AFTER,
@@ -181,6 +184,32 @@ pub(in crate::settings) static MAX_EVICTIONS: Optional<TopK> = Definition {
         policy_field: Some(PolicyField::MaxEvictions),
         ..Attributes::WHOLE_RUN
     },
+};
+
+pub(in crate::settings) static MAX_EVICTIONS_PER_DAY: Optional<TopK> = Definition {
+    name: "MAX_EVICTIONS_PER_DAY",
+    help: "Maximum number of evictions of a workload within any 24 hours, by the record in its annotation",
+    value: &value::COUNT,
+    default: Absent("none"),
+    attributes: Attributes::policy(PolicyField::MaxEvictionsPerDay),
+};
+
+pub(in crate::settings) static MINIMUM_HOT_DURATION: Optional<Duration> = Definition {
+    name: "MINIMUM_HOT_DURATION",
+    help: "A pod counts as hot only if its load has been above the threshold for this long; a gap in the \
+           metrics begins the time again",
+    value: &value::POSITIVE_DURATION,
+    default: Absent("none"),
+    attributes: Attributes::policy(PolicyField::MinimumHotDurationSeconds),
+};
+
+pub(in crate::settings) static HOLD_QUERY: Optional<String> = Definition {
+    name: "HOLD_QUERY",
+    help: "PromQL of which any sample in the result holds, such as \
+           `ALERTS{alertname=\"DeployInProgress\",alertstate=\"firing\"}`",
+    value: &value::PROMQL,
+    default: Absent("none"),
+    attributes: Attributes::USUAL,
 };
 
 pub(in crate::settings) static FREEZE: Optional<Freeze> = Definition {

@@ -16,7 +16,7 @@ use super::outcome::{ExecutionReport, PodOutcome, StopReason};
 use super::step::{ExecutionEvent, Step};
 use super::waiting::{Awaited, Waiting};
 use super::wave::Wave;
-use crate::model::MinimumPods;
+use crate::model::{MinimumPods, WorkloadState};
 use crate::plan::Plan;
 use crate::policy::ExecutionPolicy;
 use crate::ports::{DisruptionBudget, LeaseState};
@@ -179,7 +179,22 @@ impl Execution {
                 let why = format!("the freeze window `{window}` has begun");
                 self.interrupt(StopReason::Frozen, why)
             }
-            ExecutionEvent::Frozen(_) => state,
+            ExecutionEvent::Unrecorded(why) if self.has_evictions_left() => {
+                let why = format!(
+                    "evictions are limited, and could not be recorded for the next run: {why}"
+                );
+                self.interrupt(StopReason::Unrecorded, why)
+            }
+            ExecutionEvent::Paused(Ok(pause)) if self.has_evictions_left() => {
+                self.interrupt(StopReason::Paused, pause)
+            }
+            ExecutionEvent::Paused(Err(why)) if self.has_evictions_left() => {
+                let why = format!("the annotations of the workload could not be read: {why}");
+                self.interrupt(StopReason::PauseUnknown, why)
+            }
+            ExecutionEvent::Frozen(_)
+            | ExecutionEvent::Paused(_)
+            | ExecutionEvent::Unrecorded(_) => state,
             ExecutionEvent::LeaseRenewed { asked, state } => self.lease_renewed(now, asked, state),
             ExecutionEvent::PodRead(read) => {
                 if let State::Reading(victim) = state {
@@ -203,6 +218,14 @@ impl Execution {
                 } else {
                     state
                 }
+            }
+            // The annotation that pauses a Deployment also gives it a new generation.
+            ExecutionEvent::WorkloadRead(Ok(WorkloadState {
+                pause: Some(pause), ..
+            })) if self.has_evictions_left()
+                && matches!(state, State::Resuming | State::Polling { .. }) =>
+            {
+                self.interrupt(StopReason::Paused, pause.to_string())
             }
             ExecutionEvent::WorkloadRead(read) => {
                 if let State::Resuming = state {

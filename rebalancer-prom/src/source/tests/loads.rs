@@ -360,3 +360,87 @@ async fn error_for_a_missing_pod_label_proposes_the_label() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn hold_query_is_sent_verbatim_and_names_its_series() {
+    let server = Server::start(|request| {
+        if !request.contains("query=ALERTS") {
+            return two_pods(request);
+        }
+        let series = |name: &str| {
+            format!(
+                r#"{{"metric":{{"severity":"page","__name__":"ALERTS","alertname":"{name}"}},"value":[1,"1"]}}"#
+            )
+        };
+        Reply::vector(&["d", "c", "b", "a"].map(series).join(","))
+    })
+    .await;
+    let source = PrometheusSource::new(PrometheusSettings {
+        hold_query: Some("ALERTS{alertstate=\"firing\"}".into()),
+        ..settings(&server.url)
+    })
+    .unwrap();
+    let hold = source.loads().await.unwrap().hold.unwrap();
+    assert_eq!(hold.series, 4);
+    let expected =
+        ["a", "b", "c"].map(|name| format!(r#"ALERTS{{alertname="{name}",severity="page"}} = 1"#));
+    assert_eq!(hold.examples, expected);
+    assert_eq!(hold.partial, None);
+}
+
+#[tokio::test]
+async fn failed_hold_query_is_named() {
+    let server = Server::start(|request| {
+        if request.contains("query=oops(") {
+            return Reply::json(
+                r#"{"status":"error","errorType":"bad_data","error":"unknown function"}"#,
+            );
+        }
+        two_pods(request)
+    })
+    .await;
+    let error = super::failure(PrometheusSettings {
+        hold_query: Some("oops(".into()),
+        ..settings(&server.url)
+    })
+    .await;
+    let message = error.to_string();
+    assert!(
+        message.starts_with("the hold query (HOLD_QUERY) to http"),
+        "{message}"
+    );
+    assert!(message.contains("unknown function"), "{message}");
+}
+
+#[tokio::test]
+async fn past_loads_are_read_by_a_subquery() {
+    let server = Server::start(|request| {
+        if request.ends_with("[16m:1m]") {
+            return Reply::json(
+                r#"{"status":"success","data":{"resultType":"matrix","result":[
+                {"metric":{"pod":"a"},"values":[[1795471342.279,"1"],[1795471402.279,"NaN"],[1795471452.279,"2"]]}]}}"#,
+            );
+        }
+        two_pods(request)
+    })
+    .await;
+    let source = PrometheusSource::new(PrometheusSettings {
+        past: Some(std::time::Duration::from_secs(900)),
+        ..settings(&server.url)
+    })
+    .unwrap();
+    let past = source.loads().await.unwrap().past_loads.unwrap();
+    assert_eq!(past.step_seconds, Seconds::whole(60));
+    let loads = &past.pods["a"];
+    let loads: Vec<(f64, f64)> = loads
+        .iter()
+        .map(|past| (past.age_seconds.get(), past.load.get()))
+        .collect();
+    assert_eq!(loads, [(10.0, 2.0), (120.0, 1.0)]);
+    let query = "query=(\nsum by (pod) (rate(container_cpu_usage_seconds_total{namespace=\"ns\",container=\"app\"}[5m]))\n)[16m:1m]";
+    let requests = server.requests();
+    assert!(
+        requests.iter().any(|request| request.ends_with(query)),
+        "{requests:?}"
+    );
+}

@@ -314,24 +314,25 @@ async fn reading_the_pod_after_a_lost_response() -> Result<()> {
 /// run when the calls before it have failed once.
 type Look = [(&'static str, usize); 3];
 
-/// The Deployment is read twice before: for the first lease of a workload, and to observe it.
+/// The Deployment is read twice before, for the first lease of a workload and to observe it, and before
+/// each eviction.
 ///
 /// After a postponed eviction, after a wave and after the last wave: a failed read is
 /// repeated. The cases fail the read of the Deployment, then of its ReplicaSets,
 /// then of its pods.
 #[rstest]
 #[case::after_a_pause("after a pause", "all", [
-    ("get deployments", 3),
+    ("get deployments", 4),
     ("list replicasets", 2),
     ("list pods", 3),
 ])]
 #[case::between_waves("between waves", "1", [
-    ("get deployments", 3),
+    ("get deployments", 4),
     ("list replicasets", 2),
     ("list pods", 3),
 ])]
 #[case::after_the_last("after the last wave", "all", [
-    ("get deployments", 3),
+    ("get deployments", 5),
     ("list replicasets", 2),
     ("list pods", 4),
 ])]
@@ -403,7 +404,7 @@ async fn replacements_that_cannot_be_read() -> Result<()> {
     let consumer = &workloads["consumer"];
     let before = consumer.pods().await?;
     let proxy = FaultProxy::kubernetes(&ns).await?;
-    proxy.fault("get deployments", Turn::From(3), Kind::Broken.fault());
+    proxy.fault("get deployments", Turn::From(5), Kind::Broken.fault());
     let program = program(&ns, consumer, &proxy).env("READY_TIMEOUT", "5s");
     let run = Outcome(program.run().await?);
     assert_in_time(&run);

@@ -152,14 +152,18 @@ async fn retries_of_a_busy_server_are_limited(
 }
 
 /// The fault comes right before the first eviction, after the decision.
+#[rstest]
+#[case::ready_pods("list pods", "ready_unknown")]
+#[case::annotations("get deployments", "pause_unknown")]
 #[tokio::test]
-async fn counting_the_ready_pods() -> Result<()> {
+async fn reading_before_an_eviction(#[case] call: &str, #[case] stopped: &str) -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
-    each("before an eviction: list pods", Kind::ALL, async |kind| {
+    let label = format!("before an eviction: {call}");
+    each(&label, Kind::ALL, async |kind| {
         let _turn = turn(kind).await;
         let proxy = FaultProxy::kubernetes(&shared.ns).await?;
-        proxy.fault("list pods", Turn::Only(2), kind.fault());
+        proxy.fault(call, Turn::Only(2), kind.fault());
         let survived = kind.is_survived_by_reads();
         let run = run(&shared, survived, |program| {
             program
@@ -176,9 +180,9 @@ async fn counting_the_ready_pods() -> Result<()> {
         assert_eq!(run.victims(), uids(&before, &VICTIMS), "{}", run.0);
         assert_eq!(run.outcomes(), ["not_attempted"; 4], "{}", run.0);
         let execution = &run.workload()["execution"];
-        assert_eq!(execution["stopped"], "ready_unknown", "{}", run.0);
+        assert_eq!(execution["stopped"], stopped, "{}", run.0);
         let message = execution["message"].as_str().unwrap();
-        run.assert_says(message, &["list pods", kind.words_of_kubernetes()]);
+        run.assert_says(message, &[call, kind.words_of_kubernetes()]);
         let seen = proxy.seen();
         let acted = seen.iter().any(takes_away);
         assert!(!acted, "{}", listed(&seen));

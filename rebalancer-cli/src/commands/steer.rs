@@ -1,0 +1,245 @@
+//! `pause`, `resume`, `status` and `history`: how the runs of a workload are steered by hand.
+//!
+//! The commands read and write objects of the Kubernetes API only, so that they work while the metrics server
+//! or Kafka does not.
+
+use rebalancer_core::ports::{PortError, PortErrorKind};
+use rebalancer_driver::FreezeSchedule as _;
+use rebalancer_k8s::{
+    ConnectSettings, Connection, FREEZE, K8sError, KubernetesActuator, KubernetesSteering,
+    PAUSE_REASON, PAUSED_UNTIL, PauseAnnotations, SteeredObject,
+};
+use tracing::error;
+
+use crate::args::{PauseEnd, PauseOptions, Steer};
+use crate::commands::{json, palette, print};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::render::{document, steering as render};
+use crate::settings::{OutputFormat, SettingsError, SteeringSettings, WorkloadToSteer};
+use crate::steering::{
+    LastHold, SCHEMA, SteeredWorkload, SteeringCommand, SteeringReport, WorkloadStatus, entries,
+};
+
+/// Runs the command over every workload of the configuration.
+pub(crate) async fn run(
+    command: &Steer,
+    settings: &SteeringSettings,
+    output: OutputFormat,
+) -> Result<Exit, CliError> {
+    let connect = ConnectSettings {
+        context: settings.kube_context.clone(),
+        request_timeout: settings.kube_timeout,
+    };
+    let connection = rebalancer_k8s::connect(&connect)
+        .await
+        .map_err(PortError::from)?;
+    let mut workloads = Vec::new();
+    let mut exit = Exit::Fine;
+    for workload in &settings.workloads {
+        let name = workload.kubernetes.workload.clone();
+        let result = match of_workload(command, workload, &connection).await {
+            Ok(result) => result,
+            Err(Failure::Usage(error)) => return Err(error.into()),
+            Err(Failure::Port(failure)) if failure.kind == PortErrorKind::Setup => {
+                return Err(failure.into());
+            }
+            Err(Failure::Port(failure)) => {
+                error!("{failure}");
+                exit = Exit::Error;
+                SteeredWorkload {
+                    error: Some(failure.to_string()),
+                    ..SteeredWorkload::of(name)
+                }
+            }
+        };
+        workloads.push(result);
+    }
+    let report = SteeringReport {
+        schema: SCHEMA.to_owned(),
+        command: match command {
+            Steer::Pause(_) => SteeringCommand::Pause,
+            Steer::Resume => SteeringCommand::Resume,
+            Steer::Status => SteeringCommand::Status,
+            Steer::History => SteeringCommand::History,
+        },
+        workloads,
+    };
+    let text = match output {
+        OutputFormat::Json => json(&report)?,
+        OutputFormat::Yaml => document::yaml(&report)?,
+        // There are no metrics of these commands.
+        OutputFormat::Table | OutputFormat::OpenMetrics | OutputFormat::Markdown => {
+            render::report(&report, &palette())
+        }
+    };
+    print(&text)?;
+    Ok(exit)
+}
+
+/// Why the command failed for a workload.
+enum Failure {
+    Usage(SettingsError),
+    Port(PortError),
+}
+
+impl From<K8sError> for Failure {
+    fn from(error: K8sError) -> Self {
+        Self::Port(error.into())
+    }
+}
+
+async fn of_workload(
+    command: &Steer,
+    workload: &WorkloadToSteer,
+    connection: &Connection,
+) -> Result<SteeredWorkload, Failure> {
+    let actuator = KubernetesActuator::new(connection.clone(), workload.kubernetes.clone())?;
+    let steering = actuator.steering();
+    let object = steering.read().await?;
+    let result = SteeredWorkload::of(workload.kubernetes.workload.clone());
+    match command {
+        Steer::Pause(options) => pause(&steering, &object, options, result).await,
+        Steer::Resume => {
+            let nothing = PauseAnnotations::default();
+            set(&steering, &object, &nothing, result).await
+        }
+        Steer::Status => Ok(status(&steering, &object, workload, result).await),
+        Steer::History => Ok(history(&steering, &object, result).await),
+    }
+}
+
+/// Pauses the workload. A pause with an end does not end a freeze without one, which somebody else may
+/// have set.
+async fn pause(
+    steering: &KubernetesSteering,
+    object: &SteeredObject,
+    options: &PauseOptions,
+    result: SteeredWorkload,
+) -> Result<SteeredWorkload, Failure> {
+    let reason = options.reason.clone();
+    let wanted = match options.until {
+        None => PauseAnnotations {
+            freeze: reason
+                .or_else(|| {
+                    object
+                        .pause
+                        .freeze
+                        .clone()
+                        .filter(|_| object.pause.is_frozen())
+                })
+                .or_else(|| Some("true".to_owned())),
+            ..object.pause.clone()
+        },
+        Some(end) => {
+            let until = match end {
+                PauseEnd::In(duration) => object.at.checked_add(duration).ok(),
+                PauseEnd::At(time) => Some(time),
+            };
+            let until = until.filter(|until| *until > object.at).ok_or_else(|| {
+                Failure::Usage(SettingsError::Invalid {
+                    name: "--until".to_owned(),
+                    problem: format!(
+                        "the time is past: it is {:.0} by the clock of the API server",
+                        object.at
+                    ),
+                })
+            })?;
+            PauseAnnotations {
+                freeze: object.pause.freeze.clone(),
+                until: Some(format!("{until:.0}")),
+                reason,
+            }
+        }
+    };
+    set(steering, object, &wanted, result).await
+}
+
+/// Writes the annotations that differ.
+async fn set(
+    steering: &KubernetesSteering,
+    object: &SteeredObject,
+    wanted: &PauseAnnotations,
+    result: SteeredWorkload,
+) -> Result<SteeredWorkload, Failure> {
+    let present = &object.pause;
+    let changes: Vec<(&str, Option<&str>)> = [
+        (FREEZE, &present.freeze, &wanted.freeze),
+        (PAUSED_UNTIL, &present.until, &wanted.until),
+        (PAUSE_REASON, &present.reason, &wanted.reason),
+    ]
+    .into_iter()
+    .filter(|(_, present, wanted)| present != wanted)
+    .map(|(name, _, wanted)| (name, wanted.as_deref()))
+    .collect();
+    if !changes.is_empty() {
+        steering.annotate(object, &changes).await?;
+    }
+    Ok(SteeredWorkload {
+        changed: Some(!changes.is_empty()),
+        pause: wanted.at(object.at),
+        pause_before: present.at(object.at),
+        ..result
+    })
+}
+
+async fn status(
+    steering: &KubernetesSteering,
+    object: &SteeredObject,
+    workload: &WorkloadToSteer,
+    result: SteeredWorkload,
+) -> SteeredWorkload {
+    let mut notes = Vec::new();
+    let lease = steering.lease().await.unwrap_or_else(|failure| {
+        notes.push(format!("the Lease is not known: {failure}"));
+        rebalancer_k8s::ObservedLease::default()
+    });
+    let last = object.last_rotation.clone();
+    let cooldown = workload.policy.cooldown_seconds.to_duration();
+    let cooldown_until = last
+        .as_ref()
+        .and_then(|last| last.time.checked_add(cooldown).ok());
+    let evictions = last
+        .as_ref()
+        .map(|last| last.evictions_of_last_day(Some(object.at)));
+    let status = WorkloadStatus {
+        at: object.at,
+        freeze_window: workload.freeze.window_at(object.at).map(str::to_owned),
+        holder: lease.holder,
+        last_run: lease.renewed,
+        last_hold: lease.last_hold.map(|hold| LastHold {
+            reason: hold.reason,
+            since: hold.since,
+            runs: hold.runs,
+        }),
+        cooldown_until: cooldown_until.filter(|until| *until > object.at),
+        evictions_of_last_day: evictions.unwrap_or_default(),
+        max_evictions_per_day: workload.policy.max_evictions_per_day,
+        last_rotation: last,
+    };
+    SteeredWorkload {
+        pause: object.pause.at(object.at),
+        status: Some(Box::new(status)),
+        notes,
+        ..result
+    }
+}
+
+async fn history(
+    steering: &KubernetesSteering,
+    object: &SteeredObject,
+    result: SteeredWorkload,
+) -> SteeredWorkload {
+    let mut notes = Vec::new();
+    let events = steering.events(object).await.unwrap_or_else(|failure| {
+        notes.push(format!(
+            "without the Events, which the API server keeps for an hour: {failure}"
+        ));
+        Vec::new()
+    });
+    SteeredWorkload {
+        history: Some(entries(object.last_rotation.as_ref(), events)),
+        notes,
+        ..result
+    }
+}
