@@ -204,7 +204,7 @@ impl Past<'_> {
         Ok(replay.finish(self.assumptions(present, groups)))
     }
 
-    /// What is taken from the present or the settings.
+    /// The assumptions about facts that are taken from the present or the settings.
     fn assumptions(&self, present: &Snapshot, groups: bool) -> Vec<String> {
         let mut assumptions = vec![match present.data().target {
             Some(target) => format!("the target of {target} applies to the whole past"),

@@ -33,7 +33,7 @@ pub struct BacktestReport {
     pub holds: Vec<BacktestHold>,
     /// The imbalance over time.
     pub imbalance: BacktestImbalance,
-    /// What the results assume because it is not known.
+    /// The assumptions of the results about facts that are not known.
     pub assumptions: Vec<String>,
 }
 

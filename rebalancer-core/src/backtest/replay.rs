@@ -255,7 +255,7 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// What a replay of this history assumes.
+/// The assumptions of a replay of this history.
 fn assumed(history: &MetricsHistory, acted: bool) -> Vec<String> {
     let mut assumptions = Vec::new();
     if acted {

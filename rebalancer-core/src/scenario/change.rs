@@ -27,7 +27,7 @@ pub(super) struct AssignedBy {
 }
 
 impl AssignedBy {
-    /// Those of a scenario. An assignor that only the other protocol has implies that protocol, and
+    /// The assignor and the protocol of a scenario. An assignor that only the other protocol has implies that protocol, and
     /// another protocol has its default assignor: the broker's `uniform`, or the clients' `range`.
     pub(super) fn of(group: &GroupModel, scenario: &Scenario) -> Self {
         let (now, protocol) = (group.assignor.assignor, group.protocol);

@@ -42,7 +42,7 @@ pub struct ScenarioReport {
     pub fit: Option<Fit>,
     /// The results: first the group as it is, then each scenario.
     pub scenarios: Vec<ScenarioResult>,
-    /// What the results assume because it is not known.
+    /// The assumptions of the results about facts that are not known.
     pub assumptions: Vec<String>,
 }
 

@@ -221,7 +221,7 @@ pub(super) fn forecast(
     }
 }
 
-/// What the results assume.
+/// The assumptions behind the results.
 fn assumptions(snapshot: &Snapshot, subject: &Subject<'_>, scenarios: &[Scenario]) -> Vec<String> {
     let group = subject.group;
     let now = group.pods.len();
