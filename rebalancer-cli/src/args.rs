@@ -69,7 +69,9 @@ pub(crate) enum Task {
         partitions: bool,
         snapshot: Option<PathBuf>,
     },
-    Check,
+    Check {
+        print: Option<CheckedPart>,
+    },
     Backtest(BacktestOptions),
     Steer(Steer),
     Decide {
@@ -100,6 +102,15 @@ pub(crate) struct PauseOptions {
 pub(crate) enum PauseEnd {
     In(Duration),
     At(Timestamp),
+}
+
+/// What `check` prints instead of its lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CheckedPart {
+    /// The Roles with the rights that the settings need.
+    Role,
+    /// The settings that differ from their defaults, if a run with them works.
+    Config,
 }
 
 /// The options of `demo`.
@@ -250,9 +261,23 @@ pub(crate) fn command() -> Command {
                         .help("Use one or more snapshots in JSON instead of the cluster; needs no network"),
                 ),
         )
-        .subcommand(Command::new("check").about(
-            "Check what a run needs: settings, rights, workload, metrics, consumer group; changes nothing",
-        ))
+        .subcommand(
+            Command::new("check")
+                .about("Check what a run needs: settings, rights, workload, metrics, consumer group; changes nothing")
+                .arg(
+                    Arg::new("print-role")
+                        .long("print-role")
+                        .action(ArgAction::SetTrue)
+                        .help("Print the Roles with the rights that the settings need, and check nothing"),
+                )
+                .arg(
+                    Arg::new("print-config")
+                        .long("print-config")
+                        .action(ArgAction::SetTrue)
+                        .conflicts_with("print-role")
+                        .help("Print the settings that differ from their defaults as a configuration file, if no check fails"),
+                ),
+        )
         .subcommand(backtest_arguments::command())
         .subcommand(
             Command::new("pause")
@@ -468,7 +493,13 @@ fn invocation(matches: &ArgMatches) -> Invocation {
             partitions: sub.get_flag("partitions") || sub.get_flag("verbose"),
             snapshot: path("snapshot"),
         },
-        "check" => Task::Check,
+        "check" => Task::Check {
+            print: if sub.get_flag("print-role") {
+                Some(CheckedPart::Role)
+            } else {
+                sub.get_flag("print-config").then_some(CheckedPart::Config)
+            },
+        },
         "backtest" => Task::Backtest(backtest_arguments::parse(sub)),
         "pause" => Task::Steer(Steer::Pause(PauseOptions {
             until: match (sub.get_one("for"), sub.get_one("until")) {

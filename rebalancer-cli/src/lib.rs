@@ -33,7 +33,7 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use args::{Invocation, Request, Task};
+use args::{CheckedPart, Invocation, Request, Task};
 use commands::run::Mode;
 use error::CliError;
 use exit::Exit;
@@ -119,7 +119,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         Task::Plan { .. }
         | Task::Forecast { .. }
         | Task::Group { .. }
-        | Task::Check
+        | Task::Check { .. }
         | Task::Backtest(_)
         | Task::Steer(_)
         | Task::Decide { .. }
@@ -133,7 +133,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         | Task::Plan { .. }
         | Task::Forecast { .. }
         | Task::Group { .. }
-        | Task::Check
+        | Task::Check { .. }
         | Task::Backtest(_)
         | Task::Steer(_)
         | Task::Decide { .. } => environment,
@@ -155,7 +155,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         Ok(sources) => sources,
         Err(error) => {
             logging::start(FALLBACK, level);
-            return if matches!(invocation.command, Task::Check) {
+            return if matches!(invocation.command, Task::Check { print: None }) {
                 check(Err(vec![error]), FALLBACK)
             } else {
                 Err(error.into())
@@ -257,7 +257,26 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
                 exit_code,
             )
         }
-        Task::Check => check(sources.settings(), interface.unwrap_or(FALLBACK)),
+        Task::Check { print: None } => check(sources.settings(), interface.unwrap_or(FALLBACK)),
+        Task::Check {
+            print: Some(CheckedPart::Role),
+        } => {
+            let settings = sources.settings()?;
+            let runtime = runtime()?;
+            let exit = runtime.block_on(commands::check::print_role(&settings));
+            runtime.shutdown_background();
+            exit
+        }
+        Task::Check {
+            print: Some(CheckedPart::Config),
+        } => {
+            let settings = sources.settings()?;
+            let runtime = runtime()?;
+            let smallest = sources.smallest();
+            let exit = runtime.block_on(commands::check::print_config(&settings, &smallest));
+            runtime.shutdown_background();
+            exit
+        }
         Task::Backtest(options) => {
             let (settings, interface) = (sources.settings()?, interface?);
             let runtime = runtime()?;

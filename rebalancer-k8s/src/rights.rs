@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::api::Api;
 use crate::attempt::Attempt;
 use crate::error::K8sError;
-use crate::kind::WorkloadKind;
+use crate::kind::{InvalidWorkloadKind, WorkloadKind};
 use crate::permissions::{Importance, PERMISSIONS, Usage};
 use crate::settings::Settings;
 use crate::workload;
@@ -24,43 +24,76 @@ pub struct Right {
     pub group: Cow<'static, str>,
     /// The resource, with its subresource if there is one.
     pub resource: Cow<'static, str>,
+    /// The name of the only object that it is needed for; `None` for all objects of the namespace.
+    pub name: Option<String>,
     /// The importance to the configuration.
     pub importance: Importance,
     /// The purpose.
     pub why: &'static str,
 }
 
-/// Returns the permissions that a configuration uses. Only for a custom kind is a request sent: the
-/// API server knows the name of its resource.
+/// Returns the permissions that a configuration uses. `resource` is the resource of a custom kind, in
+/// plural; other kinds do not need it.
+///
+/// # Errors
+/// [`InvalidWorkloadKind`] if the kind of the workload is not valid.
+pub fn rights(
+    settings: &Settings,
+    usage: Usage,
+    resource: Option<&str>,
+) -> Result<Vec<Right>, InvalidWorkloadKind> {
+    let kind = settings.workload.kind.parse()?;
+    Ok(of_kind(&kind, settings, usage, resource))
+}
+
+/// As [`rights`], with the API server's name for the resource of a custom kind. Only for such a kind is
+/// a request sent.
 pub(crate) async fn used(
     api: &Api,
     kind: &WorkloadKind,
     settings: &Settings,
     usage: Usage,
 ) -> Result<Vec<Right>, K8sError> {
+    let resource = match kind {
+        WorkloadKind::Scalable(gvk) => Some(workload::resource_of(api, gvk).await?),
+        WorkloadKind::Deployment | WorkloadKind::StatefulSet => None,
+    };
+    Ok(of_kind(kind, settings, usage, resource.as_deref()))
+}
+
+fn of_kind(
+    kind: &WorkloadKind,
+    settings: &Settings,
+    usage: Usage,
+    resource: Option<&str>,
+) -> Vec<Right> {
+    let name = &settings.workload.name;
     let listed = PERMISSIONS.iter().filter_map(|rule| {
+        // Of these, only the object of the workload is read and patched.
+        let is_workload = matches!(rule.resource, "deployments" | "statefulsets");
         Some(Right {
             verb: rule.verb,
             group: rule.group.into(),
             resource: rule.resource.into(),
+            name: is_workload.then(|| name.clone()),
             importance: rule.need.importance(kind, settings, usage)?,
             why: rule.why,
         })
     });
     let mut rights: Vec<Right> = listed.collect();
-    if let WorkloadKind::Scalable(gvk) = kind {
-        let resource = workload::resource_of(api, gvk).await?;
-        rights.extend(of_custom_kind(&gvk.group, &resource));
+    if let (WorkloadKind::Scalable(gvk), Some(resource)) = (kind, resource) {
+        rights.extend(of_custom_kind(&gvk.group, resource, name));
     }
-    Ok(rights)
+    rights
 }
 
 /// The permissions for a custom kind.
-fn of_custom_kind(group: &str, resource: &str) -> [Right; 4] {
-    let right = |verb, group: &str, resource: String, importance, why| Right {
+fn of_custom_kind(group: &str, resource: &str, name: &str) -> [Right; 4] {
+    let right = |verb, resource: String, importance, why| Right {
         verb,
         group: group.to_owned().into(),
         resource: resource.into(),
+        name: Some(name.to_owned()),
         importance,
         why,
     };
@@ -71,28 +104,26 @@ fn of_custom_kind(group: &str, resource: &str) -> [Right; 4] {
     [
         right(
             "get",
-            group,
             resource.to_owned(),
             required,
             "the workload's rollout",
         ),
         right(
             "get",
-            group,
             format!("{resource}/scale"),
             required,
             "the workload's selector",
         ),
-        right(
-            "list",
-            "apps",
-            "replicasets".to_owned(),
-            required,
-            "which pods the workload owns",
-        ),
+        Right {
+            verb: "list",
+            group: "apps".into(),
+            resource: "replicasets".into(),
+            name: None,
+            importance: required,
+            why: "which pods the workload owns",
+        },
         right(
             "patch",
-            group,
             resource.to_owned(),
             memory,
             "the last rotation, as an annotation",
@@ -134,6 +165,7 @@ pub(crate) async fn is_granted(
             "group": right.group,
             "resource": resource,
             "subresource": subresource,
+            "name": right.name.as_deref().unwrap_or_default(),
         }},
     });
     let request = Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")

@@ -25,6 +25,12 @@ pub(crate) struct PodValues {
 }
 
 impl PodValues {
+    /// Returns the highest value.
+    pub(crate) fn highest(&self) -> Option<f64> {
+        let values = self.values.iter().map(|(_, value)| *value);
+        values.reduce(f64::max)
+    }
+
     /// Reduces a response to one number per pod. Drops the body.
     pub(crate) fn from_response(
         response: QueryResponse,

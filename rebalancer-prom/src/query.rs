@@ -155,6 +155,13 @@ impl CpuSeries<'_> {
         let half = duration(window.saturating_add(Duration::from_millis(1)) / 2);
         format!("count by ({pod}) (count_over_time({series}[{half}] offset {half}))")
     }
+
+    /// The number of samples in the window, of the series of each pod that has most of them.
+    pub(crate) fn sample_count(&self, window: Duration) -> String {
+        let (pod, series) = (&self.selection.labels.pod, self.selector());
+        let window = duration(window);
+        format!("max by ({pod}) (count_over_time({series}[{window}]))")
+    }
 }
 
 /// The values of `query` at regular times over the past `length`, and for one more `step`, so that there

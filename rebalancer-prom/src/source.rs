@@ -192,6 +192,26 @@ impl PrometheusSource {
         Ok(())
     }
 
+    /// Reads the highest number of samples that a pod has in the window of the rate; `None` if there is
+    /// no sample. Does not apply to a custom load, whose series are unknown.
+    ///
+    /// # Errors
+    /// If the query had no trustworthy response.
+    pub async fn samples_in_window(&self) -> Result<Option<f64>, PromError> {
+        let settings = &self.settings;
+        if settings.load_query.is_some() {
+            return Ok(None);
+        }
+        let cpu = CpuSeries {
+            selection: &settings.series,
+            namespace: &settings.workload.namespace,
+            container: &settings.container,
+        };
+        let query = cpu.sample_count(settings.window);
+        let counts = self.pod_values(Some((Purpose::SampleCount, query))).await?;
+        Ok(counts.and_then(|counts| counts.highest()))
+    }
+
     /// Returns the loads, and advice if a built-in query found none. A failure because of a missing
     /// label gets the advice too.
     async fn with_advice(

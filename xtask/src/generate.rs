@@ -1,5 +1,6 @@
 //! Generates the files that derive from the code: JSON Schemas, the table of settings in
-//! docs/configuration.md, and that of metrics in docs/metrics.md.
+//! docs/configuration.md, that of metrics in docs/metrics.md, files of the Helm chart and of the
+//! kustomizations, and the bill of materials of the image.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -29,6 +30,11 @@ const SETTINGS: Markers = Markers {
 const OWN_METRICS: Markers = Markers {
     begin: "<!-- metrics: cargo xtask generate -->\n",
     end: "<!-- end of metrics -->",
+};
+
+const VALUES: Markers = Markers {
+    begin: "<!-- values: cargo xtask generate -->\n",
+    end: "<!-- end of values -->",
 };
 
 /// Writes the generated files, or with `check` only reports which are out of date.
@@ -77,10 +83,41 @@ fn generated() -> Result<Vec<(PathBuf, String)>, Error> {
     };
     let monitoring = root.join("deploy/monitoring");
     let rules = fs::read_to_string(monitoring.join("rules.yaml"))?;
-    let rules = prometheus_rule(&rules).ok_or("deploy/monitoring/rules.yaml has no groups")?;
+    let prometheus_rule =
+        prometheus_rule(&rules).ok_or("deploy/monitoring/rules.yaml has no groups")?;
+    let config = schema();
+    let chart = root.join("charts/rebalancer");
+    let values_schema = crate::chart::schema(&config);
+    let values: Value = serde_saphyr::from_str(&fs::read_to_string(chart.join("values.yaml"))?)?;
+    let kustomize = root.join("deploy/kustomize");
+    let copy = |file: &str| {
+        let text = fs::read_to_string(root.join(file))?;
+        Ok::<_, Error>(format!(
+            "# A copy of {file}, by `cargo xtask generate`.\n{text}"
+        ))
+    };
     Ok(vec![
-        (monitoring.join("prometheus-rule.yaml"), rules),
-        (schemas.join("config.json"), pretty(&schema())?),
+        (monitoring.join("prometheus-rule.yaml"), prometheus_rule),
+        (chart.join("files/rules.yaml"), rules),
+        (chart.join("values.schema.json"), pretty(&values_schema)?),
+        with_table(
+            "charts/rebalancer/README.md",
+            &VALUES,
+            &crate::chart::table(&values_schema, &values)?,
+        )?,
+        (
+            kustomize.join("base/kubernetes.yaml"),
+            copy("deploy/kubernetes.yaml")?,
+        ),
+        (
+            kustomize.join("overlays/kafka/kafka.yaml"),
+            copy("deploy/examples/kafka.yaml")?,
+        ),
+        (
+            root.join("deploy/sbom.cdx.json"),
+            pretty(&crate::sbom::document()?)?,
+        ),
+        (schemas.join("config.json"), pretty(&config)?),
         (
             schemas.join("snapshot.json"),
             pretty(&schema_of::<Snapshot>()?)?,

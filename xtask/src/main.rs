@@ -1,4 +1,5 @@
 //! Developer and CI tasks: `cargo xtask --help`.
+#![recursion_limit = "256"]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,6 +8,7 @@
 
 mod bench;
 mod calibration;
+mod chart;
 mod cycles;
 mod deny;
 mod efficacy;
@@ -20,6 +22,7 @@ mod package;
 mod packages;
 mod prose;
 mod reasons;
+mod sbom;
 mod setup;
 mod soak;
 mod svg;
@@ -40,8 +43,8 @@ Usage: cargo xtask <TASK>
 Tasks:
   setup               install or build what the tests need: Prometheus,
                       VictoriaMetrics, the Pushgateway, a JDK and Maven with
-                      apt-get, the Kubernetes
-                      control plane with go build (some minutes the first
+                      apt-get, the Kubernetes control plane and the libraries of
+                      Helm and kustomize with go build (some minutes the first
                       time), the jars of a Kafka broker with Maven
   test [ARGS]...      setup, then build the binary and run all tests of the
                       workspace; ARGS go to cargo test
@@ -104,6 +107,8 @@ Environment:
                         program to use instead of building a current Prometheus
   CURRENT_VICTORIA_METRICS_BIN
                         program to use instead of building a current VictoriaMetrics
+  MANIFESTS_BIN         program to use instead of building tests/harness/manifests,
+                        which renders the Helm chart and builds kustomizations
   REBALANCER_BIN        the binary under test, instead of the one just built
   REBALANCER_TEST_KEEP  when set, keep the directories and logs of the servers
 ";

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use harness::assets::{
     ControlPlanePrograms, CurrentServer, KafkaProgram, KafkaVersion, find_in_path,
-    installed_program,
+    installed_program, manifests_program, manifests_program_has_to_be_built,
 };
 use harness::browser;
 
@@ -53,6 +53,10 @@ pub(crate) fn run() -> Result<(), Error> {
         }
         server.locate()?;
     }
+    if manifests_program_has_to_be_built()? {
+        eprintln!("building the libraries of Helm and kustomize, once …");
+    }
+    manifests_program()?;
     for version in KafkaVersion::ALL {
         if KafkaProgram::has_to_be_copied(version)? {
             eprintln!("having Maven copy the jars of {version}, once …");

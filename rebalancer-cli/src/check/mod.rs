@@ -7,5 +7,6 @@ pub(crate) mod decided;
 mod document;
 pub(crate) mod observed;
 pub(crate) mod rights;
+pub(crate) mod role;
 
 pub use document::{CheckLine, CheckReport, CheckSection, CheckStatus, SCHEMA, Subject};

@@ -1,11 +1,14 @@
 //! The lines about what the adapters read, before a decision.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use rebalancer_core::model::Pod;
+use rebalancer_core::policy::Strategy;
 use rebalancer_core::ports::{DisruptionBudget, GroupObservation, LoadObservation, PortError};
 
 use super::{CheckLine, CheckStatus};
+use crate::settings::duration;
 
 /// The lines about the response to each query, with the number of ready pods in it. Which numbers are
 /// too low is decided by the checks of the decision.
@@ -65,6 +68,31 @@ pub(crate) fn metrics(loads: &LoadObservation, pods: &[Pod]) -> Vec<CheckLine> {
         lines.push(of_pods("samples over the whole window", covered.count()));
     }
     lines
+}
+
+/// The smallest number of samples in the window with which a missed scrape leaves a load.
+const SAMPLES_NEEDED: f64 = 4.0;
+
+/// The line about the scrape interval, from the highest number of samples that a pod has in the window.
+pub(crate) fn scrape_interval(samples: f64, window: Duration) -> Option<CheckLine> {
+    // A pod without samples is reported by other checks.
+    let intervals = (samples >= 1.0).then_some(samples)?;
+    let interval = window.div_f64(intervals);
+    let message = format!(
+        "the scrape interval is about {:.0} s: {samples:.0} samples in METRICS_TIME_WINDOW={}",
+        interval.as_secs_f64().max(1.0),
+        duration::format(window)
+    );
+    if samples >= SAMPLES_NEEDED {
+        return Some(CheckLine::new(CheckStatus::Ok, message));
+    }
+    let longer = Duration::from_secs(interval.mul_f64(SAMPLES_NEEDED).as_secs().max(1));
+    let fix = format!(
+        "set METRICS_TIME_WINDOW to at least 4 scrape intervals ({}), so that a missed scrape does not \
+         leave a pod without a load",
+        duration::format(longer)
+    );
+    Some(CheckLine::new(CheckStatus::Warning, message).with_fix(fix))
 }
 
 /// The line about pods that could not be judged, because the metrics failed.
@@ -137,11 +165,46 @@ pub(crate) fn group(
     }
 }
 
+/// The line about the right READ on the group, if the strategy needs it. `removes` is whether static
+/// members of evicted pods are removed from the group.
+pub(crate) fn right_to_read(
+    group: &GroupObservation,
+    strategy: Strategy,
+    removes: bool,
+) -> Option<CheckLine> {
+    let members = group
+        .described
+        .iter()
+        .flat_map(|described| &described.members);
+    let mut members = members.filter(|member| member.labels.instance.is_some());
+    let (status, without) = match strategy {
+        Strategy::Assign | Strategy::Rejoin => (CheckStatus::Error, "the hand-over fails"),
+        Strategy::Auto => (
+            CheckStatus::Warning,
+            "a hand-over, which auto prefers, fails",
+        ),
+        Strategy::RotateOutliers | Strategy::Forecast if removes && members.next().is_some() => (
+            CheckStatus::Warning,
+            "static members of evicted pods keep their partitions until their session expires",
+        ),
+        Strategy::RotateOutliers | Strategy::Forecast => return None,
+    };
+    if group.may_read? {
+        return Some(CheckLine::new(CheckStatus::Ok, "may READ the group"));
+    }
+    let fix = "grant the operation READ on the group: kafka-acls.sh --add --allow-principal \
+               User:NAME --operation Read --group GROUP_ID";
+    Some(CheckLine::new(status, format!("may not READ the group: {without}")).with_fix(fix))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use rebalancer_core::model::{Load, PodUid};
-    use rebalancer_core::ports::{LoadSample, PortErrorKind};
+    use rebalancer_core::ports::{
+        DescribedGroup, DescribedMember, GroupKind, GroupState, LoadSample, MemberLabels,
+        PortErrorKind,
+    };
     use rstest::rstest;
 
     fn pods(names: &[&str]) -> Vec<Pod> {
@@ -225,6 +288,74 @@ mod tests {
         let lines = budgets(&Err(error));
         assert_eq!(lines[0].status, CheckStatus::Info);
         assert_eq!(budgets(&Ok(Vec::new()))[0].status, CheckStatus::Info);
+    }
+
+    #[rstest]
+    #[case(
+        10.0,
+        CheckStatus::Ok,
+        "about 30 s: 10 samples in METRICS_TIME_WINDOW=5m"
+    )]
+    #[case(2.0, CheckStatus::Warning, "about 150 s: 2 samples")]
+    fn few_samples_in_the_window_are_a_warning(
+        #[case] samples: f64,
+        #[case] status: CheckStatus,
+        #[case] part: &str,
+    ) {
+        let line = scrape_interval(samples, Duration::from_secs(300)).unwrap();
+        assert_eq!(line.status, status);
+        assert!(line.message.contains(part), "{}", line.message);
+        let fix = line.fix.unwrap_or_default();
+        assert_eq!(
+            fix.contains("(10m)"),
+            status == CheckStatus::Warning,
+            "{fix}"
+        );
+        assert_eq!(scrape_interval(0.0, Duration::from_secs(300)), None);
+    }
+
+    #[rstest]
+    #[case(Strategy::Assign, Some(false), false, Some(CheckStatus::Error))]
+    #[case(Strategy::Rejoin, Some(true), false, Some(CheckStatus::Ok))]
+    #[case(Strategy::Auto, Some(false), false, Some(CheckStatus::Warning))]
+    #[case::metrics_do_not_tell(Strategy::Assign, None, false, None)]
+    #[case::no_static_members(Strategy::Forecast, Some(false), false, None)]
+    #[case::static_members(Strategy::Forecast, Some(false), true, Some(CheckStatus::Warning))]
+    fn right_to_read_matters_to_what_joins_or_removes(
+        #[case] strategy: Strategy,
+        #[case] may_read: Option<bool>,
+        #[case] has_static_members: bool,
+        #[case] expected: Option<CheckStatus>,
+    ) {
+        let member = DescribedMember {
+            labels: MemberLabels {
+                instance: has_static_members.then(|| "i-1".into()),
+                ..MemberLabels::default()
+            },
+            rack: None,
+            subscription: None,
+            owned: Vec::new(),
+            client: None,
+            classic_in_consumer_group: false,
+            has_assignment_user_data: false,
+        };
+        let described = DescribedGroup {
+            kind: GroupKind::Classic,
+            state: GroupState::Stable,
+            protocol_type: "consumer".into(),
+            assignor: None,
+            members: vec![member],
+            topics: Vec::new(),
+            cluster_id: None,
+            removable_members: false,
+        };
+        let group = GroupObservation {
+            described: Some(described),
+            may_read,
+            ..GroupObservation::default()
+        };
+        let line = right_to_read(&group, strategy, true);
+        assert_eq!(line.map(|line| line.status), expected);
     }
 
     #[test]

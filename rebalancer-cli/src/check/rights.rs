@@ -10,6 +10,7 @@ pub(crate) fn line(right: &Right, granted: bool) -> CheckLine {
         verb,
         group,
         resource,
+        name,
         importance,
         why,
     } = right;
@@ -26,8 +27,10 @@ pub(crate) fn line(right: &Right, granted: bool) -> CheckLine {
         Importance::Situational { without } => (CheckStatus::Info, *without),
     };
     let message = format!("may not {verb} {resource} ({why}): {without}");
+    let names = name.as_ref();
+    let names = names.map_or_else(String::new, |name| format!("resourceNames: [\"{name}\"], "));
     CheckLine::new(status, message).with_fix(format!(
-        "add to the Role: {{apiGroups: [\"{group}\"], resources: [\"{resource}\"], \
+        "add to the Role: {{apiGroups: [\"{group}\"], resources: [\"{resource}\"], {names}\
          verbs: [\"{verb}\"]}}"
     ))
 }
@@ -60,6 +63,7 @@ mod tests {
             verb: "create",
             group: "".into(),
             resource: "pods/eviction".into(),
+            name: None,
             importance,
             why: "evictions",
         };

@@ -4,12 +4,17 @@ use futures::future::join_all;
 use rebalancer_core::Strategy;
 use rebalancer_core::ports::{PodActuator as _, PortError};
 use rebalancer_driver::{Ports, RunSettings, Stop, SystemClock, read};
-use rebalancer_k8s::{ConnectSettings, Connection, KubernetesActuator, Usage};
+use rebalancer_k8s::{
+    ConnectSettings, Connection, K8sError, KubernetesActuator, Right, WorkloadKind,
+};
 use rebalancer_kafka::Kafka;
 use rebalancer_prom::PrometheusSource;
+use tracing::error;
 
 use crate::check::decided::Decisions;
-use crate::check::{CheckLine, CheckReport, CheckSection, CheckStatus, Subject, observed, rights};
+use crate::check::{
+    CheckLine, CheckReport, CheckSection, CheckStatus, Subject, observed, rights, role,
+};
 use crate::commands::{json, palette, print};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -44,6 +49,60 @@ pub(crate) async fn run(
         CheckStatus::Error => Exit::Error,
         CheckStatus::Info | CheckStatus::Ok | CheckStatus::Warning => Exit::Fine,
     })
+}
+
+/// Prints the Roles with the rights that the settings need. Only for a workload of a custom kind is a
+/// request sent.
+pub(crate) async fn print_role(settings: &Settings) -> Result<Exit, CliError> {
+    let mut rights = Vec::new();
+    for workload in &settings.workloads {
+        let namespace = workload.workload().namespace.as_str();
+        rights.push((namespace, rights_of(settings, workload).await?));
+    }
+    print(&role::manifest(&rights))?;
+    Ok(Exit::Fine)
+}
+
+async fn rights_of(
+    settings: &Settings,
+    workload: &WorkloadSettings,
+) -> Result<Vec<Right>, PortError> {
+    let is_custom = matches!(
+        workload.workload().kind.parse(),
+        Ok(WorkloadKind::Scalable(_))
+    );
+    if is_custom {
+        let connection = rebalancer_k8s::connect(&connect_settings(settings)).await?;
+        let actuator = KubernetesActuator::new(connection, workload.kubernetes.clone())?;
+        return Ok(actuator.rights(workload.usage()).await?);
+    }
+    let rights = rebalancer_k8s::rights(&workload.kubernetes, workload.usage(), None);
+    Ok(rights.map_err(K8sError::from)?)
+}
+
+/// Checks the settings, and prints `smallest` if a run with them works. Otherwise the failed checks are
+/// logged.
+pub(crate) async fn print_config(settings: &Settings, smallest: &str) -> Result<Exit, CliError> {
+    let report = CheckReport::new(sections(settings).await);
+    if report.status != CheckStatus::Error {
+        print(smallest)?;
+        return Ok(Exit::Fine);
+    }
+    let checks = report.sections.iter().flat_map(|section| &section.checks);
+    for check in checks.filter(|check| check.status == CheckStatus::Error) {
+        match &check.fix {
+            Some(fix) => error!("{}; {fix}", check.message),
+            None => error!("{}", check.message),
+        }
+    }
+    Ok(Exit::Error)
+}
+
+fn connect_settings(settings: &Settings) -> ConnectSettings {
+    ConnectSettings {
+        context: settings.kube_context.clone(),
+        request_timeout: settings.kube_timeout,
+    }
 }
 
 fn configuration(checks: Vec<CheckLine>) -> CheckSection {
@@ -87,11 +146,7 @@ async fn sections(settings: &Settings) -> Vec<CheckSection> {
         }
     }
     let mut sections = vec![configuration(lines)];
-    let connect = ConnectSettings {
-        context: settings.kube_context.clone(),
-        request_timeout: settings.kube_timeout,
-    };
-    match rebalancer_k8s::connect(&connect).await {
+    match rebalancer_k8s::connect(&connect_settings(settings)).await {
         Ok(connection) => {
             for source in &sources {
                 sections.extend(of_workload(source, &connection).await);
@@ -126,14 +181,6 @@ fn needs_group(strategy: Strategy) -> bool {
     match strategy {
         Strategy::Forecast | Strategy::Assign | Strategy::Rejoin => true,
         Strategy::RotateOutliers | Strategy::Auto => false,
-    }
-}
-
-/// Whether the strategy may evict pods.
-fn evicts(strategy: Strategy) -> bool {
-    match strategy {
-        Strategy::RotateOutliers | Strategy::Forecast | Strategy::Auto => true,
-        Strategy::Assign | Strategy::Rejoin => false,
     }
 }
 
@@ -175,6 +222,12 @@ async fn of_workload(source: &Sources<'_>, connection: &Connection) -> Vec<Check
             match (&readings.loads, &readings.workload) {
                 (Ok(loads), Ok(observed)) => {
                     of_metrics.extend(observed::metrics(loads, &observed.pods));
+                    match source.metrics.samples_in_window().await {
+                        Ok(samples) => of_metrics.extend(samples.and_then(|samples| {
+                            observed::scrape_interval(samples, workload.prometheus.window)
+                        })),
+                        Err(error) => of_metrics.push(failed(error)),
+                    }
                 }
                 (loads, observed) => {
                     of_metrics.extend(loads.as_ref().err().map(message));
@@ -192,13 +245,18 @@ async fn of_workload(source: &Sources<'_>, connection: &Connection) -> Vec<Check
                     CheckStatus::Warning
                 };
                 of_group.extend(observed::group(&readings.group, error));
+                if let Ok(Some(group)) = &readings.group {
+                    let strategy = workload.policy.strategy;
+                    let removes = workload.execution.remove_static_members;
+                    of_group.extend(observed::right_to_read(group, strategy, removes));
+                }
             }
             // Errors of the ports are among the lines already.
             if let Ok(snapshot) = readings.join(ports, &settings, None) {
                 let decisions = Decisions::on(&snapshot, &workload.policy);
                 of_workload.extend(decisions.pods());
                 of_workload.extend(decisions.checks(Subject::Workload));
-                if evicts(workload.policy.strategy) {
+                if workload.policy.strategy.evicts() {
                     let serving = snapshot.pods().iter().filter(|pod| pod.serves());
                     let pods: Vec<_> = serving.map(|pod| pod.reference()).collect();
                     of_workload.extend(observed::budgets(&actuator.budgets(&pods).await));
@@ -234,12 +292,7 @@ async fn kubernetes(
     workload: &WorkloadSettings,
     connection: &Connection,
 ) -> Vec<CheckLine> {
-    let usage = Usage {
-        evicts: evicts(workload.policy.strategy),
-        dry_run: workload.execution.dry_run,
-        lease: workload.one_at_a_time,
-    };
-    let used = match actuator.rights(usage).await {
+    let used = match actuator.rights(workload.usage()).await {
         Ok(used) => used,
         Err(error) => return vec![failed(error)],
     };

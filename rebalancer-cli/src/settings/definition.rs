@@ -2,7 +2,7 @@
 
 use rebalancer_core::policy::PolicyField;
 
-use super::value::{JsonType, ValueType};
+use super::value::{JsonType, RawValue, ValueType};
 
 /// The definition of one setting with values of type `T` and a default of kind `D`
 /// ([`Required`], [`Optional`] or [`Defaulted`]).
@@ -118,6 +118,9 @@ pub trait Setting: Sync {
     /// The field of the policy that the setting sets.
     fn policy_field(&self) -> Option<PolicyField>;
 
+    /// The usual text form of a value, and whether it is the default; `None` if it is not valid.
+    fn normalized(&self, text: &str) -> Option<(String, bool)>;
+
     /// The key in a configuration file: the environment variable in lower case.
     fn key(&self) -> String {
         self.env().to_ascii_lowercase()
@@ -150,6 +153,13 @@ impl<T: 'static, D: DefaultText<T>> Setting for Definition<T, D> {
         self.value.json
     }
 
+    fn normalized(&self, text: &str) -> Option<(String, bool)> {
+        let parsed = (self.value.parse)(&RawValue::Text(text.to_owned())).ok()?;
+        let text = (self.value.write)(&parsed);
+        let is_default = self.default.value_text(self.value) == Some(text.clone());
+        Some((text, is_default))
+    }
+
     fn is_secret(&self) -> bool {
         self.attributes.secret
     }
@@ -167,6 +177,11 @@ impl<T: 'static, D: DefaultText<T>> Setting for Definition<T, D> {
 pub(super) trait DefaultText<T>: Sync {
     /// The default as text; `None` if there is none.
     fn text(&self, value: &ValueType<T>) -> Option<String>;
+
+    /// The text of the default value, which the parser accepts; `None` if the default is no fixed value.
+    fn value_text(&self, _value: &ValueType<T>) -> Option<String> {
+        None
+    }
 }
 
 impl<T> DefaultText<T> for Mandatory {
@@ -191,6 +206,13 @@ impl<T> DefaultText<T> for Fallback<T> {
             Self::SameAs(other) => other.name.to_owned(),
             Self::Derived { from, words, .. } => format!("{words} {}", from.name),
         })
+    }
+
+    fn value_text(&self, value: &ValueType<T>) -> Option<String> {
+        match self {
+            Self::Value(default) => Some((value.write)(&default())),
+            Self::SameAs(_) | Self::Derived { .. } => None,
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod policy;
 mod reader;
 #[cfg(feature = "schema")]
 mod schema;
+mod smallest;
 mod sources;
 mod types;
 mod value;

@@ -17,6 +17,7 @@ use super::notifications::notifications;
 use super::own_metrics::own_metrics;
 use super::policy::policy;
 use super::reader::Reader;
+use super::smallest::smallest;
 use super::types::{Interface, Settings, SteeringSettings, WorkloadSettings};
 use super::workload::{workload, workload_to_steer};
 
@@ -119,6 +120,11 @@ impl Sources {
             Some(run) if errors.is_empty() => Ok(Settings { workloads, ..run }),
             Some(_) | None => Err(errors),
         }
+    }
+
+    /// A configuration file with the given settings that differ from their defaults.
+    pub(crate) fn smallest(&self) -> String {
+        smallest(&self.layers)
     }
 
     /// The configuration of the commands that steer, which need no metrics.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rebalancer_core::model::{Cores, Seconds, WorkloadRef};
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
-use rebalancer_k8s::Settings as KubernetesSettings;
+use rebalancer_k8s::{Settings as KubernetesSettings, Usage};
 use rebalancer_kafka::KafkaSettings;
 use rebalancer_prom::{PrometheusSettings, PushSettings};
 
@@ -114,6 +114,16 @@ impl WorkloadSettings {
     /// Whether the autoscalers are read from the metrics server.
     pub(crate) fn autoscalers_from_metrics(&self) -> bool {
         self.target_source == TargetSource::Prometheus
+    }
+
+    /// The use of the Kubernetes API, beyond the settings of its adapter.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        Usage {
+            evicts: self.policy.strategy.evicts(),
+            dry_run: self.execution.dry_run,
+            lease: self.one_at_a_time,
+        }
     }
 
     /// Whether the settings say where the consumer group is read from.

@@ -158,4 +158,7 @@ pub struct GroupObservation {
     pub described: Option<DescribedGroup>,
     /// The lag of each partition; `None` if the source does not report lags.
     pub lags: Option<Vec<LagSample>>,
+    /// Whether the account may READ the group, which it needs to join it; `None` if the source does
+    /// not report it.
+    pub may_read: Option<bool>,
 }

@@ -25,24 +25,35 @@ pub(crate) async fn describe(
     dialer: &Dialer,
     group: &str,
 ) -> Result<DescribedGroup, KafkaError> {
+    let (described, _) = describe_with_rights(coordinator, dialer, group).await?;
+    Ok(described)
+}
+
+/// As [`describe`], with whether the account has the right READ on the group, which joining it needs.
+pub(crate) async fn describe_with_rights(
+    coordinator: &mut Connection,
+    dialer: &Dialer,
+    group: &str,
+) -> Result<(DescribedGroup, Option<bool>), KafkaError> {
     let action = || Action::Describe(group.to_owned());
     let response = call(coordinator, dialer, action, &DescribeGroups { group }).await?;
     let Some(classic) = response.into_iter().next() else {
-        return Ok(dead());
+        return Ok((dead(), None));
     };
     check_group(classic.error, group, coordinator.broker(), action)?;
+    let may_read = classic.operations.may_read();
     let classic = of_classic(group, classic);
     if classic.state != GroupState::Dead || !coordinator.supports(&ConsumerGroupDescribe::API) {
-        return Ok(classic);
+        return Ok((classic, may_read));
     }
     let request = ConsumerGroupDescribe { group };
     let response = call(coordinator, dialer, action, &request).await?;
     let Some(consumer) = response.into_iter().next() else {
-        return Ok(dead());
+        return Ok((dead(), may_read));
     };
     match consumer.error {
         // A broker whose coordinator does not know the protocol answers that it does not support it.
-        ErrorCode::GROUP_ID_NOT_FOUND | ErrorCode::UNSUPPORTED_VERSION => Ok(dead()),
+        ErrorCode::GROUP_ID_NOT_FOUND | ErrorCode::UNSUPPORTED_VERSION => Ok((dead(), may_read)),
         ErrorCode::TOPIC_AUTHORIZATION_FAILED => {
             Err(KafkaError::NotAuthorizedForTopics { topics: Vec::new() })
         }
@@ -50,7 +61,8 @@ pub(crate) async fn describe(
             check_group(error, group, coordinator.broker(), action)?;
             // The coordinators that report the protocol of each member (Kafka 4.0) also remove members.
             let is_4_0 = matches!(coordinator.version(&ConsumerGroupDescribe::API), Ok(1..));
-            Ok(of_consumer(consumer, is_4_0))
+            let may_read = consumer.operations.may_read();
+            Ok((of_consumer(consumer, is_4_0), may_read))
         }
     }
 }
@@ -87,6 +99,7 @@ fn of_classic(group: &str, described: messages::DescribedGroup) -> DescribedGrou
         protocol_type,
         protocol,
         members,
+        operations: _,
     } = described;
     // The metadata of Connect and of others have formats of their own.
     let is_consumer = protocol_type == CONSUMER;
@@ -148,6 +161,7 @@ fn of_consumer(described: ConsumerGroup, removable_members: bool) -> DescribedGr
         state: name,
         assignor,
         members,
+        operations: _,
     } = described;
     // The broker evaluates regular expressions and does not report the topics. Those that members
     // with the expression own are the known part of them.
@@ -227,6 +241,7 @@ pub(crate) fn flattened(topics: Vec<(String, Vec<i32>)>) -> Vec<TopicPartition> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::messages::AuthorizedOperations;
     use crate::messages::ConsumerGroupMember;
     use rebalancer_core::group::ClientFamily;
     use rstest::rstest;
@@ -258,6 +273,7 @@ mod tests {
                 metadata: metadata.into(),
                 assignment: assignment.into(),
             }],
+            operations: AuthorizedOperations(0),
         };
         of_classic("orders", group).members.remove(0)
     }
@@ -337,6 +353,7 @@ mod tests {
                 state: "Stable".into(),
                 assignor: "uniform".into(),
                 members: vec![member("b", "orders-b"), member("a", "orders-a")],
+                operations: AuthorizedOperations(0),
             },
             true,
         );

@@ -11,7 +11,7 @@ use rebalancer_core::ports::{
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::described::describe;
+use super::described::describe_with_rights;
 use super::offsets::{self, Offsets};
 use super::unknown;
 use crate::address::Address;
@@ -60,14 +60,17 @@ async fn observe_once(
     let group = settings.group_id.as_str();
     let mut cluster = Cluster::connect(dialer, &settings.bootstrap_servers).await?;
     let mut coordinator = cluster.coordinator(group).await?;
-    let mut described = describe(&mut coordinator, dialer, group).await?;
+    let (mut described, may_read) = describe_with_rights(&mut coordinator, dialer, group).await?;
     if described.state == GroupState::Dead {
         described = unknown::of_other_type(&cluster, group).await?;
     }
     described.cluster_id.clone_from(&cluster.cluster_id);
     let names = topics_of(&described);
     if names.is_empty() {
-        return Ok(without_topics(described));
+        return Ok(GroupObservation {
+            may_read,
+            ..without_topics(described)
+        });
     }
     // Committed offsets first: a record that is consumed in between reduces the lag and does not
     // make it negative.
@@ -89,6 +92,7 @@ async fn observe_once(
         notes,
         lags: Some(lags(&topics, &offsets, &committed)),
         described: Some(described),
+        may_read,
         ..GroupObservation::default()
     })
 }

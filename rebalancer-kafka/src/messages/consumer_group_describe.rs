@@ -1,6 +1,6 @@
 //! `ConsumerGroupDescribe`: the members of a group of the consumer protocol (KIP-848).
 
-use super::{Api, Request};
+use super::{Api, AuthorizedOperations, Request};
 use crate::error_code::ErrorCode;
 use crate::wire::{Malformed, Reader, Writer};
 
@@ -18,6 +18,7 @@ pub(crate) struct ConsumerGroup {
     pub(crate) state: String,
     pub(crate) assignor: String,
     pub(crate) members: Vec<ConsumerGroupMember>,
+    pub(crate) operations: AuthorizedOperations,
 }
 
 /// A member.
@@ -51,7 +52,7 @@ impl Request for ConsumerGroupDescribe<'_> {
 
     fn encode(&self, _version: i16, writer: &mut Writer) {
         writer.array(&[self.group], |writer, group| writer.string(group));
-        let include_authorized_operations = false;
+        let include_authorized_operations = true;
         writer.bool(include_authorized_operations);
         writer.tags();
     }
@@ -67,13 +68,14 @@ impl Request for ConsumerGroupDescribe<'_> {
             let _assignment_epoch = reader.i32()?;
             let assignor = reader.string()?;
             let members = reader.array(|reader| member(version, reader))?;
-            let _authorized_operations = reader.i32()?;
+            let operations = AuthorizedOperations(reader.i32()?);
             reader.tags()?;
             Ok(ConsumerGroup {
                 error,
                 state,
                 assignor,
                 members,
+                operations,
             })
         })?;
         reader.tags()?;

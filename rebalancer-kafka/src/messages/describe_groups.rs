@@ -1,6 +1,6 @@
 //! `DescribeGroups`: the members of a group of the classic protocol.
 
-use super::{Api, Request};
+use super::{Api, AuthorizedOperations, Request};
 use crate::error_code::ErrorCode;
 use crate::wire::{Malformed, Reader, Writer};
 
@@ -22,6 +22,7 @@ pub(crate) struct DescribedGroup {
     /// `Stable` or `CompletingRebalance`.
     pub(crate) protocol: String,
     pub(crate) members: Vec<DescribedMember>,
+    pub(crate) operations: AuthorizedOperations,
 }
 
 /// A member.
@@ -47,7 +48,7 @@ impl Request for DescribeGroups<'_> {
 
     fn encode(&self, _version: i16, writer: &mut Writer) {
         writer.array(&[self.group], |writer, group| writer.string(group));
-        let include_authorized_operations = false;
+        let include_authorized_operations = true;
         writer.bool(include_authorized_operations);
     }
 
@@ -56,7 +57,7 @@ impl Request for DescribeGroups<'_> {
         reader.array(|reader| {
             let error = ErrorCode(reader.i16()?);
             let _id = reader.string()?;
-            let group = DescribedGroup {
+            Ok(DescribedGroup {
                 error,
                 state: reader.string()?,
                 protocol_type: reader.string()?,
@@ -71,9 +72,8 @@ impl Request for DescribeGroups<'_> {
                         assignment: reader.bytes()?.to_vec(),
                     })
                 })?,
-            };
-            let _authorized_operations = reader.i32()?;
-            Ok(group)
+                operations: AuthorizedOperations(reader.i32()?),
+            })
         })
     }
 }

@@ -56,6 +56,22 @@ impl Api {
     }
 }
 
+/// The operations on a group that its coordinator permits to the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AuthorizedOperations(pub(crate) i32);
+
+impl AuthorizedOperations {
+    /// The value of a response that does not have them.
+    const UNKNOWN: i32 = i32::MIN;
+    /// The number of the operation READ, which is the index of its bit.
+    const READ: u32 = 3;
+
+    /// Whether READ is permitted; `None` if the coordinator does not report it.
+    pub(crate) fn may_read(self) -> Option<bool> {
+        (self.0 != Self::UNKNOWN).then_some(self.0 >> Self::READ & 1 == 1)
+    }
+}
+
 /// A request, with the decoder of its response.
 pub(crate) trait Request {
     /// The API.

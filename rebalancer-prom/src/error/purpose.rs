@@ -31,6 +31,8 @@ pub enum Purpose {
     LabelSearch,
     /// The pods with samples in the first half of the rate window.
     WindowCoverage,
+    /// The number of samples of each container in the rate window.
+    SampleCount,
     /// The autoscalers as kube-state-metrics reports them.
     Autoscalers,
     /// Readiness, creation and requests of pods in the past, as kube-state-metrics reports them.
@@ -59,6 +61,7 @@ impl fmt::Display for Purpose {
             Self::CgroupLoads => "the load query for nested cgroups",
             Self::LabelSearch => "the search for other labels",
             Self::WindowCoverage => "the window coverage query",
+            Self::SampleCount => "the sample count query",
             Self::Autoscalers => "the autoscaler query (TARGET_SOURCE=prometheus)",
             Self::PodHistory => "the query for past pods (kube-state-metrics)",
             Self::GroupOwners => "the partition owner query",
@@ -79,6 +82,7 @@ impl Purpose {
             | Self::CustomSampleAge
             | Self::DuplicateSeries
             | Self::WindowCoverage
+            | Self::SampleCount
             | Self::PodHistory => "pod",
             Self::RawSamples | Self::Hold | Self::PastLoads => "series",
             Self::LabelSearch => "combination of labels",
@@ -106,6 +110,7 @@ impl Purpose {
             | Self::CgroupLoads
             | Self::LabelSearch
             | Self::WindowCoverage
+            | Self::SampleCount
             | Self::Autoscalers
             | Self::PodHistory
             | Self::GroupOwners

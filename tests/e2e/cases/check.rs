@@ -68,6 +68,7 @@ async fn passes_where_a_run_would_rotate(#[case] server: usize) -> Result<()> {
             "strategies",
             "rotate-outliers (configured): would evict 4 pods".to_owned(),
         ),
+        ("metrics", "the scrape interval is about".to_owned()),
     ] {
         checked.fix(subject, "ok", &text);
     }
@@ -122,6 +123,95 @@ async fn missing_rights_are_named_with_their_rule() -> Result<()> {
     // The strategy needs the group, so a broker that does not respond is an error.
     assign.fix("consumer_group", "error", "127.0.0.1:1");
     assert_untouched(&consumer, &before).await
+}
+
+/// The printed Role, bound to a new account, lets that account pass every check of rights. It names the
+/// workload, so it does not grant other workloads.
+#[tokio::test]
+async fn printed_role_suffices() -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, before) = shared.skewed().await?;
+    let program = shared.ns.rebalancer(&consumer).env("ONE_AT_A_TIME", "true");
+    let role = program
+        .clone()
+        .args(["check", "--print-role"])
+        .run()
+        .await?;
+    assert_eq!(role.code, Some(0), "{role}");
+    assert!(
+        role.stdout.contains("resourceNames: [\"consumer\"]"),
+        "{role}"
+    );
+    let role: Value = serde_saphyr::from_multiple::<Value>(&role.stdout)
+        .unwrap()
+        .into_iter()
+        .find(|document| document["kind"] == "Role")
+        .unwrap();
+    assert_eq!(role["metadata"]["namespace"], shared.ns.name());
+    let rules = role["rules"].to_string();
+    let account = account(&shared.ns, "check-printed", &rules).await?;
+    let program = program.env("KUBECONFIG", &account.kubeconfig);
+    let checked = Checked::of(program.clone(), 0).await?;
+    for status in ["error", "warning"] {
+        let lines = checked.lines("kubernetes", status);
+        assert_eq!(lines, [] as [&Value; 0], "{}", checked.run);
+    }
+    checked.fix("kubernetes", "ok", "may patch deployments");
+    let other = program
+        .env("DEPLOYMENT_NAME", "balanced")
+        .env("CONTAINER_NAME", "balanced");
+    let other = Checked::of(other, 1).await?;
+    other.fix("kubernetes", "error", "may not get deployments");
+    assert_untouched(&consumer, &before).await
+}
+
+/// The printed file has the settings that differ from the defaults, and a run with it decides the same.
+#[tokio::test]
+async fn printed_configuration_works() -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, _) = shared.skewed().await?;
+    let program = shared
+        .ns
+        .rebalancer(&consumer)
+        .env("TOLERANCE_MULTIPLIER", "1.5");
+    let printed = program
+        .clone()
+        .args(["check", "--print-config"])
+        .run()
+        .await?;
+    assert_eq!(printed.code, Some(0), "{printed}");
+    for (part, is_there) in [
+        ("deployment_name: \"consumer\"", true),
+        ("tolerance", false),
+    ] {
+        assert_eq!(printed.stdout.contains(part), is_there, "{printed}");
+    }
+    let file = shared.ns.dir().join("printed.yaml");
+    std::fs::write(&file, &printed.stdout).unwrap();
+    let kubeconfig = shared.ns.control_plane().program_kubeconfig();
+    let again = Rebalancer::new().env("KUBECONFIG", kubeconfig);
+    let again = again
+        .args(["plan", "-o", "json", "--config"])
+        .arg(&file)
+        .run()
+        .await?;
+    assert_eq!(again.code, Some(0), "{again}");
+    let report: Value = again.json()?;
+    assert_eq!(
+        report["workloads"][0]["decision"]["action"], "rotate",
+        "{again}"
+    );
+
+    // Nothing is printed if a run would fail.
+    let failing = program.env("PROMETHEUS_MATCHERS", "cluster=\"elsewhere\"");
+    let failing = failing.args(["check", "--print-config"]).run().await?;
+    assert_eq!(
+        (failing.code, failing.stdout.as_str()),
+        (Some(1), ""),
+        "{failing}"
+    );
+    assert!(failing.stderr.contains("\"level\":\"error\""), "{failing}");
+    Ok(())
 }
 
 #[tokio::test]

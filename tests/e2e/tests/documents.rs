@@ -7,9 +7,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The documents in the root folder and in `docs`.
+/// The documents in the root folder, in `docs`, and of the chart.
 fn documents() -> Vec<PathBuf> {
-    let folders = [root(), root().join("docs")];
+    let folders = [
+        root(),
+        root().join("docs"),
+        root().join("charts/rebalancer"),
+    ];
     let files = folders
         .iter()
         .flat_map(|folder| std::fs::read_dir(folder).unwrap());
@@ -84,6 +88,58 @@ fn files_named_in_the_architecture_exist() {
     assert!(paths.len() > 40, "only {} paths were found", paths.len());
 }
 
+/// The list has each crate of Cargo.lock that the binary contains, with its checksum, and none that only
+/// tests or builds use.
+#[test]
+fn bill_of_materials_is_that_of_the_binary() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&read("deploy/sbom.cdx.json")).unwrap();
+    assert_eq!(document["bomFormat"], "CycloneDX");
+    assert_eq!(
+        document["metadata"]["component"]["version"],
+        env!("CARGO_PKG_VERSION")
+    );
+    let lock = read("Cargo.lock");
+    let components = document["components"].as_array().unwrap();
+    for component in components {
+        let text = |field: &str| component[field].as_str().unwrap();
+        let (name, version) = (text("name"), text("version"));
+        let entry = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+        let (_, rest) = lock
+            .split_once(&entry)
+            .unwrap_or_else(|| panic!("{name} {version}"));
+        let entry = rest.split("[[package]]").next().unwrap();
+        if let Some(checksum) = component["hashes"][0]["content"].as_str() {
+            assert!(entry.contains(checksum), "{name}");
+        } else {
+            assert!(!entry.contains("checksum"), "{name} has no checksum");
+        }
+        assert!(component["licenses"][0]["expression"].is_string(), "{name}");
+    }
+    let has = |name: &str| components.iter().any(|component| component["name"] == name);
+    for name in [
+        "rebalancer-core",
+        "tokio",
+        "rustls",
+        "ring",
+        "serde_json",
+        "kube-client",
+    ] {
+        assert!(has(name), "{name}");
+    }
+    for name in [
+        "insta",
+        "rstest",
+        "proptest",
+        "serde_derive",
+        "cc",
+        "harness",
+        "rdkafka",
+    ] {
+        assert!(!has(name), "{name}");
+    }
+}
+
 /// A scratch image contains only what is copied into it.
 #[test]
 fn image_has_the_binary_and_the_certificate_authorities() {
@@ -102,4 +158,10 @@ fn image_has_the_binary_and_the_certificate_authorities() {
         ]
     );
     assert!(build.contains("--no-install-recommends ca-certificates "));
+    assert!(image.contains("\nCOPY deploy/sbom.cdx.json /sbom/rebalancer.cdx.json\n"));
+    let version = format!(
+        "org.opencontainers.image.version=\"{}\"",
+        env!("CARGO_PKG_VERSION")
+    );
+    assert!(image.contains(&version), "{image}");
 }

@@ -174,24 +174,7 @@ impl CurrentServer {
     /// # Errors
     /// If the build failed (with its output).
     pub fn locate(self) -> Result<PathBuf> {
-        if let Some(path) = self.given() {
-            return Ok(path);
-        }
-        let (module, dir) = self.module_and_cache()?;
-        let program = dir.join(self.name());
-        if program.is_file() {
-            return Ok(program);
-        }
-        let _lock = lock(&dir)?;
-        if !program.is_file() {
-            let hint = format!(
-                "{} of the tests is built with it: install Go, or set {} to the program",
-                self.name(),
-                self.variable()
-            );
-            go_build(&module, self.build_arguments(), &program, &hint)?;
-        }
-        Ok(program)
+        self.program().locate()
     }
 
     /// Whether [`Self::locate`] would have to build the program.
@@ -199,53 +182,117 @@ impl CurrentServer {
     /// # Errors
     /// If the Go module cannot be read, or there is no home directory.
     pub fn has_to_be_built(self) -> Result<bool> {
+        self.program().has_to_be_built()
+    }
+
+    /// The name of the program.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.program().name
+    }
+
+    fn program(self) -> GoProgram {
+        match self {
+            Self::Prometheus => GoProgram {
+                name: "prometheus",
+                folder: "prometheus",
+                files: &["go.mod", "go.sum"],
+                variable: "CURRENT_PROMETHEUS_BIN",
+                // Without the service discovery of clouds, whose clients take most of the build.
+                arguments: &[
+                    "-tags",
+                    "remove_all_sd",
+                    "github.com/prometheus/prometheus/cmd/prometheus",
+                ],
+            },
+            Self::VictoriaMetrics => GoProgram {
+                name: "victoria-metrics",
+                folder: "victoria-metrics",
+                files: &["go.mod", "go.sum"],
+                variable: "CURRENT_VICTORIA_METRICS_BIN",
+                arguments: &["github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics"],
+            },
+        }
+    }
+}
+
+/// The program in `manifests`, which renders the Helm chart and builds kustomizations.
+const MANIFESTS: GoProgram = GoProgram {
+    name: "manifests",
+    folder: "manifests",
+    files: &["main.go", "go.mod", "go.sum"],
+    variable: "MANIFESTS_BIN",
+    arguments: &["."],
+};
+
+/// Locates the program that renders the Helm chart and builds kustomizations: by `MANIFESTS_BIN`, else
+/// in the cache. The first call builds it into the cache.
+///
+/// # Errors
+/// If the build failed (with its output).
+pub fn manifests_program() -> Result<PathBuf> {
+    MANIFESTS.locate()
+}
+
+/// Whether [`manifests_program`] would have to build the program.
+///
+/// # Errors
+/// If the Go module cannot be read, or there is no home directory.
+pub fn manifests_program_has_to_be_built() -> Result<bool> {
+    MANIFESTS.has_to_be_built()
+}
+
+/// A program that is built from a Go module of the harness, unless a variable names one.
+struct GoProgram {
+    name: &'static str,
+    /// The folder of the module.
+    folder: &'static str,
+    /// The files of the module that decide about the program.
+    files: &'static [&'static str],
+    variable: &'static str,
+    /// The arguments of `go build`.
+    arguments: &'static [&'static str],
+}
+
+impl GoProgram {
+    fn locate(&self) -> Result<PathBuf> {
+        let Self { name, variable, .. } = self;
+        if let Some(path) = self.given() {
+            return Ok(path);
+        }
+        let (module, dir) = self.module_and_cache()?;
+        let program = dir.join(name);
+        if program.is_file() {
+            return Ok(program);
+        }
+        let _lock = lock(&dir)?;
+        if !program.is_file() {
+            let hint = format!(
+                "{name} of the tests is built with it: install Go, or set {variable} to the program"
+            );
+            go_build(&module, self.arguments, &program, &hint)?;
+        }
+        Ok(program)
+    }
+
+    fn has_to_be_built(&self) -> Result<bool> {
         if self.given().is_some() {
             return Ok(false);
         }
         let (_, dir) = self.module_and_cache()?;
-        Ok(!dir.join(self.name()).is_file())
+        Ok(!dir.join(self.name).is_file())
     }
 
-    /// The name of the program and of its module's folder.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Prometheus => "prometheus",
-            Self::VictoriaMetrics => "victoria-metrics",
-        }
-    }
-
-    fn variable(self) -> &'static str {
-        match self {
-            Self::Prometheus => "CURRENT_PROMETHEUS_BIN",
-            Self::VictoriaMetrics => "CURRENT_VICTORIA_METRICS_BIN",
-        }
-    }
-
-    fn build_arguments(self) -> &'static [&'static str] {
-        match self {
-            // Without the service discovery of clouds, whose clients take most of the build.
-            Self::Prometheus => &[
-                "-tags",
-                "remove_all_sd",
-                "github.com/prometheus/prometheus/cmd/prometheus",
-            ],
-            Self::VictoriaMetrics => {
-                &["github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics"]
-            }
-        }
-    }
-
-    fn given(self) -> Option<PathBuf> {
-        let path = std::env::var_os(self.variable()).filter(|path| !path.is_empty())?;
+    fn given(&self) -> Option<PathBuf> {
+        let path = std::env::var_os(self.variable).filter(|path| !path.is_empty())?;
         Some(PathBuf::from(path))
     }
 
     /// The Go module, and the cache directory for its current content.
-    fn module_and_cache(self) -> Result<(PathBuf, PathBuf)> {
-        let module = Path::new(env!("CARGO_MANIFEST_DIR")).join(self.name());
-        let hash = fingerprint(&module, &["go.mod", "go.sum"])?;
-        let dir = cache_dir()?.join(format!("{}-{hash:016x}", self.name()));
+    fn module_and_cache(&self) -> Result<(PathBuf, PathBuf)> {
+        let module = Path::new(env!("CARGO_MANIFEST_DIR")).join(self.folder);
+        let hash = fingerprint(&module, self.files)?;
+        let dir = cache_dir()?.join(format!("{}-{hash:016x}", self.folder));
         Ok((module, dir))
     }
 }

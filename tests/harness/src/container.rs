@@ -1,13 +1,13 @@
 //! Real containers: they run the program under test in pods that a CronJob created.
 //!
 //! A container gets what a kubelet provides: the pod's environment, the files of the projected
-//! volume (a token bound to the pod, the cluster's certificate, the namespace), a read-only file
-//! system, the pod's user without capabilities, and a memory limit (on allocated memory; a kubelet
-//! limits used memory). This requires a Linux system that permits `unshare`; elsewhere the test
-//! fails with a message that says so.
+//! volume (a token bound to the pod, the cluster's certificate, the namespace), its other projected
+//! volumes (ConfigMaps and Secrets), a read-only file system, the pod's user without capabilities, and
+//! a memory limit (on allocated memory; a kubelet limits used memory). This requires a Linux system
+//! that permits `unshare`; elsewhere the test fails with a message that says so.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::Path,
@@ -17,7 +17,7 @@ use std::{
 
 use k8s_openapi::api::{
     authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
-    core::v1::{ConfigMap, Container, Pod, ServiceAccount, VolumeProjection},
+    core::v1::{ConfigMap, Container, KeyToPath, Pod, ServiceAccount, VolumeProjection},
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
 use nix::{
@@ -39,18 +39,24 @@ const METRICS_PORT: u16 = 8428;
 /// service account files are at the path where every client library looks for them.
 const START: &str = r#"
 mount -t tmpfs tmpfs /run
-mkdir -p /run/secrets/kubernetes.io/serviceaccount
-mount --bind "$FILES/serviceaccount" /run/secrets/kubernetes.io/serviceaccount
+# A copy of /etc has room for the directories of further mounts.
+cp -a /etc "$FILES/etc"
+mount --bind "$FILES/etc" /etc
+ls "$FILES/mounts" | while read -r index; do
+    path=$(cat "$FILES/mounts/$index/path")
+    mkdir -p "$path"
+    mount --bind "$FILES/mounts/$index/files" "$path"
+done
 mount --bind "$FILES/hosts" /etc/hosts
 touch /run/rebalancer
 mount --bind "$BINARY" /run/rebalancer
 mount -o remount,bind,ro /
 cd /
-set -- prlimit --data="$MEMORY" \
-    setpriv --reuid "$RUN_AS" --regid "$RUN_AS" --clear-groups \
+# Variables come first, then the path of the program, then its arguments.
+exec prlimit --data="$MEMORY" \
+    setpriv --reuid "$RUN_AS" --regid "$RUN_AS" $GROUPS_OF_POD \
     --no-new-privs --inh-caps=-all --bounding-set=-all \
-    env -i "$@" /run/rebalancer
-exec "$@"
+    env -i "$@"
 "#;
 
 /// Runs containers and keeps their output.
@@ -126,17 +132,16 @@ impl Containers {
             .ok_or_else(|| wrong("its container has no memory limit"))?;
 
         let dir = server_dir("container")?;
-        let account = dir.join("serviceaccount");
-        std::fs::create_dir(&account).map_err(Error::io("create a directory for a container"))?;
-        project(client, pod, &account, user).await?;
+        mount_volumes(client, pod, &dir.join("mounts"), user).await?;
         let metrics = surroundings.metrics.ip();
         write(
             &dir.join("hosts"),
             &format!("127.0.0.1 localhost\n{metrics} {METRICS_HOST}\n"),
         )?;
+        let namespace = pod.namespace().unwrap_or_default();
+        let what = format!("pod {name}");
         let mut environment =
-            manifest::container_environment(spec, &pod.namespace().unwrap_or_default())
-                .map_err(|message| wrong(&message))?;
+            manifest::container_environment(client, spec, &namespace, &what).await?;
         let address = surroundings.api_server;
         environment.push((
             "KUBERNETES_SERVICE_HOST".to_owned(),
@@ -148,6 +153,14 @@ impl Containers {
         ));
         environment.push(("HOSTNAME".to_owned(), name.clone()));
 
+        let group = spec
+            .security_context
+            .as_ref()
+            .and_then(|context| context.fs_group);
+        let groups = group.map_or_else(
+            || "--clear-groups".to_owned(),
+            |group| format!("--groups {group}"),
+        );
         let log = dir.join("log");
         let file = std::fs::File::create(&log).map_err(Error::io("create a container's log"))?;
         let also = file
@@ -161,6 +174,9 @@ impl Containers {
                     .iter()
                     .map(|(key, value)| format!("{key}={value}")),
             )
+            .arg("/run/rebalancer")
+            .args(container.args.iter().flatten())
+            .env("GROUPS_OF_POD", groups)
             .env("FILES", &dir)
             .env("BINARY", binary()?)
             .env("RUN_AS", user.to_string())
@@ -211,72 +227,146 @@ fn container(pod: &Pod) -> Option<&Container> {
     pod.spec.as_ref()?.containers.first()
 }
 
-/// Writes the files of the projected service account volume that the API server added to the pod,
-/// readable by the pod's user.
-async fn project(client: &kube::Client, pod: &Pod, dir: &Path, user: i64) -> Result<()> {
-    let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+/// Writes the files of each volume of the pod's container, and the path of its mount: a directory for
+/// each in `dir`.
+async fn mount_volumes(client: &kube::Client, pod: &Pod, dir: &Path, user: i64) -> Result<()> {
     let wrong = |message: String| Error::Document {
-        what: format!("pod {name}"),
+        what: format!("pod {}", pod.name_any()),
         message,
     };
     let spec = pod.spec.clone().unwrap_or_default();
-    let volumes = spec.volumes.unwrap_or_default();
-    let sources: Vec<VolumeProjection> = volumes
-        .into_iter()
-        .filter_map(|volume| volume.projected?.sources)
-        .flatten()
-        .collect();
-    if sources.is_empty() {
+    let mounts = container(pod).and_then(|container| container.volume_mounts.clone());
+    let mut count = 0;
+    for mount in mounts.unwrap_or_default() {
+        let volume = spec.volumes.iter().flatten();
+        let volume = volume.clone().find(|volume| volume.name == mount.name);
+        let projected = volume.and_then(|volume| volume.projected.clone());
+        let projected = projected
+            .ok_or_else(|| wrong(format!("its volume {} is not projected", mount.name)))?;
+        let dir = dir.join(count.to_string());
+        count += 1;
+        let files = dir.join("files");
+        std::fs::create_dir_all(&files).map_err(Error::io("create a volume"))?;
+        // `/var/run` is a symbolic link.
+        let path = mount.mount_path.replacen("/var/run/", "/run/", 1);
+        write(&dir.join("path"), &path)?;
+        let group = spec
+            .security_context
+            .as_ref()
+            .and_then(|context| context.fs_group);
+        let access = Access {
+            user: u32::try_from(user).unwrap_or(0),
+            group: group.and_then(|group| u32::try_from(group).ok()),
+            mode: projected
+                .default_mode
+                .and_then(|mode| u32::try_from(mode).ok()),
+        };
+        for source in projected.sources.unwrap_or_default() {
+            project(client, pod, source, &files, access).await?;
+        }
+    }
+    if count == 0 {
         return Err(wrong("it has no projected volume".to_owned()));
     }
-    let owner = u32::try_from(user).unwrap_or(0);
-    for source in sources {
-        if let Some(projection) = source.service_account_token {
-            let account = spec.service_account_name.clone().unwrap_or_default();
-            let request = TokenRequest {
-                spec: Some(TokenRequestSpec {
-                    audiences: Some(projection.audience.into_iter().collect()),
-                    expiration_seconds: projection.expiration_seconds,
-                    bound_object_ref: Some(BoundObjectReference {
-                        api_version: Some("v1".to_owned()),
-                        kind: Some("Pod".to_owned()),
-                        name: Some(name.clone()),
-                        uid: pod.uid(),
-                    }),
-                    ..TokenRequestSpec::default()
+    Ok(())
+}
+
+/// The access to the files of a volume.
+#[derive(Clone, Copy)]
+struct Access {
+    user: u32,
+    /// `fsGroup` of the pod.
+    group: Option<u32>,
+    /// `defaultMode` of the volume.
+    mode: Option<u32>,
+}
+
+/// Writes the files of one source of a projected volume. A token is readable by the pod's user only.
+async fn project(
+    client: &kube::Client,
+    pod: &Pod,
+    source: VolumeProjection,
+    dir: &Path,
+    access: Access,
+) -> Result<()> {
+    let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+    if let Some(projection) = source.service_account_token {
+        let spec = pod.spec.clone().unwrap_or_default();
+        let account = spec.service_account_name.unwrap_or_default();
+        let request = TokenRequest {
+            spec: Some(TokenRequestSpec {
+                audiences: Some(projection.audience.into_iter().collect()),
+                expiration_seconds: projection.expiration_seconds,
+                bound_object_ref: Some(BoundObjectReference {
+                    api_version: Some("v1".to_owned()),
+                    kind: Some("Pod".to_owned()),
+                    name: Some(name.clone()),
+                    uid: pod.uid(),
                 }),
-                ..TokenRequest::default()
-            };
-            let answer = Api::<ServiceAccount>::namespaced(client.clone(), &namespace)
-                .create_token_request(&account, &PostParams::default(), &request)
-                .await
-                .map_err(Error::kube(format!("request a token for {account}")))?;
-            let token = answer.status.and_then(|status| status.token);
-            own(
-                &dir.join(projection.path),
-                &token.unwrap_or_default(),
-                owner,
-            )?;
-        } else if let Some(projection) = source.config_map {
-            let map = projection.name.as_str();
-            let found = Api::<ConfigMap>::namespaced(client.clone(), &namespace)
-                .get(map)
-                .await
-                .map_err(Error::kube(format!("read ConfigMap {map}")))?;
-            let data = found.data.unwrap_or_default();
-            for item in projection.items.unwrap_or_default() {
-                let text = data.get(&item.key).map_or("", String::as_str);
-                own(&dir.join(item.path), text, owner)?;
-            }
-        } else if let Some(projection) = source.downward_api {
-            for item in projection.items.unwrap_or_default() {
-                own(&dir.join(item.path), &namespace, owner)?;
-            }
-        } else {
-            return Err(wrong(format!(
-                "its volume has {source:?}, unknown to the harness"
-            )));
+                ..TokenRequestSpec::default()
+            }),
+            ..TokenRequest::default()
+        };
+        let answer = Api::<ServiceAccount>::namespaced(client.clone(), &namespace)
+            .create_token_request(&account, &PostParams::default(), &request)
+            .await
+            .map_err(Error::kube(format!("request a token for {account}")))?;
+        let token = answer.status.and_then(|status| status.token);
+        let token = token.unwrap_or_default();
+        return own(&dir.join(projection.path), &token, access.user);
+    }
+    if let Some(projection) = source.config_map {
+        let map = projection.name.as_str();
+        let found = Api::<ConfigMap>::namespaced(client.clone(), &namespace)
+            .get(map)
+            .await
+            .map_err(Error::kube(format!("read ConfigMap {map}")))?;
+        let data = found.data.unwrap_or_default().into_iter();
+        let data = data.map(|(key, text)| (key, text.into_bytes())).collect();
+        return share(dir, data, projection.items, access);
+    }
+    if let Some(projection) = source.secret {
+        let data = manifest::secret_data(client, &namespace, &projection.name).await?;
+        return share(dir, data, projection.items, access);
+    }
+    if let Some(projection) = source.downward_api {
+        for item in projection.items.unwrap_or_default() {
+            own(&dir.join(item.path), &namespace, access.user)?;
         }
+        return Ok(());
+    }
+    Err(Error::Document {
+        what: format!("pod {name}"),
+        message: format!("its volume has {source:?}, unknown to the harness"),
+    })
+}
+
+/// Writes the items of a ConfigMap or Secret, or all of it without items, with the owner and mode that
+/// a kubelet gives them.
+fn share(
+    dir: &Path,
+    data: BTreeMap<String, Vec<u8>>,
+    items: Option<Vec<KeyToPath>>,
+    access: Access,
+) -> Result<()> {
+    let all = || data.keys().map(|key| (key.clone(), key.clone())).collect();
+    let paths: Vec<(String, String)> = items.map_or_else(all, |items| {
+        items
+            .into_iter()
+            .map(|item| (item.key, item.path))
+            .collect()
+    });
+    for (key, path) in paths {
+        let path = dir.join(path);
+        let failed = || format!("write {}", path.display());
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(Error::io(failed()))?;
+        }
+        let text = data.get(&key).cloned().unwrap_or_default();
+        std::fs::write(&path, text).map_err(Error::io(failed()))?;
+        let mode = std::fs::Permissions::from_mode(access.mode.unwrap_or(0o644));
+        std::fs::set_permissions(&path, mode).map_err(Error::io(failed()))?;
+        std::os::unix::fs::chown(&path, Some(0), access.group).map_err(Error::io(failed()))?;
     }
     Ok(())
 }

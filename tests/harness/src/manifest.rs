@@ -1,8 +1,14 @@
 //! Kubernetes objects from YAML and JSON.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use k8s_openapi::api::{batch::v1::CronJob, core::v1::PodSpec};
+use k8s_openapi::api::{
+    batch::v1::CronJob,
+    core::v1::{PodSpec, Secret},
+};
 use kube::{
     Api, ResourceExt as _,
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
@@ -44,11 +50,13 @@ pub(crate) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Applies every document to the namespace.
+/// Applies every document to the namespace. `moves` is whether accounts that the documents refer to are
+/// in it too.
 pub(crate) async fn apply(
     client: &kube::Client,
     namespace: &str,
     yaml: &str,
+    moves: bool,
 ) -> Result<Vec<String>> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(yaml).map_err(Error::document("the manifest"))?;
@@ -68,7 +76,9 @@ pub(crate) async fn apply(
         let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &kind));
         let scoped = !CLUSTER_SCOPED.contains(&kind.as_str());
-        move_to(&mut document, namespace, scoped);
+        if moves {
+            move_to(&mut document, namespace, scoped);
+        }
         let object: DynamicObject = self::object(document)?;
         let name = object.name_any();
         let api: Api<DynamicObject> = if scoped {
@@ -104,7 +114,8 @@ fn move_to(document: &mut Value, namespace: &str, scoped: bool) {
 }
 
 /// The service account and environment of a CronJob's first container.
-pub(crate) fn pod_environment(
+pub(crate) async fn pod_environment(
+    client: &kube::Client,
     job: &CronJob,
     namespace: &str,
 ) -> Result<(String, Vec<(String, String)>)> {
@@ -114,12 +125,12 @@ pub(crate) fn pod_environment(
         .spec
         .as_ref()
         .and_then(|spec| spec.template.spec.as_ref());
-    let wrong = |message: String| Error::Document {
-        what: format!("CronJob {}", job.name_any()),
-        message,
-    };
-    let spec = spec.ok_or_else(|| wrong("it has no pod".to_owned()))?;
-    let environment = container_environment(spec, namespace).map_err(wrong)?;
+    let what = || format!("CronJob {}", job.name_any());
+    let spec = spec.ok_or_else(|| Error::Document {
+        what: what(),
+        message: "it has no pod".to_owned(),
+    })?;
+    let environment = container_environment(client, spec, namespace, &what()).await?;
     let account = spec
         .service_account_name
         .clone()
@@ -127,38 +138,64 @@ pub(crate) fn pod_environment(
     Ok((account, environment))
 }
 
-/// The environment of a pod's first container, or the entry that the harness does not support.
-pub(crate) fn container_environment(
+/// The environment of a pod's first container. An entry that the harness does not support is an error
+/// about `what`.
+pub(crate) async fn container_environment(
+    client: &kube::Client,
     spec: &PodSpec,
     namespace: &str,
-) -> std::result::Result<Vec<(String, String)>, String> {
-    let container = spec.containers.first().ok_or("it has no container")?;
+    what: &str,
+) -> Result<Vec<(String, String)>> {
+    let wrong = |message: String| Error::Document {
+        what: what.to_owned(),
+        message,
+    };
+    let container = spec
+        .containers
+        .first()
+        .ok_or_else(|| wrong("it has no container".to_owned()))?;
     if container
         .env_from
         .as_ref()
         .is_some_and(|sources| !sources.is_empty())
     {
-        return Err("envFrom is not supported by the harness".to_owned());
+        return Err(wrong("envFrom is not supported by the harness".to_owned()));
     }
     let mut environment = Vec::new();
     for variable in container.env.iter().flatten() {
-        let field = variable.value_from.as_ref().map(|source| {
-            source
-                .field_ref
-                .as_ref()
-                .map(|field| field.field_path.as_str())
-        });
-        let value = match field {
-            None => variable.value.clone().unwrap_or_default(),
-            Some(Some("metadata.namespace")) => namespace.to_owned(),
-            Some(other) => {
-                return Err(format!(
-                    "{} comes from {other:?}, unknown to the harness",
-                    variable.name
-                ));
+        let source = variable.value_from.as_ref();
+        let field = source.and_then(|source| source.field_ref.as_ref());
+        let secret = source.and_then(|source| source.secret_key_ref.as_ref());
+        let value = match (source, field, secret) {
+            (None, ..) => variable.value.clone().unwrap_or_default(),
+            (_, Some(field), _) if field.field_path == "metadata.namespace" => namespace.to_owned(),
+            (_, _, Some(secret)) => {
+                let data = secret_data(client, namespace, &secret.name).await?;
+                let value = data.get(&secret.key).cloned().unwrap_or_default();
+                String::from_utf8_lossy(&value).into_owned()
+            }
+            (Some(source), ..) => {
+                let name = &variable.name;
+                return Err(wrong(format!(
+                    "{name} comes from {source:?}, unknown to the harness"
+                )));
             }
         };
         environment.push((variable.name.clone(), value));
     }
     Ok(environment)
+}
+
+/// The data of a Secret.
+pub(crate) async fn secret_data(
+    client: &kube::Client,
+    namespace: &str,
+    name: &str,
+) -> Result<BTreeMap<String, Vec<u8>>> {
+    let secret = Api::<Secret>::namespaced(client.clone(), namespace)
+        .get(name)
+        .await
+        .map_err(Error::kube(format!("read Secret {name}")))?;
+    let data = secret.data.unwrap_or_default().into_iter();
+    Ok(data.map(|(key, value)| (key, value.0)).collect())
 }

@@ -255,7 +255,16 @@ impl TestNamespace {
     /// # Errors
     /// If a document cannot be parsed or the API rejects it.
     pub async fn apply(&self, yaml: &str) -> Result<Vec<String>> {
-        manifest::apply(&self.client, &self.namespace, yaml).await
+        manifest::apply(&self.client, &self.namespace, yaml, true).await
+    }
+
+    /// As [`Self::apply`], for documents about this namespace whose accounts are in the namespaces that
+    /// they name.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub async fn apply_as_it_is(&self, yaml: &str) -> Result<Vec<String>> {
+        manifest::apply(&self.client, &self.namespace, yaml, false).await
     }
 
     /// Applies every `*.yaml` of a folder, in order of the file names.

@@ -1,6 +1,7 @@
 //! Helpers that the cases share.
 
 pub(crate) mod documents;
+pub(crate) mod installers;
 mod outcome;
 pub(crate) mod shared;
 

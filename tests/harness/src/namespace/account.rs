@@ -48,7 +48,8 @@ impl TestNamespace {
             .get(name)
             .await
             .map_err(Error::kube(format!("read CronJob {name}")))?;
-        let (account, environment) = manifest::pod_environment(&job, &self.namespace)?;
+        let (account, environment) =
+            manifest::pod_environment(&self.client, &job, &self.namespace).await?;
         Ok((self.account(&account).await?, environment))
     }
 
@@ -90,6 +91,34 @@ impl TestNamespace {
                         let errors = self.cluster.kubelet.errors();
                         Look::Not(format!("{:?}; errors: {errors:?}", status.phase))
                     }
+                })
+            },
+        )
+        .await
+    }
+
+    /// Waits until a pod with the program under test has ended. Returns the pod and its output.
+    ///
+    /// # Errors
+    /// If the pod does not end in time, or the API returns an error.
+    pub async fn ended(&self, pod: &str) -> Result<(Pod, String)> {
+        let deadline = Duration::from_secs(60);
+        until(
+            format!("the end of pod {pod}"),
+            deadline,
+            PAUSE,
+            async || {
+                let found = self.api::<Pod>().get_opt(pod).await;
+                let found = found.map_err(Error::kube(format!("read pod {pod}")))?;
+                let errors = self.cluster.kubelet.errors();
+                let Some(found) = found else {
+                    return Ok(Look::Not(format!("none; errors: {errors:?}")));
+                };
+                let log = self.cluster.kubelet.containers();
+                let log = log.log(&found.uid().unwrap_or_default());
+                Ok(match log {
+                    Some(log) => Look::Done((found, log)),
+                    None => Look::Not(format!("it runs; errors: {errors:?}")),
                 })
             },
         )

@@ -108,6 +108,17 @@ async fn missing_right_is_named(#[case] name: &str, #[case] kind: Kind) -> Resul
     })
     .await?;
     assert_eq!(observation.owners.len(), 21);
+    assert_eq!(observation.may_read, Some(false));
+    allow(&group, "reader", Some(AclOperation::Read), 2).await?;
+    let adapter_of_reader = group.adapter(listener, as_user("reader"));
+    until("the rights of reader", EFFECTIVE, PAUSE, async || {
+        Ok(match adapter_of_reader.group().await {
+            Ok(Some(observation)) if observation.may_read == Some(true) => Look::Done(()),
+            Ok(observation) => Look::Not(format!("{observation:?}")),
+            Err(error) => Look::Not(error.to_string()),
+        })
+    })
+    .await?;
     if is_classic {
         let request = JoinRequest {
             own: OwnMember::Scout,
