@@ -139,6 +139,46 @@ async fn evens_out_a_group_in_one_run_without_a_restart() -> Result<()> {
     }
 }
 
+/// In a group of KIP-848, members rejoin only on request. No pod restarts, and the run says for how long
+/// two members may have processed a partition.
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_kip_848_rejoin_on_request() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let mut scene = Scene::start_kip_848(&ns).await?;
+    skewed(&mut scene).await?;
+    let pods = scene.workload.pods().await?;
+    let program = assigning(&scene, "rejoin").env("MINIMUM_CONFIDENCE_PERCENT", "60");
+    let held = run(&program).await?;
+    let report = workload(&held);
+    assert_eq!(report["decision"]["reason"], "double_processing", "{held}");
+    let program = program.env("REJOIN_CONSUMER_PROTOCOL", "true");
+    let shown = run(&program.clone().arg("plan")).await?;
+    let report = workload(&shown);
+    assert_eq!(report["decision"]["action"], "rejoin", "{shown}");
+    assert_eq!(report["hand_over"], Value::Null, "{shown}");
+    let stated = &report["group"]["rejoin"]["double_processing_seconds"];
+    assert_eq!(*stated, 5.0, "{shown}");
+
+    let acted = run(&program.args(["run", "--follow"])).await?;
+    let report = workload(&acted);
+    assert_eq!(report["decision"]["action"], "rejoin", "{acted}");
+    let hand_over = &report["hand_over"];
+    assert_eq!(hand_over["outcome"], "rejoined", "{acted}");
+    assert_eq!(hand_over["settled"], true, "{acted}");
+    assert_eq!(hand_over["returned"], hand_over["rejoins"], "{acted}");
+    let seconds = &hand_over["double_processing_seconds"];
+    assert!(seconds.is_number(), "{acted}");
+    assert_eq!(report["victims"], serde_json::json!([]), "{acted}");
+    assert!(report["follow_up"]["message"].is_string(), "{acted}");
+    scene.settled().await?;
+    let uids = |pods: &[harness::PodView]| {
+        let uids = pods.iter().map(|pod| pod.uid.clone());
+        uids.collect::<Vec<_>>()
+    };
+    assert_eq!(uids(&scene.workload.pods().await?), uids(&pods));
+    Ok(())
+}
+
 /// `range` gives every member the same partitions again.
 #[tokio::test(flavor = "multi_thread")]
 async fn assignor_that_keeps_nothing_is_a_hold_with_the_remedy() -> Result<()> {
