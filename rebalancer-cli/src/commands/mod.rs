@@ -25,7 +25,7 @@ use crate::render::style::{Palette, stdout_width};
 use crate::render::table::Detail;
 use crate::render::{document, page, table};
 use crate::replace_file::replace_file;
-use crate::settings::OutputFormat;
+use crate::settings::{OutputFormat, ReportFormat};
 
 /// Writes to stdout. A closed pipe is not an error: its reader needed no more.
 pub(crate) fn print(text: &str) -> Result<(), CliError> {
@@ -57,10 +57,10 @@ pub(crate) fn json(document: &impl Serialize) -> Result<String, DocumentError> {
 /// Writes the report to the file of the settings, in the format that its name says.
 pub(crate) fn write_report(path: Option<&Path>, report: &Report) -> Result<(), CliError> {
     let Some(path) = path else { return Ok(()) };
-    let text = match page::Format::of(&path.to_string_lossy()) {
-        Some(page::Format::Markdown) => page::markdown(report),
+    let text = match ReportFormat::of(&path.to_string_lossy()) {
+        Some(ReportFormat::Markdown) => page::markdown(report),
         // The settings accept no other format.
-        Some(page::Format::Html) | None => page::html(report),
+        Some(ReportFormat::Html) | None => page::html(report),
     };
     replace_file(path, &text).map_err(|source| CliError::ReportFile {
         path: path.to_owned(),

@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::event::NotifyEvent;
 use super::section::{Section, Urgency};
-use crate::metrics::RunResult;
+use crate::settings::NotifyFormat;
 
 /// The version of the JSON document. It changes only if a field is removed or changes its meaning.
 const SCHEMA: &str = "rebalancer/notification/v1";
@@ -14,40 +13,14 @@ const MAXIMUM_SECTIONS: usize = 15;
 /// The number of characters of a line in a chat message.
 const MAXIMUM_CHARACTERS: usize = 1200;
 
-/// The format of a notification (`NOTIFY_FORMAT`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotifyFormat {
-    /// A message of Slack's incoming webhooks, which Mattermost and Rocket.Chat read as well.
-    Slack,
-    /// A message with an Adaptive Card, which workflows of Microsoft Teams read.
-    Teams,
-    /// The facts, for other receivers.
-    Json,
-}
-
-impl NotifyFormat {
-    /// Every format.
-    pub const ALL: [Self; 3] = [Self::Slack, Self::Teams, Self::Json];
-
-    /// The word of the setting.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Slack => "slack",
-            Self::Teams => "teams",
-            Self::Json => "json",
-        }
-    }
-
-    /// The document with these sections.
-    pub(super) fn document(self, sections: &[Section<'_>]) -> String {
-        let document = match self {
-            Self::Slack => slack(sections),
-            Self::Teams => teams(sections),
-            Self::Json => facts(sections),
-        };
-        document.to_string()
-    }
+/// The document with these sections.
+pub(super) fn document(format: NotifyFormat, sections: &[Section<'_>]) -> String {
+    let document = match format {
+        NotifyFormat::Slack => slack(sections),
+        NotifyFormat::Teams => teams(sections),
+        NotifyFormat::Json => facts(sections),
+    };
+    document.to_string()
 }
 
 /// The sections that a chat message describes, and a sentence about the others.
@@ -162,8 +135,8 @@ fn facts(sections: &[Section<'_>]) -> Value {
                     "kind": workload.kind,
                     "name": workload.name,
                 },
-                "event": NotifyEvent::as_str(*event),
-                "result": RunResult::as_str(*result),
+                "event": event.as_str(),
+                "result": result.as_str(),
                 "action": action,
                 "reason": reason,
                 "summary": summary,

@@ -10,25 +10,12 @@ mod section;
 
 use rebalancer_core::ports::PortError;
 use rebalancer_core::report::Report;
-use rebalancer_prom::{Webhook, WebhookSettings};
+use rebalancer_prom::Webhook;
 use tracing::{debug, warn};
 
-pub use event::NotifyEvent;
-pub use format::NotifyFormat;
-
 use crate::error::log_causes;
+use crate::settings::{NotifyEvent, NotifyFormat, NotifySettings};
 use section::Section;
-
-/// Where, how and of what runs are reported.
-#[derive(Debug, Clone)]
-pub struct NotifySettings {
-    /// `NOTIFY_URL` and the limits of the request.
-    pub webhook: WebhookSettings,
-    /// `NOTIFY_FORMAT`.
-    pub format: NotifyFormat,
-    /// `NOTIFY_ON`.
-    pub events: Vec<NotifyEvent>,
-}
 
 /// The document for a report; `None` if nothing in it is to be reported.
 #[must_use]
@@ -37,11 +24,11 @@ pub fn document(report: &Report, format: NotifyFormat, events: &[NotifyEvent]) -
         .workloads
         .iter()
         .filter_map(|workload| {
-            let event = NotifyEvent::of_report(workload, events)?;
+            let event = event::event_of(workload, events)?;
             Some(Section::new(workload, event))
         })
         .collect();
-    (!sections.is_empty()).then(|| format.document(&sections))
+    (!sections.is_empty()).then(|| format::document(format, &sections))
 }
 
 /// Reports runs to the webhook of the settings.

@@ -3,9 +3,9 @@
 use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::report::{Decided, WorkloadReport};
 
-use super::event::NotifyEvent;
 use crate::hints;
 use crate::metrics::RunResult;
+use crate::settings::NotifyEvent;
 
 /// How urgent a section is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,8 +11,9 @@ use rebalancer_core::{Snapshot, decide};
 use rstest::rstest;
 use serde_json::Value;
 
-use super::{NotifyEvent, NotifyFormat, document};
+use super::document;
 use crate::commands::run::untimed_report;
+use crate::settings::{NotifyEvent, NotifyFormat};
 use rebalancer_core::report::{Report, ReportCommand};
 
 const UNEVEN: &str = r#"{"target": 0.7, "pods": [
@@ -152,7 +153,7 @@ fn each_event_is_reported_if_it_is_chosen(
     #[case] events: &[NotifyEvent],
 ) {
     for event in NotifyEvent::ALL {
-        let found = NotifyEvent::of_report(&workload, &[event]);
+        let found = super::event::event_of(&workload, &[event]);
         assert_eq!(found.is_some(), events.contains(&event), "{event:?}");
     }
     let report = report(vec![workload]);

@@ -34,8 +34,8 @@ pub(crate) use near_miss::CONFIG;
 pub use schema::schema;
 pub use sources::Sources;
 pub use types::{
-    Interface, LogFormat, LogLevel, OutputFormat, OwnMetricsSettings, Settings, TargetSource,
-    WorkloadSettings,
+    Interface, LogFormat, LogLevel, NotifyEvent, NotifyFormat, NotifySettings, OutputFormat,
+    OwnMetricsSettings, ReportFormat, Settings, TargetSource, WorkloadSettings,
 };
 pub(crate) use types::{SteeringSettings, WorkloadToSteer};
 pub use value::JsonType;

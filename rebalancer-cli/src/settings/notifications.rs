@@ -6,7 +6,7 @@ use super::definitions::notifications::{
     NOTIFY_CA_FILE, NOTIFY_FORMAT, NOTIFY_ON, NOTIFY_TIMEOUT, NOTIFY_URL, NOTIFY_URL_FILE,
 };
 use super::reader::Reader;
-use crate::notify::NotifySettings;
+use super::types::NotifySettings;
 
 /// The notifications; `None` without a webhook.
 pub(super) fn notifications(reader: &mut Reader<'_>) -> Option<NotifySettings> {
@@ -45,9 +45,9 @@ pub(super) fn notifications(reader: &mut Reader<'_>) -> Option<NotifySettings> {
 #[cfg(test)]
 mod tests {
     use super::super::layers::{Given, Layer, Origin};
+    use super::super::types::{NotifyEvent, NotifyFormat};
     use super::super::value::RawValue;
     use super::*;
-    use crate::notify::{NotifyEvent, NotifyFormat};
 
     fn read(values: &[(&'static str, &str)]) -> Result<Option<NotifySettings>, Vec<String>> {
         let layer: Layer = values

@@ -8,10 +8,9 @@ use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
 use rebalancer_k8s::{Settings as KubernetesSettings, Usage};
 use rebalancer_kafka::KafkaSettings;
-use rebalancer_prom::{PrometheusSettings, PushSettings};
+use rebalancer_prom::{PrometheusSettings, PushSettings, WebhookSettings};
 
 use crate::freeze::Freeze;
-use crate::notify::NotifySettings;
 
 /// The configuration of a run.
 #[derive(Debug, Clone)]
@@ -216,4 +215,105 @@ pub struct Interface {
     pub log_level: Option<LogLevel>,
     /// `LOG_FORMAT`; `None` for the default of the stream.
     pub log_format: Option<LogFormat>,
+}
+
+/// The format of the file of `REPORT_FILE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportFormat {
+    /// HTML.
+    Html,
+    /// Markdown.
+    Markdown,
+}
+
+impl ReportFormat {
+    /// The format that the end of a file name says, in any case; `None` if it is another one.
+    #[must_use]
+    pub fn of(file: &str) -> Option<Self> {
+        let (_, extension) = file.rsplit_once('.')?;
+        match extension.to_ascii_lowercase().as_str() {
+            "html" | "htm" => Some(Self::Html),
+            "md" => Some(Self::Markdown),
+            _ => None,
+        }
+    }
+}
+
+/// Where, how and of what runs are reported.
+#[derive(Debug, Clone)]
+pub struct NotifySettings {
+    /// `NOTIFY_URL` and the limits of the request.
+    pub webhook: WebhookSettings,
+    /// `NOTIFY_FORMAT`.
+    pub format: NotifyFormat,
+    /// `NOTIFY_ON`.
+    pub events: Vec<NotifyEvent>,
+}
+
+/// A kind of event (`NOTIFY_ON`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotifyEvent {
+    /// A run acted: pods were evicted, partitions handed over, or members rejoined, in full or in part.
+    Rotations,
+    /// A run could not do its work: there was no decision, data is missing, an operator is needed, or a
+    /// plan was executed in part.
+    Failures,
+    /// A run holds for another reason than the run before.
+    HoldChanges,
+    /// A run has a plan that was not to be executed, such as a dry run.
+    Plans,
+}
+
+impl NotifyEvent {
+    /// Every event.
+    pub const ALL: [Self; 4] = [
+        Self::Rotations,
+        Self::Failures,
+        Self::HoldChanges,
+        Self::Plans,
+    ];
+
+    /// The word of the setting and of the documents.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rotations => "rotations",
+            Self::Failures => "failures",
+            Self::HoldChanges => "hold_changes",
+            Self::Plans => "plans",
+        }
+    }
+
+    /// The event of a word, in any case.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|event| event.as_str().eq_ignore_ascii_case(word))
+    }
+}
+
+/// The format of a notification (`NOTIFY_FORMAT`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotifyFormat {
+    /// A message of Slack's incoming webhooks, which Mattermost and Rocket.Chat read as well.
+    Slack,
+    /// A message with an Adaptive Card, which workflows of Microsoft Teams read.
+    Teams,
+    /// The facts, for other receivers.
+    Json,
+}
+
+impl NotifyFormat {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Slack, Self::Teams, Self::Json];
+
+    /// The word of the setting.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Slack => "slack",
+            Self::Teams => "teams",
+            Self::Json => "json",
+        }
+    }
 }

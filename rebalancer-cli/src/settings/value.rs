@@ -13,10 +13,10 @@ use rebalancer_kafka::{BootstrapServers, SaslMechanism, SecurityProtocol};
 use rebalancer_prom::{GroupMetrics, LabelName, Matchers, QueryMethod};
 
 use super::duration;
-use super::types::{LogFormat, LogLevel, OutputFormat, TargetSource};
+use super::types::{
+    LogFormat, LogLevel, NotifyEvent, NotifyFormat, OutputFormat, ReportFormat, TargetSource,
+};
 use crate::freeze::Freeze;
-use crate::notify::{NotifyEvent, NotifyFormat};
-use crate::render::page;
 
 /// A type of value.
 pub(super) struct ValueType<T> {
@@ -147,7 +147,7 @@ pub(super) static REPORT_FILE: ValueType<PathBuf> = ValueType {
     json: JsonType::Text,
     parse: |raw| {
         let text = raw.text()?;
-        if page::Format::of(text).is_none() {
+        if ReportFormat::of(text).is_none() {
             return Err(format!("`{text}` ends neither with .html nor with .md").into());
         }
         Ok(text.into())

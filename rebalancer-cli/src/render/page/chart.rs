@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Loads;
-use super::html::escaped;
+use super::escape::escaped;
 
 /// The height of a row, in pixels.
 const ROW: usize = 20;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::chart;
+use super::escape::escaped;
 use super::{Align, Block, Loads, Page, Section, Table, Tone};
 
 /// The style sheet. It has no fixed widths, so that a phone shows the page as well.
@@ -131,22 +132,4 @@ fn write_table(html: &mut String, table: &Table) {
         html.push_str("</tr>\n");
     }
     html.push_str("</tbody>\n</table></div>\n");
-}
-
-/// Text in which nothing is markup, in an element or an attribute. Control characters, which no document
-/// may contain, become spaces.
-pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ if character.is_control() => escaped.push(' '),
-            _ => escaped.push(character),
-        }
-    }
-    escaped
 }

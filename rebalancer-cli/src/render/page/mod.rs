@@ -6,32 +6,11 @@
 
 mod chart;
 mod content;
+mod escape;
 mod html;
 mod markdown;
 
 use rebalancer_core::report::Report;
-
-/// The format of a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// HTML.
-    Html,
-    /// Markdown.
-    Markdown,
-}
-
-impl Format {
-    /// The format that the end of a file name says, in any case; `None` if it is another one.
-    #[must_use]
-    pub fn of(file: &str) -> Option<Self> {
-        let (_, extension) = file.rsplit_once('.')?;
-        match extension.to_ascii_lowercase().as_str() {
-            "html" | "htm" => Some(Self::Html),
-            "md" => Some(Self::Markdown),
-            _ => None,
-        }
-    }
-}
 
 /// Renders a report in Markdown, as GitHub and GitLab read it.
 #[must_use]

@@ -9,9 +9,10 @@ use rebalancer_core::report::{Failed, FollowUp, Report, ReportCommand, WorkloadR
 use rebalancer_core::{Snapshot, decide};
 use rstest::rstest;
 
-use super::{Format, html, markdown};
+use super::{html, markdown};
 use crate::commands::run::untimed_report;
 use crate::render::tests::{GROUP, described};
+use crate::settings::ReportFormat;
 
 const UNEVEN: &str = r#"{"target": 0.7, "pods": [
     {"name": "a", "load": 1.2}, {"name": "b", "load": 1.1}, {"name": "c", "load": 0.8},
@@ -179,11 +180,11 @@ fn large_workloads_are_shortened() {
 }
 
 #[rstest]
-#[case("report.html", Some(Format::Html))]
-#[case("out.d/REPORT.HTM", Some(Format::Html))]
-#[case("report.md", Some(Format::Markdown))]
+#[case("report.html", Some(ReportFormat::Html))]
+#[case("out.d/REPORT.HTM", Some(ReportFormat::Html))]
+#[case("report.md", Some(ReportFormat::Markdown))]
 #[case("report", None)]
 #[case("out.html/report", None)]
-fn format_follows_from_the_name(#[case] file: &str, #[case] format: Option<Format>) {
-    assert_eq!(Format::of(file), format);
+fn format_follows_from_the_name(#[case] file: &str, #[case] format: Option<ReportFormat>) {
+    assert_eq!(ReportFormat::of(file), format);
 }

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::notify::{NotifyEvent, NotifyFormat};
 use crate::settings::definition::{
     Absent, Attributes, Defaulted, Definition, Fallback, Optional, Setting,
 };
+use crate::settings::types::{NotifyEvent, NotifyFormat};
 use crate::settings::value;
 
 /// Every setting of the section, in the order of help.
