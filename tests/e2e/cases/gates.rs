@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ::harness::wait::{self, Look};
 use ::harness::{Rebalancer, Result, TestNamespace, Workload, WorkloadSpec};
 use k8s_openapi::{api::apps::v1::Deployment, jiff::Timestamp};
 use rstest::rstest;
@@ -13,10 +14,28 @@ use crate::support::{
 
 const LAST_ROTATION: &str = "rebalancer.io/last-rotation";
 
-async fn annotate(consumer: &Workload<'_>, annotations: Value) -> Result<()> {
+/// Annotates the workload, which gives a Deployment a new generation, and waits until its controller has
+/// observed it: a run holds until then.
+async fn annotate(ns: &TestNamespace, consumer: &Workload<'_>, annotations: Value) -> Result<()> {
     consumer
         .patch(json!({"metadata": {"annotations": annotations}}))
-        .await
+        .await?;
+    let (deadline, pause) = (Duration::from_secs(60), Duration::from_millis(50));
+    wait::until(
+        "the generation of the workload",
+        deadline,
+        pause,
+        async || {
+            let object = ns.api::<Deployment>().get("consumer").await.unwrap();
+            let observed = object.status.and_then(|status| status.observed_generation);
+            Ok(if observed == object.metadata.generation {
+                Look::Done(())
+            } else {
+                Look::Not(format!("{observed:?}"))
+            })
+        },
+    )
+    .await
 }
 
 fn ago(seconds: i64) -> String {
@@ -139,6 +158,7 @@ async fn evictions_of_a_day_are_limited_by_the_record() -> Result<()> {
         })
     };
     annotate(
+        &ns,
         &consumer,
         json!({LAST_ROTATION: record(6, 7_200).to_string()}),
     )
@@ -156,6 +176,7 @@ async fn evictions_of_a_day_are_limited_by_the_record() -> Result<()> {
 
     // Two are left: one of the hottest, and one of the coldest.
     annotate(
+        &ns,
         &consumer,
         json!({LAST_ROTATION: record(4, 7_200).to_string()}),
     )
@@ -196,13 +217,14 @@ async fn annotation_of_the_workload_holds_until_it_ends(
     let ns = TestNamespace::start().await?;
     let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let before = consumer.pods().await?;
-    annotate(&consumer, json!({name: value})).await?;
+    annotate(&ns, &consumer, json!({name: value})).await?;
     let program = ns.rebalancer(&consumer);
     let run = program.clone().ends_with(0).await?;
     run.assert_says(&run.held(reason), &[says]);
     assert_untouched(&consumer, &before).await?;
 
     annotate(
+        &ns,
         &consumer,
         json!({"rebalancer.io/freeze": "false", "rebalancer.io/paused-until": ago(1)}),
     )
@@ -235,7 +257,7 @@ async fn annotation_stops_a_run_before_its_next_eviction() -> Result<()> {
         assert!(Instant::now() < deadline, "nothing was evicted");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    annotate(&consumer, json!({"rebalancer.io/freeze": "true"})).await?;
+    annotate(&ns, &consumer, json!({"rebalancer.io/freeze": "true"})).await?;
     let run = running.wait().await?;
     assert_eq!(run.code, Some(3), "{run}");
     let run = Outcome(run);
