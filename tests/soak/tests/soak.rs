@@ -69,6 +69,12 @@ fn no_rule_is_broken_in_100_000_worlds() {
     }
 }
 
+/// The process sleeps for minutes while a removed member is away for good: the hand-over ends nevertheless.
+#[test]
+fn hand_over_of_a_process_that_oversleeps_ends() {
+    assert!(run_world(18_902).is_ok());
+}
+
 #[test]
 fn same_seed_gives_the_same_world() {
     for seed in 0..200 {

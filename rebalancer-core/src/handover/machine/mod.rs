@@ -538,8 +538,8 @@ impl Handover {
                     limit: self.limits.total,
                 },
             );
-            return;
         }
+        // Removed members are waited for beyond the total time, but not beyond their own.
         match self.stage {
             Stage::Probing { since } => self.check_probe(now, since),
             Stage::Holding { until } if now >= until => self.enter(Stage::CheckingBarrier),
