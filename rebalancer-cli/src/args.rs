@@ -104,7 +104,7 @@ pub(crate) enum PauseEnd {
     At(Timestamp),
 }
 
-/// What `check` prints instead of its lines.
+/// The part of the settings that `check` prints instead of its lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CheckedPart {
     /// The Roles with the rights that the settings need.

@@ -1,5 +1,5 @@
-//! What the objects of a workload say about its runs, for people who steer them: the pause, the
-//! records, the lease, the Events; and the annotations that pause and resume.
+//! The state of a workload for people who steer its runs: pause, records, lease and Events. And the
+//! annotations that pause and resume.
 
 use jiff::Timestamp;
 use kube::core::params::ListParams;

@@ -135,16 +135,6 @@ impl<'de> Deserialize<'de> for SampleTimes {
     }
 }
 
-/// One series of a matrix with its samples.
-#[derive(Debug, Deserialize)]
-pub(crate) struct FullSeries<'a> {
-    #[serde(rename = "metric", borrow)]
-    pub(crate) labels: Labels<'a>,
-    /// The samples; absent in a series of native histograms.
-    #[serde(default)]
-    pub(crate) values: Vec<SampleValue>,
-}
-
 /// The labels of a sample. `pod` is a separate field, so that samples without other labels need
 /// no list; a response has thousands of them.
 #[derive(Debug, Default)]

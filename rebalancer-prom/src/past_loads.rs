@@ -40,7 +40,7 @@ impl PastValues {
         response: &QueryResponse,
         pod_label: &LabelName,
     ) -> Result<Self, PromError> {
-        let Samples { samples, partial } = response.full_series()?;
+        let Samples { samples, partial } = response.range()?;
         let mut past = Self {
             partial,
             ..Self::default()
@@ -70,7 +70,7 @@ impl PastValues {
         examined: &ExaminedSeries,
         pod_label: &LabelName,
     ) -> Result<(), PromError> {
-        let Samples { samples, partial } = response.full_series()?;
+        let Samples { samples, partial } = response.range()?;
         let mut sums: BTreeMap<String, BTreeMap<i64, f64>> = BTreeMap::new();
         for series in samples {
             let (Some(pod), Some(cgroup)) =

@@ -10,7 +10,7 @@ use tracing::debug;
 
 use serde::Deserialize;
 
-use crate::envelope::{FullSeries, Head, QueryResult, RangeSeries, RawSeries, Sample, Text};
+use crate::envelope::{Head, QueryResult, RangeSeries, RawSeries, Sample, Text};
 use crate::error::{PromError, Purpose, SentQuery};
 #[cfg(feature = "fuzzing")]
 use crate::{error::Destination, method::QueryMethod};
@@ -75,13 +75,9 @@ impl QueryResponse {
         self.result("matrix")
     }
 
-    /// Returns the series of a successful response to a query over a range of time.
+    /// Returns the series of a successful response, with the values of their samples: that of a range query,
+    /// or of a query for a range.
     pub(crate) fn range(&self) -> Result<Samples<RangeSeries<'_>>, PromError> {
-        self.result("matrix")
-    }
-
-    /// Returns the series of a successful response with their samples.
-    pub(crate) fn full_series(&self) -> Result<Samples<FullSeries<'_>>, PromError> {
         self.result("matrix")
     }
 

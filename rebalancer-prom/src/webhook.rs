@@ -29,7 +29,7 @@ const fn settings(url: &'static str) -> DestinationSettings {
     }
 }
 
-/// The URL of a webhook, which is a secret: whoever has it can post. `Debug` shows only the host.
+/// The URL of a webhook, which is a secret: everyone who has it can post. `Debug` shows only the host.
 #[derive(Clone, PartialEq, Eq)]
 pub enum WebhookUrl {
     /// The URL (`NOTIFY_URL`).

@@ -16,11 +16,11 @@ use rebalancer_prom::{HistoryRange, PrometheusSource};
 
 use crate::backtest::{BacktestDocument, WorkloadBacktest};
 use crate::backtest_arguments::BacktestOptions;
-use crate::commands::{json, palette, print};
+use crate::commands::print_document;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::observers::terminal_line::TerminalLine;
-use crate::render::{backtest as render, document};
+use crate::render::backtest as render;
 use crate::settings::{OutputFormat, Settings, WorkloadSettings};
 
 /// The number of times whose groups are read at the same time.
@@ -66,15 +66,7 @@ pub(crate) async fn run(
     }
     line.clear();
     let report = BacktestDocument::new(workloads);
-    let text = match output {
-        OutputFormat::Json => json(&report)?,
-        OutputFormat::Yaml => document::yaml(&report)?,
-        // There are no metrics of a backtest.
-        OutputFormat::Table | OutputFormat::OpenMetrics | OutputFormat::Markdown => {
-            render::report(&report, &palette())
-        }
-    };
-    print(&text)?;
+    print_document(&report, output, |palette| render::report(&report, palette))?;
     Ok(if report.has_failed() {
         Exit::Error
     } else {

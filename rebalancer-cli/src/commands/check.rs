@@ -15,10 +15,10 @@ use crate::check::decided::Decisions;
 use crate::check::{
     CheckLine, CheckReport, CheckSection, CheckStatus, Subject, observed, rights, role,
 };
-use crate::commands::{json, palette, print};
+use crate::commands::{print, print_document};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::{check as render, document};
+use crate::render::check as render;
 use crate::settings::{OutputFormat, Settings, SettingsError, WorkloadSettings};
 
 /// Checks the settings and, if they are valid, all that a run with them needs.
@@ -36,15 +36,7 @@ pub(crate) async fn run(
         Ok(settings) => sections(&settings).await,
     };
     let report = CheckReport::new(sections);
-    let text = match output {
-        OutputFormat::Json => json(&report)?,
-        OutputFormat::Yaml => document::yaml(&report)?,
-        // There are no metrics of a check.
-        OutputFormat::Table | OutputFormat::OpenMetrics | OutputFormat::Markdown => {
-            render::report(&report, &palette())
-        }
-    };
-    print(&text)?;
+    print_document(&report, output, |palette| render::report(&report, palette))?;
     Ok(match report.status {
         CheckStatus::Error => Exit::Error,
         CheckStatus::Info | CheckStatus::Ok | CheckStatus::Warning => Exit::Fine,

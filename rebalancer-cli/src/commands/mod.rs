@@ -44,6 +44,22 @@ pub(crate) fn palette() -> Palette {
     Palette::for_stream(&std::io::stdout()).with_width(stdout_width())
 }
 
+/// Prints a document that is no report of a run: it has no metrics, and no form in Markdown.
+pub(crate) fn print_document(
+    document: &impl Serialize,
+    output: OutputFormat,
+    table: impl FnOnce(&Palette) -> String,
+) -> Result<(), CliError> {
+    let text = match output {
+        OutputFormat::Json => json(document)?,
+        OutputFormat::Yaml => document::yaml(document)?,
+        OutputFormat::Table | OutputFormat::OpenMetrics | OutputFormat::Markdown => {
+            table(&palette())
+        }
+    };
+    print(&text)
+}
+
 /// Indented JSON on a terminal, otherwise one line: log collectors take each line as a record, and
 /// a stream of snapshots gives a stream of decisions.
 pub(crate) fn json(document: &impl Serialize) -> Result<String, DocumentError> {

@@ -12,10 +12,10 @@ use rebalancer_k8s::{
 use tracing::error;
 
 use crate::args::{PauseEnd, PauseOptions, Steer};
-use crate::commands::{json, palette, print};
+use crate::commands::print_document;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::{document, steering as render};
+use crate::render::steering as render;
 use crate::settings::{OutputFormat, SettingsError, SteeringSettings, WorkloadToSteer};
 use crate::steering::{
     LastHold, SCHEMA, SteeredWorkload, SteeringCommand, SteeringReport, WorkloadStatus, entries,
@@ -65,15 +65,7 @@ pub(crate) async fn run(
         },
         workloads,
     };
-    let text = match output {
-        OutputFormat::Json => json(&report)?,
-        OutputFormat::Yaml => document::yaml(&report)?,
-        // There are no metrics of these commands.
-        OutputFormat::Table | OutputFormat::OpenMetrics | OutputFormat::Markdown => {
-            render::report(&report, &palette())
-        }
-    };
-    print(&text)?;
+    print_document(&report, output, |palette| render::report(&report, palette))?;
     Ok(exit)
 }
 
@@ -109,7 +101,7 @@ async fn of_workload(
     }
 }
 
-/// Pauses the workload. A pause with an end does not end a freeze without one, which somebody else may
+/// Pauses the workload. A pause with an end does not end a freeze without one, which another person may
 /// have set.
 async fn pause(
     steering: &KubernetesSteering,

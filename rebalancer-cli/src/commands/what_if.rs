@@ -6,11 +6,11 @@ use rebalancer_core::model::Cores;
 use rebalancer_core::policy::Policy;
 use rebalancer_core::scenario::Scenario;
 
+use crate::commands::print_document;
 use crate::commands::snapshots::each_snapshot;
-use crate::commands::{json, palette, print};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::{document, scenarios as render};
+use crate::render::scenarios as render;
 use crate::scenarios::{ScenariosReport, WorkloadScenarios};
 use crate::settings::OutputFormat;
 
@@ -37,15 +37,7 @@ pub(crate) fn show(
     output: OutputFormat,
 ) -> Result<Exit, CliError> {
     let report = ScenariosReport::new(workloads);
-    let text = match output {
-        OutputFormat::Json => json(&report)?,
-        OutputFormat::Yaml => document::yaml(&report)?,
-        // There are no metrics of scenarios.
-        OutputFormat::Table | OutputFormat::OpenMetrics | OutputFormat::Markdown => {
-            render::report(&report, &palette())
-        }
-    };
-    print(&text)?;
+    print_document(&report, output, |palette| render::report(&report, palette))?;
     Ok(if report.has_failed() {
         Exit::Error
     } else {

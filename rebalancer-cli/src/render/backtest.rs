@@ -4,6 +4,7 @@ use rebalancer_core::backtest::{BacktestAction, BacktestImbalance, BacktestRepor
 use rebalancer_core::model::Seconds;
 
 use super::style::Palette;
+use super::table::failure;
 use super::text::printable;
 use super::wrap::{append_or_below, columns, sentence, wrapped};
 use crate::backtest::{BacktestDocument, WorkloadBacktest};
@@ -37,10 +38,7 @@ fn workload(workload: &WorkloadBacktest, palette: &Palette) -> String {
         }
         None => {
             let error = workload.error.as_deref().unwrap_or_default();
-            format!(
-                "{strong}{name}{strong:#}\n{}",
-                sentence("error", palette.bad, &printable(error), palette)
-            )
+            failure(&name, &printable(error), palette)
         }
     }
 }

@@ -6,6 +6,7 @@ use rebalancer_core::scenario::{ScenarioForecast, ScenarioReport, ScenarioResult
 
 use super::group::Heading;
 use super::style::Palette;
+use super::table::failure;
 use super::text::printable;
 use super::wrap::{append_or_below, sentence};
 use crate::scenarios::{ScenariosReport, WorkloadScenarios};
@@ -41,10 +42,7 @@ fn workload(workload: &WorkloadScenarios, palette: &Palette) -> String {
         }
         None => {
             let error = workload.error.as_deref().unwrap_or_default();
-            format!(
-                "{strong}{name}{strong:#}\n{}",
-                sentence("error", palette.bad, &printable(error), palette)
-            )
+            failure(&name, &printable(error), palette)
         }
     }
 }

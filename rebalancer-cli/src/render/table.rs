@@ -56,7 +56,9 @@ pub enum Detail {
 #[must_use]
 pub fn workload(report: &WorkloadReport, detail: Detail, palette: &Palette) -> String {
     match report {
-        WorkloadReport::Failed(failed) => failure(failed, palette),
+        WorkloadReport::Failed(Failed { workload, error }) => {
+            failure(&workload.to_string(), error, palette)
+        }
         WorkloadReport::Decided(decided) => {
             if let (Detail::Members { partitions }, Some(group)) = (detail, &decided.consumer_group)
             {
@@ -80,13 +82,11 @@ pub fn workload(report: &WorkloadReport, detail: Detail, palette: &Palette) -> S
     }
 }
 
-fn failure(failed: &Failed, palette: &Palette) -> String {
+/// Renders why there is no result for a workload.
+pub(super) fn failure(workload: &str, error: &str, palette: &Palette) -> String {
     let (bad, strong) = (palette.bad, palette.strong);
-    format!(
-        "{strong}{}{strong:#}\n{}",
-        failed.workload,
-        sentence("error", bad, &failed.error, palette)
-    )
+    let error = sentence("error", bad, error, palette);
+    format!("{strong}{workload}{strong:#}\n{error}")
 }
 
 /// The text with the common prefix of the pods' names replaced by an ellipsis, if it would not fit on

@@ -44,26 +44,12 @@ pub(super) fn notifications(reader: &mut Reader<'_>) -> Option<NotifySettings> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layers::{Given, Layer, Origin};
+    use super::super::reader::testing::read_variables;
     use super::super::types::{NotifyEvent, NotifyFormat};
-    use super::super::value::RawValue;
     use super::*;
 
     fn read(values: &[(&'static str, &str)]) -> Result<Option<NotifySettings>, Vec<String>> {
-        let layer: Layer = values
-            .iter()
-            .map(|(name, text)| {
-                let given = Given {
-                    value: RawValue::Text((*text).to_owned()),
-                    origin: Origin::Environment,
-                };
-                (*name, given)
-            })
-            .collect();
-        let mut reader = Reader::new(&layer, None);
-        let settings = notifications(&mut reader);
-        let settings = reader.finish(settings);
-        settings.map_err(|errors| errors.iter().map(ToString::to_string).collect())
+        read_variables(values, notifications)
     }
 
     const URL: (&str, &str) = ("NOTIFY_URL", "https://hooks.example.com/secret");

@@ -63,26 +63,12 @@ fn authentication(reader: &mut Reader<'_>) -> Authentication {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layers::{Given, Layer, Origin};
-    use super::super::value::RawValue;
+    use super::super::reader::testing::read_variables;
     use super::*;
     use rstest::rstest;
 
     fn read(values: &[(&'static str, &str)]) -> Result<OwnMetricsSettings, Vec<String>> {
-        let layer: Layer = values
-            .iter()
-            .map(|(name, text)| {
-                let given = Given {
-                    value: RawValue::Text((*text).to_owned()),
-                    origin: Origin::Environment,
-                };
-                (*name, given)
-            })
-            .collect();
-        let mut reader = Reader::new(&layer, None);
-        let settings = own_metrics(&mut reader);
-        let settings = reader.finish(settings);
-        settings.map_err(|errors| errors.iter().map(ToString::to_string).collect())
+        read_variables(values, own_metrics)
     }
 
     const URL: (&str, &str) = ("METRICS_PUSH_URL", "http://gateway:9091");

@@ -126,6 +126,35 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
+pub(super) mod testing {
+    //! Settings that a test reads from the environment.
+
+    use super::super::value::RawValue;
+    use super::*;
+
+    /// Assembles settings from variables. Returns the texts of the errors if there are any.
+    pub(in crate::settings) fn read_variables<T>(
+        variables: &[(&'static str, &str)],
+        assemble: impl FnOnce(&mut Reader<'_>) -> T,
+    ) -> Result<T, Vec<String>> {
+        let layer: Layer = variables
+            .iter()
+            .map(|(name, text)| {
+                let given = Given {
+                    value: RawValue::Text((*text).to_owned()),
+                    origin: Origin::Environment,
+                };
+                (*name, given)
+            })
+            .collect();
+        let mut reader = Reader::new(&layer, None);
+        let settings = assemble(&mut reader);
+        let settings = reader.finish(settings);
+        settings.map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 

@@ -479,7 +479,8 @@ impl ConsumerGroupWorld {
             return;
         };
         member.last_seen = now;
-        // What the member processes, or was told to take, stays its own until it has revoked it.
+        // The partitions that the member processes, or that were assigned to it, stay its own until it has
+        // revoked them.
         let kept = member.owned.iter().copied();
         let kept =
             kept.filter(|partition| processing.contains(partition) || assigned.contains(partition));

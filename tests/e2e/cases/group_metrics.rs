@@ -172,7 +172,7 @@ async fn backtest_forecasts_the_effect_on_the_past_group(#[case] which: usize) -
     }
 }
 
-/// What if the live group had other replicas, or another assignor.
+/// Scenarios of the live group: other replicas, another assignor.
 #[rstest]
 #[case::prometheus(0)]
 #[case::victoria_metrics(1)]

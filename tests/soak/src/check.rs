@@ -309,7 +309,7 @@ fn leased(
                     || format!("{request:?}"),
                 )?;
             }
-            // What has begun ends in a settled group, whoever holds the lease.
+            // A hand-over that has begun ends in a settled group, also if the lease is lost meanwhile.
             TraceEvent::GroupRequested if acts_on_group => {}
             TraceEvent::GroupRequested => {
                 acts_on_group = true;

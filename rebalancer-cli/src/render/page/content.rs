@@ -10,7 +10,7 @@ use rebalancer_core::report::{Decided, Report, WorkloadReport};
 use rebalancer_core::strategy::forecast::{GroupReport, PlanForecast};
 use rebalancer_core::{Analysis, Decision};
 
-use super::{Align, Block, LoadRow, Loads, Page, Section, Table, Tone};
+use super::{Align, Block, LoadRow, Loads, Page, Section, Table, Tone, number};
 use crate::hints;
 use crate::render::{assignment, rejoin, style::Palette, table};
 
@@ -200,8 +200,6 @@ fn execution_lines(execution: &ExecutionReport) -> Vec<(Tone, String)> {
 }
 
 fn facts(analysis: &Analysis) -> Vec<(&'static str, String)> {
-    let number =
-        |value: Option<f64>| value.map_or_else(|| "–".into(), |value| format!("{value:.3}"));
     vec![
         ("pods", analysis.pods.to_string()),
         ("ready", analysis.ready.to_string()),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::chart;
 use super::escape::escaped;
-use super::{Align, Block, Loads, Page, Section, Table, Tone};
+use super::{Align, Block, Loads, Page, Section, Table, Tone, number};
 
 /// The style sheet. It has no fixed widths, so that a phone shows the page as well.
 const STYLE: &str = include_str!("style.css");
@@ -86,8 +86,6 @@ fn class(tone: Tone) -> &'static str {
 /// The chart, and its numbers as a table.
 fn write_loads(html: &mut String, loads: &Loads) {
     html.push_str(&chart::svg(loads));
-    let number =
-        |load: Option<f64>| load.map_or_else(|| "–".to_owned(), |load| format!("{load:.3}"));
     let has_after = loads.rows.iter().any(|row| row.after.is_some());
     let mut columns = vec![("pod", Align::Left), ("load", Align::Right)];
     if has_after {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Align, Block, Loads, Page, Section, Table, Tone};
+use super::{Align, Block, Loads, Page, Section, Table, Tone, number};
 
 /// The number of pods in a Markdown table. A longer table is not read in a chat.
 const MOST_PODS: usize = 45;
@@ -84,8 +84,6 @@ fn write_loads(text: &mut String, loads: &Loads) {
         ("role", Align::Left),
         ("not eligible", Align::Left),
     ]);
-    let number =
-        |load: Option<f64>| load.map_or_else(|| "–".to_owned(), |load| format!("{load:.3}"));
     let rows = loads.rows.iter().take(MOST_PODS).map(|row| {
         let mut cells = vec![row.pod.clone(), number(row.load)];
         if has_after {

@@ -113,6 +113,11 @@ impl Table {
     }
 }
 
+/// A load or another number; a dash if it is unknown.
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
+}
+
 /// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Align {

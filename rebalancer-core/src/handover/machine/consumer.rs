@@ -30,7 +30,8 @@ impl Handover {
         self.await_return(now, HandoverLimits::CONSUMER_RETURN);
     }
 
-    /// What prevents a removal in a described group of the consumer protocol.
+    /// The reason that prevents a removal in a described group of the consumer protocol; `None` if there is
+    /// none.
     pub(super) fn consumers_differ(&self, group: &DescribedGroup) -> Option<String> {
         if !self.is_of_consumers() {
             return None;
