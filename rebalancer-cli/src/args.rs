@@ -57,6 +57,10 @@ pub(crate) enum Task {
     Run {
         follow: bool,
     },
+    /// Runs on a schedule.
+    Serve {
+        follow: bool,
+    },
     Plan {
         save: Option<PathBuf>,
     },
@@ -127,8 +131,9 @@ impl DemoOptions {
 }
 
 /// The commands that take a workload as an argument.
-const READ_THE_CLUSTER: [&str; 10] = [
-    "run", "plan", "forecast", "group", "check", "backtest", "pause", "resume", "status", "history",
+const READ_THE_CLUSTER: [&str; 11] = [
+    "run", "serve", "plan", "forecast", "group", "check", "backtest", "pause", "resume", "status",
+    "history",
 ];
 
 /// Shorter flags of settings, among them those of kubectl, which users of its plugin expect: by setting,
@@ -214,12 +219,12 @@ pub(crate) fn command() -> Command {
         .subcommand(
             Command::new("run")
                 .about("Observe, decide and act, once (the default)")
-                .arg(
-                    Arg::new("follow")
-                        .long("follow")
-                        .action(ArgAction::SetTrue)
-                        .help("After evictions, wait until the group has settled, and report the outcome"),
-                ),
+                .arg(follow()),
+        )
+        .subcommand(
+            Command::new("serve")
+                .about("Run on a schedule, in a process that stays: with metrics, probes and leader election")
+                .arg(follow()),
         )
         .subcommand(
             Command::new("plan")
@@ -416,6 +421,13 @@ pub(crate) fn command() -> Command {
     command
 }
 
+fn follow() -> Arg {
+    Arg::new("follow")
+        .long("follow")
+        .action(ArgAction::SetTrue)
+        .help("After evictions, wait until the group has settled, and report the outcome")
+}
+
 /// The length of a pause.
 fn pause_duration(text: &str) -> Result<Duration, String> {
     duration::parse(text)
@@ -484,6 +496,9 @@ fn invocation(matches: &ArgMatches) -> Invocation {
     let (name, sub) = matches.subcommand().unwrap_or(("run", matches));
     let path = |id: &str| sub.get_one::<PathBuf>(id).cloned();
     let command = match name {
+        "serve" => Task::Serve {
+            follow: sub.get_flag("follow"),
+        },
         "plan" => Task::Plan { save: path("save") },
         "forecast" => Task::Forecast {
             snapshot: path("snapshot"),

@@ -1,6 +1,7 @@
 //! Errors of the program outside a run.
 
 use std::error::Error as StdError;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use rebalancer_core::ports::{PortError, PortErrorKind};
@@ -66,6 +67,12 @@ pub(crate) enum CliError {
     /// The result could not be written.
     #[error("cannot write to standard output: {0}")]
     Stdout(std::io::Error),
+    /// The socket of the HTTP server could not be opened.
+    #[error("LISTEN_ADDRESS: cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
     /// The async runtime or the signal handlers could not be set up.
     #[error("cannot start: {0}")]
     Runtime(std::io::Error),
@@ -97,6 +104,7 @@ impl CliError {
             | Self::ManualPage { .. }
             | Self::Document(_)
             | Self::Stdout(_)
+            | Self::Listen { .. }
             | Self::Runtime(_) => Exit::Error,
         }
     }

@@ -7,6 +7,8 @@ use cronexpr::Crontab;
 use jiff::Timestamp;
 use rebalancer_driver::FreezeSchedule;
 
+use crate::crontab::{self, InvalidCrontab};
+
 /// The value of `FREEZE`: crontab expressions with time zones, separated by `;`. Each minute that an
 /// expression matches is frozen.
 #[derive(Debug, Clone, Default)]
@@ -14,29 +16,14 @@ pub struct Freeze {
     windows: Vec<(String, Crontab)>,
 }
 
-/// An invalid list of freeze windows.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{window}` is not a crontab expression with a time zone, such as `* 8-17 * * MON-FRI \
-     Europe/Berlin`: {problem}"
-)]
-pub struct InvalidFreeze {
-    window: String,
-    problem: String,
-}
+/// A valid window, for errors.
+const EXAMPLE: &str = "* 8-17 * * MON-FRI Europe/Berlin";
 
 impl FreezeSchedule for Freeze {
     fn window_at(&self, instant: Timestamp) -> Option<&str> {
-        if self.windows.is_empty() {
-            return None;
-        }
-        // A crontab expression matches whole minutes.
-        let second = instant.as_second();
-        let minute = Timestamp::from_second(second - second.rem_euclid(60)).ok()?;
-        let minute = minute.to_string();
         self.windows
             .iter()
-            .find(|(_, crontab)| crontab.matches(minute.as_str()).unwrap_or(true))
+            .find(|(_, window)| crontab::matches(window, instant).unwrap_or(true))
             .map(|(text, _)| text.as_str())
     }
 }
@@ -49,7 +36,7 @@ impl fmt::Display for Freeze {
 }
 
 impl FromStr for Freeze {
-    type Err = InvalidFreeze;
+    type Err = InvalidCrontab;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let windows = text
@@ -57,22 +44,12 @@ impl FromStr for Freeze {
             .map(str::trim)
             .filter(|window| !window.is_empty())
             .map(|window| {
-                let crontab = cronexpr::parse_crontab(window).map_err(|error| InvalidFreeze {
-                    window: window.to_owned(),
-                    problem: last_line(&error.to_string()),
-                })?;
+                let crontab = crontab::parse(window, EXAMPLE)?;
                 Ok((window.to_owned(), crontab))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { windows })
     }
-}
-
-/// The problem in the message of the parser, which draws the expression with a mark below it and
-/// the problem after the mark.
-fn last_line(text: &str) -> String {
-    let line = text.lines().last().unwrap_or_default();
-    line.trim_start_matches([' ', '^']).to_owned()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod backtest;
 mod backtest_arguments;
 pub mod check;
 mod commands;
+pub mod crontab;
 mod error;
 mod exit;
 pub mod freeze;
@@ -24,6 +25,8 @@ pub mod render;
 mod replace_file;
 mod scenario_arguments;
 pub mod scenarios;
+pub mod schedule;
+mod serve;
 pub mod settings;
 mod signals;
 pub mod steering;
@@ -40,6 +43,7 @@ use exit::Exit;
 use observers::terminal_line::TerminalLine;
 use rebalancer_core::policy::{Policy, Strategy};
 use render::table::Detail;
+use serve::configuration::Given;
 use settings::{CONFIG, Interface, LogLevel, Settings, SettingsError, Sources};
 
 /// Runs the program: reads the arguments and the environment, and returns the exit code.
@@ -114,7 +118,7 @@ const CONTEXT: &str = "KUBE_CONTEXT";
 
 fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Result<Exit, CliError> {
     let level = match invocation.command {
-        Task::Run { .. } => LogLevel::Info,
+        Task::Run { .. } | Task::Serve { .. } => LogLevel::Info,
         // These commands are run by hand, and their result is enough to read.
         Task::Plan { .. }
         | Task::Forecast { .. }
@@ -130,6 +134,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
     let environment = match invocation.command {
         Task::Demo(_) => &nothing,
         Task::Run { .. }
+        | Task::Serve { .. }
         | Task::Plan { .. }
         | Task::Forecast { .. }
         | Task::Group { .. }
@@ -169,6 +174,18 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         Task::Run { follow } => {
             let mode = Mode::Act { follow: *follow };
             cluster(&sources.settings()?, mode, interface?, exit_code, line)
+        }
+        Task::Serve { follow } => {
+            let given = Given {
+                file: config.as_deref(),
+                environment,
+                flags: &flags,
+            };
+            let (output, runtime) = (interface?.output, runtime()?);
+            let exit = runtime.block_on(commands::serve::run(given, *follow, output, line));
+            // As in a run: a credential plugin may hang.
+            runtime.shutdown_background();
+            exit
         }
         Task::Plan { save } => {
             let mode = Mode::Show {
@@ -358,6 +375,7 @@ fn cluster(
         interface.output,
         exit_code,
         line,
+        None,
     ));
     // A credential plugin that hangs must not delay the end of the process.
     runtime.shutdown_background();

@@ -16,11 +16,11 @@ use crate::attempt::Attempt;
 use crate::autoscalers::Hpa;
 use crate::budgets::Budget;
 use crate::connection::Connection;
-use crate::error::K8sError;
+use crate::error::{K8sError, check_name};
 use crate::eviction::{self, Eviction};
 use crate::journal::{KubernetesJournal, Subject};
 use crate::keda::{self, ScaledObject};
-use crate::kind::{WorkloadKind, is_path_safe};
+use crate::kind::WorkloadKind;
 use crate::label_selector;
 use crate::lease::KubernetesLease;
 use crate::permissions::Usage;
@@ -63,12 +63,7 @@ impl KubernetesActuator {
             namespace, name, ..
         } = &settings.workload;
         for (what, name) in [("the namespace", namespace), ("the workload", name)] {
-            if name.is_empty() || !is_path_safe(name) {
-                return Err(K8sError::InvalidName {
-                    what,
-                    name: name.clone(),
-                });
-            }
+            check_name(what, name)?;
         }
         Ok(Self {
             api: Api::new(connection),

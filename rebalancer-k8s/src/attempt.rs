@@ -56,7 +56,8 @@ impl Attempt {
     /// Returns the message about the permission that is missing when the request was forbidden.
     pub(crate) fn missing_permission(&self) -> String {
         let otherwise = if self.group == "coordination.k8s.io" {
-            ", or set ONE_AT_A_TIME=false to run without the Lease"
+            ", or set ONE_AT_A_TIME=false (for the Lease of a leader, LEADER_ELECTION=false) to run \
+             without the Lease"
         } else {
             ""
         };

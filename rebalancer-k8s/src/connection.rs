@@ -10,9 +10,11 @@ use kube::config::AuthInfo;
 use rebalancer_adapter::{Proxy, Secrets, USER_AGENT, connect_timeout};
 use secrecy::ExposeSecret as _;
 
+use crate::api::Api;
 use crate::client_error::auth_detail;
 use crate::clock::ServerClock;
-use crate::error::K8sError;
+use crate::error::{K8sError, check_name};
+use crate::lease::KubernetesLease;
 
 /// A client of one API server. Creating it sends no request.
 ///
@@ -31,6 +33,8 @@ struct Shared {
     /// The client's configuration, if a new client of it reads the credentials again.
     renewable: Option<Config>,
     proxy: Option<Proxy>,
+    /// The namespace of the service account, or of the context of the kubeconfig.
+    default_namespace: String,
     clock: ServerClock,
     /// Every secret sent so far. Tokens are replaced, and a response may be to an earlier one.
     secrets: Mutex<Secrets>,
@@ -50,6 +54,7 @@ impl Connection {
                 client: Mutex::new(client),
                 renewable: None,
                 proxy: None,
+                default_namespace: "default".to_owned(),
                 clock: ServerClock::default(),
                 secrets: Mutex::new(Secrets::hiding_any_bearer_token()),
             }),
@@ -79,6 +84,7 @@ impl Connection {
         };
         let renewable = come_from_files(&config.auth_info).then(|| config.clone());
         let mut secrets = Secrets::hiding_any_bearer_token();
+        let default_namespace = config.default_namespace.clone();
         let client = client(config, proxy.as_ref(), &server, &mut secrets)?;
         tracing::debug!(server, "Kubernetes client created");
         Ok(Self {
@@ -88,6 +94,7 @@ impl Connection {
                 client: Mutex::new(client),
                 renewable,
                 proxy,
+                default_namespace,
                 clock: ServerClock::default(),
                 secrets: Mutex::new(secrets),
             }),
@@ -99,6 +106,32 @@ impl Connection {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.shared.clock.now()
+    }
+
+    /// Returns the lease that the leader of several processes holds. `identity` names this process to
+    /// the others, and must be unique. Without a namespace, the lease is in that of the pod's service
+    /// account, or of the context of the kubeconfig. Sends no request.
+    ///
+    /// # Errors
+    /// [`K8sError::InvalidName`] if the namespace or the name is not one that Kubernetes allows.
+    pub fn leader_lease(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+        identity: impl Into<String>,
+    ) -> Result<KubernetesLease, K8sError> {
+        let namespace = namespace.unwrap_or(&self.shared.default_namespace);
+        for (what, given) in [("the namespace", namespace), ("the Lease", name)] {
+            check_name(what, given)?;
+        }
+        let api = Api::new(self.clone());
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        Ok(KubernetesLease::named(
+            api,
+            namespace,
+            name,
+            identity.into(),
+        ))
     }
 
     pub(crate) fn clock(&self) -> &ServerClock {
@@ -208,7 +241,6 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::api::Api;
     use crate::attempt::Attempt;
     use http::Request;
     use rstest::rstest;

@@ -8,7 +8,7 @@ use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::ports::{PortError, PortErrorKind};
 
 use crate::attempt::Attempt;
-use crate::kind::InvalidWorkloadKind;
+use crate::kind::{InvalidWorkloadKind, is_path_safe};
 use crate::surroundings::Surroundings;
 
 /// The source of an error.
@@ -325,6 +325,17 @@ fn contexts(known: &[String]) -> String {
         "set KUBE_CONTEXT to one of its contexts: {}",
         known.join(", ")
     )
+}
+
+/// Checks a name that becomes part of a path. `what` is the kind of name, for the message.
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), K8sError> {
+    if !name.is_empty() && is_path_safe(name) {
+        return Ok(());
+    }
+    Err(K8sError::InvalidName {
+        what,
+        name: name.to_owned(),
+    })
 }
 
 impl K8sError {

@@ -32,6 +32,11 @@ const OWN_METRICS: Markers = Markers {
     end: "<!-- end of metrics -->",
 };
 
+const PROCESS_METRICS: Markers = Markers {
+    begin: "<!-- metrics of a process: cargo xtask generate -->\n",
+    end: "<!-- end of metrics of a process -->",
+};
+
 const VALUES: Markers = Markers {
     begin: "<!-- values: cargo xtask generate -->\n",
     end: "<!-- end of values -->",
@@ -96,6 +101,14 @@ fn generated() -> Result<Vec<(PathBuf, String)>, Error> {
             "# A copy of {file}, by `cargo xtask generate`.\n{text}"
         ))
     };
+    let (metrics, text) = with_table(
+        "docs/metrics.md",
+        &OWN_METRICS,
+        &crate::own_metrics::table(),
+    )?;
+    let text = PROCESS_METRICS
+        .fill(&text, &crate::own_metrics::of_process())
+        .ok_or("docs/metrics.md has no markers for a process")?;
     Ok(vec![
         (monitoring.join("prometheus-rule.yaml"), prometheus_rule),
         (chart.join("files/rules.yaml"), rules),
@@ -143,11 +156,7 @@ fn generated() -> Result<Vec<(PathBuf, String)>, Error> {
             pretty(&schema_of::<SteeringReport>()?)?,
         ),
         with_table("docs/configuration.md", &SETTINGS, &table())?,
-        with_table(
-            "docs/metrics.md",
-            &OWN_METRICS,
-            &crate::own_metrics::table(),
-        )?,
+        (metrics, text),
         (root.join("docs/reasons.md"), crate::reasons::document()),
     ])
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use rebalancer_cli::metrics::{METRICS, MetricKind};
+use rebalancer_cli::metrics::{METRICS, MISSED_RUNS, MetricKind, PROCESS_METRICS, RUN_DURATION};
 
 /// The table in `docs/metrics.md`.
 pub(crate) fn table() -> String {
@@ -28,5 +28,24 @@ pub(crate) fn table() -> String {
             metric.help(),
         );
     }
+    table
+}
+
+/// The table of the metrics of a resident process.
+pub(crate) fn of_process() -> String {
+    let mut table = String::from("| metric | type | unit | meaning |\n|---|---|---|---|\n");
+    for metric in PROCESS_METRICS {
+        let unit = metric.unit().unwrap_or_default();
+        let _ = writeln!(
+            table,
+            "| `{}` | gauge | {unit} | {} |",
+            metric.name(),
+            metric.help()
+        );
+    }
+    let (name, help) = MISSED_RUNS;
+    let _ = writeln!(table, "| `{name}_total` | counter |  | {help} |");
+    let (name, help) = RUN_DURATION;
+    let _ = writeln!(table, "| `{name}_seconds` | histogram | seconds | {help} |");
     table
 }

@@ -6,6 +6,7 @@ pub(crate) mod decide;
 pub(crate) mod demo;
 pub(crate) mod reference;
 pub(crate) mod run;
+pub(crate) mod serve;
 mod snapshots;
 pub(crate) mod steer;
 pub(crate) mod what_if;

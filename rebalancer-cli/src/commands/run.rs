@@ -24,7 +24,7 @@ use crate::commands::{add_group, outcome_of, show, what_if, write_report};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::metrics::{
-    ApiErrors, ErrorCounter, GroupFacts, Publisher, RunFacts, Times, WorkloadFacts,
+    ApiErrors, ErrorCounter, GroupFacts, Publisher, RunFacts, ServedMetrics, Times, WorkloadFacts,
 };
 use crate::notify::Notifier;
 use crate::observers::logging::{LoggingObserver, span};
@@ -111,13 +111,24 @@ impl Job<'_> {
     }
 }
 
-/// Runs once over all workloads, and publishes the metrics of the run.
+/// What a resident process provides for each of its runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resident<'a> {
+    /// A signal to the process.
+    pub(crate) stop: &'a Stop,
+    /// The metrics that the process serves.
+    pub(crate) metrics: &'a ServedMetrics,
+}
+
+/// Runs once over all workloads, and publishes the metrics of the run. `resident` is that of a process
+/// that runs more than once.
 pub(crate) async fn run(
     settings: &Settings,
     mode: Mode<'_>,
     output: OutputFormat,
     exit_code: bool,
     line: Arc<TerminalLine>,
+    resident: Option<Resident<'_>>,
 ) -> Result<Exit, CliError> {
     let clock = SystemClock::new();
     let started = clock.now();
@@ -129,9 +140,11 @@ pub(crate) async fn run(
     } else {
         (&nowhere, None)
     };
-    let publisher = Publisher::new(own_metrics)?;
+    let served = resident.map(|resident| resident.metrics);
+    let publisher = Publisher::new(own_metrics, served)?;
     let notifier = notifications.map(Notifier::new).transpose()?;
-    let result = run_workloads(settings, mode, output, &clock, line, &publisher).await;
+    let stop = resident.map(|resident| resident.stop);
+    let result = run_workloads(settings, mode, output, &clock, line, &publisher, stop).await;
     let finished = clock.now();
     let runs = match result {
         Ok(runs) => runs,
@@ -241,7 +254,8 @@ struct FinishedRun {
     snapshot: Option<Snapshot>,
 }
 
-/// Runs every workload, and returns the results in the order of the configuration.
+/// Runs every workload, and returns the results in the order of the configuration. Without `stop`, signals
+/// are listened to from the moment at which there is a connection.
 async fn run_workloads(
     settings: &Settings,
     mode: Mode<'_>,
@@ -249,6 +263,7 @@ async fn run_workloads(
     clock: &SystemClock,
     line: Arc<TerminalLine>,
     publisher: &Publisher<'_>,
+    stop: Option<&Stop>,
 ) -> Result<Vec<FinishedRun>, CliError> {
     let started = clock.now();
     // All errors that need no request are found before the first request.
@@ -270,7 +285,10 @@ async fn run_workloads(
     .map_err(PortError::from)?;
     // From here on a signal ends the run in order. Before, it ends the process, even while a
     // credential plugin of the kubeconfig hangs.
-    let stop = signals::listen(Arc::clone(&line)).map_err(CliError::Runtime)?;
+    let stop = match stop {
+        Some(stop) => stop.clone(),
+        None => signals::listen(Arc::clone(&line)).map_err(CliError::Runtime)?,
+    };
     let _updates = line.begin();
     let identity = identity(started);
     let mut jobs = Vec::new();
@@ -326,7 +344,7 @@ async fn run_workloads(
 
 /// The identity of this run in the lease: the host, which in a pod is the pod's name, and numbers
 /// that distinguish it from other runs there.
-fn identity(started: Timestamp) -> String {
+pub(crate) fn identity(started: Timestamp) -> String {
     let host = std::env::var("HOSTNAME")
         .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"))
         .unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The metrics of several workloads as text.
 
 use std::fmt;
+use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text, text};
@@ -11,12 +12,14 @@ use super::facts::WorkloadFacts;
 use super::list::METRICS;
 use super::metric::{Metric, MetricKind, WORKLOAD_LABELS};
 use super::previous::Previous;
+use super::process::ProcessFacts;
 
 /// The metrics of several workloads.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub struct Exposition {
-    registry: Registry,
-    is_empty: bool,
+    runs: Arc<Families>,
+    /// The process that runs more than once.
+    process: Option<Arc<ProcessFacts>>,
 }
 
 /// A part of the metrics.
@@ -51,16 +54,24 @@ impl Exposition {
             .map(|metric| Family::new(metric, workloads, previous))
             .filter(|family| !family.samples.is_empty())
             .collect();
-        let is_empty = families.is_empty();
-        let mut registry = Registry::default();
-        registry.register_collector(Box::new(Families(families)));
-        Self { registry, is_empty }
+        Self {
+            runs: Arc::new(Families(families)),
+            process: None,
+        }
     }
 
-    /// Whether there is no sample.
+    /// Adds the metrics of a resident process.
+    pub(super) fn with_process(self, process: Arc<ProcessFacts>) -> Self {
+        Self {
+            process: Some(process),
+            ..self
+        }
+    }
+
+    /// Whether no workload has a sample.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.is_empty
+        self.runs.0.is_empty()
     }
 
     /// The exposition in the OpenMetrics text format.
@@ -68,7 +79,7 @@ impl Exposition {
     pub fn openmetrics(&self) -> String {
         let mut exposition = String::new();
         // Writing to a string cannot fail.
-        let _ = text::encode(&mut exposition, &self.registry);
+        let _ = text::encode(&mut exposition, &self.registry());
         exposition
     }
 
@@ -78,13 +89,22 @@ impl Exposition {
     pub fn prometheus_text(&self) -> String {
         let mut exposition = String::new();
         // Writing to a string cannot fail.
-        let _ = prometheus_text::encode(&mut exposition, &self.registry);
+        let _ = prometheus_text::encode(&mut exposition, &self.registry());
         exposition
+    }
+
+    fn registry(&self) -> Registry {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Arc::clone(&self.runs)));
+        if let Some(process) = &self.process {
+            registry.register_collector(Box::new(Arc::clone(process)));
+        }
+        registry
     }
 }
 
 /// The labels of a series, in order.
-type Labels = Vec<(&'static str, String)>;
+pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// A metric with its samples.
 #[derive(Debug)]
@@ -119,7 +139,8 @@ impl Family {
     }
 }
 
-fn workload_labels(facts: &WorkloadFacts<'_>) -> Labels {
+/// The labels of a workload.
+pub(super) fn workload_labels(facts: &WorkloadFacts<'_>) -> Labels {
     let workload = facts.workload();
     let values = [&workload.namespace, &workload.kind, &workload.name];
     let pairs = WORKLOAD_LABELS.into_iter().zip(values);
@@ -127,7 +148,7 @@ fn workload_labels(facts: &WorkloadFacts<'_>) -> Labels {
 }
 
 /// The metrics of an exposition, in order.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Families(Vec<Family>);
 
 impl Collector for Families {

@@ -162,6 +162,13 @@ impl GroupFacts {
 }
 
 impl<'a> WorkloadFacts<'a> {
+    /// The duration of the run in seconds.
+    pub(super) fn duration_seconds(&self) -> Option<f64> {
+        let times = self.run.times?;
+        let duration = times.finished.duration_since(times.started);
+        Some(duration.as_secs_f64().max(0.0))
+    }
+
     /// The facts about each workload of a report, in its order.
     #[must_use]
     pub fn of_all(reports: &'a [WorkloadReport], runs: &'a [RunFacts]) -> Vec<Self> {

@@ -68,13 +68,7 @@ pub static METRICS: &[Metric] = &[
         base: "rebalancer_execution_duration",
         unit: Some("seconds"),
         help: "The duration of the last run",
-        samples: |facts| {
-            let times = facts.run.times;
-            Sample::one(times.map(|times| {
-                let duration = times.finished.duration_since(times.started);
-                duration.as_secs_f64().max(0.0)
-            }))
-        },
+        samples: |facts| Sample::one(facts.duration_seconds()),
         ..GAUGE
     },
     Metric {

@@ -11,6 +11,7 @@ use super::exposition::{Exposition, Part};
 use super::facts::WorkloadFacts;
 use super::metric::WORKLOAD_LABELS;
 use super::previous::Previous;
+use super::served::ServedMetrics;
 use crate::error::log_causes;
 use crate::replace_file::replace_file;
 use crate::settings::OwnMetricsSettings;
@@ -26,22 +27,34 @@ const KEPT_JOB: &str = "rebalancer_kept";
 pub(crate) struct Publisher<'a> {
     settings: &'a OwnMetricsSettings,
     push: Option<MetricsPush>,
+    /// The metrics that this process serves.
+    served: Option<&'a ServedMetrics>,
 }
 
 impl<'a> Publisher<'a> {
     /// Sets up the client of the push. Sends nothing.
-    pub(crate) fn new(settings: &'a OwnMetricsSettings) -> Result<Self, PortError> {
+    pub(crate) fn new(
+        settings: &'a OwnMetricsSettings,
+        served: Option<&'a ServedMetrics>,
+    ) -> Result<Self, PortError> {
         let push = settings.push.as_ref().map(MetricsPush::new).transpose()?;
-        Ok(Self { settings, push })
+        Ok(Self {
+            settings,
+            push,
+            served,
+        })
     }
 
     /// Whether the metrics are published anywhere.
     pub(crate) fn is_on(&self) -> bool {
-        self.settings.file.is_some() || self.push.is_some()
+        self.settings.file.is_some() || self.push.is_some() || self.served.is_some()
     }
 
     /// Publishes the metrics of the workloads of a run.
     pub(crate) async fn publish(&self, workloads: &[WorkloadFacts<'_>]) {
+        if let Some(served) = self.served {
+            served.run_ended(workloads);
+        }
         if let Some(path) = &self.settings.file {
             write_file(path, workloads);
         }

@@ -350,3 +350,44 @@ fn every_hold_reason_is_a_series() {
         );
     }
 }
+
+/// The lines of an exposition that are not about a run.
+fn of_process(text: &str) -> String {
+    let names = [
+        "rebalancer_leader",
+        "rebalancer_next_run",
+        "rebalancer_config",
+        "rebalancer_missed",
+        "rebalancer_run_duration",
+    ];
+    let lines = text.lines();
+    let own = lines.filter(|line| names.iter().any(|name| line.contains(name)));
+    own.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn served_metrics_are_those_of_the_last_run_and_of_the_process() {
+    let served = ServedMetrics::default();
+    served.set_leader(true);
+    served.set_next_run(time(600));
+    served.config_applied(time(0));
+    served.add_missed_runs(2);
+    for second in [60, 660] {
+        let (reports, runs) = ([failed()], [facts(second)]);
+        served.run_ended(&WorkloadFacts::of_all(&reports, &runs));
+    }
+    let open = served.exposition().openmetrics();
+    let text = served.exposition().prometheus_text();
+    assert_snapshot!(
+        "served",
+        format!("{}\n{}", of_process(&open), of_process(&text))
+    );
+    // Counters go on from the run before.
+    assert!(text.contains("status=\"error\"} 2.0\n"), "{text}");
+    served.config_refused();
+    served.set_leader(false);
+    let standby = served.exposition().prometheus_text();
+    assert!(standby.contains("rebalancer_leader 0.0\n"), "{standby}");
+    assert!(standby.contains("_reload_successful 0.0\n"), "{standby}");
+    assert!(!standby.contains("rebalancer_executions"), "{standby}");
+}

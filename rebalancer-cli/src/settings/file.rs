@@ -79,12 +79,16 @@ impl GivenFile {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(super) fn read(file: &Path) -> Result<Self, SettingsError> {
-        let path = file.display().to_string();
+    pub(crate) fn read(file: &Path) -> Result<Self, SettingsError> {
         let text = std::fs::read_to_string(file).map_err(|error| SettingsError::Unreadable {
-            path: path.clone(),
+            path: file.display().to_string(),
             problem: error.to_string(),
         })?;
+        Ok(Self::of(file, text))
+    }
+
+    /// A file with this content, as [`read`](Self::read) reads it.
+    pub(crate) fn of(file: &Path, text: String) -> Self {
         let is_toml = file
             .extension()
             .is_some_and(|extension| extension == "toml");
@@ -93,7 +97,11 @@ impl GivenFile {
         } else {
             FileText::Yaml
         };
-        Ok(Self { path, text, format })
+        Self {
+            path: file.display().to_string(),
+            text,
+            format,
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod policy;
 mod reader;
 #[cfg(feature = "schema")]
 mod schema;
+mod serve;
 mod smallest;
 mod sources;
 mod types;
@@ -28,14 +29,16 @@ pub use definition::Setting;
 pub use definitions::{SECTIONS, Section, all, by_env, by_policy_field};
 pub use error::SettingsError;
 #[cfg(feature = "fuzzing")]
-pub(crate) use file::{FileText, GivenFile};
+pub(crate) use file::FileText;
+pub(crate) use file::GivenFile;
 pub(crate) use near_miss::CONFIG;
 #[cfg(feature = "schema")]
 pub use schema::schema;
 pub use sources::Sources;
 pub use types::{
-    Interface, LogFormat, LogLevel, NotifyEvent, NotifyFormat, NotifySettings, OutputFormat,
-    OwnMetricsSettings, ReportFormat, Settings, TargetSource, WorkloadSettings,
+    Interface, LeaderElectionSettings, LogFormat, LogLevel, NotifyEvent, NotifyFormat,
+    NotifySettings, OutputFormat, OwnMetricsSettings, ReportFormat, ServeSettings, Settings,
+    TargetSource, WorkloadSettings,
 };
 pub(crate) use types::{SteeringSettings, WorkloadToSteer};
 pub use value::JsonType;

@@ -17,6 +17,7 @@ use super::notifications::notifications;
 use super::own_metrics::own_metrics;
 use super::policy::policy;
 use super::reader::Reader;
+use super::serve::serve;
 use super::smallest::smallest;
 use super::types::{Interface, Settings, SteeringSettings, WorkloadSettings};
 use super::workload::{workload, workload_to_steer};
@@ -107,6 +108,7 @@ impl Sources {
             max_concurrent_workloads: reader.value(&MAX_CONCURRENT_WORKLOADS),
             own_metrics: own_metrics(&mut reader),
             report_file: reader.optional(&REPORT_FILE),
+            serve: serve(&mut reader),
             notifications: notifications(&mut reader),
             workloads: Vec::new(),
         };

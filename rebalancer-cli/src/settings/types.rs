@@ -1,5 +1,6 @@
 //! The typed configuration.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,11 @@ use rebalancer_k8s::{Settings as KubernetesSettings, Usage};
 use rebalancer_kafka::KafkaSettings;
 use rebalancer_prom::{PrometheusSettings, PushSettings, WebhookSettings};
 
+use super::definition::Setting as _;
+use super::definitions::serve::SCHEDULE;
+use super::error::SettingsError;
 use crate::freeze::Freeze;
+use crate::schedule::Schedule;
 
 /// The configuration of a run.
 #[derive(Debug, Clone)]
@@ -25,6 +30,8 @@ pub struct Settings {
     pub own_metrics: OwnMetricsSettings,
     /// `REPORT_FILE`.
     pub report_file: Option<PathBuf>,
+    /// The resident process.
+    pub serve: ServeSettings,
     /// The notifications; `None` if there are none.
     pub notifications: Option<NotifySettings>,
     /// Every workload of the run, at least one.
@@ -50,6 +57,41 @@ impl Settings {
             self.max_concurrent_workloads
         }
     }
+}
+
+/// The configuration of a resident process, which runs on a schedule.
+#[derive(Debug, Clone)]
+pub struct ServeSettings {
+    /// `SCHEDULE`.
+    pub schedule: Option<Schedule>,
+    /// `LISTEN_ADDRESS`.
+    pub listen_address: SocketAddr,
+    /// The Lease of the leader; `None` if each process runs (`LEADER_ELECTION=false`).
+    pub leader_election: Option<LeaderElectionSettings>,
+}
+
+impl ServeSettings {
+    /// The schedule.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn required_schedule(&self) -> Result<Schedule, SettingsError> {
+        let missing = SettingsError::Missing {
+            env: SCHEDULE.name,
+            flag: SCHEDULE.flag(),
+            help: SCHEDULE.help,
+        };
+        self.schedule.clone().ok_or(missing)
+    }
+}
+
+/// The Lease that the leader of several processes holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaderElectionSettings {
+    /// `LEADER_ELECTION_LEASE`.
+    pub lease: String,
+    /// `LEADER_ELECTION_NAMESPACE`.
+    pub namespace: Option<String>,
 }
 
 /// Where the program's own metrics are written and pushed to.

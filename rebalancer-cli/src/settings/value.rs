@@ -1,6 +1,7 @@
 //! The value types of settings: parser, text form, placeholder in help, JSON type.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::types::{
     LogFormat, LogLevel, NotifyEvent, NotifyFormat, OutputFormat, ReportFormat, TargetSource,
 };
 use crate::freeze::Freeze;
+use crate::schedule::Schedule;
 
 /// A type of value.
 pub(super) struct ValueType<T> {
@@ -321,6 +323,22 @@ pub(super) static FREEZE: ValueType<Freeze> = ValueType {
     json: JsonType::Text,
     parse: |raw| Ok(raw.text()?.parse::<Freeze>()?),
     write: Freeze::to_string,
+};
+
+/// A schedule.
+pub(super) static SCHEDULE: ValueType<Schedule> = parsed("CRON TIMEZONE", JsonType::Text);
+
+/// The address of a server, such as `0.0.0.0:8080`.
+pub(super) static ADDRESS: ValueType<SocketAddr> = ValueType {
+    name: "ADDRESS",
+    json: JsonType::Text,
+    parse: |raw| {
+        let text = raw.text()?;
+        text.trim().parse().map_err(|_| {
+            format!("`{text}` is not an address such as 0.0.0.0:8080 or [::]:8080").into()
+        })
+    },
+    write: SocketAddr::to_string,
 };
 
 /// A Kubernetes label selector, in the syntax of `kubectl --selector`.

@@ -37,11 +37,13 @@ const ATTEMPTS: usize = 3;
 const ENDED_RUN: &str = "another run, which has ended since";
 
 /// The [`RunLease`] of one workload, made by
-/// [`KubernetesActuator::lease`](crate::KubernetesActuator::lease).
+/// [`KubernetesActuator::lease`](crate::KubernetesActuator::lease), or that of the leader of several
+/// processes, made by [`Connection::leader_lease`](crate::Connection::leader_lease).
 pub struct KubernetesLease {
     api: Api,
-    workload: WorkloadRef,
-    kind: WorkloadKind,
+    /// The workload; `None` for the lease of a leader.
+    workload: Option<(WorkloadRef, WorkloadKind)>,
+    namespace: String,
     name: String,
     identity: String,
     /// The Lease as this run last wrote it; `None` while this run does not hold it.
@@ -70,11 +72,21 @@ impl KubernetesLease {
         kind: &WorkloadKind,
         identity: String,
     ) -> Self {
+        let name = name_of(kind.kind(), &workload.name);
+        let namespace = workload.namespace.clone();
+        Self {
+            workload: Some((workload, kind.clone())),
+            ..Self::named(api, namespace, name, identity)
+        }
+    }
+
+    /// A lease that is not about a workload.
+    pub(crate) fn named(api: Api, namespace: String, name: String, identity: String) -> Self {
         Self {
             api,
-            name: name_of(kind.kind(), &workload.name),
-            workload,
-            kind: kind.clone(),
+            workload: None,
+            namespace,
+            name,
             identity,
             held: Mutex::new(None),
             hold: Mutex::new(None),
@@ -82,7 +94,7 @@ impl KubernetesLease {
         }
     }
 
-    /// The name of the Lease, in the workload's namespace: `rebalancer-deployment-ingestion`.
+    /// The name of the Lease: `rebalancer-deployment-ingestion`, in the workload's namespace.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -180,7 +192,7 @@ impl KubernetesLease {
         let Some(mut lease) = self.held() else {
             return Err(K8sError::LeaseNotHeld {
                 lease: self.name.clone(),
-                namespace: self.workload.namespace.clone(),
+                namespace: self.namespace.clone(),
             });
         };
         let mut attempts = 1..=ATTEMPTS;

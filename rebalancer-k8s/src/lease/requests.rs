@@ -24,12 +24,11 @@ pub(super) enum Written {
 
 impl KubernetesLease {
     fn attempt(&self, verb: &'static str) -> Attempt {
-        Attempt::on(verb, GROUP, "leases", &self.workload.namespace, &self.name)
+        Attempt::on(verb, GROUP, "leases", &self.namespace, &self.name)
     }
 
     fn collection(&self) -> String {
-        let namespace = &self.workload.namespace;
-        format!("/apis/{GROUP}/v1/namespaces/{namespace}/leases")
+        format!("/apis/{GROUP}/v1/namespaces/{}/leases", self.namespace)
     }
 
     fn path(&self) -> String {
@@ -45,37 +44,44 @@ impl KubernetesLease {
 
     /// Creates the Lease with this run as the holder.
     pub(super) async fn create(&self) -> Result<Written, K8sError> {
+        let workload = self.workload.as_ref().map(|(workload, _)| workload);
+        let annotations = workload.map(|workload| json!({WORKLOAD: workload.to_string()}));
         let lease = json!({
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
             "metadata": {
                 "name": self.name,
-                "namespace": self.workload.namespace,
+                "namespace": self.namespace,
                 "labels": {"app.kubernetes.io/managed-by": "rebalancer"},
-                "annotations": {WORKLOAD: self.workload.to_string()},
+                "annotations": annotations,
             },
             "spec": Spec::default().held_by(&self.identity, self.api.now()),
         });
         let attempt = self.attempt("create");
         let writing = self.write(&attempt, Method::POST, self.collection(), &lease);
-        match self.claim(writing).await {
-            Err(K8sError::NotFound { message, .. }) if message.contains("namespaces \"") => {
+        match (self.claim(writing).await, workload) {
+            (Err(K8sError::NotFound { message, .. }), Some(workload))
+                if message.contains("namespaces \"") =>
+            {
                 Err(K8sError::WorkloadNotFound {
-                    workload: Box::new(self.workload.clone()),
+                    workload: Box::new(workload.clone()),
                     surroundings: Surroundings::NoNamespace,
                 })
             }
-            // The API server does not serve Leases.
-            Err(K8sError::NotFound {
-                from_api: true,
-                attempt,
-                message,
-            }) => Err(K8sError::Rejected {
+            // The API server does not serve Leases, or the namespace of a leader does not exist.
+            (
+                Err(K8sError::NotFound {
+                    from_api: true,
+                    attempt,
+                    message,
+                }),
+                _,
+            ) => Err(K8sError::Rejected {
                 attempt,
                 code: 404,
                 message,
             }),
-            written => written,
+            (written, _) => written,
         }
     }
 
@@ -83,9 +89,12 @@ impl KubernetesLease {
     ///
     /// Other failures are left to the observation of the workload.
     pub(super) async fn check_workload_exists(&self) -> Result<(), K8sError> {
-        match workload::read_annotations(&self.api, &self.workload, &self.kind).await {
+        let Some((workload, kind)) = &self.workload else {
+            return Ok(());
+        };
+        match workload::read_annotations(&self.api, workload, kind).await {
             Err(K8sError::NotFound { from_api: true, .. }) => {
-                Err(suggestions::not_found(&self.api, &self.workload).await)
+                Err(suggestions::not_found(&self.api, workload).await)
             }
             Err(error @ K8sError::KindNotServed { .. }) => Err(error),
             Err(error) => {

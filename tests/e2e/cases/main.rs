@@ -48,6 +48,7 @@ mod replacements;
 mod report_file;
 mod rotate;
 mod secrets;
+mod serve;
 mod servers;
 mod settings;
 mod several_workloads;

@@ -64,7 +64,7 @@ fn state(text: &str, metric: &str) -> String {
 }
 
 /// Panics unless `promtool check metrics` accepts the text without a remark.
-async fn check_with_promtool(text: &str) {
+pub(crate) async fn check_with_promtool(text: &str) {
     let mut child = tokio::process::Command::new(assets::promtool().unwrap())
         .args(["check", "metrics"])
         .stdin(Stdio::piped())

@@ -17,7 +17,7 @@ pub(in crate::settings) static LOG_LEVEL: Optional<LogLevel> = Definition {
     name: "LOG_LEVEL",
     help: "debug, info, warn or error",
     value: &value::LOG_LEVEL,
-    default: Absent("info for run, else warn"),
+    default: Absent("info for run and serve, else warn"),
     attributes: Attributes::WHOLE_RUN,
 };
 

@@ -11,6 +11,7 @@ pub(super) mod kafka;
 pub(super) mod metrics;
 pub(super) mod monitoring;
 pub(super) mod notifications;
+pub(super) mod serve;
 pub(super) mod workload;
 
 use rebalancer_core::policy::PolicyField;
@@ -26,7 +27,7 @@ pub struct Section {
 }
 
 /// Every section, in the order of help.
-pub static SECTIONS: [Section; 9] = [
+pub static SECTIONS: [Section; 10] = [
     Section {
         heading: "Workload",
         settings: workload::SETTINGS,
@@ -58,6 +59,10 @@ pub static SECTIONS: [Section; 9] = [
     Section {
         heading: "Notifications",
         settings: notifications::SETTINGS,
+    },
+    Section {
+        heading: "Serve",
+        settings: serve::SETTINGS,
     },
     Section {
         heading: "Interface",
@@ -143,6 +148,11 @@ mod tests {
                 "NOTIFY_ON",
                 "NOTIFY_CA_FILE",
                 "NOTIFY_TIMEOUT",
+                "SCHEDULE",
+                "LISTEN_ADDRESS",
+                "LEADER_ELECTION",
+                "LEADER_ELECTION_LEASE",
+                "LEADER_ELECTION_NAMESPACE",
                 "LOG_LEVEL",
                 "LOG_FORMAT",
                 "OUTPUT",
