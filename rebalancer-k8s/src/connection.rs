@@ -10,11 +10,9 @@ use kube::config::AuthInfo;
 use rebalancer_adapter::{Proxy, Secrets, USER_AGENT, connect_timeout};
 use secrecy::ExposeSecret as _;
 
-use crate::api::Api;
 use crate::client_error::auth_detail;
 use crate::clock::ServerClock;
-use crate::error::{K8sError, check_name};
-use crate::lease::KubernetesLease;
+use crate::error::K8sError;
 
 /// A client of one API server. Creating it sends no request.
 ///
@@ -108,30 +106,9 @@ impl Connection {
         self.shared.clock.now()
     }
 
-    /// Returns the lease that the leader of several processes holds. `identity` names this process to
-    /// the others, and must be unique. Without a namespace, the lease is in that of the pod's service
-    /// account, or of the context of the kubeconfig. Sends no request.
-    ///
-    /// # Errors
-    /// [`K8sError::InvalidName`] if the namespace or the name is not one that Kubernetes allows.
-    pub fn leader_lease(
-        &self,
-        namespace: Option<&str>,
-        name: &str,
-        identity: impl Into<String>,
-    ) -> Result<KubernetesLease, K8sError> {
-        let namespace = namespace.unwrap_or(&self.shared.default_namespace);
-        for (what, given) in [("the namespace", namespace), ("the Lease", name)] {
-            check_name(what, given)?;
-        }
-        let api = Api::new(self.clone());
-        let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        Ok(KubernetesLease::named(
-            api,
-            namespace,
-            name,
-            identity.into(),
-        ))
+    /// The namespace of the service account, or of the context of the kubeconfig.
+    pub(crate) fn default_namespace(&self) -> &str {
+        &self.shared.default_namespace
     }
 
     pub(crate) fn clock(&self) -> &ServerClock {
@@ -241,6 +218,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::api::Api;
     use crate::attempt::Attempt;
     use http::Request;
     use rstest::rstest;

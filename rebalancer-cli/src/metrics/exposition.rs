@@ -10,7 +10,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::facts::WorkloadFacts;
 use super::list::METRICS;
-use super::metric::{Metric, MetricKind, WORKLOAD_LABELS};
+use super::metric::{Labels, Metric, MetricKind, workload_labels};
 use super::previous::Previous;
 use super::process::ProcessFacts;
 
@@ -103,9 +103,6 @@ impl Exposition {
     }
 }
 
-/// The labels of a series, in order.
-pub(super) type Labels = Vec<(&'static str, String)>;
-
 /// A metric with its samples.
 #[derive(Debug)]
 struct Family {
@@ -137,14 +134,6 @@ impl Family {
         }
         Self { metric, samples }
     }
-}
-
-/// The labels of a workload.
-pub(super) fn workload_labels(facts: &WorkloadFacts<'_>) -> Labels {
-    let workload = facts.workload();
-    let values = [&workload.namespace, &workload.kind, &workload.name];
-    let pairs = WORKLOAD_LABELS.into_iter().zip(values);
-    pairs.map(|(label, value)| (label, value.clone())).collect()
 }
 
 /// The metrics of an exposition, in order.

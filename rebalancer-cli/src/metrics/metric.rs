@@ -6,6 +6,17 @@ use super::facts::WorkloadFacts;
 /// their files into one directory, whose reader refuses a series that occurs twice.
 pub const WORKLOAD_LABELS: [&str; 3] = ["workload_namespace", "workload_kind", "workload_name"];
 
+/// The labels of a series, in order.
+pub(super) type Labels = Vec<(&'static str, String)>;
+
+/// The labels of a workload.
+pub(super) fn workload_labels(facts: &WorkloadFacts<'_>) -> Labels {
+    let workload = facts.workload();
+    let values = [&workload.namespace, &workload.kind, &workload.name];
+    let pairs = WORKLOAD_LABELS.into_iter().zip(values);
+    pairs.map(|(label, value)| (label, value.clone())).collect()
+}
+
 /// A metric of a workload.
 #[derive(Debug)]
 pub struct Metric {

@@ -9,8 +9,8 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use super::exposition::Labels;
 use super::facts::seconds;
+use super::metric::Labels;
 
 /// A metric of a resident process that has one value and no labels.
 #[derive(Debug)]

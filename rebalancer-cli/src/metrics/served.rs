@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::exposition::{Exposition, Part, workload_labels};
+use super::exposition::{Exposition, Part};
 use super::facts::WorkloadFacts;
+use super::metric::workload_labels;
 use super::previous::Previous;
 use super::process::ProcessFacts;
 

@@ -11,9 +11,6 @@ use rebalancer_k8s::{Settings as KubernetesSettings, Usage};
 use rebalancer_kafka::KafkaSettings;
 use rebalancer_prom::{PrometheusSettings, PushSettings, WebhookSettings};
 
-use super::definition::Setting as _;
-use super::definitions::serve::SCHEDULE;
-use super::error::SettingsError;
 use crate::freeze::Freeze;
 use crate::schedule::Schedule;
 
@@ -68,21 +65,6 @@ pub struct ServeSettings {
     pub listen_address: SocketAddr,
     /// The Lease of the leader; `None` if each process runs (`LEADER_ELECTION=false`).
     pub leader_election: Option<LeaderElectionSettings>,
-}
-
-impl ServeSettings {
-    /// The schedule.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub(crate) fn required_schedule(&self) -> Result<Schedule, SettingsError> {
-        let missing = SettingsError::Missing {
-            env: SCHEDULE.name,
-            flag: SCHEDULE.flag(),
-            help: SCHEDULE.help,
-        };
-        self.schedule.clone().ok_or(missing)
-    }
 }
 
 /// The Lease that the leader of several processes holds.

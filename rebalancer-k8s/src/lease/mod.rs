@@ -24,7 +24,8 @@ use rebalancer_core::model::{Seconds, WorkloadRef};
 use rebalancer_core::ports::{LeaseState, PortError, RunLease};
 
 use crate::api::Api;
-use crate::error::K8sError;
+use crate::connection::Connection;
+use crate::error::{K8sError, check_name};
 use crate::kind::WorkloadKind;
 
 use name::name_of;
@@ -63,6 +64,34 @@ pub struct ObservedLease {
     pub renewed: Option<Timestamp>,
     /// The hold of the last run that acts; `None` if it did not hold.
     pub last_hold: Option<HoldRecord>,
+}
+
+impl Connection {
+    /// Returns the lease that the leader of several processes holds. `identity` names this process to
+    /// the others, and must be unique. Without a namespace, the lease is in that of the pod's service
+    /// account, or of the context of the kubeconfig. Sends no request.
+    ///
+    /// # Errors
+    /// [`K8sError::InvalidName`] if the namespace or the name is not one that Kubernetes allows.
+    pub fn leader_lease(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+        identity: impl Into<String>,
+    ) -> Result<KubernetesLease, K8sError> {
+        let namespace = namespace.unwrap_or(self.default_namespace());
+        for (what, given) in [("the namespace", namespace), ("the Lease", name)] {
+            check_name(what, given)?;
+        }
+        let api = Api::new(self.clone());
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        Ok(KubernetesLease::named(
+            api,
+            namespace,
+            name,
+            identity.into(),
+        ))
+    }
 }
 
 impl KubernetesLease {
