@@ -89,6 +89,10 @@ pub(crate) enum Task {
 pub(crate) enum Steer {
     Pause(PauseOptions),
     Resume,
+    /// `id` is that of the plan; by default the plan that waits.
+    Approve {
+        id: Option<String>,
+    },
     Status,
     History,
 }
@@ -131,9 +135,9 @@ impl DemoOptions {
 }
 
 /// The commands that take a workload as an argument.
-const READ_THE_CLUSTER: [&str; 11] = [
-    "run", "serve", "plan", "forecast", "group", "check", "backtest", "pause", "resume", "status",
-    "history",
+const READ_THE_CLUSTER: [&str; 12] = [
+    "run", "serve", "plan", "forecast", "group", "check", "backtest", "pause", "resume", "approve",
+    "status", "history",
 ];
 
 /// Shorter flags of settings, among them those of kubectl, which users of its plugin expect: by setting,
@@ -311,8 +315,19 @@ pub(crate) fn command() -> Command {
                 ),
         )
         .subcommand(Command::new("resume").about("End the pause of a workload"))
+        .subcommand(
+            Command::new("approve")
+                .about("Approve the plan that waits (APPROVAL=manual): the next run executes exactly this plan")
+                .arg(
+                    Arg::new("id")
+                        .long("id")
+                        .value_name("ID")
+                        .value_parser(NonEmptyStringValueParser::new())
+                        .help("The id of the plan, so that no other plan is approved; default: the plan that waits"),
+                ),
+        )
         .subcommand(Command::new("status").about(
-            "Show whether a workload is paused, the last run and rotation, and when the next may act",
+            "Show whether a workload is paused, the plan that waits for approval, the last run and rotation, and when the next may act",
         ))
         .subcommand(Command::new("history").about(
             "Show the recorded rotations and hand-overs of a workload, newest first",
@@ -525,6 +540,9 @@ fn invocation(matches: &ArgMatches) -> Invocation {
             reason: sub.get_one("reason").cloned(),
         })),
         "resume" => Task::Steer(Steer::Resume),
+        "approve" => Task::Steer(Steer::Approve {
+            id: sub.get_one("id").cloned(),
+        }),
         "status" => Task::Steer(Steer::Status),
         "history" => Task::Steer(Steer::History),
         "decide" => Task::Decide {

@@ -14,6 +14,7 @@ pub struct HoldReason {
     meaning: &'static str,
     remedy: &'static str,
     missing_data: bool,
+    fails: bool,
     may_last: bool,
     policy_fields: &'static [PolicyField],
 }
@@ -30,6 +31,7 @@ impl HoldReason {
             meaning,
             remedy,
             missing_data: false,
+            fails: false,
             may_last: false,
             policy_fields: &[],
         }
@@ -39,6 +41,15 @@ impl HoldReason {
     pub(crate) const fn missing_data(self) -> Self {
         Self {
             missing_data: true,
+            fails: true,
+            ..self
+        }
+    }
+
+    /// Marks the reason as one with which a run fails, although no data is missing.
+    pub(crate) const fn that_fails(self) -> Self {
+        Self {
+            fails: true,
             ..self
         }
     }
@@ -77,11 +88,17 @@ impl HoldReason {
         self.remedy
     }
 
-    /// Whether the hold is caused by missing or untrusted data, so that the run exits with 1, rather
-    /// than by a workload that needs nothing or by a moment that does not allow it.
+    /// Whether the hold is caused by missing or untrusted data, rather than by a workload that needs
+    /// nothing or by a moment that does not allow it.
     #[must_use]
     pub const fn means_missing_data(self) -> bool {
         self.missing_data
+    }
+
+    /// Whether a run that holds for this reason exits with 1, as for missing data.
+    #[must_use]
+    pub const fn fails(self) -> bool {
+        self.fails
     }
 
     /// Whether the reason may hold for days while nothing is wrong: it ends when the load changes or

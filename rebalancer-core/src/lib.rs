@@ -22,6 +22,7 @@
 //! | [`policy`] | the operator's rules, validated |
 //! | [`plan`] | the victims, their roles and their waves; the moves or the pods of a plan without evictions |
 //! | [`history`] | the record of an earlier rotation |
+//! | [`proposal`] | a plan that waits for the approval of a person |
 //! | [`ports`] | the traits for everything outside the core: metrics, pods, lease, journal, clock |
 //! | [`group`] | the consumer group: members, topics, owners of partitions |
 //! | [`snapshot`] | everything known about one workload at one instant, validated |
@@ -34,6 +35,7 @@
 //! | [`execution`] | the state machine that executes a plan |
 //! | [`group_details`] | the consumer group as it was observed, for people |
 //! | [`handover`] | the state machine that hands out an assignment to a group |
+//! | [`approval`] | the rule that a person approves each plan |
 //! | [`report`] | the JSON document of a run |
 //!
 //! # Purity
@@ -158,6 +160,7 @@
 //!   property tests.
 //! - `schema`: `schemars::JsonSchema` for the types of the documents.
 
+pub mod approval;
 pub mod backtest;
 pub mod checks;
 pub mod decision;
@@ -176,6 +179,7 @@ pub mod model;
 pub mod plan;
 pub mod policy;
 pub mod ports;
+pub mod proposal;
 pub mod report;
 pub mod scenario;
 pub mod snapshot;

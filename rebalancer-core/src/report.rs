@@ -125,7 +125,7 @@ pub struct Failed {
 pub enum RunOutcome {
     /// There was nothing to do, or everything was done.
     Fine,
-    /// There is a plan that was not to be executed.
+    /// There is a plan that was not to be executed, or that waits for approval.
     Planned,
     /// A plan was not executed in full: some or all of its evictions did not happen, or their
     /// replacements did not become ready.
@@ -183,10 +183,12 @@ impl WorkloadReport {
             Self::Failed(_) => return RunOutcome::Failed,
             Self::Decided(decided) => decided,
         };
-        if decided.decision.hold_reason().is_some() {
+        if let Some(reason) = decided.decision.hold_reason() {
             let alerts = decided.held.is_some_and(|held| held.alert);
-            return if alerts || decided.decision.means_missing_data() {
+            return if alerts || decided.decision.means_missing_data() || reason.fails() {
                 RunOutcome::Failed
+            } else if decided.decision.approval.is_some() {
+                RunOutcome::Planned
             } else {
                 RunOutcome::Fine
             };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rebalancer_core::ports::PortError;
+use rebalancer_core::ports::{PortError, PortErrorKind};
 
 use crate::event::{RunEvent, Wait, WaitReason};
 use crate::ports::{Ports, RunSettings};
@@ -53,6 +53,15 @@ impl Run<'_> {
             output = request => Some(output),
             () = cut_short => None,
         }
+    }
+
+    /// Awaits a request to the journal.
+    pub(crate) async fn write<T>(
+        self,
+        writing: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        let written = self.before_stop(writing).await;
+        written.unwrap_or_else(|| Err(PortError::new(PortErrorKind::Timeout, CUT_SHORT)))
     }
 
     /// Awaits a request that changes nothing. The error is the message of the port.

@@ -33,14 +33,17 @@ pub async fn execute(
         settings,
         stop,
     };
-    execute_plan(run, decision, snapshot, lease_held_since).await
+    execute_plan(run, decision, snapshot, lease_held_since, None).await
 }
 
+/// As [`execute`]; `own_generation` is the generation that this run has given the workload since it was
+/// observed.
 pub(crate) async fn execute_plan(
     run: Run<'_>,
     decision: &Decision,
     snapshot: &Snapshot,
     lease_held_since: Option<Duration>,
+    own_generation: Option<i64>,
 ) -> Option<ExecutionReport> {
     let policy = run.settings.execution?;
     let plan = decision.plan()?;
@@ -49,6 +52,9 @@ pub(crate) async fn execute_plan(
     let mut execution = Execution::new(plan, minimum, policy, before, run.elapsed());
     if let Some(since) = lease_held_since {
         execution = execution.with_lease(since);
+    }
+    if let Some(generation) = own_generation {
+        execution.acknowledge_own_change(generation);
     }
     if policy.dry_run && plan.largest_wave() > 1 {
         execution = execution.with_budgets(read_budgets(run, plan).await);

@@ -11,6 +11,7 @@
 //! | `context` | the ports, settings and stop request of a run |
 //! | `lease` | acquires, keeps and releases the lease that excludes other runs |
 //! | `observe` | reads loads, pods, autoscalers and the group into a snapshot |
+//! | `approval` | lets a plan wait for the approval of a person |
 //! | `execute` | performs the steps of the core's execution |
 //! | `assign` | hands out the assignment of a decision |
 //! | `hand_over` | performs the steps of the core's hand-over |
@@ -23,6 +24,7 @@
 //! | `event` | events and observers |
 //! | `error` | why a workload could not be observed |
 
+mod approval;
 mod assign;
 mod clock;
 mod context;

@@ -65,6 +65,8 @@ pub struct RunSettings<'a> {
     pub policy: &'a Policy,
     /// The rules of the execution; `None` to decide only.
     pub execution: Option<ExecutionPolicy>,
+    /// The time for which a plan may be approved and executed; `None` if plans need no approval.
+    pub approval: Option<Seconds>,
     /// The duration from which a hold that needs an operator makes the run fail; zero for never.
     pub hold_alert_after: Seconds,
 }
@@ -82,6 +84,7 @@ impl<'a> RunSettings<'a> {
             freeze: &NeverFrozen,
             policy,
             execution: None,
+            approval: None,
             hold_alert_after: Self::DEFAULT_HOLD_ALERT_AFTER,
         }
     }

@@ -10,7 +10,7 @@ use rebalancer_core::plan::Victim;
 use rebalancer_core::ports::{Journal, JournalEntry, PortError, PortErrorKind};
 use rebalancer_core::{Decision, Snapshot};
 
-use crate::context::{CUT_SHORT, Run};
+use crate::context::Run;
 use crate::event::{JournalWrite, RunEvent};
 
 /// The records of one execution.
@@ -219,8 +219,7 @@ impl<'a> Records<'a> {
         &self,
         writing: impl Future<Output = Result<T, PortError>>,
     ) -> Result<T, PortError> {
-        let written = self.run.before_stop(writing).await;
-        written.unwrap_or_else(|| Err(PortError::new(PortErrorKind::Timeout, CUT_SHORT)))
+        self.run.write(writing).await
     }
 
     /// Reports a failure, and whether a later write may succeed.

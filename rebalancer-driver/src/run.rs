@@ -5,6 +5,7 @@ use rebalancer_core::ports::RunLease;
 use rebalancer_core::report::{Failed, WorkloadReport};
 use rebalancer_core::{Snapshot, decide};
 
+use crate::approval::approve;
 use crate::assign::hand_out;
 use crate::context::Run;
 use crate::error::ObserveError;
@@ -73,8 +74,9 @@ async fn observe_decide_execute(run: Run<'_>, lease: LeaseStatus) -> WorkloadRun
     let observed_at = run.elapsed();
     run.emit(&RunEvent::Observed(&snapshot));
     let decision = decide(&snapshot, run.settings.policy);
+    let (decision, own_generation) = approve(run, decision, &snapshot).await;
     run.emit(&RunEvent::Decided(&decision));
-    let execution = execute_plan(run, &decision, &snapshot, held_since).await;
+    let execution = execute_plan(run, &decision, &snapshot, held_since, own_generation).await;
     let hand_over = hand_out(run, &decision, &snapshot, observed_at, held_since).await;
     WorkloadRun {
         report: WorkloadReport::decided(decision, execution).with_hand_over(hand_over),

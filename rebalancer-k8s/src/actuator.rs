@@ -400,6 +400,7 @@ impl PodActuator for KubernetesActuator {
             pods,
             last_rotation: workload.rotation(&self.settings.workload),
             pause: workload.pause.at(taken_at),
+            proposal: workload.proposal,
             rollout_failures: workload.rollout_failures,
         })
     }

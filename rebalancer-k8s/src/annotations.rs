@@ -21,6 +21,10 @@ pub const PAUSED_UNTIL: &str = "rebalancer.io/paused-until";
 pub const PAUSE_REASON: &str = "rebalancer.io/pause-reason";
 /// On a workload: its last rotation, kept for the next run.
 pub(crate) const LAST_ROTATION: &str = "rebalancer.io/last-rotation";
+/// On a workload: the plan that waits for approval, in JSON.
+pub(crate) const PLAN: &str = "rebalancer.io/plan";
+/// On a workload: the id of the plan that a person has approved.
+pub const APPROVE: &str = "rebalancer.io/approve";
 /// On a Lease: the hold of the last run, kept for the next run.
 pub(crate) const LAST_HOLD: &str = "rebalancer.io/last-hold";
 /// On a Lease: the workload that the Lease is about.

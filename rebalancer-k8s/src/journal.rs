@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use http::{Request, header};
 use rebalancer_core::history::Rotation;
 use rebalancer_core::model::WorkloadRef;
-use rebalancer_core::ports::{Journal, JournalEntry, PortError};
+use rebalancer_core::ports::{Journal, JournalEntry, PortError, PortErrorKind};
+use rebalancer_core::proposal::ProposedPlan;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::annotations::LAST_ROTATION;
+use crate::annotations::{APPROVE, LAST_ROTATION, PLAN};
 use crate::api::Api;
 use crate::attempt::Attempt;
 use crate::clock::MicroTime;
@@ -24,6 +25,8 @@ pub(crate) const CONTROLLER: &str = "rebalancer.io/rebalancer";
 const MAX_NOTE: usize = 1024;
 /// The longest name of a reporting instance that the API accepts, in bytes.
 const MAX_INSTANCE: usize = 128;
+/// The longest plan that is stored, in bytes. All annotations of an object together have 256 KiB.
+const MAX_PLAN: usize = 192 * 1024;
 
 /// The [`Journal`] of one workload, made by
 /// [`KubernetesActuator::journal`](crate::KubernetesActuator::journal).
@@ -175,12 +178,7 @@ impl KubernetesJournal {
     /// Writes the annotation. Returns the generation of the workload that results from it.
     async fn annotate(&self, rotation: &Rotation) -> Result<Option<i64>, K8sError> {
         let place = self.known().await?.place;
-        let WorkloadRef {
-            namespace, name, ..
-        } = &self.workload;
-        let group = self.kind.group().to_owned();
-        let resource = place.resource.clone();
-        let attempt = Attempt::on("patch", group, resource, namespace, name);
+        let attempt = self.patching(&place);
         let text = serde_json::to_string(rotation)
             .map_err(|error| self.api.bad_answer(&attempt, &error))?;
         let request = workload::patch_annotations(&place, &json!({LAST_ROTATION: text}));
@@ -201,12 +199,41 @@ impl KubernetesJournal {
                 }
             }
         };
-        // Only a Deployment gets a new generation by an annotation. A new generation of another kind
-        // is caused by another change.
-        Ok(match self.kind {
+        Ok(self.of_own_change(generation))
+    }
+
+    fn patching(&self, place: &Place) -> Attempt {
+        let WorkloadRef {
+            namespace, name, ..
+        } = &self.workload;
+        let group = self.kind.group().to_owned();
+        Attempt::on("patch", group, place.resource.clone(), namespace, name)
+    }
+
+    /// The generation that an annotation caused. Only a Deployment gets a new one. A new generation of
+    /// another kind is caused by another change.
+    fn of_own_change(&self, generation: Option<i64>) -> Option<i64> {
+        match self.kind {
             WorkloadKind::Deployment => generation,
             WorkloadKind::StatefulSet | WorkloadKind::Scalable(_) => None,
-        })
+        }
+    }
+
+    /// Writes the plan, and removes an approval.
+    async fn store(&self, text: &str) -> Result<(), K8sError> {
+        let place = self.known().await?.place;
+        let annotations = json!({PLAN: text, APPROVE: null});
+        let request = workload::patch_annotations(&place, &annotations);
+        self.send(&self.patching(&place), request).await.map(drop)
+    }
+
+    /// Removes the plan and its approval. A request whose response is lost may have succeeded; the error
+    /// is returned nevertheless, because the approval may have been used by another run.
+    async fn remove(&self, id: &str) -> Result<Option<i64>, K8sError> {
+        let place = self.known().await?.place;
+        let request = workload::patch_approval(&place, id);
+        let written = self.send(&self.patching(&place), request).await?;
+        Ok(self.of_own_change(written.metadata.generation))
     }
 }
 
@@ -218,6 +245,23 @@ impl Journal for KubernetesJournal {
 
     async fn remember(&self, rotation: &Rotation) -> Result<Option<i64>, PortError> {
         Ok(self.annotate(rotation).await?)
+    }
+
+    async fn propose(&self, plan: &ProposedPlan) -> Result<(), PortError> {
+        let invalid = |error: String| PortError::new(PortErrorKind::Rejected, error);
+        let text = serde_json::to_string(plan).map_err(|error| invalid(error.to_string()))?;
+        if text.len() > MAX_PLAN {
+            return Err(invalid(format!(
+                "it has {} KiB, and an annotation may have {} KiB",
+                text.len().div_ceil(1024),
+                MAX_PLAN / 1024
+            )));
+        }
+        Ok(self.store(&text).await?)
+    }
+
+    async fn use_approval(&self, plan: &ProposedPlan) -> Result<Option<i64>, PortError> {
+        Ok(self.remove(&plan.id).await?)
     }
 }
 

@@ -71,7 +71,7 @@ mod surroundings;
 mod workload;
 
 pub use actuator::KubernetesActuator;
-pub use annotations::{FREEZE, PAUSE_REASON, PAUSED_UNTIL, PauseAnnotations};
+pub use annotations::{APPROVE, FREEZE, PAUSE_REASON, PAUSED_UNTIL, PauseAnnotations};
 pub use attempt::Attempt;
 pub use connect::{ConnectSettings, connect};
 pub use connection::Connection;

@@ -43,10 +43,10 @@ pub enum Need {
     Lease,
     /// To publish Events. Without it, runs work all the same.
     Events,
-    /// To write the last rotation as an annotation of a Deployment. Without it, the cooldown is
-    /// derived from the ages of the pods.
+    /// To write the last rotation, and plans that wait for approval, as annotations of a Deployment.
+    /// Without it, the cooldown is derived from the ages of the pods, and no plan can be approved.
     DeploymentMemory,
-    /// To write the last rotation as an annotation of a StatefulSet.
+    /// To write the last rotation, and plans that wait for approval, as annotations of a StatefulSet.
     StatefulSetMemory,
     /// For better error messages. Without it, runs work all the same.
     Suggestions,
@@ -160,14 +160,14 @@ pub const PERMISSIONS: &[Permission] = &[
         "apps",
         "deployments",
         Need::DeploymentMemory,
-        "the last rotation, as an annotation",
+        "its annotations: the last rotation, a plan that waits for approval",
     ),
     rule(
         "patch",
         "apps",
         "statefulsets",
         Need::StatefulSetMemory,
-        "the last rotation, as an annotation",
+        "its annotations: the last rotation, a plan that waits for approval",
     ),
     rule(
         "list",
@@ -201,6 +201,8 @@ pub struct Usage {
     pub dry_run: bool,
     /// Whether one run at a time acts.
     pub lease: bool,
+    /// Whether plans need approval, so that they are stored on the workload.
+    pub approval: bool,
 }
 
 /// The importance of a permission to a configuration.
@@ -222,6 +224,20 @@ pub enum Importance {
     },
 }
 
+impl Usage {
+    /// The importance of the permission to write annotations of the workload.
+    pub(crate) fn importance_of_memory(self) -> Importance {
+        match (self.approval, self.dry_run) {
+            (true, false) => Importance::Required,
+            (true, true) => Importance::ToAct,
+            (false, _) => Importance::Optional {
+                without: "rotations are not remembered, and the cooldown depends only on the ages of \
+                          the pods",
+            },
+        }
+    }
+}
+
 impl Need {
     /// The importance to a configuration; `None` if it does not use the permission.
     #[must_use]
@@ -235,6 +251,7 @@ impl Need {
             evicts,
             dry_run,
             lease,
+            ..
         } = usage;
         let by_method = |method| evicts && settings.eviction_method == method;
         let required = |used: bool| used.then_some(Importance::Required);
@@ -269,14 +286,12 @@ impl Need {
                 Importance::Required
             }),
             Self::Events => optional(true, "no Events record what was done"),
-            Self::DeploymentMemory => optional(
-                *kind == WorkloadKind::Deployment,
-                "rotations are not remembered, and the cooldown depends only on the ages of the pods",
-            ),
-            Self::StatefulSetMemory => optional(
-                *kind == WorkloadKind::StatefulSet,
-                "rotations are not remembered, and the cooldown depends only on the ages of the pods",
-            ),
+            Self::DeploymentMemory => {
+                (*kind == WorkloadKind::Deployment).then(|| usage.importance_of_memory())
+            }
+            Self::StatefulSetMemory => {
+                (*kind == WorkloadKind::StatefulSet).then(|| usage.importance_of_memory())
+            }
             // Only for messages about a workload that does not exist.
             Self::Suggestions => None,
         }
@@ -309,6 +324,7 @@ mod tests {
         evicts: true,
         dry_run: false,
         lease: true,
+        approval: false,
     };
 
     fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
@@ -386,5 +402,24 @@ mod tests {
             Some(Importance::Optional { .. })
         ));
         assert_eq!(of(Need::Suggestions), None);
+    }
+
+    /// Without it, plans cannot be stored for approval.
+    #[rstest]
+    #[case(false, Importance::Required)]
+    #[case(true, Importance::ToAct)]
+    fn approval_needs_the_annotations(#[case] dry_run: bool, #[case] expected: Importance) {
+        let usage = Usage {
+            dry_run,
+            approval: true,
+            ..ACTS
+        };
+        for (need, kind) in [
+            (Need::DeploymentMemory, WorkloadKind::Deployment),
+            (Need::StatefulSetMemory, WorkloadKind::StatefulSet),
+        ] {
+            let importance = need.importance(&kind, &settings(|_| ()), usage);
+            assert_eq!(importance, Some(expected));
+        }
     }
 }

@@ -82,13 +82,14 @@ fn of_kind(
     });
     let mut rights: Vec<Right> = listed.collect();
     if let (WorkloadKind::Scalable(gvk), Some(resource)) = (kind, resource) {
-        rights.extend(of_custom_kind(&gvk.group, resource, name));
+        let memory = usage.importance_of_memory();
+        rights.extend(of_custom_kind(&gvk.group, resource, name, memory));
     }
     rights
 }
 
 /// The permissions for a custom kind.
-fn of_custom_kind(group: &str, resource: &str, name: &str) -> [Right; 4] {
+fn of_custom_kind(group: &str, resource: &str, name: &str, memory: Importance) -> [Right; 4] {
     let right = |verb, resource: String, importance, why| Right {
         verb,
         group: group.to_owned().into(),
@@ -98,9 +99,6 @@ fn of_custom_kind(group: &str, resource: &str, name: &str) -> [Right; 4] {
         why,
     };
     let required = Importance::Required;
-    let memory = Importance::Optional {
-        without: "rotations are not remembered, and the cooldown depends only on the ages of the pods",
-    };
     [
         right(
             "get",
@@ -126,7 +124,7 @@ fn of_custom_kind(group: &str, resource: &str, name: &str) -> [Right; 4] {
             "patch",
             resource.to_owned(),
             memory,
-            "the last rotation, as an annotation",
+            "its annotations: the last rotation, a plan that waits for approval",
         ),
     ]
 }

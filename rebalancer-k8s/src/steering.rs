@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use kube::core::params::ListParams;
 use rebalancer_core::history::Rotation;
 use rebalancer_core::model::WorkloadRef;
+use rebalancer_core::proposal::Proposal;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -37,6 +38,8 @@ pub struct SteeredObject {
     pub pause: PauseAnnotations,
     /// The record of the last rotation, if there is one that can be read.
     pub last_rotation: Option<Rotation>,
+    /// The plan that waits for approval, if one is stored.
+    pub proposal: Option<Proposal>,
     uid: String,
     place: Place,
 }
@@ -119,6 +122,7 @@ impl KubernetesSteering {
             last_rotation: found
                 .value(LAST_ROTATION)
                 .and_then(|text| serde_json::from_str(&text).ok()),
+            proposal: workload::proposal(&found.annotations),
             uid: found.uid,
             place,
         })

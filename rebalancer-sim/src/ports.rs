@@ -11,10 +11,14 @@ use rebalancer_core::model::{PodRef, WorkloadRef, WorkloadState};
 use rebalancer_core::ports::{
     AutoscalerCandidate, Clock, DisruptionBudget, EvictionAnswer, GroupObservation, GroupSource,
     Journal, JournalEntry, LeaseState, LoadObservation, MetricsSource, PodActuator, PodState,
-    PortError, RunLease, WorkloadObservation,
+    PortError, PortErrorKind, RunLease, WorkloadObservation,
 };
+use rebalancer_core::proposal::ProposedPlan;
 
 use crate::shared::SharedState;
+
+/// The error of a plan that is not approved any more.
+pub(crate) const NOT_APPROVED: &str = "the plan is not approved";
 
 /// The metrics of a [`SimWorld`](crate::SimWorld): loads as a rate over the configured window.
 ///
@@ -180,7 +184,7 @@ impl RunLease for SimLease {
 }
 
 /// The journal of a [`SimWorld`](crate::SimWorld). A stored rotation is part of the next
-/// observation.
+/// observation, and so is a stored plan, which is approved at once.
 #[derive(Debug, Clone)]
 pub struct SimJournal {
     state: SharedState,
@@ -202,5 +206,17 @@ impl Journal for SimJournal {
     async fn remember(&self, rotation: &Rotation) -> Result<Option<i64>, PortError> {
         self.state.lock().remember(rotation.clone());
         Ok(None)
+    }
+
+    async fn propose(&self, plan: &ProposedPlan) -> Result<(), PortError> {
+        self.state.lock().propose(plan.clone());
+        Ok(())
+    }
+
+    async fn use_approval(&self, plan: &ProposedPlan) -> Result<Option<i64>, PortError> {
+        if self.state.lock().use_approval(&plan.id) {
+            return Ok(None);
+        }
+        Err(PortError::new(PortErrorKind::Rejected, NOT_APPROVED))
     }
 }

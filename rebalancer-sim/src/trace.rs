@@ -95,6 +95,8 @@ pub enum TraceEvent {
     Requested(usize),
     /// The coordinator of the group was asked for something else than a description.
     GroupRequested,
+    /// The approval of a plan with these pods was used: its id, and the pods to evict.
+    ApprovalUsed(String, Vec<PodRef>),
     /// The lease was acquired or renewed.
     Lease(LeaseState),
     /// The lease was released.

@@ -15,7 +15,7 @@ changes its meaning. The reason is that of the first check that failed, in the o
 the reasons of the strategies follow. The report contains every check with its numbers.
 
 The exit code is 1 if the reason means missing or untrusted data, so that a CronJob without usable
-data is noticed, and 0 otherwise. It is also 1 if an earlier check gives the reason while the metrics
+data is noticed, or if plans cannot be stored for approval, and 0 otherwise. It is also 1 if an earlier check gives the reason while the metrics
 are partial, duplicate or not believable, or the target is unknown.
 
 A run that holds the lease of the workload records its hold there, so that the next run knows since
@@ -50,7 +50,7 @@ pub(crate) fn document() -> String {
             "| `{reason}` | {} | {} | {} | {} | {} |",
             reason.meaning(),
             reason.remedy(),
-            u8::from(reason.means_missing_data()),
+            u8::from(reason.fails()),
             if reason.may_last() { "yes" } else { "" },
             settings.join(", "),
         );

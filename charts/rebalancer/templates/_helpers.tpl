@@ -135,7 +135,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 {{- with $deployments -}}
-# The workloads: their selectors and rollouts, and the annotation of the last rotation.
+# The workloads: their selectors and rollouts, and the annotations of the last rotation and of a plan that
+# waits for approval.
 - apiGroups: ["apps"]
   resources: ["deployments"]
   resourceNames: {{ toJson . }}

@@ -107,6 +107,7 @@ mod tests {
             evicts: true,
             dry_run: false,
             lease: true,
+            approval: false,
         };
         rebalancer_k8s::rights(&settings, usage, Some("rollouts")).unwrap()
     }

@@ -153,6 +153,7 @@ async fn one(side: &Side, assignor: Assignor, observer: &LoggingObserver) -> Rep
         freeze: &NeverFrozen,
         policy: &side.policy,
         execution: Some(execution),
+        approval: None,
         hold_alert_after: RunSettings::DEFAULT_HOLD_ALERT_AFTER,
     };
     let WorkloadRun {

@@ -106,6 +106,7 @@ impl Job<'_> {
             freeze: &self.workload.freeze,
             policy,
             execution: self.execution,
+            approval: self.workload.approval,
             hold_alert_after: self.workload.hold_alert_after,
         }
     }

@@ -1,4 +1,4 @@
-//! `pause`, `resume`, `status` and `history`: how the runs of a workload are steered by hand.
+//! `pause`, `resume`, `approve`, `status` and `history`: how the runs of a workload are steered by hand.
 //!
 //! The commands read and write objects of the Kubernetes API only, so that they work while the metrics server
 //! or Kafka does not.
@@ -6,7 +6,7 @@
 use rebalancer_core::ports::{PortError, PortErrorKind};
 use rebalancer_driver::FreezeSchedule as _;
 use rebalancer_k8s::{
-    ConnectSettings, Connection, FREEZE, K8sError, KubernetesActuator, KubernetesSteering,
+    APPROVE, ConnectSettings, Connection, FREEZE, K8sError, KubernetesActuator, KubernetesSteering,
     PAUSE_REASON, PAUSED_UNTIL, PauseAnnotations, SteeredObject,
 };
 use tracing::error;
@@ -60,6 +60,7 @@ pub(crate) async fn run(
         command: match command {
             Steer::Pause(_) => SteeringCommand::Pause,
             Steer::Resume => SteeringCommand::Resume,
+            Steer::Approve { .. } => SteeringCommand::Approve,
             Steer::Status => SteeringCommand::Status,
             Steer::History => SteeringCommand::History,
         },
@@ -96,6 +97,7 @@ async fn of_workload(
             let nothing = PauseAnnotations::default();
             set(&steering, &object, &nothing, result).await
         }
+        Steer::Approve { id } => approve(&steering, &object, id.as_deref(), result).await,
         Steer::Status => Ok(status(&steering, &object, workload, result).await),
         Steer::History => Ok(history(&steering, &object, result).await),
     }
@@ -175,6 +177,49 @@ async fn set(
     })
 }
 
+/// Approves the plan that waits, by its id: if a run replaces the plan meanwhile, the other plan is not
+/// approved.
+async fn approve(
+    steering: &KubernetesSteering,
+    object: &SteeredObject,
+    id: Option<&str>,
+    result: SteeredWorkload,
+) -> Result<SteeredWorkload, Failure> {
+    let proposal = object.proposal.as_ref();
+    let stored = proposal.and_then(|proposal| proposal.plan.clone());
+    let problem = match &stored {
+        None => "no plan waits for approval; a run with APPROVAL=manual proposes one".to_owned(),
+        Some(plan) if id.is_some_and(|id| id != plan.id) => format!(
+            "plan {} does not wait for approval; it is plan {} that does: {}",
+            id.unwrap_or_default(),
+            plan.id,
+            plan.message
+        ),
+        Some(plan) if object.at >= plan.expires => format!(
+            "plan {} expired at {:.0}; the next run proposes another one",
+            plan.id, plan.expires
+        ),
+        Some(_) => String::new(),
+    };
+    let Some(plan) = stored.filter(|_| problem.is_empty()) else {
+        let message = format!("{}: {problem}", result.workload);
+        let error = PortError::new(PortErrorKind::Rejected, message);
+        return Err(Failure::Port(error));
+    };
+    let is_approved = proposal.is_some_and(|proposal| proposal.approves(&plan));
+    if !is_approved {
+        let annotation = (APPROVE, Some(plan.id.as_str()));
+        steering.annotate(object, &[annotation]).await?;
+    }
+    Ok(SteeredWorkload {
+        changed: Some(!is_approved),
+        plan: Some(Box::new(plan)),
+        approved: Some(true),
+        pause: object.pause.at(object.at),
+        ..result
+    })
+}
+
 async fn status(
     steering: &KubernetesSteering,
     object: &SteeredObject,
@@ -209,8 +254,14 @@ async fn status(
         max_evictions_per_day: workload.policy.max_evictions_per_day,
         last_rotation: last,
     };
+    let proposal = object.proposal.as_ref();
+    let plan = proposal.and_then(|proposal| proposal.current(object.at));
     SteeredWorkload {
         pause: object.pause.at(object.at),
+        approved: proposal
+            .zip(plan)
+            .map(|(proposal, plan)| proposal.approves(plan)),
+        plan: plan.cloned().map(Box::new),
         status: Some(Box::new(status)),
         notes,
         ..result

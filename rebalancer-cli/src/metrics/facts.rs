@@ -64,13 +64,14 @@ pub enum RunResult {
     Acted,
     /// There was nothing to do, or not now.
     Held,
-    /// There is a plan that was not to be executed.
+    /// There is a plan that was not to be executed, or that waits for approval.
     Planned,
     /// A plan was executed in part.
     Incomplete,
     /// Data for the decision is missing or untrusted.
     MissingData,
-    /// Runs have held for longer than is expected without an operator.
+    /// Runs have held for longer than is expected without an operator, or a plan could not be stored for
+    /// approval.
     NeedsOperator,
     /// No decision could be made.
     Failed,

@@ -1,6 +1,7 @@
 //! Whether the result for a workload is reported.
 
 use rebalancer_core::hold_record::HeldSince;
+use rebalancer_core::proposal::ApprovalState;
 use rebalancer_core::report::WorkloadReport;
 
 use crate::metrics::RunResult;
@@ -13,14 +14,25 @@ pub(super) fn event_of(report: &WorkloadReport, events: &[NotifyEvent]) -> Optio
         WorkloadReport::Failed(_) => None,
     };
     let changed = held.is_some_and(|held| held.runs == 1);
+    let is_new = match report {
+        WorkloadReport::Decided(decided) => {
+            let approval = decided.decision.approval.as_ref();
+            approval.is_none_or(|approval| approval.state == ApprovalState::Proposed)
+        }
+        WorkloadReport::Failed(_) => false,
+    };
     let is = |event: NotifyEvent| match (event, RunResult::of(report)) {
         (NotifyEvent::Rotations, RunResult::Acted | RunResult::Incomplete)
-        | (NotifyEvent::Failures, RunResult::Incomplete | RunResult::Failed)
-        | (NotifyEvent::Plans, RunResult::Planned) => true,
+        | (NotifyEvent::Failures, RunResult::Incomplete | RunResult::Failed) => true,
+        // A plan that waits for approval is reported once.
+        (NotifyEvent::Plans, RunResult::Planned) => is_new,
         (NotifyEvent::Failures, RunResult::MissingData | RunResult::NeedsOperator) => is_due(held),
         (
             NotifyEvent::HoldChanges,
-            RunResult::Held | RunResult::MissingData | RunResult::NeedsOperator,
+            RunResult::Held
+            | RunResult::Planned
+            | RunResult::MissingData
+            | RunResult::NeedsOperator,
         ) => changed,
         (
             NotifyEvent::Rotations

@@ -5,6 +5,7 @@ use rebalancer_core::report::{Decided, WorkloadReport};
 
 use crate::hints;
 use crate::metrics::RunResult;
+use crate::render::approval;
 use crate::settings::NotifyEvent;
 
 /// How urgent a section is.
@@ -56,7 +57,11 @@ impl<'a> Section<'a> {
                     result,
                     action,
                     reason,
-                    summary: summary(result, action.or(reason).unwrap_or_default()),
+                    summary: if approval::waiting(&decided.decision).is_some() {
+                        "a plan waits for approval".to_owned()
+                    } else {
+                        summary(result, action.or(reason).unwrap_or_default())
+                    },
                     lines: lines(decided),
                 }
             }
@@ -99,6 +104,10 @@ fn lines(decided: &Decided) -> Vec<String> {
         decision.message,
         hints::of_decision(decision)
     )];
+    if let Some(plan) = approval::waiting(decision) {
+        lines.extend(approval::changes(plan));
+        lines.push(approval::command(&decision.workload, &plan.id));
+    }
     // A check of the data makes the run fail even if another check is the reason of the hold.
     let of_data = decision.checks.iter().filter(|check| {
         decision.hold_reason().is_some()

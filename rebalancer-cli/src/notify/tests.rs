@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::document;
 use crate::commands::run::untimed_report;
+use crate::render::tests::awaiting;
 use crate::settings::{NotifyEvent, NotifyFormat};
 use rebalancer_core::report::{Report, ReportCommand};
 
@@ -35,7 +36,10 @@ fn decided(json: &str, execution: Option<ExecutionReport>) -> WorkloadReport {
 
 /// A run that holds for the same reason as so many runs before it.
 fn held(json: &str, runs: u32) -> WorkloadReport {
-    let mut report = decided(json, None);
+    with_hold(decided(json, None), runs)
+}
+
+fn with_hold(mut report: WorkloadReport, runs: u32) -> WorkloadReport {
     let WorkloadReport::Decided(decided) = &mut report else {
         panic!("{report:?}");
     };
@@ -50,6 +54,29 @@ fn held(json: &str, runs: u32) -> WorkloadReport {
     let never = Seconds::new(0.0).unwrap();
     decided.held = Some(HeldSince::of(&record, reason, now, never));
     report
+}
+
+/// A run that waits for approval, after so many of them.
+fn awaiting_for(is_stored: bool, runs: u32) -> WorkloadReport {
+    with_hold(WorkloadReport::decided(awaiting(is_stored), None), runs)
+}
+
+#[test]
+fn plan_that_waits_is_described_with_the_command_that_approves_it() {
+    let report = report(vec![awaiting_for(false, 1)]);
+    let document = document(&report, NotifyFormat::Json, &[Plans]).unwrap();
+    let document: Value = serde_json::from_str(&document).unwrap();
+    let workload = &document["workloads"][0];
+    assert_eq!(workload["summary"], "a plan waits for approval");
+    assert_eq!(workload["result"], "planned");
+    let text = workload["lines"].to_string();
+    for part in [
+        "waits for approval until 2026-01-02T04:00:00Z: evict 4 of 6 pods",
+        "evict a (hottest, load 1.200)",
+        "rebalancer approve -n default deployment/workload --id ",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }
 
 fn executed(outcome: ExecutionOutcome, dry_run: bool) -> WorkloadReport {
@@ -139,6 +166,9 @@ use NotifyEvent::{Failures, HoldChanges, Plans, Rotations};
 #[case::in_part(executed(ExecutionOutcome::Incomplete, false), &[Rotations, Failures])]
 #[case::dry_run(executed(ExecutionOutcome::Completed, true), &[Plans])]
 #[case::plan(decided(UNEVEN, None), &[Plans])]
+#[case::proposed(awaiting_for(false, 1), &[HoldChanges, Plans])]
+#[case::proposed_again(awaiting_for(false, 2), &[Plans])]
+#[case::waits(awaiting_for(true, 3), &[])]
 #[case::no_decision(failed("orders"), &[Failures])]
 #[case::another_reason(held(EVEN, 1), &[HoldChanges])]
 #[case::the_same_reason(held(EVEN, 2), &[])]

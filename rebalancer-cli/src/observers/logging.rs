@@ -21,6 +21,7 @@ use tracing::{Level, Span, debug, enabled, error, error_span, info, warn};
 use crate::error::log_causes;
 use crate::hints;
 use crate::observers::terminal_line::TerminalLine;
+use crate::render::approval;
 
 /// The span of everything that is logged about a workload; its fields are part of each line.
 pub(crate) fn span(workload: &WorkloadRef) -> Span {
@@ -203,12 +204,16 @@ pub(crate) fn decided(decision: &Decision, is_shown: bool) {
             let verb = decision.verb().unwrap_or_default();
             info!("{verb}: {}", decision.message);
         }
-        Some(reason) if reason.means_missing_data() => {
+        Some(reason) if reason.fails() => {
             warn!(reason = reason.as_str(), "hold: {}{hint}", decision.message);
         }
         Some(reason) => {
             info!(reason = reason.as_str(), "hold: {}{hint}", decision.message);
         }
+    }
+    if let Some(plan) = approval::waiting(decision) {
+        let command = approval::command(&decision.workload, &plan.id);
+        info!(id = plan.id, expires = %plan.expires, "to approve the plan: {command}");
     }
     // A check of the data makes the run fail even when another check is the reason of the hold.
     let failed = decision

@@ -1,5 +1,6 @@
 //! The output: tables and documents for people, JSON and YAML for programs.
 
+pub(crate) mod approval;
 pub mod assignment;
 pub mod backtest;
 pub mod bar;
@@ -17,4 +18,4 @@ mod text;
 pub(crate) mod wrap;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

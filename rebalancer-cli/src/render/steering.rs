@@ -1,10 +1,11 @@
-//! The document of `pause`, `resume`, `status` and `history` as text.
+//! The document of `pause`, `resume`, `approve`, `status` and `history` as text.
 
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use rebalancer_core::history::Rotation;
 
+use super::approval;
 use super::style::Palette;
 use super::text::printable;
 use super::wrap::append;
@@ -27,6 +28,7 @@ pub fn report(report: &SteeringReport, palette: &Palette) -> String {
         }
         let mut text = match report.command {
             SteeringCommand::Pause | SteeringCommand::Resume => changed(workload),
+            SteeringCommand::Approve => approved(workload),
             SteeringCommand::Status => status(workload, palette),
             SteeringCommand::History => history(workload, palette),
         };
@@ -37,7 +39,7 @@ pub fn report(report: &SteeringReport, palette: &Palette) -> String {
     });
     let workloads: Vec<String> = workloads.filter(|text| !text.is_empty()).collect();
     workloads.join(match report.command {
-        SteeringCommand::Pause | SteeringCommand::Resume => "",
+        SteeringCommand::Pause | SteeringCommand::Resume | SteeringCommand::Approve => "",
         SteeringCommand::Status | SteeringCommand::History => "\n",
     })
 }
@@ -53,6 +55,30 @@ fn changed(workload: &SteeredWorkload) -> String {
         (None, None, _) => format!("{name}: not paused, nothing to resume"),
     };
     printable(&line) + "\n"
+}
+
+/// The line of `approve`, and the changes of the plan.
+fn approved(workload: &SteeredWorkload) -> String {
+    let Some(plan) = &workload.plan else {
+        return String::new();
+    };
+    let already = if workload.changed == Some(false) {
+        "already "
+    } else {
+        ""
+    };
+    let mut line = format!(
+        "{}: plan {} is {already}approved until {:.0}: {}",
+        workload.workload, plan.id, plan.expires, plan.message
+    );
+    if let Some(pause) = &workload.pause {
+        let _ = write!(line, "; but {pause}");
+    }
+    let mut text = printable(&line) + "\n";
+    for change in approval::changes(plan) {
+        let _ = writeln!(text, "  {change}");
+    }
+    text
 }
 
 fn title(workload: &SteeredWorkload, palette: &Palette) -> String {
@@ -78,6 +104,22 @@ fn status(workload: &SteeredWorkload, palette: &Palette) -> String {
     line("paused", &paused);
     if let Some(window) = &status.freeze_window {
         line("frozen", &format!("by the freeze window `{window}`"));
+    }
+    if let Some(plan) = &workload.plan {
+        let state = if workload.approved == Some(true) {
+            "is approved, and may be executed until"
+        } else {
+            "waits for approval until"
+        };
+        let expires = plan.expires;
+        let text = format!("{} {state} {expires:.0}: {}", plan.id, plan.message);
+        line("plan", &text);
+        for change in approval::changes(plan) {
+            line("", &change);
+        }
+        if workload.approved == Some(false) {
+            line("", &approval::command(&workload.workload, &plan.id));
+        }
     }
     line("running", &running(status));
     line("last run", &last_run(status));
@@ -234,6 +276,7 @@ mod tests {
     use super::*;
     use insta::assert_snapshot;
     use rebalancer_core::model::WorkloadRef;
+    use rebalancer_core::proposal::ProposedPlan;
     use serde_json::json;
 
     fn workload() -> SteeredWorkload {
@@ -298,6 +341,36 @@ mod tests {
           next action    from 2026-01-02T18:05:00Z on, the end of the cooldown
           evictions      6 of at most 12 within the last 24 hours
         ");
+    }
+
+    fn plan() -> ProposedPlan {
+        serde_json::from_value(json!({
+            "id": "3f2a9c11", "created": "2026-01-02T18:00:00Z", "expires": "2026-01-02T19:00:00Z",
+            "message": "assign 25 partitions to other members",
+            "moves": (0..25).map(|partition| json!({
+                "topic": "orders", "partition": partition, "from": "a", "to": "b", "load": 0.125,
+            })).collect::<Vec<_>>(),
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn approved_plan_is_shown_with_its_changes() {
+        let workload = SteeredWorkload {
+            plan: Some(Box::new(plan())),
+            approved: Some(true),
+            changed: Some(true),
+            ..workload()
+        };
+        let text = rendered(SteeringCommand::Approve, workload);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            "Deployment shop/consumer: plan 3f2a9c11 is approved until 2026-01-02T19:00:00Z: assign 25 \
+             partitions to other members"
+        );
+        assert_eq!(lines[1], "  move orders-0 (load 0.125) from a to b");
+        assert_eq!((lines.len(), lines[21]), (22, "  and 5 more, all in JSON"));
     }
 
     #[test]

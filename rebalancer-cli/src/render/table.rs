@@ -15,6 +15,7 @@ use rebalancer_core::plan::Role;
 use rebalancer_core::report::{Failed, FollowUp, WorkloadReport};
 use rebalancer_core::{Analysis, Decision, PodAssessment};
 
+use super::approval;
 use super::assignment;
 use super::bar::Scale;
 use super::group;
@@ -128,8 +129,9 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
     }
     let (word, style) = match decision.hold_reason() {
         None => (action(decision), palette.warn),
-        Some(reason) if reason.means_missing_data() => {
-            (format!("HOLD ({})", reason.as_str()), palette.bad)
+        Some(reason) if reason.fails() => (format!("HOLD ({})", reason.as_str()), palette.bad),
+        Some(reason) if decision.approval.is_some() => {
+            (format!("HOLD ({})", reason.as_str()), palette.warn)
         }
         Some(reason) => (format!("HOLD ({})", reason.as_str()), palette.good),
     };
@@ -137,6 +139,13 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
     let message = format!("{}{hint}", decision.message);
     let message = with_short_names(message, decision, palette);
     text.push_str(&sentence(&word, style, &message, palette));
+    if let Some(plan) = approval::waiting(decision) {
+        for change in approval::changes(plan) {
+            let _ = writeln!(text, "  {change}");
+        }
+        let command = approval::command(&decision.workload, &plan.id);
+        text.push_str(&sentence("to approve", palette.strong, &command, palette));
+    }
     text
 }
 

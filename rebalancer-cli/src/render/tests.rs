@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use jiff::Timestamp;
+use rebalancer_core::approval::{DEFAULT_EXPIRY, await_approval};
 use rebalancer_core::execution::{
     ExecutionOutcome, ExecutionReport, PodOutcome, PodReport, StaticMemberOutcome,
     StaticMemberReport, StopReason,
@@ -15,6 +16,7 @@ use rebalancer_core::handover::{
 use rebalancer_core::hold_record::{HeldSince, HoldRecord};
 use rebalancer_core::model::{MinimumPods, Percent, PodUid, Seconds, WorkloadRef};
 use rebalancer_core::policy::{Policy, Strategy};
+use rebalancer_core::proposal::Proposal;
 use rebalancer_core::report::{Decided, Failed, FollowUp, WorkloadReport};
 use rebalancer_core::{Decision, Snapshot, decide};
 use rstest::rstest;
@@ -41,14 +43,44 @@ fn forecast() -> Policy {
     }
 }
 
+const UNEVEN: &str = r#"{"target": 0.7, "pods": [
+    {"name": "a", "load": 1.2}, {"name": "b", "load": 1.1}, {"name": "c", "load": 0.8},
+    {"name": "d", "load": 0.6}, {"name": "e", "load": 0.4}, {"name": "f", "load": 0.3}]}"#;
+
 /// Six pods, of which four are rotated.
 fn rotation() -> Decision {
-    let snapshot = snapshot(
-        r#"{"target": 0.7, "pods": [
-            {"name": "a", "load": 1.2}, {"name": "b", "load": 1.1}, {"name": "c", "load": 0.8},
-            {"name": "d", "load": 0.6}, {"name": "e", "load": 0.4}, {"name": "f", "load": 0.3}]}"#,
-    );
-    decide(&snapshot, &two_pods_may_remain())
+    decide(&snapshot(UNEVEN), &two_pods_may_remain())
+}
+
+/// The same decision if plans need approval: of the run that proposes the plan, or of a later one.
+pub(crate) fn awaiting(is_stored: bool) -> Decision {
+    let at: Timestamp = "2026-01-02T03:00:00Z".parse().unwrap();
+    let await_run = |snapshot: &Snapshot| {
+        let policy = two_pods_may_remain();
+        await_approval(
+            decide(snapshot, &policy),
+            snapshot,
+            &policy,
+            DEFAULT_EXPIRY,
+            at,
+        )
+    };
+    let first = await_run(&snapshot(UNEVEN));
+    if !is_stored {
+        return first;
+    }
+    let mut data = snapshot(UNEVEN).data().clone();
+    data.proposal = Some(Proposal {
+        plan: first.approval.map(|approval| approval.plan),
+        approved: None,
+    });
+    await_run(&Snapshot::new(data).unwrap())
+}
+
+#[test]
+fn plan_that_waits_for_approval() {
+    let report = WorkloadReport::decided(awaiting(false), None);
+    assert_snapshot!(render(&report, Detail::Pods));
 }
 
 fn render(report: &WorkloadReport, detail: Detail) -> String {

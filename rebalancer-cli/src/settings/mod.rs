@@ -36,9 +36,9 @@ pub(crate) use near_miss::CONFIG;
 pub use schema::schema;
 pub use sources::Sources;
 pub use types::{
-    Interface, LeaderElectionSettings, LogFormat, LogLevel, NotifyEvent, NotifyFormat,
-    NotifySettings, OutputFormat, OwnMetricsSettings, ReportFormat, ServeSettings, Settings,
-    TargetSource, WorkloadSettings,
+    ApprovalMode, Interface, LeaderElectionSettings, LogFormat, LogLevel, NotifyEvent,
+    NotifyFormat, NotifySettings, OutputFormat, OwnMetricsSettings, ReportFormat, ServeSettings,
+    Settings, TargetSource, WorkloadSettings,
 };
 pub(crate) use types::{SteeringSettings, WorkloadToSteer};
 pub use value::JsonType;

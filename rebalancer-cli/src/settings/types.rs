@@ -110,6 +110,8 @@ pub struct WorkloadSettings {
     pub run_timeout: Option<Duration>,
     /// The times at which nothing is evicted.
     pub freeze: Freeze,
+    /// `APPROVAL_EXPIRY`, if plans need approval.
+    pub approval: Option<Seconds>,
     /// `HOLD_ALERT_AFTER`; zero for never.
     pub hold_alert_after: Seconds,
     /// Whether to hold while another run acts on the workload.
@@ -146,6 +148,7 @@ impl WorkloadSettings {
             evicts: self.policy.strategy.evicts(),
             dry_run: self.execution.dry_run,
             lease: self.one_at_a_time,
+            approval: self.approval.is_some(),
         }
     }
 
@@ -180,6 +183,16 @@ pub(crate) struct WorkloadToSteer {
     pub(crate) policy: Policy,
     /// The times at which nothing is evicted.
     pub(crate) freeze: Freeze,
+}
+
+/// Whether plans need the approval of a person (`APPROVAL`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ApprovalMode {
+    /// Plans are executed at once.
+    #[default]
+    None,
+    /// A person approves each plan.
+    Manual,
 }
 
 /// The source of the autoscalers (`TARGET_SOURCE`).

@@ -15,7 +15,8 @@ use rebalancer_prom::{GroupMetrics, LabelName, Matchers, QueryMethod};
 
 use super::duration;
 use super::types::{
-    LogFormat, LogLevel, NotifyEvent, NotifyFormat, OutputFormat, ReportFormat, TargetSource,
+    ApprovalMode, LogFormat, LogLevel, NotifyEvent, NotifyFormat, OutputFormat, ReportFormat,
+    TargetSource,
 };
 use crate::freeze::Freeze;
 use crate::schedule::Schedule;
@@ -494,6 +495,7 @@ const fn words<T: Words>(name: &'static str) -> ValueType<T> {
 }
 
 pub(super) static STRATEGY: ValueType<Strategy> = words("NAME");
+pub(super) static APPROVAL: ValueType<ApprovalMode> = words("MODE");
 pub(super) static TARGET_SOURCE: ValueType<TargetSource> = words("SOURCE");
 pub(super) static QUERY_METHOD: ValueType<QueryMethod> = words("METHOD");
 pub(super) static EVICTION_METHOD: ValueType<EvictionMethod> = words("METHOD");
@@ -511,6 +513,12 @@ impl Words for Strategy {
         Self::ALL
             .map(|strategy| (strategy.as_str(), strategy))
             .into()
+    }
+}
+
+impl Words for ApprovalMode {
+    fn all() -> Vec<(&'static str, Self)> {
+        vec![("none", Self::None), ("manual", Self::Manual)]
     }
 }
 
@@ -779,6 +787,7 @@ mod tests {
             }
         }
         check(&STRATEGY);
+        check(&APPROVAL);
         check(&TARGET_SOURCE);
         check(&QUERY_METHOD);
         check(&EVICTION_METHOD);

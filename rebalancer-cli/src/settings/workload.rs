@@ -7,7 +7,9 @@ use rebalancer_prom::{
     SeriesSelection,
 };
 
-use super::definitions::acting::{EVICTION_METHOD, GRACE_PERIOD, ONE_AT_A_TIME, RUN_TIMEOUT};
+use super::definitions::acting::{
+    APPROVAL, APPROVAL_EXPIRY, EVICTION_METHOD, GRACE_PERIOD, ONE_AT_A_TIME, RUN_TIMEOUT,
+};
 use super::definitions::decision::{
     FREEZE, HOLD_ALERT_AFTER, HOLD_QUERY, HPA_PREFIX, TARGET_CORES, TARGET_SOURCE,
 };
@@ -24,7 +26,7 @@ use super::definitions::workload::{
 use super::group::group;
 use super::policy::{execution, policy};
 use super::reader::Reader;
-use super::types::{TargetSource, WorkloadSettings, WorkloadToSteer};
+use super::types::{ApprovalMode, TargetSource, WorkloadSettings, WorkloadToSteer};
 
 /// The settings of one workload. If a required setting is missing, which is an error of the
 /// reader, a placeholder stands for it.
@@ -56,8 +58,18 @@ pub(super) fn workload(reader: &mut Reader<'_>) -> WorkloadSettings {
         target_source,
         policy,
         freeze: reader.optional(&FREEZE).unwrap_or_default(),
+        approval: approval(reader),
         hold_alert_after: reader.value(&HOLD_ALERT_AFTER).into(),
         one_at_a_time: reader.value(&ONE_AT_A_TIME),
+    }
+}
+
+/// The time for which a plan may be approved, if plans need approval.
+fn approval(reader: &mut Reader<'_>) -> Option<Seconds> {
+    let expiry = reader.value(&APPROVAL_EXPIRY).into();
+    match reader.value(&APPROVAL) {
+        ApprovalMode::None => None,
+        ApprovalMode::Manual => Some(expiry),
     }
 }
 

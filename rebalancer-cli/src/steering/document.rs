@@ -1,10 +1,11 @@
-//! The document of `pause`, `resume`, `status` and `history`.
+//! The document of `pause`, `resume`, `approve`, `status` and `history`.
 
 use jiff::Timestamp;
 use rebalancer_core::history::Rotation;
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::model::{Pause, WorkloadRef};
 use rebalancer_core::policy::Strategy;
+use rebalancer_core::proposal::ProposedPlan;
 use serde::Serialize;
 
 /// The schema of the document.
@@ -31,6 +32,8 @@ pub enum SteeringCommand {
     Pause,
     /// Runs act again.
     Resume,
+    /// The next run executes the plan that waits.
+    Approve,
     /// The state of a workload is shown.
     Status,
     /// The recorded actions are shown.
@@ -46,7 +49,8 @@ pub struct SteeredWorkload {
     /// Why the command failed for this workload; absent if it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Whether annotations of the workload were changed; only for `pause` and `resume`.
+    /// Whether annotations of the workload were changed; only for `pause`, `resume` and
+    /// `approve`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<bool>,
     /// The operator's order not to act; absent if there is none.
@@ -55,6 +59,12 @@ pub struct SteeredWorkload {
     /// The order before the command; only for `pause` and `resume`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause_before: Option<Pause>,
+    /// The plan that waits for approval; only for `approve` and `status`, and absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Box<ProposedPlan>>,
+    /// Whether that plan is approved; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved: Option<bool>,
     /// The state of the workload; only for `status`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Box<WorkloadStatus>>,
@@ -76,6 +86,8 @@ impl SteeredWorkload {
             changed: None,
             pause: None,
             pause_before: None,
+            plan: None,
+            approved: None,
             status: None,
             history: None,
             notes: Vec::new(),

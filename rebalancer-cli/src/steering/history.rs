@@ -10,6 +10,9 @@ use super::document::HistoryEntry;
 /// The record is written first, and both writes may take until their timeout.
 const SAME_ACTION: SignedDuration = SignedDuration::from_mins(2);
 
+/// The reason of the Event of a plan that waits for approval.
+const PROPOSED: &str = "PlanProposed";
+
 /// The recorded actions, newest first.
 pub(crate) fn entries(last: Option<&Rotation>, events: Vec<PublishedEvent>) -> Vec<HistoryEntry> {
     let mut entries: Vec<HistoryEntry> = Vec::new();
@@ -18,8 +21,10 @@ pub(crate) fn entries(last: Option<&Rotation>, events: Vec<PublishedEvent>) -> V
         entries.extend(last.earlier.iter().map(of_earlier));
     }
     let recorded = entries.len();
+    // A proposal is not an action.
+    let actions = events.into_iter().filter(|event| event.reason != PROPOSED);
     let (of_pods, of_workload): (Vec<PublishedEvent>, Vec<PublishedEvent>) =
-        events.into_iter().partition(|event| event.pod.is_some());
+        actions.partition(|event| event.pod.is_some());
     for event in of_workload {
         let same = entries
             .iter_mut()
@@ -126,6 +131,7 @@ mod tests {
         let events = vec![
             event("2026-01-02T11:59:00Z", "Rotated", Some("x")),
             event("2026-01-02T15:00:00Z", "PartitionsAssigned", None),
+            event("2026-01-02T17:57:59Z", "PlanProposed", None),
             event("2026-01-02T17:58:00Z", "Rotated", Some("a")),
             event("2026-01-02T18:00:01Z", "RotationIncomplete", None),
         ];

@@ -8,6 +8,7 @@ use crate::model::WorkloadRef;
 use crate::plan::{
     AssignmentPlan, InvalidPlan, Plan, PlannedMove, PlannedRejoin, RejoinPlan, Victim,
 };
+use crate::proposal::PlanApproval;
 use crate::strategy::forecast::GroupReport;
 
 /// The form of a decision in documents.
@@ -30,6 +31,10 @@ pub(super) struct DecisionDocument {
     /// Why another strategy decided than the preferred one, with the strategy `auto`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fallback: Option<String>,
+    /// The plan that waits for the approval of a person, or that was approved and is executed; absent if
+    /// plans need no approval, or the decision is to hold for another reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    approval: Option<Box<PlanApproval>>,
     pods: Vec<PodAssessment>,
 }
 
@@ -110,6 +115,7 @@ impl From<Decision> for DecisionDocument {
             checks: decision.checks,
             group: decision.group,
             fallback: decision.fallback,
+            approval: decision.approval,
             pods: decision.pods,
         }
     }
@@ -141,6 +147,7 @@ impl TryFrom<DecisionDocument> for Decision {
             checks: document.checks,
             group: document.group,
             fallback: document.fallback,
+            approval: document.approval,
             pods: document.pods,
         })
     }

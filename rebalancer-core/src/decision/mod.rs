@@ -18,6 +18,7 @@ use crate::group::{GroupModel, GroupProblem};
 use crate::model::WorkloadRef;
 use crate::plan::{AssignmentPlan, Plan, RejoinPlan};
 use crate::policy::Policy;
+use crate::proposal::PlanApproval;
 use crate::snapshot::{Snapshot, resolve};
 use crate::strategy::forecast::GroupReport;
 use crate::strategy::{Choice, StrategyInput, choose};
@@ -44,6 +45,9 @@ pub struct Decision {
     pub group: Option<Box<GroupReport>>,
     /// Why another strategy decided than the preferred one, with the strategy `auto`.
     pub fallback: Option<String>,
+    /// The plan that waits for the approval of a person, or that was approved; `None` if plans need no
+    /// approval, or the decision is to hold for another reason.
+    pub approval: Option<Box<PlanApproval>>,
     /// Every pod: most loaded first, then the pods without a load by name.
     pub pods: Vec<PodAssessment>,
 }
@@ -60,6 +64,19 @@ pub enum Action {
     Rejoin(RejoinPlan),
     /// Do nothing.
     Hold(HoldReason),
+}
+
+impl Action {
+    /// The word in documents, such as `rotate`; `None` for a hold.
+    #[must_use]
+    pub fn verb(&self) -> Option<&'static str> {
+        match self {
+            Self::Rotate(_) => Some("rotate"),
+            Self::Assign(_) => Some("assign"),
+            Self::Rejoin(_) => Some("rejoin"),
+            Self::Hold(_) => None,
+        }
+    }
 }
 
 /// Decides what to do about one workload.
@@ -118,6 +135,7 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy) -> Decision {
         checks,
         group: choice.report,
         fallback: choice.fallback,
+        approval: None,
         pods: assess(ranking, &roles),
     }
 }
@@ -168,12 +186,7 @@ impl Decision {
     /// The word for the action in documents, such as `rotate`; `None` if the decision is to hold.
     #[must_use]
     pub fn verb(&self) -> Option<&'static str> {
-        match self.action {
-            Action::Rotate(_) => Some("rotate"),
-            Action::Assign(_) => Some("assign"),
-            Action::Rejoin(_) => Some("rejoin"),
-            Action::Hold(_) => None,
-        }
+        self.action.verb()
     }
 
     /// The hold reason, if the decision is to hold.

@@ -7,14 +7,14 @@ use crate::forecast::Diagnosis;
 use crate::hold_reason::HoldReason;
 use crate::policy::PolicyField;
 
-/// Defines the hold reasons of strategies, and [`STRATEGY_REASONS`].
+/// Defines the hold reasons of strategies and of approval, and [`STRATEGY_REASONS`].
 macro_rules! strategy_reasons {
     ($($(#[doc = $doc:literal])* $NAME:ident = $reason:expr;)*) => {
         impl HoldReason {
             $($(#[doc = $doc])* pub const $NAME: Self = $reason;)*
         }
 
-        /// The hold reasons that strategies give.
+        /// The hold reasons that strategies give, and those of plans that need approval.
         const STRATEGY_REASONS: &[HoldReason] = &[$(HoldReason::$NAME),*];
     };
 }
@@ -115,11 +115,34 @@ strategy_reasons! {
     )
     .that_may_last()
     .governed_by(&[PolicyField::MinimumImprovementPercent]);
+    /// The plan waits for the approval of a person.
+    APPROVAL_PENDING = HoldReason::new(
+        "approval_pending",
+        "the plan waits for the approval of a person",
+        "look at the plan, and approve it with `rebalancer approve`; or let it expire",
+    )
+    .that_may_last();
+    /// The approved plan cannot be executed any more.
+    APPROVAL_INVALID = HoldReason::new(
+        "approval_invalid",
+        "the approved plan cannot be executed any more, and another one waits for approval",
+        "look at the new plan, and approve it; the message has the cause",
+    )
+    .that_may_last();
+    /// A plan could not be stored for approval, or its approval could not be removed before the first
+    /// action.
+    APPROVAL_UNAVAILABLE = HoldReason::new(
+        "approval_unavailable",
+        "a plan could not be stored for approval, or its approval could not be removed before the first \
+         action",
+        "see the message: the account needs the right `patch` on the workload",
+    )
+    .that_fails();
 }
 
 impl HoldReason {
     /// Every hold reason: those of the checks, in the order of the checks, then those of the
-    /// strategies.
+    /// strategies and of approval.
     pub fn all() -> impl Iterator<Item = Self> {
         let of_checks = checks::HOLD_REASONS.iter().copied().flatten();
         of_checks.chain(STRATEGY_REASONS).copied()
@@ -187,7 +210,7 @@ mod tests {
     fn words_are_unique() {
         let words: HashSet<&str> = HoldReason::all().map(HoldReason::as_str).collect();
         assert_eq!(words.len(), HoldReason::all().count());
-        assert_eq!(words.len(), 58);
+        assert_eq!(words.len(), 61);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{Action, Decision};
 use crate::history::Rotation;
 use crate::policy::Strategy;
+use crate::proposal::ApprovalState;
 
 impl Decision {
     /// The record of the rotation in which `victims` of the plan were evicted at `time`. `last` is
@@ -17,6 +18,12 @@ impl Decision {
         time: Timestamp,
         victims: Vec<String>,
     ) -> Option<Rotation> {
+        if let Some(approved) = self.approved_rotation(last, time) {
+            return Some(Rotation {
+                victims,
+                ..approved
+            });
+        }
         let analysis = &self.analysis;
         let before = analysis.imbalance?;
         let group = self.group.as_ref();
@@ -57,6 +64,22 @@ impl Decision {
         })
     }
 
+    /// The record of the approved plan, with the effect that was expected when it was proposed. `None` if
+    /// the decision is not to execute an approved plan.
+    fn approved_rotation(&self, last: Option<&Rotation>, time: Timestamp) -> Option<Rotation> {
+        let approval = self.approval.as_ref();
+        let approval = approval.filter(|approval| approval.state == ApprovalState::Approved)?;
+        let expected = approval.plan.expected.clone()?;
+        let before = self.analysis.imbalance.unwrap_or(expected.imbalance_before);
+        Some(Rotation {
+            time,
+            imbalance_before: before,
+            ineffective: last.map_or(0, |last| last.effect(before).ineffective),
+            earlier: last.map_or_else(Vec::new, |last| last.earlier_of_next(before, time)),
+            ..expected
+        })
+    }
+
     /// The record of the hand-over of the assignment, or of the rejoin, at `time`. `last` is the previous
     /// record, `abandoned` why it was abandoned. `None` if the decision is neither, or has no numbers to
     /// judge the outcome by.
@@ -67,6 +90,12 @@ impl Decision {
         time: Timestamp,
         abandoned: Option<String>,
     ) -> Option<Rotation> {
+        if let Some(approved) = self.approved_rotation(last, time) {
+            return Some(Rotation {
+                abandoned,
+                ..approved
+            });
+        }
         let before = self.analysis.imbalance?;
         let group = self.group.as_ref()?;
         // The forecast is over all ready pods; the imbalance that later runs see is over the eligible

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::PortError;
 use crate::history::Rotation;
 use crate::model::PodRef;
+use crate::proposal::ProposedPlan;
 
 /// Publishes the actions of a run, and stores its rotation for later runs.
 #[async_trait]
@@ -24,6 +25,21 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// If the rotation could not be stored.
     async fn remember(&self, rotation: &Rotation) -> Result<Option<i64>, PortError>;
+
+    /// Stores a plan that waits for approval in place of the previous one, and removes an approval.
+    ///
+    /// # Errors
+    /// If the plan could not be stored.
+    async fn propose(&self, plan: &ProposedPlan) -> Result<(), PortError>;
+
+    /// Removes the stored plan and its approval, in one step and only if `plan` is the approved one, so
+    /// that an approval is used once.
+    ///
+    /// Returns the new generation of the workload, as [`remember`](Self::remember) does.
+    ///
+    /// # Errors
+    /// If `plan` is not approved any more, or the approval was not removed, or may not have been.
+    async fn use_approval(&self, plan: &ProposedPlan) -> Result<Option<i64>, PortError>;
 }
 
 /// An action that was performed, or was planned and not performed.

@@ -12,6 +12,7 @@ use crate::model::{
     Pause, PausedAutoscaler, Pod, PodRef, PodUid, Rollout, RolloutFailure, WorkloadRef,
     WorkloadState,
 };
+use crate::proposal::Proposal;
 
 /// Reads one workload and its pods, and evicts pods.
 #[async_trait]
@@ -106,6 +107,8 @@ pub struct WorkloadObservation {
     pub last_rotation: Option<Rotation>,
     /// The operator's order, in an annotation of the workload, not to act.
     pub pause: Option<Pause>,
+    /// The plan that waits for approval, if one is stored.
+    pub proposal: Option<Proposal>,
 }
 
 impl WorkloadObservation {
@@ -121,6 +124,7 @@ impl WorkloadObservation {
             pods,
             last_rotation: None,
             pause: None,
+            proposal: None,
         }
     }
 }

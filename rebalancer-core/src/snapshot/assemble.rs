@@ -124,6 +124,7 @@ pub fn assemble(
         hold_query: loads.hold,
         past_loads: loads.past_loads,
         pause: workload.pause,
+        proposal: workload.proposal,
         other_run: None,
         frozen: None,
         last_rotation: workload.last_rotation,

@@ -26,6 +26,7 @@ use crate::model::{
     Autoscaler, Cores, DifferingLabel, HoldQueryResult, LoadUnit, PastLoads, Pause,
     PausedAutoscaler, Pod, PodUid, Rollout, RolloutFailure, Seconds, WorkloadRef,
 };
+use crate::proposal::Proposal;
 
 /// Everything known about one workload at one instant, validated: no pod occurs twice.
 ///
@@ -115,6 +116,9 @@ pub struct SnapshotData {
     /// The operator's order, in an annotation of the workload, not to act.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
+    /// The plan that waits for approval, if one is stored on the workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<Proposal>,
     /// Another run that acts on this workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_run: Option<LeaseHolder>,

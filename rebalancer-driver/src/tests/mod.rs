@@ -22,6 +22,7 @@ use rebalancer_core::ports::{
     LoadSample, MetricsSource, PodActuator, PodState, PortError, PortErrorKind, RunLease,
     WorkloadObservation,
 };
+use rebalancer_core::proposal::ProposedPlan;
 use rebalancer_core::report::{RunOutcome, WorkloadReport};
 use rebalancer_core::snapshot::AssembleSettings;
 use rebalancer_core::{Decision, HoldReason, Snapshot, decide};
@@ -33,6 +34,7 @@ use crate::{
     execute, observe, run_workload,
 };
 
+mod approval;
 mod described;
 mod follow;
 mod hand_over;
@@ -64,6 +66,8 @@ mock! {
     impl Journal for Events {
         async fn publish(&self, entry: &JournalEntry) -> Result<(), PortError>;
         async fn remember(&self, rotation: &Rotation) -> Result<Option<i64>, PortError>;
+        async fn propose(&self, plan: &ProposedPlan) -> Result<(), PortError>;
+        async fn use_approval(&self, plan: &ProposedPlan) -> Result<Option<i64>, PortError>;
     }
 }
 
@@ -145,6 +149,7 @@ fn deciding(assemble: &AssembleSettings, autoscalers_from_metrics: bool) -> RunS
         freeze: &NeverFrozen,
         policy: &POLICY,
         execution: None,
+        approval: None,
         hold_alert_after: RunSettings::DEFAULT_HOLD_ALERT_AFTER,
     }
 }

@@ -10,9 +10,10 @@ use std::borrow::Cow;
 use http::{Request, header};
 use rebalancer_core::history::Rotation;
 use rebalancer_core::model::{Rollout, RolloutFailure, WorkloadRef};
+use rebalancer_core::proposal::Proposal;
 use serde_json::{Value, json};
 
-use crate::annotations::{self, Annotation, LAST_ROTATION, PauseAnnotations};
+use crate::annotations::{self, APPROVE, Annotation, LAST_ROTATION, PLAN, PauseAnnotations};
 use crate::api::{Api, METADATA};
 use crate::attempt::Attempt;
 use crate::error::K8sError;
@@ -40,6 +41,8 @@ pub(crate) struct Workload {
     pub(crate) last_rotation: Option<String>,
     /// The annotations that ask not to act.
     pub(crate) pause: PauseAnnotations,
+    /// The plan that waits for approval.
+    pub(crate) proposal: Option<Proposal>,
     /// The address of its object.
     pub(crate) place: Place,
 }
@@ -84,10 +87,26 @@ impl Workload {
             last_rotation: annotations::value_of(annotations, LAST_ROTATION)
                 .map(|text| text.into_owned()),
             pause: PauseAnnotations::of(annotations),
+            proposal: proposal(annotations),
             uid: metadata.uid,
             place,
         }
     }
+}
+
+/// The plan that waits for approval. A plan that cannot be parsed is ignored with a warning: the plan of
+/// the next run replaces it.
+pub(crate) fn proposal(annotations: &[Annotation]) -> Option<Proposal> {
+    let value = |name| annotations::value_of(annotations, name);
+    let plan = value(PLAN).and_then(|text| {
+        serde_json::from_str(&text)
+            .inspect_err(|error| {
+                tracing::warn!(%error, "ignoring the annotation {PLAN}: it is not a plan");
+            })
+            .ok()
+    });
+    let approved = value(APPROVE).map(Cow::into_owned);
+    (plan.is_some() || approved.is_some()).then_some(Proposal { plan, approved })
 }
 
 const DEPLOYMENTS: &str = "deployments";
@@ -160,11 +179,31 @@ pub(crate) fn patch_annotations(
     place: &Place,
     annotations: &Value,
 ) -> Result<Request<Vec<u8>>, http::Error> {
-    let patch = json!({"metadata": {"annotations": annotations}});
+    let changes = json!({"metadata": {"annotations": annotations}});
+    patch(place, "application/merge-patch+json", &changes)
+}
+
+/// The request that removes the plan and its approval. The server refuses it unless the plan with this
+/// id is approved, so that of several such requests only one succeeds.
+pub(crate) fn patch_approval(place: &Place, id: &str) -> Result<Request<Vec<u8>>, http::Error> {
+    let path = |name: &str| format!("/metadata/annotations/{}", name.replace('/', "~1"));
+    let changes = json!([
+        {"op": "test", "path": path(APPROVE), "value": id},
+        {"op": "remove", "path": path(APPROVE)},
+        {"op": "remove", "path": path(PLAN)},
+    ]);
+    patch(place, "application/json-patch+json", &changes)
+}
+
+fn patch(
+    place: &Place,
+    content_type: &str,
+    changes: &Value,
+) -> Result<Request<Vec<u8>>, http::Error> {
     Request::patch(format!("{}?fieldManager=rebalancer", place.path))
-        .header(header::CONTENT_TYPE, "application/merge-patch+json")
+        .header(header::CONTENT_TYPE, content_type)
         .header(header::ACCEPT, METADATA)
-        .body(patch.to_string().into_bytes())
+        .body(changes.to_string().into_bytes())
 }
 
 /// Reads only the annotations that ask not to act, of a workload at a known place.

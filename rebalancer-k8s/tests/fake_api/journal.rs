@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rebalancer_core::Strategy;
 use rebalancer_core::history::Rotation;
 use rebalancer_core::ports::{Journal as _, JournalEntry, PodActuator as _, PortErrorKind};
+use rebalancer_core::proposal::ProposedPlan;
 use rebalancer_k8s::KubernetesJournal;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -195,4 +196,45 @@ async fn reports_a_failure_to_write(#[case] reply: Reply, #[case] kind: PortErro
     }
     // Each request was sent once.
     assert_eq!((api.seen(EVENTS).len(), api.seen(PATCH).len()), (1, 1));
+}
+
+/// A plan with this number of moves.
+fn plan(moves: u32) -> ProposedPlan {
+    let moves: Vec<Value> = (0..moves)
+        .map(|partition| {
+            json!({"topic": "orders", "partition": partition, "from": "web-1", "to": "web-2",
+                "load": 0.0125})
+        })
+        .collect();
+    serde_json::from_value(json!({
+        "id": "3f2a9c11", "created": "2026-01-02T03:00:00Z", "expires": "2026-01-02T04:00:00Z",
+        "message": "assign partitions to other members", "moves": moves,
+    }))
+    .unwrap()
+}
+
+#[tokio::test]
+async fn plan_replaces_the_stored_one_and_its_approval() {
+    let api = shop().on(DEPLOYMENT, [Reply::Json(200, deployment())]).on(
+        PATCH,
+        [Reply::Json(200, json!({"metadata": {"generation": 7}}))],
+    );
+    journal(&api).propose(&plan(2)).await.unwrap();
+    let annotations = body(&api, PATCH)["metadata"]["annotations"].take();
+    let text = annotations["rebalancer.io/plan"].as_str().unwrap();
+    let stored: ProposedPlan = serde_json::from_str(text).unwrap();
+    assert_eq!(stored, plan(2));
+    assert_eq!(annotations.get("rebalancer.io/approve"), Some(&Value::Null));
+}
+
+/// Without a request: the API server would refuse it.
+#[tokio::test]
+async fn plan_that_does_not_fit_into_an_annotation_is_refused() {
+    let error = journal(&shop()).propose(&plan(10_000)).await.unwrap_err();
+    assert_eq!(error.kind, PortErrorKind::Rejected);
+    let message = error.to_string();
+    assert!(
+        message.ends_with(" KiB, and an annotation may have 192 KiB"),
+        "{message}"
+    );
 }

@@ -6,15 +6,18 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rebalancer_core::history::Rotation;
 use rebalancer_core::model::{PodRef, WorkloadRef, WorkloadState};
+use rebalancer_core::plan::Victim;
 use rebalancer_core::ports::{
     AutoscalerCandidate, Clock, DisruptionBudget, EvictionAnswer, GroupObservation, GroupSource,
     Journal, JournalEntry, LeaseState, LoadObservation, MetricsSource, PodActuator, PodState,
     PortError, PortErrorKind, RunLease, WorkloadObservation,
 };
+use rebalancer_core::proposal::ProposedPlan;
 
 use super::time::VirtualTime;
 use crate::coordinator::SimCoordinator;
 use crate::fault_draws::{CallFailure, CallOutcome};
+use crate::ports::NOT_APPROVED;
 use crate::shared::SharedState;
 use crate::state::{Request, Response, State};
 use crate::timeline::WorldEvent;
@@ -110,7 +113,7 @@ impl FaultyPorts {
                 self.record(begun, TraceEvent::Lease(state.clone()));
                 Ok(state)
             }
-            Ok(Response::Eviction(_) | Response::Done) => Err(port_error(None)),
+            Ok(Response::Eviction(_) | Response::Done | Response::Refused) => Err(port_error(None)),
             Err(failure) => Err(port_error(failure)),
         }
     }
@@ -147,6 +150,7 @@ impl FaultyPorts {
                     | TraceEvent::WorkloadRead { .. }
                     | TraceEvent::Requested(_)
                     | TraceEvent::GroupRequested
+                    | TraceEvent::ApprovalUsed(..)
                     | TraceEvent::Lease(_)
                     | TraceEvent::Released,
                     _,
@@ -306,7 +310,7 @@ impl PodActuator for FaultyPorts {
             }
             None => match self.send(Request::Evict(index)).await {
                 Ok(Response::Eviction(answer)) => answer,
-                Ok(Response::Lease(_) | Response::Done) => unknown(),
+                Ok(Response::Lease(_) | Response::Done | Response::Refused) => unknown(),
                 Err(Some(CallFailure::Refused(kind))) => refused(kind),
                 Err(Some(CallFailure::Lost(_)) | None) => unknown(),
             },
@@ -374,6 +378,26 @@ impl Journal for FaultyPorts {
     async fn remember(&self, rotation: &Rotation) -> Result<Option<i64>, PortError> {
         match self.send(Request::Remember(rotation.clone())).await {
             Ok(_) => Ok(None),
+            Err(failure) => Err(port_error(failure)),
+        }
+    }
+
+    async fn propose(&self, plan: &ProposedPlan) -> Result<(), PortError> {
+        match self.send(Request::Propose(plan.clone())).await {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(port_error(failure)),
+        }
+    }
+
+    async fn use_approval(&self, plan: &ProposedPlan) -> Result<Option<i64>, PortError> {
+        let begun = self.time.elapsed();
+        match self.send(Request::UseApproval(plan.id.clone())).await {
+            Ok(Response::Refused) => Err(PortError::new(PortErrorKind::Rejected, NOT_APPROVED)),
+            Ok(_) => {
+                let pods = plan.victims.iter().map(Victim::reference).collect();
+                self.record(begun, TraceEvent::ApprovalUsed(plan.id.clone(), pods));
+                Ok(None)
+            }
             Err(failure) => Err(port_error(failure)),
         }
     }

@@ -217,6 +217,7 @@ impl State {
                 .collect(),
             last_rotation: self.last_rotation.clone(),
             pause: None,
+            proposal: self.proposal.clone(),
         }
     }
 

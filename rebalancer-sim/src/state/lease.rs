@@ -6,6 +6,7 @@ use rebalancer_core::history::Rotation;
 use rebalancer_core::lease::{self, LeaseHolder};
 use rebalancer_core::model::Seconds;
 use rebalancer_core::ports::LeaseState;
+use rebalancer_core::proposal::{Proposal, ProposedPlan};
 
 use super::State;
 
@@ -77,6 +78,24 @@ impl State {
         if held.is_some_and(|lease| lease.holder == identity) {
             self.lease = None;
         }
+    }
+
+    /// Stores the plan on the workload, where a person approves it at once.
+    pub(crate) fn propose(&mut self, plan: ProposedPlan) {
+        self.proposal = Some(Proposal {
+            approved: Some(plan.id.clone()),
+            plan: Some(plan),
+        });
+    }
+
+    /// Removes the plan of this id and its approval. Returns whether it was approved.
+    pub(crate) fn use_approval(&mut self, id: &str) -> bool {
+        let stored = self.proposal.as_ref();
+        let is_approved = stored.is_some_and(|stored| stored.approved.as_deref() == Some(id));
+        if is_approved {
+            self.proposal = None;
+        }
+        is_approved
     }
 
     /// Stores the rotation on the workload. As for a StatefulSet, that causes no new generation.

@@ -15,6 +15,7 @@ use rebalancer_core::history::Rotation;
 use rebalancer_core::hold_record::HoldRecord;
 use rebalancer_core::model::{PodRef, PodUid};
 use rebalancer_core::ports::JournalEntry;
+use rebalancer_core::proposal::Proposal;
 
 use crate::config::SimConfig;
 use crate::fault_draws::FaultDraws;
@@ -56,6 +57,8 @@ pub(crate) struct State {
     pub(crate) published: Vec<JournalEntry>,
     pub(crate) last_rotation: Option<Rotation>,
     pub(crate) last_hold: Option<HoldRecord>,
+    /// The plan that waits for approval.
+    pub(crate) proposal: Option<Proposal>,
     pub(crate) coordinations: Coordinations,
     timeline: Timeline,
     seeded: Seeded,
@@ -113,6 +116,7 @@ impl State {
             published: Vec::new(),
             last_rotation: None,
             last_hold: None,
+            proposal: None,
             coordinations: Coordinations::default(),
             timeline: Timeline::default(),
             seeded,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rebalancer_core::history::Rotation;
 use rebalancer_core::ports::{EvictionAnswer, JournalEntry, LeaseState};
+use rebalancer_core::proposal::ProposedPlan;
 
 use super::State;
 
@@ -20,6 +21,9 @@ pub(crate) enum Request {
     Release(String),
     Publish(JournalEntry),
     Remember(Rotation),
+    Propose(ProposedPlan),
+    /// The use of the approval of the plan with this id.
+    UseApproval(String),
 }
 
 /// The response of the server to a request.
@@ -28,6 +32,8 @@ pub(crate) enum Response {
     Eviction(EvictionAnswer),
     Lease(LeaseState),
     Done,
+    /// The server refuses the request.
+    Refused,
 }
 
 /// All requests so far, by number.
@@ -79,6 +85,12 @@ impl State {
                 self.remember(rotation);
                 Response::Done
             }
+            Request::Propose(plan) => {
+                self.propose(plan);
+                Response::Done
+            }
+            Request::UseApproval(id) if self.use_approval(&id) => Response::Done,
+            Request::UseApproval(_) => Response::Refused,
         };
         if let Some((_, slot)) = self.requests.all.get_mut(number) {
             *slot = Some(response);

@@ -21,7 +21,7 @@ use crate::support::Outcome;
 use table::Kind;
 
 /// The calls that observe, the calls that act, and the queries to Prometheus; each has every fault.
-const CALLS: [&str; 36] = [
+const CALLS: [&str; 37] = [
     "acquiring: get leases",
     "acquiring: create leases",
     "acquiring: update leases",
@@ -48,6 +48,7 @@ const CALLS: [&str; 36] = [
     "after the last wave: list pods",
     "create events",
     "patch deployments",
+    "using an approval: patch deployments",
     "renewing: update leases",
     "giving back: update leases",
     "query load",
@@ -69,7 +70,7 @@ fn number_of_cases_is_documented() {
         calls * faults,
         2 * reading::CONNECTION_FAULTS.len()
     );
-    assert_eq!(calls * faults, 720);
+    assert_eq!(calls * faults, 740);
 }
 
 /// Runs a case for each fault concurrently; panics with the names of the failed ones.

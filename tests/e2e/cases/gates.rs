@@ -16,17 +16,26 @@ const LAST_ROTATION: &str = "rebalancer.io/last-rotation";
 
 /// Annotates the workload, which gives a Deployment a new generation, and waits until its controller has
 /// observed it: a run holds until then.
-async fn annotate(ns: &TestNamespace, consumer: &Workload<'_>, annotations: Value) -> Result<()> {
+pub(crate) async fn annotate(
+    ns: &TestNamespace,
+    consumer: &Workload<'_>,
+    annotations: Value,
+) -> Result<()> {
     consumer
         .patch(json!({"metadata": {"annotations": annotations}}))
         .await?;
+    observed(ns, consumer.name()).await
+}
+
+/// Waits until the controller has observed the generation of the Deployment.
+pub(crate) async fn observed(ns: &TestNamespace, name: &str) -> Result<()> {
     let (deadline, pause) = (Duration::from_secs(60), Duration::from_millis(50));
     wait::until(
         "the generation of the workload",
         deadline,
         pause,
         async || {
-            let object = ns.api::<Deployment>().get("consumer").await.unwrap();
+            let object = ns.api::<Deployment>().get(name).await.unwrap();
             let observed = object.status.and_then(|status| status.observed_generation);
             Ok(if observed == object.metadata.generation {
                 Look::Done(())

@@ -13,6 +13,7 @@
 
 mod support;
 
+mod approval;
 mod backtest;
 mod browser;
 mod budget;

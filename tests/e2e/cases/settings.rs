@@ -9,6 +9,8 @@ use serde_json::Value;
 
 /// A setting and a text that is not valid for it.
 const BAD: &[(&str, &str)] = &[
+    ("APPROVAL", "perhaps"),
+    ("APPROVAL_EXPIRY", "0s"),
     ("COOLDOWN", "-1s"),
     ("COOLDOWN", "5"),
     ("DRY_RUN", "maybe"),

@@ -454,6 +454,7 @@ async fn tick(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Worklo
         freeze: &NeverFrozen,
         policy: &policy,
         execution: Some(ExecutionPolicy::default()),
+        approval: None,
         hold_alert_after: RunSettings::DEFAULT_HOLD_ALERT_AFTER,
     };
     run_workload(ports, &settings, &Stop::never()).await.report

@@ -25,6 +25,7 @@ pub(crate) fn check(scenario: &Scenario, story: &Story) -> Result<(), Broken> {
         effects(scenario, request)?;
     }
     not_evicted_twice(&story.requests)?;
+    let mut used = HashSet::new();
     for (number, run) in story.runs.iter().enumerate() {
         let requests: Vec<&EvictionRequest> = story
             .requests
@@ -40,6 +41,7 @@ pub(crate) fn check(scenario: &Scenario, story: &Story) -> Result<(), Broken> {
         not_frozen(scenario, run, &requests)?;
         asked_for_once(&requests)?;
         looked_before(scenario, &story.requests, &trace)?;
+        approved(scenario, &requests, &trace, &mut used)?;
         if scenario.abilities.lease {
             leased(number, run, &story.requests, &trace)?;
         }
@@ -175,6 +177,43 @@ fn not_frozen(
     )
 }
 
+/// If plans need approval, a run acts only after it has used the approval of its plan, and no approval is
+/// used twice. `used` are the approvals of earlier runs.
+fn approved(
+    scenario: &Scenario,
+    requests: &[&EvictionRequest],
+    trace: &[&TraceRecord],
+    used: &mut HashSet<String>,
+) -> Result<(), Broken> {
+    if scenario.approval.is_none() || scenario.execution.dry_run {
+        return Ok(());
+    }
+    let mut approved = None;
+    for traced in trace {
+        if let TraceEvent::ApprovalUsed(id, pods) = &traced.what {
+            keep(used.insert(id.clone()), "an approval is used once", || {
+                id.clone()
+            })?;
+            approved = Some((traced.at, pods));
+        }
+        keep(
+            traced.what != TraceEvent::GroupRequested || approved.is_some(),
+            "partitions move only after an approval",
+            || format!("{traced:?}"),
+        )?;
+    }
+    for request in requests {
+        let is_approved =
+            approved.is_some_and(|(at, pods)| at <= request.begun && pods.contains(&request.pod));
+        keep(
+            is_approved,
+            "only pods of an approved plan are evicted",
+            || format!("{approved:?}: {request:?}"),
+        )?;
+    }
+    Ok(())
+}
+
 /// An eviction is repeated only after a response that proves that nothing happened. After a
 /// response that forbids all evictions, there are none.
 fn asked_for_once(requests: &[&EvictionRequest]) -> Result<(), Broken> {
@@ -220,7 +259,10 @@ fn looked_before(
         .filter(|traced| {
             !matches!(
                 traced.what,
-                TraceEvent::Lease(_) | TraceEvent::Released | TraceEvent::GroupRequested
+                TraceEvent::Lease(_)
+                    | TraceEvent::Released
+                    | TraceEvent::GroupRequested
+                    | TraceEvent::ApprovalUsed(..)
             )
         })
         .collect();
@@ -243,6 +285,7 @@ fn looked_before(
             | TraceEvent::WorkloadRead { .. }
             | TraceEvent::Requested(_)
             | TraceEvent::GroupRequested
+            | TraceEvent::ApprovalUsed(..)
             | TraceEvent::Lease(_)
             | TraceEvent::Released => false,
         };
@@ -260,6 +303,7 @@ fn looked_before(
             | TraceEvent::WorkloadRead { .. }
             | TraceEvent::Requested(_)
             | TraceEvent::GroupRequested
+            | TraceEvent::ApprovalUsed(..)
             | TraceEvent::Lease(_)
             | TraceEvent::Released => false,
         };
@@ -322,6 +366,7 @@ fn leased(
             TraceEvent::Observed
             | TraceEvent::PodRead(..)
             | TraceEvent::ReadyCounted { .. }
+            | TraceEvent::ApprovalUsed(..)
             | TraceEvent::WorkloadRead { .. } => {}
         }
     }
@@ -594,6 +639,7 @@ fn waves(
                     | TraceEvent::ReadyCounted { .. }
                     | TraceEvent::Requested(_)
                     | TraceEvent::GroupRequested
+                    | TraceEvent::ApprovalUsed(..)
                     | TraceEvent::Lease(_)
                     | TraceEvent::Released => false,
                 }

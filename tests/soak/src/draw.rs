@@ -30,6 +30,8 @@ pub(crate) struct Scenario {
     pub(crate) freeze: FreezeWindow,
     pub(crate) policy: Policy,
     pub(crate) execution: ExecutionPolicy,
+    /// The time for which a plan may be executed, if plans need approval. Plans are approved at once.
+    pub(crate) approval: Option<Seconds>,
     pub(crate) runs: Vec<RunPlan>,
 }
 
@@ -78,6 +80,7 @@ impl Scenario {
             freeze: &self.freeze,
             policy: &self.policy,
             execution: Some(self.execution),
+            approval: self.approval,
             hold_alert_after: RunSettings::DEFAULT_HOLD_ALERT_AFTER,
         }
     }
@@ -173,6 +176,7 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
         autoscalers_from_metrics: draw.percent(15),
         policy,
         execution,
+        approval: None,
         runs: runs(&mut draw, abilities),
         freeze: if abilities.freeze {
             freeze(&mut draw, config.start)
@@ -185,6 +189,11 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
     let mut draw = Draw(seed.rotate_left(32) ^ 0x0a55_1642);
     if abilities.assign && draw.percent(6) {
         hand_over(&mut draw, &mut scenario);
+    }
+    let mut draw = Draw(seed.rotate_left(16) ^ 0x0a99_7071);
+    // Only a second run can execute a plan.
+    if abilities.approval && scenario.runs.len() == 2 && draw.percent(15) {
+        scenario.approval = Some(Seconds::whole(draw.pick([30, 600, 3600])));
     }
     scenario
 }

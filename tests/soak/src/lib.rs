@@ -40,6 +40,8 @@ pub struct Abilities {
     pub freeze: bool,
     /// The driver hands out assignments.
     pub assign: bool,
+    /// The driver lets plans wait for approval.
+    pub approval: bool,
 }
 
 /// The features of the current driver.
@@ -48,6 +50,7 @@ pub const ABILITIES: Abilities = Abilities {
     max_evictions: true,
     freeze: true,
     assign: true,
+    approval: true,
 };
 
 /// A rule that was broken.

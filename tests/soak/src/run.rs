@@ -148,6 +148,7 @@ pub(crate) fn longest_run(scenario: &Scenario) -> Duration {
     let victims = u32::try_from(scenario.most_victims()).unwrap_or(u32::MAX);
     // Read, count, evict, read again, plus lease renewals and journal writes.
     let turn = request * if scenario.abilities.lease { 10 } else { 4 };
+    let approval = if scenario.approval.is_some() { 2 } else { 0 };
     // One more round may begin at the end of the eviction timeout, and both waits of a wave may
     // overrun.
     let oversleep = rebalancer_sim::faults::LONGEST_OVERSLEEP * 2;
@@ -156,7 +157,7 @@ pub(crate) fn longest_run(scenario: &Scenario) -> Duration {
         + turn * victims * 2
         + oversleep
         + request * 2;
-    request * 6 + wave * victims + longest_hand_over(scenario)
+    request * (6 + approval) + wave * victims + longest_hand_over(scenario)
 }
 
 /// The longest possible hand-over, with what is read and written around it.

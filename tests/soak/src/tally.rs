@@ -74,6 +74,9 @@ pub(crate) fn of(scenario: &Scenario, story: &Story) -> Tally {
         .any(|end| rotates(&end.report));
     if began {
         tally.note("worlds", "with a rotation");
+        if scenario.approval.is_some() && !scenario.execution.dry_run {
+            tally.note("worlds", "with an approved rotation");
+        }
     }
     if story.runs.len() > 1 {
         tally.note("worlds", "of two runs");
@@ -182,6 +185,7 @@ pub(crate) fn of(scenario: &Scenario, story: &Story) -> Tally {
             | TraceEvent::WorkloadRead { .. }
             | TraceEvent::Requested(_)
             | TraceEvent::GroupRequested
+            | TraceEvent::ApprovalUsed(..)
             | TraceEvent::Released => {}
         }
     }

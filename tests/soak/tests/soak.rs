@@ -54,6 +54,8 @@ fn no_rule_is_broken_in_100_000_worlds() {
         ("hand-overs", "rejoined", 1),
         ("hand-overs", "abandoned", 1),
         ("hand-overs", "stopped", 1),
+        ("worlds", "with an approved rotation", 2),
+        ("holds", "approval_pending", 5),
         ("holds", "minimum_pods", 10),
         ("holds", "group_unknown", 10),
         ("holds", "hot_partition", 10),

@@ -12,7 +12,7 @@ use rebalancer_core::{Analysis, Decision};
 
 use super::{Align, Block, LoadRow, Loads, Page, Section, Table, Tone, number};
 use crate::hints;
-use crate::render::{assignment, rejoin, style::Palette, table};
+use crate::render::{approval, assignment, rejoin, style::Palette, table};
 
 /// The number of pods in a document: the most loaded ones, and those with a role. The JSON report has
 /// all of them.
@@ -69,8 +69,10 @@ fn section(report: &WorkloadReport) -> Section {
             let (verdict, tone) = match decision.hold_reason() {
                 None => (table::action(decision), Tone::Notable),
                 Some(reason) => {
-                    let tone = if reason.means_missing_data() {
+                    let tone = if reason.fails() {
                         Tone::Bad
+                    } else if decision.approval.is_some() {
+                        Tone::Notable
                     } else {
                         Tone::Good
                     };
@@ -96,6 +98,15 @@ fn blocks(decided: &Decided) -> Vec<Block> {
         decided.held.map(|held| held.to_string()),
     ];
     blocks.extend(reasons.into_iter().flatten().map(Block::Paragraph));
+    if let Some(plan) = approval::waiting(decision) {
+        let command = approval::command(&decision.workload, &plan.id);
+        blocks.push(Block::Heading("Plan that waits for approval"));
+        blocks.push(Block::Paragraph(format!("To approve it: {command}")));
+        let changes = approval::changes(plan).into_iter();
+        blocks.push(Block::List(
+            changes.map(|line| (Tone::Plain, line)).collect(),
+        ));
+    }
     blocks.extend(results(decided));
     blocks.push(Block::Facts(facts(&decision.analysis)));
     if !decision.pods.is_empty() {

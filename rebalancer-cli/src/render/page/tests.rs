@@ -11,7 +11,7 @@ use rstest::rstest;
 
 use super::{html, markdown};
 use crate::commands::run::untimed_report;
-use crate::render::tests::{GROUP, described};
+use crate::render::tests::{GROUP, awaiting, described};
 use crate::settings::ReportFormat;
 
 const UNEVEN: &str = r#"{"target": 0.7, "pods": [
@@ -69,6 +69,23 @@ fn executed() -> WorkloadReport {
         message: "imbalance 1.71 before, 1.30 now".into(),
     });
     report
+}
+
+#[test]
+fn plan_that_waits_for_approval_is_shown_with_the_command_that_approves_it() {
+    let decision = awaiting(true);
+    let id = decision.approval.as_ref().unwrap().plan.id.clone();
+    let report = report(vec![WorkloadReport::decided(decision, None)]);
+    let command = format!("rebalancer approve -n default deployment/workload --id {id}");
+    for text in [html(&report), markdown(&report)] {
+        for part in [
+            command.as_str(),
+            "evict a (hottest, load 1.200)",
+            "HOLD (approval",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
 }
 
 fn failed(error: &str) -> WorkloadReport {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rebalancer_core::approval::DEFAULT_EXPIRY;
 use rebalancer_core::model::MaxUnavailable;
 use rebalancer_core::policy::{ExecutionPolicy, Policy, PolicyField};
 use rebalancer_k8s::EvictionMethod;
@@ -9,11 +10,14 @@ use rebalancer_k8s::EvictionMethod;
 use crate::settings::definition::{
     Absent, Attributes, Defaulted, Definition, Fallback, Optional, Setting,
 };
+use crate::settings::types::ApprovalMode;
 use crate::settings::value;
 
 /// Every setting of the section, in the order of help.
 pub(super) const SETTINGS: &[&dyn Setting] = &[
     &DRY_RUN,
+    &APPROVAL,
+    &APPROVAL_EXPIRY,
     &EVICTION_METHOD,
     &EVICTION_TIMEOUT,
     &READY_TIMEOUT,
@@ -30,6 +34,22 @@ pub(in crate::settings) static DRY_RUN: Defaulted<bool> = Definition {
     help: "Let the API server check every eviction without executing it",
     value: &value::BOOLEAN,
     default: Fallback::Value(|| false),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static APPROVAL: Defaulted<ApprovalMode> = Definition {
+    name: "APPROVAL",
+    help: "none, or manual: a plan waits on the workload until a person approves it (`rebalancer approve`)",
+    value: &value::APPROVAL,
+    default: Fallback::Value(ApprovalMode::default),
+    attributes: Attributes::USUAL,
+};
+
+pub(in crate::settings) static APPROVAL_EXPIRY: Defaulted<Duration> = Definition {
+    name: "APPROVAL_EXPIRY",
+    help: "Time for which a plan may be approved and executed",
+    value: &value::POSITIVE_DURATION,
+    default: Fallback::Value(|| DEFAULT_EXPIRY.to_duration()),
     attributes: Attributes::USUAL,
 };
 

@@ -214,6 +214,8 @@ mod tests {
         check(&decision::MINIMUM_COVERAGE_PERCENT);
         check(&decision::IGNORE_HISTORY);
         check(&acting::DRY_RUN);
+        check(&acting::APPROVAL);
+        check(&acting::APPROVAL_EXPIRY);
         check(&acting::MAX_CONCURRENT_WORKLOADS);
         check(&acting::EVICTION_METHOD);
         check(&acting::EVICTION_TIMEOUT);
