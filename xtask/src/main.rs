@@ -16,6 +16,8 @@ mod figures;
 mod fuzz;
 mod generate;
 mod handover;
+mod image;
+mod krew;
 mod lab;
 mod own_metrics;
 mod package;
@@ -58,6 +60,15 @@ Tasks:
   generate [--check]  write the generated files: docs/schemas and the tables in
                       docs; with --check, only report stale files
   figures [--check]   draw docs/figures; with --check, only report stale files
+  image [--binary FILE] [--output FILE]
+                      build the final stage of deploy/Dockerfile with buildah, check
+                      its files and its configuration, and run its program: the
+                      static binary FILE, or one of the development profile. With
+                      --output, write the image as an OCI archive. Needs root
+  krew --version V --url URL ARCHIVE...
+                      print the manifest for krew: deploy/krew/rebalancer.yaml with
+                      the version, and the address and the checksum of each
+                      archive, rebalancer-OS-ARCH.tar.gz
   cycles              list modules that depend on each other, in any package; fails
                       when there are some
   prose [--verbose]   count phrases that CONTRIBUTING.md asks to avoid, in the
@@ -157,6 +168,14 @@ fn main() -> ExitCode {
         },
         Some("fuzz") => match fuzz::Options::parse(&rest) {
             Ok(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
+            Err(message) => return usage(&message),
+        },
+        Some("image") => match image::Options::parse(&rest) {
+            Ok(options) => image::run(&options).map(|()| ExitCode::SUCCESS),
+            Err(message) => return usage(&message),
+        },
+        Some("krew") => match krew::Options::parse(&rest) {
+            Ok(options) => krew::run(&options).map(|()| ExitCode::SUCCESS),
             Err(message) => return usage(&message),
         },
         Some("cycles") if rest.is_empty() => cycles::run().map(|()| ExitCode::SUCCESS),

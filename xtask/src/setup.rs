@@ -36,7 +36,12 @@ pub(crate) fn run() -> Result<(), Error> {
         missing.push("maven");
     }
     if !missing.is_empty() {
-        install(&missing)?;
+        let by_hand = format!(
+            "install {} by hand, or set PROMETHEUS_BIN, VICTORIA_METRICS_BIN, PUSHGATEWAY_BIN and \
+             KAFKA_LIBS",
+            missing.join(" and ")
+        );
+        install(&missing, &by_hand)?;
     }
     for (name, variable) in PROGRAMS {
         installed_program(name, variable)?;
@@ -66,12 +71,9 @@ pub(crate) fn run() -> Result<(), Error> {
     Ok(())
 }
 
-fn install(packages: &[&str]) -> Result<(), Error> {
+/// Installs Debian packages. `by_hand` is the alternative, for errors.
+pub(crate) fn install(packages: &[&str], by_hand: &str) -> Result<(), Error> {
     let list = packages.join(" and ");
-    let by_hand = format!(
-        "install {list} by hand, or set PROMETHEUS_BIN, VICTORIA_METRICS_BIN, PUSHGATEWAY_BIN and \
-         KAFKA_LIBS"
-    );
     if find_in_path("apt-get").is_none() {
         return Err(
             format!("this system lacks {list}, and apt-get to install it: {by_hand}").into(),
