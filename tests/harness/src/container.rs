@@ -1,25 +1,26 @@
-//! Real containers: they run the program under test in pods that a CronJob created.
+//! Real containers: they run the program under test in pods of a CronJob or a Deployment.
 //!
 //! A container gets what a kubelet provides: the pod's environment, the files of the projected
 //! volume (a token bound to the pod, the cluster's certificate, the namespace), its other projected
-//! volumes (ConfigMaps and Secrets), a read-only file system, the pod's user without capabilities, and
-//! a memory limit (on allocated memory; a kubelet limits used memory). This requires a Linux system
-//! that permits `unshare`; elsewhere the test fails with a message that says so.
+//! volumes (ConfigMaps and Secrets, with their later changes), a read-only file system, the pod's user
+//! without capabilities, and a memory limit (on allocated memory; a kubelet limits used memory). Its
+//! network is that of the host. This requires a Linux system that permits `unshare`; elsewhere the test
+//! fails with a message that says so.
+
+mod probe;
+mod volume;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::Stdio,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, Instant},
 };
 
-use k8s_openapi::api::{
-    authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
-    core::v1::{ConfigMap, Container, KeyToPath, Pod, ServiceAccount, VolumeProjection},
-};
-use kube::{Api, ResourceExt as _, api::PostParams};
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::ResourceExt as _;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -27,6 +28,9 @@ use nix::{
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::{Error, Result, manifest, process::server_dir, quantity, rebalancer::binary};
+
+pub(crate) use probe::Probe;
+use volume::Volume;
 
 /// The prefix of the image name in the manifests.
 const IMAGE: &str = "pod-rebalancer:";
@@ -59,12 +63,12 @@ exec prlimit --data="$MEMORY" \
     env -i "$@"
 "#;
 
-/// Runs containers and keeps their output.
+/// Runs containers and keeps their output. The maps have the UIDs of the pods as keys.
 #[derive(Clone, Default)]
 pub(crate) struct Containers {
     surroundings: Arc<OnceLock<Surroundings>>,
     running: Arc<Mutex<HashMap<String, u32>>>,
-    logs: Arc<Mutex<HashMap<String, String>>>,
+    ended: Arc<Mutex<HashMap<String, Ended>>>,
 }
 
 /// The servers that a container can reach.
@@ -75,9 +79,12 @@ struct Surroundings {
 }
 
 /// The outcome of a container.
+#[derive(Debug, Clone)]
 pub(crate) struct Ended {
     /// The exit code, or 128 plus the number of the signal that ended the container.
     pub(crate) code: i32,
+    /// The output.
+    pub(crate) log: String,
 }
 
 impl Containers {
@@ -99,10 +106,9 @@ impl Containers {
         Ok(())
     }
 
-    /// Returns the output of the pod's container once it has ended.
-    pub(crate) fn log(&self, uid: &str) -> Option<String> {
-        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        logs.get(uid).cloned()
+    /// Returns the outcome of the pod's container once it has ended.
+    pub(crate) fn ended(&self, uid: &str) -> Option<Ended> {
+        lock(&self.ended).get(uid).cloned()
     }
 
     /// Runs the pod's container until it ends.
@@ -132,7 +138,7 @@ impl Containers {
             .ok_or_else(|| wrong("its container has no memory limit"))?;
 
         let dir = server_dir("container")?;
-        mount_volumes(client, pod, &dir.join("mounts"), user).await?;
+        let mut volumes = volume::mount(client, pod, &dir.join("mounts"), user).await?;
         let metrics = surroundings.metrics.ip();
         write(
             &dir.join("hosts"),
@@ -188,196 +194,74 @@ impl Containers {
         let mut child = command.spawn().map_err(Error::io("run unshare"))?;
         let uid = pod.uid().unwrap_or_default();
         if let Some(process) = child.id() {
-            self.lock_running().insert(uid.clone(), process);
+            lock(&self.running).insert(uid.clone(), process);
         }
-        let status = child
-            .wait()
-            .await
-            .map_err(Error::io("wait for a container"))?;
-        self.lock_running().remove(&uid);
+        let status = tokio::select! {
+            status = child.wait() => status,
+            never = keep_current(client, pod, &mut volumes) => match never {},
+        };
+        let status = status.map_err(Error::io("wait for a container"))?;
+        lock(&self.running).remove(&uid);
         let text = std::fs::read_to_string(&log).map_err(Error::io("read a container's log"))?;
-        self.logs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(uid, text);
         std::fs::remove_dir_all(&dir).map_err(Error::io("remove the files of a container"))?;
         use std::os::unix::process::ExitStatusExt as _;
         let signalled = || status.signal().map_or(1, |signal| 128 + signal);
-        Ok(Ended {
+        let ended = Ended {
             code: status.code().unwrap_or_else(signalled),
-        })
+            log: text,
+        };
+        lock(&self.ended).insert(uid, ended.clone());
+        Ok(ended)
     }
 
-    /// Sends SIGTERM to the pod's container, as a deletion does.
-    pub(crate) fn terminate(&self, uid: &str) {
-        if let Some(process) = self.lock_running().get(uid)
-            && let Ok(process) = i32::try_from(*process)
-        {
-            // The container may have ended just now.
-            let _ = kill(Pid::from_raw(process), Signal::SIGTERM);
+    /// Ends the pod's container, as a deletion does: SIGTERM, and SIGKILL after the grace period of the
+    /// pod.
+    pub(crate) async fn terminate(&self, pod: &Pod) {
+        let uid = pod.uid().unwrap_or_default();
+        let period = pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.termination_grace_period_seconds);
+        let period = period.and_then(|seconds| u64::try_from(seconds).ok());
+        let period = Duration::from_secs(period.unwrap_or(30));
+        let asked = Instant::now();
+        let mut signal = Signal::SIGTERM;
+        loop {
+            let process = lock(&self.running).get(&uid).copied();
+            let Some(process) = process.and_then(|process| i32::try_from(process).ok()) else {
+                return;
+            };
+            if signal == Signal::SIGTERM || asked.elapsed() > period {
+                // The container may have ended just now.
+                let _ = kill(Pid::from_raw(process), signal);
+                signal = Signal::SIGKILL;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
 
-    fn lock_running(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+/// Writes later changes of ConfigMaps and Secrets to the volumes, as a kubelet does, but sooner.
+async fn keep_current(
+    client: &kube::Client,
+    pod: &Pod,
+    volumes: &mut [Volume],
+) -> std::convert::Infallible {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for volume in volumes.iter_mut() {
+            // The API server may be stopped for a while, and an object may be about to be replaced.
+            let _ = volume.refresh(client, pod).await;
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn container(pod: &Pod) -> Option<&Container> {
     pod.spec.as_ref()?.containers.first()
-}
-
-/// Writes the files of each volume of the pod's container, and the path of its mount: a directory for
-/// each in `dir`.
-async fn mount_volumes(client: &kube::Client, pod: &Pod, dir: &Path, user: i64) -> Result<()> {
-    let wrong = |message: String| Error::Document {
-        what: format!("pod {}", pod.name_any()),
-        message,
-    };
-    let spec = pod.spec.clone().unwrap_or_default();
-    let mounts = container(pod).and_then(|container| container.volume_mounts.clone());
-    let mut count = 0;
-    for mount in mounts.unwrap_or_default() {
-        let volume = spec.volumes.iter().flatten();
-        let volume = volume.clone().find(|volume| volume.name == mount.name);
-        let projected = volume.and_then(|volume| volume.projected.clone());
-        let projected = projected
-            .ok_or_else(|| wrong(format!("its volume {} is not projected", mount.name)))?;
-        let dir = dir.join(count.to_string());
-        count += 1;
-        let files = dir.join("files");
-        std::fs::create_dir_all(&files).map_err(Error::io("create a volume"))?;
-        // `/var/run` is a symbolic link.
-        let path = mount.mount_path.replacen("/var/run/", "/run/", 1);
-        write(&dir.join("path"), &path)?;
-        let group = spec
-            .security_context
-            .as_ref()
-            .and_then(|context| context.fs_group);
-        let access = Access {
-            user: u32::try_from(user).unwrap_or(0),
-            group: group.and_then(|group| u32::try_from(group).ok()),
-            mode: projected
-                .default_mode
-                .and_then(|mode| u32::try_from(mode).ok()),
-        };
-        for source in projected.sources.unwrap_or_default() {
-            project(client, pod, source, &files, access).await?;
-        }
-    }
-    if count == 0 {
-        return Err(wrong("it has no projected volume".to_owned()));
-    }
-    Ok(())
-}
-
-/// The access to the files of a volume.
-#[derive(Clone, Copy)]
-struct Access {
-    user: u32,
-    /// `fsGroup` of the pod.
-    group: Option<u32>,
-    /// `defaultMode` of the volume.
-    mode: Option<u32>,
-}
-
-/// Writes the files of one source of a projected volume. A token is readable by the pod's user only.
-async fn project(
-    client: &kube::Client,
-    pod: &Pod,
-    source: VolumeProjection,
-    dir: &Path,
-    access: Access,
-) -> Result<()> {
-    let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
-    if let Some(projection) = source.service_account_token {
-        let spec = pod.spec.clone().unwrap_or_default();
-        let account = spec.service_account_name.unwrap_or_default();
-        let request = TokenRequest {
-            spec: Some(TokenRequestSpec {
-                audiences: Some(projection.audience.into_iter().collect()),
-                expiration_seconds: projection.expiration_seconds,
-                bound_object_ref: Some(BoundObjectReference {
-                    api_version: Some("v1".to_owned()),
-                    kind: Some("Pod".to_owned()),
-                    name: Some(name.clone()),
-                    uid: pod.uid(),
-                }),
-                ..TokenRequestSpec::default()
-            }),
-            ..TokenRequest::default()
-        };
-        let answer = Api::<ServiceAccount>::namespaced(client.clone(), &namespace)
-            .create_token_request(&account, &PostParams::default(), &request)
-            .await
-            .map_err(Error::kube(format!("request a token for {account}")))?;
-        let token = answer.status.and_then(|status| status.token);
-        let token = token.unwrap_or_default();
-        return own(&dir.join(projection.path), &token, access.user);
-    }
-    if let Some(projection) = source.config_map {
-        let map = projection.name.as_str();
-        let found = Api::<ConfigMap>::namespaced(client.clone(), &namespace)
-            .get(map)
-            .await
-            .map_err(Error::kube(format!("read ConfigMap {map}")))?;
-        let data = found.data.unwrap_or_default().into_iter();
-        let data = data.map(|(key, text)| (key, text.into_bytes())).collect();
-        return share(dir, data, projection.items, access);
-    }
-    if let Some(projection) = source.secret {
-        let data = manifest::secret_data(client, &namespace, &projection.name).await?;
-        return share(dir, data, projection.items, access);
-    }
-    if let Some(projection) = source.downward_api {
-        for item in projection.items.unwrap_or_default() {
-            own(&dir.join(item.path), &namespace, access.user)?;
-        }
-        return Ok(());
-    }
-    Err(Error::Document {
-        what: format!("pod {name}"),
-        message: format!("its volume has {source:?}, unknown to the harness"),
-    })
-}
-
-/// Writes the items of a ConfigMap or Secret, or all of it without items, with the owner and mode that
-/// a kubelet gives them.
-fn share(
-    dir: &Path,
-    data: BTreeMap<String, Vec<u8>>,
-    items: Option<Vec<KeyToPath>>,
-    access: Access,
-) -> Result<()> {
-    let all = || data.keys().map(|key| (key.clone(), key.clone())).collect();
-    let paths: Vec<(String, String)> = items.map_or_else(all, |items| {
-        items
-            .into_iter()
-            .map(|item| (item.key, item.path))
-            .collect()
-    });
-    for (key, path) in paths {
-        let path = dir.join(path);
-        let failed = || format!("write {}", path.display());
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(Error::io(failed()))?;
-        }
-        let text = data.get(&key).cloned().unwrap_or_default();
-        std::fs::write(&path, text).map_err(Error::io(failed()))?;
-        let mode = std::fs::Permissions::from_mode(access.mode.unwrap_or(0o644));
-        std::fs::set_permissions(&path, mode).map_err(Error::io(failed()))?;
-        std::os::unix::fs::chown(&path, Some(0), access.group).map_err(Error::io(failed()))?;
-    }
-    Ok(())
-}
-
-/// Writes a file that only the user can read.
-fn own(path: &Path, text: &str, user: u32) -> Result<()> {
-    write(path, text)?;
-    let failed = || format!("give {} to user {user}", path.display());
-    let mode = std::fs::Permissions::from_mode(0o400);
-    std::fs::set_permissions(path, mode).map_err(Error::io(failed()))?;
-    std::os::unix::fs::chown(path, Some(user), Some(user)).map_err(Error::io(failed()))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

@@ -21,7 +21,9 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    Error, Result, RunningPod, StartFailure, annotation, container::Containers, meters::Meters,
+    Error, Result, RunningPod, StartFailure, annotation,
+    container::{Containers, Ended, Probe},
+    meters::Meters,
     work::Works,
 };
 use status::Health;
@@ -36,6 +38,9 @@ const CONCURRENCY: usize = 24;
 /// Retry period of failed requests. A test may stop the API server for some seconds. Responses that
 /// make a retry pointless end it earlier.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The period of readiness probes, whatever the pod says: a test would wait for longer ones.
+const PROBE_PERIOD: Duration = Duration::from_millis(500);
 
 /// Default termination time of a pod.
 const TERMINATE_AFTER: Duration = Duration::from_millis(300);
@@ -260,9 +265,46 @@ impl Kubelet {
             return set_status(is(Health::Failing(failure))).await;
         }
         if Containers::runs(pod) {
-            set_status(is(Health::Ready)).await?;
-            let ended = self.containers.run(&self.client, pod).await?;
-            return set_status(status::ended(pod, &started, ended.code)).await;
+            let probing = async {
+                let Some(probe) = Probe::readiness(pod)? else {
+                    set_status(is(Health::Ready)).await?;
+                    return std::future::pending().await;
+                };
+                set_status(is(Health::Starting)).await?;
+                let mut ready = false;
+                loop {
+                    let succeeds = probe.succeeds().await;
+                    if succeeds != ready {
+                        let health = if succeeds {
+                            Health::Ready
+                        } else {
+                            Health::Starting
+                        };
+                        set_status(is(health)).await?;
+                        ready = succeeds;
+                    }
+                    tokio::time::sleep(PROBE_PERIOD).await;
+                }
+            };
+            let ended = tokio::select! {
+                ended = self.containers.run(&self.client, pod) => ended?,
+                error = probing => return error,
+            };
+            let spec = pod.spec.as_ref();
+            let policy = spec.and_then(|spec| spec.restart_policy.as_deref());
+            if policy == Some("Never") {
+                return set_status(status::ended(pod, &started, ended.code)).await;
+            }
+            if self.is_terminating(pod) {
+                return Ok(());
+            }
+            // A kubelet would start it again, and a test would not notice that it ended.
+            let Ended { code, log } = ended;
+            set_status(is(Health::Failing(StartFailure::CrashLoopBackOff))).await?;
+            return Err(Error::Document {
+                what: format!("the resident container of pod {name}"),
+                message: format!("it ended with {code} by itself: {log}"),
+            });
         }
         self.meters.start(pod, NODE, !flag(annotation::UNMEASURED));
         let delay = seconds(pod, annotation::READY_AFTER).unwrap_or_default();
@@ -284,6 +326,14 @@ impl Kubelet {
         // A pod that starts slowly has joined its group before it is ready.
         self.work(pod, true).await?;
         set_status(is(Health::Ready)).await
+    }
+
+    /// Whether the deletion of a pod was requested.
+    fn is_terminating(&self, pod: &Pod) -> bool {
+        let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        let uid = pod.uid().unwrap_or_default();
+        // A pod that is gone was deleted.
+        pods.get(&uid).copied().unwrap_or(true)
     }
 
     /// Starts or stops the namespace's [`Work`](crate::Work) in a pod.
@@ -314,7 +364,7 @@ impl Kubelet {
         self.work(pod, false).await?;
         let uid = pod.uid().unwrap_or_default();
         self.meters.stop(&uid);
-        self.containers.terminate(&uid);
+        self.containers.terminate(pod).await;
         // A replacement may have the same name by now.
         let params = DeleteParams {
             grace_period_seconds: Some(0),

@@ -85,8 +85,8 @@ impl TestNamespace {
                 let status = pod.status.clone().unwrap_or_default();
                 let ended =
                     ["Succeeded", "Failed"].contains(&status.phase.as_deref().unwrap_or(""));
-                Ok(match self.cluster.kubelet.containers().log(&uid) {
-                    Some(log) if ended => Look::Done((pod, log)),
+                Ok(match self.cluster.kubelet.containers().ended(&uid) {
+                    Some(container) if ended => Look::Done((pod, container.log)),
                     Some(_) | None => {
                         let errors = self.cluster.kubelet.errors();
                         Look::Not(format!("{:?}; errors: {errors:?}", status.phase))
@@ -114,14 +114,32 @@ impl TestNamespace {
                 let Some(found) = found else {
                     return Ok(Look::Not(format!("none; errors: {errors:?}")));
                 };
-                let log = self.cluster.kubelet.containers();
-                let log = log.log(&found.uid().unwrap_or_default());
-                Ok(match log {
-                    Some(log) => Look::Done((found, log)),
+                let containers = self.cluster.kubelet.containers();
+                let ended = containers.ended(&found.uid().unwrap_or_default());
+                Ok(match ended {
+                    Some(container) => Look::Done((found, container.log)),
                     None => Look::Not(format!("it runs; errors: {errors:?}")),
                 })
             },
         )
+        .await
+    }
+
+    /// Waits until the container of a deleted pod has ended. Returns its exit code and its output.
+    ///
+    /// # Errors
+    /// If the container does not end in time.
+    pub async fn stopped(&self, pod: &Pod) -> Result<(i32, String)> {
+        let deadline = Duration::from_secs(120);
+        let uid = pod.uid().unwrap_or_default();
+        let what = format!("the end of the container of pod {}", pod.name_any());
+        until(what, deadline, PAUSE, async || {
+            let containers = self.cluster.kubelet.containers();
+            Ok(match containers.ended(&uid) {
+                Some(container) => Look::Done((container.code, container.log)),
+                None => Look::Not("it runs".to_owned()),
+            })
+        })
         .await
     }
 
