@@ -8,9 +8,17 @@ use serde_json::{Map, Value, json};
 
 use crate::Error;
 
-/// Settings that the chart sets by a value of its own, or that have no effect in a cluster, with the
-/// reason.
-const NOT_COMMON: [&str; 3] = ["dry_run", "run_timeout", "kube_context"];
+/// Settings that the chart sets by a value of its own, or that have no effect in a cluster.
+const NOT_COMMON: [&str; 8] = [
+    "dry_run",
+    "run_timeout",
+    "kube_context",
+    "schedule",
+    "listen_address",
+    "leader_election",
+    "leader_election_lease",
+    "leader_election_namespace",
+];
 
 /// The settings that name a file that the program writes; all others name one that it reads.
 const WRITTEN: [&str; 2] = ["metrics_file", "report_file"];
@@ -23,6 +31,20 @@ pub(crate) fn schema(config: &Value) -> Value {
     let labels = json!({"type": "object", "additionalProperties": {"type": "string"}});
     let free = json!({"type": "object"});
     let list = json!({"type": "array", "items": {"type": "object"}});
+    let monitor = |description: &str| {
+        object(
+            "",
+            json!({
+                "enabled": {"type": "boolean", "description": description},
+                "labels": {
+                    "type": "object",
+                    "additionalProperties": {"type": "string"},
+                    "description": "Labels by which Prometheus selects monitors",
+                },
+                "interval": {"type": "string", "description": "Scrape interval; empty for that of Prometheus"},
+            }),
+        )
+    };
     let text = |description: &str| json!({"type": "string", "description": description});
     let flag = |description: &str| json!({"type": "boolean", "description": description});
     let count = |description: &str, minimum: u32| json!({"type": "integer", "minimum": minimum, "description": description});
@@ -36,6 +58,7 @@ pub(crate) fn schema(config: &Value) -> Value {
     let properties = json!({
         "nameOverride": text("Replaces `rebalancer` in the names of the objects"),
         "fullnameOverride": text("Replaces the whole name of the objects; keep `rebalancer` in it, by which the alert rules find the CronJob"),
+        "mode": {"enum": ["CronJob", "Deployment"], "description": "`CronJob`: a pod for each run; `Deployment`: a resident pod ([`rebalancer serve`](../../docs/serve.md)), whose metrics Prometheus scrapes"},
         "image": object("", json!({
             "repository": {"type": "string", "minLength": 1, "description": "Repository of the image; `deploy/Dockerfile` builds it"},
             "tag": text("Tag of the image; empty for the `appVersion` of the chart"),
@@ -44,14 +67,29 @@ pub(crate) fn schema(config: &Value) -> Value {
         })),
         "imagePullSecrets": with(&list, "Secrets for the registry: `[{name: NAME}]`"),
         "dryRun": flag("`DRY_RUN`: decide, let the API server check the evictions, change nothing; `dry_run: false` in an entry of `workloads` excepts it"),
-        "schedule": {"type": "string", "minLength": 1, "description": "Schedule of the CronJob"},
-        "timeZone": text("Time zone of the schedule, such as `Europe/Berlin`; empty for that of kube-controller-manager"),
-        "suspend": flag("Stops the schedule"),
-        "startingDeadlineSeconds": count("A run that cannot start within this time is skipped", 10),
-        "successfulJobsHistoryLimit": count("Number of successful Jobs that are kept, with their logs", 0),
-        "failedJobsHistoryLimit": count("Number of failed Jobs that are kept, with their logs", 0),
+        "schedule": {"type": "string", "minLength": 1, "description": "Schedule of the runs, as in a crontab"},
+        "timeZone": text("Time zone of the schedule, such as `Europe/Berlin`"),
+        "suspend": flag("Stops the schedule; a Deployment then has no pods"),
+        "startingDeadlineSeconds": count("CronJob: a run that cannot start within this time is skipped", 10),
+        "successfulJobsHistoryLimit": count("CronJob: number of successful Jobs that are kept, with their logs", 0),
+        "failedJobsHistoryLimit": count("CronJob: number of failed Jobs that are kept, with their logs", 0),
         "runTimeoutSeconds": count("`RUN_TIMEOUT` of each workload", 1),
-        "activeDeadlineSeconds": {"type": ["integer", "null"], "minimum": 1, "description": "Deadline of a Job; by default `runTimeoutSeconds` and a minute more, for each round of `settings.max_concurrent_workloads` workloads"},
+        "activeDeadlineSeconds": {"type": ["integer", "null"], "minimum": 1, "description": "CronJob: deadline of a Job; by default `runTimeoutSeconds` and a minute more, for each round of `settings.max_concurrent_workloads` workloads"},
+        "terminationGracePeriodSeconds": count("Time between SIGTERM and SIGKILL: a pending eviction is awaited for at most 30 s, the end of a hand-over for at most a minute", 1),
+        "replicas": count("Deployment: number of pods, of which one acts", 1),
+        "strategy": with(&free, "Deployment: its strategy; by default `RollingUpdate` without unavailable pods, or `Recreate` without `leaderElection`"),
+        "leaderElection": flag("Deployment: a Lease, named as the Deployment, lets one pod at a time run the schedule"),
+        "port": {"type": "integer", "minimum": 1, "maximum": 65535, "description": "Deployment: port of `/metrics`, `/healthz` and `/readyz`"},
+        "livenessProbe": with(&free, "Deployment: times and thresholds of the probe of `/healthz`"),
+        "readinessProbe": with(&free, "Deployment: times and thresholds of the probe of `/readyz`"),
+        "topologySpreadConstraints": with(&list, "Constraints of the pods; by default several replicas prefer different nodes"),
+        "service": object("", json!({
+            "enabled": flag("Deployment: creates a Service for the port"),
+            "port": {"type": "integer", "minimum": 1, "maximum": 65535, "description": "Port of the Service"},
+            "annotations": with(&labels, "Annotations of the Service"),
+        })),
+        "podMonitor": monitor("Deployment: creates a PodMonitor for the Prometheus Operator"),
+        "serviceMonitor": monitor("Deployment: creates a ServiceMonitor for the Prometheus Operator; needs `service.enabled`"),
         "settings": {
             "type": "object",
             "description": "Settings of all workloads, with the keys of a configuration file ([docs/configuration.md](../../docs/configuration.md))",

@@ -26,6 +26,12 @@ app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 |
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* The labels of the resident pods. The pods of `helm test` and of a CronJob lack the component. */}}
+{{- define "rebalancer.serveSelectorLabels" -}}
+{{ include "rebalancer.selectorLabels" . }}
+app.kubernetes.io/component: serve
+{{- end -}}
+
 {{- define "rebalancer.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{ include "rebalancer.selectorLabels" . }}
@@ -52,11 +58,36 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{/* The time zone of the schedule. */}}
+{{- define "rebalancer.timeZone" -}}
+{{- default "Etc/UTC" .Values.timeZone -}}
+{{- end -}}
+
+{{/* Values that contradict each other are an error. */}}
+{{- define "rebalancer.validate" -}}
+{{- if eq .Values.mode "CronJob" -}}
+{{- range $name := list "service" "podMonitor" "serviceMonitor" -}}
+{{- if (get $.Values $name).enabled -}}
+{{- fail (printf "%s.enabled needs mode: Deployment: the pods of a CronJob end before they could be scraped; settings.metrics_push_url publishes their metrics" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.serviceMonitor.enabled (not .Values.service.enabled) -}}
+{{- fail "serviceMonitor.enabled needs service.enabled; podMonitor.enabled scrapes the pods without a Service" -}}
+{{- end -}}
+{{- if and (eq .Values.mode "Deployment") (gt (int .Values.replicas) 1) (not .Values.leaderElection) -}}
+{{- fail "replicas is above 1 with leaderElection: false: each replica would run the schedule" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The common settings of the configuration file, as JSON. */}}
 {{- define "rebalancer.commonSettings" -}}
 {{- $settings := deepCopy .Values.settings -}}
 {{- $_ := set $settings "dry_run" .Values.dryRun -}}
 {{- $_ := set $settings "run_timeout" (printf "%ds" (int .Values.runTimeoutSeconds)) -}}
+{{- if eq .Values.mode "Deployment" -}}
+{{- $_ := set $settings "schedule" (printf "%s %s" .Values.schedule (include "rebalancer.timeZone" .)) -}}
+{{- end -}}
 {{- if not (hasKey $settings "kube_namespace") -}}
 {{- $_ := set $settings "kube_namespace" .Release.Namespace -}}
 {{- end -}}
@@ -222,14 +253,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* The pod of a run or, with an argument, of another command. */}}
+{{/* The pod of a run or, with arguments, of another command; with `serve`, the resident pod. */}}
 {{- define "rebalancer.podSpec" -}}
 {{- $root := .root -}}
 serviceAccountName: {{ include "rebalancer.serviceAccountName" $root }}
-restartPolicy: Never
-# After SIGTERM, no eviction is started. A pending eviction is awaited (at most 30 s), so that the report
-# contains its outcome.
-terminationGracePeriodSeconds: 45
+restartPolicy: {{ if .serve }}Always{{ else }}Never{{ end }}
+# After SIGTERM, no action is started. A pending eviction (at most 30 s) or the end of a hand-over (usually
+# some seconds, at most a minute) is awaited, so that the report contains the outcome.
+terminationGracePeriodSeconds: {{ int $root.Values.terminationGracePeriodSeconds }}
 # Service links would add variables to the environment, which is part of the configuration.
 enableServiceLinks: false
 {{- with $root.Values.imagePullSecrets }}
@@ -252,9 +283,35 @@ containers:
       {{- toYaml $root.Values.securityContext | nindent 6 }}
     resources:
       {{- toYaml $root.Values.resources | nindent 6 }}
+    {{- if .serve }}
+    ports:
+      - name: http
+        containerPort: {{ int $root.Values.port }}
+        protocol: TCP
+    livenessProbe:
+      httpGet:
+        path: /healthz
+        port: http
+      {{- toYaml $root.Values.livenessProbe | nindent 6 }}
+    readinessProbe:
+      httpGet:
+        path: /readyz
+        port: http
+      {{- toYaml $root.Values.readinessProbe | nindent 6 }}
+    {{- end }}
     env:
       - name: REBALANCER_CONFIG
         value: /etc/rebalancer/config.yaml
+      {{- if .serve }}
+      # Variables, because a change of these settings needs a new pod. All others are in the file, which
+      # is read again when it changes.
+      - name: LISTEN_ADDRESS
+        value: {{ printf "0.0.0.0:%d" (int $root.Values.port) | quote }}
+      - name: LEADER_ELECTION
+        value: {{ $root.Values.leaderElection | quote }}
+      - name: LEADER_ELECTION_LEASE
+        value: {{ include "rebalancer.fullname" $root }}
+      {{- end }}
       {{- range $key, $reference := $root.Values.references }}
       {{- if not (hasSuffix "_file" $key) }}
       - name: {{ upper $key }}
@@ -305,5 +362,17 @@ tolerations:
 {{- with $root.Values.affinity }}
 affinity:
   {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if $root.Values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml $root.Values.topologySpreadConstraints | nindent 2 }}
+{{- else if and .serve (gt (int $root.Values.replicas) 1) }}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "rebalancer.serveSelectorLabels" $root | nindent 8 }}
 {{- end }}
 {{- end -}}

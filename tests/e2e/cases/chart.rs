@@ -1,19 +1,30 @@
 //! The Helm chart: rendered by the libraries of Helm, applied to the API server, and run there.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
-use ::harness::{Result, Right, Target, TestNamespace, WorkloadSpec, assets};
+use ::harness::http::get;
+use ::harness::wait::{self, Look};
+use ::harness::{MetricsServer, Result, Right, Target, TestNamespace, WorkloadSpec, assets};
 use k8s_openapi::api::{
+    apps::v1::Deployment,
     batch::v1::{CronJob, Job},
+    coordination::v1::Lease,
+    core::v1::Pod,
     rbac::v1::Role,
 };
-use kube::{ResourceExt as _, api::PostParams};
+use kube::{
+    ResourceExt as _,
+    api::{DeleteParams, ListParams, PostParams},
+};
 use rebalancer_cli::settings::{Settings, Sources};
 use rebalancer_k8s::Importance;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::installers::{chart, file, in_repository, objects, only, pod_of};
+use crate::support::monitoring;
 use crate::support::{assert_untouched, skewed};
 
 /// A right of a Role: namespace, verb, API group, resource, and the only object.
@@ -102,9 +113,25 @@ fn needed(settings: &Settings, keda: bool) -> BTreeSet<Granted> {
     rights
 }
 
+/// The rights of the leader among the replicas of a Deployment. RBAC cannot restrict a creation to a name.
+fn needed_to_lead(namespace: &str, lease: &str) -> BTreeSet<Granted> {
+    let right = |verb: &str, name: Option<&str>| {
+        let (group, resource) = ("coordination.k8s.io".to_owned(), "leases".to_owned());
+        let name = name.map(ToOwned::to_owned);
+        (namespace.to_owned(), verb.to_owned(), group, resource, name)
+    };
+    let rights = [
+        right("get", Some(lease)),
+        right("update", Some(lease)),
+        right("create", None),
+    ];
+    rights.into()
+}
+
 #[rstest]
 #[case("minimal")]
 #[case("full")]
+#[case("deployment")]
 #[tokio::test]
 async fn chart_passes_lint(#[case] values: &str) {
     chart("lint", &[&ci_values(values)]).await.unwrap();
@@ -113,11 +140,16 @@ async fn chart_passes_lint(#[case] values: &str) {
 /// Every combination of the settings that decide about rights, each in a namespace of its own, and
 /// all of them in one namespace.
 #[rstest]
-#[case(false, false)]
-#[case(true, false)]
-#[case(false, true)]
+#[case("CronJob", false, false)]
+#[case("CronJob", true, false)]
+#[case("CronJob", false, true)]
+#[case("Deployment", false, false)]
 #[tokio::test]
-async fn roles_grant_what_the_settings_need(#[case] keda: bool, #[case] together: bool) {
+async fn roles_grant_what_the_settings_need(
+    #[case] mode: &str,
+    #[case] keda: bool,
+    #[case] together: bool,
+) {
     let mut workloads = Vec::new();
     let kinds = ["Deployment", "StatefulSet", "Rollout.v1alpha1.argoproj.io"];
     let strategies = ["rotate-outliers", "forecast", "assign", "rejoin", "auto"];
@@ -154,11 +186,16 @@ async fn roles_grant_what_the_settings_need(#[case] keda: bool, #[case] together
         },
         "workloads": workloads,
         "rbac": {"keda": keda},
+        "mode": mode,
     });
     let objects = rendered("orders", "apps", &values).await;
     let settings = settings(&objects, &[]);
     assert_eq!(settings.workloads.len(), workloads.len());
-    let (granted, needed) = (granted(&objects), needed(&settings, keda));
+    let granted = granted(&objects);
+    let mut needed = needed(&settings, keda);
+    if mode == "Deployment" {
+        needed.extend(needed_to_lead("apps", "orders-rebalancer"));
+    }
     let missing: Vec<_> = needed.difference(&granted).take(5).collect();
     let excess: Vec<_> = granted.difference(&needed).take(5).collect();
     assert!(missing.is_empty(), "{missing:?}");
@@ -198,6 +235,91 @@ async fn defaults_are_a_dry_run_with_a_json_report() {
             .iter()
             .all(|object| object["kind"] != "PrometheusRule")
     );
+}
+
+/// A Deployment has the settings that need a new pod as variables, and all others in the file.
+#[tokio::test]
+async fn deployment_reads_the_schedule_from_the_file() {
+    let text = std::fs::read_to_string(ci_values("deployment")).unwrap();
+    let mut values: Value = serde_saphyr::from_str(&text).unwrap();
+    let objects = rendered("orders", "apps", &values).await;
+    assert!(objects.iter().all(|object| object["kind"] != "CronJob"));
+    let deployment = only(&objects, "Deployment");
+    let template = &deployment["spec"]["template"];
+    assert!(template["metadata"]["annotations"].is_null(), "{template}");
+    assert_eq!(template["spec"]["restartPolicy"], "Always");
+    assert_eq!(template["spec"]["containers"][0]["args"], json!(["serve"]));
+    let variables = &template["spec"]["containers"][0]["env"];
+    let variables = variables.as_array().unwrap().iter();
+    let variables: HashMap<&str, &str> = variables
+        .map(|variable| {
+            let text = |key: &str| variable[key].as_str().unwrap();
+            (text("name"), text("value"))
+        })
+        .collect();
+    let config = variables["REBALANCER_CONFIG"];
+    let expected = [
+        ("REBALANCER_CONFIG", config),
+        ("LISTEN_ADDRESS", "0.0.0.0:8080"),
+        ("LEADER_ELECTION", "true"),
+        ("LEADER_ELECTION_LEASE", "orders-rebalancer"),
+    ];
+    assert_eq!(variables, expected.into());
+    let config = only(&objects, "ConfigMap")["data"]["config.yaml"].as_str();
+    let config: Value = serde_saphyr::from_str(config.unwrap()).unwrap();
+    let schedule = "*/15 6-20 * * MON-FRI Europe/Berlin";
+    assert_eq!(config["schedule"], schedule);
+
+    // Service and monitor select the pods of the Deployment, and not that of `helm test`.
+    let labels = &template["metadata"]["labels"];
+    let service = only(&objects, "Service");
+    let monitor = only(&objects, "ServiceMonitor");
+    for selector in [
+        &deployment["spec"]["selector"]["matchLabels"],
+        &service["spec"]["selector"],
+    ] {
+        assert_eq!(selector, labels);
+        let of_the_test = &only(&objects, "Pod")["metadata"]["labels"];
+        assert_ne!(
+            selector["app.kubernetes.io/component"],
+            of_the_test["app.kubernetes.io/component"]
+        );
+    }
+    for (label, value) in monitor["spec"]["selector"]["matchLabels"]
+        .as_object()
+        .unwrap()
+    {
+        assert_eq!(&service["metadata"]["labels"][label], value);
+    }
+    let port = &template["spec"]["containers"][0]["ports"][0];
+    for name in [
+        &service["spec"]["ports"][0]["targetPort"],
+        &template["spec"]["containers"][0]["readinessProbe"]["httpGet"]["port"],
+    ] {
+        assert_eq!(name, &port["name"]);
+    }
+    let endpoint = &monitor["spec"]["endpoints"][0];
+    assert_eq!(endpoint["port"], service["spec"]["ports"][0]["name"]);
+
+    // Without a leader, the old pod has to end first.
+    assert_eq!(deployment["spec"]["strategy"]["type"], "RollingUpdate");
+    values["leaderElection"] = json!(false);
+    values["replicas"] = json!(1);
+    let objects = rendered("orders", "apps", &values).await;
+    let deployment = only(&objects, "Deployment");
+    assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate");
+    let granted = granted(&objects);
+    assert!(
+        granted.is_disjoint(
+            &needed_to_lead("apps", "orders-rebalancer")
+                .into_iter()
+                .filter(|right| right.4.is_some())
+                .collect()
+        )
+    );
+    values["suspend"] = json!(true);
+    let objects = rendered("orders", "apps", &values).await;
+    assert_eq!(only(&objects, "Deployment")["spec"]["replicas"], 0);
 }
 
 /// A round of workloads takes up to the timeout of a run.
@@ -319,6 +441,17 @@ async fn prometheus_rule_has_the_alert_rules() {
     "kafka_sasl_password_file"
 )]
 #[case::digest_without_algorithm(json!({"image": {"digest": "0123"}}), "digest")]
+#[case::unknown_mode(json!({"mode": "StatefulSet"}), "mode")]
+#[case::several_actors(
+    json!({"mode": "Deployment", "replicas": 2, "leaderElection": false}),
+    "each replica would run the schedule"
+)]
+#[case::scrape_of_a_cron_job(json!({"podMonitor": {"enabled": true}}), "needs mode: Deployment")]
+#[case::monitor_without_service(
+    json!({"mode": "Deployment", "serviceMonitor": {"enabled": true}}),
+    "serviceMonitor.enabled needs service.enabled"
+)]
+#[case::address_by_the_port(json!({"settings": {"listen_address": "127.0.0.1:1"}}), "listen_address")]
 #[tokio::test]
 async fn wrong_values_are_refused(#[case] values: Value, #[case] part: &str) {
     let folder = tempfile::tempdir().unwrap();
@@ -344,15 +477,30 @@ async fn missing_endpoint_is_named() {
 
 /// Releases with two names in one namespace, and with one name in two namespaces, whose workloads are
 /// in a third one.
+#[rstest]
+#[case(json!({}), 8)]
+#[case(
+    json!({
+        "mode": "Deployment",
+        "service": {"enabled": true},
+        "podMonitor": {"enabled": true},
+        "serviceMonitor": {"enabled": true},
+    }),
+    13
+)]
 #[tokio::test]
-async fn releases_share_no_object() {
-    let values = json!({
+async fn releases_share_no_object(#[case] mode: Value, #[case] count: usize) {
+    let mut values = json!({
         "settings": {"prometheus_endpoint": "http://prometheus"},
         "workloads": [
             {"deployment_name": "own"},
             {"deployment_name": "other", "kube_namespace": "shared"},
         ],
     });
+    values
+        .as_object_mut()
+        .unwrap()
+        .extend(mode.as_object().unwrap().clone());
     let mut seen = BTreeSet::new();
     for (release, namespace) in [("one", "apps"), ("two", "apps"), ("one", "batch")] {
         for object in rendered(release, namespace, &values).await {
@@ -366,7 +514,7 @@ async fn releases_share_no_object() {
             assert!(seen.insert(key.clone()), "{key:?}");
         }
     }
-    assert_eq!(seen.len(), 3 * 8);
+    assert_eq!(seen.len(), 3 * count);
 }
 
 /// Starts a Job of the CronJob, as `kubectl create job --from` does. Returns the output of its pod.
@@ -488,5 +636,138 @@ async fn installed_chart_runs() -> Result<()> {
             );
         }
     }
+    Ok(())
+}
+
+/// Waits until a query has a result. Returns its value.
+async fn found(server: &MetricsServer, query: &str) -> Result<f64> {
+    // A run is due within a minute.
+    let (deadline, pause) = (Duration::from_secs(180), Duration::from_millis(500));
+    wait::until(query, deadline, pause, async || {
+        let found = server.by_label("job", query).await?;
+        Ok(match found.values().next() {
+            Some(value) => Look::Done(*value),
+            None => Look::Not("no series".to_owned()),
+        })
+    })
+    .await
+}
+
+/// The pod of the Deployment, once it is ready.
+async fn ready_pod(ns: &TestNamespace, deployment: &str) -> Result<Pod> {
+    let (deadline, pause) = (Duration::from_secs(60), Duration::from_millis(200));
+    wait::until("a ready pod", deadline, pause, async || {
+        let found = ns.api::<Deployment>().get(deployment).await.unwrap();
+        let status = found.status.unwrap_or_default();
+        if status.ready_replicas != Some(1) {
+            return Ok(Look::Not(format!("{status:?}")));
+        }
+        let params = ListParams::default().labels("app.kubernetes.io/component=serve");
+        let pods = ns.api::<Pod>().list(&params).await.unwrap();
+        Ok(Look::Done(pods.items.into_iter().next().unwrap()))
+    })
+    .await
+}
+
+/// The resident process: installed as a dry run, scraped by Prometheus, upgraded to act without a restart,
+/// given an invalid configuration, and removed. All of it with the account of the release.
+#[tokio::test]
+async fn installed_deployment_runs_on_schedule() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("ingestion-consumer")).await?;
+    let before = consumer.pods().await?;
+    // The containers of the tests share the network of the host.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address: SocketAddr = listener.local_addr().unwrap();
+    drop(listener);
+    let mut values = json!({
+        "mode": "Deployment",
+        "port": address.port(),
+        "schedule": "* * * * *",
+        "settings": {
+            "prometheus_endpoint": "http://victoriametrics:8428",
+            "metrics_time_window": "10s",
+        },
+        "workloads": [{"deployment_name": "ingestion-consumer"}],
+        "service": {"enabled": true},
+    });
+    install(&ns, &ns, &values).await?;
+    let name = "orders-rebalancer";
+    let pod = ready_pod(&ns, name).await?;
+    let container = &pod.spec.as_ref().unwrap().containers[0];
+    for probe in [&container.liveness_probe, &container.readiness_probe] {
+        let action = probe.as_ref().unwrap().http_get.as_ref().unwrap();
+        let (status, body) = get(address, action.path.as_ref().unwrap()).await?;
+        assert_eq!(status, 200, "{body}");
+    }
+    let rules = monitoring::path("rules.yaml");
+    let prometheus = MetricsServer::scraping(address, &[rules.as_path()]).await?;
+    found(&prometheus, "rebalancer_leader == 1").await?;
+    let planned = "rebalancer_last_run_result{result=\"planned\"} == 1";
+    found(&prometheus, planned).await?;
+    found(&prometheus, "rebalancer_planned_evictions == 4").await?;
+    assert_untouched(&consumer, &before).await?;
+    let lease = ns.api::<Lease>().get(name).await.unwrap();
+    let holder = lease.spec.unwrap().holder_identity.unwrap();
+    assert!(holder.contains(&pod.name_any()), "{holder}");
+
+    // The same process reads the changed ConfigMap, and its next run acts.
+    let since = "rebalancer_config_last_reload_success_timestamp_seconds";
+    let read = found(&prometheus, since).await?;
+    values["dryRun"] = json!(false);
+    install(&ns, &ns, &values).await?;
+    found(&prometheus, &format!("{since} > {read}")).await?;
+    let acted = "rebalancer_last_run_result{result=\"acted\"} == 1";
+    found(&prometheus, acted).await?;
+    assert_eq!(ready_pod(&ns, name).await?.uid(), pod.uid());
+    consumer.wait_ready().await?;
+    for query in monitoring::queries_about_serve() {
+        let query = query
+            .replace("$namespace", ns.name())
+            .replace("$workload", "ingestion-consumer")
+            .replace("$lookback", "1h");
+        let value = found(&prometheus, &query).await?;
+        assert!(value.is_finite(), "{query}: {value}");
+    }
+
+    // An invalid configuration changes nothing but the metric, and raises the alert.
+    let mut config = only(&rendered("orders", ns.name(), &values).await, "ConfigMap").clone();
+    let firing = "ALERTS{alertname=~\"Rebalancer(NoLeader|ConfigReloadFailed)\"}";
+    assert_eq!(prometheus.by_label("alertname", firing).await?.len(), 0);
+    config["data"]["config.yaml"] = json!("tolerance_multiplier: none\n");
+    ns.apply(&config.to_string()).await?;
+    found(&prometheus, firing).await?;
+    let alerts = prometheus.by_label("alertname", firing).await?;
+    assert!(
+        alerts.contains_key("RebalancerConfigReloadFailed"),
+        "{alerts:?}"
+    );
+    let (status, body) = get(address, "/healthz").await?;
+    assert_eq!(status, 200, "{body}");
+
+    // The Roles suffice, and the calls use all of their rights.
+    let account = ns.account(name).await?;
+    let calls = ns.audit(&account)?;
+    let refused: Vec<_> = calls.iter().filter(|call| call.code == 403).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    let used: BTreeSet<Right> = calls.iter().map(Right::from).collect();
+    let roles = rendered("orders", ns.name(), &values).await;
+    for (_, verb, group, resource, _) in granted(&roles) {
+        let right = Right {
+            verb,
+            group,
+            resource,
+        };
+        assert!(used.contains(&right), "{right} is not used: {used:?}");
+    }
+
+    // As `helm uninstall` and a drain do: SIGTERM, and the Lease is free.
+    let params = DeleteParams::background();
+    ns.api::<Deployment>().delete(name, &params).await.unwrap();
+    let (code, log) = ns.stopped(&pod).await?;
+    assert_eq!(code, 0, "{log}");
+    let lease = ns.api::<Lease>().get(name).await.unwrap();
+    let holder = lease.spec.unwrap().holder_identity;
+    assert!(holder.is_none_or(|holder| holder.is_empty()), "{log}");
     Ok(())
 }

@@ -11,7 +11,12 @@ use crate::support::installers::{in_repository, kustomize, objects, only, pod_of
 
 /// The environment of the CronJob's container.
 fn environment(cron_job: &Value) -> HashMap<String, String> {
-    let variables = pod_of(cron_job)["containers"][0]["env"].as_array().unwrap();
+    variables(pod_of(cron_job))
+}
+
+/// The environment of a pod's container.
+fn variables(pod: &Value) -> HashMap<String, String> {
+    let variables = pod["containers"][0]["env"].as_array().unwrap();
     let value = |variable: &Value| match variable["value"].as_str() {
         Some(value) => value.to_owned(),
         // The namespace of the pod.
@@ -110,6 +115,52 @@ async fn overlay_covers_several_namespaces() -> Result<()> {
     Ok(())
 }
 
+/// The Deployment has the schedule, the account, the variables and the security of the CronJob that it
+/// replaces, and the Role of the base has the rights of the leader.
+#[tokio::test]
+async fn overlay_serves() -> Result<()> {
+    let built = kustomize("overlays/serve").await;
+    let all = objects(&built);
+    assert!(all.iter().all(|object| object["kind"] != "CronJob"));
+    let deployment = only(&all, "Deployment");
+    let spec = &deployment["spec"];
+    let labels = &spec["template"]["metadata"]["labels"];
+    assert_eq!(&spec["selector"]["matchLabels"], labels);
+    let base = objects(&manifest()?);
+    let cron_job = only(&base, "CronJob");
+    let (pod, other) = (&spec["template"]["spec"], pod_of(cron_job));
+    for field in [
+        "serviceAccountName",
+        "securityContext",
+        "enableServiceLinks",
+    ] {
+        assert_eq!(pod[field], other[field], "{field}");
+    }
+    let (container, other) = (&pod["containers"][0], &other["containers"][0]);
+    for field in ["image", "securityContext", "resources"] {
+        assert_eq!(container[field], other[field], "{field}");
+    }
+    let mut expected = environment(cron_job);
+    let schedule = cron_job["spec"]["schedule"].as_str().unwrap();
+    expected.insert("SCHEDULE".into(), format!("{schedule} Etc/UTC"));
+    expected.insert("LEADER_ELECTION_LEASE".into(), "pod-rebalancer".into());
+    let variables = variables(pod);
+    assert_eq!(variables, expected);
+    let sources = Sources::read(None, &variables, &HashMap::new()).unwrap();
+    assert!(sources.settings().unwrap().is_dry_run());
+    let role = only(&all, "Role");
+    let rules = role["rules"].as_array().unwrap();
+    let leases = rules.iter().find(|rule| rule["resources"][0] == "leases");
+    let verbs = &leases.unwrap()["verbs"];
+    assert_eq!(*verbs, serde_json::json!(["get", "create", "update"]));
+    let ns = TestNamespace::start().await?;
+    // Only the objects: the pods of the tests share the ports of the host.
+    let paused = built.replace("replicas: 1", "replicas: 0");
+    assert_ne!(paused, built);
+    assert_eq!(ns.apply(&paused).await?.len(), 4);
+    Ok(())
+}
+
 /// Every overlay is tested above.
 #[test]
 fn overlays_are_listed() {
@@ -118,5 +169,5 @@ fn overlays_are_listed() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["act", "kafka", "several-namespaces"]);
+    assert_eq!(names, ["act", "kafka", "serve", "several-namespaces"]);
 }

@@ -14,7 +14,7 @@ use ::harness::{
 };
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{RunExt as _, shared::Shared, skewed};
+use crate::support::{RunExt as _, monitoring, shared::Shared, skewed};
 
 /// The labels of the workload in `shared`.
 const LABELS: &str =
@@ -346,18 +346,12 @@ async fn each_workload_has_its_own_series() -> Result<()> {
     Ok(())
 }
 
-/// The files of `deploy/monitoring`.
-fn monitoring(file: &str) -> std::path::PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
-    root.unwrap().join("deploy/monitoring").join(file)
-}
-
 #[tokio::test]
 async fn alert_rules_pass_the_tests_of_promtool() {
     for (command, file) in [("check", "rules.yaml"), ("test", "rules_test.yaml")] {
         let output = tokio::process::Command::new(assets::promtool().unwrap())
             .args([command, "rules"])
-            .arg(monitoring(file))
+            .arg(monitoring::path(file))
             .output()
             .await
             .unwrap();
@@ -372,12 +366,12 @@ async fn alert_rules_pass_the_tests_of_promtool() {
 fn every_alert_has_a_test_and_a_runbook() {
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     let rules: serde_json::Value =
-        serde_saphyr::from_str(&read(&monitoring("rules.yaml"))).unwrap();
+        serde_saphyr::from_str(&read(&monitoring::path("rules.yaml"))).unwrap();
     let object: serde_json::Value =
-        serde_saphyr::from_str(&read(&monitoring("prometheus-rule.yaml"))).unwrap();
+        serde_saphyr::from_str(&read(&monitoring::path("prometheus-rule.yaml"))).unwrap();
     assert_eq!(object["spec"]["groups"], rules["groups"]);
-    let tests = read(&monitoring("rules_test.yaml"));
-    let operations = read(&monitoring("../../docs/operations.md"));
+    let tests = read(&monitoring::path("rules_test.yaml"));
+    let operations = read(&monitoring::path("../../docs/operations.md"));
     let groups = rules["groups"].as_array().unwrap();
     let all = groups
         .iter()
@@ -405,7 +399,7 @@ async fn prometheus_alerts_about_a_run_without_data() -> Result<()> {
         let program = program.env("METRICS_PUSH_URL", gateway.url());
         program.ends_with(code).await?;
     }
-    let rules = monitoring("rules.yaml");
+    let rules = monitoring::path("rules.yaml");
     let prometheus = MetricsServer::scraping(gateway.address(), &[rules.as_path()]).await?;
     let (deadline, pause) = (Duration::from_secs(30), Duration::from_millis(200));
     let query = "ALERTS{alertname=\"RebalancerMissingData\",alertstate=\"pending\"}";
@@ -453,16 +447,8 @@ async fn every_query_of_the_dashboard_returns_data() -> Result<()> {
     let moment = "rebalancer_rotation_imbalance_ratio{moment=\"now\"}";
     eventually(&prometheus, moment).await?;
 
-    let dashboard = std::fs::read_to_string(monitoring("dashboard.json")).unwrap();
-    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
-    let panels = dashboard["panels"].as_array().unwrap();
-    let targets = panels.iter().flat_map(|panel| {
-        let targets = panel["targets"].as_array().unwrap();
-        targets.iter().map(move |target| (&panel["title"], target))
-    });
     let mut count = 0;
-    for (title, target) in targets {
-        let query = target["expr"].as_str().unwrap();
+    for (title, query) in monitoring::queries_about_runs() {
         let query = query
             .replace("$namespace", ns.name())
             .replace("$workload", "consumer")

@@ -2,6 +2,7 @@
 
 pub(crate) mod documents;
 pub(crate) mod installers;
+pub(crate) mod monitoring;
 mod outcome;
 pub(crate) mod shared;
 
