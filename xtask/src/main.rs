@@ -16,6 +16,7 @@ mod figures;
 mod fuzz;
 mod generate;
 mod handover;
+mod helm;
 mod image;
 mod krew;
 mod lab;
@@ -60,6 +61,9 @@ Tasks:
   generate [--check]  write the generated files: docs/schemas and the tables in
                       docs; with --check, only report stale files
   figures [--check]   draw docs/figures; with --check, only report stale files
+  chart               check the Helm chart with helm, helm-unittest and kubeconform,
+                      and install, test, upgrade, roll back and uninstall it on a
+                      control plane; builds these programs once (10 minutes)
   image [--binary FILE] [--output FILE]
                       build the final stage of deploy/Dockerfile with buildah, check
                       its files and its configuration, and run its program: the
@@ -120,6 +124,8 @@ Environment:
                         program to use instead of building a current VictoriaMetrics
   MANIFESTS_BIN         program to use instead of building tests/harness/manifests,
                         which renders the Helm chart and builds kustomizations
+  HELM_BIN, HELM_UNITTEST_BIN, KUBECONFORM_BIN
+                        programs to use instead of building them for `chart`
   REBALANCER_BIN        the binary under test, instead of the one just built
   REBALANCER_TEST_KEEP  when set, keep the directories and logs of the servers
 ";
@@ -170,6 +176,8 @@ fn main() -> ExitCode {
             Ok(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
             Err(message) => return usage(&message),
         },
+        Some("chart") if rest.is_empty() => helm::run().map(|()| ExitCode::SUCCESS),
+        Some("chart") => return usage("chart takes no arguments"),
         Some("image") => match image::Options::parse(&rest) {
             Ok(options) => image::run(&options).map(|()| ExitCode::SUCCESS),
             Err(message) => return usage(&message),

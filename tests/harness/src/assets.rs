@@ -242,6 +242,68 @@ pub fn manifests_program_has_to_be_built() -> Result<bool> {
     MANIFESTS.has_to_be_built()
 }
 
+/// A tool for Helm charts, built from its Go module. They take minutes to build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChartTool {
+    /// Helm.
+    Helm,
+    /// The runner of unit tests for charts.
+    HelmUnittest,
+    /// The validator of manifests by JSON Schemas.
+    Kubeconform,
+}
+
+impl ChartTool {
+    /// Every tool.
+    pub const ALL: [Self; 3] = [Self::Helm, Self::HelmUnittest, Self::Kubeconform];
+
+    /// Locates the program: by its environment variable, else in the cache. The first call builds it
+    /// into the cache.
+    ///
+    /// # Errors
+    /// If the build failed (with its output).
+    pub fn locate(self) -> Result<PathBuf> {
+        self.program().locate()
+    }
+
+    /// Whether [`Self::locate`] would have to build the program.
+    ///
+    /// # Errors
+    /// If the Go module cannot be read, or there is no home directory.
+    pub fn has_to_be_built(self) -> Result<bool> {
+        self.program().has_to_be_built()
+    }
+
+    /// The name of the program.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.program().name
+    }
+
+    fn program(self) -> GoProgram {
+        let (name, variable, arguments): (_, _, &[&str]) = match self {
+            Self::Helm => ("helm", "HELM_BIN", &["helm.sh/helm/v4/cmd/helm"]),
+            Self::HelmUnittest => (
+                "helm-unittest",
+                "HELM_UNITTEST_BIN",
+                &["github.com/helm-unittest/helm-unittest/cmd/helm-unittest"],
+            ),
+            Self::Kubeconform => (
+                "kubeconform",
+                "KUBECONFORM_BIN",
+                &["github.com/yannh/kubeconform/cmd/kubeconform"],
+            ),
+        };
+        GoProgram {
+            name,
+            folder: "chart-tools",
+            files: &["go.mod", "go.sum"],
+            variable,
+            arguments,
+        }
+    }
+}
+
 /// A program that is built from a Go module of the harness, unless a variable names one.
 struct GoProgram {
     name: &'static str,

@@ -173,6 +173,19 @@ impl ControlPlane {
         client(&self.admin_kubeconfig()).await
     }
 
+    /// The OpenAPI document (version 2) of the API server.
+    ///
+    /// # Errors
+    /// If the API server does not answer with a JSON document.
+    pub async fn openapi(&self) -> Result<Value> {
+        let request = ::http::Request::get("/openapi/v2")
+            .body(Vec::new())
+            .map_err(Error::document("a request for /openapi/v2"))?;
+        let client = self.client().await?;
+        let answer = client.request(request).await;
+        answer.map_err(Error::kube("read /openapi/v2"))
+    }
+
     /// The path of the audit log, which omits the calls of the harness and of the control plane.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {

@@ -58,8 +58,8 @@ pub mod rights;
 pub mod wait;
 pub mod work;
 
-pub use assets::CurrentServer;
 pub use assets::KafkaVersion;
+pub use assets::{ChartTool, CurrentServer};
 pub use audit::AuditEntry;
 pub use controlplane::ControlPlane;
 pub use error::{Error, Result};
