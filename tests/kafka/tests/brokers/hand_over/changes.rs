@@ -55,6 +55,11 @@ const CASES: [(Change, Who, HandoverStage, Assignor); 17] = {
 /// `max.poll.interval.ms` of groups with a member that hangs.
 const POLL_INTERVAL: &str = "10000";
 
+/// `session.timeout.ms` of groups with a member that sleeps for 8 s after each poll. A Java consumer sends no
+/// heartbeats between its JoinGroup request and the poll that handles the response. With a shorter timeout,
+/// the coordinator may remove it while it sleeps, in any rebalance, and it still takes itself for the owner.
+const SESSION_TIMEOUT: &str = "30000";
+
 #[tokio::test]
 async fn group_that_changes_settles() -> Result<()> {
     let changed = CASES.map(async |(change, who, stage, assignor)| {
@@ -64,8 +69,10 @@ async fn group_that_changes_settles() -> Result<()> {
             assignor,
             ..Kind::classic(KafkaVersion::Current)
         };
-        if change == Change::Hangs {
-            kind.properties = vec![("max.poll.interval.ms", POLL_INTERVAL)];
+        match change {
+            Change::Hangs => kind.properties = vec![("max.poll.interval.ms", POLL_INTERVAL)],
+            Change::Slows => kind.properties = vec![("session.timeout.ms", SESSION_TIMEOUT)],
+            Change::Joins | Change::Leaves => {}
         }
         let mut group = Group::start(&name, kind).await?;
         let process = group.java.unwrap();
