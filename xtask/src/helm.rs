@@ -84,6 +84,27 @@ impl Chart {
         Ok(files)
     }
 
+    /// The path of a copy of the chart that does not ask for a version of Kubernetes: the API server of the
+    /// tests is built without its version.
+    fn for_any_version(&self) -> Result<String, Error> {
+        let copy = self.folder.path().join("rebalancer");
+        let copied = Command::new("cp")
+            .arg("-r")
+            .args([&self.path, &copy])
+            .status()?;
+        if !copied.success() {
+            return Err(format!("{} could not be copied", self.path.display()).into());
+        }
+        let file = copy.join("Chart.yaml");
+        let text = fs::read_to_string(&file)?;
+        let kept = text
+            .lines()
+            .filter(|line| !line.starts_with("kubeVersion:"));
+        let kept = kept.fold(String::new(), |text, line| text + line + "\n");
+        fs::write(&file, kept)?;
+        Ok(copy.display().to_string())
+    }
+
     /// Runs helm. Returns its standard output.
     fn helm(&self, args: &[&str]) -> Result<String, Error> {
         self.call(ChartTool::Helm, args, None)
@@ -179,7 +200,7 @@ async fn life_of_a_release(chart: &Chart, ns: &TestNamespace) -> Result<(), Erro
     });
     fs::write(&values, first.to_string())?;
     let values = values.display().to_string();
-    let path = chart.path();
+    let path = chart.for_any_version()?;
     let release = ["--namespace", ns.name(), "--wait", "--timeout", "3m"];
     let call = |args: &[&str]| chart.helm(&[args, &release].concat());
 

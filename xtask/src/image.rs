@@ -215,7 +215,7 @@ fn needs_loader(program: &[u8]) -> Result<bool, Error> {
     Ok(kinds.contains(&INTERPRETER))
 }
 
-/// What the configuration of the image lacks.
+/// The parts of the configuration of the image that are missing or wrong.
 fn problems(config: &Value) -> Vec<String> {
     let label = |name: &str| &config["Labels"][format!("org.opencontainers.image.{name}")];
     let is_text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(final_stage("FROM scratch\n"), None);
     }
 
-    /// What the stages copy from the checkout is not excluded by `.dockerignore`.
+    /// The context of the image has the files that the stages copy: `.dockerignore` excludes none of them.
     #[test]
     fn context_has_every_package_and_file() {
         let root = root().unwrap();
