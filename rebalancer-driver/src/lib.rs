@@ -50,7 +50,7 @@ pub use execute::execute;
 pub use follow::follow;
 pub use freeze::{FreezeSchedule, NeverFrozen};
 pub use hand_over::hand_over;
-pub use observe::{Readings, observe, read};
+pub use observe::{Readings, observe};
 pub use ports::{Ports, RunSettings};
 pub use run::{WorkloadRun, run_workload};
 pub use stop::{Stop, StopHandle};

@@ -1,5 +1,6 @@
 //! Reads loads, pods, autoscalers and the consumer group into a snapshot.
 
+use jiff::Timestamp;
 use rebalancer_core::Snapshot;
 use rebalancer_core::lease::LeaseHolder;
 use rebalancer_core::ports::{
@@ -9,7 +10,7 @@ use rebalancer_core::snapshot::assemble;
 
 use crate::context::Run;
 use crate::error::ObserveError;
-use crate::event::RunEvent;
+use crate::event::{RunEvent, RunObserver};
 use crate::ports::{Ports, RunSettings};
 use crate::stop::Stop;
 
@@ -45,22 +46,6 @@ pub struct Readings {
 }
 
 /// Reads all ports at once.
-///
-/// # Errors
-/// If the run is asked to stop meanwhile.
-pub async fn read(
-    ports: Ports<'_>,
-    settings: &RunSettings<'_>,
-    stop: &Stop,
-) -> Result<Readings, ObserveError> {
-    let run = Run {
-        ports,
-        settings,
-        stop,
-    };
-    read_ports(run).await
-}
-
 async fn read_ports(run: Run<'_>) -> Result<Readings, ObserveError> {
     let readings = async {
         tokio::join!(
@@ -87,18 +72,23 @@ pub(crate) async fn observe_workload(
     other_run: Option<LeaseHolder>,
 ) -> Result<Snapshot, ObserveError> {
     let readings = read_ports(run).await?;
-    readings.join(run.ports, run.settings, other_run)
+    let Ports {
+        clock, observer, ..
+    } = run.ports;
+    readings.join(run.settings, clock.now(), observer, other_run)
 }
 
 impl Readings {
-    /// Joins the results into a snapshot. `other_run` is the run that holds the lease.
+    /// Joins the results into a snapshot. `now` decides which freeze window is active, and `other_run` is
+    /// the run that holds the lease.
     ///
     /// # Errors
     /// If a port failed other than that of the group, or the observations contradict each other.
     pub fn join(
         self,
-        ports: Ports<'_>,
         settings: &RunSettings<'_>,
+        now: Timestamp,
+        observer: &dyn RunObserver,
         other_run: Option<LeaseHolder>,
     ) -> Result<Snapshot, ObserveError> {
         let Self {
@@ -115,9 +105,7 @@ impl Readings {
         };
         // The strategy decides whether an unknown group matters.
         let group = group.unwrap_or_else(|error| {
-            ports
-                .observer
-                .event(&RunEvent::GroupUnknown { error: &error });
+            observer.event(&RunEvent::GroupUnknown { error: &error });
             Some(GroupObservation {
                 partial: Some(error.to_string()),
                 ..GroupObservation::default()
@@ -125,11 +113,8 @@ impl Readings {
         });
         let assembled = assemble(settings.assemble, loads, workload, autoscalers, group)?;
         if let Some(autoscaler) = &assembled.autoscaler_by_name {
-            ports
-                .observer
-                .event(&RunEvent::AutoscalerChosenByName(autoscaler));
+            observer.event(&RunEvent::AutoscalerChosenByName(autoscaler));
         }
-        let now = ports.clock.now();
         let frozen = settings.freeze.window_at(now).map(str::to_owned);
         Ok(assembled.snapshot.in_circumstances(other_run, frozen))
     }

@@ -181,7 +181,7 @@ impl KubernetesJournal {
         let attempt = self.patching(&place);
         let text = serde_json::to_string(rotation)
             .map_err(|error| self.api.bad_answer(&attempt, &error))?;
-        let request = workload::patch_annotations(&place, &json!({LAST_ROTATION: text}));
+        let request = workload::patch_annotations(&place, &json!({LAST_ROTATION: text}), false);
         let generation = match self.send(&attempt, request).await {
             Ok(written) => written.metadata.generation,
             // The patch certainly had no effect.
@@ -223,7 +223,7 @@ impl KubernetesJournal {
     async fn store(&self, text: &str) -> Result<(), K8sError> {
         let place = self.known().await?.place;
         let annotations = json!({PLAN: text, APPROVE: null});
-        let request = workload::patch_annotations(&place, &annotations);
+        let request = workload::patch_annotations(&place, &annotations, false);
         self.send(&self.patching(&place), request).await.map(drop)
     }
 

@@ -44,7 +44,8 @@ pub enum Need {
     /// To publish Events. Without it, runs work all the same.
     Events,
     /// To write the last rotation, and plans that wait for approval, as annotations of a Deployment.
-    /// Without it, the cooldown is derived from the ages of the pods, and no plan can be approved.
+    /// Without it, the cooldown is derived from the ages of the pods, no plan can be approved, and runs with
+    /// a limit of evictions per day stop after one.
     DeploymentMemory,
     /// To write the last rotation, and plans that wait for approval, as annotations of a StatefulSet.
     StatefulSetMemory,
@@ -203,6 +204,8 @@ pub struct Usage {
     pub lease: bool,
     /// Whether plans need approval, so that they are stored on the workload.
     pub approval: bool,
+    /// Whether the evictions of a day are limited, which needs the record of each.
+    pub counts_evictions: bool,
 }
 
 /// The importance of a permission to a configuration.
@@ -225,15 +228,23 @@ pub enum Importance {
 }
 
 impl Usage {
-    /// The importance of the permission to write annotations of the workload.
+    /// The importance of a permission that is not needed before runs act.
+    fn to_act(self) -> Importance {
+        if self.dry_run {
+            Importance::ToAct
+        } else {
+            Importance::Required
+        }
+    }
+
+    /// The importance of the permission to write annotations of the workload. A run whose evictions are
+    /// counted stops after the first that it cannot record.
     pub(crate) fn importance_of_memory(self) -> Importance {
-        match (self.approval, self.dry_run) {
-            (true, false) => Importance::Required,
-            (true, true) => Importance::ToAct,
-            (false, _) => Importance::Optional {
-                without: "rotations are not remembered, and the cooldown depends only on the ages of \
-                          the pods",
-            },
+        if self.approval || self.evicts && self.counts_evictions {
+            return self.to_act();
+        }
+        Importance::Optional {
+            without: "rotations are not remembered, and the cooldown depends only on the ages of the pods",
         }
     }
 }
@@ -280,11 +291,7 @@ impl Need {
                 dry_run && by_method(EvictionMethod::Evict),
                 "a dry run checks each eviction alone, not against the budgets as a whole",
             ),
-            Self::Lease => lease.then_some(if dry_run {
-                Importance::ToAct
-            } else {
-                Importance::Required
-            }),
+            Self::Lease => lease.then_some(usage.to_act()),
             Self::Events => optional(true, "no Events record what was done"),
             Self::DeploymentMemory => {
                 (*kind == WorkloadKind::Deployment).then(|| usage.importance_of_memory())
@@ -325,6 +332,7 @@ mod tests {
         dry_run: false,
         lease: true,
         approval: false,
+        counts_evictions: false,
     };
 
     fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
@@ -363,6 +371,14 @@ mod tests {
         Usage { evicts: false, ..ACTS }, |_: &mut Settings| (),
         &[Need::Deployment, Need::Always, Need::Autoscalers, Need::Lease]
     )]
+    #[case::counts(
+        Usage { counts_evictions: true, ..ACTS }, |_: &mut Settings| (),
+        &[Need::Deployment, Need::Always, Need::Autoscalers, Need::Evict, Need::Lease, Need::DeploymentMemory]
+    )]
+    #[case::counts_what_it_does_not_do(
+        Usage { counts_evictions: true, evicts: false, ..ACTS }, |_: &mut Settings| (),
+        &[Need::Deployment, Need::Always, Need::Autoscalers, Need::Lease]
+    )]
     #[case::deletes(
         ACTS, |settings: &mut Settings| settings.eviction_method = EvictionMethod::Delete,
         &[Need::Deployment, Need::Always, Need::Autoscalers, Need::Delete, Need::Lease]
@@ -390,13 +406,15 @@ mod tests {
     }
 
     #[test]
-    fn dry_run_needs_the_lease_only_later() {
+    fn dry_run_needs_the_lease_and_the_record_only_later() {
         let usage = Usage {
             dry_run: true,
+            counts_evictions: true,
             ..ACTS
         };
         let of = |need: Need| need.importance(&WorkloadKind::Deployment, &settings(|_| ()), usage);
         assert_eq!(of(Need::Lease), Some(Importance::ToAct));
+        assert_eq!(of(Need::DeploymentMemory), Some(Importance::ToAct));
         assert!(matches!(
             of(Need::Budgets),
             Some(Importance::Optional { .. })

@@ -128,7 +128,8 @@ impl KubernetesSteering {
         })
     }
 
-    /// Sets annotations of the workload, and removes those without a value.
+    /// Sets annotations of the workload, and removes those without a value. In a dry run the server only
+    /// checks the request.
     ///
     /// # Errors
     /// If the annotations were not written.
@@ -136,6 +137,7 @@ impl KubernetesSteering {
         &self,
         object: &SteeredObject,
         annotations: &[(&str, Option<&str>)],
+        dry_run: bool,
     ) -> Result<(), K8sError> {
         let values: Map<String, Value> = annotations
             .iter()
@@ -146,7 +148,8 @@ impl KubernetesSteering {
         } = &self.workload;
         let (group, resource) = (self.kind.group().to_owned(), object.place.resource.clone());
         let attempt = Attempt::on("patch", group, resource, namespace, name);
-        let request = workload::patch_annotations(&object.place, &Value::Object(values));
+        let values = Value::Object(values);
+        let request = workload::patch_annotations(&object.place, &values, dry_run);
         let answer = self.api.write_for::<Written>(&attempt, request).await?;
         answer
             .map(drop)

@@ -9,6 +9,31 @@ use rebalancer_core::{Action, Decision, HoldReason, Policy, Snapshot, Strategy, 
 use super::{CheckLine, CheckStatus, Subject};
 use crate::hints;
 
+/// The lines of the checks on the workload that do not depend on loads, on a snapshot without any. The one on
+/// autoscalers is left out unless they are known.
+pub(crate) fn without_loads(
+    snapshot: &Snapshot,
+    policy: &Policy,
+    autoscalers_known: bool,
+) -> Vec<CheckLine> {
+    let decision = decide(snapshot, policy);
+    let applies = |check: &&Check| {
+        let of_autoscalers = matches!(check.details, CheckDetails::Autoscaler(_));
+        let of_workload = matches!(
+            check.details,
+            CheckDetails::Freeze(_)
+                | CheckDetails::Paused(_)
+                | CheckDetails::Rollout(_)
+                | CheckDetails::Settled(_)
+                | CheckDetails::Cooldown(_)
+                | CheckDetails::PodsFound(_)
+        );
+        of_workload || of_autoscalers && autoscalers_known
+    };
+    let checks = decision.checks.iter().filter(applies);
+    checks.filter_map(line).collect()
+}
+
 /// The decisions of every strategy on one snapshot.
 pub(crate) struct Decisions {
     configured: Strategy,
@@ -227,6 +252,22 @@ mod tests {
         let failed = blind.checks(Subject::Metrics);
         let failed = failed.iter().find(|line| line.status == CheckStatus::Error);
         assert!(failed.unwrap().fix.is_some());
+    }
+
+    #[test]
+    fn workload_is_checked_without_loads() {
+        let pods: Vec<_> = ["a", "b", "c"].map(|name| json!({"name": name})).into();
+        let snapshot = json!({"pods": pods, "frozen": "* * * * *"});
+        let snapshot: Snapshot = serde_json::from_value(snapshot).unwrap();
+        let lines = without_loads(&snapshot, &Policy::default(), true);
+        // The freeze window, and nothing that is only unknown without loads.
+        let failed: Vec<_> = lines
+            .iter()
+            .filter(|line| line.status > CheckStatus::Ok)
+            .collect();
+        assert_eq!(failed.len(), 1, "{lines:?}");
+        assert!(failed[0].message.contains("* * * * *"), "{lines:?}");
+        assert!(lines.len() > 1, "{lines:?}");
     }
 
     #[test]

@@ -110,7 +110,7 @@ pub struct CheckReport {
     pub version: String,
     /// The worst result.
     pub status: CheckStatus,
-    /// The sections, in order. A section whose data could not be read is absent.
+    /// The sections, in order. Data that could not be read has a line that says why.
     pub sections: Vec<CheckSection>,
 }
 

@@ -10,27 +10,31 @@ use rebalancer_core::ports::{DisruptionBudget, GroupObservation, LoadObservation
 use super::{CheckLine, CheckStatus};
 use crate::settings::duration;
 
-/// The lines about the response to each query, with the number of ready pods in it. Which numbers are
-/// too low is decided by the checks of the decision.
-pub(crate) fn metrics(loads: &LoadObservation, pods: &[Pod]) -> Vec<CheckLine> {
-    let ready: HashSet<&str> = pods
-        .iter()
-        .filter(|pod| pod.serves())
-        .map(|pod| pod.name.as_str())
-        .collect();
+/// The lines about the response to each query, with the number of ready pods in it, or of pods in the
+/// namespace if those of the workload are unknown. Which numbers are too low is decided by the checks of
+/// the decision.
+pub(crate) fn metrics(loads: &LoadObservation, pods: Option<&[Pod]>) -> Vec<CheckLine> {
+    let ready: Option<HashSet<&str>> = pods.map(|pods| {
+        let ready = pods.iter().filter(|pod| pod.serves());
+        ready.map(|pod| pod.name.as_str()).collect()
+    });
+    let is_ready = |pod: &str| ready.as_ref().is_none_or(|ready| ready.contains(pod));
     let found: Vec<_> = loads
         .samples
         .iter()
-        .filter(|sample| ready.contains(sample.pod.as_str()))
+        .filter(|sample| is_ready(&sample.pod))
         .collect();
     let of_pods = |what: &str, count: usize| {
-        let status = if count == ready.len() {
+        let (is_good, pods) = match ready.as_ref().map(HashSet::len) {
+            Some(total) => (count == total, format!("of {total} ready pods")),
+            None => (count > 0, "pods in the namespace".to_owned()),
+        };
+        let status = if is_good {
             CheckStatus::Ok
         } else {
             CheckStatus::Info
         };
-        let total = ready.len();
-        CheckLine::new(status, format!("{what}: {count} of {total} ready pods"))
+        CheckLine::new(status, format!("{what}: {count} {pods}"))
     };
     let mut lines = vec![CheckLine::new(
         CheckStatus::Ok,
@@ -132,37 +136,37 @@ pub(crate) fn budgets(budgets: &Result<Vec<DisruptionBudget>, PortError>) -> Vec
     }
 }
 
-/// The lines about the consumer group as its source reports it. `error` is the status of a source that
-/// failed.
-pub(crate) fn group(
-    group: &Result<Option<GroupObservation>, PortError>,
-    error: CheckStatus,
-) -> Vec<CheckLine> {
-    match group {
-        Err(failed) => vec![CheckLine::new(error, failed.to_string())],
-        Ok(None) => Vec::new(),
-        Ok(Some(group)) => {
-            let owned = group.owners.iter().filter(|sample| sample.owner.is_some());
-            let owned = owned.count();
-            let message = match &group.described {
-                Some(described) => format!(
-                    "the brokers respond: {} members own {owned} of {} partitions; assignor {}",
-                    described.members.len(),
-                    described
-                        .topics
-                        .iter()
-                        .map(|topic| topic.partition_racks.len())
-                        .sum::<usize>(),
-                    described.assignor.as_deref().unwrap_or("unknown"),
-                ),
-                None => format!("the metrics have the owners of {owned} partitions"),
-            };
-            let notes = group.notes.iter();
-            std::iter::once(CheckLine::new(CheckStatus::Ok, message))
-                .chain(notes.map(|note| CheckLine::new(CheckStatus::Info, note)))
-                .collect()
-        }
-    }
+/// The line about a source of the consumer group that failed.
+pub(crate) fn group_failed(strategy: Strategy, error: &PortError) -> CheckLine {
+    let status = match strategy {
+        // These cannot work without the group.
+        Strategy::Forecast | Strategy::Assign | Strategy::Rejoin => CheckStatus::Error,
+        Strategy::RotateOutliers | Strategy::Auto => CheckStatus::Warning,
+    };
+    CheckLine::new(status, error.to_string())
+}
+
+/// The lines about the consumer group as its source reports it.
+pub(crate) fn group(group: &GroupObservation) -> Vec<CheckLine> {
+    let owned = group.owners.iter().filter(|sample| sample.owner.is_some());
+    let owned = owned.count();
+    let message = match &group.described {
+        Some(described) => format!(
+            "the brokers respond: {} members own {owned} of {} partitions; assignor {}",
+            described.members.len(),
+            described
+                .topics
+                .iter()
+                .map(|topic| topic.partition_racks.len())
+                .sum::<usize>(),
+            described.assignor.as_deref().unwrap_or("unknown"),
+        ),
+        None => format!("the metrics have the owners of {owned} partitions"),
+    };
+    let notes = group.notes.iter();
+    std::iter::once(CheckLine::new(CheckStatus::Ok, message))
+        .chain(notes.map(|note| CheckLine::new(CheckStatus::Info, note)))
+        .collect()
 }
 
 /// The line about the right READ on the group, if the strategy needs it. `removes` is whether static
@@ -230,7 +234,7 @@ mod tests {
             freshness_known: true,
             ..LoadObservation::complete(samples)
         };
-        let lines = metrics(&loads, &pods(&["a", "b"]));
+        let lines = metrics(&loads, Some(&pods(&["a", "b"])));
         let expected = [
             (
                 CheckStatus::Ok,
@@ -250,12 +254,23 @@ mod tests {
     }
 
     #[test]
+    fn series_are_counted_without_the_pods_of_the_workload() {
+        let samples = ["a", "other"].map(|pod| LoadSample::new(pod, Load::ZERO));
+        let lines = metrics(&LoadObservation::complete(samples), None);
+        let expected = (CheckStatus::Ok, "loads: 2 pods in the namespace");
+        assert_eq!(texts(&lines)[1], expected);
+        let lines = metrics(&LoadObservation::default(), None);
+        let expected = (CheckStatus::Info, "loads: 0 pods in the namespace");
+        assert_eq!(texts(&lines)[1], expected);
+    }
+
+    #[test]
     fn custom_query_without_freshness_is_a_warning() {
         let loads = LoadObservation {
             custom: true,
             ..LoadObservation::complete([LoadSample::new("a", Load::ZERO)])
         };
-        let lines = metrics(&loads, &pods(&["a"]));
+        let lines = metrics(&loads, Some(&pods(&["a"])));
         assert_eq!(
             texts(&lines)[1],
             (CheckStatus::Ok, "loads of LOAD_QUERY: 1 of 1 ready pods")
@@ -358,15 +373,15 @@ mod tests {
         assert_eq!(line.map(|line| line.status), expected);
     }
 
-    #[test]
-    fn failed_source_of_the_group_has_the_given_status() {
-        let failed = || Err(PortError::new(PortErrorKind::Forbidden, "grant DESCRIBE"));
-        for status in [CheckStatus::Warning, CheckStatus::Error] {
-            assert_eq!(
-                texts(&group(&failed(), status)),
-                [(status, "grant DESCRIBE")]
-            );
-        }
-        assert_eq!(group(&Ok(None), CheckStatus::Error), []);
+    #[rstest]
+    #[case(Strategy::Auto, CheckStatus::Warning)]
+    #[case(Strategy::Forecast, CheckStatus::Error)]
+    fn failed_source_of_the_group_is_an_error_if_the_strategy_needs_it(
+        #[case] strategy: Strategy,
+        #[case] status: CheckStatus,
+    ) {
+        let error = PortError::new(PortErrorKind::Forbidden, "grant DESCRIBE");
+        let line = group_failed(strategy, &error);
+        assert_eq!(texts(&[line]), [(status, "grant DESCRIBE")]);
     }
 }

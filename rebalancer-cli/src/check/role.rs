@@ -108,6 +108,7 @@ mod tests {
             dry_run: false,
             lease: true,
             approval: false,
+            counts_evictions: namespace == "limited",
         };
         rebalancer_k8s::rights(&settings, usage, Some("rollouts")).unwrap()
     }
@@ -121,6 +122,19 @@ mod tests {
             of("payments", "Rollout.v1alpha1.argoproj.io", "invoices"),
         ]);
         insta::assert_snapshot!(text);
+    }
+
+    /// The record of evictions that are limited is no optional right.
+    #[test]
+    fn right_to_record_counted_evictions_is_required() {
+        for kind in ["Deployment", "Rollout.v1alpha1.argoproj.io"] {
+            for (namespace, is_optional) in [("orders", true), ("limited", false)] {
+                let text = manifest(&[(namespace, rights(namespace, kind, "ingestion"))]);
+                let found = text.contains("Without it: rotations are not remembered");
+                assert_eq!(found, is_optional, "{text}");
+                assert!(text.contains("\"patch\""), "{text}");
+            }
+        }
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! `check`: whether everything that a run needs is there, and how to repair what is not. Reads only.
 
 use futures::future::join_all;
-use rebalancer_core::Strategy;
-use rebalancer_core::ports::{PodActuator as _, PortError};
-use rebalancer_driver::{Ports, RunSettings, Stop, SystemClock, read};
+use rebalancer_core::model::PodRef;
+use rebalancer_core::ports::{
+    AutoscalerCandidate, Clock as _, GroupObservation, GroupSource, LoadObservation,
+    MetricsSource as _, PodActuator as _, PortError, PortErrorKind, WorkloadObservation,
+};
+use rebalancer_driver::{NoObserver, Readings, RunSettings, SystemClock};
 use rebalancer_k8s::{
     ConnectSettings, Connection, K8sError, KubernetesActuator, Right, WorkloadKind,
 };
@@ -11,7 +14,7 @@ use rebalancer_kafka::Kafka;
 use rebalancer_prom::PrometheusSource;
 use tracing::error;
 
-use crate::check::decided::Decisions;
+use crate::check::decided::{Decisions, without_loads};
 use crate::check::{
     CheckLine, CheckReport, CheckSection, CheckStatus, Subject, observed, rights, role,
 };
@@ -109,46 +112,51 @@ fn failed(error: impl Into<PortError>) -> CheckLine {
     CheckLine::new(CheckStatus::Error, error.into().to_string())
 }
 
+/// Why nothing is read from a source, for a line that says so.
+type Unread = &'static str;
+
 /// A workload with the adapters that its settings describe.
 struct Sources<'a> {
     workload: &'a WorkloadSettings,
-    metrics: PrometheusSource,
-    kafka: Option<Kafka>,
+    metrics: Result<PrometheusSource, Unread>,
+    kafka: Option<Result<Kafka, Unread>>,
 }
 
 async fn sections(settings: &Settings) -> Vec<CheckSection> {
     let mut lines = Vec::new();
     let mut sources = Vec::new();
     for workload in &settings.workloads {
-        let metrics = PrometheusSource::new(workload.prometheus.clone());
-        let kafka = workload.kafka.clone().map(Kafka::new).transpose();
-        match (metrics, kafka) {
-            (Ok(metrics), Ok(kafka)) => {
-                lines.push(mode(workload));
-                sources.push(Sources {
-                    workload,
-                    metrics,
-                    kafka,
-                });
-            }
-            (metrics, kafka) => {
-                lines.extend(metrics.err().map(failed));
-                lines.extend(kafka.err().map(failed));
-            }
+        let errors = lines.len();
+        let metrics = PrometheusSource::new(workload.prometheus.clone()).map_err(|error| {
+            lines.push(failed(error));
+            "the settings of the metrics server cannot be used"
+        });
+        let kafka = workload.kafka.clone().map(|kafka| {
+            Kafka::new(kafka).map_err(|error| {
+                lines.push(failed(error));
+                "the settings of Kafka cannot be used"
+            })
+        });
+        if lines.len() == errors {
+            lines.push(mode(workload));
         }
+        sources.push(Sources {
+            workload,
+            metrics,
+            kafka,
+        });
     }
     let mut sections = vec![configuration(lines)];
-    match rebalancer_k8s::connect(&connect_settings(settings)).await {
-        Ok(connection) => {
-            for source in &sources {
-                sections.extend(of_workload(source, &connection).await);
-            }
-        }
-        Err(error) => sections.push(CheckSection {
+    let connection = rebalancer_k8s::connect(&connect_settings(settings)).await;
+    let connection = connection.map_err(|error| {
+        sections.push(CheckSection {
             subject: Subject::Kubernetes,
             workload: None,
             checks: vec![failed(error)],
-        }),
+        });
+    });
+    for source in &sources {
+        sections.extend(of_workload(source, connection.as_ref().ok()).await);
     }
     sections
 }
@@ -168,118 +176,233 @@ fn mode(workload: &WorkloadSettings) -> CheckLine {
     )
 }
 
-/// Whether the configured strategy cannot work without the group.
-fn needs_group(strategy: Strategy) -> bool {
-    match strategy {
-        Strategy::Forecast | Strategy::Assign | Strategy::Rejoin => true,
-        Strategy::RotateOutliers | Strategy::Auto => false,
-    }
-}
-
-async fn of_workload(source: &Sources<'_>, connection: &Connection) -> Vec<CheckSection> {
+async fn of_workload(source: &Sources<'_>, connection: Option<&Connection>) -> Vec<CheckSection> {
     let workload = source.workload;
-    let name = workload.workload();
-    let section = |subject, checks| CheckSection {
+    let mut kubernetes = Vec::new();
+    let actuator = match connection {
+        None => Err("there is no connection to the API server"),
+        Some(connection) => {
+            let settings = workload.kubernetes.clone();
+            KubernetesActuator::new(connection.clone(), settings).map_err(|error| {
+                kubernetes.push(failed(error));
+                "the settings of the workload cannot be used"
+            })
+        }
+    };
+    let (rights, observations) = tokio::join!(
+        async {
+            match (&actuator, connection) {
+                (Ok(actuator), Some(connection)) => of_rights(actuator, workload, connection).await,
+                (Ok(_) | Err(_), _) => Vec::new(),
+            }
+        },
+        read(source, actuator.as_ref().map_err(|why| *why))
+    );
+    kubernetes.extend(rights);
+    let examined = examine(source, actuator.as_ref().ok(), observations).await;
+    let section = |(subject, checks)| CheckSection {
         subject,
-        workload: Some(name.clone()),
+        workload: Some(workload.workload().clone()),
         checks,
     };
-    let actuator = KubernetesActuator::new(connection.clone(), workload.kubernetes.clone());
-    let actuator = match actuator {
-        Ok(actuator) => actuator,
-        Err(error) => return vec![section(Subject::Kubernetes, vec![failed(error)])],
-    };
-    let kubernetes = kubernetes(&actuator, workload, connection).await;
-    let assemble = workload.assemble();
-    let clock = SystemClock::new();
-    let ports = Ports {
-        group: Some(match &source.kafka {
-            Some(kafka) => kafka,
-            None => &source.metrics,
-        }),
-        ..Ports::new(&source.metrics, &actuator, &clock)
-    };
-    let settings = RunSettings {
-        autoscalers_from_metrics: workload.autoscalers_from_metrics(),
-        freeze: &workload.freeze,
-        ..RunSettings::new(&assemble, &workload.policy)
-    };
-    let mut of_workload = Vec::new();
-    let mut of_metrics = Vec::new();
-    let mut of_group = Vec::new();
-    let mut strategies = Vec::new();
-    match read(ports, &settings, &Stop::never()).await {
-        Err(error) => of_workload.push(CheckLine::new(CheckStatus::Error, error.to_string())),
-        Ok(readings) => {
-            match (&readings.loads, &readings.workload) {
-                (Ok(loads), Ok(observed)) => {
-                    of_metrics.extend(observed::metrics(loads, &observed.pods));
-                    match source.metrics.samples_in_window().await {
-                        Ok(samples) => of_metrics.extend(samples.and_then(|samples| {
-                            observed::scrape_interval(samples, workload.prometheus.window)
-                        })),
-                        Err(error) => of_metrics.push(failed(error)),
-                    }
-                }
-                (loads, observed) => {
-                    of_metrics.extend(loads.as_ref().err().map(message));
-                    of_workload.push(match observed {
-                        Ok(observed) => observed::pods(&observed.pods),
-                        Err(error) => message(error),
-                    });
-                }
-            }
-            of_metrics.extend(readings.autoscalers.as_ref().err().map(message));
-            if workload.has_group_source() {
-                let error = if needs_group(workload.policy.strategy) {
-                    CheckStatus::Error
-                } else {
-                    CheckStatus::Warning
-                };
-                of_group.extend(observed::group(&readings.group, error));
-                if let Ok(Some(group)) = &readings.group {
-                    let strategy = workload.policy.strategy;
-                    let removes = workload.execution.remove_static_members;
-                    of_group.extend(observed::right_to_read(group, strategy, removes));
-                }
-            }
-            // Errors of the ports are among the lines already.
-            if let Ok(snapshot) = readings.join(ports, &settings, None) {
-                let decisions = Decisions::on(&snapshot, &workload.policy);
-                of_workload.extend(decisions.pods());
-                of_workload.extend(decisions.checks(Subject::Workload));
-                if workload.policy.strategy.evicts() {
-                    let serving = snapshot.pods().iter().filter(|pod| pod.serves());
-                    let pods: Vec<_> = serving.map(|pod| pod.reference()).collect();
-                    of_workload.extend(observed::budgets(&actuator.budgets(&pods).await));
-                }
-                of_metrics.extend(decisions.checks(Subject::Metrics));
-                if workload.has_group_source() {
-                    of_group.extend(decisions.checks(Subject::ConsumerGroup));
-                }
-                strategies = decisions.strategies();
-            }
-        }
-    }
     [
         (Subject::Kubernetes, kubernetes),
-        (Subject::Workload, of_workload),
-        (Subject::Metrics, of_metrics),
-        (Subject::ConsumerGroup, of_group),
-        (Subject::Strategies, strategies),
+        (Subject::Workload, examined.workload),
+        (Subject::Metrics, examined.metrics),
+        (Subject::ConsumerGroup, examined.group),
+        (Subject::Strategies, examined.strategies),
     ]
     .into_iter()
     .filter(|(_, checks)| !checks.is_empty())
-    .map(|(subject, checks)| section(subject, checks))
+    .map(section)
     .collect()
 }
 
-fn message(error: &PortError) -> CheckLine {
-    CheckLine::new(CheckStatus::Error, error.to_string())
+/// The result of reading a source: its observation, or a line about its failure.
+type Reading<T> = Result<T, CheckLine>;
+
+/// The results of all sources of a workload.
+struct Observations {
+    loads: Reading<LoadObservation>,
+    autoscalers: Reading<Vec<AutoscalerCandidate>>,
+    workload: Reading<WorkloadObservation>,
+    group: Reading<Option<GroupObservation>>,
+}
+
+/// The line about a source that was not read.
+fn unread(why: Unread) -> CheckLine {
+    CheckLine::new(CheckStatus::Info, format!("not examined: {why}"))
+}
+
+/// Reads all sources at once, as a run does.
+async fn read(source: &Sources<'_>, actuator: Result<&KubernetesActuator, Unread>) -> Observations {
+    let settings = source.workload;
+    let group: Result<&dyn GroupSource, Unread> = match (&source.kafka, &source.metrics) {
+        (Some(Ok(kafka)), _) => Ok(kafka),
+        (None, Ok(metrics)) => Ok(metrics),
+        (Some(Err(why)), _) | (None, Err(why)) => Err(*why),
+    };
+    let metrics = source.metrics.as_ref().map_err(|why| *why);
+    let (loads, autoscalers, workload, group) = tokio::join!(
+        async { metrics.map_err(unread)?.loads().await.map_err(failed) },
+        async {
+            if !settings.autoscalers_from_metrics() {
+                return Ok(Vec::new());
+            }
+            match metrics.map_err(unread)?.autoscalers().await {
+                // With a configured target a run does without them.
+                Err(_) if settings.target.is_some() => Ok(Vec::new()),
+                found => found.map_err(failed),
+            }
+        },
+        async { actuator.map_err(unread)?.observe().await.map_err(failed) },
+        async {
+            if !settings.has_group_source() {
+                return Ok(None);
+            }
+            let found = group.map_err(unread)?.group().await;
+            found.map_err(|error| observed::group_failed(settings.policy.strategy, &error))
+        },
+    );
+    Observations {
+        loads,
+        autoscalers,
+        workload,
+        group,
+    }
+}
+
+/// The lines about a workload, by subject.
+#[derive(Default)]
+struct Examined {
+    workload: Vec<CheckLine>,
+    metrics: Vec<CheckLine>,
+    group: Vec<CheckLine>,
+    strategies: Vec<CheckLine>,
+}
+
+/// The lines about the observations. What cannot be examined without one of them has a line as well.
+async fn examine(
+    source: &Sources<'_>,
+    actuator: Option<&KubernetesActuator>,
+    read: Observations,
+) -> Examined {
+    let mut lines = Examined::default();
+    let (settings, policy) = (source.workload, &source.workload.policy);
+    let missing = [
+        ("the loads", read.loads.is_err()),
+        ("the autoscalers", read.autoscalers.is_err()),
+        ("the pods", read.workload.is_err()),
+    ];
+    let missing = missing.into_iter().filter(|(_, is_missing)| *is_missing);
+    let missing: Vec<&str> = missing.map(|(what, _)| what).collect();
+    let without = |what: &str| {
+        let missing = missing.join(" and ");
+        CheckLine::new(
+            CheckStatus::Info,
+            format!("{what} not examined: {missing} are unknown"),
+        )
+    };
+    match &read.loads {
+        Err(line) => lines.metrics.push(line.clone()),
+        Ok(loads) => {
+            let observed = read.workload.as_ref().ok();
+            let pods = observed.map(|observed| observed.pods.as_slice());
+            lines.metrics.extend(observed::metrics(loads, pods));
+            if let Ok(metrics) = &source.metrics {
+                let window = settings.prometheus.window;
+                match metrics.samples_in_window().await {
+                    Ok(samples) => lines.metrics.extend(
+                        samples.and_then(|samples| observed::scrape_interval(samples, window)),
+                    ),
+                    Err(error) => lines.metrics.push(failed(error)),
+                }
+            }
+            if !missing.is_empty() {
+                let what = "coverage, clocks and duplicate series are";
+                lines.metrics.push(without(what));
+            }
+        }
+    }
+    let same = |line: &&CheckLine| !lines.metrics.contains(line);
+    let of_autoscalers = read.autoscalers.as_ref().err().filter(same).cloned();
+    lines.metrics.extend(of_autoscalers);
+    match &read.group {
+        Err(line) => lines.group.push(line.clone()),
+        Ok(None) => {}
+        Ok(Some(group)) => {
+            let removes = settings.execution.remove_static_members;
+            lines.group.extend(observed::group(group));
+            let right = observed::right_to_read(group, policy.strategy, removes);
+            lines.group.extend(right);
+            if !missing.is_empty() {
+                lines.group.push(without("the members as pods are"));
+            }
+        }
+    }
+    if !missing.is_empty() {
+        let what = "what each strategy would do is";
+        lines.strategies.push(without(what));
+    }
+    let observed = match read.workload {
+        Err(line) => {
+            lines.workload.push(line);
+            return lines;
+        }
+        Ok(observed) => observed,
+    };
+    if !missing.is_empty() {
+        lines.workload.push(observed::pods(&observed.pods));
+    }
+    let serving = observed.pods.iter().filter(|pod| pod.serves());
+    let serving: Vec<PodRef> = serving.map(|pod| pod.reference()).collect();
+    let autoscalers_known = read.autoscalers.is_ok();
+    let readings = Readings {
+        loads: Ok(read.loads.unwrap_or_default()),
+        autoscalers: Ok(read.autoscalers.unwrap_or_default()),
+        workload: Ok(observed),
+        group: read
+            .group
+            .map_err(|line| PortError::new(PortErrorKind::Unreachable, line.message)),
+    };
+    let assemble = settings.assemble();
+    let run = RunSettings {
+        freeze: &settings.freeze,
+        ..RunSettings::new(&assemble, policy)
+    };
+    match readings.join(&run, SystemClock::new().now(), &NoObserver, None) {
+        Err(error) => lines
+            .workload
+            .push(CheckLine::new(CheckStatus::Error, error.to_string())),
+        Ok(snapshot) if !missing.is_empty() => {
+            let checks = without_loads(&snapshot, policy, autoscalers_known);
+            lines.workload.extend(checks);
+            lines
+                .workload
+                .push(without("the pods that may be evicted are"));
+        }
+        Ok(snapshot) => {
+            let decisions = Decisions::on(&snapshot, policy);
+            lines.workload.extend(decisions.pods());
+            lines.workload.extend(decisions.checks(Subject::Workload));
+            lines.metrics.extend(decisions.checks(Subject::Metrics));
+            if settings.has_group_source() {
+                lines.group.extend(decisions.checks(Subject::ConsumerGroup));
+            }
+            lines.strategies = decisions.strategies();
+        }
+    }
+    if let Some(actuator) = actuator
+        && policy.strategy.evicts()
+    {
+        let budgets = actuator.budgets(&serving).await;
+        lines.workload.extend(observed::budgets(&budgets));
+    }
+    lines
 }
 
 /// The lines about the API server and the rights that the settings need.
-async fn kubernetes(
+async fn of_rights(
     actuator: &KubernetesActuator,
     workload: &WorkloadSettings,
     connection: &Connection,

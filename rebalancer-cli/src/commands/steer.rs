@@ -38,7 +38,8 @@ pub(crate) async fn run(
     let mut exit = Exit::Fine;
     for workload in &settings.workloads {
         let name = workload.kubernetes.workload.clone();
-        let result = match of_workload(command, workload, &connection).await {
+        let dry_run = settings.dry_run;
+        let result = match of_workload(command, workload, &connection, dry_run).await {
             Ok(result) => result,
             Err(Failure::Usage(error)) => return Err(error.into()),
             Err(Failure::Port(failure)) if failure.kind == PortErrorKind::Setup => {
@@ -64,6 +65,7 @@ pub(crate) async fn run(
             Steer::Status => SteeringCommand::Status,
             Steer::History => SteeringCommand::History,
         },
+        dry_run: settings.dry_run,
         workloads,
     };
     print_document(&report, output, |palette| render::report(&report, palette))?;
@@ -86,33 +88,32 @@ async fn of_workload(
     command: &Steer,
     workload: &WorkloadToSteer,
     connection: &Connection,
+    dry_run: bool,
 ) -> Result<SteeredWorkload, Failure> {
     let actuator = KubernetesActuator::new(connection.clone(), workload.kubernetes.clone())?;
     let steering = actuator.steering();
     let object = steering.read().await?;
     let result = SteeredWorkload::of(workload.kubernetes.workload.clone());
     match command {
-        Steer::Pause(options) => pause(&steering, &object, options, result).await,
+        Steer::Pause(options) => {
+            let wanted = paused(&object, options)?;
+            set(&steering, &object, &wanted, dry_run, result).await
+        }
         Steer::Resume => {
             let nothing = PauseAnnotations::default();
-            set(&steering, &object, &nothing, result).await
+            set(&steering, &object, &nothing, dry_run, result).await
         }
-        Steer::Approve { id } => approve(&steering, &object, id.as_deref(), result).await,
+        Steer::Approve { id } => approve(&steering, &object, id.as_deref(), dry_run, result).await,
         Steer::Status => Ok(status(&steering, &object, workload, result).await),
         Steer::History => Ok(history(&steering, &object, result).await),
     }
 }
 
-/// Pauses the workload. A pause with an end does not end a freeze without one, which another person may
-/// have set.
-async fn pause(
-    steering: &KubernetesSteering,
-    object: &SteeredObject,
-    options: &PauseOptions,
-    result: SteeredWorkload,
-) -> Result<SteeredWorkload, Failure> {
+/// The annotations that pause the workload. A pause with an end does not end a freeze without one, which
+/// another person may have set.
+fn paused(object: &SteeredObject, options: &PauseOptions) -> Result<PauseAnnotations, Failure> {
     let reason = options.reason.clone();
-    let wanted = match options.until {
+    Ok(match options.until {
         None => PauseAnnotations {
             freeze: reason
                 .or_else(|| {
@@ -145,15 +146,15 @@ async fn pause(
                 reason,
             }
         }
-    };
-    set(steering, object, &wanted, result).await
+    })
 }
 
-/// Writes the annotations that differ.
+/// Writes the annotations that differ, or has the API server check them.
 async fn set(
     steering: &KubernetesSteering,
     object: &SteeredObject,
     wanted: &PauseAnnotations,
+    dry_run: bool,
     result: SteeredWorkload,
 ) -> Result<SteeredWorkload, Failure> {
     let present = &object.pause;
@@ -167,7 +168,7 @@ async fn set(
     .map(|(name, _, wanted)| (name, wanted.as_deref()))
     .collect();
     if !changes.is_empty() {
-        steering.annotate(object, &changes).await?;
+        steering.annotate(object, &changes, dry_run).await?;
     }
     Ok(SteeredWorkload {
         changed: Some(!changes.is_empty()),
@@ -183,6 +184,7 @@ async fn approve(
     steering: &KubernetesSteering,
     object: &SteeredObject,
     id: Option<&str>,
+    dry_run: bool,
     result: SteeredWorkload,
 ) -> Result<SteeredWorkload, Failure> {
     let proposal = object.proposal.as_ref();
@@ -209,12 +211,12 @@ async fn approve(
     let is_approved = proposal.is_some_and(|proposal| proposal.approves(&plan));
     if !is_approved {
         let annotation = (APPROVE, Some(plan.id.as_str()));
-        steering.annotate(object, &[annotation]).await?;
+        steering.annotate(object, &[annotation], dry_run).await?;
     }
     Ok(SteeredWorkload {
         changed: Some(!is_approved),
         plan: Some(Box::new(plan)),
-        approved: Some(true),
+        approved: Some(is_approved || !dry_run),
         pause: object.pause.at(object.at),
         ..result
     })

@@ -27,8 +27,8 @@ pub fn report(report: &SteeringReport, palette: &Palette) -> String {
             return String::new();
         }
         let mut text = match report.command {
-            SteeringCommand::Pause | SteeringCommand::Resume => changed(workload),
-            SteeringCommand::Approve => approved(workload),
+            SteeringCommand::Pause | SteeringCommand::Resume => changed(workload, report.dry_run),
+            SteeringCommand::Approve => approved(workload, report.dry_run),
             SteeringCommand::Status => status(workload, palette),
             SteeringCommand::History => history(workload, palette),
         };
@@ -45,30 +45,37 @@ pub fn report(report: &SteeringReport, palette: &Palette) -> String {
 }
 
 /// The line of `pause` or `resume`.
-fn changed(workload: &SteeredWorkload) -> String {
+fn changed(workload: &SteeredWorkload, dry_run: bool) -> String {
     let name = &workload.workload;
+    let (done, before) = if dry_run {
+        ("dry run: would be ", "now")
+    } else {
+        ("", "before")
+    };
     let line = match (&workload.pause, &workload.pause_before, workload.changed) {
-        (Some(pause), _, Some(true)) => format!("{name}: paused: {pause}"),
+        (Some(pause), _, Some(true)) => format!("{name}: {done}paused: {pause}"),
         (Some(pause), _, _) => format!("{name}: already paused: {pause}"),
-        (None, Some(before), _) => format!("{name}: resumed; before, {before}"),
-        (None, None, Some(true)) => format!("{name}: resumed; a pause that was over is removed"),
+        (None, Some(pause), _) => format!("{name}: {done}resumed; {before}, {pause}"),
+        (None, None, Some(true)) => {
+            format!("{name}: {done}resumed; a pause that was over is removed")
+        }
         (None, None, _) => format!("{name}: not paused, nothing to resume"),
     };
     printable(&line) + "\n"
 }
 
 /// The line of `approve`, and the changes of the plan.
-fn approved(workload: &SteeredWorkload) -> String {
+fn approved(workload: &SteeredWorkload, dry_run: bool) -> String {
     let Some(plan) = &workload.plan else {
         return String::new();
     };
-    let already = if workload.changed == Some(false) {
-        "already "
-    } else {
-        ""
+    let is = match (workload.changed, dry_run) {
+        (Some(false), _) => "is already",
+        (_, true) => "would be",
+        (_, false) => "is",
     };
     let mut line = format!(
-        "{}: plan {} is {already}approved until {:.0}: {}",
+        "{}: plan {} {is} approved until {:.0}: {}",
         workload.workload, plan.id, plan.expires, plan.message
     );
     if let Some(pause) = &workload.pause {
@@ -291,6 +298,7 @@ mod tests {
         let document = SteeringReport {
             schema: crate::steering::SCHEMA.to_owned(),
             command,
+            dry_run: false,
             workloads: vec![workload],
         };
         report(&document, &Palette::plain())

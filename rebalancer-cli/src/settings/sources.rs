@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rebalancer_core::model::Cores;
 use rebalancer_core::policy::Policy;
 
-use super::definitions::acting::MAX_CONCURRENT_WORKLOADS;
+use super::definitions::acting::{DRY_RUN, MAX_CONCURRENT_WORKLOADS};
 use super::definitions::decision::TARGET_CORES;
 use super::definitions::interface::{LOG_FORMAT, LOG_LEVEL, OUTPUT, REPORT_FILE};
 use super::definitions::workload::{DEPLOYMENT_NAME, KUBE_CONTEXT, KUBE_TIMEOUT};
@@ -136,7 +136,10 @@ impl Sources {
     pub(crate) fn steering(&self) -> Result<SteeringSettings, Vec<SettingsError>> {
         let mut errors = self.errors.clone();
         let mut reader = Reader::new(&self.layers.common, None);
+        // Elsewhere DRY_RUN is about the evictions of runs, which are paused in a dry run too.
+        let has_flag = reader.origin(&DRY_RUN) == Some(&Origin::Flag);
         let settings = SteeringSettings {
+            dry_run: has_flag && reader.value(&DRY_RUN),
             kube_context: reader.optional(&KUBE_CONTEXT),
             kube_timeout: reader.value(&KUBE_TIMEOUT),
             workloads: Vec::new(),

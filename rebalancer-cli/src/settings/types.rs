@@ -149,6 +149,7 @@ impl WorkloadSettings {
             dry_run: self.execution.dry_run,
             lease: self.one_at_a_time,
             approval: self.approval.is_some(),
+            counts_evictions: self.policy.max_evictions_per_day.is_some(),
         }
     }
 
@@ -166,6 +167,8 @@ impl WorkloadSettings {
 /// The configuration of the commands that steer, which need no metrics.
 #[derive(Debug, Clone)]
 pub(crate) struct SteeringSettings {
+    /// Whether the API server only checks what a command would write.
+    pub(crate) dry_run: bool,
     /// The context of the kubeconfig.
     pub(crate) kube_context: Option<String>,
     /// The timeout of a request to the Kubernetes API.

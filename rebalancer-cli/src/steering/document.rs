@@ -19,6 +19,9 @@ pub struct SteeringReport {
     pub schema: String,
     /// The command.
     pub command: SteeringCommand,
+    /// Whether the API server only checked what the command would have written; absent if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// Every workload of the configuration.
     pub workloads: Vec<SteeredWorkload>,
 }

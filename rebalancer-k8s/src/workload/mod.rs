@@ -178,9 +178,10 @@ pub(crate) async fn read_annotations(
 pub(crate) fn patch_annotations(
     place: &Place,
     annotations: &Value,
+    dry_run: bool,
 ) -> Result<Request<Vec<u8>>, http::Error> {
     let changes = json!({"metadata": {"annotations": annotations}});
-    patch(place, "application/merge-patch+json", &changes)
+    patch(place, "application/merge-patch+json", &changes, dry_run)
 }
 
 /// The request that removes the plan and its approval. The server refuses it unless the plan with this
@@ -192,15 +193,17 @@ pub(crate) fn patch_approval(place: &Place, id: &str) -> Result<Request<Vec<u8>>
         {"op": "remove", "path": path(APPROVE)},
         {"op": "remove", "path": path(PLAN)},
     ]);
-    patch(place, "application/json-patch+json", &changes)
+    patch(place, "application/json-patch+json", &changes, false)
 }
 
 fn patch(
     place: &Place,
     content_type: &str,
     changes: &Value,
+    dry_run: bool,
 ) -> Result<Request<Vec<u8>>, http::Error> {
-    Request::patch(format!("{}?fieldManager=rebalancer", place.path))
+    let dry_run = if dry_run { "&dryRun=All" } else { "" };
+    Request::patch(format!("{}?fieldManager=rebalancer{dry_run}", place.path))
         .header(header::CONTENT_TYPE, content_type)
         .header(header::ACCEPT, METADATA)
         .body(changes.to_string().into_bytes())

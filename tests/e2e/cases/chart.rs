@@ -172,6 +172,9 @@ async fn roles_grant_what_the_settings_need(
             if is_set(5) {
                 workload["imbalance_tolerance"] = json!(1.5);
             }
+            if bits % 3 == 0 {
+                workload["max_evictions_per_day"] = json!(6);
+            }
             if !together {
                 workload["kube_namespace"] = json!(format!("n{number}"));
             }

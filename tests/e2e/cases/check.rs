@@ -4,7 +4,7 @@ use ::harness::{FaultServer, Rebalancer, Result, Run, fault::refused_url};
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::support::{READ_RULES, account, assert_untouched, shared::Shared};
+use crate::support::{READ_RULES, account, assert_untouched, evict_rules, shared::Shared};
 
 /// The document of a check.
 struct Checked {
@@ -249,6 +249,112 @@ async fn metrics_that_cannot_be_read_are_an_error() -> Result<()> {
         "{}",
         nothing.run
     );
+    Ok(())
+}
+
+/// The metrics and the group are examined without the API server, and the workload without the metrics.
+#[rstest]
+#[case::no_kubeconfig("/nowhere/kubeconfig", "no connection to the API server")]
+#[case::api_server_down("", "127.0.0.1:1")]
+#[tokio::test]
+async fn all_that_can_be_read_is_examined(
+    #[case] kubeconfig: &str,
+    #[case] why: &str,
+) -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, _) = shared.skewed().await?;
+    let unreachable = shared.ns.dir().join("check-unreachable");
+    let text = "{apiVersion: v1, kind: Config, current-context: a, \
+                clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}], \
+                contexts: [{name: a, context: {cluster: a, user: a}}], users: [{name: a, user: {}}]}";
+    std::fs::write(&unreachable, text).unwrap();
+    let file = match kubeconfig {
+        "" => unreachable.to_str().unwrap(),
+        file => file,
+    };
+    let program = shared
+        .ns
+        .rebalancer(&consumer)
+        .env("KUBECONFIG", file)
+        .env("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+        .env("KAFKA_TIMEOUT", "2s")
+        .env("GROUP_ID", "orders");
+    let checked = Checked::of(program, 1).await?;
+    assert!(!checked.lines("kubernetes", "error").is_empty());
+    let status = if kubeconfig.is_empty() {
+        "error"
+    } else {
+        "info"
+    };
+    checked.fix("workload", status, why);
+    checked.fix("metrics", "ok", "the metrics server responds");
+    checked.fix("metrics", "ok", "loads: ");
+    checked.fix("metrics", "ok", "the scrape interval is about");
+    checked.fix("consumer_group", "warning", "127.0.0.1:1");
+    for (subject, what) in [
+        ("metrics", "coverage, clocks and duplicate series are"),
+        ("strategies", "what each strategy would do is"),
+    ] {
+        let line = format!("{what} not examined: the pods are unknown");
+        checked.fix(subject, "info", &line);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn workload_is_examined_without_metrics() -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, _) = shared.skewed().await?;
+    let bad = shared.ns.dir().join("check-ca.pem");
+    std::fs::write(&bad, "no certificate").unwrap();
+    let program = shared.ns.rebalancer(&consumer);
+    let program = program.env("PROMETHEUS_CA_FILE", &bad);
+    let checked = Checked::of(program, 1).await?;
+    checked.fix("configuration", "error", "PROMETHEUS_CA_FILE");
+    checked.fix(
+        "metrics",
+        "info",
+        "not examined: the settings of the metrics server cannot be used",
+    );
+    checked.fix("kubernetes", "ok", "may list pods");
+    checked.fix("workload", "ok", "8 pods, 8 ready");
+    checked.fix("workload", "ok", "replicas are up to date");
+    checked.fix("workload", "info", "PodDisruptionBudget");
+    let errors = checked.lines("workload", "error");
+    assert_eq!(errors, [] as [&Value; 0], "{}", checked.run);
+    checked.fix("strategies", "info", "the loads are unknown");
+    Ok(())
+}
+
+#[rstest]
+#[case::acts(&[("MAX_EVICTIONS_PER_DAY", "4")], "error")]
+#[case::dry_run(&[("MAX_EVICTIONS_PER_DAY", "4"), ("DRY_RUN", "true")], "warning")]
+#[case::no_limit(&[], "warning")]
+#[tokio::test]
+async fn limit_of_evictions_per_day_requires_the_record(
+    #[case] settings: &[(&str, &str)],
+    #[case] status: &str,
+) -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, _) = shared.skewed().await?;
+    let name = format!("check-limit-{}", settings.len());
+    let account = account(&shared.ns, &name, &evict_rules()).await?;
+    let program = shared.ns.rebalancer(&consumer);
+    let program = program
+        .env("KUBECONFIG", &account.kubeconfig)
+        .envs(settings.iter().copied());
+    let code = if status == "error" { 1 } else { 0 };
+    let checked = Checked::of(program, code).await?;
+    let says = match settings {
+        [] => "rotations are not remembered",
+        [_] => "runs fail",
+        _ => "runs fail as soon as they are no dry runs",
+    };
+    let says = format!(
+        "may not patch deployments (its annotations: the last rotation, a plan that waits for approval): {says}"
+    );
+    let fix = checked.fix("kubernetes", status, &says);
+    assert!(fix.contains("resourceNames: [\"consumer\"]"), "{fix}");
     Ok(())
 }
 

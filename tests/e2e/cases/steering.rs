@@ -103,6 +103,38 @@ async fn paused_workload_is_left_alone_until_it_is_resumed() -> Result<()> {
     Ok(())
 }
 
+/// DRY_RUN of the environment is about evictions, and pausing a dry run must work. The flag is about the
+/// command.
+#[tokio::test]
+async fn only_the_flag_makes_a_pause_a_dry_run() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    ns.create(WorkloadSpec::deployment("consumer").loads([0.5]))
+        .await?;
+    let of = |name: &str| command(&ns, name, "deployment/consumer").env("DRY_RUN", "true");
+    let paused =
+        async || -> Result<Value> { Ok(document(of("status")).await?["pause"]["reason"].clone()) };
+
+    let pause = of("pause").args(["--reason", "incident 7"]);
+    let run = ends(pause.clone().arg("--dry-run"), 0).await?;
+    assert_says(
+        &run,
+        &["/consumer: dry run: would be paused: the workload is frozen (incident 7)"],
+    );
+    assert_eq!(paused().await?, Value::Null);
+    ends(pause, 0).await?;
+    assert_eq!(paused().await?, "incident 7");
+
+    let run = ends(of("resume").args(["--dry-run", "-o", "json"]), 0).await?;
+    let resumed: Value = run.json()?;
+    assert_eq!(resumed["dry_run"], true, "{run}");
+    assert_eq!(resumed["workloads"][0]["changed"], true, "{run}");
+    assert_eq!(paused().await?, "incident 7");
+    let run = ends(of("resume").arg("--dry-run=false"), 0).await?;
+    assert_says(&run, &["/consumer: resumed; before, "]);
+    assert_eq!(paused().await?, Value::Null);
+    Ok(())
+}
+
 #[rstest]
 #[case::past(&["pause", "consumer", "--until", "2020-01-01T00:00:00Z"], 2, &["--until: the time is past: it is 20"])]
 #[case::both(&["pause", "consumer", "--until", "2200-01-01T00:00:00Z", "--for", "1h"], 2, &["cannot be used with"])]
@@ -143,6 +175,8 @@ async fn missing_rights_are_named() -> Result<()> {
     };
     let run = ends(of("pause"), 1).await?;
     let says = "grant verb `patch` on `deployments` in API group";
+    assert!(run.stderr.contains(says), "{run}");
+    let run = ends(of("pause").arg("--dry-run"), 1).await?;
     assert!(run.stderr.contains(says), "{run}");
     // What cannot be read is a remark, and the rest is shown.
     let run = ends(of("status"), 0).await?;
