@@ -21,7 +21,7 @@ use crate::support::Outcome;
 use table::Kind;
 
 /// The calls that observe, the calls that act, and the queries to Prometheus; each has every fault.
-const CALLS: [&str; 37] = [
+const CALLS: [&str; 39] = [
     "acquiring: get leases",
     "acquiring: create leases",
     "acquiring: update leases",
@@ -56,6 +56,8 @@ const CALLS: [&str; 37] = [
     "query duplicates",
     "query window",
     "query autoscalers",
+    "query hold",
+    "query past",
     "query samples",
     "query cgroups",
     "query labels",
@@ -70,7 +72,7 @@ fn number_of_cases_is_documented() {
         calls * faults,
         2 * reading::CONNECTION_FAULTS.len()
     );
-    assert_eq!(calls * faults, 740);
+    assert_eq!(calls * faults, 780);
 }
 
 /// Runs a case for each fault concurrently; panics with the names of the failed ones.

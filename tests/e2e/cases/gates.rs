@@ -92,7 +92,7 @@ async fn any_series_of_the_hold_query_holds() -> Result<()> {
 }
 
 /// Runs until the program rotates: the metrics may begin later than the time that is looked back.
-async fn until_it_rotates(program: &Rebalancer) -> Result<Outcome> {
+pub(crate) async fn until_it_rotates(program: &Rebalancer) -> Result<Outcome> {
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         let run = program.clone().ends_with(0).await?;

@@ -5,13 +5,15 @@
 
 use ::harness::{
     FaultProxy, Rebalancer, Result, SecondSeries, TestNamespace, WorkloadSpec,
-    proxy::{CONNECT, Fault, Turn},
+    proxy::{CONNECT, Canned, Fault, Turn},
 };
 use rstest::rstest;
+use serde_json::json;
 
 use super::{
     Kind, acting::takes_away, assert_broken, assert_in_time, each, listed, patience, turn,
 };
+use crate::gates::until_it_rotates;
 use crate::support::{
     Outcome, RunExt as _, VICTIMS, assert_untouched, shared::Shared, skewed, uids,
 };
@@ -195,11 +197,29 @@ async fn reading_before_an_eviction(#[case] call: &str, #[case] stopped: &str) -
 #[rstest]
 #[tokio::test]
 async fn querying_prometheus(
-    #[values("load", "freshness", "duplicates", "window", "autoscalers")] purpose: &str,
+    #[values(
+        "load",
+        "freshness",
+        "duplicates",
+        "window",
+        "autoscalers",
+        "hold",
+        "past"
+    )]
+    purpose: &str,
 ) -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
     let query = format!("query {purpose}");
+    let setting = match purpose {
+        "autoscalers" => Some(("TARGET_SOURCE", "prometheus")),
+        "hold" => Some(HOLD_QUERY),
+        "past" => Some(HOT_DURATION),
+        _ => None,
+    };
+    if purpose == "past" {
+        lasting(&shared).await?;
+    }
     each(&query, Kind::ALL, async |kind| {
         let _turn = turn(kind).await;
         let proxy = FaultProxy::prometheus(shared.ns.prometheus()).await?;
@@ -207,8 +227,8 @@ async fn querying_prometheus(
         let survived = kind.is_harmless();
         let run = run(&shared, survived, |mut program| {
             program = program.env("PROMETHEUS_ENDPOINT", proxy.url());
-            if purpose == "autoscalers" {
-                program = program.env("TARGET_SOURCE", "prometheus");
+            if let Some((name, value)) = setting {
+                program = program.env(name, value);
             }
             if kind.stalls() {
                 program = program.env("PROMETHEUS_TIMEOUT", "1s");
@@ -227,6 +247,8 @@ async fn querying_prometheus(
             "duplicates" => "the duplicate series query",
             "window" => "the window coverage query",
             "autoscalers" => "the autoscaler query",
+            "hold" => "the hold query (HOLD_QUERY)",
+            "past" => "the query for past loads (MINIMUM_HOT_DURATION)",
             other => &format!("the {other} query"),
         };
         let error = run.error();
@@ -234,6 +256,54 @@ async fn querying_prometheus(
         Ok(())
     })
     .await;
+    assert_untouched(&consumer, &before).await
+}
+
+/// A hold query that returns nothing.
+const HOLD_QUERY: (&str, &str) = ("HOLD_QUERY", "vector(1) < 0");
+/// A duration for which the hot pods are hot after a while.
+const HOT_DURATION: (&str, &str) = ("MINIMUM_HOT_DURATION", "5s");
+
+/// Waits until the hot pods have been hot for the duration.
+async fn lasting(shared: &Shared) -> Result<()> {
+    let (consumer, _) = shared.skewed().await?;
+    let program = shared.ns.rebalancer(&consumer).arg("plan");
+    let (name, value) = HOT_DURATION;
+    until_it_rotates(&program.env(name, value)).await.map(drop)
+}
+
+/// A response that lacks data, or has data of another form, allows no eviction.
+#[rstest]
+#[case::hold("hold", HOLD_QUERY, "vector", "hold_query_partial")]
+#[case::past("past", HOT_DURATION, "matrix", "metrics_partial")]
+#[tokio::test]
+async fn incomplete_response(
+    #[case] purpose: &str,
+    #[case] (name, value): (&str, &str),
+    #[case] form: &str,
+    #[case] reason: &str,
+) -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, before) = shared.skewed().await?;
+    let query = format!("query {purpose}");
+    for (form, reason) in [(form, Some(reason)), ("streams", None)] {
+        let proxy = FaultProxy::prometheus(shared.ns.prometheus()).await?;
+        let data = json!({"resultType": form, "result": []});
+        let fault = Fault::Answer(Canned::partial(&data));
+        proxy.fault(&query, Turn::Only(1), fault);
+        let run = run(&shared, false, |program| {
+            program
+                .env("PROMETHEUS_ENDPOINT", proxy.url())
+                .env(name, value)
+        })
+        .await?;
+        assert_broken(&proxy.seen(), 1);
+        assert_eq!(run.0.code, Some(1), "{}", run.0);
+        match reason {
+            Some(reason) => drop(run.held(reason)),
+            None => run.assert_says(&run.error(), &[name, "streams"]),
+        }
+    }
     assert_untouched(&consumer, &before).await
 }
 

@@ -65,6 +65,9 @@ fn promql(text: &str) -> &'static str {
         return "samples";
     }
     [
+        // A subquery.
+        (")[", "past"),
+        ("vector(", "hold"),
         ("kube_horizontalpodautoscaler", "autoscalers"),
         ("kafka_", "group"),
         ("timestamp(", "freshness"),
@@ -192,6 +195,11 @@ mod tests {
         "query=max+by+%28topic%29+%28rate%28kafka_x%5B5m%5D%29%29",
         "query group"
     )]
+    #[case(
+        "query=%28%0Asum+by+%28pod%29+%28rate%28x%5B5m%5D%29%29%0A%29%5B16m%3A1m%5D",
+        "query past"
+    )]
+    #[case("query=vector%281%29+%3C+0", "query hold")]
     #[case("query=up", "query unknown")]
     fn query_is_named_by_its_functions(#[case] body: &str, #[case] name: &str) {
         let call = Call::of(&Request {

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A fault that is injected into a call. Unless stated otherwise, the server does not receive the
 /// call.
@@ -71,6 +71,17 @@ impl Canned {
             content_type: "application/json",
             retry_after: None,
             body: body.to_string(),
+        }
+    }
+
+    /// A response of Prometheus with this data, which the server reports as incomplete.
+    #[must_use]
+    pub fn partial(data: &Value) -> Self {
+        Self {
+            status: 200,
+            content_type: "application/json",
+            retry_after: None,
+            body: json!({"status": "success", "isPartial": true, "data": data}).to_string(),
         }
     }
 
