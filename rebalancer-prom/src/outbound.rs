@@ -2,11 +2,13 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rebalancer_adapter::{
-    InvalidProxy, Secrets, SettingFileError, TlsSettingNames, TlsSetupError, excerpt,
+    InvalidProxy, Proxy, Secrets, SettingFileError, TlsSettingNames, TlsSetupError, excerpt,
+    read_authorities,
 };
 use rebalancer_core::ports::{PortError, PortErrorKind};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -151,9 +153,12 @@ pub(crate) fn parse(text: &str, settings: &'static DestinationSettings) -> Resul
     Ok(url)
 }
 
-/// A client for one destination.
+/// A client for one destination. It is set up when something is sent: most runs send nothing, and loading
+/// the certificates of the system takes longer than the rest of such a run.
 pub(crate) struct Outbound {
-    client: Client,
+    client: OnceLock<Client>,
+    url: Url,
+    ca_file: Option<PathBuf>,
     settings: &'static DestinationSettings,
     /// The secrets of the URL and of the proxy.
     secrets: Secrets,
@@ -180,7 +185,7 @@ pub(crate) struct Content {
 }
 
 impl Outbound {
-    /// Sets up the client. Reads the CA file and sends nothing.
+    /// Checks the settings, the CA file and the proxy of the environment. Sends nothing.
     pub(crate) fn new(
         url: &Url,
         settings: &'static DestinationSettings,
@@ -197,30 +202,47 @@ impl Outbound {
                 secrets.add(&value);
             }
         }
-        let client = HttpClient::new(ClientOptions {
-            url,
-            timeout,
-            names: TlsSettingNames {
-                ca_file: settings.ca_file,
-                // There are no settings for these, so no message names them.
-                client_certificate_file: "",
-                client_key_file: "",
-            },
-            ca_file,
-            client_certificate: None,
-            headers: HeaderMap::new(),
-        });
-        let client = client.map_err(|error| client_error(settings, url, error));
-        let HttpClient { client, proxy } = client?;
-        if let Some(proxy) = &proxy {
+        let failed = |error| client_error(settings, url, error);
+        let uri = url.as_str().parse().map_err(|_| failed(ClientError::Url))?;
+        let proxy = Proxy::from_environment(&uri);
+        if let Some(proxy) = proxy.map_err(|error| failed(ClientError::Proxy(error)))? {
             proxy.add_secrets(&mut secrets);
         }
+        if let Some(path) = ca_file {
+            read_authorities(settings.ca_file, path)
+                .map_err(|error| failed(ClientError::Tls(error)))?;
+        }
         Ok(Self {
-            client,
+            client: OnceLock::new(),
+            url: url.clone(),
+            ca_file: ca_file.map(Path::to_owned),
             settings,
             secrets,
             timeout,
         })
+    }
+
+    /// The client, which is set up when it is first needed.
+    fn client(&self) -> Result<&Client, SendError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = HttpClient::new(ClientOptions {
+            url: &self.url,
+            timeout: self.timeout,
+            names: TlsSettingNames {
+                ca_file: self.settings.ca_file,
+                // There are no settings for these, so no message names them.
+                client_certificate_file: "",
+                client_key_file: "",
+            },
+            ca_file: self.ca_file.as_deref(),
+            client_certificate: None,
+            headers: HeaderMap::new(),
+        });
+        let HttpClient { client, .. } =
+            client.map_err(|error| client_error(self.settings, &self.url, error))?;
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// Sends a request, and expects a status of success.
@@ -234,7 +256,7 @@ impl Outbound {
         debug!(%method, url = shown, bytes = content.body.len(), "sending");
         let mut secrets = self.secrets.clone();
         let mut request = self
-            .client
+            .client()?
             .request(method.clone(), url)
             .header(CONTENT_TYPE, content.media_type)
             .body(content.body);

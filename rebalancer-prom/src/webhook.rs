@@ -74,7 +74,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Sets up the client. Reads the file of the URL and the CA file, and sends nothing.
+    /// Checks the settings. Reads the file of the URL and the CA file, and sends nothing.
     ///
     /// # Errors
     /// If the settings cannot be used.
@@ -156,6 +156,23 @@ mod tests {
         file().await.unwrap();
         let requests = server.requests();
         assert!(requests[0].starts_with("POST /token "), "{requests:?}");
+    }
+
+    /// The settings are checked before anything is sent.
+    #[test]
+    fn ca_file_is_checked_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        std::fs::write(&path, "no certificate").unwrap();
+        for url in ["http://127.0.0.1:1/a", "https://127.0.0.1:1/a"] {
+            let settings = WebhookSettings {
+                url: WebhookUrl::Text(url.to_owned()),
+                ca_file: Some(path.clone()),
+                timeout: Duration::from_secs(5),
+            };
+            let error = Webhook::new(&settings).unwrap_err().to_string();
+            assert!(error.starts_with("NOTIFY_CA_FILE: "), "{error}");
+        }
     }
 
     #[rstest]

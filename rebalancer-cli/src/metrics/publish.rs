@@ -32,7 +32,7 @@ pub(crate) struct Publisher<'a> {
 }
 
 impl<'a> Publisher<'a> {
-    /// Sets up the client of the push. Sends nothing.
+    /// Checks the settings of the push. Sends nothing.
     pub(crate) fn new(
         settings: &'a OwnMetricsSettings,
         served: Option<&'a ServedMetrics>,

@@ -39,7 +39,7 @@ pub(crate) struct Notifier<'a> {
 }
 
 impl<'a> Notifier<'a> {
-    /// Sets up the client. Sends nothing.
+    /// Checks the settings. Sends nothing.
     pub(crate) fn new(settings: &'a NotifySettings) -> Result<Self, PortError> {
         let webhook = Webhook::new(&settings.webhook)?;
         Ok(Self { settings, webhook })
