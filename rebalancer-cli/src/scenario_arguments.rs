@@ -163,72 +163,37 @@ mod tests {
         assert!(error.contains(message), "{error}");
     }
 
+    /// The changes of a command line without spaces in its values.
+    fn parsed(line: &str) -> Result<ScenarioAxes, String> {
+        let words = std::iter::once("forecast").chain(line.split_whitespace());
+        let command = Command::new("forecast").args(args());
+        let matches = command.try_get_matches_from(words);
+        matches
+            .map(|matches| parse(&matches))
+            .map_err(|error| error.to_string())
+    }
+
     #[test]
     fn arguments_are_collected() {
-        let command = Command::new("forecast").args(args());
-        let matches = command.try_get_matches_from([
-            "forecast",
-            "--replicas",
-            "4..5",
-            "--replicas",
-            "9",
-            "--assignor",
-            "sticky",
-            "--assignor",
-            "range",
-            "--protocol",
-            "classic",
-            "--partitions",
-            "orders=64,128",
-            "--partitions",
-            "a=b=3",
-            "--without",
-            "pod-a",
-            "--without",
-            "pod-b",
-        ]);
-        let error = matches.unwrap_err().to_string();
-        assert!(error.contains("`b=3` is not a number"), "{error}");
-        let command = Command::new("forecast").args(args());
-        let matches = command
-            .try_get_matches_from([
-                "forecast",
-                "--replicas",
-                "4..5",
-                "--replicas",
-                "9",
-                "--assignor",
-                "sticky",
-                "--assignor",
-                "range",
-                "--protocol",
-                "classic",
-                "--partitions",
-                "orders=64,128",
-                "--partitions",
-                "payments=3",
-                "--without",
-                "pod-a",
-                "--without",
-                "pod-b",
-            ])
-            .unwrap();
-        assert_eq!(
-            parse(&matches),
-            ScenarioAxes {
-                replicas: vec![4, 5, 9],
-                assignors: vec![Assignor::Range, Assignor::Sticky],
-                protocols: vec![Protocol::Classic],
-                partitions: BTreeMap::from([
-                    ("orders".to_owned(), vec![64, 128]),
-                    ("payments".to_owned(), vec![3]),
-                ]),
-                without: vec!["pod-a".to_owned(), "pod-b".to_owned()],
-            }
+        let axes = parsed(
+            "--replicas 4..5 --replicas 9 --assignor sticky --assignor range --protocol classic \
+             --partitions orders=64,128 --partitions payments=3 --without pod-a --without pod-b",
         );
-        let command = Command::new("forecast").args(args());
-        let matches = command.try_get_matches_from(["forecast"]).unwrap();
-        assert!(parse(&matches).is_empty());
+        let expected = ScenarioAxes {
+            replicas: vec![4, 5, 9],
+            assignors: vec![Assignor::Range, Assignor::Sticky],
+            protocols: vec![Protocol::Classic],
+            partitions: BTreeMap::from([
+                ("orders".to_owned(), vec![64, 128]),
+                ("payments".to_owned(), vec![3]),
+            ]),
+            without: vec!["pod-a".to_owned(), "pod-b".to_owned()],
+        };
+        assert_eq!(axes, Ok(expected));
+        assert_eq!(parsed(""), Ok(ScenarioAxes::default()));
+        assert!(ScenarioAxes::default().is_empty());
+        let error = parsed("--partitions a=b=3").unwrap_err();
+        assert!(error.contains("`b=3` is not a number"), "{error}");
     }
 
     #[rstest]

@@ -108,13 +108,8 @@ fn lines(decided: &Decided) -> Vec<String> {
         lines.extend(approval::changes(plan));
         lines.push(approval::command(&decision.workload, &plan.id));
     }
-    // A check of the data makes the run fail even if another check is the reason of the hold.
-    let of_data = decision.checks.iter().filter(|check| {
-        decision.hold_reason().is_some()
-            && check.means_missing_data()
-            && check.message != decision.message
-    });
-    lines.extend(of_data.map(|check| format!("{}{}", check.message, hints::of_check(check))));
+    let other = decision.other_missing_data();
+    lines.extend(other.map(|check| format!("{}{}", check.message, hints::of_check(check))));
     if let Some(held) = &decided.held {
         lines.push(held.to_string());
     }

@@ -215,12 +215,7 @@ pub(crate) fn decided(decision: &Decision, is_shown: bool) {
         let command = approval::command(&decision.workload, &plan.id);
         info!(id = plan.id, expires = %plan.expires, "to approve the plan: {command}");
     }
-    // A check of the data makes the run fail even when another check is the reason of the hold.
-    let failed = decision
-        .checks
-        .iter()
-        .filter(|check| check.means_missing_data() && check.message != decision.message);
-    for check in failed {
+    for check in decision.other_missing_data() {
         let hint = hints::of_check(check);
         let message = &check.message;
         warn!("another check failed: {message}{hint}");

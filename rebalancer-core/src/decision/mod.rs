@@ -198,6 +198,15 @@ impl Decision {
         }
     }
 
+    /// The failed checks that make the run fail because data is missing, although another check is the hold
+    /// reason.
+    pub fn other_missing_data(&self) -> impl Iterator<Item = &Check> {
+        let is_hold = self.hold_reason().is_some();
+        self.checks.iter().filter(move |check| {
+            is_hold && check.means_missing_data() && check.message != self.message
+        })
+    }
+
     /// Whether data is missing or untrusted: either the hold reason says so, or any failed check
     /// does. So missing metrics are noticed even while an earlier check fails in every run.
     #[must_use]
