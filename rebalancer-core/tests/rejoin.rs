@@ -273,6 +273,25 @@ fn each_hold_has_a_reason_and_a_remedy(
     survives_json(&decision);
 }
 
+/// The coordinator may report the interval after which a removed member knows of its removal.
+#[test]
+fn double_processing_lasts_for_the_heartbeat_interval_of_the_group() {
+    let mut value = with(piled_up("uniform"), consumer_protocol);
+    value["group"]["described"]["heartbeat_seconds"] = 12.0.into();
+    let decision = decide(&snapshot(value), &with_consumer_protocol());
+    let best = forecast(&decision);
+    assert_eq!(best.double_processing_seconds, Some(Seconds::whole(12)));
+    assert!(best.heartbeat_is_known);
+    let cost = best.disturbance();
+    assert!(
+        cost.contains("for up to 12 s (the heartbeat interval of the group)"),
+        "{cost}"
+    );
+    let message = &decision.message;
+    assert!(message.contains("for up to 12 s and"), "{message}");
+    survives_json(&decision);
+}
+
 /// The broker moves single partitions, and two members may process them for some seconds.
 #[test]
 fn members_of_the_consumer_protocol_rejoin_on_request() {
@@ -288,7 +307,7 @@ fn members_of_the_consumer_protocol_rejoin_on_request() {
     for part in [
         "two members may process them for up to 5 s",
         "group.consumer.heartbeat.interval.ms",
-        "not read from the broker",
+        "assumed: the default of",
         "processed again",
     ] {
         assert!(cost.contains(part), "{cost}");

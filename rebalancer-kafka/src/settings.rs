@@ -23,6 +23,8 @@ pub struct KafkaSettings {
     pub timeout: Duration,
     /// `METRICS_TIME_WINDOW`: the window of the rates, at least one millisecond.
     pub window: Duration,
+    /// Whether the heartbeat interval of a group of the consumer protocol (KIP-848) is read.
+    pub reads_heartbeat: bool,
 }
 
 impl KafkaSettings {
@@ -40,6 +42,7 @@ impl KafkaSettings {
             security: Security::default(),
             timeout: Self::DEFAULT_TIMEOUT,
             window: Self::DEFAULT_WINDOW,
+            reads_heartbeat: false,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::definitions::acting::REMOVE_STATIC_MEMBERS;
 use super::definitions::consumer_group::{
     GROUP_ASSIGNMENT_QUERY, GROUP_ID, GROUP_METRICS, GROUP_RATE_QUERY,
 };
+use super::definitions::decision::REJOIN_CONSUMER_PROTOCOL;
 use super::definitions::kafka::{
     KAFKA_BOOTSTRAP_SERVERS, KAFKA_SASL_MECHANISM, KAFKA_SASL_OAUTHBEARER_TOKEN_FILE,
     KAFKA_SASL_PASSWORD, KAFKA_SASL_PASSWORD_FILE, KAFKA_SASL_USERNAME, KAFKA_SECURITY_PROTOCOL,
@@ -67,6 +68,7 @@ pub(super) fn kafka(reader: &mut Reader<'_>, needs_group: bool) -> Option<KafkaS
         security,
         timeout,
         window,
+        reads_heartbeat: reader.value(&REJOIN_CONSUMER_PROTOCOL),
         ..KafkaSettings::new(servers?, group_id?)
     })
 }

@@ -127,6 +127,9 @@ pub struct DescribedDocument {
     /// Whether the brokers remove members of a group of KIP-848 on request, as Kafka does from 4.0 on.
     #[serde(default, skip_serializing_if = "is_false")]
     pub removable_members: bool,
+    /// The heartbeat interval of the members of a group of KIP-848, in seconds; absent if it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_seconds: Option<Seconds>,
     /// The number of members whose assignment carries user data other than that of sticky assignors:
     /// the assignor of the group communicates more than partitions.
     #[serde(default, skip_serializing_if = "is_zero")]

@@ -161,4 +161,7 @@ pub struct GroupObservation {
     /// Whether the account may READ the group, which it needs to join it; `None` if the source does
     /// not report it.
     pub may_read: Option<bool>,
+    /// The heartbeat interval of a group of the consumer protocol (KIP-848), after which a removed member
+    /// knows of its removal; `None` if it was not read, or in another group.
+    pub heartbeat: Option<Seconds>,
 }

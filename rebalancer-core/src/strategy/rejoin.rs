@@ -24,7 +24,7 @@ use super::rejoin_forecast::{RejoinForecast, RejoiningPod};
 use crate::forecast::search::{Candidate, Limits, Measure, search};
 use crate::forecast::{Diagnosis, Subject};
 use crate::group::{AssignProblem, GroupModel, ServingPodIndex};
-use crate::model::{Cores, PodIndex};
+use crate::model::{Cores, PodIndex, Seconds};
 use crate::plan::{PlannedRejoin, RejoinPlan};
 use crate::policy::Policy;
 use crate::snapshot::Snapshot;
@@ -81,8 +81,12 @@ pub fn rejoin_strategy(
     let mut report = explained.report(snapshot, &subject, diagnosis.clone());
     let tolerance = policy.imbalance_tolerance.map(f64::from);
     let is_uneven = tolerance.is_some_and(|tolerance| report.peak_to_mean > tolerance);
-    let allowed =
-        described_document(snapshot).and_then(|document| can_rejoin(document, group, policy));
+    let described = described_document(snapshot);
+    let heartbeat = described
+        .as_ref()
+        .ok()
+        .and_then(|document| document.described.as_ref()?.heartbeat_seconds);
+    let allowed = described.and_then(|document| can_rejoin(document, group, policy));
     let mut chosen = Vec::new();
     let verdict = match allowed {
         Err(problem) => RejoinVerdict::Problem(problem),
@@ -102,7 +106,8 @@ pub fn rejoin_strategy(
             let found = search(&subject, &hot, &cold, None, limits, policy.forecast_seed);
             report.plans_tried = found.tried;
             let best = found.best.get(found.chosen.unwrap_or(0));
-            report.rejoin = best.map(|best| forecast(&explained, &subject, &loads, best));
+            report.rejoin =
+                best.map(|best| forecast(&explained, &subject, &loads, best, heartbeat));
             let plan = report.rejoin.as_ref().and_then(plan);
             match (plan, best) {
                 (Some(plan), Some(best)) if found.chosen.is_some() => {
@@ -157,6 +162,7 @@ fn forecast(
     subject: &Subject<'_>,
     loads: &[Option<f64>],
     best: &Candidate,
+    heartbeat: Option<Seconds>,
 ) -> RejoinForecast {
     let group = subject.group;
     let counts = group.partitions_by_pod();
@@ -173,7 +179,13 @@ fn forecast(
         partitions: counts.get(pod.get()).copied().unwrap_or(0),
         members: members(*pod),
     });
-    RejoinForecast::new(group, pods.collect(), subject.peak(), best.forecast)
+    RejoinForecast::new(
+        group,
+        pods.collect(),
+        subject.peak(),
+        best.forecast,
+        heartbeat,
+    )
 }
 
 /// The plan of a forecast; `None` if the set is empty.

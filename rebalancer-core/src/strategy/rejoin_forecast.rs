@@ -27,10 +27,13 @@ pub struct RejoinForecast {
     pub rebalances: u32,
     /// The time for which two members may process a partition, besides the batch that the removed one is
     /// processing, in seconds: the heartbeat interval of a group of KIP-848
-    /// (`group.consumer.heartbeat.interval.ms`), whose default is assumed because it is not read from the
-    /// broker. Absent for a classic group, in which no two members process a partition.
+    /// (`group.consumer.heartbeat.interval.ms`). Absent for a classic group, in which no two members process
+    /// a partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub double_processing_seconds: Option<Seconds>,
+    /// Whether that interval is the one that the coordinator reports; absent if its default is assumed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub heartbeat_is_known: bool,
 }
 
 /// The default of `group.consumer.heartbeat.interval.ms`, in seconds.
@@ -56,10 +59,12 @@ impl RejoinForecast {
         pods: Vec<RejoiningPod>,
         peak_before: f64,
         forecast: Forecast,
+        heartbeat: Option<Seconds>,
     ) -> Self {
+        let assumed = Seconds::whole(CONSUMER_HEARTBEAT_SECONDS);
         let (rebalances, double_processing_seconds) = match group.protocol {
             Protocol::Classic => (2, None),
-            Protocol::Consumer => (1, Some(Seconds::whole(CONSUMER_HEARTBEAT_SECONDS))),
+            Protocol::Consumer => (1, Some(heartbeat.unwrap_or(assumed))),
         };
         Self {
             pods,
@@ -69,6 +74,7 @@ impl RejoinForecast {
             protocol: RebalanceProtocol::of_group(group),
             rebalances,
             double_processing_seconds,
+            heartbeat_is_known: heartbeat.is_some(),
         }
     }
 
@@ -83,11 +89,15 @@ impl RejoinForecast {
     pub fn disturbance(&self) -> String {
         let rebalances = self.rebalances;
         if let Some(seconds) = self.double_processing_seconds {
+            let origin = if self.heartbeat_is_known {
+                "the heartbeat interval of the group"
+            } else {
+                "assumed: the default of group.consumer.heartbeat.interval.ms"
+            };
             return format!(
                 "the broker gives the partitions of the removed members to others at once, so two members \
-                 may process them for up to {} (the default of group.consumer.heartbeat.interval.ms, \
-                 which is not read from the broker) and until the current batch is complete; records \
-                 without a commit are processed again",
+                 may process them for up to {} ({origin}) and until the current batch is complete; \
+                 records without a commit are processed again",
                 seconds.rounded()
             );
         }

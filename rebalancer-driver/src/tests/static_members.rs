@@ -35,6 +35,7 @@ fn snapshot() -> Snapshot {
         client: None,
         classic_members: 0,
         removable_members: false,
+        heartbeat_seconds: None,
         assignments_with_user_data: 0,
         outside_members: Vec::new(),
         pods_without_member: Vec::new(),

@@ -10,6 +10,8 @@ pub enum Action {
     FindCoordinator(String),
     /// `DescribeGroups` or `ConsumerGroupDescribe`.
     Describe(String),
+    /// `DescribeConfigs` for the group.
+    GroupConfig(String),
     /// `ListGroups`.
     ListGroups,
     /// `Metadata` for topics.
@@ -36,6 +38,7 @@ impl Action {
             Self::Join(_) | Self::Sync(_) | Self::Heartbeat(_) | Self::Leave(_) => true,
             Self::FindCoordinator(_)
             | Self::Describe(_)
+            | Self::GroupConfig(_)
             | Self::ListGroups
             | Self::Topics
             | Self::CommittedOffsets(_)
@@ -49,6 +52,7 @@ impl fmt::Display for Action {
         match self {
             Self::FindCoordinator(group) => write!(f, "find the coordinator of group `{group}`"),
             Self::Describe(group) => write!(f, "read the members of group `{group}`"),
+            Self::GroupConfig(group) => write!(f, "read the settings of group `{group}`"),
             Self::ListGroups => f.write_str("list the groups"),
             Self::Topics => f.write_str("read the partitions of the group's topics"),
             Self::CommittedOffsets(group) => {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rebalancer_core::model::Seconds;
 use rebalancer_core::ports::{
     DescribedGroup, DescribedMember, GroupKind, GroupState, MemberLabels, TopicPartition,
 };
@@ -13,7 +14,9 @@ use crate::consumer_protocol::{Assignment, Subscription};
 use crate::dialer::Dialer;
 use crate::error::{Action, KafkaError};
 use crate::error_code::ErrorCode;
-use crate::messages::{self, ConsumerGroup, ConsumerGroupDescribe, DescribeGroups, Request as _};
+use crate::messages::{
+    self, ConsumerGroup, ConsumerGroupDescribe, DescribeGroupConfig, DescribeGroups, Request as _,
+};
 
 /// The protocol type of consumers.
 const CONSUMER: &str = "consumer";
@@ -65,6 +68,37 @@ pub(crate) async fn describe_with_rights(
             Ok((of_consumer(consumer, is_4_0), may_read))
         }
     }
+}
+
+/// The setting of the heartbeat interval of the members of a group, in milliseconds.
+const HEARTBEAT: &str = "consumer.heartbeat.interval.ms";
+
+/// The heartbeat interval of a group of the consumer protocol (KIP-848), or why it is not known.
+pub(crate) async fn heartbeat(
+    coordinator: &mut Connection,
+    dialer: &Dialer,
+    group: &str,
+) -> Result<Result<Seconds, String>, KafkaError> {
+    if !coordinator.supports(&DescribeGroupConfig::API) {
+        return Ok(Err("its coordinator does not report it".to_owned()));
+    }
+    let action = || Action::GroupConfig(group.to_owned());
+    let name = HEARTBEAT;
+    let request = DescribeGroupConfig { group, name };
+    let (error, value) = call(coordinator, dialer, action, &request).await?;
+    let millis = value.and_then(|value| value.parse::<f64>().ok());
+    let seconds = millis.and_then(|millis| Seconds::new(millis / 1000.0).ok());
+    Ok(match (error, seconds) {
+        (ErrorCode::NONE, Some(seconds)) => Ok(seconds),
+        (ErrorCode::GROUP_AUTHORIZATION_FAILED, _) => Err(format!(
+            "grant DESCRIBE_CONFIGS on group `{group}` to the user"
+        )),
+        // A broker that does not know settings of groups refuses the type of the resource.
+        (ErrorCode::NONE | ErrorCode::INVALID_REQUEST, _) => {
+            Err(format!("its coordinator has no setting {HEARTBEAT}"))
+        }
+        (error, _) => Err(format!("its coordinator answers {error}")),
+    })
 }
 
 fn dead() -> DescribedGroup {

@@ -11,7 +11,7 @@ use rebalancer_core::ports::{
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::described::describe_with_rights;
+use super::described::{self, describe_with_rights};
 use super::offsets::{self, Offsets};
 use super::unknown;
 use crate::address::Address;
@@ -65,10 +65,21 @@ async fn observe_once(
         described = unknown::of_other_type(&cluster, group).await?;
     }
     described.cluster_id.clone_from(&cluster.cluster_id);
+    let (mut heartbeat, mut remarks) = (None, Vec::new());
+    if settings.reads_heartbeat && described.kind == GroupKind::Consumer {
+        match described::heartbeat(&mut coordinator, dialer, group).await? {
+            Ok(interval) => heartbeat = Some(interval),
+            Err(why) => remarks.push(format!(
+                "the heartbeat interval of the group is not known, and the default of Kafka is assumed: {why}"
+            )),
+        }
+    }
     let names = topics_of(&described);
     if names.is_empty() {
         return Ok(GroupObservation {
             may_read,
+            heartbeat,
+            notes: remarks,
             ..without_topics(described)
         });
     }
@@ -76,7 +87,8 @@ async fn observe_once(
     // make it negative.
     let committed = committed_offsets(&mut coordinator, dialer, group).await?;
     let metadata = cluster.topics(&names).await?;
-    let (topics, notes) = existing(metadata.topics, cluster.connected_broker())?;
+    let (topics, mut notes) = existing(metadata.topics, cluster.connected_broker())?;
+    notes.append(&mut remarks);
     described.topics = topics
         .iter()
         .map(|topic| described_topic(topic, &cluster.brokers))
@@ -93,6 +105,7 @@ async fn observe_once(
         lags: Some(lags(&topics, &offsets, &committed)),
         described: Some(described),
         may_read,
+        heartbeat,
         ..GroupObservation::default()
     })
 }

@@ -10,6 +10,7 @@ use crate::wire::{Malformed, Reader, Writer};
 
 mod api_versions;
 mod consumer_group_describe;
+mod describe_configs;
 mod describe_groups;
 mod find_coordinator;
 mod join_group;
@@ -23,6 +24,7 @@ mod sync_group;
 
 pub(crate) use api_versions::{ApiVersions, VersionRange};
 pub(crate) use consumer_group_describe::{ConsumerGroup, ConsumerGroupDescribe};
+pub(crate) use describe_configs::DescribeGroupConfig;
 pub(crate) use describe_groups::{DescribeGroups, DescribedGroup, DescribedMember};
 pub(crate) use find_coordinator::FindCoordinator;
 pub(crate) use join_group::{JoinGroup, Joined, Member as JoinedMember};

@@ -19,6 +19,7 @@ pub(super) fn document(
     described: &DescribedGroup,
     outside_members: Vec<OutsideMember>,
     pods_without_member: Vec<String>,
+    heartbeat: Option<Seconds>,
 ) -> DescribedDocument {
     let count = |is_counted: fn(&DescribedMember) -> bool| {
         let members = described.members.iter();
@@ -32,6 +33,7 @@ pub(super) fn document(
         client: client(&described.members),
         classic_members: count(|member| member.classic_in_consumer_group),
         removable_members: described.removable_members,
+        heartbeat_seconds: heartbeat,
         assignments_with_user_data: count(|member| member.has_assignment_user_data),
         outside_members,
         pods_without_member,

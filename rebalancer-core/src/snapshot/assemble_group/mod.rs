@@ -92,7 +92,8 @@ pub fn assemble_group(
             }
             let without = pods.without_member(now.members.values());
             let outside = std::mem::take(&mut now.outside);
-            let document = described::document(described, outside, without);
+            let heartbeat = observation.heartbeat;
+            let document = described::document(described, outside, without, heartbeat);
             described::resolve(&mut group, settings, &document);
             group.removes_static_members =
                 settings.removes_static_members && document.kind == GroupKind::Classic;

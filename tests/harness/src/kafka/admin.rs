@@ -28,6 +28,8 @@ pub enum AclOperation {
     Read,
     /// DESCRIBE.
     Describe,
+    /// DESCRIBE_CONFIGS.
+    DescribeConfigs,
 }
 
 /// Administrative access to a broker.
@@ -82,11 +84,32 @@ impl Admin {
         body.push(match operation {
             AclOperation::Read => 3,
             AclOperation::Describe => 8,
+            AclOperation::DescribeConfigs => 10,
         });
         let allow = 3;
         body.push(allow);
         let answer = self.request(30, 1, &body).await?;
         check(&format!("an access rule of {user}"), &answer, 4 + 4)
+    }
+
+    /// Sets a dynamic setting of a group.
+    ///
+    /// # Errors
+    /// If the broker rejects the value.
+    pub async fn set_group_config(&self, group: &str, name: &str, value: &str) -> Result<()> {
+        let (resource, set) = (32, 0);
+        let mut body = Vec::new();
+        array(&mut body, 1);
+        body.push(resource);
+        string(&mut body, group);
+        array(&mut body, 1);
+        string(&mut body, name);
+        body.push(set);
+        string(&mut body, value);
+        let validate_only = 0;
+        body.push(validate_only);
+        let answer = self.request(44, 0, &body).await?;
+        check(&format!("{name} of group {group}"), &answer, 4 + 4)
     }
 
     /// Sends a request with a classic header and returns the body of the response.

@@ -3,11 +3,12 @@
 use harness::kafka::{AclOperation, AclResource, Listener};
 use harness::wait::{Look, until};
 use harness::{KafkaVersion, Result};
+use rebalancer_core::model::Seconds;
 use rebalancer_core::ports::{
     CoordinatorErrorKind, GroupCoordinator as _, GroupSource as _, JoinRequest, OwnMember,
     PortErrorKind,
 };
-use rebalancer_kafka::{Kafka as Adapter, PasswordMechanism, Security};
+use rebalancer_kafka::{Kafka as Adapter, KafkaSettings, PasswordMechanism, Security};
 use rstest::rstest;
 use std::time::Duration;
 
@@ -38,6 +39,52 @@ async fn allow(
         admin.allow(user, operation, resource, topic).await?;
     }
     Ok(())
+}
+
+/// The heartbeat interval of a group of KIP-848: that of the brokers, then one of its own. Without the
+/// right, and in a classic group, it is not known.
+#[tokio::test]
+async fn heartbeat_interval_of_the_group_is_read() -> Result<()> {
+    let group = Group::start("heartbeat-interval", Kind::consumer()).await?;
+    let listener = Listener::SaslPlaintext;
+    for user in ["describer", "reader"] {
+        allow(&group, user, Some(AclOperation::Read), 2).await?;
+    }
+    let admin = group.kafka.admin();
+    let (operation, resource) = (AclOperation::DescribeConfigs, AclResource::Group);
+    admin
+        .allow("reader", operation, resource, &group.id)
+        .await?;
+    let observed = async |user: &str, heartbeat: Option<f64>, note: Option<&str>| {
+        let servers = group.kafka.address(listener).to_string();
+        let adapter = Adapter::new(KafkaSettings {
+            security: as_user(user),
+            reads_heartbeat: true,
+            ..KafkaSettings::new(servers.parse().unwrap(), group.id.as_str())
+        })
+        .unwrap();
+        until("the heartbeat interval", EFFECTIVE, PAUSE, async || {
+            let observation = match adapter.group().await {
+                Ok(observation) => observation.unwrap(),
+                Err(error) => return Ok(Look::Not(error.to_string())),
+            };
+            let notes = observation.notes.join("; ");
+            let has_note = note.is_none_or(|note| notes.contains(note));
+            let expected = heartbeat.map(|seconds| Seconds::new(seconds).unwrap());
+            Ok(if observation.heartbeat == expected && has_note {
+                Look::Done(())
+            } else {
+                Look::Not(format!("{:?}, {notes}", observation.heartbeat))
+            })
+        })
+        .await
+    };
+    observed("reader", Some(0.3), None).await?;
+    let name = "consumer.heartbeat.interval.ms";
+    admin.set_group_config(&group.id, name, "12000").await?;
+    observed("reader", Some(12.0), None).await?;
+    let note = "Kafka is assumed: grant DESCRIBE_CONFIGS on group `heartbeat-interval`";
+    observed("describer", None, Some(note)).await
 }
 
 /// The time until a broker applies a new ACL, on a machine that is busy with a build.
