@@ -224,7 +224,8 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             let output = interface?.output;
             if !changes.is_empty() {
                 let scenarios = changes.combinations()?;
-                return commands::what_if::run(snapshot, &policy, target, &scenarios, output);
+                let file = report.as_deref();
+                return commands::what_if::run(snapshot, file, &policy, target, &scenarios, output);
             }
             commands::decide::run(
                 snapshot,

@@ -131,6 +131,30 @@ fn cooldown_and_back_off_apply_to_simulated_actions() {
 }
 
 #[test]
+fn imbalance_with_the_actions_falls_as_each_expected() {
+    let mut times = vec![Some(EVEN); 2];
+    times.extend([Some(SKEWED), Some(SKEWED), None]);
+    let report = replayed(&history(&times), 0, |_| Circumstances::default());
+    let action = &report.actions[0];
+    let found = &report.imbalance;
+    // The action itself finds the imbalance that it is to lower.
+    assert_eq!(found.with_actions[..3], found.series[..3]);
+    assert_eq!(found.with_actions[2], action.imbalance_before);
+    // The next run measures the same loads.
+    let (with, expected) = (found.with_actions[3], action.imbalance_expected);
+    assert!(
+        (with.unwrap() - expected.unwrap()).abs() < 1e-9,
+        "{found:?}"
+    );
+    assert_eq!((found.series[4], found.with_actions[4]), (None, None));
+    assert!(found.mean_with_actions < found.mean, "{found:?}");
+
+    let report = replayed(&history(&[Some(EVEN); 5]), 0, |_| Circumstances::default());
+    assert_eq!(report.imbalance.with_actions, []);
+    assert_eq!(report.imbalance.mean_with_actions, None);
+}
+
+#[test]
 fn times_before_the_first_run_only_show_ages() {
     let mut times = vec![None; 2];
     times.extend([Some(SKEWED); 3]);

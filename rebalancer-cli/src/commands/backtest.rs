@@ -16,11 +16,13 @@ use rebalancer_prom::{HistoryRange, PrometheusSource};
 
 use crate::backtest::{BacktestDocument, WorkloadBacktest};
 use crate::backtest_arguments::BacktestOptions;
-use crate::commands::print_document;
+use crate::commands::{print_document, write_page};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::observers::terminal_line::TerminalLine;
 use crate::render::backtest as render;
+use crate::render::page::Page;
+use crate::render::style::Palette;
 use crate::settings::{OutputFormat, Settings, WorkloadSettings};
 
 /// The number of times whose groups are read at the same time.
@@ -66,7 +68,10 @@ pub(crate) async fn run(
     }
     line.clear();
     let report = BacktestDocument::new(workloads);
-    print_document(&report, output, |palette| render::report(&report, palette))?;
+    let page = Page::of_backtest(&report);
+    let table = |palette: &Palette| render::report(&report, palette);
+    print_document(&report, output, table, Some(&page))?;
+    write_page(settings.report_file.as_deref(), &page)?;
     Ok(if report.has_failed() {
         Exit::Error
     } else {

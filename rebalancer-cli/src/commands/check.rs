@@ -39,7 +39,12 @@ pub(crate) async fn run(
         Ok(settings) => sections(&settings).await,
     };
     let report = CheckReport::new(sections);
-    print_document(&report, output, |palette| render::report(&report, palette))?;
+    print_document(
+        &report,
+        output,
+        |palette| render::report(&report, palette),
+        None,
+    )?;
     Ok(match report.status {
         CheckStatus::Error => Exit::Error,
         CheckStatus::Info | CheckStatus::Ok | CheckStatus::Warning => Exit::Fine,
@@ -379,7 +384,7 @@ async fn examine(
             lines.workload.extend(checks);
             lines
                 .workload
-                .push(without("the pods that may be evicted are"));
+                .push(without("the target and the pods that may be evicted are"));
         }
         Ok(snapshot) => {
             let decisions = Decisions::on(&snapshot, policy);

@@ -24,10 +24,11 @@ use crate::hints;
 use crate::metrics::{RunFacts, Times};
 use crate::observers::logging::{self, LoggingObserver};
 use crate::observers::terminal_line::TerminalLine;
+use crate::render::page::Page;
 use crate::render::style::Palette;
 use crate::render::table::Detail;
 use crate::render::wrap::{append, sentence, sentence_at, wrapped};
-use crate::render::{document, group, page, table};
+use crate::render::{document, group, table};
 use crate::settings::OutputFormat;
 
 /// The interval of the CronJob in `deploy/`.
@@ -97,7 +98,7 @@ pub(crate) async fn run(
                     show(&report, &[facts], output, Detail::Pods)?;
                 }
                 OutputFormat::Yaml => print(&document::yaml(&report)?)?,
-                OutputFormat::Markdown => print(&page::markdown(&report))?,
+                OutputFormat::Markdown => print(&Page::of_report(&report).markdown())?,
                 OutputFormat::Table if side.strategy == Strategy::RotateOutliers => {
                     shown.push_str(&heading(tick, &report, &palette));
                     shown.push_str(&side_text(side, tick, &report, &before, &palette));

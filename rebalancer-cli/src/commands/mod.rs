@@ -22,9 +22,10 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::metrics::{Exposition, Part, Previous, RunFacts, WorkloadFacts};
 use crate::render::document::DocumentError;
+use crate::render::page::Page;
 use crate::render::style::{Palette, stdout_width};
 use crate::render::table::Detail;
-use crate::render::{document, page, table};
+use crate::render::{document, table};
 use crate::replace_file::replace_file;
 use crate::settings::{OutputFormat, ReportFormat};
 
@@ -45,16 +46,19 @@ pub(crate) fn palette() -> Palette {
     Palette::for_stream(&std::io::stdout()).with_width(stdout_width())
 }
 
-/// Prints a document that is no report of a run: it has no metrics, and no form in Markdown.
+/// Prints a document that is no report of a run, so it has no metrics. Without a page, it has no form in
+/// Markdown either.
 pub(crate) fn print_document(
     document: &impl Serialize,
     output: OutputFormat,
     table: impl FnOnce(&Palette) -> String,
+    page: Option<&Page>,
 ) -> Result<(), CliError> {
-    let text = match output {
-        OutputFormat::Json => json(document)?,
-        OutputFormat::Yaml => document::yaml(document)?,
-        OutputFormat::Table | OutputFormat::OpenMetrics | OutputFormat::Markdown => {
+    let text = match (output, page) {
+        (OutputFormat::Json, _) => json(document)?,
+        (OutputFormat::Yaml, _) => document::yaml(document)?,
+        (OutputFormat::Markdown, Some(page)) => page.markdown(),
+        (OutputFormat::Table | OutputFormat::OpenMetrics | OutputFormat::Markdown, _) => {
             table(&palette())
         }
     };
@@ -73,11 +77,19 @@ pub(crate) fn json(document: &impl Serialize) -> Result<String, DocumentError> {
 
 /// Writes the report to the file of the settings, in the format that its name says.
 pub(crate) fn write_report(path: Option<&Path>, report: &Report) -> Result<(), CliError> {
+    match path {
+        Some(_) => write_page(path, &Page::of_report(report)),
+        None => Ok(()),
+    }
+}
+
+/// Writes a document to the file of the settings, in the format that its name says.
+pub(crate) fn write_page(path: Option<&Path>, page: &Page) -> Result<(), CliError> {
     let Some(path) = path else { return Ok(()) };
     let text = match ReportFormat::of(&path.to_string_lossy()) {
-        Some(ReportFormat::Markdown) => page::markdown(report),
+        Some(ReportFormat::Markdown) => page.markdown(),
         // The settings accept no other format.
-        Some(ReportFormat::Html) | None => page::html(report),
+        Some(ReportFormat::Html) | None => page.html(),
     };
     replace_file(path, &text).map_err(|source| CliError::ReportFile {
         path: path.to_owned(),
@@ -131,7 +143,7 @@ pub(crate) fn show(
             let facts = WorkloadFacts::of_all(&report.workloads, facts);
             Exposition::new(&facts, Part::All, &Previous::default()).openmetrics()
         }
-        OutputFormat::Markdown => page::markdown(report),
+        OutputFormat::Markdown => Page::of_report(report).markdown(),
         OutputFormat::Table => {
             let palette = palette();
             let workloads: Vec<String> = report

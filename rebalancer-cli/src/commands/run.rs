@@ -166,7 +166,8 @@ pub(crate) async fn run(
             (Some(snapshot), _) => WorkloadScenarios::of(&snapshot, &workload.policy, scenarios),
             (None, report) => WorkloadScenarios::failed(&report),
         });
-        return what_if::show(workloads.collect(), output);
+        let report_file = settings.report_file.as_deref();
+        return what_if::show(workloads.collect(), report_file, output);
     }
     let (mut workloads, mut facts, mut snapshots) = (Vec::new(), Vec::new(), Vec::new());
     for run in runs {

@@ -68,7 +68,12 @@ pub(crate) async fn run(
         dry_run: settings.dry_run,
         workloads,
     };
-    print_document(&report, output, |palette| render::report(&report, palette))?;
+    print_document(
+        &report,
+        output,
+        |palette| render::report(&report, palette),
+        None,
+    )?;
     Ok(exit)
 }
 

@@ -3,14 +3,12 @@
 use rebalancer_core::backtest::{BacktestAction, BacktestImbalance, BacktestReport};
 use rebalancer_core::model::Seconds;
 
+use super::sparkline::{bounds, sparkline};
 use super::style::Palette;
 use super::table::failure;
 use super::text::printable;
 use super::wrap::{append_or_below, columns, sentence, wrapped};
 use crate::backtest::{BacktestDocument, WorkloadBacktest};
-
-/// The levels of a sparkline.
-const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// The width of a sparkline where the width of the terminal is not known.
 const WIDTH: usize = 80;
@@ -43,7 +41,8 @@ fn workload(workload: &WorkloadBacktest, palette: &Palette) -> String {
     }
 }
 
-fn facts(backtest: &BacktestReport) -> String {
+/// The runs and their time, in words.
+pub(super) fn facts(backtest: &BacktestReport) -> String {
     let without_data = match backtest.runs_without_data {
         0 => String::new(),
         runs => format!(", {runs} of them without data"),
@@ -81,11 +80,14 @@ fn body(backtest: &BacktestReport, palette: &Palette) -> String {
             palette,
         ));
     }
-    text.push_str(&conclusion(backtest, palette));
+    let (word, sense, fails) = conclusion(backtest);
+    let style = if fails { palette.warn } else { palette.good };
+    text.push_str(&sentence(word, style, &sense, palette));
     text
 }
 
-fn number(value: Option<f64>) -> String {
+/// An imbalance; a dash if it is not known.
+pub(super) fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}"))
 }
 
@@ -98,45 +100,17 @@ fn imbalance(imbalance: &BacktestImbalance, palette: &Palette) -> String {
         number(imbalance.last)
     );
     let width = palette.width.unwrap_or(WIDTH).saturating_sub(2).min(WIDTH);
-    let line = sparkline(&imbalance.series, width);
-    wrapped(&numbers, palette.width, 2) + &format!("  {line}\n")
-}
-
-/// The highest value of each part of a series as a bar, from its lowest value to its highest. A part
-/// without values is blank.
-fn sparkline(series: &[Option<f64>], width: usize) -> String {
-    let parts = series.len().min(width.max(1));
-    let peaks: Vec<Option<f64>> = (0..parts)
-        .map(|part| {
-            let (from, to) = (
-                part * series.len() / parts,
-                (part + 1) * series.len() / parts,
-            );
-            let values = series.get(from..to).unwrap_or_default().iter().flatten();
-            values.copied().reduce(f64::max)
-        })
-        .collect();
-    let known = || peaks.iter().flatten().copied();
-    let (low, high) = (
-        known().fold(f64::INFINITY, f64::min),
-        known().fold(f64::NEG_INFINITY, f64::max),
-    );
-    let level = |value: f64| {
-        let share = if high > low {
-            (value - low) / (high - low)
-        } else {
-            0.0
-        };
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an index of the levels"
-        )]
-        let index = (share * 7.0).round() as usize;
-        LEVELS.get(index).copied().unwrap_or('█')
-    };
-    let line: String = peaks.iter().map(|peak| peak.map_or(' ', level)).collect();
-    line.trim_end().to_owned()
+    let both = imbalance.series.iter().chain(&imbalance.with_actions);
+    let scale = bounds(both);
+    let line = |series: &[Option<f64>]| format!("  {}\n", sparkline(series, width, scale));
+    let mut text = wrapped(&numbers, palette.width, 2) + &line(&imbalance.series);
+    if imbalance.mean_with_actions.is_some() {
+        let mean = number(imbalance.mean_with_actions);
+        let words = format!("with the actions, as each expected: mean {mean}");
+        text.push_str(&wrapped(&words, palette.width, 2));
+        text.push_str(&line(&imbalance.with_actions));
+    }
+    text
 }
 
 fn actions(actions: &[BacktestAction], palette: &Palette) -> String {
@@ -203,7 +177,8 @@ fn holds(backtest: &BacktestReport, palette: &Palette) -> String {
     text
 }
 
-fn conclusion(backtest: &BacktestReport, palette: &Palette) -> String {
+/// The result in a word and a sentence, and whether runs would have failed.
+pub(super) fn conclusion(backtest: &BacktestReport) -> (&'static str, String, bool) {
     let failing: usize = backtest
         .holds
         .iter()
@@ -226,29 +201,30 @@ fn conclusion(backtest: &BacktestReport, palette: &Palette) -> String {
             ("ACT", format!("{count} {runs} would have acted{evictions}"))
         }
     };
-    let style = if failing.is_empty() {
-        palette.good
-    } else {
-        palette.warn
-    };
-    sentence(word, style, &format!("{text}{failing}"), palette)
+    (word, format!("{text}{failing}"), !failing.is_empty())
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use insta::assert_snapshot;
     use jiff::Timestamp;
     use rebalancer_core::backtest::BacktestHold;
     use rebalancer_core::model::WorkloadRef;
     use rebalancer_core::{HoldReason, Strategy};
-    use rstest::rstest;
 
-    fn example(actions: Vec<BacktestAction>) -> BacktestDocument {
+    pub(in crate::render) fn example(actions: Vec<BacktestAction>) -> BacktestDocument {
         let at = |second: i64| Timestamp::from_second(1_790_000_100 + second).unwrap();
         let series: Vec<Option<f64>> = (0..96)
             .map(|index| (index != 50).then(|| 1.0 + f64::from(index % 24) / 24.0))
             .collect();
+        let has_acted = !actions.is_empty();
+        let with_actions = series.iter().enumerate();
+        let with_actions = with_actions.map(|(index, value)| {
+            let left = if index > 66 { 0.3 } else { 1.0 };
+            value.map(|value| 1.0 + (value - 1.0) * left)
+        });
+        let with_actions = with_actions.collect();
         let hold = |reason, missing_data, runs: u32| BacktestHold {
             reason,
             missing_data,
@@ -283,6 +259,8 @@ mod tests {
                     mean: Some(1.48),
                     max: Some(1.96),
                     last: Some(1.96),
+                    mean_with_actions: has_acted.then_some(1.2),
+                    with_actions: if has_acted { with_actions } else { Vec::new() },
                     series,
                 },
                 assumptions: vec!["the target of 0.7 applies to the whole past".to_owned()],
@@ -291,7 +269,7 @@ mod tests {
         }])
     }
 
-    fn action(second: i64, pods: &[&str]) -> BacktestAction {
+    pub(in crate::render) fn action(second: i64, pods: &[&str]) -> BacktestAction {
         BacktestAction {
             at: Timestamp::from_second(second).unwrap(),
             action: "rotate".to_owned(),
@@ -319,16 +297,5 @@ mod tests {
             &example(Vec::new()),
             &Palette::plain().with_width(Some(40))
         ));
-    }
-
-    #[rstest]
-    #[case(&[], "")]
-    #[case(&[Some(1.0)], "▁")]
-    #[case(&[Some(1.0), Some(1.5), Some(2.0)], "▁▅█")]
-    #[case(&[Some(1.0), None, Some(2.0), None], "▁ █")]
-    // The highest value of each part counts.
-    #[case(&[Some(1.0), Some(2.0), Some(1.0), Some(1.0), None, None, Some(1.5), None], "█▁ ▅")]
-    fn sparkline_has_the_peaks(#[case] series: &[Option<f64>], #[case] line: &str) {
-        assert_eq!(sparkline(series, 4), line);
     }
 }

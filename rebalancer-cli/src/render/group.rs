@@ -25,7 +25,7 @@ pub fn whole(decision: &Decision, palette: &Palette) -> String {
     let Some(group) = &decision.group else {
         return String::new();
     };
-    let mut text = heading(group, palette);
+    let mut text = heading(group).render(palette);
     text.push_str(&pods(decision, group, palette));
     text.push_str(&summary(group, palette));
     text
@@ -44,8 +44,9 @@ pub fn summary(group: &GroupReport, palette: &Palette) -> String {
     text
 }
 
-fn heading(group: &GroupReport, palette: &Palette) -> String {
-    let heading = Heading {
+/// The facts about the group of a decision.
+pub(super) fn heading(group: &GroupReport) -> Heading<'_> {
+    Heading {
         id: group.id.as_deref(),
         members: group.members,
         partitions: group.partitions,
@@ -54,8 +55,7 @@ fn heading(group: &GroupReport, palette: &Palette) -> String {
         client: group.client,
         protocol: group.protocol,
         fit: group.fit.as_ref(),
-    };
-    heading.render(palette)
+    }
 }
 
 /// The facts about a group above its table.
@@ -71,6 +71,19 @@ pub(super) struct Heading<'a> {
 }
 
 impl Heading<'_> {
+    /// The facts for a document.
+    pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("group", self.id.unwrap_or("–").to_owned()),
+            ("members", self.members.to_string()),
+            ("topics", self.topics.to_string()),
+            ("partitions", self.partitions.to_string()),
+            ("assignor", self.assignor.to_string()),
+            ("client", self.client.as_str().to_owned()),
+            ("protocol", self.protocol.as_str().to_owned()),
+        ]
+    }
+
     pub(super) fn render(&self, palette: &Palette) -> String {
         let strong = palette.strong;
         let id = self.id;

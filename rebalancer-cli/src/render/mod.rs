@@ -11,6 +11,7 @@ pub mod members;
 pub mod page;
 pub mod rejoin;
 pub mod scenarios;
+mod sparkline;
 pub mod steering;
 pub mod style;
 pub mod table;

@@ -47,8 +47,9 @@ fn workload(workload: &WorkloadScenarios, palette: &Palette) -> String {
     }
 }
 
-fn scenarios(group: &ScenarioReport, palette: &Palette) -> String {
-    let heading = Heading {
+/// The facts about the group.
+pub(super) fn heading(group: &ScenarioReport) -> Heading<'_> {
+    Heading {
         id: group.id.as_deref(),
         members: group.members,
         partitions: group.partitions,
@@ -57,9 +58,12 @@ fn scenarios(group: &ScenarioReport, palette: &Palette) -> String {
         client: group.client,
         protocol: group.protocol,
         fit: group.fit.as_ref(),
-    };
+    }
+}
+
+fn scenarios(group: &ScenarioReport, palette: &Palette) -> String {
     let dim = palette.dim;
-    let mut text = heading.render(palette);
+    let mut text = heading(group).render(palette);
     text.push_str(&format!(
         "\n{dim}{:>12}  {:>18}  {:>8}  {:>8}  {:>9}  {:>5}  SCENARIO{dim:#}\n",
         "HIGHEST LOAD", "IN 9 OF 10 CASES", "MAX/MEAN", "HOT PODS", "IDLE PODS", "MOVED",
@@ -77,7 +81,7 @@ fn scenarios(group: &ScenarioReport, palette: &Palette) -> String {
 
 /// The index of the scenario with the lowest highest load, if it is lower than that of the group as it
 /// is.
-fn best(results: &[ScenarioResult]) -> Option<usize> {
+pub(super) fn best(results: &[ScenarioResult]) -> Option<usize> {
     let peaks = results
         .iter()
         .enumerate()
@@ -94,50 +98,59 @@ fn row(
     threshold: Option<f64>,
     palette: &Palette,
 ) -> String {
-    let description = printable(&result.description);
+    let description = printable(&described(result));
     let Some(expected) = &result.expected else {
-        let problem = result.problem.as_deref().unwrap_or_default();
-        let text = format!("{description}: impossible: {}", printable(problem));
         let mut row = format!("{:>12}  {:NUMBERS$}", "–", "", NUMBERS = NUMBERS - 14);
-        append_or_below(&mut row, NUMBERS, &text, palette.width);
+        append_or_below(&mut row, NUMBERS, &description, palette.width);
         return row;
     };
-    let ScenarioForecast {
-        peak,
-        peak_to_mean,
-        hot_pods,
-        idle_pods,
-        moved_partitions,
-        unowned_partitions,
-        ..
-    } = *expected;
     let load = match threshold {
-        Some(threshold) if peak.mean > threshold => palette.bad,
+        Some(threshold) if expected.peak.mean > threshold => palette.bad,
         Some(_) => palette.good,
         None => Style::new(),
     };
-    let (low, high) = peak.interval();
+    let [peak, range, peak_to_mean, hot, idle, moved] = numbers(expected);
+    let mut row = format!(
+        "{load}{peak:>12}{load:#}  {range:>18}  {peak_to_mean:>8}  {hot:>8}  {idle:>9}  {moved:>5}  "
+    );
+    let mark = if is_best { "▶ " } else { "" };
+    let text = format!("{mark}{description}");
+    append_or_below(&mut row, NUMBERS, &text, palette.width);
+    row
+}
+
+/// The scenario in words, with what is wrong with it.
+pub(super) fn described(result: &ScenarioResult) -> String {
+    let description = &result.description;
+    match &result.expected {
+        None => {
+            let problem = result.problem.as_deref().unwrap_or_default();
+            format!("{description}: impossible: {problem}")
+        }
+        Some(expected) => match expected.unowned_partitions {
+            0 => description.clone(),
+            count => format!("{description}; {count} partitions without a subscriber"),
+        },
+    }
+}
+
+/// The highest load and its interval, which may be empty, the imbalance, and the numbers of hot pods, of
+/// idle pods, and of moved partitions.
+pub(super) fn numbers(expected: &ScenarioForecast) -> [String; 6] {
+    let (low, high) = expected.peak.interval();
     let range = if high - low < 0.000_5 {
         String::new()
     } else {
         format!("{low:.3} to {high:.3}")
     };
-    let hot = hot_pods.map_or_else(|| "–".to_owned(), count);
-    let mut row = format!(
-        "{load}{:>12.3}{load:#}  {range:>18}  {:>8.2}  {hot:>8}  {:>9}  {:>5}  ",
-        peak.mean,
-        peak_to_mean.mean,
-        count(idle_pods),
-        count(moved_partitions),
-    );
-    let unowned = match unowned_partitions {
-        0 => String::new(),
-        count => format!("; {count} partitions without a subscriber"),
-    };
-    let mark = if is_best { "▶ " } else { "" };
-    let text = format!("{mark}{description}{unowned}");
-    append_or_below(&mut row, NUMBERS, &text, palette.width);
-    row
+    [
+        format!("{:.3}", expected.peak.mean),
+        range,
+        format!("{:.2}", expected.peak_to_mean.mean),
+        expected.hot_pods.map_or_else(|| "–".to_owned(), count),
+        count(expected.idle_pods),
+        count(expected.moved_partitions),
+    ]
 }
 
 /// A mean number, with a decimal unless every sample has the same number.
@@ -150,7 +163,7 @@ fn count(spread: Spread) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use insta::assert_snapshot;
     use rebalancer_core::scenario::ScenarioAxes;
@@ -176,16 +189,18 @@ mod tests {
         .unwrap()
     }
 
-    fn table(axes: &ScenarioAxes, width: Option<usize>) -> String {
+    /// The scenarios of that group.
+    pub(in crate::render) fn document(axes: &ScenarioAxes) -> ScenariosReport {
         let scenarios = axes.combinations().unwrap();
         let workload = WorkloadScenarios::of(&skewed(), &Policy::default(), &scenarios);
-        report(
-            &ScenariosReport::new(vec![workload]),
-            &Palette::plain().with_width(width),
-        )
+        ScenariosReport::new(vec![workload])
     }
 
-    fn axes() -> ScenarioAxes {
+    fn table(axes: &ScenarioAxes, width: Option<usize>) -> String {
+        report(&document(axes), &Palette::plain().with_width(width))
+    }
+
+    pub(in crate::render) fn axes() -> ScenarioAxes {
         ScenarioAxes {
             replicas: vec![2, 6, 14],
             partitions: BTreeMap::from([("t".to_owned(), vec![24])]),

@@ -86,7 +86,7 @@ pub struct BacktestHold {
     pub message: String,
 }
 
-/// The imbalance over time, as it was measured.
+/// The imbalance over time, as it was measured and as the actions may have changed it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BacktestImbalance {
@@ -100,19 +100,34 @@ pub struct BacktestImbalance {
     pub last: Option<f64>,
     /// The imbalance of each run; null where it is not known.
     pub series: Vec<Option<f64>>,
+    /// The mean with the actions; absent without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_with_actions: Option<f64>,
+    /// The imbalance of each run with the actions before it, if each lowered the imbalance above 1 by the
+    /// part that its decision expected, until the next action; absent without actions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with_actions: Vec<Option<f64>>,
 }
 
 impl BacktestImbalance {
-    /// Summarises the imbalance of each run.
-    pub(super) fn of(series: Vec<Option<f64>>) -> Self {
+    /// Summarises the imbalance of each run, and that with the actions.
+    pub(super) fn of(series: Vec<Option<f64>>, with_actions: Vec<Option<f64>>) -> Self {
         let known = || series.iter().flatten().copied();
-        let count = known().count();
         Self {
             min: known().reduce(f64::min),
-            mean: (count > 0).then(|| crate::statistics::mean(known())),
+            mean: mean(&series),
             max: known().reduce(f64::max),
             last: known().next_back(),
+            mean_with_actions: mean(&with_actions),
             series,
+            with_actions,
         }
     }
+}
+
+/// The mean of the known values; `None` if there are none.
+fn mean(series: &[Option<f64>]) -> Option<f64> {
+    let known = || series.iter().flatten().copied();
+    known().next()?;
+    Some(crate::statistics::mean(known()))
 }

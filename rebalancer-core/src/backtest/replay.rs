@@ -41,6 +41,10 @@ pub struct Replay<'a> {
     actions: Vec<BacktestAction>,
     holds: Vec<Held>,
     imbalances: Vec<Option<f64>>,
+    /// The imbalances with the actions.
+    with_actions: Vec<Option<f64>>,
+    /// The part of the imbalance above 1 that the last action was expected to leave.
+    left: f64,
     /// The reason of the run before, and the number of runs since it began.
     current: Option<(HoldReason, usize)>,
 }
@@ -81,6 +85,8 @@ impl<'a> Replay<'a> {
             actions: Vec::new(),
             holds: Vec::new(),
             imbalances: Vec::new(),
+            with_actions: Vec::new(),
+            left: 1.0,
             current: None,
         }
     }
@@ -98,7 +104,7 @@ impl<'a> Replay<'a> {
         self.next = self.past.next();
         if !pods.is_measured() {
             self.without_data += 1;
-            self.imbalances.push(None);
+            self.note(None);
             self.current = None;
             return;
         }
@@ -106,15 +112,22 @@ impl<'a> Replay<'a> {
         // The names of the pods are unique, and nothing else can be invalid.
         let Ok(snapshot) = self.snapshot(pods, at, circumstances) else {
             self.without_data += 1;
-            self.imbalances.push(None);
+            self.note(None);
             return;
         };
         let decision = decide(&snapshot, self.policy);
-        self.imbalances.push(decision.analysis.imbalance);
+        self.note(decision.analysis.imbalance);
         match decision.hold_reason() {
             Some(reason) => self.held(reason, at, &decision),
             None => self.acted(at, &decision),
         }
+    }
+
+    /// Notes the imbalance of a run.
+    fn note(&mut self, imbalance: Option<f64>) {
+        let with_actions = imbalance.map(|imbalance| 1.0 + (imbalance - 1.0) * self.left);
+        self.imbalances.push(imbalance);
+        self.with_actions.push(with_actions);
     }
 
     fn snapshot(
@@ -204,6 +217,12 @@ impl<'a> Replay<'a> {
                 .as_ref()
                 .and_then(|rotation| rotation.imbalance_range),
         });
+        self.left = match (decision.analysis.imbalance, &rotation) {
+            (Some(before), Some(rotation)) if before > 1.0 => {
+                ((rotation.imbalance_hoped - 1.0) / (before - 1.0)).clamp(0.0, 1.0)
+            }
+            (Some(_) | None, _) => 1.0,
+        };
         self.last_rotation = rotation;
     }
 
@@ -248,7 +267,14 @@ impl<'a> Replay<'a> {
             runs_without_data: self.without_data,
             evictions: evicting.map(|action| action.pods.len()).sum(),
             holds: holds.collect(),
-            imbalance: BacktestImbalance::of(self.imbalances),
+            imbalance: BacktestImbalance::of(
+                self.imbalances,
+                if self.actions.is_empty() {
+                    Vec::new()
+                } else {
+                    self.with_actions
+                },
+            ),
             actions: self.actions,
             assumptions,
         }
@@ -262,6 +288,11 @@ fn assumed(history: &MetricsHistory, acted: bool) -> Vec<String> {
         assumptions.push(
             "the loads are those that were measured, without the effect of these actions: later actions \
              may be overstated, and an action seems not to have helped"
+                .to_owned(),
+        );
+        assumptions.push(
+            "with the actions, the imbalance above 1 falls by the part that the last one expected, until \
+             the next one"
                 .to_owned(),
         );
     }

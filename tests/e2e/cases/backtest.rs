@@ -19,7 +19,10 @@ fn backtest(run: &Run) -> Value {
 
 /// Replays the last half minute until the results fulfil the condition: the history begins when the
 /// workload is created, and VictoriaMetrics finds new series after some seconds.
-async fn until(program: &Rebalancer, condition: impl Fn(&Value) -> bool) -> Result<(Run, Value)> {
+pub(crate) async fn until(
+    program: &Rebalancer,
+    condition: impl Fn(&Value) -> bool,
+) -> Result<(Run, Value)> {
     let started = Instant::now();
     loop {
         let args = ["backtest", "--since", "30s", "--step", "2s", "-o", "json"];
@@ -34,7 +37,7 @@ async fn until(program: &Rebalancer, condition: impl Fn(&Value) -> bool) -> Resu
     }
 }
 
-fn has_acted(backtest: &Value) -> bool {
+pub(crate) fn has_acted(backtest: &Value) -> bool {
     !backtest["actions"].as_array().unwrap().is_empty()
 }
 
@@ -105,6 +108,7 @@ async fn freeze_windows_of_the_past_are_respected() -> Result<()> {
     let (run, backtest) = until(&program, frozen).await?;
     assert!(!has_acted(&backtest), "{run}");
     let table = program
+        .clone()
         .args([
             "backtest", "--since", "30s", "--step", "2s", "--output", "table",
         ])
@@ -115,6 +119,19 @@ async fn freeze_windows_of_the_past_are_respected() -> Result<()> {
         "{table}"
     );
     assert!(table.stdout.contains("assumed: "), "{table}");
+    let markdown = program
+        .args([
+            "backtest", "--since", "30s", "--step", "2s", "--output", "markdown",
+        ])
+        .run()
+        .await?;
+    assert!(
+        markdown
+            .stdout
+            .contains("**HOLD**: no run would have acted"),
+        "{markdown}"
+    );
+    assert!(markdown.stdout.contains("| frozen | "), "{markdown}");
     Ok(())
 }
 

@@ -7,6 +7,9 @@ use ::harness::{Rebalancer, Result};
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::backtest::{has_acted, until};
+use crate::support::shared::Shared;
+
 /// A phone and a desktop.
 const WIDTHS: [u32; 2] = [390, 1280];
 
@@ -24,6 +27,9 @@ frame.onload = () => {
   document.getElementById("result").textContent = JSON.stringify({
     overflow: page.documentElement.scrollWidth - page.documentElement.clientWidth,
     bars: boxes.filter(box => box.width > 0 && box.height > 0).length,
+    lines: [...page.querySelectorAll("svg path")]
+      .filter(line => line.getBoundingClientRect().width > 0).length,
+    dots: page.querySelectorAll("svg circle").length,
     rows: page.querySelectorAll("tbody tr").length,
     background: body.backgroundColor,
     color: body.color,
@@ -99,6 +105,64 @@ async fn report_is_readable_on_a_phone_and_on_a_desktop(
         .run()
         .await?;
     assert_eq!(run.code, Some(0), "{run}");
+    let name = format!("{strategy}-{pods}");
+    assert_readable(&page, &name, |found| {
+        assert_eq!(found["bars"], pods, "{found}");
+        assert!(found["rows"].as_u64() >= Some(pods as u64), "{found}");
+    })
+    .await
+}
+
+/// Other replicas and assignors: a bar and a row for each.
+#[tokio::test]
+async fn scenarios_are_readable_on_a_phone_and_on_a_desktop() -> Result<()> {
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("report.html");
+    let gone = "events-ingestion-historical-6b7b87f58f-00001";
+    let run = Rebalancer::new()
+        .args(["forecast", "--snapshot", "-", "--replicas", "8..14"])
+        .args(["--assignor", "range", "--assignor", "cooperative-sticky"])
+        .args(["--without", gone, "--report"])
+        .arg(&page)
+        .stdin(snapshot(12).to_string())
+        .run()
+        .await?;
+    assert_eq!(run.code, Some(0), "{run}");
+    assert_readable(&page, "what-if", |found| {
+        assert_eq!(found["bars"], 15, "{found}");
+        assert_eq!(found["rows"], 15, "{found}");
+    })
+    .await
+}
+
+/// The imbalance over time, with and without the actions.
+#[tokio::test]
+async fn backtest_is_readable_on_a_phone_and_on_a_desktop() -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, _) = shared.skewed().await?;
+    let program = shared.ns.rebalancer(&consumer);
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("report.html");
+    let program = program.env("REPORT_FILE", &page);
+    // The history of the workload begins when it is created.
+    let has_lines = |backtest: &Value| {
+        let series = backtest["imbalance"]["series"].as_array().unwrap();
+        let known = series.iter().filter(|value| value.is_number()).count();
+        has_acted(backtest) && known > 8
+    };
+    let (_, backtest) = until(&program, has_lines).await?;
+    let actions = backtest["actions"].as_array().unwrap().len();
+    assert_readable(&page, "backtest", |found| {
+        assert_eq!(found["lines"], 2, "{found}");
+        assert_eq!(found["dots"], 2 * actions, "{found}");
+        assert!(found["rows"].as_u64() >= Some(actions as u64), "{found}");
+    })
+    .await
+}
+
+/// Panics unless the page fits each width in light and dark. Writes screenshots, and passes what was
+/// measured to `check`.
+async fn assert_readable(page: &Path, name: &str, check: impl Fn(&Value)) -> Result<()> {
     for width in WIDTHS {
         let mut backgrounds = Vec::new();
         for dark in [false, true] {
@@ -107,15 +171,14 @@ async fn report_is_readable_on_a_phone_and_on_a_desktop(
                 height: 1600,
                 dark,
             };
-            let found = measured(&page, window).await?;
+            let found = measured(page, window).await?;
             assert_eq!(found["overflow"], 0, "{width}: {found}");
-            assert_eq!(found["bars"], pods, "{width}: {found}");
-            assert!(found["rows"].as_u64() >= Some(pods as u64), "{found}");
+            check(&found);
             assert_ne!(found["background"], found["color"], "{found}");
             backgrounds.push(found["background"].clone());
             let scheme = if dark { "dark" } else { "light" };
-            let png = screenshots().join(format!("{strategy}-{pods}-{width}-{scheme}.png"));
-            browser::screenshot(&page, window, &png).await?;
+            let png = screenshots().join(format!("{name}-{width}-{scheme}.png"));
+            browser::screenshot(page, window, &png).await?;
             let bytes = std::fs::read(&png).unwrap();
             assert!(bytes.starts_with(b"\x89PNG"), "{}", png.display());
         }

@@ -138,6 +138,32 @@ async fn names_that_do_not_exist_are_errors(
     Ok(())
 }
 
+#[rstest]
+#[case("html", "<b>WHAT IF</b>12 pods: the highest load is 0.500 (now 1.350)")]
+#[case("md", "**WHAT IF**: 12 pods: the highest load is 0.500 (now 1.350)")]
+#[tokio::test]
+async fn scenarios_are_written_as_a_report(
+    #[case] extension: &str,
+    #[case] says: &str,
+) -> Result<()> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(format!("report.{extension}"));
+    let file = path.to_str().unwrap();
+    let args = ["--replicas", "4,12", "--report", file, "-o", "markdown"];
+    let run = Rebalancer::new()
+        .args(["forecast", "--snapshot", "-"])
+        .args(args)
+        .stdin(snapshot())
+        .run()
+        .await?;
+    assert_eq!(run.code, Some(0), "{run}");
+    let report = std::fs::read_to_string(&path).unwrap();
+    assert!(report.contains(says), "{report}");
+    let is_same = report == run.stdout;
+    assert_eq!(is_same, extension == "md", "{run}");
+    Ok(())
+}
+
 /// A live group needs a source.
 #[tokio::test]
 async fn group_without_a_source_is_a_configuration_error() -> Result<()> {

@@ -10,9 +10,9 @@ use rebalancer_core::report::{Decided, Report, WorkloadReport};
 use rebalancer_core::strategy::forecast::{GroupReport, PlanForecast};
 use rebalancer_core::{Analysis, Decision};
 
-use super::{Align, Block, LoadRow, Loads, Page, Section, Table, Tone, number};
+use super::{Align, Bar, Bars, Block, Section, Table, Tone, number};
 use crate::hints;
-use crate::render::{approval, assignment, rejoin, style::Palette, table};
+use crate::render::{approval, assignment, group, rejoin, style::Palette, table};
 
 /// The number of pods in a document: the most loaded ones, and those with a role. The JSON report has
 /// all of them.
@@ -20,8 +20,8 @@ const MOST_PODS: usize = 200;
 /// The number of moves of partitions in a document, heaviest first.
 const MOST_MOVES: usize = 200;
 
-/// The document about a report.
-pub(super) fn page(report: &Report) -> Page {
+/// The line about the program and the run.
+pub(super) fn subtitle(report: &Report) -> String {
     let command = serde_word(&report.command);
     let mut subtitle = format!("rebalancer {}, {command}", report.version);
     if report.dry_run {
@@ -30,15 +30,7 @@ pub(super) fn page(report: &Report) -> Page {
     if let Some(finished) = report.finished {
         subtitle.push_str(&format!(", {finished:.0}"));
     }
-    let title = match report.workloads.as_slice() {
-        [workload] => name(workload),
-        workloads => format!("{} workloads", workloads.len()),
-    };
-    Page {
-        title,
-        subtitle,
-        sections: report.workloads.iter().map(section).collect(),
-    }
+    subtitle
 }
 
 /// The word of a value in the JSON report.
@@ -47,23 +39,12 @@ fn serde_word(value: &impl serde::Serialize) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn name(report: &WorkloadReport) -> String {
+/// The section about a workload.
+pub(super) fn section(report: &WorkloadReport) -> Section {
     match report {
-        WorkloadReport::Decided(decided) => decided.decision.workload.to_string(),
-        WorkloadReport::Failed(failed) => failed.workload.to_string(),
-    }
-}
-
-fn section(report: &WorkloadReport) -> Section {
-    let title = name(report);
-    match report {
-        WorkloadReport::Failed(failed) => Section {
-            title,
-            verdict: "ERROR".into(),
-            tone: Tone::Bad,
-            message: failed.error.clone(),
-            blocks: Vec::new(),
-        },
+        WorkloadReport::Failed(failed) => {
+            Section::failed(failed.workload.to_string(), &failed.error)
+        }
         WorkloadReport::Decided(decided) => {
             let decision = &decided.decision;
             let (verdict, tone) = match decision.hold_reason() {
@@ -80,7 +61,7 @@ fn section(report: &WorkloadReport) -> Section {
                 }
             };
             Section {
-                title,
+                title: decision.workload.to_string(),
                 verdict,
                 tone,
                 message: format!("{}{}", decision.message, hints::of_decision(decision)),
@@ -111,7 +92,7 @@ fn blocks(decided: &Decided) -> Vec<Block> {
     blocks.push(Block::Facts(facts(&decision.analysis)));
     if !decision.pods.is_empty() {
         blocks.push(Block::Heading("Loads"));
-        blocks.push(Block::Loads(loads(decision)));
+        blocks.push(Block::Bars(loads(decision)));
     }
     if let Some(plan) = decision.assignment() {
         blocks.push(Block::Heading("Partitions that move"));
@@ -223,33 +204,54 @@ fn facts(analysis: &Analysis) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn loads(decision: &Decision) -> Loads {
-    let after = decision.assignment().map(changes).unwrap_or_default();
-    let rows: Vec<LoadRow> = decision
-        .pods
-        .iter()
-        .enumerate()
-        .filter(|(index, pod)| *index < MOST_PODS || pod.role.is_some())
-        .map(|(_, pod)| {
-            let load = pod.load.map(f64::from);
-            let change = after.get(pod.name.as_str());
-            let reasons: Vec<String> = pod.reasons.iter().map(ToString::to_string).collect();
-            LoadRow {
-                pod: pod.name.clone(),
-                load,
-                after: load
-                    .zip(change)
-                    .map(|(load, change)| (load + change).max(0.0)),
-                role: pod.role.map_or("", Role::as_str),
-                ineligible: reasons.join("; "),
-            }
-        })
-        .collect();
-    Loads {
-        omitted: decision.pods.len() - rows.len(),
-        rows,
+/// The loads of the pods, and what is expected of them.
+fn loads(decision: &Decision) -> Bars {
+    let changes = decision.assignment().map(changes).unwrap_or_default();
+    let has_after = !changes.is_empty();
+    let mut columns = vec![("pod", Align::Left), ("load", Align::Right)];
+    if has_after {
+        columns.push(("afterwards", Align::Right));
+    }
+    let bars_before = columns.len();
+    columns.extend([("role", Align::Left), ("not eligible", Align::Left)]);
+    let (mut bars, mut rows) = (Vec::new(), Vec::new());
+    let pods = decision.pods.iter().enumerate();
+    for (_, pod) in pods.filter(|(index, pod)| *index < MOST_PODS || pod.role.is_some()) {
+        let load = pod.load.map(f64::from);
+        let change = changes.get(pod.name.as_str());
+        let after = load
+            .zip(change)
+            .map(|(load, change)| (load + change).max(0.0));
+        let reasons: Vec<String> = pod.reasons.iter().map(ToString::to_string).collect();
+        let mut cells = vec![pod.name.clone(), number(load)];
+        if has_after {
+            cells.push(number(after));
+        }
+        cells.push(pod.role.map_or("", Role::as_str).to_owned());
+        cells.push(reasons.join("; "));
+        rows.push(cells);
+        bars.push(Bar {
+            value: load,
+            marks: after.into_iter().collect(),
+            title: match (load, after) {
+                (Some(load), Some(after)) => {
+                    format!("{}: {load:.3}, afterwards {after:.3}", pod.name)
+                }
+                (Some(load), None) => format!("{}: {load:.3}", pod.name),
+                (None, _) => format!("{}: not measured", pod.name),
+            },
+            stands_out: pod.role == Some(Role::Coldest),
+        });
+    }
+    Bars {
+        label: "Loads of the pods",
+        is_named: false,
+        omitted: (decision.pods.len() - rows.len(), "pods"),
+        bars,
         target: decision.analysis.target,
         threshold: decision.analysis.threshold,
+        table: Table { columns, rows },
+        bars_before,
     }
 }
 
@@ -285,19 +287,9 @@ fn moves(plan: &AssignmentPlan) -> Table {
 }
 
 fn of_group(group: &GroupReport) -> Vec<Block> {
-    let mut blocks = vec![
-        Block::Heading("Consumer group"),
-        Block::Facts(vec![
-            ("group", group.id.clone().unwrap_or_else(|| "–".into())),
-            ("members", group.members.to_string()),
-            ("topics", group.topics.to_string()),
-            ("partitions", group.partitions.to_string()),
-            ("assignor", group.assignor.to_string()),
-            ("client", group.client.as_str().to_owned()),
-            ("protocol", group.protocol.as_str().to_owned()),
-            ("highest load / mean", format!("{:.2}", group.peak_to_mean)),
-        ]),
-    ];
+    let mut facts = group::heading(group).facts();
+    facts.push(("highest load / mean", format!("{:.2}", group.peak_to_mean)));
+    let mut blocks = vec![Block::Heading("Consumer group"), Block::Facts(facts)];
     let plain = Palette::plain();
     let findings = group.diagnosis.iter();
     let mut lines: Vec<(Tone, String)> = findings

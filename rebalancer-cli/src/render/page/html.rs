@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::chart;
 use super::escape::escaped;
-use super::{Align, Block, Loads, Page, Section, Table, Tone, number};
+use super::{Align, Bars, Block, Page, Section, Table, Tone, Trend};
 
 /// The style sheet. It has no fixed widths, so that a phone shows the page as well.
 const STYLE: &str = include_str!("style.css");
@@ -55,7 +55,8 @@ fn write_section(html: &mut String, section: &Section, several: bool) {
                 }
                 html.push_str("</dl>\n");
             }
-            Block::Loads(loads) => write_loads(html, loads),
+            Block::Bars(bars) => write_bars(html, bars),
+            Block::Trend(trend) => write_trend(html, trend),
             Block::Table(table) => write_table(html, table),
             Block::List(lines) => {
                 html.push_str("<ul>\n");
@@ -84,32 +85,26 @@ fn class(tone: Tone) -> &'static str {
 }
 
 /// The chart, and its numbers as a table.
-fn write_loads(html: &mut String, loads: &Loads) {
-    html.push_str(&chart::svg(loads));
-    let has_after = loads.rows.iter().any(|row| row.after.is_some());
-    let mut columns = vec![("pod", Align::Left), ("load", Align::Right)];
-    if has_after {
-        columns.push(("afterwards", Align::Right));
-    }
-    columns.extend([("role", Align::Left), ("not eligible", Align::Left)]);
-    let rows = loads.rows.iter().map(|row| {
-        let mut cells = vec![row.pod.clone(), number(row.load)];
-        if has_after {
-            cells.push(number(row.after));
-        }
-        cells.extend([row.role.to_owned(), row.ineligible.clone()]);
-        cells
-    });
-    let rows = rows.collect();
-    let table = Table { columns, rows };
-    write_table(html, &table.without_empty_columns());
-    if loads.omitted > 0 {
+fn write_bars(html: &mut String, bars: &Bars) {
+    html.push_str(&chart::bars(bars));
+    write_table(html, &bars.table);
+    let (omitted, what) = bars.omitted;
+    if omitted > 0 {
         let _ = writeln!(
             html,
-            "<p class=\"sub\">and {} more pods, which the JSON report lists</p>",
-            loads.omitted
+            "<p class=\"sub\">and {omitted} more {what}, which the JSON report lists</p>"
         );
     }
+}
+
+/// The chart, and the names of its lines.
+fn write_trend(html: &mut String, trend: &Trend) {
+    html.push_str(&chart::trend(trend));
+    html.push_str("<p class=\"sub legend\">");
+    for (index, (name, _)) in trend.series.iter().enumerate() {
+        let _ = write!(html, "<i class=\"series{index}\"></i>{name} ");
+    }
+    html.push_str("</p>\n");
 }
 
 fn write_table(html: &mut String, table: &Table) {
@@ -117,6 +112,7 @@ fn write_table(html: &mut String, table: &Table) {
         Align::Left => "",
         Align::Right => " class=\"right\"",
     };
+    let table = table.without_empty_columns();
     html.push_str("<div class=\"wide\"><table>\n<thead><tr>");
     for (name, align) in &table.columns {
         let _ = write!(html, "<th{}>{name}</th>", class(*align));

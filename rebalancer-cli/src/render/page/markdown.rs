@@ -2,12 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::{Align, Block, Loads, Page, Section, Table, Tone, number};
+use super::{Align, Bars, Block, Page, Section, Table, Tone, Trend};
+use crate::render::sparkline::{bounds, sparkline};
 
-/// The number of pods in a Markdown table. A longer table is not read in a chat.
-const MOST_PODS: usize = 45;
+/// The number of rows with a bar in Markdown. A longer table is not read in a chat.
+const MOST_ROWS: usize = 45;
 /// The width of a bar, in characters.
 const BAR: f64 = 20.0;
+/// The width of a line over time, in characters.
+const TREND: usize = 60;
 
 /// Writes the document.
 pub(super) fn document(page: &Page) -> String {
@@ -47,7 +50,8 @@ fn write_section(text: &mut String, section: &Section) {
                     .collect();
                 let _ = writeln!(text, "{}", facts.join(" · "));
             }
-            Block::Loads(loads) => write_loads(text, loads),
+            Block::Bars(bars) => write_bars(text, bars),
+            Block::Trend(trend) => write_trend(text, trend),
             Block::Table(table) => write_table(text, table),
             Block::List(lines) => {
                 for (tone, line) in lines {
@@ -67,41 +71,43 @@ fn mark(tone: Tone) -> char {
     }
 }
 
-fn write_loads(text: &mut String, loads: &Loads) {
-    let has_after = loads.rows.iter().any(|row| row.after.is_some());
-    let highest = loads
-        .rows
-        .iter()
-        .flat_map(|row| [row.load, row.after])
-        .flatten()
-        .fold(loads.threshold.unwrap_or(0.0), f64::max);
-    let mut columns = vec![("pod", Align::Left), ("load", Align::Right)];
-    if has_after {
-        columns.push(("after", Align::Right));
-    }
-    columns.extend([
-        ("", Align::Left),
-        ("role", Align::Left),
-        ("not eligible", Align::Left),
-    ]);
-    let rows = loads.rows.iter().take(MOST_PODS).map(|row| {
-        let mut cells = vec![row.pod.clone(), number(row.load)];
-        if has_after {
-            cells.push(number(row.after));
-        }
-        cells.extend([
-            bar(row.load, highest),
-            row.role.to_owned(),
-            row.ineligible.clone(),
-        ]);
+/// The table with a bar in each row.
+fn write_bars(text: &mut String, bars: &Bars) {
+    let values = bars.bars.iter();
+    let values = values.flat_map(|bar| bar.value.iter().chain(&bar.marks).copied());
+    let highest = values.fold(bars.threshold.unwrap_or(0.0), f64::max);
+    let at = bars.bars_before;
+    let mut columns = bars.table.columns.clone();
+    columns.insert(at.min(columns.len()), ("", Align::Left));
+    let rows = bars.bars.iter().zip(&bars.table.rows);
+    let rows = rows.take(MOST_ROWS).map(|(found, row)| {
+        let mut cells = row.clone();
+        cells.insert(at.min(cells.len()), bar(found.value, highest));
         cells
     });
     let rows: Vec<Vec<String>> = rows.collect();
-    let omitted = loads.omitted + loads.rows.len() - rows.len();
-    let table = Table { columns, rows };
-    write_table(text, &table.without_empty_columns());
+    let (omitted, what) = bars.omitted;
+    let omitted = omitted + bars.bars.len() - rows.len();
+    write_table(text, &Table { columns, rows });
     if omitted > 0 {
-        let _ = writeln!(text, "\nand {omitted} more pods");
+        let _ = writeln!(text, "\nand {omitted} more {what}");
+    }
+}
+
+/// A line of bars for each series, on one scale.
+fn write_trend(text: &mut String, trend: &Trend) {
+    let bounds = bounds(trend.series.iter().flat_map(|(_, series)| series));
+    let names = trend.series.iter().map(|(name, _)| name.len());
+    let width = names.max().unwrap_or(0);
+    text.push_str("```text\n");
+    for (name, series) in &trend.series {
+        let line = sparkline(series, TREND, bounds);
+        let _ = writeln!(text, "{name:width$}  {line}");
+    }
+    text.push_str("```\n");
+    if let Some((low, high)) = bounds {
+        let Trend { from, until, .. } = trend;
+        let _ = writeln!(text, "\n{low:.2} to {high:.2}, from {from} to {until}");
     }
 }
 
@@ -118,6 +124,7 @@ fn bar(load: Option<f64>, highest: f64) -> String {
 }
 
 fn write_table(text: &mut String, table: &Table) {
+    let table = table.without_empty_columns();
     let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
     let _ = writeln!(text, "| {} |", names.join(" | "));
     let rules: Vec<&str> = table

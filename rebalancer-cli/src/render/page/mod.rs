@@ -1,35 +1,83 @@
-//! A report as a document with headings, tables and charts: Markdown for chats and pull requests, HTML
-//! for a file that a browser shows.
+//! Results as documents with headings, tables and charts: Markdown for chats and pull requests, HTML for a
+//! file that a browser shows.
 //!
-//! `content` turns a report into blocks, so that both formats say the same. `markdown` and `html` write
-//! them.
+//! `content`, `backtest` and `what_if` turn a result into blocks, so that both formats say the same.
+//! `markdown` and `html` write them.
 
+mod backtest;
 mod chart;
 mod content;
 mod escape;
 mod html;
 mod markdown;
+mod what_if;
 
 use rebalancer_core::report::Report;
 
-/// Renders a report in Markdown, as GitHub and GitLab read it.
-#[must_use]
-pub fn markdown(report: &Report) -> String {
-    markdown::document(&content::page(report))
-}
-
-/// Renders a report as an HTML document that needs nothing else: no script, no other file.
-#[must_use]
-pub fn html(report: &Report) -> String {
-    html::document(&content::page(report))
-}
+use crate::backtest::BacktestDocument;
+use crate::scenarios::ScenariosReport;
 
 /// A whole document.
-struct Page {
+pub struct Page {
     title: String,
-    /// A line about the program and the run.
+    /// A line about the program and the command.
     subtitle: String,
     sections: Vec<Section>,
+}
+
+impl Page {
+    /// The document about a report of runs or decisions.
+    #[must_use]
+    pub fn of_report(report: &Report) -> Self {
+        Self::new(
+            content::subtitle(report),
+            report.workloads.iter().map(content::section).collect(),
+        )
+    }
+
+    /// The document about a backtest.
+    #[must_use]
+    pub fn of_backtest(report: &BacktestDocument) -> Self {
+        let workloads = report.workloads.iter();
+        Self::new(
+            format!("rebalancer {}, backtest", report.version),
+            workloads.map(backtest::section).collect(),
+        )
+    }
+
+    /// The document about the scenarios of consumer groups.
+    #[must_use]
+    pub fn of_scenarios(report: &ScenariosReport) -> Self {
+        let workloads = report.workloads.iter();
+        Self::new(
+            format!("rebalancer {}, forecast of scenarios", report.version),
+            workloads.map(what_if::section).collect(),
+        )
+    }
+
+    fn new(subtitle: String, sections: Vec<Section>) -> Self {
+        let title = match sections.as_slice() {
+            [section] => section.title.clone(),
+            sections => format!("{} workloads", sections.len()),
+        };
+        Self {
+            title,
+            subtitle,
+            sections,
+        }
+    }
+
+    /// Renders the document in Markdown, as GitHub and GitLab read it.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        markdown::document(self)
+    }
+
+    /// Renders the document in HTML that needs nothing else: no script, no other file.
+    #[must_use]
+    pub fn html(&self) -> String {
+        html::document(self)
+    }
 }
 
 /// The part of a document about one workload.
@@ -42,6 +90,19 @@ struct Section {
     /// The decision in one sentence.
     message: String,
     blocks: Vec<Block>,
+}
+
+impl Section {
+    /// The section about a workload without a result.
+    fn failed(title: String, error: &str) -> Self {
+        Self {
+            title,
+            verdict: "ERROR".into(),
+            tone: Tone::Bad,
+            message: error.to_owned(),
+            blocks: Vec::new(),
+        }
+    }
 }
 
 /// The meaning of a colour.
@@ -59,36 +120,71 @@ enum Block {
     Paragraph(String),
     /// Numbers with their names.
     Facts(Vec<(&'static str, String)>),
-    /// The loads of pods.
-    Loads(Loads),
+    Bars(Bars),
+    Trend(Trend),
     Table(Table),
     /// Lines with a mark.
     List(Vec<(Tone, String)>),
 }
 
-/// The loads of pods, against target and threshold.
-struct Loads {
-    rows: Vec<LoadRow>,
+impl Block {
+    /// Lines without a mark of their own.
+    fn remarks(lines: &[String]) -> Self {
+        let lines = lines.iter();
+        Self::List(lines.map(|line| (Tone::Plain, line.clone())).collect())
+    }
+}
+
+/// Values as bars, against target and threshold, with their numbers.
+struct Bars {
+    /// The meaning of the bars.
+    label: &'static str,
+    bars: Vec<Bar>,
+    /// Whether the chart has the name of each bar.
+    is_named: bool,
     target: Option<f64>,
     threshold: Option<f64>,
-    /// The number of pods that are not among the rows.
-    omitted: usize,
+    /// The numbers: a row for each bar, with its name in the first column.
+    table: Table,
+    /// The index of the column before which Markdown has the bars.
+    bars_before: usize,
+    /// The things that are not among the rows, and their number.
+    omitted: (usize, &'static str),
 }
 
-/// The load of a pod.
-struct LoadRow {
-    pod: String,
-    /// The load now; `None` if it is not measured.
-    load: Option<f64>,
-    /// The load after the action, if that is known.
-    after: Option<f64>,
-    /// The role in the plan; may be empty.
-    role: &'static str,
-    /// Why the pod may not be a victim; empty if it may.
-    ineligible: String,
+/// A bar, with the marks of other values.
+struct Bar {
+    /// The value in the unit of the chart; `None` if it is not known.
+    value: Option<f64>,
+    marks: Vec<f64>,
+    /// The text of the bar and its marks.
+    title: String,
+    /// Whether the bar stands out.
+    stands_out: bool,
 }
 
-/// A table. Numbers are aligned to the right.
+/// Values over time that are at least 1.
+struct Trend {
+    /// The meaning of the values.
+    label: &'static str,
+    /// Series of equal length, with their names.
+    series: Vec<(&'static str, Vec<Option<f64>>)>,
+    /// The times of the first and the last value.
+    from: String,
+    until: String,
+    falls: Vec<Fall>,
+}
+
+/// A change of the value at once.
+struct Fall {
+    /// The index in the series.
+    index: usize,
+    before: f64,
+    after: f64,
+    title: String,
+}
+
+/// A table. Numbers are aligned to the right. A column without any text is not shown.
 struct Table {
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<String>>,
@@ -96,20 +192,22 @@ struct Table {
 
 impl Table {
     /// The table without the columns that are empty in every row.
-    fn without_empty_columns(mut self) -> Self {
-        let is_used: Vec<bool> = (0..self.columns.len())
-            .map(|column| {
-                let mut cells = self.rows.iter().filter_map(|row| row.get(column));
-                cells.any(|cell| !cell.is_empty())
-            })
-            .collect();
-        let mut used = is_used.iter();
-        self.columns.retain(|_| used.next() == Some(&true));
-        for row in &mut self.rows {
-            let mut used = is_used.iter();
-            row.retain(|_| used.next() == Some(&true));
+    fn without_empty_columns(&self) -> Self {
+        let columns = self.columns.iter().enumerate().filter(|(column, _)| {
+            let mut cells = self.rows.iter().filter_map(|row| row.get(*column));
+            cells.any(|cell| !cell.is_empty())
+        });
+        let (kept, columns): (Vec<usize>, Vec<_>) = columns.unzip();
+        let row = |row: &Vec<String>| {
+            kept.iter()
+                .filter_map(|kept| row.get(*kept))
+                .cloned()
+                .collect()
+        };
+        Self {
+            columns,
+            rows: self.rows.iter().map(row).collect(),
         }
-        self
     }
 }
 

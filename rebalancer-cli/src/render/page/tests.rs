@@ -9,9 +9,10 @@ use rebalancer_core::report::{Failed, FollowUp, Report, ReportCommand, WorkloadR
 use rebalancer_core::{Snapshot, decide};
 use rstest::rstest;
 
-use super::{html, markdown};
+use super::Page;
 use crate::commands::run::untimed_report;
 use crate::render::tests::{GROUP, awaiting, described};
+use crate::render::{backtest, scenarios};
 use crate::settings::ReportFormat;
 
 const UNEVEN: &str = r#"{"target": 0.7, "pods": [
@@ -27,6 +28,14 @@ fn decided(json: &str, strategy: Strategy) -> WorkloadReport {
         ..Policy::default()
     };
     WorkloadReport::decided(decide(&snapshot, &policy), None)
+}
+
+fn html(report: &Report) -> String {
+    Page::of_report(report).html()
+}
+
+fn markdown(report: &Report) -> String {
+    Page::of_report(report).markdown()
 }
 
 fn report(workloads: Vec<WorkloadReport>) -> Report {
@@ -95,9 +104,9 @@ fn failed(error: &str) -> WorkloadReport {
     })
 }
 
-/// Reports with every kind of block.
-fn examples() -> Vec<(&'static str, Report)> {
-    vec![
+/// Documents with every kind of block.
+fn examples() -> Vec<(&'static str, Page)> {
+    let reports = [
         ("executed", report(vec![executed()])),
         ("forecast", report(vec![decided(GROUP, Strategy::Forecast)])),
         (
@@ -111,14 +120,29 @@ fn examples() -> Vec<(&'static str, Report)> {
                 failed("cannot list pods: 403 <Forbidden> & \"more\""),
             ]),
         ),
-    ]
+    ];
+    let reports = reports.iter();
+    let mut pages: Vec<_> = reports
+        .map(|(name, report)| (*name, Page::of_report(report)))
+        .collect();
+    let actions = vec![
+        backtest::tests::action(1_790_010_000, &["orders-a", "orders-<b>"]),
+        backtest::tests::action(1_790_060_000, &["orders-c"]),
+    ];
+    let acted = backtest::tests::example(actions);
+    let held = backtest::tests::example(Vec::new());
+    let what_if = scenarios::tests::document(&scenarios::tests::axes());
+    pages.push(("backtest", Page::of_backtest(&acted)));
+    pages.push(("backtest_held", Page::of_backtest(&held)));
+    pages.push(("what_if", Page::of_scenarios(&what_if)));
+    pages
 }
 
 #[test]
 fn documents() {
-    for (name, report) in examples() {
-        assert_snapshot!(format!("{name}_markdown"), markdown(&report));
-        assert_snapshot!(format!("{name}_html"), html(&report));
+    for (name, page) in examples() {
+        assert_snapshot!(format!("{name}_markdown"), page.markdown());
+        assert_snapshot!(format!("{name}_html"), page.html());
     }
 }
 
@@ -143,8 +167,8 @@ fn assert_well_formed(html: &str) {
 
 #[test]
 fn html_is_well_formed_and_needs_nothing_else() {
-    for (name, report) in examples() {
-        let html = html(&report);
+    for (name, page) in examples() {
+        let html = page.html();
         assert_well_formed(&html);
         for foreign in ["<script", "<link", "src=", "url(", "@import", "http"] {
             assert!(!html.contains(foreign), "{name}: {foreign}");
@@ -194,6 +218,27 @@ fn large_workloads_are_shortened() {
     let html = html(&report);
     assert!(html.contains("and 800 more pods"), "{html}");
     assert!(markdown(&report).contains("and 955 more pods"));
+}
+
+/// The line of a chart is interrupted where the value is not known.
+#[test]
+fn gap_in_the_time_is_a_gap_in_the_line() {
+    let page = Page::of_backtest(&backtest::tests::example(Vec::new()));
+    let html = page.html();
+    let (_, path) = html.split_once("<path class=\"series0\" d=\"").unwrap();
+    let (path, _) = path.split_once('"').unwrap();
+    assert_eq!(path.matches('M').count(), 2, "{path}");
+    assert_eq!(path.matches(['M', 'L']).count(), 95, "{path}");
+}
+
+#[test]
+fn workload_without_a_backtest_says_why() {
+    let mut document = backtest::tests::example(Vec::new());
+    document.workloads[0].backtest = None;
+    document.workloads[0].error = Some("no <history>".into());
+    let page = Page::of_backtest(&document);
+    assert!(page.html().contains("<b>ERROR</b>no &lt;history&gt;"));
+    assert!(page.markdown().contains("**ERROR**: no \\<history>"));
 }
 
 #[rstest]

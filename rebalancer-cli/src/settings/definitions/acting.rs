@@ -31,8 +31,8 @@ pub(super) const SETTINGS: &[&dyn Setting] = &[
 
 pub(in crate::settings) static DRY_RUN: Defaulted<bool> = Definition {
     name: "DRY_RUN",
-    help: "Let the API server check every eviction without executing it. With the flag, pause, resume \
-           and approve write nothing either",
+    help: "Let the API server check every eviction without executing it. With the flag, pause and resume \
+           write nothing either",
     value: &value::BOOLEAN,
     default: Fallback::Value(|| false),
     attributes: Attributes::USUAL,

@@ -39,7 +39,8 @@ pub(in crate::settings) static OUTPUT: Defaulted<OutputFormat> = Definition {
 
 pub(in crate::settings) static REPORT_FILE: Optional<PathBuf> = Definition {
     name: "REPORT_FILE",
-    help: "File for the report of run, plan, forecast and decide, for a browser (.html) or as Markdown (.md)",
+    help: "File for the report of run, plan, forecast, decide and backtest, for a browser (.html) or as \
+           Markdown (.md)",
     value: &value::REPORT_FILE,
     default: Absent("none"),
     attributes: Attributes::WHOLE_RUN,
