@@ -3,13 +3,13 @@
 use crate::consumer_protocol::{Assignment, Subscription, is_sticky_user_data};
 use crate::group::flattened;
 use crate::messages::{
-    self, ApiVersions, ConsumerGroupDescribe, DescribeGroups, FindCoordinator, Heartbeat,
-    JoinGroup, LeaveGroup, ListGroups, ListOffsets, Metadata, OffsetFetch, Request,
+    self, ApiVersions, ConsumerGroupDescribe, DescribeGroupConfig, DescribeGroups, FindCoordinator,
+    Heartbeat, JoinGroup, LeaveGroup, ListGroups, ListOffsets, Metadata, OffsetFetch, Request,
     SaslAuthenticate, SaslHandshake, SyncGroup,
 };
 
 /// The number of decoders.
-pub const DECODERS: u8 = 16;
+pub const DECODERS: u8 = 17;
 
 /// Decodes a frame with one of the decoders, in a version of its API. Returns whether the frame is a
 /// valid message.
@@ -34,7 +34,8 @@ pub fn decode(decoder: u8, version: u8, frame: &[u8]) -> bool {
             let user_data = is_sticky_user_data(frame);
             Subscription::decode(frame).is_ok() || user_data
         }
-        _ => assignment(frame),
+        15 => assignment(frame),
+        _ => response::<DescribeGroupConfig<'_>>(version, frame),
     }
 }
 
