@@ -123,7 +123,8 @@ impl KubernetesActuator {
     /// # Errors
     /// If the API server does not respond.
     pub async fn is_granted(&self, right: &Right) -> Result<bool, K8sError> {
-        rights::is_granted(&self.api, &self.settings.workload, right).await
+        let namespace = &self.settings.workload.namespace;
+        rights::is_granted(&self.api, namespace, right).await
     }
 
     fn namespace(&self) -> &str {

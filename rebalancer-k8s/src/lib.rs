@@ -82,7 +82,7 @@ pub use kubeconfig::context_namespace;
 pub use label_selector::{InvalidLabelSelector, LabelSelector, parse_label_selector};
 pub use lease::{KubernetesLease, ObservedLease};
 pub use permissions::{Importance, Need, PERMISSIONS, Permission, Usage};
-pub use rights::{Right, rights};
+pub use rights::{Right, leader_rights, rights};
 pub use settings::{Autoscalers, EvictionMethod, Settings};
 pub use steering::{KubernetesSteering, PublishedEvent, SteeredObject};
 pub use surroundings::{Candidate, Surroundings};

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use http::{Request, header};
-use rebalancer_core::model::WorkloadRef;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::api::Api;
 use crate::attempt::Attempt;
+use crate::connection::Connection;
 use crate::error::K8sError;
 use crate::kind::{InvalidWorkloadKind, WorkloadKind};
 use crate::permissions::{Importance, PERMISSIONS, Usage};
@@ -44,6 +44,25 @@ pub fn rights(
 ) -> Result<Vec<Right>, InvalidWorkloadKind> {
     let kind = settings.workload.kind.parse()?;
     Ok(of_kind(&kind, settings, usage, resource))
+}
+
+/// Returns the permissions for the Lease of a leader, in its namespace.
+#[must_use]
+pub fn leader_rights(lease: &str) -> [Right; 3] {
+    let right = |verb, name: Option<&str>, why| Right {
+        verb,
+        group: "coordination.k8s.io".into(),
+        resource: "leases".into(),
+        name: name.map(str::to_owned),
+        importance: Importance::Required,
+        why,
+    };
+    [
+        right("get", Some(lease), "which process of `serve` is the leader"),
+        right("update", Some(lease), "becoming the leader, and staying it"),
+        // The name of an object that does not exist cannot be restricted.
+        right("create", None, "the Lease of the first leader"),
+    ]
 }
 
 /// As [`rights`], with the API server's name for the resource of a custom kind. Only for such a kind is
@@ -140,10 +159,26 @@ struct Status {
     allowed: bool,
 }
 
-/// Whether the account has a permission in the namespace of the workload. Every account may ask.
+impl Connection {
+    /// Whether the account has a permission in a namespace; by default in that of the pod's service
+    /// account, or of the context of the kubeconfig.
+    ///
+    /// # Errors
+    /// If the API server does not respond.
+    pub async fn is_granted(
+        &self,
+        namespace: Option<&str>,
+        right: &Right,
+    ) -> Result<bool, K8sError> {
+        let namespace = namespace.unwrap_or(self.default_namespace());
+        is_granted(&Api::new(self.clone()), namespace, right).await
+    }
+}
+
+/// Whether the account has a permission in a namespace. Every account may ask.
 pub(crate) async fn is_granted(
     api: &Api,
-    workload: &WorkloadRef,
+    namespace: &str,
     right: &Right,
 ) -> Result<bool, K8sError> {
     let (resource, subresource) = right
@@ -158,7 +193,7 @@ pub(crate) async fn is_granted(
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {
-            "namespace": workload.namespace,
+            "namespace": namespace,
             "verb": right.verb,
             "group": right.group,
             "resource": resource,

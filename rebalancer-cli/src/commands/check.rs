@@ -8,7 +8,7 @@ use rebalancer_core::ports::{
 };
 use rebalancer_driver::{NoObserver, Readings, RunSettings, SystemClock};
 use rebalancer_k8s::{
-    ConnectSettings, Connection, K8sError, KubernetesActuator, Right, WorkloadKind,
+    ConnectSettings, Connection, K8sError, KubernetesActuator, Right, WorkloadKind, leader_rights,
 };
 use rebalancer_kafka::Kafka;
 use rebalancer_prom::PrometheusSource;
@@ -22,7 +22,9 @@ use crate::commands::{print, print_document};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::render::check as render;
-use crate::settings::{OutputFormat, Settings, SettingsError, WorkloadSettings};
+use crate::settings::{
+    LeaderElectionSettings, OutputFormat, Settings, SettingsError, WorkloadSettings,
+};
 
 /// Checks the settings and, if they are valid, all that a run with them needs.
 pub(crate) async fn run(
@@ -58,6 +60,12 @@ pub(crate) async fn print_role(settings: &Settings) -> Result<Exit, CliError> {
     for workload in &settings.workloads {
         let namespace = workload.workload().namespace.as_str();
         rights.push((namespace, rights_of(settings, workload).await?));
+    }
+    if let (Some(leader), [first, ..]) = (leader_election(settings), &*settings.workloads) {
+        // Where the process will run is not known here.
+        let namespace = leader.namespace.as_ref();
+        let namespace = namespace.unwrap_or(&first.workload().namespace);
+        rights.push((namespace, leader_rights(&leader.lease).into()));
     }
     print(&role::manifest(&rights))?;
     Ok(Exit::Fine)
@@ -160,10 +168,37 @@ async fn sections(settings: &Settings) -> Vec<CheckSection> {
             checks: vec![failed(error)],
         });
     });
+    if let (Some(leader), Ok(connection)) = (leader_election(settings), &connection) {
+        sections.push(CheckSection {
+            subject: Subject::Kubernetes,
+            workload: None,
+            checks: of_leader(leader, connection).await,
+        });
+    }
     for source in &sources {
         sections.extend(of_workload(source, connection.as_ref().ok()).await);
     }
     sections
+}
+
+/// The election of `serve`, if it is used.
+fn leader_election(settings: &Settings) -> Option<&LeaderElectionSettings> {
+    let serve = &settings.serve;
+    serve.schedule.as_ref()?;
+    serve.leader_election.as_ref()
+}
+
+/// The lines about the rights that the election of `serve` needs.
+async fn of_leader(leader: &LeaderElectionSettings, connection: &Connection) -> Vec<CheckLine> {
+    let mut lines = Vec::new();
+    for right in &leader_rights(&leader.lease) {
+        let granted = connection.is_granted(leader.namespace.as_deref(), right);
+        match granted.await {
+            Ok(granted) => lines.push(rights::line(right, granted)),
+            Err(error) => return vec![failed(error)],
+        }
+    }
+    lines
 }
 
 /// The line about a workload whose settings are valid.

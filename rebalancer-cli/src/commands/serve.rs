@@ -152,10 +152,12 @@ impl Server<'_> {
                 Some(()) = hangup.recv() => forced = true,
                 () = tokio::time::sleep(wait) => {}
             }
-            if self.reload(forced) {
+            let is_due = Timestamp::now() >= next;
+            // A run that is due begins, with the settings that apply now.
+            if self.reload(forced) && !is_due {
                 next = self.next_after(Timestamp::now());
             }
-            if Timestamp::now() < next {
+            if !is_due {
                 continue;
             }
             if *self.led.borrow() == Leadership::Leader {

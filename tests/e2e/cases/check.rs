@@ -131,7 +131,13 @@ async fn missing_rights_are_named_with_their_rule() -> Result<()> {
 async fn printed_role_suffices() -> Result<()> {
     let shared = Shared::open().await?;
     let (consumer, before) = shared.skewed().await?;
-    let program = shared.ns.rebalancer(&consumer).env("ONE_AT_A_TIME", "true");
+    let program = shared
+        .ns
+        .rebalancer(&consumer)
+        .env("ONE_AT_A_TIME", "true")
+        .env("SCHEDULE", "*/10 * * * * UTC")
+        .env("LEADER_ELECTION_LEASE", "leader")
+        .env("LEADER_ELECTION_NAMESPACE", shared.ns.name());
     let role = program
         .clone()
         .args(["check", "--print-role"])
@@ -157,11 +163,19 @@ async fn printed_role_suffices() -> Result<()> {
         assert_eq!(lines, [] as [&Value; 0], "{}", checked.run);
     }
     checked.fix("kubernetes", "ok", "may patch deployments");
+    checked.fix("kubernetes", "ok", "may update leases: becoming the leader");
     let other = program
         .env("DEPLOYMENT_NAME", "balanced")
-        .env("CONTAINER_NAME", "balanced");
+        .env("CONTAINER_NAME", "balanced")
+        .env("LEADER_ELECTION_NAMESPACE", "default");
     let other = Checked::of(other, 1).await?;
     other.fix("kubernetes", "error", "may not get deployments");
+    let fix = other.fix(
+        "kubernetes",
+        "error",
+        "may not update leases (becoming the leader",
+    );
+    assert!(fix.contains("resourceNames: [\"leader\"]"), "{fix}");
     assert_untouched(&consumer, &before).await
 }
 
