@@ -280,7 +280,7 @@ impl Conclusion<'_> {
         let twice = twice.map_or_else(String::new, |seconds| {
             format!(
                 "; two members may process a partition for up to {} and the current batch",
-                seconds.rounded()
+                seconds.rounded_up()
             )
         });
         format!(

@@ -206,6 +206,17 @@ impl Seconds {
         }
     }
 
+    /// An upper bound as text for a person: as [`rounded`](Self::rounded), but rounded up to a tenth of a
+    /// second below ten seconds.
+    #[must_use]
+    pub fn rounded_up(self) -> String {
+        if self.0 < 10.0 && self.0.fract() != 0.0 {
+            format!("{:.1} s", (self.0 * 10.0).ceil() / 10.0)
+        } else {
+            self.rounded()
+        }
+    }
+
     /// Converts to a [`Duration`].
     #[must_use]
     pub fn to_duration(self) -> Duration {
@@ -340,6 +351,16 @@ impl fmt::Display for MaxUnavailable {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[rstest]
+    #[case(0.0, "0 s")]
+    #[case(0.3, "0.3 s")]
+    #[case(0.31, "0.4 s")]
+    #[case(5.0, "5 s")]
+    #[case(12.4, "12 s")]
+    fn bound_is_rounded_up_and_no_false_zero(#[case] seconds: f64, #[case] text: &str) {
+        assert_eq!(Seconds::new(seconds).unwrap().rounded_up(), text);
+    }
 
     #[rstest]
     #[case(0.0, true)]

@@ -98,7 +98,7 @@ impl RejoinForecast {
                 "the broker gives the partitions of the removed members to others at once, so two members \
                  may process them for up to {} ({origin}) and until the current batch is complete; \
                  records without a commit are processed again",
-                seconds.rounded()
+                seconds.rounded_up()
             );
         }
         match self.protocol {
