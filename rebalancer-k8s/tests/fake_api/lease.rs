@@ -523,7 +523,8 @@ async fn names_the_missing_permission_and_the_alternative(
     assert_eq!(error.kind, PortErrorKind::Forbidden);
     let expected = format!(
         "grant verb `{verb}` on `leases` in API group `\"coordination.k8s.io\"` to this account (the \
-         Role in deploy/ has every rule), or set ONE_AT_A_TIME=false to run without the Lease"
+         Role in deploy/ has every rule), or set ONE_AT_A_TIME=false (for the Lease of a leader, \
+         LEADER_ELECTION=false) to run without the Lease"
     );
     assert!(error.message.contains(&expected), "{}", error.message);
 }
