@@ -10,7 +10,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use harness::{ChartTool, Target, TestNamespace, WorkloadSpec};
+use harness::assets::{HELM, HELM_UNITTEST, KUBECONFORM};
+use harness::{GoProgram, Target, TestNamespace, WorkloadSpec};
 use k8s_openapi::api::{
     apps::v1::Deployment, batch::v1::CronJob, core::v1::ConfigMap, rbac::v1::Role,
 };
@@ -29,11 +30,8 @@ const CUSTOM: &str = "PodMonitor,PrometheusRule,ServiceMonitor";
 /// Runs every check.
 pub(crate) fn run() -> Result<(), Error> {
     setup::run()?;
-    for tool in ChartTool::ALL {
-        if tool.has_to_be_built()? {
-            eprintln!("building {}, once; some minutes …", tool.name());
-        }
-        tool.locate()?;
+    for tool in [HELM, HELM_UNITTEST, KUBECONFORM] {
+        setup::build(&tool, &format!("{}, once; some minutes", tool.name()))?;
     }
     // The pods of the release run it.
     if !cargo(&["build", "--package", "rebalancer-cli"])?.success() {
@@ -51,7 +49,7 @@ pub(crate) fn run() -> Result<(), Error> {
     }
     step("helm-unittest");
     let unittest = ["--strict", &chart.path()];
-    chart.call(ChartTool::HelmUnittest, &unittest, None)?;
+    chart.call(&HELM_UNITTEST, &unittest, None)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -107,11 +105,11 @@ impl Chart {
 
     /// Runs helm. Returns its standard output.
     fn helm(&self, args: &[&str]) -> Result<String, Error> {
-        self.call(ChartTool::Helm, args, None)
+        self.call(&HELM, args, None)
     }
 
     /// Runs a tool, with a file as its standard input. Returns its standard output.
-    fn call(&self, tool: ChartTool, args: &[&str], input: Option<&Path>) -> Result<String, Error> {
+    fn call(&self, tool: &GoProgram, args: &[&str], input: Option<&Path>) -> Result<String, Error> {
         let input = match input {
             Some(path) => Stdio::from(fs::File::open(path)?),
             None => Stdio::null(),
@@ -176,7 +174,7 @@ async fn on_servers(chart: &Chart, values: &[PathBuf]) -> Result<(), Error> {
             &location,
             "-",
         ];
-        let summary = chart.call(ChartTool::Kubeconform, &args, Some(&manifests))?;
+        let summary = chart.call(&KUBECONFORM, &args, Some(&manifests))?;
         eprint!("{summary}");
     }
     life_of_a_release(chart, &ns).await

@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use harness::assets::{
-    ControlPlanePrograms, CurrentServer, KafkaProgram, KafkaVersion, find_in_path,
-    installed_program, manifests_program, manifests_program_has_to_be_built,
+    ControlPlanePrograms, CurrentServer, GoProgram, KafkaProgram, KafkaVersion, MANIFESTS,
+    find_in_path, installed_program,
 };
 use harness::browser;
 
@@ -53,21 +53,26 @@ pub(crate) fn run() -> Result<(), Error> {
     }
     ControlPlanePrograms::locate()?;
     for server in CurrentServer::ALL {
-        if server.has_to_be_built()? {
-            eprintln!("building a current {}, once; some minutes …", server.name());
-        }
-        server.locate()?;
+        let program = server.program();
+        let what = format!("a current {}, once; some minutes", program.name());
+        build(&program, &what)?;
     }
-    if manifests_program_has_to_be_built()? {
-        eprintln!("building the libraries of Helm and kustomize, once …");
-    }
-    manifests_program()?;
+    build(&MANIFESTS, "the libraries of Helm and kustomize, once")?;
     for version in KafkaVersion::ALL {
         if KafkaProgram::has_to_be_copied(version)? {
             eprintln!("having Maven copy the jars of {version}, once …");
         }
         KafkaProgram::locate(version)?.consumers()?;
     }
+    Ok(())
+}
+
+/// Builds a program, unless it is in the cache. `what` describes it for people who wait.
+pub(crate) fn build(program: &GoProgram, what: &str) -> Result<(), Error> {
+    if program.has_to_be_built()? {
+        eprintln!("building {what} …");
+    }
+    program.locate()?;
     Ok(())
 }
 

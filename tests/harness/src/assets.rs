@@ -168,30 +168,9 @@ impl CurrentServer {
     /// Every server.
     pub const ALL: [Self; 2] = [Self::Prometheus, Self::VictoriaMetrics];
 
-    /// Locates the program: by its environment variable, else in the cache. The first call builds
-    /// it into the cache, which takes minutes.
-    ///
-    /// # Errors
-    /// If the build failed (with its output).
-    pub fn locate(self) -> Result<PathBuf> {
-        self.program().locate()
-    }
-
-    /// Whether [`Self::locate`] would have to build the program.
-    ///
-    /// # Errors
-    /// If the Go module cannot be read, or there is no home directory.
-    pub fn has_to_be_built(self) -> Result<bool> {
-        self.program().has_to_be_built()
-    }
-
-    /// The name of the program.
+    /// The program of the server.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        self.program().name
-    }
-
-    fn program(self) -> GoProgram {
+    pub fn program(self) -> GoProgram {
         match self {
             Self::Prometheus => GoProgram {
                 name: "prometheus",
@@ -216,8 +195,8 @@ impl CurrentServer {
     }
 }
 
-/// The program in `manifests`, which renders the Helm chart and builds kustomizations.
-const MANIFESTS: GoProgram = GoProgram {
+/// The program that renders the Helm chart and builds kustomizations, with their libraries.
+pub const MANIFESTS: GoProgram = GoProgram {
     name: "manifests",
     folder: "manifests",
     files: &["main.go", "go.mod", "go.sum"],
@@ -225,87 +204,34 @@ const MANIFESTS: GoProgram = GoProgram {
     arguments: &["."],
 };
 
-/// Locates the program that renders the Helm chart and builds kustomizations: by `MANIFESTS_BIN`, else
-/// in the cache. The first call builds it into the cache.
-///
-/// # Errors
-/// If the build failed (with its output).
-pub fn manifests_program() -> Result<PathBuf> {
-    MANIFESTS.locate()
-}
+/// Helm. It takes minutes to build.
+pub const HELM: GoProgram = GoProgram {
+    name: "helm",
+    folder: "chart-tools",
+    files: &["go.mod", "go.sum"],
+    variable: "HELM_BIN",
+    arguments: &["helm.sh/helm/v4/cmd/helm"],
+};
 
-/// Whether [`manifests_program`] would have to build the program.
-///
-/// # Errors
-/// If the Go module cannot be read, or there is no home directory.
-pub fn manifests_program_has_to_be_built() -> Result<bool> {
-    MANIFESTS.has_to_be_built()
-}
+/// The runner of unit tests for Helm charts.
+pub const HELM_UNITTEST: GoProgram = GoProgram {
+    name: "helm-unittest",
+    variable: "HELM_UNITTEST_BIN",
+    arguments: &["github.com/helm-unittest/helm-unittest/cmd/helm-unittest"],
+    ..HELM
+};
 
-/// A tool for Helm charts, built from its Go module. They take minutes to build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChartTool {
-    /// Helm.
-    Helm,
-    /// The runner of unit tests for charts.
-    HelmUnittest,
-    /// The validator of manifests by JSON Schemas.
-    Kubeconform,
-}
-
-impl ChartTool {
-    /// Every tool.
-    pub const ALL: [Self; 3] = [Self::Helm, Self::HelmUnittest, Self::Kubeconform];
-
-    /// Locates the program: by its environment variable, else in the cache. The first call builds it
-    /// into the cache.
-    ///
-    /// # Errors
-    /// If the build failed (with its output).
-    pub fn locate(self) -> Result<PathBuf> {
-        self.program().locate()
-    }
-
-    /// Whether [`Self::locate`] would have to build the program.
-    ///
-    /// # Errors
-    /// If the Go module cannot be read, or there is no home directory.
-    pub fn has_to_be_built(self) -> Result<bool> {
-        self.program().has_to_be_built()
-    }
-
-    /// The name of the program.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        self.program().name
-    }
-
-    fn program(self) -> GoProgram {
-        let (name, variable, arguments): (_, _, &[&str]) = match self {
-            Self::Helm => ("helm", "HELM_BIN", &["helm.sh/helm/v4/cmd/helm"]),
-            Self::HelmUnittest => (
-                "helm-unittest",
-                "HELM_UNITTEST_BIN",
-                &["github.com/helm-unittest/helm-unittest/cmd/helm-unittest"],
-            ),
-            Self::Kubeconform => (
-                "kubeconform",
-                "KUBECONFORM_BIN",
-                &["github.com/yannh/kubeconform/cmd/kubeconform"],
-            ),
-        };
-        GoProgram {
-            name,
-            folder: "chart-tools",
-            files: &["go.mod", "go.sum"],
-            variable,
-            arguments,
-        }
-    }
-}
+/// The validator of manifests by JSON Schemas.
+pub const KUBECONFORM: GoProgram = GoProgram {
+    name: "kubeconform",
+    variable: "KUBECONFORM_BIN",
+    arguments: &["github.com/yannh/kubeconform/cmd/kubeconform"],
+    ..HELM
+};
 
 /// A program that is built from a Go module of the harness, unless a variable names one.
-struct GoProgram {
+#[derive(Debug, Clone, Copy)]
+pub struct GoProgram {
     name: &'static str,
     /// The folder of the module.
     folder: &'static str,
@@ -317,7 +243,18 @@ struct GoProgram {
 }
 
 impl GoProgram {
-    fn locate(&self) -> Result<PathBuf> {
+    /// The name of the program.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Locates the program: by its environment variable, else in the cache. The first call builds it
+    /// into the cache, which may take minutes.
+    ///
+    /// # Errors
+    /// If the build failed (with its output).
+    pub fn locate(&self) -> Result<PathBuf> {
         let Self { name, variable, .. } = self;
         if let Some(path) = self.given() {
             return Ok(path);
@@ -337,7 +274,11 @@ impl GoProgram {
         Ok(program)
     }
 
-    fn has_to_be_built(&self) -> Result<bool> {
+    /// Whether [`Self::locate`] would have to build the program.
+    ///
+    /// # Errors
+    /// If the Go module cannot be read, or there is no home directory.
+    pub fn has_to_be_built(&self) -> Result<bool> {
         if self.given().is_some() {
             return Ok(false);
         }

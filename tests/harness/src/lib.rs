@@ -59,7 +59,7 @@ pub mod wait;
 pub mod work;
 
 pub use assets::KafkaVersion;
-pub use assets::{ChartTool, CurrentServer};
+pub use assets::{CurrentServer, GoProgram};
 pub use audit::AuditEntry;
 pub use controlplane::ControlPlane;
 pub use error::{Error, Result};

@@ -84,7 +84,7 @@ impl MetricsServer {
     /// If the build fails, or the program does not become ready.
     pub async fn current(server: CurrentServer, exporter: SocketAddr) -> Result<Self> {
         // A build takes minutes, and would stop the tasks of this thread.
-        let program = tokio::task::spawn_blocking(move || server.locate())
+        let program = tokio::task::spawn_blocking(move || server.program().locate())
             .await
             .map_err(Error::document("the end of a build"))??;
         match server {
@@ -106,7 +106,7 @@ impl MetricsServer {
         exporter: SocketAddr,
         labels: &[(&str, &str)],
     ) -> Result<Self> {
-        let program = tokio::task::spawn_blocking(move || server.locate())
+        let program = tokio::task::spawn_blocking(move || server.program().locate())
             .await
             .map_err(Error::document("the end of a build"))??;
         let rules = renaming_rules(labels);
@@ -203,7 +203,7 @@ impl MetricsServer {
         key: &Path,
         clients: &Path,
     ) -> Result<Self> {
-        let program = CurrentServer::Prometheus.locate()?;
+        let program = CurrentServer::Prometheus.program().locate()?;
         with_ports(async || {
             let nothing = SocketAddr::from(([127, 0, 0, 1], 1));
             let (dir, _, address) = prepare("prometheus", nothing, "")?;

@@ -13,7 +13,7 @@ pub(crate) fn in_repository(path: &str) -> PathBuf {
 
 /// Runs the program of the libraries. Returns its standard output, or its error.
 async fn run(args: &[&str]) -> Result<String, String> {
-    let mut command = tokio::process::Command::new(assets::manifests_program().unwrap());
+    let mut command = tokio::process::Command::new(assets::MANIFESTS.locate().unwrap());
     let output = command.args(args).output().await.unwrap();
     if output.status.success() {
         Ok(String::from_utf8(output.stdout).unwrap())
