@@ -11,7 +11,7 @@ use rebalancer_core::policy::Policy;
 use rebalancer_core::ports::{Clock as _, PortError};
 use rebalancer_core::snapshot::Snapshot;
 use rebalancer_driver::{FreezeSchedule as _, Ports, RunSettings, Stop, SystemClock, observe};
-use rebalancer_k8s::{ConnectSettings, Connection, KubernetesActuator};
+use rebalancer_k8s::{Connection, KubernetesActuator};
 use rebalancer_prom::{HistoryRange, PrometheusSource};
 
 use crate::backtest::{BacktestDocument, WorkloadBacktest};
@@ -41,12 +41,9 @@ pub(crate) async fn run(
         let source = PrometheusSource::new(workload.prometheus.clone());
         sources.push((workload, source.map_err(PortError::from)?));
     }
-    let connection = rebalancer_k8s::connect(&ConnectSettings {
-        context: settings.kube_context.clone(),
-        request_timeout: settings.kube_timeout,
-    })
-    .await
-    .map_err(PortError::from)?;
+    let connection = rebalancer_k8s::connect(&settings.connect)
+        .await
+        .map_err(PortError::from)?;
     let _updates = line.begin();
     let mut workloads = Vec::new();
     for (workload, source) in &sources {

@@ -8,7 +8,7 @@ use rebalancer_core::ports::{
 };
 use rebalancer_driver::{NoObserver, Readings, RunSettings, SystemClock};
 use rebalancer_k8s::{
-    ConnectSettings, Connection, K8sError, KubernetesActuator, Right, WorkloadKind, leader_rights,
+    Connection, K8sError, KubernetesActuator, Right, WorkloadKind, leader_rights,
 };
 use rebalancer_kafka::Kafka;
 use rebalancer_prom::PrometheusSource;
@@ -80,7 +80,7 @@ async fn rights_of(
         Ok(WorkloadKind::Scalable(_))
     );
     if is_custom {
-        let connection = rebalancer_k8s::connect(&connect_settings(settings)).await?;
+        let connection = rebalancer_k8s::connect(&settings.connect).await?;
         let actuator = KubernetesActuator::new(connection, workload.kubernetes.clone())?;
         return Ok(actuator.rights(workload.usage()).await?);
     }
@@ -104,13 +104,6 @@ pub(crate) async fn print_config(settings: &Settings, smallest: &str) -> Result<
         }
     }
     Ok(Exit::Error)
-}
-
-fn connect_settings(settings: &Settings) -> ConnectSettings {
-    ConnectSettings {
-        context: settings.kube_context.clone(),
-        request_timeout: settings.kube_timeout,
-    }
 }
 
 fn configuration(checks: Vec<CheckLine>) -> CheckSection {
@@ -160,7 +153,7 @@ async fn sections(settings: &Settings) -> Vec<CheckSection> {
         });
     }
     let mut sections = vec![configuration(lines)];
-    let connection = rebalancer_k8s::connect(&connect_settings(settings)).await;
+    let connection = rebalancer_k8s::connect(&settings.connect).await;
     let connection = connection.map_err(|error| {
         sections.push(CheckSection {
             subject: Subject::Kubernetes,

@@ -15,7 +15,7 @@ use rebalancer_core::snapshot::{AssembleSettings, Snapshot};
 use rebalancer_driver::{
     Ports, RunObserver, RunSettings, Stop, SystemClock, WorkloadRun, follow, run_workload,
 };
-use rebalancer_k8s::{ConnectSettings, KubernetesActuator, KubernetesJournal, KubernetesLease};
+use rebalancer_k8s::{KubernetesActuator, KubernetesJournal, KubernetesLease};
 use rebalancer_kafka::{Kafka, KafkaCoordinator};
 use rebalancer_prom::PrometheusSource;
 use tracing::{Instrument as _, debug, info};
@@ -112,7 +112,7 @@ impl Job<'_> {
     }
 }
 
-/// What a resident process provides for each of its runs.
+/// The parts of a resident process that each of its runs uses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Resident<'a> {
     /// A signal to the process.
@@ -279,12 +279,9 @@ async fn run_workloads(
             kafka.map_err(PortError::from)?,
         ));
     }
-    let connection = rebalancer_k8s::connect(&ConnectSettings {
-        context: settings.kube_context.clone(),
-        request_timeout: settings.kube_timeout,
-    })
-    .await
-    .map_err(PortError::from)?;
+    let connection = rebalancer_k8s::connect(&settings.connect)
+        .await
+        .map_err(PortError::from)?;
     // From here on a signal ends the run in order. Before, it ends the process, even while a
     // credential plugin of the kubeconfig hangs.
     let stop = match stop {

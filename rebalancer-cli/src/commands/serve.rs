@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rebalancer_core::ports::{PortError, RunLease as _};
 use rebalancer_driver::Stop;
-use rebalancer_k8s::{ConnectSettings, KubernetesLease};
+use rebalancer_k8s::KubernetesLease;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
@@ -93,12 +93,9 @@ async fn leader_lease(settings: &Settings) -> Result<Option<KubernetesLease>, Cl
     let Some(election) = &settings.serve.leader_election else {
         return Ok(None);
     };
-    let connection = rebalancer_k8s::connect(&ConnectSettings {
-        context: settings.kube_context.clone(),
-        request_timeout: settings.kube_timeout,
-    })
-    .await
-    .map_err(PortError::from)?;
+    let connection = rebalancer_k8s::connect(&settings.connect)
+        .await
+        .map_err(PortError::from)?;
     let identity = identity(Timestamp::now());
     let lease = connection.leader_lease(election.namespace.as_deref(), &election.lease, identity);
     Ok(Some(lease.map_err(PortError::from)?))

@@ -6,8 +6,8 @@
 use rebalancer_core::ports::{PortError, PortErrorKind};
 use rebalancer_driver::FreezeSchedule as _;
 use rebalancer_k8s::{
-    APPROVE, ConnectSettings, Connection, FREEZE, K8sError, KubernetesActuator, KubernetesSteering,
-    PAUSE_REASON, PAUSED_UNTIL, PauseAnnotations, SteeredObject,
+    APPROVE, Connection, FREEZE, K8sError, KubernetesActuator, KubernetesSteering, PAUSE_REASON,
+    PAUSED_UNTIL, PauseAnnotations, SteeredObject,
 };
 use tracing::error;
 
@@ -27,11 +27,7 @@ pub(crate) async fn run(
     settings: &SteeringSettings,
     output: OutputFormat,
 ) -> Result<Exit, CliError> {
-    let connect = ConnectSettings {
-        context: settings.kube_context.clone(),
-        request_timeout: settings.kube_timeout,
-    };
-    let connection = rebalancer_k8s::connect(&connect)
+    let connection = rebalancer_k8s::connect(&settings.connect)
         .await
         .map_err(PortError::from)?;
     let mut workloads = Vec::new();

@@ -56,7 +56,7 @@ fn with_hold(mut report: WorkloadReport, runs: u32) -> WorkloadReport {
     report
 }
 
-/// A run that waits for approval, after so many of them.
+/// A run that waits for approval; `runs` is the number of consecutive runs that wait.
 fn awaiting_for(is_stored: bool, runs: u32) -> WorkloadReport {
     with_hold(WorkloadReport::decided(awaiting(is_stored), None), runs)
 }

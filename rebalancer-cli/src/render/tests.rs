@@ -52,7 +52,8 @@ fn rotation() -> Decision {
     decide(&snapshot(UNEVEN), &two_pods_may_remain())
 }
 
-/// The same decision if plans need approval: of the run that proposes the plan, or of a later one.
+/// A rotation that needs approval: the decision of a later run if the plan `is_stored`, else that of the
+/// run that proposes it.
 pub(crate) fn awaiting(is_stored: bool) -> Decision {
     let at: Timestamp = "2026-01-02T03:00:00Z".parse().unwrap();
     let await_run = |snapshot: &Snapshot| {

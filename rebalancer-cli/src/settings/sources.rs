@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rebalancer_core::model::Cores;
 use rebalancer_core::policy::Policy;
+use rebalancer_k8s::ConnectSettings;
 
 use super::definitions::acting::{DRY_RUN, MAX_CONCURRENT_WORKLOADS};
 use super::definitions::decision::TARGET_CORES;
@@ -103,8 +104,7 @@ impl Sources {
         let mut errors = self.errors.clone();
         let mut reader = Reader::new(&self.layers.common, None);
         let run = Settings {
-            kube_context: reader.optional(&KUBE_CONTEXT),
-            kube_timeout: reader.value(&KUBE_TIMEOUT),
+            connect: connect(&mut reader),
             max_concurrent_workloads: reader.value(&MAX_CONCURRENT_WORKLOADS),
             own_metrics: own_metrics(&mut reader),
             report_file: reader.optional(&REPORT_FILE),
@@ -140,8 +140,7 @@ impl Sources {
         let has_flag = reader.origin(&DRY_RUN) == Some(&Origin::Flag);
         let settings = SteeringSettings {
             dry_run: has_flag && reader.value(&DRY_RUN),
-            kube_context: reader.optional(&KUBE_CONTEXT),
-            kube_timeout: reader.value(&KUBE_TIMEOUT),
+            connect: connect(&mut reader),
             workloads: Vec::new(),
         };
         let settings = collect(reader.finish(settings), &mut errors);
@@ -193,6 +192,14 @@ impl Sources {
             workloads.push(settings);
         }
         workloads
+    }
+}
+
+/// The settings of the connection to the Kubernetes API.
+fn connect(reader: &mut Reader<'_>) -> ConnectSettings {
+    ConnectSettings {
+        context: reader.optional(&KUBE_CONTEXT),
+        request_timeout: reader.value(&KUBE_TIMEOUT),
     }
 }
 

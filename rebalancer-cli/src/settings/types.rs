@@ -7,7 +7,7 @@ use std::time::Duration;
 use rebalancer_core::model::{Cores, Seconds, WorkloadRef};
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::snapshot::{AssembleSettings, GroupSettings};
-use rebalancer_k8s::{Settings as KubernetesSettings, Usage};
+use rebalancer_k8s::{ConnectSettings, Settings as KubernetesSettings, Usage};
 use rebalancer_kafka::KafkaSettings;
 use rebalancer_prom::{PrometheusSettings, PushSettings, WebhookSettings};
 
@@ -17,10 +17,8 @@ use crate::schedule::Schedule;
 /// The configuration of a run.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The context of the kubeconfig.
-    pub kube_context: Option<String>,
-    /// The timeout of a request to the Kubernetes API.
-    pub kube_timeout: Duration,
+    /// The connection to the Kubernetes API.
+    pub connect: ConnectSettings,
     /// The number of workloads that are observed and changed at the same time.
     pub max_concurrent_workloads: usize,
     /// Where the metrics of the run are written and pushed to.
@@ -169,10 +167,8 @@ impl WorkloadSettings {
 pub(crate) struct SteeringSettings {
     /// Whether the API server only checks what a command would write.
     pub(crate) dry_run: bool,
-    /// The context of the kubeconfig.
-    pub(crate) kube_context: Option<String>,
-    /// The timeout of a request to the Kubernetes API.
-    pub(crate) kube_timeout: Duration,
+    /// The connection to the Kubernetes API.
+    pub(crate) connect: ConnectSettings,
     /// Every workload, at least one.
     pub(crate) workloads: Vec<WorkloadToSteer>,
 }
