@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ::harness::{
     Account, AuditEntry, Rebalancer, Result, Right, TestNamespace, Workload, WorkloadSpec,
-    rights::{self, manifest, with_optional},
+    rights::{self, manifest, suspended, with_optional},
 };
 use rebalancer_k8s::{Need, PERMISSIONS};
 use rstest::rstest;
@@ -100,7 +100,7 @@ fn role_lists_every_optional_right() {
 #[tokio::test]
 async fn rights_of_the_manifests_suffice_and_are_all_used() -> Result<()> {
     let ns = TestNamespace::start().await?;
-    ns.apply(&manifest()?).await?;
+    ns.apply(&suspended(&manifest()?)).await?;
     let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
     let (account, environment) = ns.cron_job("pod-rebalancer").await?;
     let namespace = ("KUBE_NAMESPACE".to_owned(), ns.name().to_owned());

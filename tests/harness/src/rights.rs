@@ -44,6 +44,13 @@ pub fn manifest() -> Result<String> {
     std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))
 }
 
+/// The manifests with a CronJob that starts no runs of its own. Its schedule could otherwise begin one
+/// while a test watches the calls of its account.
+#[must_use]
+pub fn suspended(manifest: &str) -> String {
+    manifest.replace("\n  schedule:", "\n  suspend: true\n  schedule:")
+}
+
 /// The manifests with the optional rules of the Role, which are commented out, enabled.
 #[must_use]
 pub fn with_optional(manifest: &str) -> String {
