@@ -13,43 +13,6 @@ use crate::support::shared::Shared;
 /// A phone and a desktop.
 const WIDTHS: [u32; 2] = [390, 1280];
 
-/// Measures the page in an iframe: its width, and the bars of its chart. A page cannot measure itself,
-/// since it has no script.
-const MEASURE: &str = r#"<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">
-<iframe id="page" style="border:0;width:WIDTHpx;height:4000px" srcdoc="PAGE"></iframe>
-<pre id="result"></pre>
-<script>
-const frame = document.getElementById("page");
-frame.onload = () => {
-  const page = frame.contentDocument;
-  const boxes = [...page.querySelectorAll("svg rect:not(.after)")].map(r => r.getBoundingClientRect());
-  const body = frame.contentWindow.getComputedStyle(page.body);
-  document.getElementById("result").textContent = JSON.stringify({
-    overflow: page.documentElement.scrollWidth - page.documentElement.clientWidth,
-    bars: boxes.filter(box => box.width > 0 && box.height > 0).length,
-    lines: [...page.querySelectorAll("svg path")]
-      .filter(line => line.getBoundingClientRect().width > 0).length,
-    dots: page.querySelectorAll("svg circle").length,
-    rows: page.querySelectorAll("tbody tr").length,
-    background: body.backgroundColor,
-    color: body.color,
-  });
-};
-</script>"#;
-
-/// The numbers of the page at a width.
-async fn measured(page: &Path, window: Window) -> Result<Value> {
-    let html = std::fs::read_to_string(page).unwrap();
-    let html = html.replace('&', "&amp;").replace('"', "&quot;");
-    let measure = MEASURE.replace("WIDTH", &window.width.to_string());
-    let file = page.with_extension(format!("{}.measure.html", window.width));
-    std::fs::write(&file, measure.replace("PAGE", &html)).unwrap();
-    let document = browser::document(&file, window).await?;
-    let (_, result) = document.split_once("<pre id=\"result\">").unwrap();
-    let (result, _) = result.split_once("</pre>").unwrap();
-    Ok(serde_json::from_str(result).unwrap_or_else(|error| panic!("{error}: {document}")))
-}
-
 /// Pods with long names, some of which are hot, as members of a group that its brokers describe.
 fn snapshot(pods: usize) -> Value {
     let name = |pod: usize| format!("events-ingestion-historical-6b7b87f58f-{pod:05}");
@@ -171,7 +134,7 @@ async fn assert_readable(page: &Path, name: &str, check: impl Fn(&Value)) -> Res
                 height: 1600,
                 dark,
             };
-            let found = measured(page, window).await?;
+            let found = browser::measured(page, window).await?;
             assert_eq!(found["overflow"], 0, "{width}: {found}");
             check(&found);
             assert_ne!(found["background"], found["color"], "{found}");

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::process::Command;
 
 use crate::assets::installed_program;
@@ -16,6 +17,30 @@ pub const VARIABLE: &str = "CHROMIUM_BIN";
 
 /// The limit for one call.
 const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Measures a page in an iframe: its width, and the bars of its chart. A page cannot measure itself,
+/// since it has no script.
+const MEASURE: &str = r#"<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">
+<iframe id="page" style="border:0;width:WIDTHpx;height:4000px" srcdoc="PAGE"></iframe>
+<pre id="result"></pre>
+<script>
+const frame = document.getElementById("page");
+frame.onload = () => {
+  const page = frame.contentDocument;
+  const boxes = [...page.querySelectorAll("svg rect:not(.after)")].map(r => r.getBoundingClientRect());
+  const body = frame.contentWindow.getComputedStyle(page.body);
+  document.getElementById("result").textContent = JSON.stringify({
+    overflow: page.documentElement.scrollWidth - page.documentElement.clientWidth,
+    bars: boxes.filter(box => box.width > 0 && box.height > 0).length,
+    lines: [...page.querySelectorAll("svg path")]
+      .filter(line => line.getBoundingClientRect().width > 0).length,
+    dots: page.querySelectorAll("svg circle").length,
+    rows: page.querySelectorAll("tbody tr").length,
+    background: body.backgroundColor,
+    color: body.color,
+  });
+};
+</script>"#;
 
 /// The size of a window, in CSS pixels.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +69,26 @@ pub async fn document(file: &Path, window: Window) -> Result<String> {
 pub async fn screenshot(file: &Path, window: Window, png: &Path) -> Result<()> {
     let option = format!("--screenshot={}", png.display());
     call(file, window, &[option]).await.map(drop)
+}
+
+/// Measures a report of the program in a window: its overflow, the bars, lines and dots of its chart, its
+/// rows and its colours.
+///
+/// # Errors
+/// If the page cannot be read, or Chromium is missing or fails.
+pub async fn measured(page: &Path, window: Window) -> Result<Value> {
+    let action = || format!("measure {}", page.display());
+    let html = std::fs::read_to_string(page).map_err(Error::io(action()))?;
+    let html = html.replace('&', "&amp;").replace('"', "&quot;");
+    let measure = MEASURE.replace("WIDTH", &window.width.to_string());
+    let file = page.with_extension(format!("{}.measure.html", window.width));
+    std::fs::write(&file, measure.replace("PAGE", &html)).map_err(Error::io(action()))?;
+    let document = document(&file, window).await?;
+    let result = document.split_once("<pre id=\"result\">");
+    let result = result.and_then(|(_, rest)| rest.split_once("</pre>"));
+    let (result, _) = result.ok_or_else(|| Error::document(action())(&document))?;
+    serde_json::from_str(result)
+        .map_err(|error| Error::document(action())(format!("{error}: {document}")))
 }
 
 async fn call(file: &Path, window: Window, options: &[String]) -> Result<Vec<u8>> {

@@ -6,6 +6,7 @@ use std::{
     fmt,
     path::PathBuf,
     process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -16,7 +17,13 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    wait::{Look, until},
+};
+
+/// Pause between two looks at the output of a running program.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The variable with the path of the binary under test.
 pub const BINARY_VARIABLE: &str = "REBALANCER_BIN";
@@ -169,8 +176,8 @@ impl Rebalancer {
             tokio::spawn(async move { pipe.write_all(text.as_bytes()).await.ok() });
         }
         Ok(Running {
-            stdout: collect(child.stdout.take()),
-            stderr: collect(child.stderr.take()),
+            stdout: Output::of(child.stdout.take()),
+            stderr: Output::of(child.stderr.take()),
             child,
             started: Instant::now(),
             timeout: self.timeout,
@@ -178,23 +185,48 @@ impl Rebalancer {
     }
 }
 
-fn collect(pipe: Option<impl AsyncReadExt + Unpin + Send + 'static>) -> JoinHandle<String> {
-    tokio::spawn(async move {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
+/// The text that the program has written to a pipe.
+#[derive(Debug)]
+struct Output {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reading: JoinHandle<()>,
+}
+
+impl Output {
+    fn of(pipe: Option<impl AsyncReadExt + Unpin + Send + 'static>) -> Self {
+        let bytes = Arc::<Mutex<Vec<u8>>>::default();
+        let written = Arc::clone(&bytes);
+        let reading = tokio::spawn(async move {
+            let Some(mut pipe) = pipe else { return };
+            let mut part = Vec::with_capacity(8192);
             // Output before a read error is still useful.
-            let _ = pipe.read_to_end(&mut bytes).await;
-        }
+            while let Ok(1..) = pipe.read_buf(&mut part).await {
+                let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+                written.append(&mut part);
+            }
+        });
+        Self { bytes, reading }
+    }
+
+    fn text(&self) -> String {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&bytes).into_owned()
-    })
+    }
+
+    /// The text until the program closed the pipe.
+    async fn complete(mut self) -> String {
+        // The reading task does not panic.
+        let _ = (&mut self.reading).await;
+        self.text()
+    }
 }
 
 /// The running program. Dropping it kills it.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    stdout: JoinHandle<String>,
-    stderr: JoinHandle<String>,
+    stdout: Output,
+    stderr: Output,
     started: Instant,
     timeout: Duration,
 }
@@ -204,6 +236,36 @@ impl Running {
     #[must_use]
     pub fn id(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// Waits until the log contains a text.
+    ///
+    /// # Errors
+    /// If it does not within the timeout of the program, or before its end; the error contains the
+    /// log.
+    pub async fn wait_logged(&self, text: &str) -> Result<()> {
+        let what = format!("`{text}` in the log of rebalancer");
+        until(what.as_str(), self.timeout, PAUSE, async || {
+            let has_ended = self.stderr.reading.is_finished();
+            let log = self.stderr.text();
+            match log.contains(text) {
+                true => Ok(Look::Done(())),
+                false if has_ended => Err(Error::document(what.as_str())(log)),
+                false => Ok(Look::Not(log)),
+            }
+        })
+        .await
+    }
+
+    /// Kills the program (SIGKILL) and waits for its end.
+    ///
+    /// # Errors
+    /// As [`Self::wait`], or if the signal cannot be sent.
+    pub async fn kill(mut self) -> Result<Run> {
+        self.child
+            .start_kill()
+            .map_err(Error::io("kill rebalancer"))?;
+        self.wait().await
     }
 
     /// Sends SIGTERM, as a kubelet does.
@@ -240,11 +302,10 @@ impl Running {
             }
         };
         let elapsed = self.started.elapsed();
-        // The reading task does not panic.
         let run = Run {
             code: status.as_ref().and_then(ExitStatus::code),
-            stdout: self.stdout.await.unwrap_or_default(),
-            stderr: self.stderr.await.unwrap_or_default(),
+            stdout: self.stdout.complete().await,
+            stderr: self.stderr.complete().await,
             elapsed,
         };
         if status.is_none() {

@@ -72,24 +72,27 @@ impl Admin {
     ) -> Result<()> {
         let mut body = Vec::new();
         array(&mut body, 1);
-        body.push(match resource {
-            AclResource::Topic => 2,
-            AclResource::Group => 3,
-        });
-        string(&mut body, name);
-        let literal = 3;
-        body.push(literal);
-        string(&mut body, &format!("User:{user}"));
-        string(&mut body, "*");
-        body.push(match operation {
-            AclOperation::Read => 3,
-            AclOperation::Describe => 8,
-            AclOperation::DescribeConfigs => 10,
-        });
-        let allow = 3;
-        body.push(allow);
+        rule(&mut body, user, operation, resource, name);
         let answer = self.request(30, 1, &body).await?;
         check(&format!("an access rule of {user}"), &answer, 4 + 4)
+    }
+
+    /// Deletes a rule of [`allow`](Self::allow).
+    ///
+    /// # Errors
+    /// If the broker rejects the deletion.
+    pub async fn revoke(
+        &self,
+        user: &str,
+        operation: AclOperation,
+        resource: AclResource,
+        name: &str,
+    ) -> Result<()> {
+        let mut body = Vec::new();
+        array(&mut body, 1);
+        rule(&mut body, user, operation, resource, name);
+        let answer = self.request(31, 1, &body).await?;
+        check(&format!("the end of a rule of {user}"), &answer, 4 + 4)
     }
 
     /// Sets a dynamic setting of a group.
@@ -148,6 +151,32 @@ fn string(body: &mut Vec<u8>, text: &str) {
     let length = i16::try_from(text.len()).unwrap_or(i16::MAX);
     body.extend(length.to_be_bytes());
     body.extend(text.as_bytes());
+}
+
+/// An access rule, or the filter that matches only it.
+fn rule(
+    body: &mut Vec<u8>,
+    user: &str,
+    operation: AclOperation,
+    resource: AclResource,
+    name: &str,
+) {
+    body.push(match resource {
+        AclResource::Topic => 2,
+        AclResource::Group => 3,
+    });
+    string(body, name);
+    let literal = 3;
+    body.push(literal);
+    string(body, &format!("User:{user}"));
+    string(body, "*");
+    body.push(match operation {
+        AclOperation::Read => 3,
+        AclOperation::Describe => 8,
+        AclOperation::DescribeConfigs => 10,
+    });
+    let allow = 3;
+    body.push(allow);
 }
 
 /// Checks the error code at an index of a response.

@@ -22,7 +22,8 @@ fn as_user(user: &str) -> Security {
     }
 }
 
-async fn allow(
+/// Allows a user an operation on the group, and DESCRIBE on the first topics of it.
+pub(crate) async fn allow(
     group: &Group,
     user: &str,
     on_group: Option<AclOperation>,
@@ -88,8 +89,20 @@ async fn heartbeat_interval_of_the_group_is_read() -> Result<()> {
 }
 
 /// The time until a broker applies a new ACL, on a machine that is busy with a build.
-const EFFECTIVE: Duration = Duration::from_secs(30);
+const EFFECTIVE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Observes the group until the ACLs are in effect: whether the user has the right READ on the group.
+pub(crate) async fn until_it_may_read(adapter: &Adapter, may_read: bool) -> Result<()> {
+    until("the right to read", EFFECTIVE, PAUSE, async || {
+        Ok(match adapter.group().await {
+            Ok(Some(observation)) if observation.may_read == Some(may_read) => Look::Done(()),
+            Ok(observation) => Look::Not(format!("{observation:?}")),
+            Err(error) => Look::Not(error.to_string()),
+        })
+    })
+    .await
+}
 
 /// Observes the group until the ACLs are in effect and the missing right is the expected one.
 async fn assert_forbidden(adapter: &Adapter, expected: &str) -> Result<()> {
@@ -157,15 +170,7 @@ async fn missing_right_is_named(#[case] name: &str, #[case] kind: Kind) -> Resul
     assert_eq!(observation.owners.len(), 21);
     assert_eq!(observation.may_read, Some(false));
     allow(&group, "reader", Some(AclOperation::Read), 2).await?;
-    let adapter_of_reader = group.adapter(listener, as_user("reader"));
-    until("the rights of reader", EFFECTIVE, PAUSE, async || {
-        Ok(match adapter_of_reader.group().await {
-            Ok(Some(observation)) if observation.may_read == Some(true) => Look::Done(()),
-            Ok(observation) => Look::Not(format!("{observation:?}")),
-            Err(error) => Look::Not(error.to_string()),
-        })
-    })
-    .await?;
+    until_it_may_read(&group.adapter(listener, as_user("reader")), true).await?;
     if is_classic {
         let request = JoinRequest {
             own: OwnMember::Scout,

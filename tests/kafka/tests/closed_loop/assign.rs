@@ -10,7 +10,7 @@ use crate::scene::{PODS, Scene};
 use crate::{DEADLINE, HEAVY, LIGHT, autoscale, hot, imbalance, run, workload};
 
 /// The program with the strategy, and the group from Kafka.
-fn assigning(scene: &Scene<'_>, strategy: &str) -> Rebalancer {
+pub(crate) fn assigning(scene: &Scene<'_>, strategy: &str) -> Rebalancer {
     scene
         .rebalancer()
         .without_env("GROUP_METRICS")
@@ -22,7 +22,13 @@ fn assigning(scene: &Scene<'_>, strategy: &str) -> Rebalancer {
 }
 
 /// A group in which one pod owns all heavy partitions, and their owners.
-async fn skewed(scene: &mut Scene<'_>) -> Result<BTreeMap<String, Vec<i32>>> {
+pub(crate) async fn skewed(scene: &mut Scene<'_>) -> Result<BTreeMap<String, Vec<i32>>> {
+    autoscale(scene).await?;
+    skew(scene).await
+}
+
+/// As [`skewed`], of a group with an autoscaler.
+pub(crate) async fn skew(scene: &mut Scene<'_>) -> Result<BTreeMap<String, Vec<i32>>> {
     let owned = scene.settled().await?;
     let heavy = owned.values().next().unwrap().clone();
     scene.arrive(|partition| {
@@ -32,13 +38,15 @@ async fn skewed(scene: &mut Scene<'_>) -> Result<BTreeMap<String, Vec<i32>>> {
             LIGHT
         }
     })?;
-    autoscale(scene).await?;
     scene.measured().await?;
     Ok(owned)
 }
 
 /// The owners according to the moves of a report.
-fn after(mut owned: BTreeMap<String, Vec<i32>>, moves: &Value) -> BTreeMap<String, Vec<i32>> {
+pub(crate) fn after(
+    mut owned: BTreeMap<String, Vec<i32>>,
+    moves: &Value,
+) -> BTreeMap<String, Vec<i32>> {
     for moved in moves.as_array().unwrap() {
         let number = i32::try_from(moved["partition"].as_i64().unwrap()).unwrap();
         let (from, to) = (

@@ -25,7 +25,7 @@ pub(crate) fn from_kafka(scene: &Scene<'_>) -> Rebalancer {
 }
 
 /// The consumer group of a report.
-fn group(run: &Run) -> Value {
+pub(crate) fn group(run: &Run) -> Value {
     let report: Value = run.json().unwrap();
     assert_eq!(report["command"], "group", "{run}");
     report["workloads"][0]["consumer_group"].clone()

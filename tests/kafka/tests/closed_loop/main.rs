@@ -9,7 +9,10 @@
     reason = "clippy's leave for tests does not reach the helpers beside them"
 )]
 
+mod approval;
 mod assign;
+mod check;
+mod interrupted;
 mod kafka_source;
 mod offsets;
 mod pods;

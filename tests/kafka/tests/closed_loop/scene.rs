@@ -7,7 +7,7 @@ use std::{
 };
 
 use harness::{
-    Kafka, Rebalancer, Result, TestNamespace, Workload, WorkloadSpec, annotation,
+    Kafka, KafkaVersion, Rebalancer, Result, TestNamespace, Workload, WorkloadSpec, annotation,
     wait::{Look, until},
 };
 use rebalancer_core::group::{Assignor, Protocol};
@@ -20,7 +20,7 @@ use consumers::{GroupConfig, Stream, Traffic, create_topics};
 pub(crate) const PODS: usize = 6;
 
 /// The number of partitions: three per pod.
-const PARTITIONS: usize = 18;
+pub(crate) const PARTITIONS: usize = 18;
 
 /// The base load of a pod, in cores.
 const BASE: f64 = 0.1;
@@ -47,7 +47,7 @@ const LOOK: Duration = Duration::from_secs(10);
 pub(crate) struct Scene<'ns> {
     pub(crate) ns: &'ns TestNamespace,
     pub(crate) workload: Workload<'ns>,
-    kafka: &'static Kafka,
+    pub(crate) kafka: &'static Kafka,
     group: Arc<GroupInPods>,
     topic: String,
     assignor: Assignor,
@@ -78,7 +78,7 @@ impl<'ns> Scene<'ns> {
         assignor: Assignor,
         static_members: bool,
     ) -> Result<Self> {
-        let kafka = Kafka::shared().await?;
+        let kafka = Kafka::secured(KafkaVersion::Current).await?;
         let topic = format!("{}-work", ns.name());
         create_topics(kafka, &[(&topic, PARTITIONS)]).await?;
         let offsets = Arc::new(Offsets::new(PARTITIONS));

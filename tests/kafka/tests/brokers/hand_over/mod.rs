@@ -2,8 +2,10 @@
 
 mod changes;
 mod consumer;
+mod killed;
 mod rejoin;
 mod restart;
+mod secured;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,14 +24,16 @@ use rebalancer_core::handover::{
     AbandonReason, HandoverGoal, HandoverLimits, HandoverMember, HandoverOutcome, HandoverPlan,
     HandoverReport, HandoverStage, HandoverTarget, RebalanceProtocol,
 };
-use rebalancer_core::ports::{Clock as _, DescribedGroup, GroupCoordinator as _, GroupState};
+use rebalancer_core::ports::{
+    Clock as _, DescribedGroup, GroupCoordinator as _, GroupSource as _, GroupState,
+};
 use rebalancer_driver::{Stop, SystemClock, hand_over};
-use rebalancer_kafka::Security;
+use rebalancer_kafka::{Kafka as Adapter, Security};
 use rstest::rstest;
 use tokio::sync::Semaphore;
 
 use crate::group::{Client, Group, Kind};
-use watch::{Watch, Watched};
+use watch::{Place, Watch, Watched};
 
 /// The client id of our members.
 const CLIENT_ID: &str = "rebalancer-test";
@@ -135,10 +139,28 @@ async fn hand_over_watched(
     watch: &Watch,
     entered: impl FnMut(HandoverStage),
 ) -> (HandoverReport, HandoverPlan) {
-    let clock = SystemClock::new();
     let adapter = group.adapter(Listener::Plaintext, Security::default());
-    let described = group.observe().await.described.unwrap();
-    let plan = plan(&described, group.client(), &clock);
+    let clock = SystemClock::new();
+    let plan = planned(&adapter, group.client(), &clock).await;
+    let report = execute(plan.clone(), &adapter, &clock, stop, watch, entered).await;
+    (report, plan)
+}
+
+/// The plan for the group of an adapter as the coordinator describes it.
+async fn planned(adapter: &Adapter, client: ClientFamily, clock: &SystemClock) -> HandoverPlan {
+    let observation = adapter.group().await.unwrap().unwrap();
+    plan(&observation.described.unwrap(), client, clock)
+}
+
+/// Executes a plan with the connection of an adapter.
+async fn execute(
+    plan: HandoverPlan,
+    adapter: &Adapter,
+    clock: &SystemClock,
+    stop: &Stop,
+    watch: &Watch,
+    mut entered: impl FnMut(HandoverStage),
+) -> HandoverReport {
     let limits = HandoverLimits {
         heartbeat: HEARTBEAT,
         ..HandoverLimits::of(plan.protocol)
@@ -147,8 +169,11 @@ async fn hand_over_watched(
         coordinator: adapter.coordinator(CLIENT_ID),
         watch,
     };
-    let report = hand_over(plan.clone(), limits, &coordinator, &clock, stop, entered).await;
-    (report, plan)
+    let entered = |stage| {
+        watch.enter(stage);
+        entered(stage);
+    };
+    hand_over(plan, limits, &coordinator, clock, stop, entered).await
 }
 
 /// The number of times that a hand-over is tried on a machine that is busy with other tests.
@@ -167,16 +192,28 @@ fn is_of_a_slow_machine(report: &HandoverReport) -> bool {
 
 /// Executes a hand-over that assigns its target, and checks that the group keeps it.
 async fn assign(group: &Group) -> Result<HandoverReport> {
+    let adapter = group.adapter(Listener::Plaintext, Security::default());
+    assign_by(group, &adapter).await
+}
+
+/// As [`assign`], with the connection of an adapter.
+async fn assign_by(group: &Group, adapter: &Adapter) -> Result<HandoverReport> {
     let id = &group.id;
-    let (mut report, mut plan) = hand_over_to(group, &Stop::never(), |_| ()).await;
-    for _ in 1..ATTEMPTS {
-        if !is_of_a_slow_machine(&report) {
-            break;
+    let mut attempts = 0;
+    let (report, plan) = loop {
+        attempts += 1;
+        let permit = AT_ONCE.acquire().await.unwrap();
+        let clock = SystemClock::new();
+        let plan = planned(adapter, group.client(), &clock).await;
+        let (stop, watch) = (Stop::never(), Watch::default());
+        let report = execute(plan.clone(), adapter, &clock, &stop, &watch, |_| ()).await;
+        drop(permit);
+        if attempts == ATTEMPTS || !is_of_a_slow_machine(&report) {
+            break (report, plan);
         }
         assert!(report.settled, "{id}: {report:?}");
         assert_eq!(ours(group).await, 0, "{id}");
-        (report, plan) = hand_over_to(group, &Stop::never(), |_| ()).await;
-    }
+    };
     assert_eq!(
         report.outcome,
         HandoverOutcome::Assigned,
@@ -192,7 +229,11 @@ async fn assign(group: &Group) -> Result<HandoverReport> {
 /// The number of members of ours in the group.
 async fn ours(group: &Group) -> usize {
     let adapter = group.adapter(Listener::Plaintext, Security::default());
-    let described = adapter.coordinator(CLIENT_ID).describe().await.unwrap();
+    our_members(&adapter.coordinator(CLIENT_ID).describe().await.unwrap())
+}
+
+/// The number of members of ours in a group.
+fn our_members(described: &DescribedGroup) -> usize {
     let client_ids = described.members.iter();
     let client_ids = client_ids.filter_map(|member| member.labels.client_id.as_deref());
     client_ids
@@ -202,11 +243,17 @@ async fn ours(group: &Group) -> usize {
 
 /// Waits until the group has its own members and no others, and each partition has one owner.
 async fn at_rest(group: &Group) -> Result<()> {
+    at_rest_within(group, Duration::from_secs(60)).await
+}
+
+/// Waits until the group has its own members and no others, which must be so within the limit, and each
+/// partition has one owner.
+async fn at_rest_within(group: &Group, limit: Duration) -> Result<()> {
     let adapter = group.adapter(Listener::Plaintext, Security::default());
     let coordinator = adapter.coordinator(CLIENT_ID);
     until(
         format!("group {} without our members", group.id),
-        Duration::from_secs(60),
+        limit,
         Duration::from_millis(200),
         async || {
             let described = match coordinator.describe().await {
@@ -299,66 +346,6 @@ const ACTING: [HandoverStage; 5] = [
     HandoverStage::Revoking,
     HandoverStage::Assigning,
 ];
-
-/// If the process is killed, the broker removes its members, and the next hand-over works.
-#[rstest]
-#[tokio::test]
-async fn killed_process_leaves_a_group_that_settles(
-    #[values(Client::Librdkafka, Client::Java)] client: Client,
-) -> Result<()> {
-    let stages = ACTING.into_iter().chain([HandoverStage::Verifying]);
-    let mut cases: Vec<(HandoverStage, Assignor)> = stages
-        .map(|stage| (stage, Assignor::CooperativeSticky))
-        .collect();
-    if client == Client::Java {
-        let stages = [HandoverStage::Electing, HandoverStage::Verifying];
-        cases.extend(stages.map(|stage| (stage, Assignor::Sticky)));
-    }
-    let killed = cases.into_iter().map(async |(stage, assignor)| {
-        let kind = Kind {
-            client,
-            assignor,
-            ..Kind::classic(KafkaVersion::Current)
-        };
-        let name = format!("kill-{client:?}-{stage:?}-{assignor:?}");
-        let group = Group::start(&name, kind).await?;
-        killed_in(&group, stage).await;
-        group.settled().await?;
-        at_rest(&group).await?;
-        assign(&group).await?;
-        assert_eq!(group.double_owners(None), [] as [&str; 0], "{name}");
-        Ok(group)
-    });
-    let groups: Vec<Group> = try_join_all(killed).await?;
-    drop(groups);
-    Ok(())
-}
-
-/// Begins a hand-over, and drops it when it enters a stage, which closes its connections, as the end
-/// of the process does.
-async fn killed_in(group: &Group, stage: HandoverStage) {
-    for attempt in 1..=ATTEMPTS {
-        let (entered, killed) = tokio::sync::oneshot::channel();
-        let mut entered = Some(entered);
-        let report = |reached| {
-            if reached == stage
-                && let Some(entered) = entered.take()
-            {
-                let _ = entered.send(());
-            }
-        };
-        let stop = Stop::never();
-        let ended = tokio::select! {
-            biased;
-            _ = killed => return,
-            ended = hand_over_to(group, &stop, report) => ended,
-        };
-        assert!(
-            attempt < ATTEMPTS && is_of_a_slow_machine(&ended.0),
-            "the hand-over ended before {stage:?}: {ended:?}"
-        );
-    }
-}
 
 /// In any stage, a stop request ends in a group at rest without members of ours.
 #[rstest]

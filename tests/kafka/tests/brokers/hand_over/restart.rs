@@ -5,15 +5,6 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 
-/// The place of a hand-over at which the broker is killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// A stage is entered.
-    In(HandoverStage),
-    /// The leader was removed, and the barrier stands.
-    Removed,
-}
-
 const CASES: [(Client, Place); 7] = [
     (Client::Java, Place::In(HandoverStage::Probing)),
     (Client::Java, Place::Removed),
@@ -47,14 +38,8 @@ async fn restarted_broker_has_groups_that_settle() -> Result<()> {
         };
         let name = format!("restart-{client:?}-{place:?}").replace(['(', ')'], "-");
         let group = Group::start_on(kafka, &name, kind).await?;
-        let watch = Watch::gated(place == Place::Removed, reached.clone(), open.clone());
-        let mut entered = None;
-        let at_stage = |stage| {
-            if place == Place::In(stage) && entered.replace(stage).is_none() {
-                watch.close();
-            }
-        };
-        let (report, plan) = hand_over_watched(&group, &Stop::never(), &watch, at_stage).await;
+        let watch = Watch::gated(place, reached.clone(), open.clone());
+        let (report, plan) = hand_over_watched(&group, &Stop::never(), &watch, |_| ()).await;
         let limit = HandoverLimits::of(plan.protocol).total + Duration::from_secs(30);
         assert!(
             report.seconds.get() < limit.as_secs_f64(),

@@ -4,12 +4,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use rebalancer_core::handover::HandoverStage;
 use rebalancer_core::ports::{
-    CoordinatorError, CoordinatorErrorKind, DescribedGroup, GroupCoordinator, JoinRequest,
-    JoinedGroup, LeavingMember, OwnMember, SyncRequest, TopicPartition,
+    CoordinatorError, CoordinatorErrorKind, DescribedGroup, GroupCoordinator, GroupState,
+    JoinRequest, JoinedGroup, LeavingMember, OwnMember, SyncRequest, TopicPartition,
 };
 use rebalancer_kafka::KafkaCoordinator;
 use tokio::sync::{mpsc, watch};
+
+use super::our_members;
+
+/// A place of a hand-over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A stage is entered.
+    In(HandoverStage),
+    /// The coordinator has the scout's JoinGroup request, which waits for the members.
+    ScoutParked,
+    /// The scout has joined, and has not synced.
+    ScoutJoined,
+    /// The assigner waits in JoinGroup, the scout is the barrier, and the leader is still a member.
+    AssignerParked,
+    /// The leader was removed, and the barrier stands.
+    Removed,
+}
 
 /// The requests of a hand-over, as far as a test observes or holds them up.
 #[derive(Default)]
@@ -19,9 +37,10 @@ pub(super) struct Watch {
 }
 
 /// A place where a hand-over waits, once.
-pub(super) struct Gate {
-    /// Whether the response to the removal of members waits.
-    at_removal: bool,
+struct Gate {
+    place: Place,
+    /// Whether the place is still to be reached.
+    is_ahead: AtomicBool,
     /// Whether the next request waits.
     is_closed: AtomicBool,
     reached: mpsc::UnboundedSender<()>,
@@ -29,15 +48,15 @@ pub(super) struct Gate {
 }
 
 impl Watch {
-    /// A watch that holds up the response to the removal of members, or the requests from the time
-    /// at which [`Watch::close`] is called.
+    /// A watch that holds up the requests, or the response to one, from a place on.
     pub(super) fn gated(
-        at_removal: bool,
+        place: Place,
         reached: mpsc::UnboundedSender<()>,
         open: watch::Receiver<bool>,
     ) -> Self {
         let gate = Gate {
-            at_removal,
+            place,
+            is_ahead: AtomicBool::new(true),
             is_closed: AtomicBool::new(false),
             reached,
             open,
@@ -48,10 +67,11 @@ impl Watch {
         }
     }
 
-    /// Has the next request wait.
-    pub(super) fn close(&self) {
-        if let Some(gate) = &self.gate {
-            gate.is_closed.store(true, Ordering::Relaxed);
+    /// Enters a stage, which has the next request wait if it is the place.
+    pub(super) fn enter(&self, stage: HandoverStage) {
+        if let Some(gate) = self.gate_at(Place::In(stage)) {
+            let is_first = gate.is_ahead.swap(false, Ordering::Relaxed);
+            gate.is_closed.store(is_first, Ordering::Relaxed);
         }
     }
 
@@ -61,14 +81,32 @@ impl Watch {
         leader.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn pass(&self) {
-        let Some(gate) = &self.gate else {
-            return;
-        };
-        if gate.is_closed.swap(false, Ordering::Relaxed) {
-            gate.reached.send(()).unwrap();
-            gate.open.clone().wait_for(|open| *open).await.unwrap();
+    fn gate_at(&self, place: Place) -> Option<&Gate> {
+        self.gate.as_ref().filter(|gate| gate.place == place)
+    }
+
+    /// Waits if this is the place.
+    async fn reach(&self, place: Place) {
+        if let Some(gate) = self.gate_at(place)
+            && gate.is_ahead.swap(false, Ordering::Relaxed)
+        {
+            gate.hold_up().await;
         }
+    }
+
+    async fn pass(&self) {
+        if let Some(gate) = &self.gate
+            && gate.is_closed.swap(false, Ordering::Relaxed)
+        {
+            gate.hold_up().await;
+        }
+    }
+}
+
+impl Gate {
+    async fn hold_up(&self) {
+        self.reached.send(()).unwrap();
+        self.open.clone().wait_for(|open| *open).await.unwrap();
     }
 }
 
@@ -78,11 +116,30 @@ pub(super) struct Watched<'a> {
     pub(super) watch: &'a Watch,
 }
 
+impl Watched<'_> {
+    /// Waits until the coordinator lists a member of ours.
+    async fn listed(&self) {
+        loop {
+            let described = self.coordinator.describe().await;
+            if described.is_ok_and(|described| our_members(&described) > 0) {
+                return;
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl GroupCoordinator for Watched<'_> {
     async fn describe(&self) -> Result<DescribedGroup, CoordinatorError> {
         self.watch.pass().await;
-        self.coordinator.describe().await
+        let described = self.coordinator.describe().await;
+        if let Ok(described) = &described
+            && matches!(described.state, GroupState::Rebalancing(_))
+            && our_members(described) == 2
+        {
+            self.watch.reach(Place::AssignerParked).await;
+        }
+        described
     }
 
     async fn draw_member_id(&self, request: &JoinRequest) -> Result<String, CoordinatorError> {
@@ -92,10 +149,23 @@ impl GroupCoordinator for Watched<'_> {
 
     async fn join(&self, request: &JoinRequest) -> Result<JoinedGroup, CoordinatorError> {
         self.watch.pass().await;
-        let joined = self.coordinator.join(request).await;
+        let mut joining = self.coordinator.join(request);
+        if self.watch.gate_at(Place::ScoutParked).is_some() {
+            // All members may have rejoined before the scout was seen.
+            let joined = tokio::select! {
+                joined = &mut joining => Some(joined),
+                () = self.listed() => None,
+            };
+            self.watch.reach(Place::ScoutParked).await;
+            if let Some(joined) = joined {
+                return joined;
+            }
+        }
+        let joined = joining.await;
         if let (OwnMember::Scout, Ok(joined)) = (request.own, &joined) {
-            let mut leader = self.watch.leader.lock().unwrap();
-            leader.clone_from(&joined.leader);
+            let leader = self.watch.leader.lock();
+            leader.unwrap().clone_from(&joined.leader);
+            self.watch.reach(Place::ScoutJoined).await;
         }
         joined
     }
@@ -121,10 +191,8 @@ impl GroupCoordinator for Watched<'_> {
     ) -> Result<Vec<Result<(), CoordinatorErrorKind>>, CoordinatorError> {
         self.watch.pass().await;
         let left = self.coordinator.leave(members, reason).await;
-        let at_removal = self.watch.gate.as_ref().is_some_and(|gate| gate.at_removal);
-        if at_removal && reason.contains("election") {
-            self.watch.close();
-            self.watch.pass().await;
+        if reason.contains("election") {
+            self.watch.reach(Place::Removed).await;
         }
         left
     }
