@@ -92,8 +92,8 @@ pub struct Decided {
     /// The measured effect of the rotation; absent if the run did not wait for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow_up: Option<FollowUp>,
-    /// The consumer group as it was observed; only in the report of `group`, and absent if the
-    /// workload has none.
+    /// The consumer group as it was observed; only in the report of `group` and in files for people,
+    /// and absent if the workload has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumer_group: Option<Box<GroupDetails>>,
 }

@@ -4,13 +4,14 @@
 use std::path::Path;
 
 use rebalancer_core::decide;
+use rebalancer_core::group_details::GroupDetails;
 use rebalancer_core::model::Cores;
 use rebalancer_core::policy::Policy;
 use rebalancer_core::report::{Report, ReportCommand, RunOutcome, WorkloadReport};
 
 use crate::commands::run::untimed_report;
 use crate::commands::snapshots::each_snapshot;
-use crate::commands::{add_group, outcome_of, print, show, write_report};
+use crate::commands::{add_groups, outcome_of, print, show, write_report};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::metrics::{GroupFacts, RunFacts};
@@ -36,16 +37,20 @@ pub(crate) fn run(
     each_snapshot(path, target, |snapshot| {
         let decision = decide(&snapshot, policy);
         logging::span(&decision.workload).in_scope(|| logging::decided(&decision, false));
-        let mut workload = WorkloadReport::decided(decision, None);
+        let workload = WorkloadReport::decided(decision, None);
         let command = match detail {
             Detail::Pods => ReportCommand::Decide,
             Detail::Group => ReportCommand::Forecast,
-            Detail::Members { .. } => {
-                add_group(&mut workload, &snapshot);
-                ReportCommand::Group
-            }
+            Detail::Members { .. } => ReportCommand::Group,
         };
-        let report = untimed_report(command, vec![workload]);
+        let mut report = untimed_report(command, vec![workload]);
+        let mut groups = Vec::new();
+        if command == ReportCommand::Group || report_file.is_some() {
+            groups.push(GroupDetails::of(&snapshot).map(Box::new));
+        }
+        if command == ReportCommand::Group {
+            add_groups(&mut report, std::mem::take(&mut groups));
+        }
         if output == OutputFormat::Table && !is_first {
             print("\n")?;
         }
@@ -58,6 +63,7 @@ pub(crate) fn run(
         show(&report, &[facts], output, detail)?;
         outcome = outcome.max(outcome_of(&report, detail));
         if report_file.is_some() {
+            add_groups(&mut report, groups);
             match &mut all {
                 Some(all) => all.workloads.extend(report.workloads),
                 None => all = Some(report),

@@ -14,7 +14,6 @@ pub(crate) mod what_if;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use rebalancer_core::Snapshot;
 use rebalancer_core::group_details::GroupDetails;
 use rebalancer_core::report::{Report, RunOutcome, WorkloadReport};
 use serde::Serialize;
@@ -97,10 +96,12 @@ pub(crate) fn write_page(path: Option<&Path>, page: &Page) -> Result<(), CliErro
     })
 }
 
-/// Adds the consumer group of the snapshot to the report on the workload.
-pub(crate) fn add_group(report: &mut WorkloadReport, snapshot: &Snapshot) {
-    if let WorkloadReport::Decided(decided) = report {
-        decided.consumer_group = GroupDetails::of(snapshot).map(Box::new);
+/// Adds the consumer groups of the workloads, in the same order, to the report.
+pub(crate) fn add_groups(report: &mut Report, groups: Vec<Option<Box<GroupDetails>>>) {
+    for (workload, group) in report.workloads.iter_mut().zip(groups) {
+        if let WorkloadReport::Decided(decided) = workload {
+            decided.consumer_group = group;
+        }
     }
 }
 

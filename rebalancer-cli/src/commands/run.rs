@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use futures::stream;
 use jiff::Timestamp;
+use rebalancer_core::group_details::GroupDetails;
 use rebalancer_core::policy::{ExecutionPolicy, Policy};
 use rebalancer_core::ports::{Clock as _, GroupCoordinator, PortError, RunLease};
 use rebalancer_core::report::{Failed, Report, ReportCommand, SCHEMA, WorkloadReport};
@@ -20,7 +21,7 @@ use rebalancer_kafka::{Kafka, KafkaCoordinator};
 use rebalancer_prom::PrometheusSource;
 use tracing::{Instrument as _, debug, info};
 
-use crate::commands::{add_group, outcome_of, show, what_if, write_report};
+use crate::commands::{add_groups, outcome_of, show, what_if, write_report};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::metrics::{
@@ -169,10 +170,12 @@ pub(crate) async fn run(
         let report_file = settings.report_file.as_deref();
         return what_if::show(workloads.collect(), report_file, output);
     }
-    let (mut workloads, mut facts, mut snapshots) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut workloads, mut facts) = (Vec::new(), Vec::new());
+    let (mut groups, mut snapshots) = (Vec::new(), Vec::new());
     for run in runs {
         workloads.push(run.report);
         facts.push(run.facts);
+        groups.push(run.group);
         snapshots.extend(run.snapshot);
     }
     let (command, dry_run) = match mode {
@@ -181,8 +184,11 @@ pub(crate) async fn run(
         Mode::Forecast | Mode::WhatIf { .. } => (ReportCommand::Forecast, false),
         Mode::Group { .. } => (ReportCommand::Group, false),
     };
-    let report = report(command, (started, finished), dry_run, workloads);
+    let mut report = report(command, (started, finished), dry_run, workloads);
     let detail = mode.detail();
+    if let Mode::Group { .. } = mode {
+        add_groups(&mut report, std::mem::take(&mut groups));
+    }
     let shown = show(&report, &facts, output, detail);
     publisher
         .publish(&WorkloadFacts::of_all(&report.workloads, &facts))
@@ -191,6 +197,8 @@ pub(crate) async fn run(
         notifier.send(&report).await;
     }
     shown?;
+    // Not in the output of a run: the partitions would be most of it.
+    add_groups(&mut report, groups);
     write_report(settings.report_file.as_deref(), &report)?;
     let documents = snapshots.iter().map(document::json);
     if let Mode::Show { save: Some(path) } = mode
@@ -252,6 +260,8 @@ async fn publish_failure(
 struct FinishedRun {
     report: WorkloadReport,
     facts: RunFacts,
+    /// The consumer group, if it is shown or written.
+    group: Option<Box<GroupDetails>>,
     /// The snapshot, if it is saved or evaluated.
     snapshot: Option<Snapshot>,
 }
@@ -325,6 +335,7 @@ async fn run_workloads(
         mode,
         output,
         has_metrics: publisher.is_on() || output == OutputFormat::OpenMetrics,
+        has_group: matches!(mode, Mode::Group { .. }) || settings.report_file.is_some(),
         stop: &stop,
         line: &line,
         several: jobs.len() > 1,
@@ -362,6 +373,8 @@ struct RunContext<'a> {
     output: OutputFormat,
     /// Whether the metrics of the run are shown or published.
     has_metrics: bool,
+    /// Whether the partitions of the group are shown, or written to a file.
+    has_group: bool,
     /// A signal.
     stop: &'a Stop,
     line: &'a Arc<TerminalLine>,
@@ -410,14 +423,12 @@ impl RunContext<'_> {
         {
             decided.follow_up = follow(ports, &settings, decided, snapshot, &stop).await;
         }
-        if let (Mode::Group { .. }, Some(snapshot)) = (self.mode, &snapshot) {
-            add_group(&mut report, snapshot);
-        }
         let is_saved = matches!(
             self.mode,
             Mode::Show { save: Some(_) } | Mode::WhatIf { .. }
         );
         let of_metrics = snapshot.as_ref().filter(|_| self.has_metrics);
+        let of_group = snapshot.as_ref().filter(|_| self.has_group);
         FinishedRun {
             facts: RunFacts {
                 dry_run: !self.mode.acts() || workload.execution.dry_run,
@@ -428,6 +439,7 @@ impl RunContext<'_> {
                 group: of_metrics.and_then(GroupFacts::of),
                 api_errors: errors.errors(),
             },
+            group: of_group.and_then(GroupDetails::of).map(Box::new),
             report,
             snapshot: snapshot.filter(|_| is_saved),
         }

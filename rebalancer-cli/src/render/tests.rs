@@ -10,6 +10,7 @@ use rebalancer_core::execution::{
     ExecutionOutcome, ExecutionReport, PodOutcome, PodReport, StaticMemberOutcome,
     StaticMemberReport, StopReason,
 };
+use rebalancer_core::group_details::GroupDetails;
 use rebalancer_core::handover::{
     AbandonReason, HandoverDocument, HandoverOutcome, HandoverReport, HandoverWork,
 };
@@ -562,7 +563,10 @@ const DESCRIBED: &str = r#"{"workload": {"namespace": "shop", "kind": "Deploymen
 fn members_of(json: &str, partitions: bool, width: Option<usize>) -> String {
     let snapshot = snapshot(json);
     let mut report = WorkloadReport::decided(decide(&snapshot, &forecast()), None);
-    crate::commands::add_group(&mut report, &snapshot);
+    let WorkloadReport::Decided(decided) = &mut report else {
+        panic!("{report:?}");
+    };
+    decided.consumer_group = GroupDetails::of(&snapshot).map(Box::new);
     let palette = Palette::plain().with_width(width);
     workload(&report, Detail::Members { partitions }, &palette)
 }

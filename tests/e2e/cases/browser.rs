@@ -8,7 +8,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::backtest::{has_acted, until};
-use crate::support::shared::Shared;
+use crate::support::{RunExt as _, shared::Shared};
 
 /// A phone and a desktop.
 const WIDTHS: [u32; 2] = [390, 1280];
@@ -64,14 +64,41 @@ async fn report_is_readable_on_a_phone_and_on_a_desktop(
         .args(["decide", "--snapshot", "-"])
         .env("STRATEGY", strategy)
         .env("REPORT_FILE", &page)
+        .env("OUTPUT", "json")
         .stdin(snapshot(pods).to_string())
         .run()
         .await?;
     assert_eq!(run.code, Some(0), "{run}");
+    // The partitions are in the file only.
+    assert!(!run.stdout.contains("consumer_group"), "{run}");
+    // Loads, members of the group if the strategy uses it, and partitions.
+    let members = if strategy == "rotate-outliers" {
+        0
+    } else {
+        pods
+    };
+    let rows = (pods + members + 3 * pods) as u64;
     let name = format!("{strategy}-{pods}");
     assert_readable(&page, &name, |found| {
         assert_eq!(found["bars"], pods, "{found}");
-        assert!(found["rows"].as_u64() >= Some(pods as u64), "{found}");
+        assert!(found["rows"].as_u64() >= Some(rows), "{rows}: {found}");
+    })
+    .await
+}
+
+/// The report of a run, with the result for each victim.
+#[tokio::test]
+async fn executed_plan_is_readable_on_a_phone_and_on_a_desktop() -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, pods) = shared.skewed().await?;
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("report.html");
+    let program = shared.ns.rebalancer(&consumer).env("DRY_RUN", "true");
+    program.env("REPORT_FILE", &page).ends_with(0).await?;
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.contains("4 of 4 pods"), "{text}");
+    assert_readable(&page, "executed", |found| {
+        assert_eq!(found["bars"], pods.len(), "{found}");
     })
     .await
 }

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use rebalancer_core::checks::{Check, Verdict};
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome};
+use rebalancer_core::group_details::{GroupDetails, PartitionDetails};
 use rebalancer_core::handover::HandoverResult;
 use rebalancer_core::plan::{AssignmentPlan, Role};
 use rebalancer_core::report::{Decided, Report, WorkloadReport};
-use rebalancer_core::strategy::forecast::{GroupReport, PlanForecast};
+use rebalancer_core::strategy::forecast::{GroupReport, PlanForecast, PodExplained};
 use rebalancer_core::{Analysis, Decision};
 
 use super::{Align, Bar, Bars, Block, Section, Table, Tone, number};
@@ -17,8 +18,8 @@ use crate::render::{approval, assignment, group, rejoin, style::Palette, table};
 /// The number of pods in a document: the most loaded ones, and those with a role. The JSON report has
 /// all of them.
 const MOST_PODS: usize = 200;
-/// The number of moves of partitions in a document, heaviest first.
-const MOST_MOVES: usize = 200;
+/// The number of partitions in a table of a document, heaviest first.
+const MOST_PARTITIONS: usize = 200;
 
 /// The line about the program and the run.
 pub(super) fn subtitle(report: &Report) -> String {
@@ -97,10 +98,7 @@ fn blocks(decided: &Decided) -> Vec<Block> {
     if let Some(plan) = decision.assignment() {
         blocks.push(Block::Heading("Partitions that move"));
         blocks.push(Block::Table(moves(plan)));
-        let more = plan.moves().len().saturating_sub(MOST_MOVES);
-        if more > 0 {
-            blocks.push(Block::Paragraph(format!("and {more} more partitions")));
-        }
+        blocks.extend(and_more(plan.moves().len(), MOST_PARTITIONS));
     }
     if let Some(group) = &decision.group {
         blocks.extend(of_group(group));
@@ -108,6 +106,11 @@ fn blocks(decided: &Decided) -> Vec<Block> {
     if !decision.checks.is_empty() {
         blocks.push(Block::Heading("Checks"));
         blocks.push(Block::List(checks(&decision.checks)));
+    }
+    if let Some(group) = &decided.consumer_group {
+        blocks.push(Block::Heading("Partitions"));
+        blocks.push(Block::Table(partitions(group)));
+        blocks.extend(and_more(group.partitions.len(), MOST_PARTITIONS));
     }
     blocks
 }
@@ -282,7 +285,70 @@ fn moves(plan: &AssignmentPlan) -> Table {
             ("from", Align::Left),
             ("to", Align::Left),
         ],
-        rows: moves.into_iter().take(MOST_MOVES).map(row).collect(),
+        rows: moves.into_iter().take(MOST_PARTITIONS).map(row).collect(),
+    }
+}
+
+/// The line below a table of partitions that has only `shown` of them.
+fn and_more(all: usize, shown: usize) -> Option<Block> {
+    let more = all.saturating_sub(shown);
+    (more > 0).then(|| Block::Paragraph(format!("and {more} more partitions")))
+}
+
+/// The pods of a group, by the measured load, highest first: their partitions, and the load that these
+/// explain.
+fn members(group: &GroupReport) -> Table {
+    let mut pods: Vec<&PodExplained> = group.pods.iter().collect();
+    let measured = |pod: &PodExplained| pod.explained + pod.residual;
+    pods.sort_by(|a, b| measured(b).total_cmp(&measured(a)));
+    let row = |pod: &PodExplained| {
+        let notes = [(pod.slow, "slow"), (pod.behind, "catching up")];
+        let notes = notes.into_iter().filter(|(applies, _)| *applies);
+        vec![
+            pod.name.clone(),
+            pod.partitions.to_string(),
+            number(Some(pod.explained)),
+            number(Some(pod.residual)),
+            notes.map(|(_, note)| note).collect::<Vec<_>>().join(", "),
+        ]
+    };
+    Table {
+        columns: vec![
+            ("pod", Align::Left),
+            ("partitions", Align::Right),
+            ("load explained", Align::Right),
+            ("beyond that", Align::Right),
+            ("note", Align::Left),
+        ],
+        rows: pods.into_iter().take(MOST_PODS).map(row).collect(),
+    }
+}
+
+/// The partitions of a group, by rate, highest first.
+fn partitions(group: &GroupDetails) -> Table {
+    let mut all: Vec<&PartitionDetails> = group.partitions.iter().collect();
+    let rate = |partition: &PartitionDetails| partition.rate.unwrap_or(0.0);
+    // Stable: without rates, by topic and number.
+    all.sort_by(|a, b| rate(b).total_cmp(&rate(a)));
+    let row = |partition: &PartitionDetails| {
+        let text = |value: Option<String>| value.unwrap_or_else(|| "–".into());
+        vec![
+            format!("{}-{}", partition.topic, partition.partition),
+            text(partition.owner.clone()),
+            number(partition.rate),
+            text(partition.lag.map(|lag| lag.to_string())),
+            if partition.behind { "catching up" } else { "" }.to_owned(),
+        ]
+    };
+    Table {
+        columns: vec![
+            ("partition", Align::Left),
+            ("owner", Align::Left),
+            ("rate", Align::Right),
+            ("lag", Align::Right),
+            ("note", Align::Left),
+        ],
+        rows: all.into_iter().take(MOST_PARTITIONS).map(row).collect(),
     }
 }
 
@@ -306,6 +372,9 @@ fn of_group(group: &GroupReport) -> Vec<Block> {
             .map(|line| Block::Paragraph(line.to_owned()))
             .collect()
     };
+    if !group.pods.is_empty() {
+        blocks.push(Block::Table(members(group)));
+    }
     match (&group.assignment, &group.rejoin) {
         (Some(best), _) => blocks.extend(effect(assignment::effect(group, best, &plain))),
         (None, Some(best)) => blocks.extend(effect(rejoin::effect(group, best, &plain))),

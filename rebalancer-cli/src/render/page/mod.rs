@@ -213,7 +213,11 @@ impl Table {
 
 /// A load or another number; a dash if it is unknown.
 fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
+    let text = value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"));
+    match text.as_str() {
+        "-0.000" => "0.000".to_owned(),
+        _ => text,
+    }
 }
 
 /// The alignment of a column.

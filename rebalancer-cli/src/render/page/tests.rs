@@ -2,6 +2,7 @@
 
 use insta::assert_snapshot;
 use rebalancer_core::execution::{ExecutionOutcome, ExecutionReport, PodOutcome, PodReport};
+use rebalancer_core::group_details::GroupDetails;
 use rebalancer_core::history::RotationOutcome;
 use rebalancer_core::model::{MinimumPods, PodUid, Seconds, WorkloadRef};
 use rebalancer_core::policy::{Policy, Strategy};
@@ -27,7 +28,11 @@ fn decided(json: &str, strategy: Strategy) -> WorkloadReport {
         minimum_pods: MinimumPods::new(1).unwrap(),
         ..Policy::default()
     };
-    WorkloadReport::decided(decide(&snapshot, &policy), None)
+    let mut report = WorkloadReport::decided(decide(&snapshot, &policy), None);
+    if let WorkloadReport::Decided(decided) = &mut report {
+        decided.consumer_group = GroupDetails::of(&snapshot).map(Box::new);
+    }
+    report
 }
 
 fn html(report: &Report) -> String {
