@@ -21,7 +21,7 @@ async fn budget_without_disruptions_blocks_all_evictions() -> Result<()> {
     // Evicting a cold pod without a hot one is no gain, so no such eviction is requested.
     let blocked = ["blocked", "blocked", "not_attempted", "not_attempted"];
     assert_eq!(run.outcomes(), blocked);
-    assert!(run.0.elapsed < Duration::from_secs(10), "{}", run.0);
+    assert!(run.0.elapsed < Duration::from_secs(50), "{}", run.0);
 
     let program = program.env("EVICTION_TIMEOUT", "3s");
     let run = program.clone().ends_with(3).await?;
@@ -37,7 +37,7 @@ async fn budget_without_disruptions_blocks_all_evictions() -> Result<()> {
     for line in &run.events("pod not evicted")[..2] {
         run.assert_says(line["detail"].as_str().unwrap(), &["keep-all"]);
     }
-    assert!(run.0.elapsed < Duration::from_secs(15), "{}", run.0);
+    assert!(run.0.elapsed < Duration::from_secs(50), "{}", run.0);
     assert_untouched(&consumer, &before).await?;
 
     // A second budget for the same pod gives another message.
@@ -185,7 +185,7 @@ async fn sigterm_ends_the_wait_for_a_budget() -> Result<()> {
     running.terminate().await?;
     let terminated = Instant::now();
     let run = running.wait().await?;
-    assert!(terminated.elapsed() < Duration::from_secs(5), "{run}");
+    assert!(terminated.elapsed() < Duration::from_secs(25), "{run}");
     assert_eq!(run.code, Some(3), "{run}");
     let run = Outcome(run);
     assert_eq!(run.workload()["execution"]["stopped"], "stopped");

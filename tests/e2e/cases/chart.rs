@@ -1,10 +1,11 @@
 //! The Helm chart: rendered by the libraries of Helm, applied to the API server, and run there.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ::harness::http::get;
+use ::harness::process::free_port;
 use ::harness::wait::{self, Look};
 use ::harness::{MetricsServer, Result, Right, Target, TestNamespace, WorkloadSpec, assets};
 use k8s_openapi::api::{
@@ -680,9 +681,7 @@ async fn installed_deployment_runs_on_schedule() -> Result<()> {
     let consumer = skewed(&ns, WorkloadSpec::deployment("ingestion-consumer")).await?;
     let before = consumer.pods().await?;
     // The containers of the tests share the network of the host.
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let address: SocketAddr = listener.local_addr().unwrap();
-    drop(listener);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
     let mut values = json!({
         "mode": "Deployment",
         "port": address.port(),

@@ -281,9 +281,11 @@ async fn all_that_can_be_read_is_examined(
     let text = "{apiVersion: v1, kind: Config, current-context: a, \
                 clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}], \
                 contexts: [{name: a, context: {cluster: a, user: a}}], users: [{name: a, user: {}}]}";
-    std::fs::write(&unreachable, text).unwrap();
     let file = match kubeconfig {
-        "" => unreachable.to_str().unwrap(),
+        "" => {
+            std::fs::write(&unreachable, text).unwrap();
+            unreachable.to_str().unwrap()
+        }
         file => file,
     };
     let program = shared

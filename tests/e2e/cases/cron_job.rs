@@ -1,6 +1,9 @@
 //! The unchanged manifests of `deploy/`: the CronJob controller creates a Job, and its pod runs.
 
-use ::harness::{Result, TestNamespace, WorkloadSpec, rights::manifest};
+use ::harness::{
+    Result, TestNamespace, WorkloadSpec,
+    rights::{manifest, suspended},
+};
 use k8s_openapi::api::{
     batch::v1::CronJob,
     core::v1::{Container, EnvVar, Pod},
@@ -115,7 +118,7 @@ async fn cron_job_of_the_manifests_runs() -> Result<()> {
 #[tokio::test]
 async fn example_for_kafka_adds_the_connection() -> Result<()> {
     let ns = TestNamespace::start().await?;
-    ns.apply(&manifest()?).await?;
+    ns.apply(&suspended(&manifest()?)).await?;
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let text = std::fs::read_to_string(root.join("deploy/examples/kafka.yaml")).unwrap();
     let patch: Value = serde_saphyr::from_str(&text).unwrap();
@@ -173,7 +176,7 @@ async fn examples_add_a_proxy_as_a_sidecar(
     #[case] endpoint: &str,
 ) -> Result<()> {
     let ns = TestNamespace::start().await?;
-    ns.apply(&manifest()?).await?;
+    ns.apply(&suspended(&manifest()?)).await?;
     let before = ns.api::<CronJob>().get("pod-rebalancer").await.unwrap();
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let text = std::fs::read_to_string(root.join("deploy/examples").join(file)).unwrap();

@@ -33,7 +33,7 @@ async fn demo_shows_a_rotation_and_a_hold() -> Result<()> {
     }
     assert!(run.stdout.contains("STRATEGY        EVICTIONS"), "{run}");
     assert!(!run.stdout.contains('\x1b'), "{run}");
-    assert!(run.elapsed < Duration::from_secs(10), "{run}");
+    assert!(run.elapsed < Duration::from_secs(45), "{run}");
     Ok(())
 }
 

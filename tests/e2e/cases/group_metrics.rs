@@ -73,7 +73,7 @@ fn assert_group(group: &Value, name: &str, owners: &[usize], pods: &[PodView], r
     for (seen, expected) in rates.iter().zip(RATES) {
         let seen = seen.as_f64().unwrap();
         assert!(
-            (seen - expected).abs() <= expected * 0.05,
+            (seen - expected).abs() <= expected * 0.12,
             "{seen} for {expected}: {group}"
         );
     }
@@ -530,12 +530,15 @@ async fn offset_that_went_back_is_not_forecast_until_the_window_has_passed() -> 
         let (run, _) = fake_groups.plan(program(which), 0).await?;
         assert_eq!(run.check("group")["verdict"], "pass", "{}", run.0);
     }
-    fake_groups
-        .ns
-        .expose("went-back", offsets(WENT_BACK, "", 1e6 - 5_000.0));
-    wait_until(true).await?;
+    let mut base = 1e6;
     for which in [0, 1] {
         for strategy in ["forecast", "auto"] {
+            // Once for each run: the servers show it for the window only.
+            base -= 5_000.0;
+            fake_groups
+                .ns
+                .expose("went-back", offsets(WENT_BACK, "", base));
+            wait_until(true).await?;
             let program = program(which).env("STRATEGY", strategy);
             let (run, group) = fake_groups.plan(program, 1).await?;
             let message = run.held("group_unknown");
@@ -550,9 +553,9 @@ async fn offset_that_went_back_is_not_forecast_until_the_window_has_passed() -> 
                 group["offsets_went_back"]["window_seconds"], 10.0,
                 "{group}"
             );
+            wait_until(false).await?;
         }
     }
-    wait_until(false).await?;
     for which in [0, 1] {
         let (run, _) = fake_groups.plan(program(which), 0).await?;
         assert_eq!(run.check("group")["verdict"], "pass", "{}", run.0);
@@ -658,7 +661,7 @@ async fn a_partition_without_commits_has_an_owner_where_nan_is_stored() -> Resul
 /// For a while the loads still include those of the previous owners.
 #[tokio::test]
 async fn partition_moved_within_the_cooldown_holds() -> Result<()> {
-    const COOLDOWN: &str = "12s";
+    const COOLDOWN: &str = "30s";
     let fake_groups = FakeGroups::open().await?;
     let to = &fake_groups.pods[MOVED_TO].name;
     // The selector of the program's own query: VictoriaMetrics caches for some seconds which series
@@ -673,7 +676,7 @@ async fn partition_moved_within_the_cooldown_holds() -> Result<()> {
         let started = Instant::now();
         for which in [0, 1] {
             while owned(which, offset).await? <= than {
-                assert!(started.elapsed() < Duration::from_secs(60), "still {than}");
+                assert!(started.elapsed() < Duration::from_secs(120), "still {than}");
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
@@ -684,7 +687,7 @@ async fn partition_moved_within_the_cooldown_holds() -> Result<()> {
         program.env("COOLDOWN", COOLDOWN)
     };
     // Exposed for longer than the cooldown, without a move yet.
-    tokio::time::sleep(Duration::from_secs(14)).await;
+    tokio::time::sleep(Duration::from_secs(32)).await;
     for which in [0, 1] {
         let (run, _) = fake_groups.plan(program(which), 0).await?;
         assert_eq!(run.check("group")["verdict"], "pass", "{}", run.0);

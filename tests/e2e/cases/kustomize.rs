@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use ::harness::{Result, TestNamespace, rights::manifest};
+use ::harness::{
+    Result, TestNamespace,
+    rights::{manifest, suspended},
+};
 use k8s_openapi::api::{batch::v1::CronJob, rbac::v1::RoleBinding};
 use rebalancer_cli::settings::Sources;
 use serde_json::Value;
@@ -58,7 +61,7 @@ async fn overlay_acts() -> Result<()> {
     base.insert("DRY_RUN".into(), "false".into());
     assert_eq!(variables, base);
     let ns = TestNamespace::start().await?;
-    let applied = ns.apply(&built).await?;
+    let applied = ns.apply(&suspended(&built)).await?;
     assert_eq!(applied.len(), 4, "{applied:?}");
     Ok(())
 }
@@ -77,7 +80,7 @@ async fn overlay_reads_the_group_from_kafka() -> Result<()> {
     let volume = &pod_of(cron_job)["volumes"][0];
     assert_eq!(volume["secret"]["secretName"], "pod-rebalancer-kafka");
     let ns = TestNamespace::start().await?;
-    assert_eq!(ns.apply(&built).await?.len(), 4);
+    assert_eq!(ns.apply(&suspended(&built)).await?.len(), 4);
     Ok(())
 }
 
@@ -107,7 +110,7 @@ async fn overlay_covers_several_namespaces() -> Result<()> {
 
         let ns = TestNamespace::named(&format!("kustomize-{namespace}")).await?;
         let yaml: Vec<String> = own.iter().map(Value::to_string).collect();
-        assert_eq!(ns.apply(&yaml.join("\n---\n")).await?.len(), 4);
+        assert_eq!(ns.apply(&suspended(&yaml.join("\n---\n"))).await?.len(), 4);
         let applied = ns.api::<CronJob>().get("pod-rebalancer").await.unwrap();
         assert_eq!(applied.spec.schedule, "*/15 * * * *");
         ns.api::<RoleBinding>().get("pod-rebalancer").await.unwrap();

@@ -93,7 +93,7 @@ fn warnings(run: &crate::support::Outcome) -> Vec<String> {
 
 /// The value of a query about the workload, as soon as the server has one.
 async fn eventually(server: &MetricsServer, query: &str) -> Result<f64> {
-    let (deadline, pause) = (Duration::from_secs(30), Duration::from_millis(200));
+    let (deadline, pause) = (Duration::from_secs(120), Duration::from_millis(200));
     wait::until(query, deadline, pause, async || {
         let found = server.by_label("workload_name", query).await?;
         Ok(match found.get("consumer") {
@@ -401,7 +401,7 @@ async fn prometheus_alerts_about_a_run_without_data() -> Result<()> {
     }
     let rules = monitoring::path("rules.yaml");
     let prometheus = MetricsServer::scraping(gateway.address(), &[rules.as_path()]).await?;
-    let (deadline, pause) = (Duration::from_secs(30), Duration::from_millis(200));
+    let (deadline, pause) = (Duration::from_secs(120), Duration::from_millis(200));
     let query = "ALERTS{alertname=\"RebalancerMissingData\",alertstate=\"pending\"}";
     let reason = wait::until("a pending alert", deadline, pause, async || {
         let found = prometheus.by_label("reason", query).await?;
@@ -448,17 +448,12 @@ async fn every_query_of_the_dashboard_returns_data() -> Result<()> {
     eventually(&prometheus, moment).await?;
 
     let mut count = 0;
-    for (title, query) in monitoring::queries_about_runs() {
+    for (_, query) in monitoring::queries_about_runs() {
         let query = query
             .replace("$namespace", ns.name())
             .replace("$workload", "consumer")
             .replace("$lookback", "1h");
-        let found = prometheus.by_label("workload_name", &query).await?;
-        assert_eq!(
-            found.keys().next().map(String::as_str),
-            Some("consumer"),
-            "{title}: {query}"
-        );
+        eventually(&prometheus, &query).await?;
         count += 1;
     }
     assert!(count >= 20, "{count}");

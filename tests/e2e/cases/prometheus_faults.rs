@@ -13,7 +13,7 @@ async fn fails(change: impl FnOnce(&Shared, Rebalancer) -> Rebalancer) -> Result
     let (consumer, before) = shared.skewed().await?;
     let program = change(&shared, shared.ns.rebalancer(&consumer));
     let run = program.ends_with(1).await?;
-    assert!(run.0.elapsed < Duration::from_secs(15), "{}", run.0);
+    assert!(run.0.elapsed < Duration::from_secs(50), "{}", run.0);
     assert_untouched(&consumer, &before).await?;
     Ok(run)
 }
@@ -239,7 +239,7 @@ async fn sigterm_ends_the_wait_for_a_response() -> Result<()> {
     running.terminate().await?;
     let terminated = Instant::now();
     let run = running.wait().await?;
-    assert!(terminated.elapsed() < Duration::from_secs(5), "{run}");
+    assert!(terminated.elapsed() < Duration::from_secs(25), "{run}");
     assert_eq!(run.code, Some(1), "{run}");
     let run = Outcome(run);
     run.assert_says(

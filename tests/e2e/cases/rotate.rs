@@ -4,6 +4,7 @@ use ::harness::{Result, TestNamespace, WorkloadSpec};
 use rstest::rstest;
 use serde_json::json;
 
+use crate::gates::observed;
 use crate::support::{RunExt as _, VICTIMS, assert_untouched, shared::Shared, skewed, uids};
 
 #[rstest]
@@ -91,6 +92,8 @@ async fn next_run_waits_for_the_replacements_to_settle() -> Result<()> {
     let first = ns.rebalancer(&consumer).ends_with(0).await?;
     assert_eq!(first.outcomes(), ["evicted"; 4]);
     let after = consumer.wait_ready().await?;
+    // The record of the rotation is an annotation, which the controller observes later.
+    observed(&ns, "consumer").await?;
     let second = ns
         .rebalancer(&consumer)
         .env("COOLDOWN", "5m")

@@ -1,9 +1,10 @@
 //! `serve`: runs on a schedule in a resident process, with leader election, metrics and probes.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
+use ::harness::process::free_port;
 use ::harness::wait::{self, Look};
 use ::harness::{
     MetricsServer, Rebalancer, Result, Run, TestNamespace, Workload, WorkloadSpec, http,
@@ -25,8 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(90);
 
 /// An address on which nothing listens.
 fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap()))
 }
 
 /// A resident process for the workload.

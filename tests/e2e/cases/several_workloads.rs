@@ -72,7 +72,7 @@ async fn workloads_of_one_file_run_independently() -> Result<()> {
     // The timeout of a run is that of each workload, also if they run one after the other.
     let run = program(&ns)
         .env("MAX_CONCURRENT_WORKLOADS", "1")
-        .env("RUN_TIMEOUT", "5s")
+        .env("RUN_TIMEOUT", "12s")
         .ends_with(3)
         .await?;
     assert_eq!(outcomes(&run, 0), of_blocked, "{}", run.0);

@@ -4,6 +4,7 @@ use ::harness::{Rebalancer, Result, Run, TestNamespace, WorkloadSpec};
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::gates::observed;
 use crate::support::{RunExt as _, VICTIMS, account, assert_untouched, skewed};
 
 /// A command on a workload, as in kubectl.
@@ -81,6 +82,7 @@ async fn paused_workload_is_left_alone_until_it_is_resumed() -> Result<()> {
     assert_says(&run, &["/consumer: not paused, nothing to resume"]);
 
     // A replacement at once, so that the record below is the only reason to wait.
+    observed(&ns, "consumer").await?;
     ns.rebalancer(&consumer).ends_with(0).await?;
     let status = document(of("status").env("COOLDOWN", "1h")).await?;
     let status = &status["status"];

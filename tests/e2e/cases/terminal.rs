@@ -158,11 +158,11 @@ async fn wait_for_replacements_is_one_temporary_line() -> Result<()> {
         .env("OUTPUT", "json")
         .env("MAX_UNAVAILABLE", "2")
         .env("READY_TIMEOUT", "90s")
-        .env("RUN_TIMEOUT", "200s")
+        .env("RUN_TIMEOUT", "999s")
         .env("NO_COLOR", "1");
     let running = OnTerminal::start(&program, WIDE)?;
     running
-        .shows("\rwaiting for replacements, 6 of 8 pods are ready: 3 of 90 s; 19")
+        .shows("\rwaiting for replacements, 6 of 8 pods are ready: 3 of 90 s; 9")
         .await;
     ns.hold_new_pods(false);
     let (code, report, written) = tokio::task::spawn_blocking(|| running.end()).await.unwrap();

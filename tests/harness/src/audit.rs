@@ -99,9 +99,9 @@ pub(crate) fn read(log: &Path, user: &str) -> Result<Vec<AuditEntry>> {
 }
 
 fn entries(log: &Path, wanted: impl Fn(&Event) -> bool) -> Result<Vec<AuditEntry>> {
-    let text =
-        std::fs::read_to_string(log).map_err(Error::io(format!("read {}", log.display())))?;
-    // The last line may be incomplete.
+    let bytes = std::fs::read(log).map_err(Error::io(format!("read {}", log.display())))?;
+    // The last line may be incomplete, also within a character.
+    let text = String::from_utf8_lossy(&bytes);
     let events = text
         .lines()
         .filter_map(|line| serde_json::from_str::<Event>(line).ok());

@@ -35,7 +35,7 @@ pub use workload::{PodView, Workload, WorkloadSpec};
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// Deadline for small tasks of the controllers.
-const CONTROLLER_DEADLINE: Duration = Duration::from_secs(30);
+const CONTROLLER_DEADLINE: Duration = Duration::from_secs(120);
 
 /// A namespace that belongs to one test, with helpers to set it up and observe it.
 pub struct TestNamespace {

@@ -1,14 +1,13 @@
 //! Servers as child processes that end with the process that started them.
 
 use std::{
-    collections::HashSet,
     ffi::OsString,
     fs::File,
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -227,20 +226,29 @@ pub fn server_dir(name: &str) -> Result<PathBuf> {
         )))
 }
 
-/// Returns a free loopback port that this process has not used before.
+/// Returns a free loopback port that this process has not used before. It is below the ports that the
+/// system gives to connections (from 32768 on Linux), so that it stays free until the server binds it,
+/// also after a restart of the server.
 ///
 /// # Errors
-/// If the system has no free port.
+/// If a thousand ports in a row are in use.
 pub fn free_port() -> Result<u16> {
-    static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
-    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    // Processes that run at the same time begin in different places.
+    let start = std::process::id() % COUNT * 61;
+    let mut attempts = 0;
     loop {
-        let port = TcpListener::bind(("127.0.0.1", 0))
-            .and_then(|listener| listener.local_addr())
-            .map_err(Error::io("find a free port on 127.0.0.1"))?
-            .port();
-        if given.insert(port) {
-            return Ok(port);
+        attempts += 1;
+        let place = (start + TRIED.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        let port = u16::try_from(FIRST + place).unwrap_or(u16::MAX);
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => return Ok(port),
+            Err(error) if attempts == 1_000 => {
+                return Err(Error::io("find a free port on 127.0.0.1")(error));
+            }
+            Err(_) => {}
         }
     }
 }

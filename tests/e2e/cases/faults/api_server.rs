@@ -25,13 +25,13 @@ async fn api_server_is_killed_and_restarted() -> Result<()> {
     let mut proxies = Vec::new();
     let mut running = Vec::new();
     ns.hold_new_pods(true);
-    for (name, ready_timeout) in names.into_iter().zip(["1s", "5s", "60s"]) {
+    for (name, ready_timeout) in names.into_iter().zip(["1s", "20s", "150s"]) {
         let workload = &workloads[name];
         before.push(workload.pods().await?);
         let proxy = FaultProxy::kubernetes(&ns).await?;
         let mut program = program(&ns, workload, &proxy).env("READY_TIMEOUT", ready_timeout);
         if name == "in-flight" {
-            let late = Fault::Latency(Duration::from_secs(8));
+            let late = Fault::Latency(Duration::from_secs(20));
             proxy.fault(EVICTION, Turn::Only(1), late);
         } else {
             program = program.env("MAX_UNAVAILABLE", "1");
@@ -71,7 +71,7 @@ async fn api_server_is_killed_and_restarted() -> Result<()> {
     let execution = &stays_away.workload()["execution"];
     assert_eq!(execution["stopped"], "ready_timeout");
     let message = execution["message"].as_str().unwrap();
-    stays_away.assert_says(message, &["ready timeout of 5 s", "cannot be reached"]);
+    stays_away.assert_says(message, &["ready timeout of 20 s", "cannot be reached"]);
 
     assert_eq!(comes_back.0.code, Some(0), "{}", comes_back.0);
     assert_eq!(comes_back.outcomes(), ["evicted", "evicted"]);

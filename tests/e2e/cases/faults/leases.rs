@@ -105,7 +105,7 @@ async fn renewing() -> Result<()> {
     let workloads = for_each_fault(&ns).await?;
     ns.hold_new_pods(true);
     let release = async {
-        tokio::time::sleep(Duration::from_secs(30)).await;
+        tokio::time::sleep(Duration::from_secs(45)).await;
         ns.hold_new_pods(false);
     };
     let cases = each("renewing: update leases", Kind::ALL, async |kind| {
@@ -115,7 +115,8 @@ async fn renewing() -> Result<()> {
         proxy.fault("update leases", Turn::Only(1), kind.fault());
         let program = program(&ns, workload, &proxy)
             .envs(patience(kind))
-            .env("MAX_UNAVAILABLE", "1");
+            .env("MAX_UNAVAILABLE", "1")
+            .timeout(Duration::from_secs(150));
         let run = Outcome(program.run().await?);
         let seen = proxy.seen();
         let calls = listed(&seen);

@@ -231,7 +231,7 @@ async fn querying_prometheus(
                 program = program.env(name, value);
             }
             if kind.stalls() {
-                program = program.env("PROMETHEUS_TIMEOUT", "1s");
+                program = program.env("PROMETHEUS_TIMEOUT", "5s");
             }
             program
         })
@@ -328,7 +328,7 @@ async fn querying_several_series(#[case] purpose: &str, #[case] words: &str) -> 
         let mut program = ns.rebalancer(&consumer).arg("plan");
         program = program.env("PROMETHEUS_ENDPOINT", proxy.url());
         if kind.stalls() {
-            program = program.env("PROMETHEUS_TIMEOUT", "1s");
+            program = program.env("PROMETHEUS_TIMEOUT", "5s");
         }
         let code = if kind.is_harmless() { 0 } else { 1 };
         let run = program.ends_with(code).await?;
@@ -360,7 +360,7 @@ async fn searching_for_other_labels() -> Result<()> {
         let mut program = shared.ns.rebalancer(&unmeasured).arg("plan");
         program = program.env("PROMETHEUS_ENDPOINT", proxy.url());
         if kind.stalls() {
-            program = program.env("PROMETHEUS_TIMEOUT", "1s");
+            program = program.env("PROMETHEUS_TIMEOUT", "5s");
         }
         let run = program.ends_with(1).await?;
         assert_in_time(&run);
@@ -421,7 +421,7 @@ async fn connections() -> Result<()> {
         };
         proxy.fault(CONNECT, Turn::From(1), fault.clone());
         let run = run(&shared, false, |program| {
-            let program = program.env("KUBE_TIMEOUT", "4s");
+            let program = program.env("KUBE_TIMEOUT", "10s");
             if kubernetes {
                 program.env("KUBECONFIG", proxy.kubeconfig())
             } else {

@@ -176,7 +176,7 @@ impl Kind {
             Self::Reset | Self::ResetAfter | Self::HalfOpen | Self::Truncate => {
                 "the connection was closed before the whole response was received"
             }
-            Self::Stall | Self::StallAfter => "no response within 1s; increase PROMETHEUS_TIMEOUT",
+            Self::Stall | Self::StallAfter => "no response within 5s; increase PROMETHEUS_TIMEOUT",
             Self::LoginPage => "not a Prometheus API response",
             Self::NoSuchPage => "HTTP 404",
             Self::Gateway => "HTTP 502",

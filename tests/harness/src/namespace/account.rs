@@ -102,7 +102,7 @@ impl TestNamespace {
     /// # Errors
     /// If the pod does not end in time, or the API returns an error.
     pub async fn ended(&self, pod: &str) -> Result<(Pod, String)> {
-        let deadline = Duration::from_secs(60);
+        let deadline = Duration::from_secs(180);
         until(
             format!("the end of pod {pod}"),
             deadline,

@@ -128,7 +128,7 @@ impl Workload<'_> {
     /// If this takes longer than the window and some seconds.
     pub async fn wait_measured(&self) -> Result<()> {
         let window = WINDOW;
-        let deadline = window + Duration::from_secs(50);
+        let deadline = window + Duration::from_secs(170);
         let settled =
             |wanted: f64, seen: f64| (wanted - seen).abs() <= (wanted * SETTLED.0).max(SETTLED.1);
         let what = format!("the loads of {} in both metrics servers", self.spec.name);
