@@ -29,7 +29,9 @@ async fn api_server_is_killed_and_restarted() -> Result<()> {
         let workload = &workloads[name];
         before.push(workload.pods().await?);
         let proxy = FaultProxy::kubernetes(&ns).await?;
-        let mut program = program(&ns, workload, &proxy).env("READY_TIMEOUT", ready_timeout);
+        let mut program = program(&ns, workload, &proxy)
+            .env("READY_TIMEOUT", ready_timeout)
+            .timeout(Duration::from_secs(180));
         if name == "in-flight" {
             let late = Fault::Latency(Duration::from_secs(20));
             proxy.fault(EVICTION, Turn::Only(1), late);
