@@ -1,4 +1,4 @@
-//! Every sentence about safety in the README has tests, and these tests exist.
+//! Every sentence about safety in the README has tests, and these and the tests of hand-overs exist.
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
 
 mod named_tests;
@@ -50,10 +50,14 @@ fn every_safety_statement_has_tests() {
 #[test]
 fn every_named_test_exists() {
     let known = known();
-    for (begins, tests) in rows(section(
-        &read("docs/safety.md"),
+    let page = read("docs/safety.md");
+    let headings = [
+        "\n## Hand-overs and rejoins\n",
         "\n## The README's sentences\n",
-    )) {
+    ];
+    let rows = headings.map(|heading| rows(section(&page, heading)));
+    assert!(rows.iter().all(|rows| rows.len() > 5), "{rows:?}");
+    for (begins, tests) in rows.into_iter().flatten() {
         assert!(!tests.is_empty(), "no test for: {begins}");
         for test in tests {
             assert!(
