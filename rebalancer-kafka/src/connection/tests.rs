@@ -6,7 +6,11 @@ use rstest::rstest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::*;
-use crate::messages::{FindCoordinator, Heartbeat};
+use crate::messages::{
+    ApiVersions, ConsumerGroupDescribe, DescribeGroupConfig, DescribeGroups, FindCoordinator,
+    Heartbeat, JoinGroup, LeaveGroup, ListGroups, ListOffsets, Metadata, OffsetFetch,
+    SaslAuthenticate, SaslHandshake, SyncGroup,
+};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -98,6 +102,51 @@ async fn newest_common_version_is_chosen(
     let (connection, _theirs) = connected(API.key, min, max).await;
     assert_eq!(connection.version(&API).ok(), expected);
     assert_eq!(connection.supports(&API), expected.is_some());
+}
+
+/// The oldest and the newest supported broker. The ranges are the `validVersions` of
+/// `clients/src/main/resources/common/message/*Request.json` in the tag 2.8.2 of
+/// <https://github.com/apache/kafka>, and of `common/message/*Request.json` in
+/// `org.apache.kafka:kafka-clients:4.4.0`.
+#[rstest]
+#[case::api_versions(ApiVersions::API, (0, 3), (0, 5), [3, 3])]
+#[case::describe_configs(DescribeGroupConfig::API, (0, 4), (1, 4), [4, 4])]
+#[case::describe_groups(DescribeGroups::API, (0, 5), (0, 6), [4, 4])]
+#[case::find_coordinator(FindCoordinator::API, (0, 3), (0, 6), [2, 2])]
+#[case::heartbeat(Heartbeat::API, (0, 4), (0, 4), [3, 3])]
+#[case::join_group(JoinGroup::API, (0, 7), (0, 9), [7, 9])]
+#[case::leave_group(LeaveGroup::API, (0, 4), (0, 5), [4, 5])]
+#[case::list_groups(ListGroups::API, (0, 4), (0, 5), [4, 5])]
+#[case::list_offsets(ListOffsets::API, (0, 6), (1, 11), [5, 5])]
+#[case::metadata(Metadata::API, (0, 11), (0, 13), [8, 8])]
+#[case::offset_fetch(OffsetFetch::API, (0, 7), (1, 10), [5, 5])]
+#[case::sasl_authenticate(SaslAuthenticate::API, (0, 2), (0, 2), [1, 1])]
+#[case::sasl_handshake(SaslHandshake::API, (0, 1), (0, 1), [1, 1])]
+#[case::sync_group(SyncGroup::API, (0, 5), (0, 5), [5, 5])]
+#[tokio::test]
+async fn each_api_has_a_version_of_kafka_2_8_and_of_4_4(
+    #[case] api: Api,
+    #[case] oldest: (i16, i16),
+    #[case] newest: (i16, i16),
+    #[case] expected: [i16; 2],
+) {
+    for ((min, max), expected) in [oldest, newest].into_iter().zip(expected) {
+        let (connection, _theirs) = connected(api.key, min, max).await;
+        let version = connection.version(&api);
+        assert_eq!(version.ok(), Some(expected), "{min} to {max}");
+    }
+}
+
+/// Kafka 2.8 has no groups of KIP-848, so the API is only used where a broker has it.
+#[tokio::test]
+async fn groups_of_kip_848_are_described_from_kafka_3_7_on() {
+    let api = ConsumerGroupDescribe::API;
+    for (max, expected) in [(0, 0), (1, 1)] {
+        let (connection, _theirs) = connected(api.key, 0, max).await;
+        assert_eq!(connection.version(&api).ok(), Some(expected));
+    }
+    let (connection, _theirs) = connected(Metadata::API.key, 0, 11).await;
+    assert!(!connection.supports(&api));
 }
 
 #[tokio::test]
