@@ -155,7 +155,9 @@ Every setting is an environment variable, a flag, and a key of the --config file
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 nothing to do, or everything done; 1 an error, or too little data to decide; 2 usage or \
-configuration; 3 a plan was not executed in full: some or all evictions were blocked or failed; with --exit-code, 10 for a plan that was not executed.";
+configuration; 3 a plan was not executed in full: evictions were blocked, failed or not attempted, \
+replacements did not become ready, or a hand-over or rejoin was abandoned or not kept; with --exit-code, 10 \
+for a plan that was not executed.";
 
 /// Help for the settings that have no flag.
 fn without_flag() -> String {

@@ -127,8 +127,8 @@ pub enum RunOutcome {
     Fine,
     /// There is a plan that was not to be executed, or that waits for approval.
     Planned,
-    /// A plan was not executed in full: some or all of its evictions did not happen, or their
-    /// replacements did not become ready.
+    /// A plan was not executed in full: evictions did not happen, replacements did not become ready, or
+    /// a hand-over or rejoin was abandoned or not kept.
     Incomplete,
     /// A workload failed, data for its decision is missing, or a hold that needs an operator has
     /// lasted for long.

@@ -45,8 +45,8 @@ Usage: cargo xtask <TASK>
 
 Tasks:
   setup               install or build what the tests need: Prometheus,
-                      VictoriaMetrics, the Pushgateway, a JDK and Maven with
-                      apt-get, the Kubernetes control plane and the libraries of
+                      VictoriaMetrics, the Pushgateway, Chromium, a JDK and Maven
+                      with apt-get, the Kubernetes control plane and the libraries of
                       Helm and kustomize with go build (some minutes the first
                       time), the jars of a Kafka broker with Maven
   test [ARGS]...      setup, then build the binary and run all tests of the

@@ -202,7 +202,7 @@ impl Past<'_> {
     fn assumptions(&self, present: &Snapshot, groups: bool) -> Vec<String> {
         let mut assumptions = vec![match present.data().target {
             Some(target) => format!("the target of {target} applies to the whole past"),
-            None => "the present autoscaler applies to the whole past".to_owned(),
+            None => "the current autoscaler applies to the whole past".to_owned(),
         }];
         if !groups && self.workload.policy.strategy == Strategy::Auto {
             assumptions.push(

@@ -119,14 +119,14 @@ strategy_reasons! {
     APPROVAL_PENDING = HoldReason::new(
         "approval_pending",
         "the plan waits for the approval of a person",
-        "look at the plan, and approve it with `rebalancer approve`; or let it expire",
+        "read the plan, and approve it with `rebalancer approve`; or let it expire",
     )
     .that_may_last();
     /// The approved plan cannot be executed any more.
     APPROVAL_INVALID = HoldReason::new(
         "approval_invalid",
         "the approved plan cannot be executed any more, and another one waits for approval",
-        "look at the new plan, and approve it; the message has the cause",
+        "read the new plan, and approve it; the message has the cause",
     )
     .that_may_last();
     /// A plan could not be stored for approval, or its approval could not be removed before the first

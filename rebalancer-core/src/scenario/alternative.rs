@@ -19,7 +19,7 @@ const SAMPLES: usize = 5;
 /// The maximum number of alternatives in a message.
 const SHOWN: usize = 2;
 
-/// The share of the present peak that an alternative must save.
+/// The share of the current peak that an alternative must save.
 const LEAST_FALL: f64 = 0.01;
 
 /// The changes that lower the highest load of a group that evictions cannot even out, best first, as a

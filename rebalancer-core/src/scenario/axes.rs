@@ -14,10 +14,10 @@ pub struct Scenario {
     /// The number of pods; absent: the ready pods, apart from those that are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<usize>,
-    /// The assignor; absent: the present one, or the default of another protocol.
+    /// The assignor; absent: the current one, or the default of another protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assignor: Option<Assignor>,
-    /// The group protocol; absent: the present one, or the one that has the assignor.
+    /// The group protocol; absent: the current one, or the one that has the assignor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Protocol>,
     /// The number of partitions of topics, by name. Other topics keep theirs.

@@ -72,7 +72,7 @@ pub(super) enum Impossible {
 pub(super) struct Change<'a> {
     subject: &'a Subject<'a>,
     topics: Cow<'a, Topics>,
-    /// The present partition that each partition continues; `None` for a new one.
+    /// The current partition that each partition continues; `None` for a new one.
     continues: Vec<Option<PartitionIndex>>,
     /// The load of each partition.
     loads: Vec<f64>,
@@ -95,7 +95,7 @@ pub(super) struct Outcome {
     pub(super) hot: usize,
     /// The number of pods without a partition.
     pub(super) idle: usize,
-    /// The number of present partitions that another pod consumes.
+    /// The number of current partitions that another pod consumes.
     pub(super) moved: usize,
     /// The number of partitions without an owner.
     pub(super) unowned: usize,
@@ -106,7 +106,7 @@ struct Changed {
     members: Vec<Member>,
     /// The index of each member's pod.
     pod_of: Vec<usize>,
-    /// The present pods that stay. New pods have the indices after them.
+    /// The current pods that stay. New pods have the indices after them.
     kept: Vec<ServingPodIndex>,
     previous: Assignment,
 }
@@ -239,7 +239,7 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Members like those of a random present pod.
+    /// Members like those of a random current pod.
     fn members_of_a_new_pod(&self, chance: Chance) -> Vec<Member> {
         let group = self.subject.group;
         if group.members.is_empty() {
@@ -331,7 +331,7 @@ fn ordinal(name: &str) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// The topics of a scenario, the present partition that each partition continues, and the loads. The
+/// The topics of a scenario, the current partition that each partition continues, and the loads. The
 /// load of a topic with another number of partitions is divided evenly among them.
 fn resized<'a>(
     subject: &'a Subject<'_>,
@@ -366,7 +366,7 @@ fn resized<'a>(
             continues.push(same);
             let load = of_topic.get(number).copied().filter(|_| before == after);
             resized.push(load.unwrap_or(even));
-            // The brokers spread the replicas of new partitions like those of the present ones.
+            // The brokers spread the replicas of new partitions like those of the current ones.
             let like = same.or_else(|| partitions.get(number % before.max(1)).copied());
             let of_replicas = like.map(|like| present.replica_racks(like));
             racks.push(of_replicas.cloned().unwrap_or_default());

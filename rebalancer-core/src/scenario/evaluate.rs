@@ -61,7 +61,7 @@ pub enum ScenarioProblem {
     FewerPartitions {
         /// The topic.
         topic: String,
-        /// The present number.
+        /// The current number.
         now: usize,
         /// The number of the scenario.
         asked: usize,
@@ -257,7 +257,7 @@ fn assumptions(snapshot: &Snapshot, subject: &Subject<'_>, scenarios: &[Scenario
     );
     assume(
         any(&|scenario, pods| pods > left(scenario)),
-        "a new pod has members and subscriptions like the present pods, and no residual load",
+        "a new pod has members and subscriptions like the current pods, and no residual load",
     );
     assume(
         any(&|scenario, _| !scenario.without.is_empty() && scenario.replicas.is_none()),

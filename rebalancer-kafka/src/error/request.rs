@@ -47,7 +47,8 @@ impl RequestFailure {
                  needs two more for some seconds"
             }
             Self::Code(ErrorCode::INVALID_SESSION_TIMEOUT) => {
-                "group.min.session.timeout.ms of the brokers must be at most 6000, their default"
+                "group.min.session.timeout.ms of the brokers must be at most 30000, or 10000 in a \
+                 group with an eager assignor such as sticky; its default is 6000"
             }
             Self::Code(_) => "check the log of the broker",
         }

@@ -94,8 +94,8 @@ fn request(failure: RequestFailure) -> KafkaError {
     request(RequestFailure::Code(ErrorCode::INVALID_SESSION_TIMEOUT)),
     Kind::Rejected,
     "cannot read the members of group `orders`: kafka-1:9092: the broker answers \
-     INVALID_SESSION_TIMEOUT; group.min.session.timeout.ms of the brokers must be at most 6000, their \
-     default"
+     INVALID_SESSION_TIMEOUT; group.min.session.timeout.ms of the brokers must be at most 30000, or \
+     10000 in a group with an eager assignor such as sticky; its default is 6000"
 )]
 #[case(
     KafkaError::NotAuthorizedForGroup { group: "orders".into(), action: Action::Join("orders".into()) },

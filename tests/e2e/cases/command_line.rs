@@ -7,6 +7,7 @@ use ::harness::{Rebalancer, Result, Run};
 use rstest::rstest;
 use tempfile::TempDir;
 
+use crate::support::installers::in_repository;
 use crate::support::{Outcome, READ_RULES, RunExt as _, VICTIMS, account, shared::Shared, uids};
 
 async fn completions(shell: &str) -> Result<String> {
@@ -76,6 +77,42 @@ async fn each_command_has_a_manual_page() -> Result<()> {
         .await?;
     assert_eq!(run.code, Some(1), "{run}");
     assert!(run.stderr.contains("cannot write the manual page"), "{run}");
+    Ok(())
+}
+
+/// The table of commands, by the manual pages of the program: its first column names every command, and
+/// the sentence below it the commands without a workload.
+#[tokio::test]
+async fn documentation_lists_each_command() -> Result<()> {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let run = Rebalancer::new().args(["man", "--dir", path]).run().await?;
+    assert_eq!(run.code, Some(0), "{run}");
+    let document = fs::read_to_string(in_repository("docs/configuration.md")).unwrap();
+    let (_, section) = document.split_once("\n## Commands\n").unwrap();
+    let (table, below) = section.split_once("\n\nAll of them except ").unwrap();
+    let (without_workload, _) = below.split_once(" take the workload").unwrap();
+
+    let pages = fs::read_dir(dir.path()).unwrap();
+    let names = pages.filter_map(|page| {
+        let page = page.unwrap().file_name().into_string().unwrap();
+        let name = page.strip_prefix("rebalancer-")?.strip_suffix(".1")?;
+        Some(name.to_owned())
+    });
+    let names: Vec<String> = names.collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        let mut rows = table.lines().filter_map(|row| row.split('|').nth(1));
+        let in_table = rows.any(|command| {
+            let mut code = command.split('`').skip(1).step_by(2);
+            code.any(|code| code.split([' ', '\\']).nth(1) == Some(name.as_str()))
+        });
+        assert!(in_table, "no row for {name}");
+        let page = fs::read_to_string(dir.path().join(format!("rebalancer-{name}.1"))).unwrap();
+        let takes_workload = page.contains("KIND/NAME");
+        let excepted = without_workload.contains(&format!("`{name}`"));
+        assert_eq!(takes_workload, !excepted, "{name}");
+    }
     Ok(())
 }
 

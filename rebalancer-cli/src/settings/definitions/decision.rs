@@ -232,7 +232,7 @@ pub(in crate::settings) static IGNORE_HISTORY: Defaulted<bool> = Definition {
 pub(in crate::settings) static HOLD_ALERT_AFTER: Defaulted<Duration> = Definition {
     name: "HOLD_ALERT_AFTER",
     help: "Exit with 1 when runs have held for this long, for one reason or for several that \
-           alternate, none of which ends by itself; 0s for never",
+           alternate, each of which needs an operator to end; 0s for never",
     value: &value::DURATION,
     default: Fallback::Value(|| RunSettings::DEFAULT_HOLD_ALERT_AFTER.to_duration()),
     attributes: Attributes::USUAL,

@@ -109,7 +109,8 @@ pub(in crate::settings) static KAFKA_SSL_KEY_FILE: Optional<PathBuf> = Definitio
 
 pub(in crate::settings) static KAFKA_TIMEOUT: Defaulted<Duration> = Definition {
     name: "KAFKA_TIMEOUT",
-    help: "Timeout of each request to a broker, including the connection",
+    help: "Timeout of each request to a broker, including the connection, and of reading the group as a \
+           whole",
     value: &value::POSITIVE_DURATION,
     default: Fallback::Value(|| KafkaSettings::DEFAULT_TIMEOUT),
     attributes: Attributes::USUAL,
