@@ -133,6 +133,7 @@ pub(crate) fn schema(config: &Value) -> Value {
         "prometheusRule": object("", json!({
             "enabled": flag("Creates the [alert rules](../../docs/operations.md#how-am-i-alerted) for the Prometheus Operator"),
             "labels": with(&labels, "Labels by which Prometheus selects rules"),
+            "runbookBaseUrl": {"type": "string", "pattern": "^(https?://.+/)?$", "description": "Precedes `docs/operations.md` in the annotation `runbook_url`, such as `https://git.example.org/rebalancer/blob/main/`"},
         })),
         // Helm adds it if the chart is a dependency.
         "global": free,

@@ -216,7 +216,7 @@ async fn life_of_a_release(chart: &Chart, ns: &TestNamespace) -> Result<(), Erro
         "upgrade",
         RELEASE,
         &path,
-        "--reuse-values",
+        "--reset-then-reuse-values",
         "--set",
         "mode=Deployment",
     ];

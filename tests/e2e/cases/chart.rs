@@ -407,7 +407,8 @@ async fn references_become_variables_and_mounted_files() {
     }
 }
 
-/// The rules for the Prometheus Operator are those that promtool tests.
+/// The rules for the Prometheus Operator are those that promtool tests, with links to the copy of the
+/// documentation.
 #[tokio::test]
 async fn prometheus_rule_has_the_alert_rules() {
     let text = std::fs::read_to_string(ci_values("full")).unwrap();
@@ -416,8 +417,13 @@ async fn prometheus_rule_has_the_alert_rules() {
     let rule = only(&objects, "PrometheusRule");
     assert_eq!(rule["metadata"]["labels"]["release"], "prometheus");
     let rules = std::fs::read_to_string(in_repository("deploy/monitoring/rules.yaml")).unwrap();
-    let rules: Value = serde_saphyr::from_str(&rules).unwrap();
-    assert_eq!(rule["spec"], rules);
+    let linked = rules.replace(
+        "runbook_url: docs/",
+        "runbook_url: https://git.example.org/rebalancer/blob/main/docs/",
+    );
+    assert_ne!(linked, rules);
+    let expected: Value = serde_saphyr::from_str(&linked).unwrap();
+    assert_eq!(rule["spec"], expected);
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "rules.yaml", &rule["spec"].to_string());
     let mut check = std::process::Command::new(assets::promtool().unwrap());
@@ -454,6 +460,10 @@ async fn prometheus_rule_has_the_alert_rules() {
 #[case::monitor_without_service(
     json!({"mode": "Deployment", "serviceMonitor": {"enabled": true}}),
     "serviceMonitor.enabled needs service.enabled"
+)]
+#[case::runbook_without_slash(
+    json!({"prometheusRule": {"runbookBaseUrl": "https://git.example.org/main"}}),
+    "runbookBaseUrl"
 )]
 #[case::address_by_the_port(json!({"settings": {"listen_address": "127.0.0.1:1"}}), "listen_address")]
 #[tokio::test]
@@ -589,6 +599,11 @@ async fn installed_chart_runs() -> Result<()> {
     });
     let notes = text_of("notes", "orders", ns.name(), &values).await;
     assert!(notes.contains("Runs are dry runs"), "{notes}");
+    // Values that a later chart adds keep their defaults.
+    assert!(
+        notes.contains("--reset-then-reuse-values --set dryRun=false"),
+        "{notes}"
+    );
     assert!(notes.contains("It is suspended"), "{notes}");
     install(&ns, &other, &values).await?;
 

@@ -383,7 +383,11 @@ fn every_alert_has_a_test_and_a_runbook() {
         assert!(tests.contains(&fires), "{name} never fires in the tests");
         assert!(operations.contains(&format!("\n### {name}\n")), "{name}");
         let anchor = format!("docs/operations.md#{}", name.to_lowercase());
-        assert_eq!(rule["annotations"]["runbook"], anchor.as_str(), "{name}");
+        assert_eq!(
+            rule["annotations"]["runbook_url"],
+            anchor.as_str(),
+            "{name}"
+        );
         count += 1;
     }
     assert!(count >= 5, "{count}");
@@ -417,7 +421,7 @@ async fn prometheus_alerts_about_a_run_without_data() -> Result<()> {
     Ok(())
 }
 
-/// Every query of the dashboard returns data after two real runs, of which the first one rotated.
+/// Every variable and query of the dashboard returns data after two real runs, of which the first one rotated.
 #[tokio::test]
 async fn every_query_of_the_dashboard_returns_data() -> Result<()> {
     let ns = TestNamespace::start().await?;
@@ -447,6 +451,15 @@ async fn every_query_of_the_dashboard_returns_data() -> Result<()> {
     let moment = "rebalancer_rotation_imbalance_ratio{moment=\"now\"}";
     eventually(&prometheus, moment).await?;
 
+    let variables = monitoring::label_variables();
+    let names: Vec<&str> = variables.iter().map(|variable| &*variable.name).collect();
+    assert_eq!(names, ["namespace", "workload"]);
+    for (variable, value) in variables.iter().zip([ns.name(), "consumer"]) {
+        let selector = variable.selector.replace("$namespace", ns.name());
+        let found = prometheus.by_label(&variable.label, &selector).await?;
+        let values: Vec<String> = found.into_keys().collect();
+        assert_eq!(values, [value], "{}: {selector}", variable.name);
+    }
     let mut count = 0;
     for (_, query) in monitoring::queries_about_runs() {
         let query = query

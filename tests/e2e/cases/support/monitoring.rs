@@ -20,10 +20,46 @@ pub(crate) fn path(file: &str) -> PathBuf {
     in_repository("deploy/monitoring").join(file)
 }
 
+/// The dashboard.
+fn dashboard() -> Value {
+    let dashboard = std::fs::read_to_string(path("dashboard.json")).unwrap();
+    serde_json::from_str(&dashboard).unwrap()
+}
+
+/// A variable of the dashboard whose values are those of a label.
+pub(crate) struct LabelVariable {
+    /// The name, as in `$name`.
+    pub(crate) name: String,
+    /// The selector of the series.
+    pub(crate) selector: String,
+    /// The label.
+    pub(crate) label: String,
+}
+
+/// The variables of the dashboard that Grafana fills by a query: `label_values(SELECTOR, LABEL)`.
+pub(crate) fn label_variables() -> Vec<LabelVariable> {
+    let dashboard = dashboard();
+    let variables = dashboard["templating"]["list"].as_array().unwrap().iter();
+    let queried = variables.filter(|variable| variable["type"] == "query");
+    queried
+        .map(|variable| {
+            let query = variable["query"]["query"].as_str().unwrap();
+            assert_eq!(variable["definition"], query);
+            let arguments = query.strip_prefix("label_values(").unwrap();
+            let arguments = arguments.strip_suffix(')').unwrap();
+            let (selector, label) = arguments.rsplit_once(", ").unwrap();
+            LabelVariable {
+                name: variable["name"].as_str().unwrap().to_owned(),
+                selector: selector.to_owned(),
+                label: label.to_owned(),
+            }
+        })
+        .collect()
+}
+
 /// The titles and queries of the dashboard.
 fn queries() -> Vec<(String, String)> {
-    let dashboard = std::fs::read_to_string(path("dashboard.json")).unwrap();
-    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let dashboard = dashboard();
     let panels = dashboard["panels"].as_array().unwrap().iter();
     let targets = panels.flat_map(|panel| {
         let title = panel["title"].as_str().unwrap();
