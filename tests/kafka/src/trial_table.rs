@@ -134,11 +134,11 @@ fn sums(text: &mut String, outcomes: &[(Trial, Outcome)]) {
         outcomes.len(),
         mean(0),
         mean(1),
-        sum(|outcome| outcome.records),
-        sum(|outcome| outcome.lost),
-        sum(|outcome| outcome.processed_by_two.len()),
-        sum(|outcome| outcome.owned_by_two.len()),
-        sum(|outcome| outcome.early_commits.len()),
+        sum(|outcome| outcome.account.records),
+        sum(|outcome| outcome.account.lost),
+        sum(|outcome| outcome.account.processed_by_two.len()),
+        sum(|outcome| outcome.account.owned_by_two.len()),
+        sum(|outcome| outcome.account.early_commits.len()),
     );
 }
 
@@ -242,10 +242,10 @@ impl Outcome {
             self.report.removed,
             self.report.probe_seconds,
             self.misplaced,
-            self.lost,
-            self.processed_by_two,
-            self.owned_by_two,
-            self.early_commits,
+            self.account.lost,
+            self.account.processed_by_two,
+            self.account.owned_by_two,
+            self.account.early_commits,
             part(&self.hand_over),
             part(&self.restart)
         )

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use consumers::Commits;
-use consumers::trial::{Kind, Trial};
+use consumers::trial::{Account, Disturbance, Kind, Trial};
 use harness::{Kafka, KafkaVersion, Result};
 use rebalancer_core::group::{Assignor, ClientFamily};
 use rebalancer_core::handover::HandoverOutcome;
+use rebalancer_core::handover::HandoverStage::{self, Electing, Restoring};
 use rstest::rstest;
 use tokio::sync::Semaphore;
 
@@ -57,10 +58,40 @@ async fn every_record_is_processed_by_one_consumer_at_a_time(
     assert!(after < before, "{outcome:?}");
     assert!(outcome.is_kept(), "{outcome:?}");
     assert_eq!(outcome.hand_over.moved.len(), outcome.planned_moves);
-    assert!(outcome.records > 500, "{outcome:?}");
-    assert_eq!(outcome.lost, 0, "{outcome:?}");
-    assert_eq!(outcome.processed_by_two, [], "{outcome:?}");
-    assert_eq!(outcome.owned_by_two, [], "{outcome:?}");
-    assert_eq!(outcome.early_commits, [], "{outcome:?}");
+    assert_clean(&outcome.account);
+    Ok(())
+}
+
+/// Panics if a record was lost, or was another consumer's at the same time.
+fn assert_clean(account: &Account) {
+    assert!(account.records > 500, "{account:?}");
+    assert_eq!(account.lost, 0, "{account:?}");
+    assert_eq!(account.processed_by_two, [], "{account:?}");
+    assert_eq!(account.owned_by_two, [], "{account:?}");
+    assert_eq!(account.early_commits, [], "{account:?}");
+}
+
+/// The process dies as the leader of the group, before it has handed anything out; or a consumer leaves
+/// while the leader is elected.
+#[rstest]
+#[case::kill(ClientFamily::Java, Restoring, Disturbance::Kill)]
+#[case::leave(ClientFamily::Librdkafka, Electing, Disturbance::Leave)]
+#[tokio::test(flavor = "multi_thread")]
+async fn every_record_is_processed_by_one_consumer_at_a_time_despite_a_disturbance(
+    #[case] client: ClientFamily,
+    #[case] stage: HandoverStage,
+    #[case] disturbance: Disturbance,
+) -> Result<()> {
+    let kafka = Kafka::shared().await?;
+    let kind = Kind {
+        client,
+        assignor: Assignor::CooperativeSticky,
+        static_members: false,
+        commits: Commits::ByApplication,
+    };
+    let trial = trial(&format!("account-{disturbance:?}"), kind, 7);
+    let active = Semaphore::new(1);
+    let disturbed = trial.run_disturbed(kafka, &active, stage, disturbance);
+    assert_clean(&disturbed.await?);
     Ok(())
 }

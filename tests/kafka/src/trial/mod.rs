@@ -1,6 +1,8 @@
 //! A trial: a group of real consumers is given the assignment that a run would plan for it, while
 //! records arrive, and later one of its consumers is restarted.
 
+mod account;
+mod disturbed;
 mod members;
 mod plan;
 
@@ -23,10 +25,12 @@ use rebalancer_kafka::{Kafka as Adapter, KafkaCoordinator, KafkaSettings};
 use tokio::sync::Semaphore;
 
 use crate::consumer::{Commits, GroupConfig};
-use crate::ledger::{Duplicates, EarlyCommit, Ledger, Overlap, Pause, Window};
+use crate::ledger::{Duplicates, Ledger, Pause, Window};
 use crate::recorder::{Recorder, now};
 use crate::traffic::{Stream, Traffic};
 use crate::{create_topics, delete_topics, failed};
+pub use account::Account;
+pub use disturbed::Disturbance;
 use members::Members;
 use plan::{Planned, plan, planned_owners};
 
@@ -135,16 +139,8 @@ pub struct Outcome {
     pub hand_over: Measured,
     /// The restart of one consumer.
     pub restart: Measured,
-    /// The number of records that arrived.
-    pub records: usize,
-    /// The number of records that no consumer has processed.
-    pub lost: usize,
-    /// The times for which two consumers processed records of one partition.
-    pub processed_by_two: Vec<Overlap>,
-    /// The times for which two consumers owned one partition.
-    pub owned_by_two: Vec<Overlap>,
-    /// The commits of offsets whose records had not all been processed.
-    pub early_commits: Vec<EarlyCommit>,
+    /// The account of the records.
+    pub account: Account,
 }
 
 impl Outcome {
@@ -164,10 +160,7 @@ impl Trial {
     pub async fn run(&self, kafka: &Kafka, active: &Semaphore) -> Result<Outcome> {
         let mut group = Group::start(self, kafka).await?;
         let result = group.run(active).await;
-        group.members.close_all().await?;
-        let topics = group.recorder.topics();
-        let names: Vec<&str> = topics.indices().map(|topic| topics.name(topic)).collect();
-        delete_topics(kafka, &names).await?;
+        group.close().await?;
         result
     }
 
@@ -187,7 +180,7 @@ impl Trial {
 /// The group of a trial.
 struct Group<'a> {
     trial: &'a Trial,
-    bootstrap: String,
+    kafka: &'a Kafka,
     adapter: Adapter,
     coordinator: KafkaCoordinator,
     recorder: Recorder,
@@ -198,7 +191,7 @@ struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    async fn start(trial: &'a Trial, kafka: &Kafka) -> Result<Self> {
+    async fn start(trial: &'a Trial, kafka: &'a Kafka) -> Result<Self> {
         let topics = trial.topics();
         let sizes = topics.iter().map(|(name, size)| (name.as_str(), *size));
         create_topics(kafka, &sizes.collect::<Vec<_>>()).await?;
@@ -250,7 +243,7 @@ impl<'a> Group<'a> {
         let coordinator = adapter.coordinator(format!("rebalancer-{}", trial.name));
         let mut group = Self {
             trial,
-            bootstrap: kafka.bootstrap(),
+            kafka,
             adapter,
             coordinator,
             recorder,
@@ -262,6 +255,14 @@ impl<'a> Group<'a> {
             group.members.start(&trial.member(number))?;
         }
         Ok(group)
+    }
+
+    /// Ends the consumers, and deletes the topics.
+    async fn close(&mut self) -> Result<()> {
+        self.members.close_all().await?;
+        let topics = self.recorder.topics();
+        let names: Vec<&str> = topics.indices().map(|topic| topics.name(topic)).collect();
+        delete_topics(self.kafka, &names).await
     }
 
     async fn run(&mut self, active: &Semaphore) -> Result<Outcome> {
@@ -312,11 +313,7 @@ impl<'a> Group<'a> {
             misplaced: [at_once, later],
             hand_over,
             restart: measured(&ledger, restart_window),
-            records: ledger.arrived(),
-            lost: ledger.lost().len(),
-            processed_by_two: ledger.processed_by_two(),
-            owned_by_two: ledger.owned_by_two(),
-            early_commits: ledger.early_commits(),
+            account: Account::of(&ledger),
         })
     }
 
@@ -333,7 +330,7 @@ impl<'a> Group<'a> {
         });
         let recorder = self.recorder.clone();
         let arrived = move |topic: &str, number, offset| recorder.arrived(topic, number, offset);
-        Traffic::start(&self.bootstrap, streams.collect(), arrived)
+        Traffic::start(&self.kafka.bootstrap(), streams.collect(), arrived)
     }
 
     /// The plan, once the consumers keep up on a machine that is busy with a build.
