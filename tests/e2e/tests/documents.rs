@@ -140,6 +140,24 @@ fn bill_of_materials_is_that_of_the_binary() {
     }
 }
 
+/// A base image that changes under its tag would change the build without a commit.
+#[test]
+fn base_images_are_pinned() {
+    let recipe = std::fs::read_to_string(root().join("deploy/Dockerfile")).unwrap();
+    let stages = recipe.lines().filter_map(|line| line.strip_prefix("FROM "));
+    let images = stages.map(|stage| stage.split(' ').next().unwrap());
+    let images: Vec<&str> = images.filter(|image| *image != "scratch").collect();
+    assert!(!images.is_empty(), "{recipe}");
+    for image in images {
+        let tag = image.strip_prefix("rust:").unwrap();
+        let (version, variant) = tag.split_once('-').unwrap();
+        let (minor, patch) = version.rsplit_once('.').unwrap();
+        assert_eq!(minor, env!("CARGO_PKG_RUST_VERSION"), "{image}");
+        assert!(patch.parse::<u32>().is_ok(), "{image}");
+        assert_eq!(variant, "slim-bookworm", "{image} has no distribution");
+    }
+}
+
 /// A scratch image contains only what is copied into it.
 #[test]
 fn image_has_the_binary_and_the_certificate_authorities() {
