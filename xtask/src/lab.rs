@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 use std::io::BufRead as _;
+use std::path::Path;
 use std::sync::Arc;
 
+use harness::assets::ControlPlanePrograms;
 use harness::kafka::{JavaGroup, JavaGroupConfig};
 use harness::{Kafka, PodView, Rebalancer, Series, Target, TestNamespace, Workload, WorkloadSpec};
 use tokio::sync::mpsc;
@@ -152,7 +154,8 @@ impl<'ns> Lab<'ns> {
         };
         print!("{}", environment(&program));
         let victoria_metrics = self.ns.victoria_metrics().url();
-        let hints = hints(self.ns.name(), &victoria_metrics, hints_for_group);
+        let kubectl = ControlPlanePrograms::locate()?.kubectl;
+        let hints = hints(self.ns.name(), &victoria_metrics, hints_for_group, &kubectl);
         println!("{hints}");
         eprintln!(
             "\nIn another terminal, with these variables: cargo run -p rebalancer-cli -- plan"
@@ -256,11 +259,17 @@ const KAFKA_HINTS: &str = "\
 # Enter gives the owners of the partitions new rates: the group is skewed again";
 
 /// Comments below the variables: other things to try.
-fn hints(namespace: &str, victoria_metrics: &str, of_group: &str) -> String {
+fn hints(namespace: &str, victoria_metrics: &str, of_group: &str, kubectl: &Path) -> String {
+    let kubectl = kubectl.display();
     format!(
         "# the same metrics in VictoriaMetrics:\n\
          # export PROMETHEUS_ENDPOINT={victoria_metrics}\n\
          {of_group}\n\
+         # the CronJob of README.md, if this runs as root: without docker, since the kubelet here runs the\n\
+         # program of cargo build -p rebalancer-cli; with -n {namespace} for -n posthog, the workload consumer\n\
+         # and the endpoint http://victoriametrics:8428. The pods are young, so before the job:\n\
+         # kubectl -n {namespace} set env cronjob/pod-rebalancer METRICS_TIME_WINDOW=10s\n\
+         # kubectl, if you have none: alias kubectl={kubectl}\n\
          # more to look at: kubectl -n {namespace} get pods,\n\
          # kubectl -n {namespace} scale deployment consumer --replicas 12,\n\
          # kubectl -n {namespace} create …; pods of a workload of your own run at 0.01 cores"
@@ -293,6 +302,7 @@ fn environment(program: &Rebalancer) -> String {
 mod tests {
     use super::{BASE_LOAD, KAFKA_HINTS, METRICS_HINTS, Options, environment, hints, loads};
     use harness::Rebalancer;
+    use std::path::Path;
 
     #[test]
     fn options_are_checked() {
@@ -313,13 +323,14 @@ mod tests {
     #[test]
     fn hints_name_the_namespace() {
         for of_group in [METRICS_HINTS, KAFKA_HINTS] {
-            let hints = hints("lab", "http://127.0.0.1:8428", of_group);
+            let kubectl = Path::new("/cache/kubectl");
+            let hints = hints("lab", "http://127.0.0.1:8428", of_group, kubectl);
             for line in hints.lines() {
                 assert!(line.starts_with("# "), "{line}");
             }
             let commands = hints.split("kubectl ").skip(1);
             assert!(
-                commands.clone().count() == 3
+                commands.clone().count() == 4
                     && commands.clone().all(|rest| rest.starts_with("-n lab "))
             );
         }

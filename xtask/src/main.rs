@@ -45,10 +45,11 @@ Usage: cargo xtask <TASK>
 
 Tasks:
   setup               install or build what the tests need: Prometheus,
-                      VictoriaMetrics, the Pushgateway, Chromium, a JDK and Maven
-                      with apt-get, the Kubernetes control plane and the libraries of
-                      Helm and kustomize with go build (some minutes the first
-                      time), the jars of a Kafka broker with Maven
+                      VictoriaMetrics, the Pushgateway, the node exporter, Chromium,
+                      zsh, fish, mandoc, a JDK and Maven with apt-get, the Kubernetes
+                      control plane with kubectl and the libraries of Helm and
+                      kustomize with go build (some minutes the first time), the
+                      jars of a Kafka broker with Maven
   test [ARGS]...      setup, then build the binary and run all tests of the
                       workspace; ARGS go to cargo test
   bench               measure a dry run of the release binary on 1,000 and on
@@ -109,14 +110,15 @@ Tasks:
   help                print this text
 
 Environment:
-  KUBEBUILDER_ASSETS    folder of etcd, kube-apiserver and
-                        kube-controller-manager, instead of building them
+  KUBEBUILDER_ASSETS    folder of etcd, kube-apiserver, kube-controller-manager
+                        and kubectl, instead of building them
   KAFKA_LIBS, KAFKA_3_9_LIBS, KAFKA_3_9_SCALA_2_12_LIBS
                         folder of the jars of a Kafka broker (4.4, 3.9, 3.9 for
                         Scala 2.12), instead of having Maven copy them
   PROMETHEUS_BIN        program to use instead of prometheus in PATH
   VICTORIA_METRICS_BIN  program to use instead of victoria-metrics in PATH
   PUSHGATEWAY_BIN       program to use instead of prometheus-pushgateway in PATH
+  NODE_EXPORTER_BIN     program to use instead of prometheus-node-exporter in PATH
   CHROMIUM_BIN          program to use instead of chromium-headless-shell in PATH
   CURRENT_PROMETHEUS_BIN
                         program to use instead of building a current Prometheus

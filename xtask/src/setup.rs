@@ -11,12 +11,16 @@ use harness::browser;
 use crate::Error;
 
 /// Debian package and program name, and the variable that replaces it.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("prometheus", "PROMETHEUS_BIN"),
     ("victoria-metrics", "VICTORIA_METRICS_BIN"),
     ("prometheus-pushgateway", "PUSHGATEWAY_BIN"),
+    ("prometheus-node-exporter", "NODE_EXPORTER_BIN"),
     (browser::PROGRAM, browser::VARIABLE),
 ];
+
+/// Debian package and name of the programs that read completions and manual pages.
+const READERS: [&str; 3] = ["zsh", "fish", "mandoc"];
 
 /// Installs or builds everything that is missing.
 pub(crate) fn run() -> Result<(), Error> {
@@ -24,6 +28,11 @@ pub(crate) fn run() -> Result<(), Error> {
         .into_iter()
         .filter(|(name, variable)| installed_program(name, variable).is_err())
         .map(|(name, _)| name)
+        .chain(
+            READERS
+                .into_iter()
+                .filter(|name| find_in_path(name).is_none()),
+        )
         .collect();
     let mut jars_are_missing = false;
     for version in KafkaVersion::ALL {
@@ -37,8 +46,8 @@ pub(crate) fn run() -> Result<(), Error> {
     }
     if !missing.is_empty() {
         let by_hand = format!(
-            "install {} by hand, or set PROMETHEUS_BIN, VICTORIA_METRICS_BIN, PUSHGATEWAY_BIN and \
-             KAFKA_LIBS",
+            "install {} by hand, or set PROMETHEUS_BIN, VICTORIA_METRICS_BIN, PUSHGATEWAY_BIN, \
+             NODE_EXPORTER_BIN and KAFKA_LIBS",
             missing.join(" and ")
         );
         install(&missing, &by_hand)?;
@@ -48,7 +57,7 @@ pub(crate) fn run() -> Result<(), Error> {
     }
     if ControlPlanePrograms::have_to_be_built()? {
         eprintln!(
-            "building etcd, kube-apiserver and kube-controller-manager, once; some minutes …"
+            "building etcd, kube-apiserver, kube-controller-manager and kubectl, once; some minutes …"
         );
     }
     ControlPlanePrograms::locate()?;

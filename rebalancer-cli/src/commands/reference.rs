@@ -48,7 +48,10 @@ pub(crate) fn run(reference: &Reference) -> Result<Exit, CliError> {
 
 fn page(command: Command) -> Result<Vec<u8>, CliError> {
     let mut page = Vec::new();
-    let man = Man::new(command);
+    let man = Man::new(command)
+        // Without any text, the next field would be in the place of the date.
+        .date(" ")
+        .source(concat!("rebalancer ", env!("CARGO_PKG_VERSION")));
     man.render(&mut page).map_err(CliError::Stdout)?;
     Ok(page)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
 use std::time::Duration;
 
 use ::harness::http::get;
@@ -23,10 +24,11 @@ use rebalancer_cli::settings::{Settings, Sources};
 use rebalancer_k8s::Importance;
 use rstest::rstest;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::support::installers::{chart, file, in_repository, objects, only, pod_of};
 use crate::support::monitoring;
-use crate::support::{assert_untouched, skewed};
+use crate::support::{assert_untouched, skewed, tools};
 
 /// A right of a Role: namespace, verb, API group, resource, and the only object.
 type Granted = (String, String, String, String, Option<String>);
@@ -778,11 +780,27 @@ async fn installed_deployment_runs_on_schedule() -> Result<()> {
         assert!(used.contains(&right), "{right} is not used: {used:?}");
     }
 
+    let follow = format!("kubectl logs -n {} -f {}", ns.name(), pod.name_any());
+    let mut followed = tools::shell_with_kubectl(ns.dir())
+        .args(["-c", &follow])
+        .env("KUBECONFIG", ns.control_plane().admin_kubeconfig())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(followed.stdout.take().unwrap()).lines();
+    let first = lines.next_line().await.unwrap();
+
     // As `helm uninstall` and a drain do: SIGTERM, and the Lease is free.
     let params = DeleteParams::background();
     ns.api::<Deployment>().delete(name, &params).await.unwrap();
     let (code, log) = ns.stopped(&pod).await?;
     assert_eq!(code, 0, "{log}");
+    let mut shown = first.into_iter().collect::<Vec<_>>();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        shown.push(line);
+    }
+    assert_eq!(shown, log.lines().collect::<Vec<_>>());
+    assert!(followed.wait().await.unwrap().success(), "{follow}");
     let lease = ns.api::<Lease>().get(name).await.unwrap();
     let holder = lease.spec.unwrap().holder_identity;
     assert!(holder.is_none_or(|holder| holder.is_empty()), "{log}");

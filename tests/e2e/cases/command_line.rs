@@ -1,54 +1,47 @@
-//! Completions, manual pages, and the program as a plugin of kubectl.
+//! Manual pages, and the program as a plugin of kubectl.
 
 use std::fs;
-use std::process::Command;
 
-use ::harness::{Rebalancer, Result, Run};
-use rstest::rstest;
+use ::harness::{Rebalancer, Result};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::installers::in_repository;
-use crate::support::{Outcome, READ_RULES, RunExt as _, VICTIMS, account, shared::Shared, uids};
+use crate::support::{
+    Outcome, READ_RULES, RunExt as _, VICTIMS, account, shared::Shared, tools, uids,
+};
 
-async fn completions(shell: &str) -> Result<String> {
-    let run: Run = Rebalancer::new().args(["completions", shell]).run().await?;
-    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run}");
-    Ok(run.stdout)
+const VERSION: &str = concat!("rebalancer ", env!("CARGO_PKG_VERSION"));
+
+/// The remarks of mandoc that have no effect on what a reader sees.
+const ACCEPTED: [&str; 2] = [
+    // The pages have no date, so that the same version prints the same pages.
+    "cannot parse date, using it verbatim",
+    // Line breaks around an empty line of a list of values.
+    "skipping paragraph macro: br",
+];
+
+/// The output of mandoc.
+async fn mandoc(args: &[&str]) -> String {
+    let output = tokio::process::Command::new("mandoc")
+        .args(args)
+        .output()
+        .await;
+    let output = output.expect("mandoc is missing: run `cargo xtask setup`");
+    String::from_utf8(output.stdout).unwrap()
 }
 
-#[rstest]
-#[case("bash")]
-#[case("zsh")]
-#[case("fish")]
-#[tokio::test]
-async fn completions_know_the_commands_and_flags(#[case] shell: &str) -> Result<()> {
-    let script = completions(shell).await?;
-    for word in ["forecast", "dry-run", "kube-namespace"] {
-        assert!(script.contains(word), "{word} in {shell}");
+/// A text without overstruck letters.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    for letter in text.chars() {
+        if letter == '\u{8}' {
+            plain.pop();
+        } else {
+            plain.push(letter);
+        }
     }
-    Ok(())
-}
-
-/// The shell itself completes a command and a flag.
-#[tokio::test]
-async fn bash_completes_commands_and_flags() -> Result<()> {
-    let script = completions("bash").await?;
-    let dir = TempDir::new().unwrap();
-    let path = dir.path().join("complete.bash");
-    let complete = |words: &str| {
-        let script = format!(
-            "{script}\nCOMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
-             _rebalancer rebalancer \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"\n\
-             echo \"${{COMPREPLY[@]}}\""
-        );
-        fs::write(&path, script).unwrap();
-        let output = Command::new("bash").arg(&path).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    assert_eq!(complete("rebalancer fore"), "forecast");
-    assert_eq!(complete("rebalancer plan --dry-r"), "--dry-run");
-    Ok(())
+    plain
 }
 
 #[tokio::test]
@@ -66,9 +59,24 @@ async fn each_command_has_a_manual_page() -> Result<()> {
     let path = dir.path().to_str().unwrap();
     let run = Rebalancer::new().args(["man", "--dir", path]).run().await?;
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run}");
-    let page = fs::read_to_string(dir.path().join("rebalancer-plan.1")).unwrap();
-    assert!(page.contains("\\-\\-save"), "{page}");
-    assert!(page.contains("rebalancer(1)"), "{page}");
+    let page = dir.path().join("rebalancer-plan.1");
+    let shown = mandoc(&["-Tutf8", page.to_str().unwrap()]).await;
+    // Terminal pages overstrike bold and underlined letters.
+    let shown = plain(&shown);
+    for part in ["rebalancer-plan(1)", "--save", "rebalancer(1)", VERSION] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let pages = fs::read_dir(dir.path()).unwrap();
+    let pages: Vec<_> = pages.map(|entry| entry.unwrap().path()).collect();
+    assert!(pages.len() > 10, "{pages:?}");
+    for page in &pages {
+        let lint = mandoc(&["-Tlint", "-W", "warning", page.to_str().unwrap()]).await;
+        let warnings: Vec<&str> = lint
+            .lines()
+            .filter(|line| !ACCEPTED.iter().any(|accepted| line.contains(accepted)))
+            .collect();
+        assert_eq!(warnings, Vec::<&str>::new());
+    }
 
     let absent = dir.path().join("absent");
     let run = Rebalancer::new()
@@ -113,6 +121,51 @@ async fn documentation_lists_each_command() -> Result<()> {
         let excepted = without_workload.contains(&format!("`{name}`"));
         assert_eq!(takes_workload, !excepted, "{name}");
     }
+    Ok(())
+}
+
+/// The real kubectl finds the program by its name, and passes its arguments on.
+#[tokio::test]
+async fn kubectl_runs_the_program_as_a_plugin() -> Result<()> {
+    let shared = Shared::open().await?;
+    let (consumer, before) = shared.skewed().await?;
+    let account = account(&shared.ns, "plugin-user", READ_RULES).await?;
+    let program = shared.ns.rebalancer(&consumer);
+    let program = program
+        .env("KUBECONFIG", &account.kubeconfig)
+        .without_env("KUBE_NAMESPACE")
+        .without_env("DEPLOYMENT_NAME");
+    let home = TempDir::new().unwrap();
+    let kubectl = async |args: &str| {
+        let output = tools::shell_with_kubectl(home.path())
+            .args(["-c", &format!("kubectl {args}")])
+            .envs(program.variables())
+            .output()
+            .await
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "kubectl {args}: {text}{errors}");
+        text
+    };
+    let plugins = kubectl("plugin list").await;
+    let path = home.path().join("bin/kubectl-rebalancer");
+    assert!(plugins.contains(path.to_str().unwrap()), "{plugins}");
+
+    // The current context leads nowhere, so `--context` has to reach the program.
+    kubectl("config set-context nowhere --cluster nowhere").await;
+    kubectl("config use-context nowhere").await;
+    let namespace = shared.ns.name();
+    let args =
+        format!("rebalancer plan deployment/consumer -n {namespace} -o json --context harness");
+    let report: Value = serde_json::from_str(&kubectl(&args).await).unwrap();
+    assert_eq!(report["command"], "plan");
+    let victims = report["workloads"][0]["victims"].as_array().unwrap();
+    let victims: Vec<&str> = victims
+        .iter()
+        .map(|victim| victim["uid"].as_str().unwrap())
+        .collect();
+    assert_eq!(victims, uids(&before, &VICTIMS));
     Ok(())
 }
 

@@ -21,6 +21,7 @@ mod chart;
 mod check;
 mod cluster_faults;
 mod command_line;
+mod completions;
 mod cron_job;
 mod demo;
 mod dry_run;

@@ -1,16 +1,16 @@
-//! The commands of the README's quick start, in the order of the text, on a real cluster.
+//! The commands of the README, in the order of the text, on a real cluster.
 
 use std::process::{Output, Stdio};
 
 use ::harness::{Result, TestNamespace, WorkloadSpec, rebalancer};
 
-use crate::support::{assert_untouched, skewed};
+use crate::support::{assert_untouched, installers::in_repository, skewed, tools};
 
 const README: &str = include_str!("../../../README.md");
 
-/// The commands of the first block of shell commands below a heading, without comments.
-fn commands(heading: &str) -> Vec<String> {
-    let (_, section) = README.split_once(heading).unwrap();
+/// The commands of the first block of shell commands below a text, without comments.
+fn commands(text: &str) -> Vec<String> {
+    let (_, section) = README.split_once(text).unwrap();
     let (_, block) = section.split_once("```sh\n").unwrap();
     let (block, _) = block.split_once("```").unwrap();
     let without_comment = |line: &str| {
@@ -79,6 +79,60 @@ async fn quick_start_of_the_readme_works() -> Result<()> {
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");
     assert!(stdout.contains("4 of 4 pods evicted"), "{stdout}");
+    Ok(())
+}
+
+/// From nothing to the plan of a CronJob, with the real kubectl.
+#[tokio::test]
+async fn cron_job_of_the_readme_runs_dry() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let ingestion = skewed(&ns, WorkloadSpec::deployment("ingestion")).await?;
+    let before = ingestion.pods().await?;
+    std::os::unix::fs::symlink(in_repository("deploy"), ns.dir().join("deploy")).unwrap();
+    let mut commands = commands("As a CronJob");
+    // The kubelet of the tests starts the program under test for each image of this name.
+    let build = commands.remove(1);
+    assert!(
+        build.starts_with("docker build -f deploy/Dockerfile -t $image "),
+        "{build}"
+    );
+    // The pods are too young for the window of five minutes.
+    let start = "kubectl create job ";
+    let start = commands.iter().position(|line| line.starts_with(start));
+    let younger = "kubectl set env -n posthog cronjob/pod-rebalancer METRICS_TIME_WINDOW=10s";
+    commands.insert(start.unwrap(), younger.to_owned());
+    // The values are those of the reader's cluster.
+    let mut script = commands.join("\n");
+    for (of_readme, of_test) in [
+        ("-n posthog ", format!("-n {} ", ns.name())),
+        (
+            "http://prometheus:9090",
+            "http://victoriametrics:8428".to_owned(),
+        ),
+    ] {
+        assert!(script.contains(of_readme), "{of_readme}: {script}");
+        script = script.replace(of_readme, &of_test);
+    }
+    let output = tools::shell_with_kubectl(ns.dir())
+        .args(["-euxc", &script])
+        .env("KUBECONFIG", ns.control_plane().admin_kubeconfig())
+        .output()
+        .await
+        .unwrap();
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{stdout}{stderr}");
+    for says in [
+        "cronjob.batch/pod-rebalancer created",
+        "job.batch/try condition met",
+        "\"dry_run\":true",
+        "ROTATE: evict 4 of 8 pods",
+    ] {
+        assert!(stdout.contains(says), "{says}: {stdout}{stderr}");
+    }
+    assert_untouched(&ingestion, &before).await?;
     Ok(())
 }
 

@@ -8,13 +8,18 @@ use std::{
 
 use crate::{Error, Result};
 
-/// File names of the control plane's programs.
-const CONTROL_PLANE: [&str; 3] = ["etcd", "kube-apiserver", "kube-controller-manager"];
+/// File names of the control plane's programs, and of its client.
+const CONTROL_PLANE: [&str; 4] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kubectl",
+];
 
-/// The program that implements all three, selected by the name it is started under.
+/// The program that implements them, selected by the name it is started under.
 const PROGRAM: &str = "controlplane";
 
-/// The programs of the control plane.
+/// The programs of the control plane, and its client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControlPlanePrograms {
     /// The path of etcd.
@@ -23,6 +28,8 @@ pub struct ControlPlanePrograms {
     pub kube_apiserver: PathBuf,
     /// The path of kube-controller-manager.
     pub kube_controller_manager: PathBuf,
+    /// The path of kubectl.
+    pub kubectl: PathBuf,
 }
 
 impl ControlPlanePrograms {
@@ -47,7 +54,7 @@ impl ControlPlanePrograms {
             return Ok(false);
         }
         let (_, dir) = module_and_cache()?;
-        Ok(!dir.join(CONTROL_PLANE[2]).is_file() && !dir.join(PROGRAM).is_file())
+        Ok(!is_built(&dir) && !dir.join(PROGRAM).is_file())
     }
 
     /// Locates the programs in a directory.
@@ -63,17 +70,18 @@ impl ControlPlanePrograms {
             Err(Error::Missing {
                 program: name.to_owned(),
                 place: format!(" in KUBEBUILDER_ASSETS={}", dir.display()),
-                hint: "the tests need etcd, kube-apiserver and kube-controller-manager there; \
-                       setup-envtest does not install the last one: add it, or unset \
-                       KUBEBUILDER_ASSETS and let `cargo xtask setup` build all three"
+                hint: "the tests need etcd, kube-apiserver, kube-controller-manager and kubectl \
+                       there; setup-envtest does not install kube-controller-manager: add it, or \
+                       unset KUBEBUILDER_ASSETS and let `cargo xtask setup` build all of them"
                     .to_owned(),
             })
         };
-        let [etcd, kube_apiserver, kube_controller_manager] = CONTROL_PLANE;
+        let [etcd, kube_apiserver, kube_controller_manager, kubectl] = CONTROL_PLANE;
         Ok(Self {
             etcd: find(etcd)?,
             kube_apiserver: find(kube_apiserver)?,
             kube_controller_manager: find(kube_controller_manager)?,
+            kubectl: find(kubectl)?,
         })
     }
 }
@@ -81,15 +89,19 @@ impl ControlPlanePrograms {
 /// Returns the directory of the built control plane, and builds it if it is missing.
 fn built() -> Result<PathBuf> {
     let (module, dir) = module_and_cache()?;
-    // The symbolic links are created last, so the last of them marks a complete build.
-    if dir.join(CONTROL_PLANE[2]).is_file() {
+    if is_built(&dir) {
         return Ok(dir);
     }
     let _lock = lock(&dir)?;
-    if !dir.join(CONTROL_PLANE[2]).is_file() {
+    if !is_built(&dir) {
         build(&module, &dir)?;
     }
     Ok(dir)
+}
+
+/// Whether a directory has the complete build. Its symbolic links are created last.
+fn is_built(dir: &Path) -> bool {
+    CONTROL_PLANE.iter().all(|name| dir.join(name).is_file())
 }
 
 /// Locks a directory of the cache, so that other test processes wait instead of building the same
@@ -560,15 +572,28 @@ pub fn installed_program(name: &str, variable: &str) -> Result<PathBuf> {
 /// # Errors
 /// If it is missing.
 pub fn promtool() -> Result<PathBuf> {
-    let prometheus = installed_program("prometheus", "PROMETHEUS_BIN")?;
-    let beside = prometheus.with_file_name("promtool");
+    program_of("prometheus", "PROMETHEUS_BIN", "promtool")
+}
+
+/// Locates `vmalert`: beside VictoriaMetrics, else in `PATH`.
+///
+/// # Errors
+/// If it is missing.
+pub fn vmalert() -> Result<PathBuf> {
+    program_of("victoria-metrics", "VICTORIA_METRICS_BIN", "vmalert")
+}
+
+/// Locates another program of the Debian package of a server: beside the server, else in `PATH`.
+fn program_of(server: &str, variable: &str, name: &str) -> Result<PathBuf> {
+    let server_path = installed_program(server, variable)?;
+    let beside = server_path.with_file_name(name);
     if beside.is_file() {
         return Ok(beside);
     }
-    find_in_path("promtool").ok_or_else(|| Error::Missing {
-        program: "promtool".to_owned(),
-        place: format!(" beside {} and in PATH", prometheus.display()),
-        hint: "Debian's package prometheus contains it: run `cargo xtask setup`".to_owned(),
+    find_in_path(name).ok_or_else(|| Error::Missing {
+        program: name.to_owned(),
+        place: format!(" beside {} and in PATH", server_path.display()),
+        hint: format!("Debian's package {server} contains it: run `cargo xtask setup`"),
     })
 }
 

@@ -13,7 +13,7 @@ mod volume;
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
@@ -32,7 +32,7 @@ use crate::{Error, Result, manifest, process::server_dir, quantity, rebalancer::
 pub(crate) use probe::Probe;
 use volume::Volume;
 
-/// The prefix of the image name in the manifests.
+/// The prefix of the image name in the manifests, behind the registry if there is one.
 const IMAGE: &str = "pod-rebalancer:";
 
 /// The host name of the metrics server in the manifests.
@@ -63,12 +63,16 @@ exec prlimit --data="$MEMORY" \
     env -i "$@"
 "#;
 
-/// Runs containers and keeps their output. The maps have the UIDs of the pods as keys.
+/// Runs containers and keeps their output.
 #[derive(Clone, Default)]
 pub(crate) struct Containers {
     surroundings: Arc<OnceLock<Surroundings>>,
+    /// By the UID of the pod: the process.
     running: Arc<Mutex<HashMap<String, u32>>>,
+    /// By the UID of the pod.
     ended: Arc<Mutex<HashMap<String, Ended>>>,
+    /// By `NAMESPACE/NAME` of the pod: its UID, and the log file of its container.
+    started: Arc<Mutex<HashMap<String, (String, PathBuf)>>>,
 }
 
 /// The servers that a container can reach.
@@ -87,11 +91,19 @@ pub(crate) struct Ended {
     pub(crate) log: String,
 }
 
+/// The output of a container.
+pub(crate) struct Log {
+    pub(crate) text: String,
+    /// Whether the container has ended.
+    pub(crate) is_complete: bool,
+}
+
 impl Containers {
     /// Whether the pod's container is the program under test.
     pub(crate) fn runs(pod: &Pod) -> bool {
         let image = container(pod).and_then(|container| container.image.as_deref());
-        image.is_some_and(|image| image.starts_with(IMAGE))
+        let name = image.and_then(|image| image.rsplit('/').next());
+        name.is_some_and(|name| name.starts_with(IMAGE))
     }
 
     /// Sets the API server and metrics server that containers connect to. The manifests' host name
@@ -109,6 +121,19 @@ impl Containers {
     /// Returns the outcome of the pod's container once it has ended.
     pub(crate) fn ended(&self, uid: &str) -> Option<Ended> {
         lock(&self.ended).get(uid).cloned()
+    }
+
+    /// The output of the container of a pod, which is given as `NAMESPACE/NAME`. `None` if the pod has
+    /// none that runs, or has run.
+    pub(crate) fn log(&self, pod: &str) -> Option<Log> {
+        let (uid, path) = lock(&self.started).get(pod).cloned()?;
+        // The file is read first: it is removed after the container was recorded as ended.
+        let so_far = std::fs::read_to_string(path).unwrap_or_default();
+        let ended = self.ended(&uid);
+        Some(Log {
+            is_complete: ended.is_some(),
+            text: ended.map_or(so_far, |ended| ended.log),
+        })
     }
 
     /// Runs the pod's container until it ends.
@@ -193,6 +218,7 @@ impl Containers {
             .kill_on_drop(true);
         let mut child = command.spawn().map_err(Error::io("run unshare"))?;
         let uid = pod.uid().unwrap_or_default();
+        lock(&self.started).insert(format!("{namespace}/{name}"), (uid.clone(), log.clone()));
         if let Some(process) = child.id() {
             lock(&self.running).insert(uid.clone(), process);
         }
@@ -203,7 +229,6 @@ impl Containers {
         let status = status.map_err(Error::io("wait for a container"))?;
         lock(&self.running).remove(&uid);
         let text = std::fs::read_to_string(&log).map_err(Error::io("read a container's log"))?;
-        std::fs::remove_dir_all(&dir).map_err(Error::io("remove the files of a container"))?;
         use std::os::unix::process::ExitStatusExt as _;
         let signalled = || status.signal().map_or(1, |signal| 128 + signal);
         let ended = Ended {
@@ -211,6 +236,7 @@ impl Containers {
             log: text,
         };
         lock(&self.ended).insert(uid, ended.clone());
+        std::fs::remove_dir_all(&dir).map_err(Error::io("remove the files of a container"))?;
         Ok(ended)
     }
 

@@ -1,5 +1,6 @@
 //! The scheduler and kubelet of the simulated node.
 
+mod logs;
 mod status;
 
 use std::{
@@ -12,7 +13,9 @@ use std::{
 };
 
 use futures::{StreamExt as _, pin_mut};
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{
+    DaemonEndpoint, Node, NodeAddress, NodeDaemonEndpoints, NodeStatus, Pod,
+};
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, WatchEvent, WatchParams},
@@ -70,8 +73,8 @@ impl Kubelet {
         meters: Arc<Meters>,
         works: Arc<Works>,
     ) -> Result<Self> {
-        let mut node = Node::default();
-        node.metadata.name = Some(NODE.to_owned());
+        let containers = Containers::default();
+        let node = node(logs::serve(containers.clone()).await?);
         Api::<Node>::all(client.clone())
             .create(&PostParams::default(), &node)
             .await
@@ -83,7 +86,7 @@ impl Kubelet {
             pods: Arc::default(),
             held: watch::Sender::default(),
             start_failures: Arc::default(),
-            containers: Containers::default(),
+            containers,
             works,
             addresses: Arc::default(),
             errors: Arc::default(),
@@ -422,6 +425,23 @@ impl Kubelet {
 pub(crate) fn restarted(pod: &Pod) -> Option<Value> {
     let status = status::restarted(pod)?;
     Some(json!({"status": status}))
+}
+
+/// The only node, with the address of its kubelet.
+fn node(port: u16) -> Node {
+    let mut node = Node::default();
+    node.metadata.name = Some(NODE.to_owned());
+    node.status = Some(NodeStatus {
+        addresses: Some(vec![NodeAddress {
+            address: "127.0.0.1".to_owned(),
+            type_: "InternalIP".to_owned(),
+        }]),
+        daemon_endpoints: Some(NodeDaemonEndpoints {
+            kubelet_endpoint: Some(DaemonEndpoint { port: port.into() }),
+        }),
+        ..NodeStatus::default()
+    });
+    node
 }
 
 fn seconds(pod: &Pod, key: &str) -> Option<Duration> {

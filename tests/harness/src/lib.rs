@@ -3,7 +3,8 @@
 //! The harness starts Prometheus, VictoriaMetrics (each in Debian's and in a current version), a
 //! Pushgateway and a Kubernetes control plane (etcd, kube-apiserver, kube-controller-manager) in temporary
 //! directories. It simulates the parts of a
-//! cluster that need machines: scheduler, kubelet, cadvisor and kube-state-metrics. Deployments
+//! cluster that need machines: scheduler, kubelet (with its endpoint for logs), cadvisor and
+//! kube-state-metrics. Deployments
 //! create pods, budgets are enforced and RBAC is real. Only the containers are simulated; their
 //! load is set by the test, or caused by the work that the test runs in them ([`Work`]).
 //!
@@ -49,12 +50,14 @@ mod manifest;
 mod meters;
 pub mod metrics;
 pub mod namespace;
+pub mod node_exporter;
 pub mod process;
 pub mod proxy;
 pub mod pushgateway;
 pub mod quantity;
 pub mod rebalancer;
 pub mod rights;
+mod tls;
 pub mod wait;
 pub mod work;
 
@@ -71,6 +74,7 @@ pub use kafka::{Kafka, KafkaConfig};
 pub use meters::SecondSeries;
 pub use metrics::MetricsServer;
 pub use namespace::{Account, Limit, PodView, Target, TestNamespace, Workload, WorkloadSpec};
+pub use node_exporter::NodeExporter;
 pub use proxy::FaultProxy;
 pub use pushgateway::PushGateway;
 pub use rebalancer::{Rebalancer, Run};

@@ -18,9 +18,7 @@ use std::{
     },
 };
 
-use rustls::pki_types::{
-    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject as _,
-};
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
@@ -37,6 +35,7 @@ use serve::{Relay, Rule, State};
 use crate::{
     ControlPlane, Error, MetricsServer, Result, TestNamespace,
     controlplane::{ADMIN_TOKEN, write_kubeconfig},
+    tls::SelfSigned,
 };
 
 /// A running proxy. Dropping it stops it.
@@ -81,26 +80,16 @@ impl FaultProxy {
     pub async fn kubernetes(ns: &TestNamespace) -> Result<Self> {
         static PROXIES: AtomicU32 = AtomicU32::new(0);
         let number = PROXIES.fetch_add(1, Ordering::Relaxed);
-        // Another test may have installed the provider already, which is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let failed = Error::document("the certificate of a proxy");
-        let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).map_err(failed)?;
+        let own = SelfSigned::issue("a proxy")?;
         let files = Files {
             certificate: ns.dir().join(format!("proxy-{number}.crt")),
             kubeconfig: ns.dir().join(format!("proxy-{number}.kubeconfig")),
             namespace: ns.name().to_owned(),
         };
-        std::fs::write(&files.certificate, own.cert.pem())
+        std::fs::write(&files.certificate, own.certificate)
             .map_err(Error::io(format!("write {}", files.certificate.display())))?;
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
-        let mut config = rustls::ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![own.cert.der().clone()], key)
-            .map_err(Error::document("the TLS configuration of a proxy"))?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let upstream = api_server(ns.control_plane())?;
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let proxy = Self::start(upstream, Some(acceptor), Some(files)).await?;
+        let proxy = Self::start(upstream, Some(own.acceptor), Some(files)).await?;
         if let Some(files) = &proxy.files {
             proxy.write_kubeconfig(&files.kubeconfig, json!({"token": ADMIN_TOKEN}))?;
         }

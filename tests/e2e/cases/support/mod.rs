@@ -5,6 +5,7 @@ pub(crate) mod installers;
 pub(crate) mod monitoring;
 mod outcome;
 pub(crate) mod shared;
+pub(crate) mod tools;
 
 use ::harness::{
     Account, PodView, Rebalancer, Result, Target, TestNamespace, Workload, WorkloadSpec,
