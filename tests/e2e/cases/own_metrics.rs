@@ -9,8 +9,8 @@ use ::harness::http::{HttpServer, Reply};
 use ::harness::pushgateway::PASSWORD;
 use ::harness::wait::{self, Look};
 use ::harness::{
-    MetricsServer, PushGateway, Rebalancer, Result, Series, TestNamespace, WorkloadSpec, assets,
-    fault,
+    MetricsServer, NodeExporter, PushGateway, Rebalancer, Result, Series, TestNamespace,
+    WorkloadSpec, assets, fault,
 };
 use tokio::io::AsyncWriteExt as _;
 
@@ -178,6 +178,57 @@ async fn metrics_file_keeps_the_last_success_and_its_counters() -> Result<()> {
     plan.ends_with(0).await?;
     assert_eq!(read(), second);
     Ok(())
+}
+
+/// The textfile collector exposes each line of the file, under the same help and type, and no error.
+#[tokio::test]
+async fn node_exporter_collects_the_metrics_file() -> Result<()> {
+    let shared = Shared::open().await?;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rebalancer.prom");
+    dry_run(&shared)
+        .env("METRICS_FILE", &path)
+        .ends_with(0)
+        .await?;
+    let exporter = NodeExporter::collecting(folder.path()).await?;
+    let exposed = exporter.metrics().await?;
+    assert!(
+        exposed.contains("\nnode_textfile_scrape_error 0\n"),
+        "{exposed}"
+    );
+    let file = std::fs::read_to_string(&path).unwrap();
+    let (comments, samples): (Vec<&str>, Vec<&str>) =
+        file.lines().partition(|line| line.starts_with('#'));
+    for comment in &comments {
+        assert!(
+            exposed.lines().any(|line| line == *comment),
+            "{comment}: {exposed}"
+        );
+    }
+    assert!(samples.len() > 10, "{file}");
+    for sample in samples {
+        let found = exposed.lines().any(|line| same_sample(line, sample));
+        assert!(found, "{sample}: {exposed}");
+    }
+    Ok(())
+}
+
+/// Whether two lines are about one series and have the same value. The order of the labels and the
+/// notation of the value may differ.
+fn same_sample(one: &str, other: &str) -> bool {
+    let parse = |line: &str| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let mut labels: Vec<String> = labels
+            .trim_end_matches('}')
+            .split("\",")
+            .map(|label| label.trim_end_matches('"').to_owned())
+            .collect();
+        labels.sort();
+        let value: f64 = value.parse().ok()?;
+        Some((name.to_owned(), labels, value))
+    };
+    parse(one).is_some() && parse(one) == parse(other)
 }
 
 /// Variables of a run, and parts of its warning.
@@ -359,6 +410,20 @@ async fn alert_rules_pass_the_tests_of_promtool() {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}\n{errors}");
     }
+}
+
+/// The rules are those that vmalert evaluates too, with the functions of VictoriaMetrics.
+#[tokio::test]
+async fn alert_rules_are_valid_for_vmalert() {
+    let rules = monitoring::path("rules.yaml");
+    let output = tokio::process::Command::new(assets::vmalert().unwrap())
+        .arg("-dryRun")
+        .arg(format!("-rule={}", rules.display()))
+        .output()
+        .await
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
 }
 
 /// Every alert has a test and a section of its own in the documentation.
