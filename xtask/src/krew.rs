@@ -1,5 +1,7 @@
 //! The manifest for krew, the package manager of kubectl plugins.
 
+mod check;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
@@ -18,7 +20,25 @@ const PROGRAM: &str = "rebalancer";
 
 /// The options of the task.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Options {
+pub(crate) enum Options {
+    /// Install an archive of the program with krew itself.
+    Check,
+    /// Print the manifest of a release.
+    Print(Release),
+}
+
+impl Options {
+    pub(crate) fn parse(args: &[OsString]) -> Result<Self, String> {
+        if args == ["--check"] {
+            return Ok(Self::Check);
+        }
+        Release::parse(args).map(Self::Print)
+    }
+}
+
+/// The published archives of a version.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Release {
     /// The version without `v`.
     version: String,
     /// The address of the folder with the archives.
@@ -26,8 +46,8 @@ pub(crate) struct Options {
     archives: Vec<PathBuf>,
 }
 
-impl Options {
-    pub(crate) fn parse(args: &[OsString]) -> Result<Self, String> {
+impl Release {
+    fn parse(args: &[OsString]) -> Result<Self, String> {
         let (mut version, mut url, mut archives) = (None, None, Vec::new());
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -66,18 +86,28 @@ struct Platform {
     sha256: String,
 }
 
-/// Prints the manifest.
+/// Prints the manifest, or checks it.
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
+    match options {
+        Options::Check => check::run(),
+        Options::Print(release) => {
+            print!("{}", manifest(release)?);
+            Ok(())
+        }
+    }
+}
+
+/// The manifest of a release.
+fn manifest(release: &Release) -> Result<String, Error> {
     let template = fs::read_to_string(root()?.join("deploy/krew/rebalancer.yaml"))?;
     let mut platforms = Vec::new();
-    for archive in &options.archives {
-        platforms.push(platform(archive, &options.url)?);
+    for archive in &release.archives {
+        platforms.push(platform(archive, &release.url)?);
     }
-    let manifest = fill(&template, &options.version, &platforms)?;
+    let manifest = fill(&template, &release.version, &platforms)?;
     let problems = problems(&serde_saphyr::from_str(&manifest)?);
     if problems.is_empty() {
-        print!("{manifest}");
-        Ok(())
+        Ok(manifest)
     } else {
         Err(format!("krew would refuse the manifest: {}", problems.join("; ")).into())
     }
@@ -302,7 +332,8 @@ mod tests {
     fn options_are_checked() {
         let parse =
             |args: &[&str]| Options::parse(&args.iter().map(Into::into).collect::<Vec<_>>());
-        let expected = Options {
+        assert_eq!(parse(&["--check"]), Ok(Options::Check));
+        let expected = Release {
             version: "1.2.3".into(),
             url: "https://example.org".into(),
             archives: vec!["a.tar.gz".into()],
@@ -314,13 +345,14 @@ mod tests {
             "https://example.org/",
             "a.tar.gz",
         ];
-        assert_eq!(parse(&args), Ok(expected));
+        assert_eq!(parse(&args), Ok(Options::Print(expected)));
         for (args, part) in [
             (&["a.tar.gz"][..], "--version"),
             (&["--version", "1.2.3", "a.tar.gz"], "--url"),
             (&["--version", "1.2.3", "--url", "u"], "archive"),
             (&["--version"], "takes a version"),
             (&["--sum"], "--sum"),
+            (&["--check", "a.tar.gz"], "--check"),
         ] {
             assert!(parse(args).unwrap_err().contains(part), "{args:?}");
         }

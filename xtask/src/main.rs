@@ -74,6 +74,8 @@ Tasks:
                       print the manifest for krew: deploy/krew/rebalancer.yaml with
                       the version, and the address and the checksum of each
                       archive, rebalancer-OS-ARCH.tar.gz
+  krew --check        build krew, and have it install such an archive of the
+                      development profile in a temporary folder; kubectl runs it
   cycles              list modules that depend on each other, in any package; fails
                       when there are some
   prose [--verbose]   count phrases that CONTRIBUTING.md asks to avoid, in the
@@ -126,8 +128,9 @@ Environment:
                         program to use instead of building a current VictoriaMetrics
   MANIFESTS_BIN         program to use instead of building tests/harness/manifests,
                         which renders the Helm chart and builds kustomizations
-  HELM_BIN, HELM_UNITTEST_BIN, KUBECONFORM_BIN
-                        programs to use instead of building them for `chart`
+  HELM_BIN, HELM_UNITTEST_BIN, KUBECONFORM_BIN, KREW_BIN
+                        programs to use instead of building them for `chart` and
+                        `krew --check`
   REBALANCER_BIN        the binary under test, instead of the one just built
   REBALANCER_TEST_KEEP  when set, keep the directories and logs of the servers
 ";

@@ -241,6 +241,15 @@ pub const KUBECONFORM: GoProgram = GoProgram {
     ..HELM
 };
 
+/// The package manager of kubectl plugins.
+pub const KREW: GoProgram = GoProgram {
+    name: "krew",
+    folder: "krew",
+    files: &["go.mod", "go.sum"],
+    variable: "KREW_BIN",
+    arguments: &["sigs.k8s.io/krew/cmd/krew"],
+};
+
 /// A program that is built from a Go module of the harness, unless a variable names one.
 #[derive(Debug, Clone, Copy)]
 pub struct GoProgram {
