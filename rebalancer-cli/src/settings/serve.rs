@@ -16,17 +16,8 @@ pub(super) fn serve(reader: &mut Reader<'_>) -> ServeSettings {
         lease: reader.value(&LEADER_ELECTION_LEASE),
         namespace: reader.optional(&LEADER_ELECTION_NAMESPACE),
     };
-    let schedule = reader.optional(&SCHEDULE);
-    if let Some(schedule) = &schedule
-        && schedule.next_after(jiff::Timestamp::now()).is_none()
-    {
-        reader.invalid(
-            &SCHEDULE,
-            format!("`{schedule}` matches no time within four years"),
-        );
-    }
     ServeSettings {
-        schedule,
+        schedule: reader.optional(&SCHEDULE),
         listen_address: reader.value(&LISTEN_ADDRESS),
         leader_election: reader.value(&LEADER_ELECTION).then_some(leader_election),
     }

@@ -111,6 +111,7 @@ const BAD: &[(&str, &str)] = &[
     ("REBALANCE_TOP_K_PODS", "two"),
     ("SCHEDULE", "*/10 * * * *"),
     ("SCHEDULE", "0 0 30 2 * UTC"),
+    ("SCHEDULE", "0 3 L * * UTC"),
     ("STRATEGY", "random"),
     ("TARGET_CORES", "0"),
     ("TARGET_CORES", "700m"),
