@@ -75,7 +75,7 @@ pub(crate) fn schema(config: &Value) -> Value {
         "failedJobsHistoryLimit": count("CronJob: number of failed Jobs that are kept, with their logs", 0),
         "runTimeoutSeconds": count("`RUN_TIMEOUT` of each workload", 1),
         "activeDeadlineSeconds": {"type": ["integer", "null"], "minimum": 1, "description": "CronJob: deadline of a Job; by default `runTimeoutSeconds` and a minute more, for each round of `settings.max_concurrent_workloads` workloads"},
-        "terminationGracePeriodSeconds": count("Time between SIGTERM and SIGKILL: a pending eviction is awaited for at most 30 s, the end of a hand-over for at most a minute", 1),
+        "terminationGracePeriodSeconds": count("Time between SIGTERM and SIGKILL: for the end of a hand-over (at most a minute) or a pending eviction (30 s), the records and the Leases, the push of the metrics and the notification", 1),
         "replicas": count("Deployment: number of pods, of which one acts", 1),
         "strategy": with(&free, "Deployment: its strategy; by default `RollingUpdate` without unavailable pods, or `Recreate` without `leaderElection`"),
         "leaderElection": flag("Deployment: a Lease, named as the Deployment, lets one pod at a time run the schedule"),

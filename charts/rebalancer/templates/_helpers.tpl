@@ -258,8 +258,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $root := .root -}}
 serviceAccountName: {{ include "rebalancer.serviceAccountName" $root }}
 restartPolicy: {{ if .serve }}Always{{ else }}Never{{ end }}
-# After SIGTERM, no action is started. A pending eviction (at most 30 s) or the end of a hand-over (usually
-# some seconds, at most a minute) is awaited, so that the report contains the outcome.
+# After SIGTERM, no action is started. The time covers the end of a hand-over (usually some seconds, at most
+# a minute) or a pending eviction (30 s), the records and the Leases, the push of the metrics and the
+# notification.
 terminationGracePeriodSeconds: {{ int $root.Values.terminationGracePeriodSeconds }}
 # Service links would add variables to the environment, which is part of the configuration.
 enableServiceLinks: false
