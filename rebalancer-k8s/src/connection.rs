@@ -106,9 +106,11 @@ impl Connection {
         self.shared.clock.now()
     }
 
-    /// The namespace of the service account, or of the context of the kubeconfig.
-    pub(crate) fn default_namespace(&self) -> &str {
-        &self.shared.default_namespace
+    /// The given namespace; without one, that of the service account, or of the context of the
+    /// kubeconfig.
+    #[must_use]
+    pub fn namespace_or_default<'a>(&'a self, given: Option<&'a str>) -> &'a str {
+        given.unwrap_or(&self.shared.default_namespace)
     }
 
     pub(crate) fn clock(&self) -> &ServerClock {

@@ -215,6 +215,8 @@ pub enum Importance {
     Required,
     /// Runs fail without it once they are no longer dry runs.
     ToAct,
+    /// No process of several becomes the leader without it, so none runs.
+    ToLead,
     /// Runs do less without it.
     Optional {
         /// The consequence of its absence.

@@ -54,7 +54,7 @@ pub fn leader_rights(lease: &str) -> [Right; 3] {
         group: "coordination.k8s.io".into(),
         resource: "leases".into(),
         name: name.map(str::to_owned),
-        importance: Importance::Required,
+        importance: Importance::ToLead,
         why,
     };
     [
@@ -160,17 +160,11 @@ struct Status {
 }
 
 impl Connection {
-    /// Whether the account has a permission in a namespace; by default in that of the pod's service
-    /// account, or of the context of the kubeconfig.
+    /// Whether the account has a permission in a namespace.
     ///
     /// # Errors
     /// If the API server does not respond.
-    pub async fn is_granted(
-        &self,
-        namespace: Option<&str>,
-        right: &Right,
-    ) -> Result<bool, K8sError> {
-        let namespace = namespace.unwrap_or(self.default_namespace());
+    pub async fn is_granted(&self, namespace: &str, right: &Right) -> Result<bool, K8sError> {
         is_granted(&Api::new(self.clone()), namespace, right).await
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn manifest(rights: &[(&str, Vec<Right>)]) -> String {
 
 fn add(rules: &mut BTreeMap<Key, Rule>, right: &Right) {
     let (without, situational) = match right.importance {
-        Importance::Required | Importance::ToAct => (None, false),
+        Importance::Required | Importance::ToAct | Importance::ToLead => (None, false),
         Importance::Optional { without } => (Some(without), false),
         Importance::Situational { without } => (Some(without), true),
     };

@@ -183,11 +183,11 @@ fn leader_election(settings: &Settings) -> Option<&LeaderElectionSettings> {
 
 /// The lines about the rights that the election of `serve` needs.
 async fn of_leader(leader: &LeaderElectionSettings, connection: &Connection) -> Vec<CheckLine> {
+    let namespace = connection.namespace_or_default(leader.namespace.as_deref());
     let mut lines = Vec::new();
     for right in &leader_rights(&leader.lease) {
-        let granted = connection.is_granted(leader.namespace.as_deref(), right);
-        match granted.await {
-            Ok(granted) => lines.push(rights::line(right, granted)),
+        match connection.is_granted(namespace, right).await {
+            Ok(granted) => lines.push(rights::line(right, Some(namespace), granted)),
             Err(error) => return vec![failed(error)],
         }
     }
@@ -448,7 +448,7 @@ async fn of_rights(
     let mut lines = Vec::new();
     for (right, granted) in used.iter().zip(granted) {
         match granted {
-            Ok(granted) => lines.push(rights::line(right, granted)),
+            Ok(granted) => lines.push(rights::line(right, None, granted)),
             // The others fail in the same way.
             Err(error) => return vec![failed(error)],
         }

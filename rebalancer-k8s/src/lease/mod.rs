@@ -79,7 +79,7 @@ impl Connection {
         name: &str,
         identity: impl Into<String>,
     ) -> Result<KubernetesLease, K8sError> {
-        let namespace = namespace.unwrap_or(self.default_namespace());
+        let namespace = self.namespace_or_default(namespace);
         for (what, given) in [("the namespace", namespace), ("the Lease", name)] {
             check_name(what, given)?;
         }

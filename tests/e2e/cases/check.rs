@@ -163,7 +163,11 @@ async fn printed_role_suffices() -> Result<()> {
         assert_eq!(lines, [] as [&Value; 0], "{}", checked.run);
     }
     checked.fix("kubernetes", "ok", "may patch deployments");
-    checked.fix("kubernetes", "ok", "may update leases: becoming the leader");
+    let line = format!(
+        "may update leases in namespace {}: becoming",
+        shared.ns.name()
+    );
+    checked.fix("kubernetes", "ok", &line);
     let other = program
         .env("DEPLOYMENT_NAME", "balanced")
         .env("CONTAINER_NAME", "balanced")
@@ -173,9 +177,13 @@ async fn printed_role_suffices() -> Result<()> {
     let fix = other.fix(
         "kubernetes",
         "error",
-        "may not update leases (becoming the leader",
+        "may not update leases in namespace default (becoming the leader",
     );
     assert!(fix.contains("resourceNames: [\"leader\"]"), "{fix}");
+    assert!(
+        fix.starts_with("add to the Role in namespace default:"),
+        "{fix}"
+    );
     assert_untouched(&consumer, &before).await
 }
 
