@@ -43,7 +43,7 @@ use exit::Exit;
 use observers::terminal_line::TerminalLine;
 use rebalancer_core::policy::{Policy, Strategy};
 use render::table::Detail;
-use serve::configuration::Given;
+use serve::configuration::Inputs;
 use settings::{CONFIG, Interface, LogLevel, Settings, SettingsError, Sources};
 
 /// Runs the program: reads the arguments and the environment, and returns the exit code.
@@ -176,13 +176,13 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             cluster(&sources.settings()?, mode, interface?, exit_code, line)
         }
         Task::Serve { follow } => {
-            let given = Given {
+            let inputs = Inputs {
                 file: config.as_deref(),
                 environment,
                 flags: &flags,
             };
-            let (output, runtime) = (interface?.output, runtime()?);
-            let exit = runtime.block_on(commands::serve::run(given, *follow, output, line));
+            let runtime = runtime()?;
+            let exit = runtime.block_on(commands::serve::run(inputs, *follow, line));
             // As in a run: a credential plugin may hang.
             runtime.shutdown_background();
             exit

@@ -307,7 +307,7 @@ containers:
       # Variables, because a change of these settings needs a new pod. All others are in the file, which
       # is read again when it changes.
       - name: LISTEN_ADDRESS
-        value: {{ printf "0.0.0.0:%d" (int $root.Values.port) | quote }}
+        value: {{ printf "[::]:%d" (int $root.Values.port) | quote }}
       - name: LEADER_ELECTION
         value: {{ $root.Values.leaderElection | quote }}
       - name: LEADER_ELECTION_LEASE

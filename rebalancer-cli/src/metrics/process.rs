@@ -54,7 +54,7 @@ pub static PROCESS_METRICS: &[ProcessMetric] = &[
 /// The counter of times of the schedule at which no run began.
 pub static MISSED_RUNS: (&str, &str) = (
     "rebalancer_missed_runs",
-    "The times of the schedule at which no run began, because the run before had not ended",
+    "The times of the schedule without a run: a run had not ended, or the process was suspended",
 );
 
 /// The histogram of the durations of runs, with the labels of the workload.
@@ -98,8 +98,8 @@ pub(super) struct ProcessFacts {
     pub(super) durations: BTreeMap<Labels, Durations>,
 }
 
-/// The upper bounds of the buckets of durations, in seconds. Runs that only look take less than a second,
-/// and runs that act take minutes.
+/// The upper bounds of the buckets of durations, in seconds. Runs that only look take less than a
+/// second, and runs that act take minutes.
 const BOUNDS: [f64; 11] = [
     0.5,
     1.0,

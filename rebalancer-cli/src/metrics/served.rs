@@ -17,7 +17,7 @@ pub(crate) struct ServedMetrics(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     process: ProcessFacts,
-    /// The metrics of the last run.
+    /// The metrics of the last run since this process became the leader.
     last_run: Option<Exposition>,
     /// The values from which counters go on.
     previous: Previous,
@@ -28,9 +28,14 @@ impl ServedMetrics {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this process is the leader. The metrics of runs are those of the leader.
+    /// Whether this process is the leader. The metrics of a run are those of the leader: the next
+    /// one may have run since.
     pub(crate) fn set_leader(&self, leader: bool) {
-        self.state().process.leader = leader;
+        let mut state = self.state();
+        state.process.leader = leader;
+        if !leader {
+            state.last_run = None;
+        }
     }
 
     /// The time at which the next run begins.
@@ -60,7 +65,7 @@ impl ServedMetrics {
         let mut state = self.state();
         let exposition = Exposition::new(workloads, Part::All, &state.previous);
         state.previous = Previous::parse(&exposition.prometheus_text());
-        state.last_run = Some(exposition);
+        state.last_run = state.process.leader.then_some(exposition);
         for facts in workloads {
             let Some(seconds) = facts.duration_seconds() else {
                 continue;
@@ -76,8 +81,7 @@ impl ServedMetrics {
     /// All metrics of this moment.
     pub(crate) fn exposition(&self) -> Exposition {
         let state = self.state();
-        let last_run = state.last_run.as_ref().filter(|_| state.process.leader);
-        let of_runs = last_run.cloned().unwrap_or_default();
+        let of_runs = state.last_run.clone().unwrap_or_default();
         of_runs.with_process(Arc::new(state.process.clone()))
     }
 }

@@ -390,4 +390,25 @@ fn served_metrics_are_those_of_the_last_run_and_of_the_process() {
     assert!(standby.contains("rebalancer_leader 0.0\n"), "{standby}");
     assert!(standby.contains("_reload_successful 0.0\n"), "{standby}");
     assert!(!standby.contains("rebalancer_executions"), "{standby}");
+    assert!(
+        standby.contains("rebalancer_run_duration_seconds_count{"),
+        "{standby}"
+    );
+
+    // A process that leads again has no last run until its next one; counters go on.
+    served.set_leader(true);
+    let again = served.exposition().prometheus_text();
+    assert!(!again.contains("rebalancer_last_run"), "{again}");
+    let run = |second| {
+        served.run_ended(&WorkloadFacts::of_all(&[failed()], &[facts(second)]));
+        served.exposition().prometheus_text()
+    };
+    let text = run(1260);
+    assert!(text.contains("status=\"error\"} 3.0\n"), "{text}");
+    // A run that ends after the leadership is not shown later either.
+    served.set_leader(false);
+    run(1860);
+    served.set_leader(true);
+    let again = served.exposition().prometheus_text();
+    assert!(!again.contains("rebalancer_last_run"), "{again}");
 }

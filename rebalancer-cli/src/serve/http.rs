@@ -1,7 +1,8 @@
 //! The HTTP server of the metrics and the probes.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::status::{Readiness, Status};
@@ -22,11 +24,16 @@ use crate::error::CliError;
 
 /// The number of connections that are served at the same time.
 const CONNECTIONS: usize = 64;
-/// The longest time that a client may take to send the head of a request, which bounds the time that an idle
-/// connection is kept as well.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// The time after which accepting connections is tried again after a failure, such as too many open files.
+/// The longest time that a client may take to send the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest time of a connection, of which each serves one request. Clients that keep all
+/// connections would keep the probes from being answered.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time after which accepting connections is tried again after a failure, such as too many open
+/// files.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
+/// The number of connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -36,10 +43,35 @@ const INDEX: &str = concat!(
     "\n/metrics\n/healthz\n/readyz\n"
 );
 
-/// Opens the socket.
-pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, CliError> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|source| CliError::Listen { address, source })
+/// Opens the socket. `[::]` is every address, also those of IPv4; where the system has no IPv6,
+/// only those of IPv4.
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, CliError> {
+    bind_with(address, TcpSocket::new_v6)
+}
+
+/// Opens the socket, with `new_v6` for a socket of IPv6.
+fn bind_with(
+    address: SocketAddr,
+    new_v6: fn() -> io::Result<TcpSocket>,
+) -> Result<TcpListener, CliError> {
+    let (socket, address) = match address.ip() {
+        IpAddr::V4(_) => (TcpSocket::new_v4(), address),
+        IpAddr::V6(ip) => match new_v6() {
+            Err(error) if ip.is_unspecified() => {
+                debug!(%error, "the system has no IPv6");
+                let every = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+                (TcpSocket::new_v4(), every)
+            }
+            socket => (socket, address),
+        },
+    };
+    let listener = socket.and_then(|socket| {
+        // The port is free although connections of an earlier process have not yet timed out.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    });
+    listener.map_err(|source| CliError::Listen { address, source })
 }
 
 /// Answers requests, for ever.
@@ -70,10 +102,12 @@ pub(crate) async fn serve(listener: TcpListener, status: Arc<Status>) {
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-            if let Err(error) = served {
-                debug!(%error, "a connection ended with an error");
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            match timeout(CONNECTION_TIMEOUT, served).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => debug!(%error, "a connection ended with an error"),
+                Err(_) => debug!("a connection was closed after {CONNECTION_TIMEOUT:?}"),
             }
             drop(permit);
         });
@@ -143,8 +177,77 @@ fn document(code: StatusCode, content_type: &'static str, body: String) -> Respo
 mod tests {
     use http_body_util::BodyExt as _;
     use rstest::rstest;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::time::sleep;
 
     use super::*;
+
+    const PROBE: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    /// The response to a probe of the server at this port of 127.0.0.1.
+    async fn probe(port: u16) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.write_all(PROBE).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        response
+    }
+
+    #[rstest]
+    #[case::ipv4("0.0.0.0:0", TcpSocket::new_v6, "0.0.0.0")]
+    #[case::both("[::]:0", TcpSocket::new_v6, "::")]
+    #[case::without_ipv6("[::]:0", || Err(io::ErrorKind::Unsupported.into()), "0.0.0.0")]
+    #[tokio::test]
+    async fn every_address_includes_those_of_ipv4(
+        #[case] address: SocketAddr,
+        #[case] new_v6: fn() -> io::Result<TcpSocket>,
+        #[case] expected: IpAddr,
+    ) {
+        let listener = bind_with(address, new_v6).unwrap();
+        let bound = listener.local_addr().unwrap();
+        assert_eq!(bound.ip(), expected);
+        tokio::spawn(serve(listener, Arc::default()));
+        let response = probe(bound.port()).await;
+        assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
+    }
+
+    #[tokio::test]
+    async fn address_of_ipv6_is_not_replaced() {
+        let new_v6 = || Err(io::ErrorKind::Unsupported.into());
+        let error = bind_with("[::1]:8080".parse().unwrap(), new_v6).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("LISTEN_ADDRESS: cannot listen on [::1]:8080"),
+            "{text}"
+        );
+    }
+
+    #[rstest]
+    #[case::requests_on_a_kept_connection(PROBE, 25)]
+    #[case::bytes_of_an_endless_head(b"GET /", 4)]
+    #[tokio::test(start_paused = true)]
+    async fn clients_that_keep_every_connection_do_not_block_the_probes(
+        #[case] sent: &'static [u8],
+        #[case] pause: u64,
+    ) {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(serve(listener, Arc::default()));
+        for _ in 0..CONNECTIONS {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            tokio::spawn(async move {
+                while stream.write_all(sent).await.is_ok() {
+                    sleep(Duration::from_secs(pause)).await;
+                }
+            });
+        }
+        // Virtual time.
+        let response = timeout(Duration::from_secs(600), probe(port))
+            .await
+            .unwrap();
+        assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
+    }
 
     async fn get(
         status: &Status,

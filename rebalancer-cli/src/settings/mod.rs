@@ -34,6 +34,7 @@ pub(crate) use file::GivenFile;
 pub(crate) use near_miss::CONFIG;
 #[cfg(feature = "schema")]
 pub use schema::schema;
+pub(crate) use serve::StartSettings;
 pub use sources::Sources;
 pub use types::{
     ApprovalMode, Interface, LeaderElectionSettings, LogFormat, LogLevel, NotifyEvent,

@@ -329,14 +329,14 @@ pub(super) static FREEZE: ValueType<Freeze> = ValueType {
 /// A schedule.
 pub(super) static SCHEDULE: ValueType<Schedule> = parsed("CRON TIMEZONE", JsonType::Text);
 
-/// The address of a server, such as `0.0.0.0:8080`.
+/// The address of a server, such as `[::]:8080`.
 pub(super) static ADDRESS: ValueType<SocketAddr> = ValueType {
     name: "ADDRESS",
     json: JsonType::Text,
     parse: |raw| {
         let text = raw.text()?;
         text.trim().parse().map_err(|_| {
-            format!("`{text}` is not an address such as 0.0.0.0:8080 or [::]:8080").into()
+            format!("`{text}` is not an address such as [::]:8080 or 127.0.0.1:8080").into()
         })
     },
     write: SocketAddr::to_string,

@@ -123,6 +123,11 @@ impl KubernetesLease {
         }
     }
 
+    /// Sends the next requests over another connection. What is known about the Lease stays.
+    pub fn set_connection(&mut self, connection: Connection) {
+        self.api = Api::new(connection);
+    }
+
     /// The name of the Lease: `rebalancer-deployment-ingestion`, in the workload's namespace.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -266,7 +266,7 @@ async fn deployment_reads_the_schedule_from_the_file() {
     let config = variables["REBALANCER_CONFIG"];
     let expected = [
         ("REBALANCER_CONFIG", config),
-        ("LISTEN_ADDRESS", "0.0.0.0:8080"),
+        ("LISTEN_ADDRESS", "[::]:8080"),
         ("LEADER_ELECTION", "true"),
         ("LEADER_ELECTION_LEASE", "orders-rebalancer"),
     ];

@@ -7,9 +7,11 @@ use std::time::Duration;
 use ::harness::process::free_port;
 use ::harness::wait::{self, Look};
 use ::harness::{
-    MetricsServer, Rebalancer, Result, Run, TestNamespace, Workload, WorkloadSpec, http,
+    FaultServer, MetricsServer, Rebalancer, Result, Run, TestNamespace, Workload, WorkloadSpec,
+    http,
 };
 use k8s_openapi::api::coordination::v1::Lease;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::own_metrics::check_with_promtool;
@@ -193,7 +195,8 @@ async fn changed_file_applies_and_an_invalid_one_does_not() -> Result<()> {
     write(2, "schedule: hourly\ndry_run: maybe\n");
     let invalid = "rebalancer_config_last_reload_successful 0.0\n";
     shows(address, "/metrics", DEADLINE, &[invalid]).await?;
-    write(3, &format!("schedule: '{EACH_MINUTE}'\ndry_run: true\n"));
+    let valid_again = format!("schedule: '{EACH_MINUTE}'\ndry_run: true\nlog_level: warn\n");
+    write(3, &valid_again);
     let planned = "result=\"planned\"} 1.0\n";
     shows(address, "/metrics", RUN_DEADLINE, &[valid, planned]).await?;
     running.terminate().await?;
@@ -206,6 +209,7 @@ async fn changed_file_applies_and_an_invalid_one_does_not() -> Result<()> {
             "`hourly` is not a crontab expression",
             "`maybe` is neither true nor false",
             "was read again, and applies",
+            "LOG_LEVEL has changed and applies after a restart",
         ],
     );
     assert_untouched(&consumer, &before).await?;
@@ -240,10 +244,84 @@ async fn process_that_may_not_read_the_lease_is_not_ready() -> Result<()> {
             "the Lease of the leader could not be taken",
             "is forbidden",
             "leases",
+            "no run begins: the Kubernetes API has not answered",
         ],
     );
     assert_eq!(run.stderr.matches("could not be taken").count(), 1, "{run}");
     assert_untouched(&consumer, &before).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn process_that_stops_is_not_ready_while_its_run_ends() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    let metrics = FaultServer::stall().await?;
+    let address = free_address();
+    let program = serve(&ns, &consumer, address)
+        .env("SCHEDULE", EACH_MINUTE)
+        .env("LEADER_ELECTION", "false")
+        .env("PROMETHEUS_ENDPOINT", metrics.url())
+        .env("METRICS_PUSH_URL", metrics.url());
+    let running = program.spawn()?;
+    shows(address, "/readyz", DEADLINE, &["ok"]).await?;
+    let pause = Duration::from_millis(200);
+    wait::until("a query of the run", RUN_DEADLINE, pause, async || {
+        Ok(match metrics.requests().len() {
+            0 => Look::Not("none".to_owned()),
+            _ => Look::Done(()),
+        })
+    })
+    .await?;
+    running.terminate().await?;
+    wait::until("503 at /readyz", DEADLINE, pause, async || {
+        let (code, body) = get(address, "/readyz").await;
+        Ok(match (code, body.as_str()) {
+            (503, "the process stops\n") => Look::Done(()),
+            _ => Look::Not(format!("{code}: {body}")),
+        })
+    })
+    .await?;
+    let run = running.wait().await?;
+    assert_eq!(run.code, Some(0), "{run}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn replaced_certificate_of_the_cluster_is_read_again() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    let consumer = skewed(&ns, WorkloadSpec::deployment("consumer")).await?;
+    let directory = TempDir::new().unwrap();
+    let authority = directory.path().join("ca.crt");
+    let kubeconfig = directory.path().join("kubeconfig");
+    let text = std::fs::read_to_string(ns.control_plane().program_kubeconfig()).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    let cluster = &mut config["clusters"][0]["cluster"];
+    let valid = cluster["certificate-authority"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    cluster["certificate-authority"] = authority.to_str().unwrap().into();
+    std::fs::write(&kubeconfig, config.to_string()).unwrap();
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(&authority, other.cert.pem()).unwrap();
+
+    let address = free_address();
+    let program = serve(&ns, &consumer, address)
+        .env("SCHEDULE", NEVER)
+        .env("KUBECONFIG", &kubeconfig);
+    let running = program.spawn()?;
+    shows(address, "/healthz", DEADLINE, &["ok"]).await?;
+    let (code, body) = get(address, "/readyz").await;
+    assert_eq!(code, 503, "{body}");
+    std::fs::copy(valid, &authority).unwrap();
+    shows(address, "/readyz", DEADLINE, &["ok"]).await?;
+    shows(address, "/metrics", DEADLINE, &["rebalancer_leader 1.0\n"]).await?;
+    running.terminate().await?;
+    let run = running.wait().await?;
+    assert_eq!(run.code, Some(0), "{run}");
+    assert_logs(&run, &["could not be taken", "certificate"]);
+    assert_eq!(holder(&ns).await, "");
     Ok(())
 }
 

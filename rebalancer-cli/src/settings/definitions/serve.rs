@@ -1,6 +1,6 @@
 //! Settings of the resident process.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use crate::schedule::Schedule;
 use crate::settings::definition::{
@@ -28,9 +28,10 @@ pub(in crate::settings) static SCHEDULE: Optional<Schedule> = Definition {
 
 pub(in crate::settings) static LISTEN_ADDRESS: Defaulted<SocketAddr> = Definition {
     name: "LISTEN_ADDRESS",
-    help: "Address on which serve answers requests for /metrics, /healthz and /readyz",
+    help: "Address on which serve answers requests for /metrics, /healthz and /readyz; [::] is every \
+           address, also of IPv4",
     value: &value::ADDRESS,
-    default: Fallback::Value(|| SocketAddr::from(([0, 0, 0, 0], 8080))),
+    default: Fallback::Value(|| SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8080))),
     attributes: Attributes::WHOLE_RUN,
 };
 
