@@ -12,6 +12,10 @@ use serde_json::Value;
 
 use crate::support::installers::{in_repository, kustomize, objects, only, pod_of};
 
+/// The time in seconds between SIGTERM and SIGKILL of pods whose runs may hand over partitions. The
+/// longest end of a hand-over, of the records and of each connection fit into it.
+const GRACE_PERIOD: i64 = 120;
+
 /// The environment of the CronJob's container.
 fn environment(cron_job: &Value) -> HashMap<String, String> {
     variables(pod_of(cron_job))
@@ -79,6 +83,8 @@ async fn overlay_reads_the_group_from_kafka() -> Result<()> {
     assert_eq!(kafka.group_id, "orders");
     let volume = &pod_of(cron_job)["volumes"][0];
     assert_eq!(volume["secret"]["secretName"], "pod-rebalancer-kafka");
+    let grace_period = &pod_of(cron_job)["terminationGracePeriodSeconds"];
+    assert_eq!(*grace_period, GRACE_PERIOD);
     let ns = TestNamespace::start().await?;
     assert_eq!(ns.apply(&suspended(&built)).await?.len(), 4);
     Ok(())
@@ -139,6 +145,7 @@ async fn overlay_serves() -> Result<()> {
     ] {
         assert_eq!(pod[field], other[field], "{field}");
     }
+    assert_eq!(pod["terminationGracePeriodSeconds"], GRACE_PERIOD);
     let (container, other) = (&pod["containers"][0], &other["containers"][0]);
     for field in ["image", "securityContext", "resources"] {
         assert_eq!(container[field], other[field], "{field}");
