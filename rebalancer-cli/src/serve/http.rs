@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::requests_on_a_kept_connection(PROBE, 25)]
+    #[case::requests_on_a_kept_connection(PROBE, 3)]
     #[case::bytes_of_an_endless_head(b"GET /", 4)]
     #[tokio::test(start_paused = true)]
     async fn clients_that_keep_every_connection_do_not_block_the_probes(
