@@ -98,8 +98,8 @@ impl KubernetesJournal {
         }
     }
 
-    /// Returns the identity of the workload's object. Reads the object unless an observation has read
-    /// it before.
+    /// Returns the identity of the workload's object. Reads the object unless an observation has
+    /// read it before.
     async fn known(&self) -> Result<Known, K8sError> {
         if let Some(known) = self.subject.known() {
             return Ok(known);
@@ -175,31 +175,36 @@ impl KubernetesJournal {
         self.send(&attempt, request).await.map(drop)
     }
 
-    /// Writes the annotation. Returns the generation of the workload that results from it.
+    /// Writes the record. Returns the generation of the workload that results from it.
     async fn annotate(&self, rotation: &Rotation) -> Result<Option<i64>, K8sError> {
         let place = self.known().await?.place;
-        let attempt = self.patching(&place);
         let text = serde_json::to_string(rotation)
-            .map_err(|error| self.api.bad_answer(&attempt, &error))?;
-        let request = workload::patch_annotations(&place, &json!({LAST_ROTATION: text}), false);
-        let generation = match self.send(&attempt, request).await {
-            Ok(written) => written.metadata.generation,
-            // The patch certainly had no effect.
-            Err(error @ (K8sError::Forbidden { .. } | K8sError::Rejected { .. })) => {
-                return Err(error);
-            }
-            // The patch may have taken effect although the response was lost. Read the workload.
-            Err(error) => {
-                let now = workload::read(&self.api, &self.workload, &self.kind).await;
-                match now {
-                    Ok(now) if now.last_rotation.as_deref() == Some(text.as_str()) => {
-                        now.rollout.map(|rollout| rollout.generation)
-                    }
-                    Ok(_) | Err(_) => return Err(error),
-                }
-            }
-        };
+            .map_err(|error| self.api.bad_answer(&self.patching(&place), &error))?;
+        let annotations = json!({LAST_ROTATION: text});
+        let is_written = |now: &Workload| now.last_rotation.as_deref() == Some(text.as_str());
+        let generation = self.patch(&place, &annotations, is_written).await?;
         Ok(self.of_own_change(generation))
+    }
+
+    /// Writes annotations, and returns the generation of the workload. If the response is lost,
+    /// `is_written` decides by the workload as it is read then whether they were written.
+    async fn patch(
+        &self,
+        place: &Place,
+        annotations: &Value,
+        is_written: impl Fn(&Workload) -> bool,
+    ) -> Result<Option<i64>, K8sError> {
+        let request = workload::patch_annotations(place, annotations, false);
+        match self.send(&self.patching(place), request).await {
+            Ok(written) => Ok(written.metadata.generation),
+            // The patch certainly had no effect.
+            Err(error @ (K8sError::Forbidden { .. } | K8sError::Rejected { .. })) => Err(error),
+            // The patch may have taken effect although the response was lost. Read the workload.
+            Err(error) => match workload::read(&self.api, &self.workload, &self.kind).await {
+                Ok(now) if is_written(&now) => Ok(now.rollout.map(|rollout| rollout.generation)),
+                Ok(_) | Err(_) => Err(error),
+            },
+        }
     }
 
     fn patching(&self, place: &Place) -> Attempt {
@@ -210,8 +215,8 @@ impl KubernetesJournal {
         Attempt::on("patch", group, place.resource.clone(), namespace, name)
     }
 
-    /// The generation that an annotation caused. Only a Deployment gets a new one. A new generation of
-    /// another kind is caused by another change.
+    /// The generation that an annotation caused. Only a Deployment gets a new one. A new generation
+    /// of another kind is caused by another change.
     fn of_own_change(&self, generation: Option<i64>) -> Option<i64> {
         match self.kind {
             WorkloadKind::Deployment => generation,
@@ -219,16 +224,20 @@ impl KubernetesJournal {
         }
     }
 
-    /// Writes the plan, and removes an approval.
-    async fn store(&self, text: &str) -> Result<(), K8sError> {
+    /// Writes the plan with this id, and removes an approval.
+    async fn store(&self, text: &str, id: &str) -> Result<(), K8sError> {
         let place = self.known().await?.place;
         let annotations = json!({PLAN: text, APPROVE: null});
-        let request = workload::patch_annotations(&place, &annotations, false);
-        self.send(&self.patching(&place), request).await.map(drop)
+        let is_written = |now: &Workload| {
+            let stored = now.proposal.as_ref();
+            let stored = stored.and_then(|proposal| proposal.plan.as_ref());
+            stored.is_some_and(|plan| plan.id == id)
+        };
+        self.patch(&place, &annotations, is_written).await.map(drop)
     }
 
-    /// Removes the plan and its approval. A request whose response is lost may have succeeded; the error
-    /// is returned nevertheless, because the approval may have been used by another run.
+    /// Removes the plan and its approval. A request whose response is lost may have succeeded; the
+    /// error is returned nevertheless, because the approval may have been used by another run.
     async fn remove(&self, id: &str) -> Result<Option<i64>, K8sError> {
         let place = self.known().await?.place;
         let request = workload::patch_approval(&place, id);
@@ -257,7 +266,7 @@ impl Journal for KubernetesJournal {
                 MAX_PLAN / 1024
             )));
         }
-        Ok(self.store(&text).await?)
+        Ok(self.store(&text, &plan.id).await?)
     }
 
     async fn use_approval(&self, plan: &ProposedPlan) -> Result<Option<i64>, PortError> {

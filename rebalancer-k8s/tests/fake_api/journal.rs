@@ -207,7 +207,7 @@ fn plan(moves: u32) -> ProposedPlan {
         })
         .collect();
     serde_json::from_value(json!({
-        "id": "3f2a9c11", "created": "2026-01-02T03:00:00Z", "expires": "2026-01-02T04:00:00Z",
+        "id": format!("{:08x}", moves.len()), "created": "2026-01-02T03:00:00Z", "expires": "2026-01-02T04:00:00Z",
         "message": "assign partitions to other members", "moves": moves,
     }))
     .unwrap()
@@ -225,6 +225,28 @@ async fn plan_replaces_the_stored_one_and_its_approval() {
     let stored: ProposedPlan = serde_json::from_str(text).unwrap();
     assert_eq!(stored, plan(2));
     assert_eq!(annotations.get("rebalancer.io/approve"), Some(&Value::Null));
+}
+
+/// The response to the patch is lost. The workload has the plan if the patch has taken effect.
+#[rstest]
+#[case::stored(plan(2), true)]
+#[case::another(plan(3), false)]
+#[tokio::test]
+async fn lost_response_is_cleared_up_by_the_workload(
+    #[case] on_workload: ProposedPlan,
+    #[case] is_stored: bool,
+) {
+    let mut after = deployment();
+    let text = serde_json::to_string(&on_workload).unwrap();
+    after["metadata"]["annotations"] = json!({"rebalancer.io/plan": text});
+    let before = Reply::Json(200, deployment());
+    let api = shop()
+        .on(DEPLOYMENT, [before, Reply::Json(200, after)])
+        .on(PATCH, [Reply::Broken]);
+    let result = journal(&api).propose(&plan(2)).await;
+    let error = result.err().map(|error| error.kind);
+    assert_eq!(error, (!is_stored).then_some(PortErrorKind::Unreachable));
+    assert_eq!((api.seen(PATCH).len(), api.seen(DEPLOYMENT).len()), (1, 2));
 }
 
 /// Without a request: the API server would refuse it.
