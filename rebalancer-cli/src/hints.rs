@@ -97,11 +97,12 @@ fn of_reason(reason: HoldReason) -> Hint {
 }
 
 /// Settings of hold reasons that are not fields of the policy.
-const OTHERS: [(HoldReason, &[&str]); 14] = [
+const OTHERS: [(HoldReason, &[&str]); 15] = [
     (HoldReason::ANOTHER_RUN, &["ONE_AT_A_TIME"]),
     (HoldReason::FROZEN, &["FREEZE"]),
     (HoldReason::APPROVAL_PENDING, &["APPROVAL"]),
     (HoldReason::APPROVAL_INVALID, &["APPROVAL"]),
+    (HoldReason::APPROVAL_DEFERRED, &["APPROVAL"]),
     (HoldReason::APPROVAL_UNAVAILABLE, &["APPROVAL"]),
     (HoldReason::HOLD_QUERY, &["HOLD_QUERY"]),
     (HoldReason::HOLD_QUERY_PARTIAL, &["HOLD_QUERY"]),

@@ -1,31 +1,37 @@
 //! Approval: a plan waits until a person approves exactly that plan.
 //!
 //! 1. A run that decides to act proposes its plan and holds ([`HoldReason::APPROVAL_PENDING`]).
-//! 2. Later runs that decide to act keep the proposed plan as long as it is *valid*, even if they would
-//!    choose other pods or partitions by now: loads change from run to run, and a plan must not change
-//!    while a person reads it. A plan that is no longer valid is replaced by that of the run, and an
-//!    approval of it does not apply to the new one.
-//! 3. A run that decides to act executes the plan if it is valid and approved; its own choice does not
-//!    matter. If it is approved and not valid, the run holds ([`HoldReason::APPROVAL_INVALID`]) and
-//!    proposes its own plan.
-//! 4. A run that decides to hold, for whatever reason, changes nothing: the plan goes on waiting.
+//! 2. Later runs that decide to act keep the proposed plan as long as it is *valid*, even if they
+//!    would choose other pods or partitions by now: loads change from run to run, and a plan must
+//!    not change while a person reads it. A plan that is no longer valid is replaced by that of the
+//!    run, and an approval of it does not apply to the new one.
+//! 3. A run that decides to act executes the plan if it is valid and approved; its own choice does
+//!    not matter. If it is approved and not valid, the run holds ([`HoldReason::APPROVAL_INVALID`])
+//!    and proposes its own plan.
+//! 4. A valid plan may be *deferred*: this run must not execute it, and a later one may. The plan
+//!    and its approval stay as they are ([`HoldReason::APPROVAL_DEFERRED`] if it is approved).
+//! 5. A run that decides to hold, for whatever reason, changes nothing: the plan goes on waiting.
 //!
 //! A proposed plan is valid if
 //! - it has not expired, and its id is that of its contents;
 //! - the run would act in the same way: evict, assign or rejoin;
 //! - its pods exist with the same UIDs, and the pods to evict may be evicted;
-//! - its evictions are within the limits of a run and of a day, and its waves within the size of a wave and
-//!   the minimum of ready pods;
+//! - its evictions are within the limit of a day, and its waves within the size of a wave and the
+//!   minimum of ready pods;
 //! - its partitions have the owners that they had, and its members may rejoin;
-//! - it still helps: if it evicts pods that were hot, or lets their members rejoin, at least one of them is
-//!   still hot; if it moves partitions, the highest load of the pods that it changes falls.
+//! - it still helps: if it evicts pods that were hot, or lets their members rejoin, at least one of
+//!   them is still hot; if it moves partitions, the highest load of the pods that it changes falls.
+//!
+//! It is deferred if
+//! - this run may not evict as many pods any more, because it has evicted pods of other workloads;
+//! - a pod to evict is not ready for the moment.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::checks::{Ineligible, count_pods, limited_by_day, list_some};
+use crate::checks::{Ineligible, count_pods, evictions_left_of_day, list_some};
 use crate::decision::{Action, Decision, HoldReason, PodAssessment};
 use crate::handover::HandoverPlan;
 use crate::model::{Load, Pod, PodRef, Seconds};
@@ -37,12 +43,12 @@ use crate::snapshot::Snapshot;
 /// The default of the time for which a proposed plan may be approved and executed: an hour.
 pub const DEFAULT_EXPIRY: Seconds = Seconds::whole(3600);
 
-/// Lets a decision to act wait for the approval of a person; `policy` is that of the decision. A plan may
-/// be approved and executed for `expiry`.
+/// Lets a decision to act wait for the approval of a person; `policy` is that of the decision. A
+/// plan may be approved and executed for `expiry`.
 ///
-/// The decision that is returned has [`approval`](Decision::approval) if the decision was to act. A plan
-/// that it proposes is to be stored, and the approval of a plan that it executes is to be removed before
-/// the first action, so that it is used once.
+/// The decision that is returned has [`approval`](Decision::approval) if the decision was to act. A
+/// plan that it proposes is to be stored, and the approval of a plan that it executes is to be
+/// removed before the first action, so that it is used once.
 #[must_use]
 pub fn await_approval(
     decision: Decision,
@@ -59,18 +65,28 @@ pub fn await_approval(
         let stale = stale_approval(proposal.approved.as_deref());
         return wait(decision, ApprovalState::Proposed, own, &stale);
     };
-    let run = Run {
+    let validation = PlanValidation {
         decision: &decision,
         snapshot,
         policy,
         now,
     };
-    match (run.valid_action(&stored), proposal.approves(&stored)) {
-        (Ok(action), true) => execute(decision, stored, action, &own),
-        (Ok(action), false) => {
-            let decision = adopt(decision, &stored, &action, &own);
+    match (validation.of(&stored), proposal.approves(&stored)) {
+        (Ok(valid), true) => {
+            let decision = adopt(decision, &stored, &valid.action, &own);
+            match valid.deferred {
+                None => execute(decision, stored, valid.action),
+                Some(why) => defer(decision, stored, &why),
+            }
+        }
+        (Ok(valid), false) => {
+            let decision = adopt(decision, &stored, &valid.action, &own);
+            let why = valid
+                .deferred
+                .map(|why| format!("; not in this run: {why}"));
             let stale = stale_approval(proposal.approved.as_deref());
-            wait(decision, ApprovalState::Waiting, stored, &stale)
+            let end = why.unwrap_or_default() + &stale;
+            wait(decision, ApprovalState::Waiting, stored, &end)
         }
         (Err(problem), true) => {
             let message = format!(
@@ -202,9 +218,21 @@ fn hold(
     }
 }
 
+/// Holds although `plan` is approved, because this run must not execute it. The plan and its
+/// approval stay stored for a later run.
+#[must_use]
+pub fn defer(decision: Decision, plan: ProposedPlan, why: &str) -> Decision {
+    let message = format!(
+        "the approved plan {} is not executed by this run: {why}; a later run may execute it until \
+         {:.0}: {}",
+        plan.id, plan.expires, plan.message
+    );
+    let (reason, state) = (HoldReason::APPROVAL_DEFERRED, ApprovalState::Deferred);
+    hold(decision, reason, message, state, plan)
+}
+
 /// The decision to execute the approved plan.
-fn execute(decision: Decision, plan: ProposedPlan, action: Action, own: &ProposedPlan) -> Decision {
-    let decision = adopt(decision, &plan, &action, own);
+fn execute(decision: Decision, plan: ProposedPlan, action: Action) -> Decision {
     Decision {
         action,
         message: format!("approved plan {}: {}", plan.id, plan.message),
@@ -216,8 +244,8 @@ fn execute(decision: Decision, plan: ProposedPlan, action: Action, own: &Propose
     }
 }
 
-/// The decision with the roles of the pods in `plan`, and without the forecasts of the plan that the run
-/// itself would execute.
+/// The decision with the roles of the pods in `plan`, and without the forecasts of the plan that
+/// the run itself would execute.
 fn adopt(
     mut decision: Decision,
     plan: &ProposedPlan,
@@ -250,17 +278,24 @@ fn adopt(
     decision
 }
 
-/// The run that a proposed plan is compared with.
-struct Run<'a> {
+/// The action of a valid plan.
+struct ValidPlan {
+    action: Action,
+    /// Why this run must not execute it, although a later run may.
+    deferred: Option<String>,
+}
+
+/// Validates proposed plans against the decision of a run and what the run observed.
+struct PlanValidation<'a> {
     decision: &'a Decision,
     snapshot: &'a Snapshot,
     policy: &'a Policy,
     now: Timestamp,
 }
 
-impl Run<'_> {
-    /// The action of the plan if it is valid, or why it is not.
-    fn valid_action(&self, plan: &ProposedPlan) -> Result<Action, String> {
+impl PlanValidation<'_> {
+    /// Returns the action of the plan if it is valid, or why it is not.
+    fn of(&self, plan: &ProposedPlan) -> Result<ValidPlan, String> {
         if self.now >= plan.expires {
             return Err(format!("it expired at {:.0}", plan.expires));
         }
@@ -281,37 +316,69 @@ impl Run<'_> {
         if let Some(gone) = plan.pods.iter().find(|pod| !present.contains(pod)) {
             return Err(gone_or_replaced(&gone.name));
         }
-        match &action {
+        let deferred = match &action {
             Action::Rotate(plan) => self.check_evictions(plan)?,
-            Action::Assign(plan) => self.check_moves(plan)?,
-            Action::Rejoin(plan) => self.check_rejoin(plan)?,
-            Action::Hold(_) => {}
-        }
-        Ok(action)
+            Action::Assign(plan) => self.check_moves(plan).map(|()| None)?,
+            Action::Rejoin(plan) => self.check_rejoin(plan).map(|()| None)?,
+            Action::Hold(_) => None,
+        };
+        Ok(ValidPlan { action, deferred })
     }
 
-    fn check_evictions(&self, plan: &Plan) -> Result<(), String> {
-        let pods = &self.decision.pods;
-        for victim in plan.victims() {
-            let pod = pods.iter().find(|pod| pod.uid == victim.uid);
-            let pod = pod.ok_or_else(|| gone_or_replaced(&victim.name))?;
-            if !pod.eligible {
-                let reasons: Vec<String> = pod.reasons.iter().map(Ineligible::to_string).collect();
-                return Err(format!(
-                    "pod {} may not be evicted: {}",
-                    victim.name,
-                    reasons.join("; ")
-                ));
-            }
-        }
+    /// Returns why the plan is deferred, if it is valid and this run must not execute it.
+    fn check_evictions(&self, plan: &Plan) -> Result<Option<String>, String> {
         let victims = plan.victims().len();
-        let limit = limited_by_day(self.snapshot, self.policy).max_evictions;
-        if let Some(limit) = limit.filter(|limit| *limit < victims) {
+        let left = evictions_left_of_day(self.snapshot, self.policy);
+        if let Some(left) = left.filter(|left| *left < victims) {
             return Err(format!(
-                "it evicts {}, and {limit} may still be evicted",
+                "it evicts {}, and {left} may still be evicted within 24 hours",
                 count_pods(victims)
             ));
         }
+        // The limits of a wave depend on the number of ready pods, so they are not checked
+        // meanwhile.
+        if let Some(not_ready) = self.check_victims(plan)? {
+            return Ok(Some(not_ready));
+        }
+        self.check_waves(plan)?;
+        let loads = plan.victims().iter();
+        let loads = loads.map(|victim| (victim.name.as_str(), victim.load.get()));
+        self.check_hot(self.decision.analysis.threshold, loads)?;
+        let left = self.policy.max_evictions;
+        Ok(left.filter(|left| *left < victims).map(|left| {
+            format!(
+                "it evicts {}, and this run may still evict {left}",
+                count_pods(victims)
+            )
+        }))
+    }
+
+    /// Returns the first victim that is not ready, if all of them may be evicted once they are
+    /// ready.
+    fn check_victims(&self, plan: &Plan) -> Result<Option<String>, String> {
+        let mut not_ready = None;
+        for victim in plan.victims() {
+            let mut pods = self.decision.pods.iter();
+            let pod = pods.find(|pod| pod.uid == victim.uid);
+            let pod = pod.ok_or_else(|| gone_or_replaced(&victim.name))?;
+            if pod.eligible {
+                continue;
+            }
+            if pod.reasons == [Ineligible::NotReady] {
+                not_ready.get_or_insert_with(|| format!("pod {} is not ready", victim.name));
+                continue;
+            }
+            let reasons: Vec<String> = pod.reasons.iter().map(Ineligible::to_string).collect();
+            return Err(format!(
+                "pod {} may not be evicted: {}",
+                victim.name,
+                reasons.join("; ")
+            ));
+        }
+        Ok(not_ready)
+    }
+
+    fn check_waves(&self, plan: &Plan) -> Result<(), String> {
         let (ready, wave) = (self.decision.analysis.ready, plan.largest_wave());
         let most = self.policy.max_unavailable.wave_size(ready);
         if wave > most {
@@ -327,9 +394,7 @@ impl Run<'_> {
                 self.policy.minimum_pods
             ));
         }
-        let loads = plan.victims().iter();
-        let loads = loads.map(|victim| (victim.name.as_str(), victim.load.get()));
-        self.check_hot(self.decision.analysis.threshold, loads)
+        Ok(())
     }
 
     fn check_moves(&self, plan: &AssignmentPlan) -> Result<(), String> {

@@ -6,16 +6,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::history::Rotation;
-use crate::model::PodRef;
+use crate::model::{PodRef, WorkloadRef};
 use crate::plan::{PlannedMove, PlannedRejoin, Victim};
 
-/// A plan that waits for the approval of a person: pods to evict, partitions that get other owners, or
-/// pods whose members rejoin the group.
+/// A plan that waits for the approval of a person: pods to evict, partitions that get other owners,
+/// or pods whose members rejoin the group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProposedPlan {
-    /// The id, by which the plan is approved. It is made of the times and of the changes, so that no
-    /// other plan has it.
+    /// The id, by which the plan is approved: a hash of 32 bits of the times and the changes.
+    /// Another plan has the same id with a probability of one in four billion.
     pub id: String,
     /// The time of the proposal, by the clock of the cluster.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
@@ -76,6 +76,8 @@ pub enum ApprovalState {
     Waiting,
     /// The plan was approved, and is executed by this run.
     Approved,
+    /// The plan was approved, and is not executed by this run. It stays approved.
+    Deferred,
 }
 
 impl Proposal {
@@ -104,6 +106,25 @@ impl ProposedPlan {
     #[must_use]
     pub fn is_intact(&self) -> bool {
         self.id == self.computed_id()
+    }
+
+    /// The command that approves the plan of this workload.
+    #[must_use]
+    pub fn approval_command(&self, workload: &WorkloadRef) -> String {
+        let WorkloadRef {
+            namespace,
+            kind,
+            name,
+        } = workload;
+        let kind = match kind.as_str() {
+            "Deployment" => "deployment",
+            "StatefulSet" => "statefulset",
+            other => other,
+        };
+        format!(
+            "rebalancer approve -n {namespace} {kind}/{name} --id {}",
+            self.id
+        )
     }
 
     fn computed_id(&self) -> String {

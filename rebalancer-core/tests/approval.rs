@@ -205,8 +205,7 @@ fn invalid_plan_is_not_executed_and_another_one_waits(
 
 /// Policies that do not allow the plan of four pods in one wave.
 #[rstest]
-#[case::limit(Policy { max_evictions: Some(3), ..evicting() }, "it evicts 4 pods, and 3 may still be evicted")]
-#[case::day(Policy { max_evictions_per_day: Some(2), ..evicting() }, "it evicts 4 pods, and 2 may still be evicted")]
+#[case::day(Policy { max_evictions_per_day: Some(2), ..evicting() }, "it evicts 4 pods, and 2 may still be evicted within 24 hours")]
 #[case::waves(Policy { max_unavailable: MaxUnavailable::Percent(Percent::new(50.0).unwrap()), ..evicting() }, "it evicts 4 pods at once, and 3 may be unavailable")]
 #[case::minimum(Policy { minimum_pods: MinimumPods::new(4).unwrap(), top_k: TopK::new(1).unwrap(), ..evicting() }, "it would leave 2 of 6 ready pods, less than the minimum of 4")]
 fn plan_is_within_the_limits_of_the_run_that_executes_it(
@@ -215,6 +214,61 @@ fn plan_is_within_the_limits_of_the_run_that_executes_it(
 ) {
     let plan = proposed(&uneven(), &evicting());
     let approved = run(&uneven(), &policy, Some(&stored(&plan, true)), NOW);
+    assert_holds(&approved, HoldReason::APPROVAL_INVALID, &[problem]);
+}
+
+/// Other workloads have used up a part of the limit of evictions, or a pod is not ready for the
+/// moment.
+#[rstest]
+#[case::limit(
+    Policy { max_evictions: Some(2), ..evicting() },
+    |_: &mut Value| {},
+    "it evicts 4 pods, and this run may still evict 2"
+)]
+#[case::not_ready(
+    Policy { max_unavailable: MaxUnavailable::Percent(Percent::new(50.0).unwrap()), ..evicting() },
+    |document: &mut Value| document["pods"][1]["ready"] = json!(false),
+    "pod b is not ready"
+)]
+fn plan_that_only_this_run_must_not_execute_stays_approved(
+    #[case] policy: Policy,
+    #[case] change: fn(&mut Value),
+    #[case] problem: &str,
+) {
+    let before = pods(&[1.2, 1.1, 0.8, 0.6, 0.4, 0.3, 1.0, 0.5]);
+    let plan = proposed(&before, &evicting());
+    let mut now = before.clone();
+    change(&mut now);
+
+    let approved = run(&now, &policy, Some(&stored(&plan, true)), NOW);
+    let says = format!(
+        "the approved plan {} is not executed by this run: {problem}; a later run may execute it until \
+         2026-01-02T04:00:00Z: evict 4 of 8 pods",
+        plan.id
+    );
+    assert_holds(&approved, HoldReason::APPROVAL_DEFERRED, &[&says]);
+    assert_eq!(state(&approved), Some(ApprovalState::Deferred));
+    assert_eq!(approved.approval.unwrap().plan, plan);
+
+    let waiting = run(&now, &policy, Some(&stored(&plan, false)), NOW);
+    let says = format!("; not in this run: {problem}");
+    assert_holds(&waiting, HoldReason::APPROVAL_PENDING, &[&plan.id, &says]);
+    assert_eq!(state(&waiting), Some(ApprovalState::Waiting));
+    assert_eq!(waiting.approval.unwrap().plan, plan);
+
+    let later = run(&before, &evicting(), Some(&stored(&plan, true)), NOW);
+    assert_eq!(evicted(&later), ["a", "b", "f", "e"]);
+}
+
+/// An obstacle of the moment does not hide that the plan is invalid for good.
+#[test]
+fn invalid_plan_is_replaced_although_a_pod_is_not_ready() {
+    let mut document = pods(&[1.2, 1.1, 0.8, 0.6, 0.4, 0.3, 1.0, 0.5]);
+    let plan = proposed(&document, &evicting());
+    document["pods"][1]["ready"] = json!(false);
+    document["pods"][5]["uid"] = json!("newer");
+    let approved = run(&document, &evicting(), Some(&stored(&plan, true)), NOW);
+    let problem = "pod f is gone or was replaced";
     assert_holds(&approved, HoldReason::APPROVAL_INVALID, &[problem]);
 }
 
@@ -405,8 +459,8 @@ fn with_loads(snapshot: &Snapshot, loads: &[Load]) -> Snapshot {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Whatever the loads of later runs are, nothing is done without an approval, and with one exactly
-    /// the approved plan on pods that may be evicted.
+    /// Whatever the loads of later runs are, nothing is done without an approval, and with one
+    /// exactly the approved plan on pods that may be evicted.
     #[test]
     fn nothing_but_the_approved_plan_is_executed(
         snapshot in generate::as_json(generate::snapshot()),

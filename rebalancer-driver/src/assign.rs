@@ -1,4 +1,5 @@
-//! Hands out the assignment of a decision, or lets members rejoin, while the lease is kept and freeze windows are watched.
+//! Hands out the assignment of a decision, or lets members rejoin, while the lease is kept and
+//! freeze windows are watched.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,10 +24,10 @@ use crate::stop::{Stop, StopHandle};
 /// The interval at which the lease and the freeze windows are checked during a hand-over.
 const WATCH: Duration = Duration::from_secs(1);
 
-/// Hands out the assignment of the decision, or lets its members rejoin; `None` if the decision is neither,
-/// the settings have no execution policy, or it is a dry run. `observed_at` is the time after the group was read for the snapshot,
-/// and `lease_held_since` when the lease that the run holds was requested, both on the monotonic
-/// clock.
+/// Hands out the assignment of the decision, or lets its members rejoin; `None` if the decision is
+/// neither, the settings have no execution policy, or it is a dry run. `observed_at` is the time
+/// after the group was read for the snapshot, and `lease_held_since` when the lease that the run
+/// holds was requested, both on the monotonic clock.
 pub async fn assign(
     decision: &Decision,
     snapshot: &Snapshot,
@@ -104,17 +105,8 @@ async fn prepare<'a>(
     snapshot: &Snapshot,
     observed_at: Duration,
 ) -> Result<(HandoverPlan, &'a dyn GroupCoordinator), String> {
-    if let Some(window) = run.settings.freeze.window_at(run.ports.clock.now()) {
-        return Err(format!("the freeze window `{window}` has begun"));
-    }
-    match run.ask(run.ports.actuator.pause()).await {
-        Ok(None) => {}
-        Ok(Some(pause)) => return Err(pause.to_string()),
-        Err(why) => {
-            return Err(format!(
-                "the annotations of the workload could not be read: {why}"
-            ));
-        }
+    if let Some(why) = run.order_not_to_act().await? {
+        return Err(why);
     }
     let coordinator = run
         .ports
@@ -129,8 +121,8 @@ async fn prepare<'a>(
     Ok((plan, coordinator))
 }
 
-/// Performs the hand-over. The rotation is remembered when the first member joins, so that the next run
-/// knows about it even if this one is killed.
+/// Performs the hand-over. The rotation is remembered when the first member joins, so that the next
+/// run knows about it even if this one is killed.
 async fn perform(
     run: Run<'_>,
     plan: HandoverPlan,
@@ -179,8 +171,8 @@ async fn perform(
     }
 }
 
-/// Requests the stop of the hand-over when the run is stopped, a freeze window begins, or the lease is
-/// lost. Keeps the lease.
+/// Requests the stop of the hand-over when the run is stopped, a freeze window begins, or the lease
+/// is lost. Keeps the lease.
 async fn watch(
     run: Run<'_>,
     handle: &StopHandle,

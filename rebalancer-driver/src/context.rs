@@ -77,4 +77,18 @@ impl Run<'_> {
             None => Err(CUT_SHORT.into()),
         }
     }
+
+    /// Why the operator does not allow to begin an action at present: a freeze window, or an
+    /// annotation that is read again. The error says why the annotation is not known.
+    pub(crate) async fn order_not_to_act(self) -> Result<Option<String>, String> {
+        if let Some(window) = self.settings.freeze.window_at(self.ports.clock.now()) {
+            return Ok(Some(format!("the freeze window `{window}` has begun")));
+        }
+        match self.ask(self.ports.actuator.pause()).await {
+            Ok(pause) => Ok(pause.map(|pause| pause.to_string())),
+            Err(why) => Err(format!(
+                "the annotations of the workload could not be read: {why}"
+            )),
+        }
+    }
 }

@@ -106,7 +106,7 @@ fn lines(decided: &Decided) -> Vec<String> {
     )];
     if let Some(plan) = approval::waiting(decision) {
         lines.extend(approval::changes(plan));
-        lines.push(approval::command(&decision.workload, &plan.id));
+        lines.push(plan.approval_command(&decision.workload));
     }
     let other = decision.other_missing_data();
     lines.extend(other.map(|check| format!("{}{}", check.message, hints::of_check(check))));

@@ -212,7 +212,7 @@ pub(crate) fn decided(decision: &Decision, is_shown: bool) {
         }
     }
     if let Some(plan) = approval::waiting(decision) {
-        let command = approval::command(&decision.workload, &plan.id);
+        let command = plan.approval_command(&decision.workload);
         info!(id = plan.id, expires = %plan.expires, "to approve the plan: {command}");
     }
     for check in decision.other_missing_data() {

@@ -1,7 +1,6 @@
 //! A plan that waits for approval, in lines.
 
 use rebalancer_core::Decision;
-use rebalancer_core::model::WorkloadRef;
 use rebalancer_core::proposal::{ApprovalState, ProposedPlan};
 
 use super::text::printable;
@@ -11,24 +10,11 @@ const NAMED: usize = 20;
 
 /// The plan that a decision waits for; `None` if it does not.
 pub(crate) fn waiting(decision: &Decision) -> Option<&ProposedPlan> {
-    let approval = decision.approval.as_ref();
-    let waits = approval.filter(|approval| approval.state != ApprovalState::Approved);
-    waits.map(|approval| &approval.plan)
-}
-
-/// The command that approves a plan.
-pub(crate) fn command(workload: &WorkloadRef, id: &str) -> String {
-    let WorkloadRef {
-        namespace,
-        kind,
-        name,
-    } = workload;
-    let kind = match kind.as_str() {
-        "Deployment" => "deployment",
-        "StatefulSet" => "statefulset",
-        other => other,
-    };
-    format!("rebalancer approve -n {namespace} {kind}/{name} --id {id}")
+    let approval = decision.approval.as_ref()?;
+    match approval.state {
+        ApprovalState::Proposed | ApprovalState::Waiting => Some(&approval.plan),
+        ApprovalState::Approved | ApprovalState::Deferred => None,
+    }
 }
 
 /// The changes of a plan, one a line.

@@ -125,7 +125,7 @@ fn status(workload: &SteeredWorkload, palette: &Palette) -> String {
             line("", &change);
         }
         if workload.approved == Some(false) {
-            line("", &approval::command(&workload.workload, &plan.id));
+            line("", &plan.approval_command(&workload.workload));
         }
     }
     line("running", &running(status));

@@ -143,7 +143,7 @@ pub fn decision(decision: &Decision, detail: Detail, palette: &Palette) -> Strin
         for change in approval::changes(plan) {
             let _ = writeln!(text, "  {change}");
         }
-        let command = approval::command(&decision.workload, &plan.id);
+        let command = plan.approval_command(&decision.workload);
         text.push_str(&sentence("to approve", palette.strong, &command, palette));
     }
     text

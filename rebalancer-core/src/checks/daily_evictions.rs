@@ -38,14 +38,17 @@ impl HoldReason {
 
 /// The policy whose limit of evictions of a run is also that of the last 24 hours.
 pub(crate) fn limited_by_day(snapshot: &Snapshot, policy: &Policy) -> Policy {
-    let Some(limit) = policy.max_evictions_per_day else {
-        return *policy;
-    };
-    let left = limit.saturating_sub(evicted(snapshot));
+    let left_of_day = evictions_left_of_day(snapshot, policy).into_iter();
     Policy {
-        max_evictions: Some(policy.max_evictions.map_or(left, |most| most.min(left))),
+        max_evictions: policy.max_evictions.into_iter().chain(left_of_day).min(),
         ..*policy
     }
+}
+
+/// The number of pods that may still be evicted within 24 hours; `None` if there is no limit.
+pub(crate) fn evictions_left_of_day(snapshot: &Snapshot, policy: &Policy) -> Option<usize> {
+    let limit = policy.max_evictions_per_day?;
+    Some(limit.saturating_sub(evicted(snapshot)))
 }
 
 fn evicted(snapshot: &Snapshot) -> usize {

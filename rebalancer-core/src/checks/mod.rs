@@ -37,7 +37,7 @@ mod target;
 mod terminating;
 
 pub use autoscaler::Scaling;
-pub(crate) use daily_evictions::limited_by_day;
+pub(crate) use daily_evictions::{evictions_left_of_day, limited_by_day};
 pub(crate) use format::{count_pods, list_some};
 pub(crate) use hot_pods::HotPods;
 pub use pod::Ineligible;

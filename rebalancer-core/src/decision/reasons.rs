@@ -129,6 +129,13 @@ strategy_reasons! {
         "read the new plan, and approve it; the message has the cause",
     )
     .that_may_last();
+    /// The approved plan is not executed by this run.
+    APPROVAL_DEFERRED = HoldReason::new(
+        "approval_deferred",
+        "the approved plan is not executed by this run, and stays approved",
+        "nothing: a later run executes it, unless it expires before that; the message has the cause",
+    )
+    .that_may_last();
     /// A plan could not be stored for approval, or its approval could not be removed before the first
     /// action.
     APPROVAL_UNAVAILABLE = HoldReason::new(
@@ -210,7 +217,7 @@ mod tests {
     fn words_are_unique() {
         let words: HashSet<&str> = HoldReason::all().map(HoldReason::as_str).collect();
         assert_eq!(words.len(), HoldReason::all().count());
-        assert_eq!(words.len(), 61);
+        assert_eq!(words.len(), 62);
     }
 
     #[test]

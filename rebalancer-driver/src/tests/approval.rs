@@ -1,9 +1,11 @@
 //! Plans that need the approval of a person.
 
 use rebalancer_core::approval::DEFAULT_EXPIRY;
+use rebalancer_core::model::Pause;
 use rebalancer_core::proposal::ApprovalState;
 
 use super::*;
+use crate::{RunEvent, RunObserver};
 
 /// Runs once over the world, with this journal.
 fn run(
@@ -54,7 +56,14 @@ fn approved_plan_is_executed_once() {
         (events[0].reason, events[0].warning),
         ("PlanProposed", false)
     );
-    let says = format!("rebalancer.io/approve={}", plan.id);
+    let WorkloadRef {
+        namespace, name, ..
+    } = world.config().workload;
+    let says = format!(
+        "(rebalancer approve -n {namespace} deployment/{name} --id {id}, or the annotation \
+         rebalancer.io/approve={id}): evict",
+        id = plan.id
+    );
     assert!(events[0].message.contains(&says), "{}", events[0].message);
 
     let second = acts(&world, &journal);
@@ -109,6 +118,141 @@ fn nothing_is_evicted_if_the_approval_may_be_left() {
     assert_eq!(reason(&report), Some(HoldReason::APPROVAL_UNAVAILABLE));
     assert_eq!(report.outcome(), RunOutcome::Failed);
     assert_eq!(effective(&world), 0);
+}
+
+/// An actuator whose workload has got an annotation since the observation, or cannot be read.
+struct Annotated<A> {
+    actuator: A,
+    pause: Result<Option<Pause>, &'static str>,
+}
+
+#[async_trait]
+impl<A: PodActuator> PodActuator for Annotated<A> {
+    fn workload(&self) -> &WorkloadRef {
+        self.actuator.workload()
+    }
+    async fn observe(&self) -> Result<WorkloadObservation, PortError> {
+        self.actuator.observe().await
+    }
+    async fn read_pod(&self, pod: &PodRef) -> Result<PodState, PortError> {
+        self.actuator.read_pod(pod).await
+    }
+    async fn count_ready(&self, enough: usize) -> Result<usize, PortError> {
+        self.actuator.count_ready(enough).await
+    }
+    async fn read_workload(&self, enough: usize) -> Result<WorkloadState, PortError> {
+        self.actuator.read_workload(enough).await
+    }
+    async fn evict(&self, pod: &PodRef, dry_run: bool) -> EvictionAnswer {
+        self.actuator.evict(pod, dry_run).await
+    }
+    async fn pause(&self) -> Result<Option<Pause>, PortError> {
+        self.pause.clone().map_err(refused)
+    }
+}
+
+/// Does this when the run has observed its workload, before it decides.
+struct OnceObserved<F>(F);
+
+impl<F: Fn() + Send + Sync> RunObserver for OnceObserved<F> {
+    fn event(&self, event: &RunEvent<'_>) {
+        if let RunEvent::Observed(_) = event {
+            (self.0)();
+        }
+    }
+}
+
+/// The order not to act of a person.
+fn frozen() -> Pause {
+    Pause {
+        annotation: "rebalancer.io/freeze: true".into(),
+        until: None,
+        reason: None,
+        problem: None,
+    }
+}
+
+/// What happens between the observation and the first action.
+#[rstest]
+#[case::stop(
+    true,
+    30,
+    Ok(None),
+    HoldReason::APPROVAL_DEFERRED,
+    "by this run: a stop was requested;"
+)]
+#[case::window(
+    false,
+    60,
+    Ok(None),
+    HoldReason::APPROVAL_DEFERRED,
+    "by this run: the freeze window `a window` has begun;"
+)]
+#[case::pause(
+    false,
+    30,
+    Ok(Some(frozen())),
+    HoldReason::APPROVAL_DEFERRED,
+    "by this run: the workload is frozen by its annotation"
+)]
+#[case::unknown(
+    false,
+    30,
+    Err("no answer"),
+    HoldReason::APPROVAL_UNAVAILABLE,
+    "and stays approved: the annotations of the workload could not be read: no answer"
+)]
+fn approval_is_not_used_by_a_run_that_must_not_begin(
+    #[case] is_stopped: bool,
+    #[case] seconds: u64,
+    #[case] pause: Result<Option<Pause>, &'static str>,
+    #[case] reason_to_hold: HoldReason,
+    #[case] says: &str,
+) {
+    let world = SimWorld::new(SimConfig::default()).unwrap();
+    let plan = plan_of(&acts(&world, &world.journal()));
+    let freeze = FrozenMinutes {
+        start: world.config().start,
+        minutes: 1..2,
+    };
+    let (handle, stop) = Stop::channel();
+    let observer = OnceObserved(|| {
+        world.advance(Duration::from_secs(seconds));
+        if is_stopped {
+            handle.stop(StopCause::Signal);
+        }
+    });
+    let (metrics, clock, lease) = (world.metrics(), world.clock(), world.lease("run"));
+    let actuator = Annotated {
+        actuator: world.actuator(),
+        pause,
+    };
+    // A call of the journal would panic.
+    let journal = MockEvents::new();
+    let ports = Ports {
+        lease: Some(&lease),
+        journal: Some(&journal),
+        observer: &observer,
+        ..Ports::new(&metrics, &actuator, &clock)
+    };
+    let assemble = of_world(&world);
+    let settings = RunSettings {
+        freeze: &freeze,
+        approval: Some(DEFAULT_EXPIRY),
+        ..acting(&assemble, ExecutionPolicy::default())
+    };
+    let report = block_on(run_workload(ports, &settings, &stop)).report;
+    let message = &decision_of(&report).message;
+    assert_eq!(reason(&report), Some(reason_to_hold), "{message}");
+    let begin = format!("the approved plan {} is not executed", plan.id);
+    assert!(message.starts_with(&begin), "{message}");
+    assert!(message.contains(says), "{message}");
+    assert_eq!(effective(&world), 0);
+
+    // The approval is left for the next run.
+    let next = acts(&world, &world.journal());
+    assert_eq!(next.outcome(), RunOutcome::Fine, "{next:?}");
+    assert_eq!(effective(&world), plan.victims.len());
 }
 
 #[test]

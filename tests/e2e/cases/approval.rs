@@ -113,7 +113,10 @@ async fn plan_waits_for_approval_and_is_executed_once() -> Result<()> {
     );
     let notes = proposals(&ns).await;
     assert_eq!(notes.len(), 1, "{notes:?}");
-    let how = format!("rebalancer approve --id {id}");
+    let how = format!(
+        "rebalancer approve -n {} deployment/consumer --id {id}",
+        ns.name()
+    );
     run.assert_says(&notes[0], &[&says, &how, "evict 4 of 8 pods"]);
 
     // A run that would choose other pods neither replaces nor publishes the plan.
@@ -127,10 +130,6 @@ async fn plan_waits_for_approval_and_is_executed_once() -> Result<()> {
     assert_untouched(&consumer, &before).await?;
 
     // A person reads it.
-    let how = format!(
-        "rebalancer approve -n {} deployment/consumer --id {id}",
-        ns.name()
-    );
     let hottest = format!("evict {} (hottest, load 1.", before[VICTIMS[0]].name);
     let table = program.clone().env("OUTPUT", "table").run().await?;
     let status = command(&ns, &["status"], 0).await?;
@@ -258,8 +257,8 @@ async fn approval_of_another_or_an_expired_plan_does_not_count() -> Result<()> {
     assert_untouched(&consumer, &before).await
 }
 
-/// Without the right to annotate the workload, no plan can be approved, and an approval could be used
-/// twice.
+/// Without the right to annotate the workload, no plan can be approved, and an approval could be
+/// used twice.
 #[tokio::test]
 async fn nothing_is_evicted_without_the_right_to_store_plans() -> Result<()> {
     let ns = TestNamespace::start().await?;
@@ -289,5 +288,87 @@ async fn nothing_is_evicted_without_the_right_to_store_plans() -> Result<()> {
     assert_eq!(check.code, Some(1), "{check}");
     let says = "may not patch deployments";
     assert!(check.stdout.contains(says), "{check}");
+    Ok(())
+}
+
+/// Creates a workload with a plan that waits.
+async fn with_plan(ns: &TestNamespace, name: &str, id: &str) -> Result<()> {
+    let workload = ns
+        .create(WorkloadSpec::deployment(name).loads([0.5]))
+        .await?;
+    let plan = json!({
+        "id": id, "created": "2026-01-02T03:00:00Z", "expires": "2200-01-02T03:00:00Z",
+        "message": format!("evict a pod of {name}"),
+        "victims": [{"name": "a", "uid": "1", "role": "hottest", "load": 1.25, "wave": 1}],
+    });
+    let annotations = json!({PLAN: plan.to_string()});
+    let patch = json!({"metadata": {"annotations": annotations}});
+    workload.patch(patch).await
+}
+
+/// The configuration has three workloads, two of them with a plan that waits.
+#[tokio::test]
+async fn plan_of_several_workloads_is_approved_by_its_id_only() -> Result<()> {
+    let ns = TestNamespace::start().await?;
+    with_plan(&ns, "carts", "11111111").await?;
+    with_plan(&ns, "mails", "22222222").await?;
+    ns.create(WorkloadSpec::deployment("orders").loads([0.5]))
+        .await?;
+    let file = ns.dir().join("several.yaml");
+    let entries = "workloads:\n- deployment_name: orders\n- deployment_name: carts\n\
+         - deployment_name: mails\n";
+    std::fs::write(&file, entries).unwrap();
+    let program = Rebalancer::new()
+        .env("KUBECONFIG", ns.control_plane().program_kubeconfig())
+        .args(["approve", "--kube-namespace", ns.name(), "--config"])
+        .arg(file);
+    let approved = async || -> Vec<Option<String>> {
+        let mut ids = Vec::new();
+        for name in ["orders", "carts", "mails"] {
+            let object = ns.api::<Deployment>().get(name).await.unwrap();
+            let annotations = object.metadata.annotations.unwrap_or_default();
+            ids.push(annotations.get(APPROVE).cloned());
+        }
+        ids
+    };
+
+    // Both plans wait, and only one may have been looked at.
+    let run = program.clone().run().await?;
+    assert_eq!(run.code, Some(2), "{run}");
+    let how = |name: &str, id: &str| {
+        let namespace = ns.name();
+        format!(
+            "`rebalancer approve -n {namespace} deployment/{name} --id {id}` (evict a pod of {name})"
+        )
+    };
+    let parts = [
+        "there are 3 workloads: give the id of one plan with --id; the plans that wait: ",
+        &how("carts", "11111111"),
+        &how("mails", "22222222"),
+    ];
+    for part in parts {
+        assert!(run.stderr.contains(part), "{part:?}: {run}");
+    }
+    assert_eq!(approved().await, [None, None, None]);
+
+    let run = program.clone().args(["--id", "33333333"]).run().await?;
+    assert_eq!(run.code, Some(1), "{run}");
+    let parts = [
+        "orders: no plan waits for approval",
+        "plan 33333333 does not wait for approval; it is plan 22222222 that does",
+    ];
+    for part in parts {
+        assert!(run.stderr.contains(part), "{part:?}: {run}");
+    }
+    assert_eq!(approved().await, [None, None, None]);
+
+    let program = program.args(["--id", "22222222", "-o", "json"]);
+    let run = program.run().await?;
+    assert_eq!(run.code, Some(0), "{run}");
+    let document: Value = run.json()?;
+    let workloads = document["workloads"].as_array().unwrap();
+    assert_eq!(workloads.len(), 1, "{document}");
+    assert_eq!(workloads[0]["plan"]["id"], "22222222", "{document}");
+    assert_eq!(approved().await, [None, None, Some("22222222".into())]);
     Ok(())
 }

@@ -81,7 +81,7 @@ fn blocks(decided: &Decided) -> Vec<Block> {
     ];
     blocks.extend(reasons.into_iter().flatten().map(Block::Paragraph));
     if let Some(plan) = approval::waiting(decision) {
-        let command = approval::command(&decision.workload, &plan.id);
+        let command = plan.approval_command(&decision.workload);
         blocks.push(Block::Heading("Plan that waits for approval"));
         blocks.push(Block::Paragraph(format!("To approve it: {command}")));
         let changes = approval::changes(plan).into_iter();
