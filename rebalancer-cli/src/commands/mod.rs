@@ -1,5 +1,6 @@
 //! One module for each subcommand.
 
+mod approve;
 pub(crate) mod backtest;
 pub(crate) mod check;
 pub(crate) mod decide;

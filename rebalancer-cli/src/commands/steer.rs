@@ -1,27 +1,33 @@
-//! `pause`, `resume`, `approve`, `status` and `history`: how the runs of a workload are steered by hand.
+//! `pause`, `resume`, `approve`, `status` and `history`: how the runs of a workload are steered by
+//! hand.
 //!
-//! The commands read and write objects of the Kubernetes API only, so that they work while the metrics server
-//! or Kafka does not.
+//! The commands read and write objects of the Kubernetes API only, so that they work while the
+//! metrics server or Kafka does not.
 
 use rebalancer_core::ports::{PortError, PortErrorKind};
 use rebalancer_driver::FreezeSchedule as _;
 use rebalancer_k8s::{
-    APPROVE, Connection, FREEZE, K8sError, KubernetesActuator, KubernetesSteering, PAUSE_REASON,
-    PAUSED_UNTIL, PauseAnnotations, SteeredObject,
+    FREEZE, KubernetesSteering, PAUSE_REASON, PAUSED_UNTIL, PauseAnnotations, SteeredObject,
 };
 use tracing::error;
 
 use crate::args::{PauseEnd, PauseOptions, Steer};
-use crate::commands::print_document;
+use crate::commands::{approve, print_document};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::render::steering as render;
 use crate::settings::{OutputFormat, SettingsError, SteeringSettings, WorkloadToSteer};
 use crate::steering::{
-    LastHold, SCHEMA, SteeredWorkload, SteeringCommand, SteeringReport, WorkloadStatus, entries,
+    Failure, LastHold, SCHEMA, SteeredWorkload, SteeringCommand, SteeringReport, Target,
+    WorkloadStatus, entries,
 };
 
-/// Runs the command over every workload of the configuration.
+/// The remark about a pause of a Deployment. `kubectl rollout undo` replaces the annotations of the
+/// Deployment by those of the old ReplicaSet.
+const UNDONE: &str = "a rollback with kubectl rollout undo removes the pause: pause again after it";
+
+/// Runs the command over every workload of the configuration. Plans are approved as
+/// [`approve::choose`] says.
 pub(crate) async fn run(
     command: &Steer,
     settings: &SteeringSettings,
@@ -30,12 +36,18 @@ pub(crate) async fn run(
     let connection = rebalancer_k8s::connect(&settings.connect)
         .await
         .map_err(PortError::from)?;
+    let mut targets = Vec::new();
+    for workload in &settings.workloads {
+        targets.push(Target::read(workload, &connection).await?);
+    }
+    if let Steer::Approve { id } = command {
+        targets = approve::choose(targets, id.as_deref())?;
+    }
     let mut workloads = Vec::new();
     let mut exit = Exit::Fine;
-    for workload in &settings.workloads {
-        let name = workload.kubernetes.workload.clone();
-        let dry_run = settings.dry_run;
-        let result = match of_workload(command, workload, &connection, dry_run).await {
+    for target in targets {
+        let name = target.workload.kubernetes.workload.clone();
+        let result = match perform(command, target, settings.dry_run).await {
             Ok(result) => result,
             Err(Failure::Usage(error)) => return Err(error.into()),
             Err(Failure::Port(failure)) if failure.kind == PortErrorKind::Setup => {
@@ -73,45 +85,41 @@ pub(crate) async fn run(
     Ok(exit)
 }
 
-/// Why the command failed for a workload.
-enum Failure {
-    Usage(SettingsError),
-    Port(PortError),
-}
-
-impl From<K8sError> for Failure {
-    fn from(error: K8sError) -> Self {
-        Self::Port(error.into())
-    }
-}
-
-async fn of_workload(
+async fn perform(
     command: &Steer,
-    workload: &WorkloadToSteer,
-    connection: &Connection,
+    target: Target<'_>,
     dry_run: bool,
 ) -> Result<SteeredWorkload, Failure> {
-    let actuator = KubernetesActuator::new(connection.clone(), workload.kubernetes.clone())?;
-    let steering = actuator.steering();
-    let object = steering.read().await?;
+    let Target {
+        workload,
+        steering,
+        object,
+    } = target;
+    let object = object?;
     let result = SteeredWorkload::of(workload.kubernetes.workload.clone());
     match command {
         Steer::Pause(options) => {
             let wanted = paused(&object, options)?;
-            set(&steering, &object, &wanted, dry_run, result).await
+            let mut result = set(&steering, &object, &wanted, dry_run, result).await?;
+            if result.workload.kind == "Deployment" {
+                result.notes.push(UNDONE.to_owned());
+            }
+            Ok(result)
         }
         Steer::Resume => {
             let nothing = PauseAnnotations::default();
             set(&steering, &object, &nothing, dry_run, result).await
         }
-        Steer::Approve { id } => approve(&steering, &object, id.as_deref(), dry_run, result).await,
+        Steer::Approve { id } => {
+            approve::approve_plan(&steering, &object, id.as_deref(), dry_run, result).await
+        }
         Steer::Status => Ok(status(&steering, &object, workload, result).await),
         Steer::History => Ok(history(&steering, &object, result).await),
     }
 }
 
-/// The annotations that pause the workload. A pause with an end does not end a freeze without one, which
-/// another person may have set.
+/// The annotations that pause the workload. A pause with an end does not end a freeze without one,
+/// which another person may have set.
 fn paused(object: &SteeredObject, options: &PauseOptions) -> Result<PauseAnnotations, Failure> {
     let reason = options.reason.clone();
     Ok(match options.until {
@@ -175,50 +183,6 @@ async fn set(
         changed: Some(!changes.is_empty()),
         pause: wanted.at(object.at),
         pause_before: present.at(object.at),
-        ..result
-    })
-}
-
-/// Approves the plan that waits, by its id: if a run replaces the plan meanwhile, the other plan is not
-/// approved.
-async fn approve(
-    steering: &KubernetesSteering,
-    object: &SteeredObject,
-    id: Option<&str>,
-    dry_run: bool,
-    result: SteeredWorkload,
-) -> Result<SteeredWorkload, Failure> {
-    let proposal = object.proposal.as_ref();
-    let stored = proposal.and_then(|proposal| proposal.plan.clone());
-    let problem = match &stored {
-        None => "no plan waits for approval; a run with APPROVAL=manual proposes one".to_owned(),
-        Some(plan) if id.is_some_and(|id| id != plan.id) => format!(
-            "plan {} does not wait for approval; it is plan {} that does: {}",
-            id.unwrap_or_default(),
-            plan.id,
-            plan.message
-        ),
-        Some(plan) if object.at >= plan.expires => format!(
-            "plan {} expired at {:.0}; the next run proposes another one",
-            plan.id, plan.expires
-        ),
-        Some(_) => String::new(),
-    };
-    let Some(plan) = stored.filter(|_| problem.is_empty()) else {
-        let message = format!("{}: {problem}", result.workload);
-        let error = PortError::new(PortErrorKind::Rejected, message);
-        return Err(Failure::Port(error));
-    };
-    let is_approved = proposal.is_some_and(|proposal| proposal.approves(&plan));
-    if !is_approved {
-        let annotation = (APPROVE, Some(plan.id.as_str()));
-        steering.annotate(object, &[annotation], dry_run).await?;
-    }
-    Ok(SteeredWorkload {
-        changed: Some(!is_approved),
-        plan: Some(Box::new(plan)),
-        approved: Some(is_approved || !dry_run),
-        pause: object.pause.at(object.at),
         ..result
     })
 }

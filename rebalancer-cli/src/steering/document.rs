@@ -22,7 +22,7 @@ pub struct SteeringReport {
     /// Whether the API server only checked what the command would have written; absent if not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
-    /// Every workload of the configuration.
+    /// Every workload of the configuration; for `approve` with an id, those with this plan.
     pub workloads: Vec<SteeredWorkload>,
 }
 
@@ -62,7 +62,8 @@ pub struct SteeredWorkload {
     /// The order before the command; only for `pause` and `resume`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause_before: Option<Pause>,
-    /// The plan that waits for approval; only for `approve` and `status`, and absent if there is none.
+    /// The plan that waits for approval; only for `approve` and `status`, and absent if there is
+    /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Box<ProposedPlan>>,
     /// Whether that plan is approved; absent if there is none.
@@ -74,7 +75,7 @@ pub struct SteeredWorkload {
     /// The recorded actions, newest first; only for `history`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<Vec<HistoryEntry>>,
-    /// Remarks about what could not be read.
+    /// Remarks: what could not be read, and what removes a pause.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -158,7 +159,8 @@ pub struct HistoryEntry {
     /// The number of evicted pods; absent if it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evictions: Option<usize>,
-    /// The number of partitions that got another owner without evictions; absent if there were none.
+    /// The number of partitions that got another owner without evictions; absent if there were
+    /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moves: Option<usize>,
     /// The names of evicted pods, as far as they are known.

@@ -49,6 +49,7 @@ async fn paused_workload_is_left_alone_until_it_is_resumed() -> Result<()> {
             "Deployment",
             "/consumer: paused: the workload is paused until",
             "(release 42)",
+            "note: a rollback with kubectl rollout undo removes the pause: pause again after it",
         ],
     );
     let run = ns.rebalancer(&consumer).ends_with(0).await?;
