@@ -78,8 +78,8 @@ impl Run<'_> {
         }
     }
 
-    /// Why the operator does not allow to begin an action at present: a freeze window, or an
-    /// annotation that is read again. The error says why the annotation is not known.
+    /// Why the operator does not allow an action to begin now: a freeze window, or an annotation,
+    /// which is read again. The error says why the annotation is not known.
     pub(crate) async fn order_not_to_act(self) -> Result<Option<String>, String> {
         if let Some(window) = self.settings.freeze.window_at(self.ports.clock.now()) {
             return Ok(Some(format!("the freeze window `{window}` has begun")));

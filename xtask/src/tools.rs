@@ -27,8 +27,10 @@ impl Tool {
         }
         eprintln!("installing {name} {version}, once; some minutes …");
         let root = folder.to_string_lossy();
+        // Optimizing the program takes longer than the optimization saves.
         let status = cargo(&[
             "install",
+            "--debug",
             "--quiet",
             "--locked",
             "--root",

@@ -195,15 +195,19 @@ mod tests {
     }
 
     #[rstest]
-    #[case::ipv4("0.0.0.0:0", TcpSocket::new_v6, "0.0.0.0")]
-    #[case::both("[::]:0", TcpSocket::new_v6, "::")]
-    #[case::without_ipv6("[::]:0", || Err(io::ErrorKind::Unsupported.into()), "0.0.0.0")]
+    #[case::ipv4("0.0.0.0:0", TcpSocket::new_v6)]
+    #[case::both("[::]:0", TcpSocket::new_v6)]
+    #[case::without_ipv6("[::]:0", || Err(io::ErrorKind::Unsupported.into()))]
     #[tokio::test]
     async fn every_address_includes_those_of_ipv4(
         #[case] address: SocketAddr,
         #[case] new_v6: fn() -> io::Result<TcpSocket>,
-        #[case] expected: IpAddr,
     ) {
+        // The machine of the test may lack IPv6.
+        let expected = match new_v6() {
+            Ok(_) => address.ip(),
+            Err(_) => Ipv4Addr::UNSPECIFIED.into(),
+        };
         let listener = bind_with(address, new_v6).unwrap();
         let bound = listener.local_addr().unwrap();
         assert_eq!(bound.ip(), expected);

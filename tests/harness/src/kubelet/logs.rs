@@ -1,5 +1,7 @@
 //! The kubelet's endpoint for logs, which the API server calls for `kubectl logs`.
 
+use std::time::Duration;
+
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
     net::TcpListener,
@@ -9,9 +11,11 @@ use crate::{
     Error, Result,
     container::Containers,
     http::{read_request, reason},
-    namespace::PAUSE,
     tls::SelfSigned,
 };
+
+/// The time between two looks at a log that is followed.
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Serves the logs of the containers on the current runtime. Returns the port on 127.0.0.1.
 pub(super) async fn serve(containers: Containers) -> Result<u16> {
@@ -62,7 +66,7 @@ async fn answer(
         if log.is_complete || !follows {
             return stream.shutdown().await;
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(INTERVAL).await;
         // The log of a pod is never removed.
         log = containers.log(pod).unwrap_or(log);
     }
