@@ -164,10 +164,12 @@ impl CpuSeries<'_> {
     }
 }
 
-/// The values of `query` at regular times over the past `length`, and for one more `step`, so that there
-/// is a value that is at least that old wherever the server begins.
+/// The values of `query` at regular times over the past `length`, and for two more steps: with the
+/// first, there is a value that is at least that old wherever the server begins, and with the
+/// second also if one value is missing.
 pub(crate) fn past_values(query: &str, length: Duration, step: Duration) -> String {
-    let (length, step) = (duration(length.saturating_add(step)), duration(step));
+    let length = length.saturating_add(step.saturating_mul(2));
+    let (length, step) = (duration(length), duration(step));
     // The query of an operator may end with a comment.
     format!("(\n{query}\n)[{length}:{step}]")
 }
@@ -327,7 +329,7 @@ mod tests {
     fn past_values_are_those_of_a_subquery() {
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         let query = past_values("sum(x) # all", minutes(15), minutes(1));
-        assert_eq!(query, "(\nsum(x) # all\n)[16m:1m]");
+        assert_eq!(query, "(\nsum(x) # all\n)[17m:1m]");
     }
 
     #[test]

@@ -415,7 +415,7 @@ async fn failed_hold_query_is_named() {
 #[tokio::test]
 async fn past_loads_are_read_by_a_subquery() {
     let server = Server::start(|request| {
-        if request.ends_with("[16m:1m]") {
+        if request.ends_with("[17m:1m]") {
             return Reply::json(
                 r#"{"status":"success","data":{"resultType":"matrix","result":[
                 {"metric":{"pod":"a"},"values":[[1795471342.279,"1"],[1795471402.279,"NaN"],[1795471452.279,"2"]]}]}}"#,
@@ -437,7 +437,7 @@ async fn past_loads_are_read_by_a_subquery() {
         .map(|past| (past.age_seconds.get(), past.load.get()))
         .collect();
     assert_eq!(loads, [(10.0, 2.0), (120.0, 1.0)]);
-    let query = "query=(\nsum by (pod) (rate(container_cpu_usage_seconds_total{namespace=\"ns\",container=\"app\"}[5m]))\n)[16m:1m]";
+    let query = "query=(\nsum by (pod) (rate(container_cpu_usage_seconds_total{namespace=\"ns\",container=\"app\"}[5m]))\n)[17m:1m]";
     let requests = server.requests();
     assert!(
         requests.iter().any(|request| request.ends_with(query)),
