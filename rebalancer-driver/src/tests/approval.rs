@@ -172,7 +172,7 @@ fn frozen() -> Pause {
     }
 }
 
-/// What happens between the observation and the first action.
+/// An event between the observation and the first action.
 #[rstest]
 #[case::stop(
     true,

@@ -70,9 +70,7 @@ impl Admin {
         resource: AclResource,
         name: &str,
     ) -> Result<()> {
-        let mut body = Vec::new();
-        array(&mut body, 1);
-        rule(&mut body, user, operation, resource, name);
+        let body = rule(user, operation, resource, name);
         let answer = self.request(30, 1, &body).await?;
         check(&format!("an access rule of {user}"), &answer, 4 + 4)
     }
@@ -88,9 +86,7 @@ impl Admin {
         resource: AclResource,
         name: &str,
     ) -> Result<()> {
-        let mut body = Vec::new();
-        array(&mut body, 1);
-        rule(&mut body, user, operation, resource, name);
+        let body = rule(user, operation, resource, name);
         let answer = self.request(31, 1, &body).await?;
         check(&format!("the end of a rule of {user}"), &answer, 4 + 4)
     }
@@ -153,23 +149,19 @@ fn string(body: &mut Vec<u8>, text: &str) {
     body.extend(text.as_bytes());
 }
 
-/// An access rule, or the filter that matches only it.
-fn rule(
-    body: &mut Vec<u8>,
-    user: &str,
-    operation: AclOperation,
-    resource: AclResource,
-    name: &str,
-) {
+/// A request with one access rule, or with one filter that matches only this rule.
+fn rule(user: &str, operation: AclOperation, resource: AclResource, name: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    array(&mut body, 1);
     body.push(match resource {
         AclResource::Topic => 2,
         AclResource::Group => 3,
     });
-    string(body, name);
+    string(&mut body, name);
     let literal = 3;
     body.push(literal);
-    string(body, &format!("User:{user}"));
-    string(body, "*");
+    string(&mut body, &format!("User:{user}"));
+    string(&mut body, "*");
     body.push(match operation {
         AclOperation::Read => 3,
         AclOperation::Describe => 8,
@@ -177,6 +169,7 @@ fn rule(
     });
     let allow = 3;
     body.push(allow);
+    body
 }
 
 /// Checks the error code at an index of a response.
