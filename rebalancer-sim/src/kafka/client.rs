@@ -217,7 +217,7 @@ impl Client {
         self.phase = Phase::Member;
     }
 
-    fn sender(&self) -> Sender {
+    pub(super) fn sender(&self) -> Sender {
         Sender::Client(self.index)
     }
 

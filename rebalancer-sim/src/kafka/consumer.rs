@@ -227,12 +227,15 @@ impl ConsumerGroupWorld {
         processing
     }
 
-    /// Whether every running client is a member and processes what the target gives it.
+    /// Whether the running clients, and no others, are the members, and process what the target gives
+    /// them.
     #[must_use]
     pub fn is_settled(&self) -> bool {
+        let is_member = |id: &String| self.members.iter().any(|member| member.id == *id);
         let mut clients = self.clients.iter();
         let calm = clients.all(|client| match client.phase {
-            Phase::Member => client.processing == client.assigned,
+            // A client learns of its removal with its next heartbeat.
+            Phase::Member => client.processing == client.assigned && is_member(&client.id),
             Phase::Joining | Phase::Fenced => false,
             Phase::Gone => true,
         });

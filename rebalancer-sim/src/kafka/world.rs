@@ -313,18 +313,19 @@ impl GroupWorld {
         self.clients.iter().map(|client| client.lost).sum()
     }
 
-    /// Whether the group is stable, every running client is a member, and no member of ours and no
-    /// pending id is left.
+    /// Whether the group is stable, the running clients, and no others, are its members, and no pending
+    /// id is left.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let ours = self
-            .coordinator
-            .members
-            .iter()
-            .any(|member| matches!(member.sender, Sender::Own { .. }));
-        let running = self.clients.iter().filter(|client| !client.is_gone());
-        let all = running.clone().count() == self.coordinator.members.len();
-        self.coordinator.is_at_rest() && !ours && all && running.clone().all(Client::is_settled)
+        let members = &self.coordinator.members;
+        // A client learns of its removal with its next heartbeat.
+        let is_member = |client: &Client| {
+            let mut members = members.iter();
+            client.is_settled() && members.any(|member| member.sender == client.sender())
+        };
+        let mut running = self.clients.iter().filter(|client| !client.is_gone());
+        let count = running.clone().count();
+        self.coordinator.is_at_rest() && count == members.len() && running.all(is_member)
     }
 
     /// The clients that process each partition.
