@@ -178,7 +178,7 @@ fn without_flag() -> String {
 /// The help of a setting, with its variable and its default.
 fn help(setting: &dyn Setting) -> String {
     let default = setting.default_text().map_or_else(
-        || "required by run and plan".to_owned(),
+        || "required by commands that read the cluster".to_owned(),
         |default| format!("default: {default}"),
     );
     format!("{} [env: {}] [{default}]", setting.help(), setting.env())
@@ -212,10 +212,11 @@ pub(crate) fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Keeps the pods of a Kafka consumer group evenly loaded")
         .long_about(
-            "Keeps the pods of a Kafka consumer group evenly loaded: reads each pod's CPU from \
-             Prometheus or VictoriaMetrics and the pods from Kubernetes, decides whether evicting \
-             the hottest and the coldest pods evens out the group, evicts them safely, reports the \
-             reason, and exits. Without a subcommand it runs once.",
+            "Keeps the pods of a Kafka consumer group evenly loaded: reads each pod's load from \
+             Prometheus or VictoriaMetrics, the pods from Kubernetes and the group from Kafka or \
+             metrics, decides whether another assignment, a rejoin of members or the eviction of \
+             pods evens out the group, does it safely, reports the reason, and exits. Without a \
+             subcommand it runs once.",
         )
         .after_help(format!("{SOURCES}\n\n{}\n\n{EXIT_CODES}", without_flag()))
         // Wider lines are hard to read.
@@ -442,7 +443,7 @@ fn follow() -> Arg {
     Arg::new("follow")
         .long("follow")
         .action(ArgAction::SetTrue)
-        .help("After evictions, wait until the group has settled, and report the outcome")
+        .help("After evictions, a hand-over or a rejoin, wait until the group has settled, and report the outcome")
 }
 
 /// The length of a pause.

@@ -181,11 +181,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
                 environment,
                 flags: &flags,
             };
-            let runtime = runtime()?;
-            let exit = runtime.block_on(commands::serve::run(inputs, *follow, line));
-            // As in a run: a credential plugin may hang.
-            runtime.shutdown_background();
-            exit
+            block_on(commands::serve::run(inputs, *follow, line))
         }
         Task::Plan { save } => {
             let mode = Mode::Show {
@@ -280,37 +276,23 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
             print: Some(CheckedPart::Role),
         } => {
             let settings = sources.settings()?;
-            let runtime = runtime()?;
-            let exit = runtime.block_on(commands::check::print_role(&settings));
-            runtime.shutdown_background();
-            exit
+            block_on(commands::check::print_role(&settings))
         }
         Task::Check {
             print: Some(CheckedPart::Config),
         } => {
             let settings = sources.settings()?;
-            let runtime = runtime()?;
             let smallest = sources.smallest();
-            let exit = runtime.block_on(commands::check::print_config(&settings, &smallest));
-            runtime.shutdown_background();
-            exit
+            block_on(commands::check::print_config(&settings, &smallest))
         }
         Task::Backtest(options) => {
             let (settings, interface) = (sources.settings()?, interface?);
-            let runtime = runtime()?;
-            let past = commands::backtest::run(&settings, *options, interface.output, line);
-            let exit = runtime.block_on(past);
-            // A credential plugin that hangs must not delay the end of the process.
-            runtime.shutdown_background();
-            exit
+            let output = interface.output;
+            block_on(commands::backtest::run(&settings, *options, output, line))
         }
         Task::Steer(command) => {
             let (settings, output) = (sources.steering()?, interface?.output);
-            let runtime = runtime()?;
-            let exit = runtime.block_on(commands::steer::run(command, &settings, output));
-            // As in a run: a credential plugin may hang.
-            runtime.shutdown_background();
-            exit
+            block_on(commands::steer::run(command, &settings, output))
         }
         Task::Decide { snapshot } => {
             let (policy, target) = sources.policy()?;
@@ -328,7 +310,7 @@ fn task(invocation: &Invocation, environment: &HashMap<String, String>) -> Resul
         }
         Task::Demo(options) => {
             let ((policy, _), output) = (sources.policy()?, interface?.output);
-            runtime()?.block_on(commands::demo::run(*options, &policy, output, line))
+            block_on(commands::demo::run(*options, &policy, output, line))
         }
     }
 }
@@ -355,11 +337,7 @@ fn check(
     settings: Result<Settings, Vec<SettingsError>>,
     interface: Interface,
 ) -> Result<Exit, CliError> {
-    let runtime = runtime()?;
-    let exit = runtime.block_on(commands::check::run(settings, interface.output));
-    // As in a run: a credential plugin may hang.
-    runtime.shutdown_background();
-    exit
+    block_on(commands::check::run(settings, interface.output))
 }
 
 fn cluster(
@@ -369,24 +347,24 @@ fn cluster(
     exit_code: bool,
     line: Arc<TerminalLine>,
 ) -> Result<Exit, CliError> {
-    let runtime = runtime()?;
-    let exit = runtime.block_on(commands::run::run(
+    block_on(commands::run::run(
         settings,
         mode,
         interface.output,
         exit_code,
         line,
         None,
-    ));
-    // A credential plugin that hangs must not delay the end of the process.
-    runtime.shutdown_background();
-    exit
+    ))
 }
 
-/// A runtime of one thread, which is enough for a few requests and starts fast.
-fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
-    tokio::runtime::Builder::new_current_thread()
+/// Executes a command on a runtime of one thread, which is enough for a few requests and starts fast. A
+/// credential plugin that hangs does not delay the end of the process.
+fn block_on(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(CliError::Runtime)
+        .map_err(CliError::Runtime)?;
+    let exit = runtime.block_on(command);
+    runtime.shutdown_background();
+    exit
 }

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::checks::{Ineligible, count_pods, evictions_left_of_day, list_some};
+use crate::checks::{Ineligible, evictions_left_of_day};
 use crate::decision::{Action, Decision, HoldReason, PodAssessment};
 use crate::handover::HandoverPlan;
 use crate::model::{Load, Pod, PodRef, Seconds};
@@ -39,6 +39,7 @@ use crate::plan::{AssignmentPlan, InvalidPlan, Plan, RejoinPlan, Role};
 use crate::policy::Policy;
 use crate::proposal::{ApprovalState, PlanApproval, ProposedPlan};
 use crate::snapshot::Snapshot;
+use crate::wording::{count_pods, list_some};
 
 /// The default of the time for which a proposed plan may be approved and executed: an hour.
 pub const DEFAULT_EXPIRY: Seconds = Seconds::whole(3600);

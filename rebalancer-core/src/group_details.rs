@@ -132,7 +132,7 @@ pub struct MemberDetails {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag: Option<u64>,
     /// The number of its partitions whose lag is larger than what arrived within the window.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub behind: usize,
 }
 
@@ -155,14 +155,6 @@ pub struct PartitionDetails {
     /// Whether the lag is larger than what arrived within the window.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub behind: bool,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_zero(number: &usize) -> bool {
-    *number == 0
 }
 
 /// The sums over partitions.

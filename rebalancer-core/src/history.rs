@@ -23,7 +23,7 @@ pub struct Rotation {
     pub victims: Vec<String>,
     /// The number of partitions that got another owner by the hand-over of an assignment, or that were
     /// expected to get one by a rejoin.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub moves: usize,
     /// Why the hand-over of the assignment, or the rejoin, was abandoned; absent if it was not, or if pods
     /// were evicted.
@@ -54,10 +54,10 @@ pub struct EarlierRotation {
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub time: Timestamp,
     /// The number of evicted pods.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub evictions: usize,
     /// The number of partitions that got another owner without evictions.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub moves: usize,
     /// The imbalance before the rotation.
     pub imbalance_before: f64,
@@ -74,11 +74,6 @@ const KEPT: usize = 64;
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The time over which evictions are counted.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_zero(number: &usize) -> bool {
-    *number == 0
-}
 
 /// The outcome of a rotation. All imbalances (max/mean) are over the eligible pods.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
-//! Hold reasons: the published words for why a run evicts nothing.
+//! Hold reasons: the published words for why a run does not act.
 
 use std::fmt;
 
 use crate::policy::PolicyField;
 
-/// Why a run evicts nothing. The word of a reason never changes its meaning.
+/// The reason why a run does not act. The word of a reason never changes its meaning.
 ///
 /// A reason is a constant of this type, defined next to the rule that gives it.
 /// [`HoldReason::all`] lists them.

@@ -1,16 +1,16 @@
 //! The decision logic of the rebalancer as a library. The input is a snapshot of one workload; the
-//! output is a plan of evictions, or a reason to hold.
+//! output is a plan (pods to evict, partitions to move, or members that rejoin), or a reason to hold.
 //!
 //! The pods of a workload may share its work unevenly, as the consumers of a Kafka group do. The
-//! rebalancer evens out the load by evicting the hottest pods together with the coldest ones, so
-//! that the group assigns their partitions again. This crate decides whether an eviction is safe
-//! and worthwhile, reports the reasons, and contains the state machine that executes the plan.
+//! rebalancer evens out the load: it hands another assignment out to the group, or lets pods restart or
+//! rejoin, so that the group assigns their partitions again. This crate decides whether an action is
+//! safe and worthwhile, reports the reasons, and contains the state machines that execute the plan.
 //!
 //! # Data flow
 //! ```text
-//! MetricsSource ─┐
-//!                ├─► Snapshot ─► decide ─► Decision ─► Execution ⇄ PodActuator ─► Report
-//! PodActuator  ──┘
+//! MetricsSource ─┐                                  ┌─► Execution ⇄ PodActuator ─────┐
+//! GroupSource ───┼─► Snapshot ─► decide ─► Decision ┤                                ├─► Report
+//! PodActuator ───┘                                  └─► Handover ⇄ GroupCoordinator ─┘
 //! ```
 //! The modules in the order of the data flow. Each module uses only modules above it:
 //!
@@ -36,6 +36,7 @@
 //! | [`group_details`] | the consumer group as it was observed, for people |
 //! | [`handover`] | the state machine that hands out an assignment to a group |
 //! | [`approval`] | the rule that a person approves each plan |
+//! | [`hold_record`] | the time for which runs have held |
 //! | [`report`] | the JSON document of a run |
 //!
 //! # Purity
@@ -182,9 +183,11 @@ pub mod ports;
 pub mod proposal;
 pub mod report;
 pub mod scenario;
+mod serialization;
 pub mod snapshot;
 pub mod statistics;
 pub mod strategy;
+mod wording;
 
 #[doc(inline)]
 pub use decision::{Action, Analysis, Decision, HoldReason, PodAssessment, decide};

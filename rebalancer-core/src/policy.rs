@@ -186,7 +186,7 @@ pub struct Policy {
     pub minimum_confidence_percent: Percent,
     /// Whether the strategy `rejoin` may remove members of a group of the consumer protocol (KIP-848),
     /// whose partitions two members may then process for some seconds (default false).
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub rejoin_consumer_protocol: bool,
     /// Seed of the forecast: equal seeds give equal forecasts (default 0).
     pub forecast_seed: u64,
@@ -215,11 +215,6 @@ pub struct Policy {
     pub minimum_coverage_percent: Percent,
     /// Whether to ignore the record of the last rotation (default false).
     pub ignore_history: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 impl Policy {

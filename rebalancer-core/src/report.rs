@@ -78,7 +78,7 @@ pub struct Decided {
     /// The decision, with the analysis and every check.
     #[serde(flatten)]
     pub decision: Decision,
-    /// The time for which runs have held for this reason; absent if the decision is to rotate, or
+    /// The time for which runs have held for this reason; absent if the decision is to act, or
     /// if the run held no lease, which stores it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldSince>,

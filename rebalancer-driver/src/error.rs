@@ -21,7 +21,7 @@ pub enum ObserveError {
         workload: PortError,
     },
     /// The observations contradict each other.
-    #[error("the pods of Kubernetes are no valid snapshot: {0}")]
+    #[error("the observations of the workload contradict each other: {0}; run again")]
     Snapshot(#[from] InvalidSnapshot),
     /// The lease could not be acquired.
     #[error("{0}; nothing was evicted, because another run may be active")]

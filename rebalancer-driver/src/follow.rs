@@ -23,8 +23,9 @@ const INTERVAL: Duration = Duration::from_secs(15);
 /// The time that is allowed beyond twice the time that the policy implies.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// Returns the outcome of the rotation in `decided` once the group has settled; `None` when no
-/// pod was evicted or no improvement was expected. `snapshot` is the one that was decided on.
+/// Waits until the group has settled after the rotation in `decided`, and returns the outcome. `None` if
+/// nothing was evicted, handed out or rejoined, or if there is no expected outcome to compare with.
+/// `snapshot` is the one that was decided on.
 pub async fn follow(
     ports: Ports<'_>,
     settings: &RunSettings<'_>,
@@ -63,7 +64,7 @@ pub async fn follow(
     Some(follow_up)
 }
 
-/// The rotation to evaluate: the pods that this run evicted, or may have.
+/// The rotation to evaluate: the evictions, the hand-over or the rejoin of this run.
 fn rotation(run: Run<'_>, decided: &Decided, snapshot: &Snapshot) -> Option<Rotation> {
     let last = snapshot.data().last_rotation.as_ref();
     let now = run.ports.clock.now();
@@ -120,7 +121,8 @@ async fn until_settled(
                 return Err("another run has rotated the workload".to_owned());
             }
             Ok(now) => match settled(&now, run.settings.policy) {
-                // No pod restarts in a hand-over, so that nothing else shows the age of the loads.
+                // A hand-over restarts no pod, so the ages of the pods do not show whether the loads are
+                // those of the new owners.
                 Ok(_) if rotation.moves > 0 && waited < cooldown => {
                     reason = "the loads are partly those of the owners before".to_owned();
                 }
@@ -149,15 +151,16 @@ fn kept(plan: &AssignmentPlan, snapshot: &Snapshot) -> String {
     )
 }
 
-/// Whether another run has evicted pods since.
+/// Whether another run has evicted other pods since, or has moved partitions.
 fn is_superseded(rotation: &Rotation, snapshot: &Snapshot) -> bool {
     let later = snapshot.data().last_rotation.as_ref();
     later.is_some_and(|later| {
-        later
-            .victims
-            .iter()
-            .any(|victim| !rotation.victims.contains(victim))
-            && later.time > rotation.time
+        let mut victims = later.victims.iter();
+        let others = victims.any(|victim| !rotation.victims.contains(victim));
+        // The record of this rotation has the same moves.
+        let moves = later.victims.is_empty()
+            && (later.moves != rotation.moves || !rotation.victims.is_empty());
+        (others || moves) && later.time > rotation.time
     })
 }
 

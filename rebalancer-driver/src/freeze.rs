@@ -1,4 +1,4 @@
-//! The schedule of freeze windows, in which nothing may be evicted.
+//! The schedule of freeze windows, in which no action may begin.
 
 use jiff::Timestamp;
 

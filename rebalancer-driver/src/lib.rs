@@ -8,7 +8,8 @@
 //! | module | contents |
 //! |---|---|
 //! | `run` | the sequence of a run |
-//! | `context` | the ports, settings and stop request of a run |
+//! | `ports` | the ports and the settings of a run |
+//! | `context` | ports, settings and stop request, which all steps share |
 //! | `lease` | acquires, keeps and releases the lease that excludes other runs |
 //! | `observe` | reads loads, pods, autoscalers and the group into a snapshot |
 //! | `approval` | lets a plan wait for the approval of a person |
@@ -20,7 +21,7 @@
 //! | `follow` | compares the outcome of a rotation with its forecast |
 //! | `clock` | the system clock |
 //! | `stop` | the request to stop |
-//! | `freeze` | the schedule of times without evictions |
+//! | `freeze` | the schedule of times at which no action may begin |
 //! | `event` | events and observers |
 //! | `error` | why a workload could not be observed |
 

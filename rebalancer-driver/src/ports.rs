@@ -59,7 +59,7 @@ pub struct RunSettings<'a> {
     pub assemble: &'a AssembleSettings,
     /// Whether the metrics source is asked for autoscalers.
     pub autoscalers_from_metrics: bool,
-    /// The times at which nothing may be evicted.
+    /// The times at which no action may begin.
     pub freeze: &'a dyn FreezeSchedule,
     /// The rules of the decision.
     pub policy: &'a Policy,

@@ -23,6 +23,7 @@ use crate::keda::{self, ScaledObject};
 use crate::kind::WorkloadKind;
 use crate::label_selector;
 use crate::lease::KubernetesLease;
+use crate::pages::PAGE;
 use crate::permissions::Usage;
 use crate::pods::{PodObject, ReadyCount, Reduced, Reduction};
 use crate::protobuf::PREFERRED;
@@ -221,7 +222,7 @@ impl KubernetesActuator {
         let namespace = self.namespace();
         let attempt = Attempt::list("autoscaling", "horizontalpodautoscalers", namespace);
         let path = format!("/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers");
-        let params = ListParams::default().limit(500);
+        let params = ListParams::default().limit(PAGE);
         let kind = "HorizontalPodAutoscaler";
         let hpas: Vec<Hpa> = match self.api.list(&attempt, kind, &path, &params).await {
             Err(error @ (K8sError::Forbidden { .. } | K8sError::NotFound { .. }))
@@ -252,7 +253,7 @@ impl KubernetesActuator {
         let namespace = self.namespace();
         let attempt = Attempt::list("keda.sh", "scaledobjects", namespace);
         let path = format!("/apis/keda.sh/v1alpha1/namespaces/{namespace}/scaledobjects");
-        let params = ListParams::default().limit(500);
+        let params = ListParams::default().limit(PAGE);
         let objects: Result<Vec<ScaledObject>, _> = self
             .api
             .list(&attempt, "ScaledObject", &path, &params)
@@ -359,7 +360,7 @@ impl KubernetesActuator {
         let namespace = self.namespace();
         let attempt = Attempt::list("policy", "poddisruptionbudgets", namespace);
         let path = format!("/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets");
-        let params = ListParams::default().limit(500);
+        let params = ListParams::default().limit(PAGE);
         let kind = "PodDisruptionBudget";
         let mut budgets: Vec<Budget> = self.api.list(&attempt, kind, &path, &params).await?;
         budgets.retain(|budget| budget.allowed() < pods.len());

@@ -20,11 +20,11 @@ use crate::error::{K8sError, Source};
 use crate::pages::{Collect, Pages};
 use crate::refusal::Refusal;
 
-/// How often a read request is repeated while the server is too busy.
+/// The number of times that a read request is repeated while the server is too busy.
 const READ_RETRIES: u32 = 2;
 /// The longest wait before a read request is repeated, whatever the server asks for.
 const MAX_WAIT: Duration = Duration::from_secs(5);
-/// How often a listing is started when its continue token expires.
+/// The number of times that a listing is started if its continue token expires.
 const MAX_LISTINGS: u32 = 3;
 
 /// The `Accept` header for the metadata of listed objects. A server that does not support it sends

@@ -56,7 +56,8 @@ pub enum K8sError {
     },
     /// The request took too long.
     #[error(
-        "could not {attempt}: the Kubernetes API at {server} did not {} within {}",
+        "could not {attempt}: the Kubernetes API at {server} did not {} within {}; check the network and \
+         the load of the API server",
         if *sent { "answer" } else { "accept a connection" },
         seconds(*after)
     )]
@@ -71,7 +72,10 @@ pub enum K8sError {
         sent: bool,
     },
     /// The credentials are not available: a plugin failed, or a token file cannot be read.
-    #[error("could not {attempt}: no credentials for the Kubernetes API at {server}: {detail}")]
+    #[error(
+        "could not {attempt}: no credentials for the Kubernetes API at {server}: {detail}; check the token \
+         file, or the user of the kubeconfig"
+    )]
     Credentials {
         /// The request.
         attempt: Box<Attempt>,
@@ -154,7 +158,9 @@ pub enum K8sError {
     #[error(transparent)]
     InvalidKind(#[from] InvalidWorkloadKind),
     /// A name that Kubernetes does not allow.
-    #[error("{what} \"{name}\" is not a name that Kubernetes allows")]
+    #[error(
+        "{what} \"{name}\" is not a name that Kubernetes allows: use a-z, 0-9, `-` and `.` only"
+    )]
     InvalidName {
         /// The kind of name, for the message.
         what: &'static str,
@@ -178,7 +184,10 @@ pub enum K8sError {
         message: String,
     },
     /// The workload has no selector, so its pods cannot be identified.
-    #[error("{workload} has no selector, so its pods cannot be identified")]
+    #[error(
+        "{workload} has no selector, so its pods cannot be identified: its kind must report one in its \
+         scale subresource"
+    )]
     NoSelector {
         /// The workload.
         workload: Box<WorkloadRef>,
@@ -207,7 +216,10 @@ pub enum K8sError {
         message: String,
     },
     /// 5xx: the server failed.
-    #[error("could not {attempt}: the Kubernetes API at {server} failed ({code}): {message}")]
+    #[error(
+        "could not {attempt}: the Kubernetes API at {server} failed ({code}): {message}; if it lasts, check \
+         the API server and etcd"
+    )]
     Server {
         /// The request.
         attempt: Box<Attempt>,

@@ -7,6 +7,9 @@ use serde::de::DeserializeOwned;
 
 use crate::protobuf::Malformed;
 
+/// The number of objects on a page of a list, except for pods, whose number the settings have.
+pub(crate) const PAGE: u32 = 500;
+
 /// Receives the pages of a list.
 pub(crate) trait Pages {
     /// The listing starts again: discards everything received so far.

@@ -27,7 +27,7 @@ pub enum Need {
     Deployment,
     /// For a workload that is a StatefulSet.
     StatefulSet,
-    /// If the target comes from an autoscaler of the Kubernetes API.
+    /// For a target that comes from an autoscaler of the Kubernetes API.
     Autoscalers,
     /// To find out that KEDA has paused the autoscaler, which does not exist meanwhile. Without it,
     /// the target is reported as unknown.

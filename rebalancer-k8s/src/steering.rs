@@ -17,6 +17,7 @@ use crate::error::K8sError;
 use crate::journal::CONTROLLER;
 use crate::kind::WorkloadKind;
 use crate::lease::{KubernetesLease, ObservedLease};
+use crate::pages::PAGE;
 use crate::suggestions;
 use crate::workload::{self, Place};
 
@@ -174,7 +175,7 @@ impl KubernetesSteering {
         let path = format!("/api/v1/namespaces/{namespace}/events");
         let params = ListParams::default()
             .fields(&format!("reportingComponent={CONTROLLER}"))
-            .limit(500);
+            .limit(PAGE);
         let events: Vec<Event> = self.api.list(&attempt, "Event", &path, &params).await?;
         let mut ours: Vec<PublishedEvent> = events
             .into_iter()

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::api::Api;
 use crate::attempt::Attempt;
 use crate::error::K8sError;
+use crate::pages::PAGE;
 use crate::surroundings::{Candidate, Surroundings};
 
 /// The largest number of candidates in a message.
@@ -101,7 +102,7 @@ async fn list(
 ) -> Option<Vec<Object>> {
     let attempt = Attempt::list("apps", resource, namespace);
     let path = format!("/apis/apps/v1/namespaces/{namespace}/{resource}");
-    let params = ListParams::default().limit(500);
+    let params = ListParams::default().limit(PAGE);
     api.list(&attempt, kind, &path, &params).await.ok()
 }
 

@@ -1,4 +1,4 @@
-//! The coordinator of a classic group, as a member of the group uses it.
+//! The coordinator of a consumer group: reads the group, joins a classic one, removes members.
 
 use std::fmt;
 use std::sync::{Mutex as StdMutex, PoisonError};
@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The reason in the log of the broker when a member of ours joins.
 const JOIN_REASON: &str = "hand-over of an assignment by the rebalancer";
 
-/// Access to the coordinator of one classic group.
+/// Access to the coordinator of one consumer group.
 ///
 /// Each own member has a connection, because a parked JoinGroup blocks its connection. A third one is
 /// for requests that belong to no member. Connections are opened when they are first needed, and

@@ -1,4 +1,5 @@
-//! The adapter for Kafka: it reads a consumer group from the brokers.
+//! The adapter for Kafka: reads a consumer group from the brokers, hands assignments out to it, and
+//! removes members.
 //!
 //! [`KafkaSettings`] say which cluster and which group. [`Kafka::new`] checks them and reads the
 //! certificates; it opens no connection. Files with secrets are read again for each connection,

@@ -10,7 +10,7 @@ use rebalancer_adapter::{SettingFileError, read_setting_text};
 
 use crate::error::{CredentialSetting, InvalidCredentials};
 
-/// How requests are authenticated. Holds the names of files, never a secret.
+/// The authentication of requests. Holds the names of files, never a secret.
 ///
 /// The files are read again for each request, because tokens are rotated while a program runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

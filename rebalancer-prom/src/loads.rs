@@ -121,7 +121,7 @@ pub(crate) struct LoadResponses {
     pub(crate) examined: ExaminedSeries,
     /// The loads of the outermost cgroups of pods with nested ones.
     pub(crate) outermost_loads: BTreeMap<String, f64>,
-    /// Where the metrics may have the pods, if there are no loads.
+    /// The labels under which the metrics may have the pods, if there are no loads.
     pub(crate) advice: Option<String>,
     /// The result of the query for a reason to hold.
     pub(crate) hold: Option<HoldQueryResult>,

@@ -38,7 +38,7 @@ const FILE_SETTINGS: FileSettings = FileSettings {
 pub struct PushSettings {
     /// `METRICS_PUSH_URL`: the base URL of a Pushgateway, or the whole URL of an import API.
     pub url: String,
-    /// How requests are authenticated.
+    /// The authentication of requests.
     pub authentication: Authentication,
     /// `METRICS_PUSH_CA_FILE`: PEM certificates to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,

@@ -48,7 +48,7 @@ pub struct PrometheusSettings {
     pub past: Option<Duration>,
     /// The source of the consumer group; `None` if the group is not read.
     pub group: Option<GroupQueries>,
-    /// How requests are authenticated.
+    /// The authentication of requests.
     pub authentication: Authentication,
     /// `PROMETHEUS_CA_FILE`: PEM certificates of authorities, or the certificate of the server
     /// itself. They are trusted in addition to the system's.

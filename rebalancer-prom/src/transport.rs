@@ -28,9 +28,9 @@ const LOGGED_CHARS: usize = 4 << 10;
 /// An HTTP client for one server.
 pub(crate) struct Transport {
     client: Client,
-    /// Where queries about one time are sent.
+    /// The URL of queries about one time.
     instant: Endpoint,
-    /// Where queries about a range of time are sent.
+    /// The URL of queries about a range of time.
     range: Endpoint,
     authentication: Authentication,
     /// The secrets of the extra headers, the URL's parameters and the proxy. Those of the

@@ -64,7 +64,8 @@ Tasks:
   figures [--check]   draw docs/figures; with --check, only report stale files
   chart               check the Helm chart with helm, helm-unittest and kubeconform,
                       and install, test, upgrade, roll back and uninstall it on a
-                      control plane; builds these programs once (10 minutes)
+                      control plane; builds these programs once (5 CPU
+                      minutes)
   image [--binary FILE] [--output FILE]
                       build the final stage of deploy/Dockerfile with buildah, check
                       its files and its configuration, and run its program: the
@@ -97,8 +98,8 @@ Tasks:
   calibration         accuracy of forecasts on recorded consumer groups: the
                       table in docs/forecast.md
   efficacy [--worlds N] [--only ASSIGNOR]
-                      evictions and remaining peak load of rotate-outliers and
-                      of the forecast on N simulated groups (default 200) per
+                      evictions and remaining peak load of rotate-outliers,
+                      forecast, assign and rejoin on N simulated groups (default 200) per
                       assignor: the table in docs/forecast.md. Faster in
                       release mode: cargo run --release --package xtask -- efficacy
   handover [--write] [--groups N] [--client java|librdkafka] [--active N]

@@ -23,7 +23,7 @@ use crate::serve::status::{Readiness, Status};
 use crate::settings::Settings;
 use crate::signals;
 
-/// The time between two looks at the configuration file and the clock.
+/// The interval at which the configuration file is read and the schedule is checked.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// The longest time for giving back the Lease of the leader.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);

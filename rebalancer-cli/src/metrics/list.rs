@@ -59,7 +59,7 @@ pub static METRICS: &[Metric] = &[
     Metric {
         base: "rebalancer_last_rotation_timestamp",
         unit: Some("seconds"),
-        help: "The end of the last run that evicted a pod or began to hand out an assignment",
+        help: "The end of the last run that evicted a pod, or began a hand-over or a rejoin",
         kept: true,
         samples: |facts| Sample::one(facts.finished().filter(|_| facts.acted())),
         ..GAUGE

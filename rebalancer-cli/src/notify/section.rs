@@ -8,7 +8,7 @@ use crate::metrics::RunResult;
 use crate::render::approval;
 use crate::settings::NotifyEvent;
 
-/// How urgent a section is.
+/// The urgency of a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Urgency {
     /// All is well.

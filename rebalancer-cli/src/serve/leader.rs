@@ -30,7 +30,7 @@ pub(crate) enum Leadership {
     Standby,
 }
 
-/// Takes the Lease when it is free, and keeps it; for ever. Reports each change.
+/// Takes the Lease when it is free, and renews it. Never returns. Reports each change.
 ///
 /// `reconnect` builds the client of the Lease again. It is called before the Lease is taken, if the
 /// request before failed: the certificates that the client read may have been replaced since.

@@ -9,7 +9,7 @@ use super::definitions::monitoring::{
 use super::reader::Reader;
 use super::types::OwnMetricsSettings;
 
-/// Where metrics are written and pushed to.
+/// The destinations of the program's own metrics.
 pub(super) fn own_metrics(reader: &mut Reader<'_>) -> OwnMetricsSettings {
     let authentication = authentication(reader);
     let (ca_file, timeout) = (

@@ -21,7 +21,7 @@ pub struct Settings {
     pub connect: ConnectSettings,
     /// The number of workloads that are observed and changed at the same time.
     pub max_concurrent_workloads: usize,
-    /// Where the metrics of the run are written and pushed to.
+    /// The destinations of the metrics of the run.
     pub own_metrics: OwnMetricsSettings,
     /// `REPORT_FILE`.
     pub report_file: Option<PathBuf>,
@@ -74,7 +74,7 @@ pub struct LeaderElectionSettings {
     pub namespace: Option<String>,
 }
 
-/// Where the program's own metrics are written and pushed to.
+/// The destinations of the program's own metrics.
 #[derive(Debug, Clone, Default)]
 pub struct OwnMetricsSettings {
     /// `METRICS_FILE`.
@@ -275,7 +275,7 @@ impl ReportFormat {
     }
 }
 
-/// Where, how and of what runs are reported.
+/// The settings of notifications.
 #[derive(Debug, Clone)]
 pub struct NotifySettings {
     /// `NOTIFY_URL` and the limits of the request.

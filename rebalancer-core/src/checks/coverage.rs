@@ -4,12 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::list_some;
 use super::pod::{Ineligible, LoadFacts, untrusted_load};
 use super::rule::{CheckInput, Failure, Rule, Verdict};
 use crate::hold_reason::HoldReason;
 use crate::model::Pod;
 use crate::policy::PolicyField;
+use crate::wording::list_some;
 
 /// Enough of the ready pods have a load that can be trusted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

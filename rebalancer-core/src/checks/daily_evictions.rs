@@ -5,11 +5,11 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::format::count_pods;
 use super::rule::{CheckInput, Failure, Rule, Verdict};
 use crate::hold_reason::HoldReason;
 use crate::policy::{Policy, PolicyField};
 use crate::snapshot::Snapshot;
+use crate::wording::count_pods;
 
 /// More pods may be evicted within 24 hours. Recorded only if there is a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

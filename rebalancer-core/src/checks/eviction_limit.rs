@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::count_pods;
 use super::rule::{CheckInput, Failure, Rule, Verdict};
 use crate::hold_reason::HoldReason;
 use crate::policy::PolicyField;
+use crate::wording::count_pods;
 
 /// The run may evict more pods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,12 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::list_some;
 use super::hot_pods::HotPods;
 use super::rule::{CheckInput, Failure, Rule, Verdict};
 use crate::hold_reason::HoldReason;
 use crate::model::{LoadUnit, Seconds};
 use crate::policy::PolicyField;
+use crate::wording::list_some;
 
 /// A pod has been above the threshold for long enough to count as hot. Recorded only if a minimum
 /// duration is configured.

@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::{count_pods, list_some};
 use super::rule::{CheckInput, Failure, Rule, Verdict};
 use crate::hold_reason::HoldReason;
 use crate::model::{DifferingLabel, Pod};
+use crate::wording::{count_pods, list_some};
 
 /// Labels by which a scrape can be selected for all pods, the best first.
 const SELECTING_LABELS: [&str; 12] = [
@@ -55,16 +55,8 @@ pub struct MeasuredOnce {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<DifferingLabel>,
     /// Number of pods whose container has nested cgroups, of which only the outermost one is counted.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub nested_cgroups: usize,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_zero(number: &usize) -> bool {
-    *number == 0
 }
 
 impl HoldReason {

@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::count_pods;
 use super::pod::too_young;
 use super::rule::{CheckInput, Failure, Rule, Verdict};
 use crate::hold_reason::HoldReason;
+use crate::wording::count_pods;
 
 /// The metrics contain pods of the workload, and not only unknown pods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

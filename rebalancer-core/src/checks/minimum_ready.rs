@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::pods_are;
 use super::rule::{CheckInput, Failure, Rule, Verdict};
 use crate::hold_reason::HoldReason;
 use crate::plan::Plan;
 use crate::policy::PolicyField;
+use crate::wording::pods_are;
 
 /// Enough ready pods are left while the largest wave is being replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ impl fmt::Display for MinimumReady {
             Some(most) => write!(
                 f,
                 "at most {} unavailable at once would make the plan possible",
-                super::format::count_pods(most)
+                crate::wording::count_pods(most)
             ),
             None => f.write_str("no smaller wave makes a plan possible"),
         }

@@ -12,7 +12,6 @@ mod coverage;
 mod daily_evictions;
 mod eligible_pods;
 mod eviction_limit;
-mod format;
 mod freeze;
 mod group;
 mod hold_query;
@@ -38,7 +37,6 @@ mod terminating;
 
 pub use autoscaler::Scaling;
 pub(crate) use daily_evictions::{evictions_left_of_day, limited_by_day};
-pub(crate) use format::{count_pods, list_some};
 pub(crate) use hot_pods::HotPods;
 pub use pod::Ineligible;
 pub(crate) use ranking::{Candidate, RankedPod, Ranking};

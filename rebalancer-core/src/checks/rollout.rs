@@ -5,12 +5,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::{list_some, pods_are};
 use super::rule::{CheckInput, Failure, Rule, Verdict};
 use super::terminating::{Termination, Terminations, describe};
 use crate::hold_reason::HoldReason;
 use crate::model::{Pod, Rollout, RolloutFailure, Seconds};
 use crate::ports::ScaleTarget;
+use crate::wording::{list_some, pods_are};
 
 /// Seconds after which a pod of a StatefulSet that is not ready is the reason why a rollout does not
 /// progress: the default of `progressDeadlineSeconds`, which only Deployments have.

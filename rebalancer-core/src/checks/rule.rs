@@ -19,7 +19,7 @@ use crate::snapshot::{ResolvedTarget, Snapshot, TargetProblem};
 pub enum Verdict {
     /// The snapshot satisfies the rule.
     Pass,
-    /// The snapshot violates the rule: nothing is evicted.
+    /// The snapshot violates the rule: the run does not act.
     Fail,
     /// The snapshot has no data that the rule applies to.
     Skipped,

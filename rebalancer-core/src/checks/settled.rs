@@ -4,12 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::{list_some, pods_are};
 use super::rule::{CheckInput, Failure, Rule, Verdict};
 use super::terminating::{Termination, Terminations, describe};
 use crate::hold_reason::HoldReason;
 use crate::model::Seconds;
 use crate::policy::PolicyField;
+use crate::wording::{list_some, pods_are};
 
 /// The consumer group is settled: no pod joined within the cooldown, and none is about to join or to
 /// leave.
@@ -33,16 +33,11 @@ pub struct GroupSettled {
     pub starting: usize,
     /// Number of the workload's pods that are stuck in Terminating: minutes beyond their grace
     /// period, not ready, not measured and without partitions. They count as gone.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub stuck: usize,
     /// Some of the stuck pods, each with its age and what keeps it; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<String>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_zero(number: &usize) -> bool {
-    *number == 0
 }
 
 impl HoldReason {

@@ -1,7 +1,7 @@
 //! The action, and the sentence that explains it.
 
 use super::{Action, Analysis, HoldReason};
-use crate::checks::{Check, Ranking, count_pods, list_some};
+use crate::checks::{Check, Ranking};
 use crate::forecast::{Diagnosis, Forecast};
 use crate::group::GroupModel;
 use crate::model::{Load, LoadUnit};
@@ -14,6 +14,7 @@ use crate::strategy::rejoin_forecast::RejoinForecast;
 use crate::strategy::{
     AssignVerdict, Choice, OutlierVerdict, RejoinVerdict, RotateOutliers, StrategyOutcome,
 };
+use crate::wording::{count_pods, list_some, plural};
 
 /// The data that a conclusion is drawn from.
 pub(super) struct Conclusion<'a> {
@@ -286,7 +287,7 @@ impl Conclusion<'_> {
         format!(
             "let {members} {} of {} of {} pods rejoin the group: {}; {}; {expected}; assignor {}; no \
              pod restarts{twice}",
-            if members == 1 { "member" } else { "members" },
+            plural(members, "member", "members"),
             plan.pods().len(),
             self.analysis.pods,
             list_some(names),
@@ -371,7 +372,7 @@ impl Conclusion<'_> {
                 "; without {} {} that no assignment brings to the level of the others, it falls from \
                  {:.2} to {:.2} (-{:.0} %)",
                 others.outliers,
-                if others.outliers == 1 { "pod" } else { "pods" },
+                plural(others.outliers, "pod", "pods"),
                 others.peak_to_mean_before,
                 others.peak_to_mean,
                 others.fall_percent,

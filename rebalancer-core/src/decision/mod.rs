@@ -26,18 +26,18 @@ use assessment::assess;
 use conclude::Conclusion;
 use document::DecisionDocument;
 
-/// What to do about a snapshot, and why.
+/// The decision about a snapshot, with its reasons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "DecisionDocument", into = "DecisionDocument")]
 pub struct Decision {
     /// The workload.
     pub workload: WorkloadRef,
-    /// What to do.
+    /// The action.
     pub action: Action,
     /// The whole decision in one sentence, with its numbers.
     pub message: String,
-    /// The numbers.
+    /// The loads, the target and the improvement.
     pub analysis: Analysis,
     /// Every check on the snapshot, passed or not.
     pub checks: Vec<Check>,
@@ -52,7 +52,7 @@ pub struct Decision {
     pub pods: Vec<PodAssessment>,
 }
 
-/// What to do.
+/// The action of a decision.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Action {

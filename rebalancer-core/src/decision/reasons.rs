@@ -53,7 +53,8 @@ strategy_reasons! {
     STATIC_MEMBERSHIP = HoldReason::new(
         "static_membership",
         "static members get the same partitions back after a restart",
-        "do without `group.instance.id`, or rebalance by hand",
+        "use the strategy `assign`, which also moves partitions of static members, or do without \
+         `group.instance.id`",
     );
     /// There are fewer partitions than pods.
     TOO_FEW_PARTITIONS = HoldReason::new(
@@ -79,7 +80,7 @@ strategy_reasons! {
     SKEWED_TOPIC = HoldReason::new(
         "skewed_topic",
         "no plan helps, because one topic with most of the load is spread unevenly",
-        "use an assignor that spreads each topic evenly, or change the number of its partitions",
+        "consume the topic in a group of its own, or use an assignor that spreads each topic evenly",
     )
     .that_may_last();
     /// A pod is slow for reasons other than its partitions, and may not be evicted.
@@ -202,7 +203,7 @@ impl schemars::JsonSchema for HoldReason {
             })
             .collect();
         schemars::json_schema!({
-            "description": "Why a run evicts nothing. The word of a reason never changes its meaning.",
+            "description": "Why a run does not act. The word of a reason never changes its meaning.",
             "oneOf": reasons,
         })
     }

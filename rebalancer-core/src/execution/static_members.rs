@@ -79,7 +79,7 @@ pub struct StaticMemberReport {
 /// [module](crate::execution) for the rules.
 ///
 /// The caller reports evicted pods, what it reads about them and the group, and the response to the
-/// removal. The order is free; nothing is removed on missing knowledge.
+/// removal, in any order. No member is removed while data about it is missing.
 #[derive(Debug, Clone, Default)]
 pub struct StaticMembers {
     entries: Vec<Entry>,

@@ -26,29 +26,31 @@ const SLOW_SHARE: f64 = 0.25;
 /// 1972): between pods with equal rates the slope is only noise, and many of them would outvote a
 /// single hot pod. Neither base nor cost is negative; if one would be, the line goes through the
 /// origin.
+///
+/// Loads are in cores, or in the unit of a custom load query.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fit {
-    /// The load of a pod without partitions, in cores.
+    /// The load of a pod without partitions.
     pub base: f64,
-    /// The load per record or byte per second, in cores.
+    /// The load for each record or byte per second.
     pub cost: f64,
     /// The explained share of the variance of the loads, from 0 to 1, over the pods that are not
     /// slow.
     pub goodness: f64,
 }
 
-/// The parts of each pod's load.
+/// The parts of each pod's load, in cores or in the unit of a custom load query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribution {
     /// The linear model. `None` without rates: the load of each pod is then divided equally among its
     /// partitions.
     pub fit: Option<Fit>,
-    /// The load of each partition on any pod, in cores.
+    /// The load of each partition on any pod.
     pub partitions: Vec<f64>,
-    /// The load of a pod without partitions, in cores.
+    /// The load of a pod without partitions.
     pub base: f64,
-    /// The load of each pod beyond base and partitions, in cores. Negative if the pod uses less, 0
+    /// The load of each pod beyond base and partitions. Negative if the pod uses less, 0
     /// if it was not measured.
     pub residuals: Vec<f64>,
     /// The pods whose load their partitions do not explain: their residual is a positive outlier.

@@ -22,18 +22,18 @@ pub struct Subject<'a> {
     pub attribution: &'a Attribution,
     /// The assignor.
     pub algorithm: Algorithm,
-    /// The target in cores, if there is one.
+    /// The target, if there is one.
     pub target: Option<f64>,
     /// The load above which a pod is hot; `None` without a target.
     pub threshold: Option<f64>,
 }
 
-/// The outcome of one simulated execution.
+/// The outcome of one simulated execution. Loads are in cores, or in the unit of a custom load query.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Outcome {
-    /// The highest load of a pod, in cores.
+    /// The highest load of a pod.
     pub(crate) peak: f64,
-    /// The mean load, in cores.
+    /// The mean load.
     pub(crate) mean: f64,
     /// The number of hot pods.
     pub(crate) hot: usize,
@@ -79,9 +79,9 @@ pub(crate) enum Event<'a> {
 /// The members that join in a rebalance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Joining {
-    /// Those of replacements.
+    /// The members of replacements.
     Replacements,
-    /// Those that were removed before, or in the same rebalance.
+    /// The members that were removed before, or in the same rebalance.
     Removed,
 }
 

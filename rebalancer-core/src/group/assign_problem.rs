@@ -1,6 +1,7 @@
 //! Reasons why the partitions of a group are not redistributed through its coordinator: by an assignment
 //! that is handed out, or by members that rejoin.
 
+use crate::wording::plural;
 use std::fmt;
 
 use kafka_assignors::{Member, MemberIndex, PartitionIndex, subscribed_alike};
@@ -209,11 +210,7 @@ impl fmt::Display for AssignProblem {
                 "{members} {} the classic protocol in this group of the consumer protocol (KIP-848); no \
                  member is removed, because the broker could turn the group into a classic one; wait \
                  until all members have been migrated",
-                if *members == 1 {
-                    "member uses"
-                } else {
-                    "members use"
-                }
+                plural(*members, "member uses", "members use")
             ),
             Self::BrokerTooOld => f.write_str(
                 "the group uses the consumer protocol (KIP-848), and its coordinator is older than Kafka \
@@ -248,7 +245,7 @@ impl fmt::Display for AssignProblem {
                 f,
                 "{pods} ready {} no member in the group, such as {example}; wait until it has joined, \
                  or check its log and its group id",
-                if *pods == 1 { "pod has" } else { "pods have" }
+                plural(*pods, "pod has", "pods have")
             ),
             Self::UserData { members } => write!(
                 f,
@@ -262,11 +259,7 @@ impl fmt::Display for AssignProblem {
                 f,
                 "{partitions} {} no owner, such as {example}; wait until the group has settled, \
                  and check that its members subscribe to the topic",
-                if *partitions == 1 {
-                    "partition has"
-                } else {
-                    "partitions have"
-                }
+                plural(*partitions, "partition has", "partitions have")
             ),
             Self::DifferentSubscriptions { member } => write!(
                 f,

@@ -53,30 +53,20 @@ pub struct GroupDocument {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// The number of partitions that changed their owner within the cooldown.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "crate::serialization::is_zero")]
     pub moved_lately: usize,
     /// `session.timeout.ms` of static members in seconds (default 45, as in Kafka).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_timeout_seconds: Option<Seconds>,
     /// Whether a run removes the static members of evicted pods whose replacements have another
     /// `group.instance.id`, once the pod is gone (default false).
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub removes_static_members: bool,
 }
 
 impl GroupDocument {
     /// Kafka's default `session.timeout.ms`, in seconds.
     pub const DEFAULT_SESSION_TIMEOUT_SECONDS: f64 = 45.0;
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_false(value: &bool) -> bool {
-    !*value
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_zero(number: &usize) -> bool {
-    *number == 0
 }
 
 /// Partitions whose rates are wrong, because their offset went back within the window of the rates.
@@ -122,17 +112,17 @@ pub struct DescribedDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientFamily>,
     /// The number of members that use the classic protocol in a group of KIP-848.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub classic_members: usize,
     /// Whether the brokers remove members of a group of KIP-848 on request, as Kafka does from 4.0 on.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub removable_members: bool,
     /// The heartbeat interval of the members of a group of KIP-848, in seconds; absent if it was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_seconds: Option<Seconds>,
     /// The number of members whose assignment carries user data other than that of sticky assignors:
     /// the assignor of the group communicates more than partitions.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub assignments_with_user_data: usize,
     /// The members that do not run in a pod of the workload.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

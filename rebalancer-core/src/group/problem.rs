@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::group::{Assignor, ClientFamily, Protocol};
 use crate::model::Seconds;
+use crate::wording::plural;
 
 /// Why no forecast can be made for a group: its data is incomplete, or it has not settled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,7 +227,10 @@ impl fmt::Display for GroupProblem {
                 partition_names(*partitions, example),
                 window_seconds.rounded()
             ),
-            Self::NoSuchAssignor { assignor } => write!(f, "there is no {assignor}"),
+            Self::NoSuchAssignor { assignor } => write!(
+                f,
+                "there is no {assignor}: correct the assignor, the client or the protocol of the group"
+            ),
         }
     }
 }
@@ -240,9 +244,4 @@ fn partition_names(partitions: usize, example: &str) -> String {
     } else {
         format!("{partitions} partitions, such as {example},")
     }
-}
-
-/// Selects the singular or the plural.
-fn plural<'a>(count: usize, one: &'a str, several: &'a str) -> &'a str {
-    if count == 1 { one } else { several }
 }

@@ -1,4 +1,4 @@
-//! The coordinator of a classic group, as a member of the group uses it.
+//! The coordinator of a consumer group: reads the group, joins a classic one, removes members.
 
 use std::fmt;
 use std::time::Duration;
@@ -174,7 +174,8 @@ impl fmt::Display for CoordinatorErrorKind {
     }
 }
 
-/// The coordinator of one classic group.
+/// The coordinator of one consumer group. Only classic groups can be joined; members can be removed from
+/// groups of both protocols.
 ///
 /// No method repeats a request whose response was lost, except [`describe`](Self::describe). Every
 /// method but [`join`](Self::join) and [`sync`](Self::sync) responds within a short time limit of

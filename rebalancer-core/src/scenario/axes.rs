@@ -6,6 +6,8 @@ use std::fmt;
 use kafka_assignors::{Assignor, Protocol};
 use serde::{Deserialize, Serialize};
 
+use crate::wording::plural;
+
 /// A change of a group. The default is the group as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -73,11 +75,7 @@ impl fmt::Display for Scenario {
         parts.extend(assignor.map(|assignor| assignor.to_string()));
         parts.extend(protocol.map(|protocol| format!("protocol {protocol}")));
         for (topic, count) in partitions {
-            let noun = if *count == 1 {
-                "partition"
-            } else {
-                "partitions"
-            };
+            let noun = plural(*count, "partition", "partitions");
             parts.push(format!("{count} {noun} of {topic}"));
         }
         if !without.is_empty() {

@@ -88,14 +88,6 @@ pub struct ScenarioForecast {
     /// Present partitions that another pod consumes afterwards, or all of them if every pod restarts.
     pub moved_partitions: Spread,
     /// The highest number of partitions without an owner, because no member subscribes to their topic.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub unowned_partitions: usize,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_zero(number: &usize) -> bool {
-    *number == 0
 }

@@ -60,7 +60,7 @@ pub struct Assembled {
 /// observation of the consumer group, if the metrics source was asked for it.
 ///
 /// # Errors
-/// [`InvalidSnapshot`] if Kubernetes listed a pod twice.
+/// [`InvalidSnapshot`] if Kubernetes listed a pod twice, or the observed group contradicts itself.
 pub fn assemble(
     settings: &AssembleSettings,
     loads: LoadObservation,

@@ -102,7 +102,7 @@ pub struct SnapshotData {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub duplicate_labels: Vec<DifferingLabel>,
     /// Number of pods whose container has nested cgroups, of which only the outermost one is counted.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub nested_cgroups: usize,
     /// Advice of the metrics source if it found no loads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,14 +147,6 @@ pub struct UnknownPods {
     pub example: Option<String>,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_zero(number: &usize) -> bool {
-    *number == 0
-}
-
 impl UnknownPods {
     fn is_empty(&self) -> bool {
         self.pods == 0
@@ -171,7 +163,9 @@ pub enum InvalidSnapshot {
         position: usize,
     },
     /// The difference between the clocks is not a finite number.
-    #[error("the difference between the clocks is not a finite number of seconds")]
+    #[error(
+        "`clock_difference_seconds` is not a finite number: give seconds, or leave the field out"
+    )]
     ClockDifference,
     /// Two pods have the same name. (A pod and its successor of that name never exist at once.)
     #[error("the snapshot contains pod `{name}` twice: each pod must occur once")]
@@ -198,8 +192,8 @@ impl Snapshot {
     /// Validates the fields. A pod without a UID gets its name as one.
     ///
     /// # Errors
-    /// [`InvalidSnapshot`] if a pod has no name, a name or UID occurs twice, or the group contradicts
-    /// itself.
+    /// [`InvalidSnapshot`] if a pod has no name, a name or UID occurs twice, the difference between the
+    /// clocks is not finite, or the group contradicts itself.
     pub fn new(mut data: SnapshotData) -> Result<Self, InvalidSnapshot> {
         if data
             .clock_difference_seconds

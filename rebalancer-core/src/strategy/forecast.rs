@@ -1,4 +1,4 @@
-//! The forecast strategy: evict the fewest pods that the model of the consumer group needs.
+//! The forecast strategy: evicts the fewest pods that are expected to even out the group.
 //!
 //! 1. The loads are attributed to the partitions ([`Attribution`](crate::forecast::Attribution)).
 //! 2. If no eligible pod is above the threshold, the group is within tolerance.

@@ -1,5 +1,5 @@
-//! Strategies: rules that choose victims among the eligible pods; [`assign`], which chooses an
-//! assignment to hand out to the group; and [`rejoin`], which chooses the pods whose members rejoin it.
+//! Strategies: [`rotate_outliers`] and [`forecast`] choose the pods to evict, [`assign`] an assignment to
+//! hand out to the group, and [`rejoin`] the pods whose members rejoin it.
 
 pub mod assign;
 pub mod assignment_forecast;

@@ -11,7 +11,7 @@ use crate::attempt::Attempt;
 use crate::error::K8sError;
 use crate::kind::WorkloadKind;
 use crate::object_meta::{OwnerReference, controller, null_as_default};
-use crate::pages::{BadPage, Page, PageEnd, Pages};
+use crate::pages::{BadPage, PAGE, Page, PageEnd, Pages};
 
 #[derive(Deserialize)]
 struct ReplicaSet {
@@ -64,7 +64,7 @@ pub(crate) async fn owners(
         WorkloadKind::Deployment | WorkloadKind::Scalable(_) => {
             let attempt = Attempt::list("apps", "replicasets", namespace);
             let path = format!("/apis/apps/v1/namespaces/{namespace}/replicasets");
-            let params = ListParams::default().labels(&workload.selector).limit(500);
+            let params = ListParams::default().labels(&workload.selector).limit(PAGE);
             api.list_pages(
                 &attempt,
                 &path,

@@ -21,7 +21,7 @@ pub use action::Action;
 pub(crate) use dial::DialError;
 pub use request::RequestFailure;
 
-/// Why a group could not be read from Kafka.
+/// The reason why a request to Kafka failed, or could not be sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KafkaError {

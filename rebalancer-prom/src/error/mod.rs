@@ -302,7 +302,7 @@ pub enum PromError {
         sent: SentQuery,
         /// The label with the name of the pod.
         pod_label: String,
-        /// Where the metrics have the pods, if known.
+        /// The labels under which the metrics have the pods, if known.
         advice: Option<String>,
         /// The labels of the first such sample.
         labels: String,

@@ -97,9 +97,13 @@ impl Purpose {
     /// The advice for a response without exactly one sample per pod.
     pub(super) fn per_pod_advice(self) -> &'static str {
         match self {
-            Self::CustomLoad => "aggregate LOAD_QUERY `by (pod)`, e.g. `sum by (pod) (…)`",
+            Self::CustomLoad => {
+                "aggregate LOAD_QUERY by the label of the pod (PROMETHEUS_POD_LABEL), e.g. \
+                 `sum by (pod) (…)`"
+            }
             Self::CustomSampleAge => {
-                "aggregate FRESHNESS_QUERY `by (pod)`, e.g. `time() - max by (pod) (timestamp(…))`"
+                "aggregate FRESHNESS_QUERY by the label of the pod (PROMETHEUS_POD_LABEL), e.g. \
+                 `time() - max by (pod) (timestamp(…))`"
             }
             Self::Load
             | Self::SampleAge

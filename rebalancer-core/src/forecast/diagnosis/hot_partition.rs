@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use kafka_assignors::PartitionIndex;
 
+use super::Kind;
 use super::view::View;
-use super::{Kind, plural};
 use crate::model::LoadUnit;
+use crate::wording::plural;
 
 /// A single partition makes its owner hot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

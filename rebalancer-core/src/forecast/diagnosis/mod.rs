@@ -138,11 +138,6 @@ pub fn diagnose(subject: &Subject<'_>, names: &[&str]) -> Vec<Diagnosis> {
     .collect()
 }
 
-/// Selects the singular or the plural.
-fn plural<'a>(count: usize, one: &'a str, several: &'a str) -> &'a str {
-    if count == 1 { one } else { several }
-}
-
 #[cfg(test)]
 mod tests {
     use super::case::{BIT, Case, name, one_hot};

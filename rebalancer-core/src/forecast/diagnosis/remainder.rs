@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Kind;
 use super::view::{View, float};
-use super::{Kind, plural};
 use crate::model::LoadUnit;
+use crate::wording::plural;
 
 /// The partitions do not divide evenly, and one more of them makes a pod hot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

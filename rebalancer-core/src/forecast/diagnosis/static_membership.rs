@@ -4,10 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Kind;
 use super::view::View;
-use super::{Kind, plural};
 use crate::group::GroupModel;
 use crate::model::LoadUnit;
+use crate::wording::plural;
 
 /// A replacement has the `group.instance.id` of its predecessor and gets its partitions back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

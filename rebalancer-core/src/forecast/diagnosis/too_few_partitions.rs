@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Kind;
 use super::view::View;
-use super::{Kind, plural};
 use crate::model::LoadUnit;
+use crate::wording::plural;
 
 /// There are fewer partitions than pods.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

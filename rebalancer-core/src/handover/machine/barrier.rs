@@ -56,7 +56,7 @@ impl Handover {
     /// Whether the members are removed before they rejoin.
     ///
     /// In a cooperative group, a dynamic member of librdkafka that is removed while it waits in JoinGroup
-    /// loses its partitions either way. If a commit of its was sent meanwhile, the coordinator refuses the
+    /// loses its partitions either way. If it has sent a commit meanwhile, the coordinator refuses that
     /// commit right after the removal, and the client discards the member id that it has just requested
     /// (`rd_kafka_cgrp_handle_JoinGroup`: "discarding outdated request"). That id is pending, and holds
     /// up the group until the member's session timeout. A member that has not rejoined yet learns of

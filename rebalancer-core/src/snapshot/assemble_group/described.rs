@@ -10,6 +10,7 @@ use crate::group::{
 };
 use crate::model::Seconds;
 use crate::ports::{DescribedGroup, DescribedMember};
+use crate::wording::plural;
 
 /// The number of items that a message lists.
 const LISTED: usize = 3;
@@ -153,11 +154,7 @@ fn name(member: &OutsideMember) -> String {
     let host = host.map(|host| format!("host {}", host.trim_start_matches('/')));
     let parts: Vec<String> = id.into_iter().chain(host).collect();
     let partitions = member.partitions.len();
-    let unit = if partitions == 1 {
-        "partition"
-    } else {
-        "partitions"
-    };
+    let unit = plural(partitions, "partition", "partitions");
     format!("{} ({partitions} {unit})", parts.join(" at "))
 }
 

@@ -49,22 +49,23 @@ pub struct PartitionMove {
     pub from: MemberIndex,
     /// The owner afterwards.
     pub to: MemberIndex,
-    /// The attributed load of the partition, in cores.
+    /// The attributed load of the partition, in cores or in the unit of a custom load query.
     pub load: f64,
 }
 
-/// The loads of the serving pods under an assignment.
+/// The loads of the serving pods under an assignment, in cores or in the unit of a custom load query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExpectedLoads {
-    /// The load of each serving pod, in cores.
+    /// The load of each serving pod.
     pub pods: Vec<f64>,
-    /// The highest load, in cores.
+    /// The highest load.
     pub peak: f64,
     /// The highest load as a multiple of the mean; 1 if all loads are zero.
     pub imbalance: f64,
 }
 
-/// An assignment that the group keeps, and what it changes.
+/// An assignment that the group keeps, and its effect. Loads are in cores, or in the unit of a custom load
+/// query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
     /// The owner of each partition.
@@ -75,12 +76,12 @@ pub struct Target {
     pub before: ExpectedLoads,
     /// The attributed loads of the target.
     pub after: ExpectedLoads,
-    /// A lower bound of the peak of any assignment with equal counts, in cores.
+    /// A lower bound of the peak of any assignment with equal counts.
     pub lower_bound: f64,
     /// The number of pods that no assignment brings to the level of the others, because they are slow
     /// or own a heavy partition. They come first in the order of the loads.
     pub outliers: usize,
-    /// The sum of the loads of the partitions that move, in cores.
+    /// The sum of the loads of the partitions that move.
     pub moved_load: f64,
 }
 
@@ -93,7 +94,7 @@ pub struct Target {
 ///
 /// The peak is within 1 % of the [lower bound](Target::lower_bound), or as low as the search gets
 /// (apart from 0.2 %). If a slow pod or a heavy partition determines it, the other pods are brought
-/// to at most `enough` where possible, the load in cores up to which a pod is not hot. At 0 they are
+/// to at most `enough` where possible, the load up to which a pod is not hot. At 0 they are
 /// balanced as if that pod were one of them.
 ///
 /// `clients` are the families of the members' client; both if it is unknown. The result depends on

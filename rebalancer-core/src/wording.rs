@@ -22,7 +22,11 @@ pub(crate) fn count_pods(pods: usize) -> String {
 }
 
 /// `1 pod is` or `3 pods are`.
-pub(super) fn pods_are(pods: usize) -> String {
-    let verb = if pods == 1 { "is" } else { "are" };
-    format!("{} {verb}", count_pods(pods))
+pub(crate) fn pods_are(pods: usize) -> String {
+    format!("{} {}", count_pods(pods), plural(pods, "is", "are"))
+}
+
+/// The form of a word for one item, or for another number of them.
+pub(crate) fn plural<'a>(count: usize, one: &'a str, several: &'a str) -> &'a str {
+    if count == 1 { one } else { several }
 }
