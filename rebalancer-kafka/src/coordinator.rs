@@ -5,6 +5,7 @@ use std::sync::{Mutex as StdMutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use rebalancer_core::handover::HandoverLimits;
 use rebalancer_core::ports::{
     CoordinatorError, CoordinatorErrorKind, DescribedGroup, GroupCoordinator, JoinRequest,
     JoinedGroup, JoinedMember, JoinedSubscription, LeavingMember, OwnMember, SyncRequest,
@@ -69,7 +70,10 @@ type Slot<'a> = MutexGuard<'a, Option<Connection>>;
 impl KafkaCoordinator {
     pub(crate) fn new(dialer: Dialer, servers: BootstrapServers, group: String) -> Self {
         Self {
-            dialer,
+            dialer: Dialer {
+                timeout: dialer.timeout.min(HandoverLimits::REQUEST),
+                ..dialer
+            },
             servers,
             group,
             known: StdMutex::new(None),
@@ -116,7 +120,10 @@ impl KafkaCoordinator {
         let open = slot.take().filter(Connection::is_usable);
         let mut connection = match open {
             Some(connection) => connection,
-            None => self.connect().await.map_err(|error| not_sent(&error))?,
+            None => timeout(limit, self.connect())
+                .await
+                .map_err(|_| no_connection(limit))?
+                .map_err(|error| not_sent(&error))?,
         };
         let result = request(&mut connection).await;
         match &result {
@@ -243,6 +250,14 @@ fn not_sent(error: &KafkaError) -> CoordinatorError {
         kind = CoordinatorErrorKind::CoordinatorChanged;
     }
     CoordinatorError::new(kind, error.to_string())
+}
+
+/// The error of a request that was not sent, because the connection took too long.
+fn no_connection(limit: Duration) -> CoordinatorError {
+    CoordinatorError::new(
+        CoordinatorErrorKind::CoordinatorChanged,
+        format!("no connection to the coordinator of the group within {limit:?}"),
+    )
 }
 
 fn kind_of_code(code: ErrorCode) -> CoordinatorErrorKind {
@@ -408,7 +423,7 @@ impl GroupCoordinator for KafkaCoordinator {
             member_id,
         };
         let action = || Action::Heartbeat(self.group.clone());
-        let limit = self.dialer.timeout;
+        let limit = self.dialer.timeout.min(HandoverLimits::HEARTBEAT_RESPONSE);
         self.on(self.of_member(own), limit, async |connection| {
             let error = self.send(connection, &heartbeat, action(), limit).await?;
             self.check(error, connection, action)

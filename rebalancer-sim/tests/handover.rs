@@ -1,6 +1,6 @@
 //! Hand-overs and rejoins over modelled groups: what must hold in every one, with and without faults.
 
-#![expect(clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 use std::time::Duration;
 
 use kafka_assignors::coordinator_order::CoordinatorFamily;
@@ -12,9 +12,11 @@ use rand_chacha::ChaCha8Rng;
 use rebalancer_core::execution::StopCause;
 use rebalancer_core::group::Protocol;
 use rebalancer_core::handover::{
-    AbandonReason, Handover, HandoverEvent, HandoverGoal, HandoverLimits, HandoverMember,
-    HandoverOutcome, HandoverPlan, HandoverReport, HandoverStep, HandoverTarget, RebalanceProtocol,
+    AbandonReason, CoordinatorRequest, Handover, HandoverEvent, HandoverGoal, HandoverLimits,
+    HandoverMember, HandoverOutcome, HandoverPlan, HandoverReport, HandoverStep, HandoverTarget,
+    RebalanceProtocol,
 };
+use rebalancer_core::ports::OwnMember;
 use rebalancer_sim::kafka::{
     ClientKind, Disturbance, ElectionOrder, GroupConfig, GroupWorld, RequestFault,
 };
@@ -90,7 +92,7 @@ fn clients(plan: &HandoverPlan, assignment: &Assignment) -> Assignment {
 
 /// The circumstances of a hand-over.
 struct Circumstances<'a> {
-    fault: &'a mut dyn FnMut(usize) -> RequestFault,
+    fault: &'a mut dyn FnMut(&CoordinatorRequest) -> RequestFault,
     /// After this number of requests, a stop is requested.
     stop_after: Option<usize>,
     /// After this number of requests, the process is killed.
@@ -116,7 +118,8 @@ fn hand_over(
                     world.kill_handover();
                     return None;
                 }
-                world.send(request, (circumstances.fault)(sent));
+                let fault = (circumstances.fault)(&request);
+                world.send(request, fault);
                 sent += 1;
                 if circumstances.stop_after == Some(sent) {
                     handover.handle(world.now(), HandoverEvent::Stop(StopCause::Signal));
@@ -272,6 +275,110 @@ fn removed_leader_that_sleeps_keeps_its_partitions(
         assert_settles(&mut world, Duration::from_secs(100)).unwrap();
     }
     assert!(removed > 0);
+}
+
+/// The connection of the assigner breaks while its JoinGroup request is parked. The coordinator would make
+/// it the leader, which it would not learn, so it leaves at once.
+#[rstest]
+fn assigner_without_its_connection_does_not_take_the_lead(
+    #[values(
+        ClientKind::JavaCooperative,
+        ClientKind::JavaEager,
+        ClientKind::LibrdkafkaStatic,
+        ClientKind::LibrdkafkaDynamic
+    )]
+    kind: ClientKind,
+    #[values(100, 500, 1_000, 2_000, 3_000, 4_000)] noticed: u64,
+) {
+    let mut world = GroupWorld::new(GroupConfig::new(kind, 4, 16, JAVA));
+    let before = world.processing();
+    let plan = plan(&world, kind, 1);
+    let circumstances = Circumstances {
+        fault: &mut |request| match request {
+            CoordinatorRequest::Join(join) if join.own == OwnMember::Assigner => {
+                RequestFault::Breaks {
+                    arrives: Duration::ZERO,
+                    noticed: Duration::from_millis(noticed),
+                }
+            }
+            _ => RequestFault::None,
+        },
+        stop_after: None,
+        kill_after: None,
+    };
+    let report = hand_over(&mut world, plan, circumstances).unwrap();
+    let abandoned = matches!(report.outcome, HandoverOutcome::Abandoned(_));
+    assert!(abandoned && report.settled, "{report:?}");
+    // A lead that was taken in vain would be noticed after 50 s only.
+    assert!(report.seconds.get() < 25.0, "{report:?}");
+    assert_settles(&mut world, Duration::from_secs(30)).unwrap();
+    assert_eq!(world.processing().len(), before.len());
+}
+
+/// The heartbeats of the scout arrive late, so the last one arrives after its departure.
+#[rstest]
+fn late_heartbeats_of_the_scout_change_nothing(
+    #[values(
+        ClientKind::JavaCooperative,
+        ClientKind::JavaEager,
+        ClientKind::LibrdkafkaStatic,
+        ClientKind::LibrdkafkaDynamic
+    )]
+    kind: ClientKind,
+    #[values(100, 300, 600, 900)] late: u64,
+) {
+    for seed in 0..6 {
+        let mut config = GroupConfig::new(kind, 4, 16, JAVA);
+        config.seed = seed;
+        let mut world = GroupWorld::new(config);
+        let plan = plan(&world, kind, seed);
+        let circumstances = Circumstances {
+            fault: &mut |request| match request {
+                CoordinatorRequest::Heartbeat { own, .. } if *own == OwnMember::Scout => {
+                    RequestFault::Slow(Duration::from_millis(late))
+                }
+                _ => RequestFault::None,
+            },
+            stop_after: None,
+            kill_after: None,
+        };
+        let report = hand_over(&mut world, plan, circumstances).unwrap();
+        assert_eq!(report.outcome, HandoverOutcome::Assigned, "seed {seed}");
+        assert_settles(&mut world, Duration::from_secs(30)).unwrap();
+    }
+}
+
+/// A removal that arrives after its sender has given up still finds the join phase held open.
+#[rstest]
+fn late_removal_arrives_behind_the_barrier(
+    #[values(
+        ClientKind::JavaCooperative,
+        ClientKind::JavaEager,
+        ClientKind::LibrdkafkaStatic,
+        ClientKind::LibrdkafkaDynamic
+    )]
+    kind: ClientKind,
+    #[values(0, 500, 1_000, 1_900)] late: u64,
+) {
+    let mut world = GroupWorld::new(GroupConfig::new(kind, 4, 16, JAVA));
+    let plan = plan(&world, kind, 1);
+    let circumstances = Circumstances {
+        fault: &mut |request| match request {
+            CoordinatorRequest::Leave { reason, .. } if reason.contains("election") => {
+                RequestFault::Breaks {
+                    arrives: Duration::from_millis(500 + late),
+                    noticed: Duration::from_millis(500),
+                }
+            }
+            _ => RequestFault::None,
+        },
+        stop_after: None,
+        kill_after: None,
+    };
+    let report = hand_over(&mut world, plan, circumstances).unwrap();
+    assert!(report.settled, "{report:?}");
+    // A removal outside the barrier would be a violation.
+    assert_settles(&mut world, Duration::from_secs(30)).unwrap();
 }
 
 #[test]
@@ -556,12 +663,16 @@ fn play(scenario: &Scenario) -> Result<Option<HandoverReport>, TestCaseError> {
         &mut world,
         plan,
         Circumstances {
-            fault: &mut |_| match random.random_range(0..300) {
+            fault: &mut |_| match random.random_range(0..400) {
                 draw if draw < scenario.faults => RequestFault::LostRequest,
                 draw if draw < 2 * scenario.faults => RequestFault::LostResponse,
                 draw if draw < 3 * scenario.faults => {
                     RequestFault::Slow(Duration::from_millis(900))
                 }
+                draw if draw < 4 * scenario.faults => RequestFault::Breaks {
+                    arrives: Duration::from_millis(random.random_range(0..900)),
+                    noticed: Duration::from_millis(random.random_range(0..5_000)),
+                },
                 _ => RequestFault::None,
             },
             stop_after: scenario.stop_after,

@@ -75,7 +75,8 @@ pub struct HandoverDocument {
     pub seconds: Seconds,
     /// The number of members that were asked to rejoin by removing them.
     pub removed: usize,
-    /// Whether the group was at rest at the end, without members of the rebalancer.
+    /// Whether the group was at rest at the end, without members of the rebalancer. Also true if the
+    /// hand-over ended before it changed the group.
     pub settled: bool,
 }
 
@@ -180,10 +181,10 @@ fn message(report: &HandoverReport, work: HandoverWork) -> String {
         1 => "1 partition".to_owned(),
         count => format!("{count} partitions"),
     };
-    let end = if report.settled {
-        "the group is at rest"
-    } else {
-        "the group was not at rest when the run ended"
+    let end = match (report.settled, report.rebalances) {
+        (true, 0) => "the group was not changed",
+        (true, _) => "the group is at rest",
+        (false, _) => "the group was not at rest when the run ended",
     };
     match &report.outcome {
         HandoverOutcome::Assigned => {

@@ -23,6 +23,13 @@ pub struct HandoverLimits {
 }
 
 impl HandoverLimits {
+    /// The longest time until an adapter reports that a request has no response, including the time to
+    /// connect, except for requests that the coordinator answers at the end of a phase. It is below the
+    /// shortest session timeout, so that the barrier outlasts a request.
+    pub const REQUEST: Duration = Duration::from_secs(5);
+    /// The longest time until an adapter reports that a heartbeat has no response. There is time for
+    /// another one before the session expires.
+    pub const HEARTBEAT_RESPONSE: Duration = Duration::from_secs(2);
     /// The session timeouts to try: the first one is the default minimum of brokers, and a broker that
     /// does not allow it gets the next one. A long session timeout lengthens the time for which the
     /// group waits for a member of ours that died.
@@ -62,6 +69,11 @@ impl HandoverLimits {
     /// first one is pending and holds up the group until it expires with the session timeout of that
     /// member (45 s by default), whether the assigner leaves or not. So the assigner waits.
     pub(crate) const LEADERSHIP: Duration = Duration::from_secs(50);
+    /// The time after which a removal whose response was lost, and that has not taken effect, is not
+    /// expected to arrive any more. Until then the join phase is held open.
+    pub(crate) const LATE_REMOVAL: Duration = Duration::from_secs(2);
+    /// The pause before our members try again to leave.
+    pub(crate) const LEAVE_PAUSE: Duration = Duration::from_millis(300);
     /// The longest wait for removed members to rejoin.
     pub(crate) const LONGEST_RETURN: Duration = Duration::from_secs(8);
     /// The longest wait for removed members once the others have their partitions again. The removed

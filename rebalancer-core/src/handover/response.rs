@@ -57,12 +57,15 @@ impl<'a> JoinResponse<'a> {
             }
             let Some(subscription) = &member.subscription else {
                 differences.push(format!("the subscription of member {id} cannot be read"));
+                // It was readable before: the member keeps what no other member claims.
+                if let Some(member) = members.get_mut(index.get()) {
+                    member.subscription = Subscription::all(&plan.topics);
+                }
                 continue;
             };
+            // A topic that does not exist has no partitions to hand out.
             let topics = subscribed(plan, subscription);
-            if topics != Subscription::all(&plan.topics)
-                || subscription.topics.len() != plan.topics.len()
-            {
+            if topics != Subscription::all(&plan.topics) {
                 differences.push(format!("member {id} has another subscription"));
             }
             if let Some(member) = members.get_mut(index.get()) {
@@ -171,4 +174,78 @@ pub(super) fn locate(plan: &HandoverPlan, topic: &str, number: u32) -> Option<Pa
     let topic = plan.topics.find(topic)?;
     let mut partitions = plan.topics.partitions(topic);
     partitions.nth(usize::try_from(number).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kafka_assignors::Topics;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::group::{Protocol, RebalanceProtocol};
+    use crate::handover::plan::{HandoverGoal, HandoverMember};
+    use crate::strategy::assign::phases;
+
+    fn plan() -> HandoverPlan {
+        let member = |id: &str| HandoverMember {
+            member_id: id.into(),
+            instance: None,
+            client_id: id.into(),
+            host: "/10.0.0.1".into(),
+        };
+        HandoverPlan {
+            assignor: "cooperative-sticky".into(),
+            group_protocol: Protocol::Classic,
+            protocol: RebalanceProtocol::Cooperative,
+            topics: Topics::new([("orders".to_owned(), 2)]),
+            members: ["a", "b"].map(member).to_vec(),
+            current: MemberIndex::all(2).map(Some).collect(),
+            goal: HandoverGoal::Rejoin(Vec::new()),
+            client: None,
+            coordinators: Vec::new(),
+            observed_at: Duration::ZERO,
+        }
+    }
+
+    fn joined(id: &str, topics: Option<&[&str]>, owned: u32) -> JoinedMember {
+        JoinedMember {
+            member_id: id.into(),
+            instance: None,
+            subscription: topics.map(|topics| JoinedSubscription {
+                topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+                owned: vec![("orders".into(), owned)],
+            }),
+        }
+    }
+
+    /// A topic that does not exist has no partitions, so it is no difference from the plan.
+    #[rstest]
+    #[case(Some(&["orders"][..]), None)]
+    #[case(Some(&["orders", "gone"][..]), None)]
+    #[case(Some(&["gone"][..]), Some("member b has another subscription"))]
+    #[case(None, Some("the subscription of member b cannot be read"))]
+    fn subscription_is_compared_in_terms_of_the_plan(
+        #[case] topics: Option<&[&str]>,
+        #[case] difference: Option<&str>,
+    ) {
+        let plan = plan();
+        let ids = ["a".to_owned(), "b".to_owned()];
+        let members = [joined("a", Some(&["orders"]), 0), joined("b", topics, 1)];
+        let response = JoinResponse::read(&plan, &ids, "assigner", &members);
+        assert_eq!(response.difference(), difference);
+    }
+
+    /// A member that cannot be read keeps the partitions that no other member claims.
+    #[test]
+    fn restore_takes_nothing_from_a_member_that_cannot_be_read() {
+        let plan = plan();
+        let ids = ["a".to_owned(), "b".to_owned()];
+        let members = [joined("a", Some(&["orders"]), 0), joined("b", None, 1)];
+        let response = JoinResponse::read(&plan, &ids, "assigner", &members);
+        let all: Vec<MemberIndex> = MemberIndex::all(2).collect();
+        let restored = phases::restore(response.joined(), &response.former(&plan.current), &all);
+        assert_eq!(restored, plan.current);
+    }
 }

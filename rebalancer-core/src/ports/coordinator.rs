@@ -178,8 +178,10 @@ impl fmt::Display for CoordinatorErrorKind {
 /// groups of both protocols.
 ///
 /// No method repeats a request whose response was lost, except [`describe`](Self::describe). Every
-/// method but [`join`](Self::join) and [`sync`](Self::sync) responds within a short time limit of
-/// the adapter. Requests of different connections may be in flight at once: one of each
+/// method but [`join`](Self::join) and [`sync`](Self::sync) responds within
+/// [`HandoverLimits::REQUEST`](crate::handover::HandoverLimits::REQUEST), and
+/// [`heartbeat`](Self::heartbeat) within
+/// [`HandoverLimits::HEARTBEAT_RESPONSE`](crate::handover::HandoverLimits::HEARTBEAT_RESPONSE). Requests of different connections may be in flight at once: one of each
 /// [`OwnMember`], and one that is not of a member.
 #[async_trait]
 pub trait GroupCoordinator: Send + Sync {

@@ -19,13 +19,13 @@ use kafka_assignors::{
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rebalancer_core::handover::{CoordinatorRequest, CoordinatorResponse};
+use rebalancer_core::handover::{CoordinatorRequest, CoordinatorResponse, HandoverLimits};
 use rebalancer_core::ports::{
     CoordinatorError, CoordinatorErrorKind, DescribedGroup, DescribedMember, DescribedTopic,
     GroupKind, GroupState, LeavingMember, MemberLabels,
 };
 
-use super::world::{Disturbance, LOST_AFTER, RequestFault, TICK};
+use super::world::{Disturbance, RequestFault, TICK};
 use crate::topic::TOPIC;
 
 /// The limit within which the first members must have their partitions.
@@ -250,7 +250,7 @@ impl ConsumerGroupWorld {
     /// Sends a request of a rejoin.
     pub fn send(&mut self, request: CoordinatorRequest, fault: RequestFault) {
         let delay = match fault {
-            RequestFault::Slow(delay) => delay,
+            RequestFault::Slow(delay) | RequestFault::Breaks { arrives: delay, .. } => delay,
             RequestFault::None | RequestFault::LostRequest | RequestFault::LostResponse => {
                 Duration::ZERO
             }
@@ -351,7 +351,7 @@ impl ConsumerGroupWorld {
         let lost = CoordinatorError::new(CoordinatorErrorKind::Lost, "no response");
         let is_lost = matches!(
             fault,
-            RequestFault::LostRequest | RequestFault::LostResponse
+            RequestFault::LostRequest | RequestFault::LostResponse | RequestFault::Breaks { .. }
         );
         let response = match request {
             CoordinatorRequest::Describe => {
@@ -379,7 +379,8 @@ impl ConsumerGroupWorld {
         let delay = match fault {
             RequestFault::None => TICK,
             RequestFault::Slow(delay) => TICK + delay,
-            RequestFault::LostRequest | RequestFault::LostResponse => LOST_AFTER,
+            RequestFault::LostRequest | RequestFault::LostResponse => HandoverLimits::REQUEST,
+            RequestFault::Breaks { noticed, .. } => noticed,
         };
         self.responses.push((self.now + delay, response));
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use kafka_assignors::{Assignment, MemberIndex, PartitionIndex, TopicIndex, Topics};
-use rebalancer_core::handover::{CoordinatorRequest, CoordinatorResponse};
+use rebalancer_core::handover::{CoordinatorRequest, CoordinatorResponse, HandoverLimits};
 use rebalancer_core::ports::{
     CoordinatorError, CoordinatorErrorKind, DescribedGroup, DescribedMember, DescribedTopic,
     GroupKind, GroupState, JoinRequest, JoinedGroup, JoinedMember, JoinedSubscription,
@@ -84,6 +84,13 @@ pub enum RequestFault {
     LostResponse,
     /// Each way takes this much longer.
     Slow(Duration),
+    /// The connection breaks: the sender gets no response.
+    Breaks {
+        /// The time until the request takes effect all the same.
+        arrives: Duration,
+        /// The time until the sender notices that the connection is broken.
+        noticed: Duration,
+    },
 }
 
 /// A disturbance of the group.
@@ -121,9 +128,6 @@ pub(crate) struct ClientView<'a> {
     pub(crate) is_member: bool,
     pub(crate) processing: &'a BTreeSet<PartitionIndex>,
 }
-
-/// The time until the sender of a lost request gives up.
-pub(super) const LOST_AFTER: Duration = Duration::from_secs(2);
 
 /// A consumer group in virtual time.
 #[derive(Debug, Clone)]
@@ -372,6 +376,12 @@ impl GroupWorld {
     pub(crate) fn send_of(&mut self, run: usize, request: CoordinatorRequest, fault: RequestFault) {
         let delay = match fault {
             RequestFault::Slow(delay) => delay,
+            RequestFault::Breaks { arrives, noticed } => {
+                let response = no_response(&request);
+                self.responses
+                    .push((self.now + TICK + noticed, run, response));
+                arrives
+            }
             RequestFault::None | RequestFault::LostRequest | RequestFault::LostResponse => {
                 Duration::ZERO
             }
@@ -535,66 +545,54 @@ impl GroupWorld {
         let (at, response) = match fault {
             RequestFault::None => (TICK, response),
             RequestFault::Slow(delay) => (TICK + delay, response),
-            RequestFault::LostRequest | RequestFault::LostResponse => (LOST_AFTER, lost(response)),
+            RequestFault::LostRequest | RequestFault::LostResponse => {
+                let limit = match response {
+                    CoordinatorResponse::Heartbeat(..) => HandoverLimits::HEARTBEAT_RESPONSE,
+                    _ => HandoverLimits::REQUEST,
+                };
+                (limit, lost(response))
+            }
+            // The sender has been told already.
+            RequestFault::Breaks { .. } => return,
         };
         self.responses.push((self.now + at, run, response));
     }
 
     fn handle(&mut self, run: usize, request: CoordinatorRequest, fault: RequestFault) {
-        let arrives = fault != RequestFault::LostRequest;
+        if fault == RequestFault::LostRequest {
+            return self.respond(run, no_response(&request), fault);
+        }
+        // The sender of a request on a connection that breaks is no longer there for the response.
+        let waits = !matches!(fault, RequestFault::Breaks { .. });
         match request {
             CoordinatorRequest::Describe => {
                 let described = self.describe();
                 self.respond(run, CoordinatorResponse::Described(Ok(described)), fault);
             }
             CoordinatorRequest::DrawMemberId(request) | CoordinatorRequest::Join(request) => {
-                if arrives {
+                if waits {
                     self.parked.push((run, request.own, fault));
-                    self.join(run, request);
-                } else {
-                    let draws = request.member_id.is_empty();
-                    let error = refused(CoordinatorErrorKind::Lost);
-                    let response = if draws {
-                        CoordinatorResponse::Drawn(request.own, Err(error))
-                    } else {
-                        CoordinatorResponse::Joined(request.own, Err(error))
-                    };
-                    self.respond(run, response, fault);
                 }
+                self.join(run, request);
             }
             CoordinatorRequest::Sync(request) => {
-                if arrives {
+                if waits {
                     self.parked.push((run, request.own, fault));
-                    self.sync(run, request);
-                } else {
-                    let error = refused(CoordinatorErrorKind::Lost);
-                    self.respond(
-                        run,
-                        CoordinatorResponse::Synced(request.own, Err(error)),
-                        fault,
-                    );
                 }
+                self.sync(run, request);
             }
             CoordinatorRequest::Heartbeat {
                 own,
                 member_id,
                 generation,
             } => {
-                let result = if arrives {
-                    let coordinator = &mut self.coordinator;
-                    coordinator.heartbeat(self.now, &member_id, generation)
-                } else {
-                    Err(CoordinatorErrorKind::Lost)
-                };
+                let coordinator = &mut self.coordinator;
+                let result = coordinator.heartbeat(self.now, &member_id, generation);
                 let response = CoordinatorResponse::Heartbeat(own, result.map_err(refused));
                 self.respond(run, response, fault);
             }
             CoordinatorRequest::Leave { members, .. } => {
-                let results = if arrives {
-                    self.leave(&members)
-                } else {
-                    Vec::new()
-                };
+                let results = self.leave(&members);
                 self.respond(run, CoordinatorResponse::Left(Ok(results)), fault);
             }
         }
@@ -848,6 +846,23 @@ fn refused(kind: CoordinatorErrorKind) -> CoordinatorError {
 }
 
 /// The response that the sender sees when the real one is lost.
+/// The outcome of a request without a response.
+fn no_response(request: &CoordinatorRequest) -> CoordinatorResponse {
+    let error = refused(CoordinatorErrorKind::Lost);
+    match request {
+        CoordinatorRequest::Describe => CoordinatorResponse::Described(Err(error)),
+        CoordinatorRequest::DrawMemberId(request) => {
+            CoordinatorResponse::Drawn(request.own, Err(error))
+        }
+        CoordinatorRequest::Join(request) => CoordinatorResponse::Joined(request.own, Err(error)),
+        CoordinatorRequest::Sync(request) => CoordinatorResponse::Synced(request.own, Err(error)),
+        CoordinatorRequest::Heartbeat { own, .. } => {
+            CoordinatorResponse::Heartbeat(*own, Err(error))
+        }
+        CoordinatorRequest::Leave { .. } => CoordinatorResponse::Left(Err(error)),
+    }
+}
+
 fn lost(response: CoordinatorResponse) -> CoordinatorResponse {
     let error = refused(CoordinatorErrorKind::Lost);
     match response {

@@ -275,7 +275,10 @@ impl State {
             self.schedule(noticed, WorldEvent::Joined(*pod));
         }
         self.members_changed(removed.iter().any(Option::is_some));
-        if fault == RequestFault::LostResponse {
+        if matches!(
+            fault,
+            RequestFault::LostResponse | RequestFault::Breaks { .. }
+        ) {
             return CoordinatorResponse::Left(Err(lost));
         }
         let results = removed
@@ -287,7 +290,9 @@ impl State {
     /// The response of a coordinator whose group is not modelled.
     fn unmodelled(&self, request: &CoordinatorRequest, fault: RequestFault) -> CoordinatorResponse {
         let lost = match fault {
-            RequestFault::LostRequest | RequestFault::LostResponse => true,
+            RequestFault::LostRequest
+            | RequestFault::LostResponse
+            | RequestFault::Breaks { .. } => true,
             RequestFault::None | RequestFault::Slow(_) => false,
         };
         let error = |kind| CoordinatorError::new(kind, format!("simulated coordinator: {kind}"));

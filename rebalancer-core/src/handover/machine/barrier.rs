@@ -7,10 +7,11 @@ use kafka_assignors::MemberIndex;
 use super::{
     AbandonReason, CoordinatorError, CoordinatorErrorKind, CoordinatorRequest, DescribedGroup,
     GroupState, Handover, HandoverLimits, HandoverMember, LeavingMember, Need, OwnMember, Polling,
-    Stage, is_membership_lost, lost_membership,
+    Stage, is_membership_lost,
 };
 use crate::group::{ClientFamily, RebalanceProtocol};
 use crate::handover::plan::HandoverGoal;
+use crate::handover::step::Connection;
 
 impl Handover {
     /// The JoinGroup of the assigner (or the trigger) was sent. Once the coordinator lists it, the group is
@@ -124,15 +125,26 @@ impl Handover {
         match self.members_differ(&group, &own) {
             Some(difference) => self.abandon(now, AbandonReason::changed(difference)),
             None => {
-                self.enter(Stage::RenewingBarrier);
+                self.enter(Stage::RenewingBarrier { sent: None });
             }
         }
     }
 
     /// The members are removed only if the scout's session was just renewed. If it expired before they
     /// are back, the join phase would end, and their partitions could be given to others.
-    pub(super) fn barrier_renewed(&mut self, now: Duration, result: Result<(), CoordinatorError>) {
+    pub(super) fn barrier_renewed(
+        &mut self,
+        now: Duration,
+        sent: Duration,
+        result: Result<(), CoordinatorError>,
+    ) {
         self.awaiting = false;
+        let took = now.saturating_sub(sent);
+        // The session may have been renewed at any time since the heartbeat was sent.
+        if took > self.own.session_timeout() / 3 {
+            let seen = format!("the scout's heartbeat took {:.1} s", took.as_secs_f64());
+            return self.abandon(now, AbandonReason::NotParked { seen });
+        }
         match result {
             Ok(()) => {
                 let seen = "the scout's heartbeat reports no rebalance".to_owned();
@@ -143,8 +155,7 @@ impl Handover {
                 self.enter(Stage::Removing);
             }
             Err(error) if is_membership_lost(error.kind) => {
-                self.own.forget(OwnMember::Scout);
-                self.abandon(now, lost_membership(&error));
+                self.membership_lost(now, OwnMember::Scout, &error);
             }
             Err(error) => self.abandon(now, AbandonReason::refused(&error)),
         }
@@ -234,8 +245,13 @@ impl Handover {
         group: Result<DescribedGroup, CoordinatorError>,
     ) {
         if let Ok(group) = &group {
-            if self.removal_lost && !self.is_of_consumers() && self.still_lists_removed(group) {
-                // The request did not arrive.
+            // The request did not arrive, unless it is still on its way.
+            let late = now >= polling.since + HandoverLimits::LATE_REMOVAL;
+            if self.removal_lost
+                && !self.is_of_consumers()
+                && self.still_lists_removed(group)
+                && late
+            {
                 self.removed.clear();
                 return self.conclude(now);
             }
@@ -263,6 +279,10 @@ impl Handover {
             };
             let kept_id = self.consumer_is_listed(index, group);
             let new_id = kept_id.or_else(|| {
+                // Another consumer of the same process may have restarted instead.
+                if self.similar_member_is_missing(member, group) {
+                    return None;
+                }
                 group.members.iter().find_map(|described| {
                     let other = HandoverMember::of(described);
                     let is_new = !other.member_id.is_empty()
@@ -276,6 +296,25 @@ impl Handover {
                 self.returned.push(index);
             }
         }
+    }
+
+    /// Whether the group lacks a member of the plan that was not removed, and that cannot be told from this
+    /// one by its labels: dynamic members of one process.
+    fn similar_member_is_missing(&self, member: &HandoverMember, group: &DescribedGroup) -> bool {
+        let mut indices = MemberIndex::all(self.ids.len());
+        indices.any(|index| {
+            let similar = self.plan.members.get(index.get());
+            similar.is_some_and(|similar| similar.is_same_client(member))
+                && !self.removed.contains(&index)
+                && !self.is_listed(index, group)
+        })
+    }
+
+    /// Whether the group has the member under the id that is known.
+    fn is_listed(&self, index: MemberIndex, group: &DescribedGroup) -> bool {
+        let id = self.ids.get(index.get());
+        let mut members = group.members.iter();
+        members.any(|member| member.labels.member_id.as_ref() == id)
     }
 
     /// Adopts the new ids of static members of the plan. A static member that joins again with its
@@ -307,13 +346,8 @@ impl Handover {
 
     /// Whether the group still has every removed member under its old id.
     fn still_lists_removed(&self, group: &DescribedGroup) -> bool {
-        self.removed.iter().all(|index| {
-            let id = self.ids.get(index.get());
-            group
-                .members
-                .iter()
-                .any(|member| member.labels.member_id.as_ref() == id)
-        })
+        let mut removed = self.removed.iter();
+        removed.all(|index| self.is_listed(*index, group))
     }
 
     pub(super) fn removed_are_back(&self) -> bool {
@@ -349,8 +383,15 @@ impl Handover {
             return self.conclude(now);
         }
         let in_place = self.own.has(OwnMember::Scout) && self.own.has(OwnMember::Assigner);
+        // Without its JoinGroup request in flight, the assigner would not learn that it leads.
+        let is_parked = !self.own.is_free(Connection::Own(OwnMember::Assigner));
         let leads = self.own.generation(OwnMember::Assigner).is_some();
-        if self.stop.is_none() && in_place && !leads {
+        // A leader that stays in the group is elected again.
+        let mut leader = self.leader.iter();
+        let leader_left = leader.all(|leader| self.removed.contains(leader));
+        if self.stop.is_none() && in_place && is_parked && leader_left && !leads {
+            // The coordinator may handle a heartbeat of the scout after its departure.
+            self.own.stop_heartbeats(OwnMember::Scout);
             self.enter(Stage::LiftingBarrier);
         } else {
             self.conclude(now);

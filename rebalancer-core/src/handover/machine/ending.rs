@@ -15,8 +15,8 @@ use crate::handover::plan::HandoverGoal;
 use crate::handover::response::locate;
 use crate::ports::{DescribedMember, GroupKind};
 
-/// The number of attempts to remove our members. Beyond, they expire.
-const MOST_ATTEMPTS: usize = 3;
+/// The number of attempts to remove our members, whatever time they take. Beyond, they expire.
+const LEAST_ATTEMPTS: usize = 2;
 
 impl Handover {
     pub(super) fn enter(&mut self, stage: Stage) {
@@ -56,6 +56,15 @@ impl Handover {
         }
         if let Some(difference) = self.members_differ(group, own) {
             return Some(difference);
+        }
+        let mut members = group.members.iter();
+        let unreadable = members.find_map(|member| {
+            let id = member.labels.member_id.as_deref()?;
+            let unreadable = member.subscription.is_none() && !self.is_of_consumers();
+            (unreadable && self.index_of(id).is_some()).then_some(id)
+        });
+        if let Some(id) = unreadable {
+            return Some(format!("the subscription of member {id} cannot be read"));
         }
         let owners = self.owners_in(group);
         let mut pairs = owners.iter().zip(self.plan.current.owners());
@@ -158,13 +167,15 @@ impl Handover {
     pub(super) fn own_members_left(
         &mut self,
         now: Duration,
+        polling: Polling,
         results: Result<Vec<Result<(), CoordinatorErrorKind>>, CoordinatorError>,
     ) {
         self.attempts += 1;
         if results.is_ok() {
             self.own.forget_all();
-        } else if self.attempts < MOST_ATTEMPTS {
-            return;
+        } else if self.attempts < LEAST_ATTEMPTS || now < polling.until {
+            let next = polling.again(now, HandoverLimits::LEAVE_PAUSE);
+            return self.enter(Stage::Leaving(next));
         }
         self.depart(now);
     }
@@ -252,7 +263,7 @@ impl Handover {
     pub(super) fn is_ending(&self) -> bool {
         matches!(
             self.stage,
-            Stage::Leaving | Stage::Departing(_) | Stage::Done
+            Stage::Leaving(_) | Stage::Departing(_) | Stage::Done
         )
     }
 
@@ -287,7 +298,8 @@ impl Handover {
             self.rebalances += 1;
         }
         if !self.own.all().is_empty() {
-            self.enter(Stage::Leaving);
+            let polling = Polling::new(now, HandoverLimits::STOP);
+            self.enter(Stage::Leaving(polling));
         } else if self.rebalances > 0 {
             // The coordinator has removed our members.
             self.depart(now);
@@ -315,7 +327,7 @@ impl Handover {
                 self.abandoned.get_or_insert(AbandonReason::Stopped(cause));
                 self.conclude(now);
             }
-            Stage::Removing | Stage::Leaving | Stage::Done => {}
+            Stage::Removing | Stage::Leaving(_) | Stage::Done => {}
             Stage::Confirming { .. }
             | Stage::DrawingScout { .. }
             | Stage::Probing { .. }
@@ -326,7 +338,7 @@ impl Handover {
             | Stage::ReleasingIds
             | Stage::Holding { .. }
             | Stage::CheckingBarrier
-            | Stage::RenewingBarrier
+            | Stage::RenewingBarrier { .. }
             | Stage::LiftingBarrier
             | Stage::AwaitingLeadership { .. }
             | Stage::Syncing(_)
@@ -415,7 +427,7 @@ impl Handover {
             | Stage::Rejoining { until, .. } => *until,
             Stage::AwaitingReturn(polling) => return polling.until,
             // Only a response ends these, or their next request.
-            Stage::Leaving | Stage::Departing(_) | Stage::Done => return Duration::MAX,
+            Stage::Leaving(_) | Stage::Departing(_) | Stage::Done => return Duration::MAX,
             Stage::Confirming { .. }
             | Stage::DrawingScout { .. }
             | Stage::SyncingScout { .. }
@@ -424,7 +436,7 @@ impl Handover {
             | Stage::Parking(_)
             | Stage::ReleasingIds
             | Stage::CheckingBarrier
-            | Stage::RenewingBarrier
+            | Stage::RenewingBarrier { .. }
             | Stage::Removing
             | Stage::LiftingBarrier
             | Stage::Syncing(_)

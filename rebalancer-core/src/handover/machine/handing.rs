@@ -7,7 +7,7 @@ use kafka_assignors::{Assignment, MemberIndex};
 use super::{
     AbandonReason, CoordinatorError, CoordinatorErrorKind, CoordinatorRequest, Handover,
     HandoverLimits, JoinedGroup, Need, OwnMember, Polling, Stage, TopicPartition,
-    is_membership_lost, lost_membership,
+    is_membership_lost,
 };
 use crate::group::RebalanceProtocol;
 use crate::handover::response::JoinResponse;
@@ -82,7 +82,8 @@ impl Handover {
         self.joining = false;
         let own = self.own.id(OwnMember::Assigner).to_owned();
         if joined.leader != own {
-            return self.abandon(now, AbandonReason::ElectionLost);
+            let reason = self.postponed.clone();
+            return self.abandon(now, reason.unwrap_or(AbandonReason::ElectionLost));
         }
         if joined.assignor != self.plan.assignor {
             let difference = format!("its assignor is now {}", joined.assignor);
@@ -204,8 +205,7 @@ impl Handover {
                 self.hand_out_again(now, handout.phase);
             }
             Err(error) if is_membership_lost(error.kind) => {
-                self.own.forget(OwnMember::Assigner);
-                self.abandon(now, lost_membership(&error));
+                self.membership_lost(now, OwnMember::Assigner, &error);
             }
             Err(error) => self.abandon(now, AbandonReason::refused(&error)),
         }
@@ -279,8 +279,7 @@ impl Handover {
         match joined {
             Ok(joined) => self.lead(now, joined, next),
             Err(error) if is_membership_lost(error.kind) => {
-                self.own.forget(OwnMember::Assigner);
-                self.abandon(now, lost_membership(&error));
+                self.membership_lost(now, OwnMember::Assigner, &error);
             }
             Err(error) => self.abandon(now, AbandonReason::refused(&error)),
         }

@@ -8,7 +8,7 @@ use kafka_assignors::coordinator_order::{Election, MemberTable, TABLE_SIZES};
 use super::{
     AbandonReason, CoordinatorError, CoordinatorErrorKind, CoordinatorRequest, Handover,
     HandoverLimits, JoinedGroup, LeavingMember, Need, OwnMember, Phase, Polling, Stage,
-    is_membership_lost, lost_membership,
+    is_membership_lost,
 };
 use crate::handover::plan::HandoverGoal;
 
@@ -158,9 +158,7 @@ impl Handover {
         match results {
             Ok(_) => self.own.forget(OwnMember::Scout),
             // The id is kept, to be released again at the end.
-            Err(error) if error.kind == CoordinatorErrorKind::Lost => {
-                self.own.stop_heartbeats(OwnMember::Scout);
-            }
+            Err(error) if error.kind == CoordinatorErrorKind::Lost => {}
             Err(error) => return self.abandon(now, AbandonReason::refused(&error)),
         }
         let until = now + HandoverLimits::LEADERSHIP;
@@ -196,7 +194,7 @@ impl Handover {
             | Stage::ReleasingIds
             | Stage::Holding { .. }
             | Stage::CheckingBarrier
-            | Stage::RenewingBarrier => self.abandon(now, ended_early(&joined)),
+            | Stage::RenewingBarrier { .. } => self.abandon(now, ended_early(&joined)),
             Stage::Confirming { .. }
             | Stage::DrawingScout { .. }
             | Stage::Probing { .. }
@@ -208,7 +206,7 @@ impl Handover {
             | Stage::AwaitingRejoins(_)
             | Stage::Verifying(_)
             | Stage::Lingering { .. }
-            | Stage::Leaving
+            | Stage::Leaving(_)
             | Stage::Departing(_)
             | Stage::Done => {}
         }
@@ -221,8 +219,7 @@ impl Handover {
         match joined {
             Ok(joined) => self.lead(now, joined, Phase::Restore),
             Err(error) if is_membership_lost(error.kind) => {
-                self.own.forget(OwnMember::Assigner);
-                self.abandon(now, lost_membership(&error));
+                self.membership_lost(now, OwnMember::Assigner, &error);
             }
             Err(error) => self.abandon(now, AbandonReason::refused(&error)),
         }

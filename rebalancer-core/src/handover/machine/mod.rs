@@ -10,6 +10,8 @@ mod handing;
 mod leadership;
 mod membership;
 mod probe;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -114,8 +116,9 @@ enum Stage {
     Holding { until: Duration },
     /// The group is read before members are removed.
     CheckingBarrier,
-    /// The scout's session is renewed, so that the barrier outlasts the removal.
-    RenewingBarrier,
+    /// The scout's session is renewed, so that the barrier outlasts the removal. `sent` is the time of the
+    /// heartbeat.
+    RenewingBarrier { sent: Option<Duration> },
     /// The leader, and members that would be elected before the assigner, are removed; or the members that
     /// rejoin.
     Removing,
@@ -138,7 +141,7 @@ enum Stage {
     /// A short wait before the assigner leaves.
     Lingering { until: Duration },
     /// Our members leave, and unused ids are released.
-    Leaving,
+    Leaving(Polling),
     /// The group is read until it is at rest without our members.
     Departing(Polling),
     /// The hand-over is over.
@@ -255,7 +258,7 @@ impl Handover {
             | Stage::ReleasingIds
             | Stage::Holding { .. }
             | Stage::CheckingBarrier
-            | Stage::RenewingBarrier
+            | Stage::RenewingBarrier { .. }
             | Stage::Removing
             | Stage::AwaitingReturn(_)
             | Stage::LiftingBarrier
@@ -270,7 +273,7 @@ impl Handover {
             Stage::Departing(_) if self.rejoined || self.is_of_consumers() => {
                 HandoverStage::Dealing
             }
-            Stage::Leaving | Stage::Departing(_) | Stage::Done => HandoverStage::Leaving,
+            Stage::Leaving(_) | Stage::Departing(_) | Stage::Done => HandoverStage::Leaving,
         }
     }
 
@@ -295,6 +298,9 @@ impl Handover {
                 self.own.occupy(request.connection());
                 self.drawing |= matches!(request, CoordinatorRequest::DrawMemberId(_));
                 self.awaiting = !self.is_background(&request);
+                if let Stage::RenewingBarrier { sent } = &mut self.stage {
+                    *sent = Some(now);
+                }
                 HandoverStep::Send(request)
             }
             // The connection is in use by a heartbeat, whose response comes soon.
@@ -375,7 +381,7 @@ impl Handover {
                 }
             }
             Stage::ReleasingIds => self.release_ids(),
-            Stage::RenewingBarrier => self.own_heartbeat(OwnMember::Scout),
+            Stage::RenewingBarrier { .. } => self.own_heartbeat(OwnMember::Scout),
             Stage::Removing => self.remove_members(),
             Stage::LiftingBarrier => self.lift_barrier(),
             Stage::Holding { until }
@@ -395,8 +401,9 @@ impl Handover {
                 }
             }
             // An id that is still on its way is released with the others.
-            Stage::Leaving if self.drawing => Need::Time(Duration::MAX),
-            Stage::Leaving => self.leave(),
+            Stage::Leaving(_) if self.drawing => Need::Time(Duration::MAX),
+            Stage::Leaving(polling) if now < polling.next => Need::Time(polling.next),
+            Stage::Leaving(_) => self.leave(),
             Stage::Done => Need::Nothing,
         }
     }
@@ -474,8 +481,10 @@ impl Handover {
         result: Result<(), CoordinatorError>,
     ) {
         self.own.heartbeat_answered(now, own);
-        if own == OwnMember::Scout && matches!(self.stage, Stage::RenewingBarrier) {
-            return self.barrier_renewed(now, result);
+        if let Stage::RenewingBarrier { sent: Some(sent) } = self.stage
+            && own == OwnMember::Scout
+        {
+            return self.barrier_renewed(now, sent, result);
         }
         let foreground =
             own == OwnMember::Assigner && matches!(self.stage, Stage::AwaitingRejoins(_));
@@ -483,10 +492,9 @@ impl Handover {
             self.awaiting = false;
         }
         match result {
-            Err(error) if is_membership_lost(error.kind) => {
-                self.own.forget(own);
-                self.abandon(now, lost_membership(&error));
-            }
+            // The member is leaving, or rejoins.
+            _ if self.own.generation(own).is_none() => {}
+            Err(error) if is_membership_lost(error.kind) => self.membership_lost(now, own, &error),
             Err(error) if error.kind == CoordinatorErrorKind::RebalanceInProgress => {
                 if foreground {
                     self.rejoin(Phase::Last, now);
@@ -501,6 +509,18 @@ impl Handover {
                 }
             }
         }
+    }
+
+    /// The coordinator no longer accepts requests of this member of ours in its generation.
+    fn membership_lost(&mut self, now: Duration, own: OwnMember, error: &CoordinatorError) {
+        if error.kind == CoordinatorErrorKind::IllegalGeneration {
+            // The coordinator checks the member first, so it still has it, and must be asked to remove it.
+            self.own.stop_heartbeats(own);
+        } else {
+            self.own.forget(own);
+        }
+        let message = error.message.clone();
+        self.abandon(now, AbandonReason::MembershipLost { message });
     }
 
     #[expect(
@@ -520,7 +540,7 @@ impl Handover {
             Stage::ReleasingIds => self.ids_released(now),
             Stage::Removing => self.members_removed(now, results),
             Stage::LiftingBarrier => self.barrier_lifted(now, results),
-            Stage::Leaving => self.own_members_left(now, results),
+            Stage::Leaving(polling) => self.own_members_left(now, polling, results),
             _ => {}
         }
     }
@@ -573,11 +593,5 @@ fn is_membership_lost(kind: CoordinatorErrorKind) -> bool {
         | CoordinatorErrorKind::Forbidden
         | CoordinatorErrorKind::Other
         | CoordinatorErrorKind::Lost => false,
-    }
-}
-
-fn lost_membership(error: &CoordinatorError) -> AbandonReason {
-    AbandonReason::MembershipLost {
-        message: error.message.clone(),
     }
 }
