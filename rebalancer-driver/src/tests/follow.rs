@@ -141,14 +141,17 @@ fn gives_up_when_metrics_are_gone() {
 }
 
 /// The outcome of two rotations cannot be attributed to the first.
-#[test]
-fn another_rotation_ends_the_follow_up() {
+#[rstest]
+#[case::eviction(&["pod-of-another-run"], 0)]
+#[case::hand_over(&[], 3)]
+#[case::hand_over_that_moved_nothing(&[], 0)]
+fn another_rotation_ends_the_follow_up(#[case] victims: &[&str], #[case] moves: usize) {
     let (_, follow_up) = followed(Strategy::Forecast, false, None, async |world| {
         let rotation = Rotation {
-            moves: 0,
+            moves,
             abandoned: None,
             time: world.now().checked_add(Duration::from_secs(5)).unwrap(),
-            victims: vec!["pod-of-another-run".into()],
+            victims: victims.iter().map(|victim| (*victim).to_owned()).collect(),
             imbalance_before: 2.0,
             imbalance_hoped: 1.5,
             imbalance_range: None,

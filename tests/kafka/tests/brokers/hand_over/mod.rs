@@ -15,7 +15,7 @@ use consumers::Partition;
 use futures::future::try_join_all;
 use harness::kafka::Listener;
 use harness::wait::{Look, until};
-use harness::{KafkaVersion, Result};
+use harness::{Kafka, KafkaVersion, Result};
 use kafka_assignors::coordinator_order::CoordinatorFamily;
 use kafka_assignors::{Assignment, MemberIndex, Topics};
 use rebalancer_core::execution::StopCause;
@@ -185,7 +185,9 @@ fn is_of_a_slow_machine(report: &HandoverReport) -> bool {
     matches!(
         report.outcome,
         HandoverOutcome::Abandoned(
-            AbandonReason::SlowRejoin { .. } | AbandonReason::NoWinningId { .. }
+            AbandonReason::SlowRejoin { .. }
+                | AbandonReason::NoWinningId { .. }
+                | AbandonReason::NotParked { .. }
         )
     )
 }
@@ -336,6 +338,25 @@ async fn group_takes_and_keeps_the_target(
     let groups: Vec<Group> = try_join_all(handed_over).await?;
     drop(groups);
     Ok(())
+}
+
+/// Members often subscribe to a topic before it exists, or after it was deleted.
+#[rstest]
+#[tokio::test]
+async fn topic_that_does_not_exist_is_no_obstacle(
+    #[values(Client::Librdkafka, Client::Java)] client: Client,
+) -> Result<()> {
+    let kind = Kind {
+        client,
+        ..Kind::classic(KafkaVersion::Current)
+    };
+    let kafka = Kafka::secured(kind.version).await?;
+    let name = format!("missing-topic-{client:?}");
+    let existing = format!("{name}-orders");
+    kafka.admin().create_topic(&existing, 9).await?;
+    let topics = vec![(existing, 9), (format!("{name}-gone"), 0)];
+    let group = Group::of_topics(kafka, &name, kind, topics).await?;
+    assign(&group).await.map(drop)
 }
 
 /// The stages in which a hand-over acts.
