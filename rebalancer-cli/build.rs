@@ -1,11 +1,11 @@
 //! Makes the release binary smaller when it is linked.
 //!
 //! - Functions with the same code are folded. Rust promises no addresses of functions.
-//! - The tables for unwinding are left out: 1.1 MB that nothing reads. A panic of a release aborts, and
-//!   its backtrace would have no names, since the symbols are stripped.
+//! - The tables for unwinding are left out: 1.1 MB that nothing reads. A panic of a release aborts,
+//!   and its backtrace would have no names, since the symbols are stripped.
 //!
-//! Cargo has no setting for either, and linkers differ. So each option is tried on an empty program first,
-//! and one that the linker does not know is not used.
+//! Cargo has no setting for either, and linkers differ. So each option is tried on an empty program
+//! first, and one that the linker does not know is not used.
 
 use std::env;
 use std::fs;

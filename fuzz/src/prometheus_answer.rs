@@ -1,7 +1,7 @@
 //! The bodies of three responses, separated by a line `%%`: loads, ages and series counts, or the
-//! current and previous owners of partitions and their rates. Reading them never panics, no load and no
-//! rate is NaN, infinite or negative, no pod occurs twice, and no error shows the secret of the
-//! request, even if the server sends it back. A group read from them makes a valid snapshot.
+//! current and previous owners of partitions and their rates. Reading them never panics, no load
+//! and no rate is NaN, infinite or negative, no pod occurs twice, and no error shows the secret of
+//! the request, even if the server sends it back. A group read from them makes a valid snapshot.
 
 use rebalancer_core::Snapshot;
 use rebalancer_core::model::{Pod, WorkloadRef};

@@ -1,6 +1,6 @@
-//! A namespace and a container, separated by a line `%%`: as label values they read back
-//! unchanged, and they do not change the rest of each query. The whole input as label matchers: what
-//! is valid is written as matchers that read back unchanged.
+//! A namespace and a container, separated by a line `%%`: as label values they read back unchanged,
+//! and they do not change the rest of each query. The whole input as label matchers: what is valid
+//! is written as matchers that read back unchanged.
 
 use std::time::Duration;
 

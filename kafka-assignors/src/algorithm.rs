@@ -6,8 +6,8 @@ use crate::{
     sticky, uniform,
 };
 
-/// Upper bound for the rebalances of [`Algorithm::settle`]. A cooperative group settles within a few
-/// rebalances, so a group that reaches this number would never settle.
+/// Upper bound for the rebalances of [`Algorithm::settle`]. A cooperative group settles within a
+/// few rebalances, so a group that reaches this number would never settle.
 const MOST_REBALANCES: usize = 16;
 
 /// An assignor as a particular client or the broker implements it.
@@ -170,13 +170,13 @@ impl Algorithm {
         }
     }
 
-    /// Whether a member that is removed from its group while it waits in a rebalance, and joins again in
-    /// the same rebalance, claims the partitions that it had.
+    /// Whether a member that is removed from its group while it waits in a rebalance, and joins
+    /// again in the same rebalance, claims the partitions that it had.
     ///
     /// The eager sticky assignors keep the memory of the last assignment, which they send with each
-    /// JoinGroup request, when their member is removed. A static member of librdkafka joins again with
-    /// the partitions that it owns. Other members with `cooperative-sticky` lose theirs. `range`,
-    /// `roundrobin` and the broker's assignors know no claims of a removed member.
+    /// JoinGroup request, when their member is removed. A static member of librdkafka joins again
+    /// with the partitions that it owns. Other members with `cooperative-sticky` lose theirs.
+    /// `range`, `roundrobin` and the broker's assignors know no claims of a removed member.
     #[must_use]
     pub fn claims_survive_removal(self, is_static: bool) -> bool {
         match self {

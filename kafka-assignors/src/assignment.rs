@@ -98,8 +98,8 @@ impl Assignment {
         partitions
     }
 
-    /// Returns the assignment for a changed list of members: `new_indices[old]` is the new index of a
-    /// member, or `None` if it left the group.
+    /// Returns the assignment for a changed list of members: `new_indices[old]` is the new index of
+    /// a member, or `None` if it left the group.
     #[must_use]
     pub fn renumbered(&self, new_indices: &[Option<MemberIndex>]) -> Self {
         self.owners()

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// An assignor by its name in Kafka: a value of `partition.assignment.strategy` of the clients or of
-/// `group.consumer.assignors` of the broker.
+/// An assignor by its name in Kafka: a value of `partition.assignment.strategy` of the clients or
+/// of `group.consumer.assignors` of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "serde",

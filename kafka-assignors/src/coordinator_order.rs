@@ -18,8 +18,8 @@
 //! loaded the group, which a client does not know. An [`Election`] asks for the four smallest
 //! sizes that are possible.
 //!
-//! Java turns a bucket with more than eight entries into a tree, whose order is not reproduced here.
-//! With the random ids of Kafka, such a bucket does not occur in practice.
+//! Java turns a bucket with more than eight entries into a tree, whose order is not reproduced
+//! here. With the random ids of Kafka, such a bucket does not occur in practice.
 //!
 //! Sources: `ClassicGroup.remove` and `GroupMetadata.remove` of Kafka, `java.util.HashMap`, and
 //! `scala.collection.mutable.HashMap` of Scala 2.13.
@@ -163,10 +163,10 @@ pub struct Election {
 impl Election {
     /// The election among `rivals` and one candidate that joins after them.
     ///
-    /// `rivals` are the ids of all members that are in the table at the time of the election, except
-    /// the candidate: not those that are removed, but every other member of the group, including
-    /// one that will leave later. `members` is the largest number of members that the table is known
-    /// to have held at once, including the candidate and those that are removed.
+    /// `rivals` are the ids of all members that are in the table at the time of the election,
+    /// except the candidate: not those that are removed, but every other member of the group,
+    /// including one that will leave later. `members` is the largest number of members that the
+    /// table is known to have held at once, including the candidate and those that are removed.
     ///
     /// `coordinators` are the families that the coordinator may belong to; the candidate must win
     /// in each.

@@ -16,16 +16,17 @@
 //! topic, then by name and number.
 //!
 //! The Java client, since 2.6, uses a shorter algorithm for members with the same subscription: no
-//! member keeps more than its share, and the rest is assigned round-robin. The counts per member are
-//! the same, but different partitions move; librdkafka takes the lowest ones from the fullest
+//! member keeps more than its share, and the rest is assigned round-robin. The counts per member
+//! are the same, but different partitions move; librdkafka takes the lowest ones from the fullest
 //! members.
 //!
 //! A member without topics is ignored. Racks are considered as in the Java client (KIP-881), see
 //! [`RackRule`]: a member does not keep a partition without a replica in its rack, and a
 //! partition without an owner goes to a member in the rack of a replica, or without a rack, first.
 //!
-//! Not implemented: claims of the same partition by members of different generations. librdkafka also reverts an earlier move in the opposite direction instead of adding
-//! one; this cannot occur when all members subscribe to the same topics.
+//! Not implemented: claims of the same partition by members of different generations. librdkafka
+//! also reverts an earlier move in the opposite direction instead of adding one; this cannot occur
+//! when all members subscribe to the same topics.
 
 use crate::librdkafka::loads::Loads;
 use crate::librdkafka::queue::{Candidate, Queue};

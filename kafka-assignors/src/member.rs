@@ -46,8 +46,8 @@ pub struct Member {
     pub instance: Option<String>,
     /// The topics that the member subscribes to.
     pub subscription: Subscription,
-    /// The rack of the member (`client.rack`) as its subscription has it: `None` if the member sends
-    /// none, which is the default of Java clients. librdkafka sends an empty one by default.
+    /// The rack of the member (`client.rack`) as its subscription has it: `None` if the member
+    /// sends none, which is the default of Java clients. librdkafka sends an empty one by default.
     pub rack: Option<String>,
 }
 

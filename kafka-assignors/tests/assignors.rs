@@ -118,8 +118,8 @@ fn moved(previous: &Assignment, now: &Assignment) -> usize {
         .count()
 }
 
-/// `exactly` is the percentage of steps that must match exactly. In the others, equal members may be
-/// swapped.
+/// `exactly` is the percentage of steps that must match exactly. In the others, equal members may
+/// be swapped.
 #[rstest]
 #[case::range(RANGE, Algorithm::Range, 100.0)]
 #[case::round_robin(ROUND_ROBIN, Algorithm::RoundRobin, 100.0)]

@@ -1,5 +1,5 @@
-//! Comparison of the sticky assignors with recordings of Kafka's own code, for groups with racks and
-//! members without topics.
+//! Comparison of the sticky assignors with recordings of Kafka's own code, for groups with racks
+//! and members without topics.
 
 use std::collections::BTreeMap;
 

@@ -31,10 +31,10 @@ pub struct InvalidProxy {
 impl Proxy {
     /// Returns the proxy of the environment for requests to a server, if they go through one.
     ///
-    /// `HTTPS_PROXY` applies to `https`, `HTTP_PROXY` to `http`, and `ALL_PROXY` to both. `NO_PROXY`
-    /// lists servers without a proxy: host names with their subdomains, IP addresses, CIDR ranges
-    /// and `*`, each optionally with a port. Lower-case names apply too. The loopback interface has
-    /// no proxy, which could not reach it.
+    /// `HTTPS_PROXY` applies to `https`, `HTTP_PROXY` to `http`, and `ALL_PROXY` to both.
+    /// `NO_PROXY` lists servers without a proxy: host names with their subdomains, IP addresses,
+    /// CIDR ranges and `*`, each optionally with a port. Lower-case names apply too. The loopback
+    /// interface has no proxy, which could not reach it.
     ///
     /// # Errors
     /// If the proxy's URL is not valid, or is not of an HTTP proxy.

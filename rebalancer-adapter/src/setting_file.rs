@@ -40,8 +40,8 @@ impl SettingFileError {
     }
 }
 
-/// Reads a file of a setting. Blocking is acceptable: the file has a few bytes and is on a local file
-/// system.
+/// Reads a file of a setting. Blocking is acceptable: the file has a few bytes and is on a local
+/// file system.
 ///
 /// # Errors
 /// If the file cannot be read.

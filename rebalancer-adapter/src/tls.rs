@@ -56,7 +56,8 @@ pub enum TlsSetupError {
 /// trusted, and those of `ca_file` in addition.
 ///
 /// # Errors
-/// If a file cannot be read or used, or if the system has no certificates and there is no `ca_file`.
+/// If a file cannot be read or used, or if the system has no certificates and there is no
+/// `ca_file`.
 pub fn tls_client_config(
     names: TlsSettingNames,
     ca_file: Option<&Path>,

@@ -140,8 +140,8 @@ const READ_THE_CLUSTER: [&str; 12] = [
     "status", "history",
 ];
 
-/// Shorter flags of settings, among them those of kubectl, which users of its plugin expect: by setting,
-/// the short flag and another long one.
+/// Shorter flags of settings, among them those of kubectl, which users of its plugin expect: by
+/// setting, the short flag and another long one.
 const SHORTER_FLAGS: [(&str, Option<char>, Option<&str>); 4] = [
     ("kube_namespace", Some('n'), Some("namespace")),
     ("output", Some('o'), None),

@@ -14,8 +14,8 @@ pub enum Exit {
     Error = 1,
     /// Wrong usage or configuration.
     Usage = 2,
-    /// A plan was not executed in full: some or all evictions were blocked or failed, replacements did
-    /// not become ready, or a hand-over or a rejoin was abandoned or not kept.
+    /// A plan was not executed in full: some or all evictions were blocked or failed, replacements
+    /// did not become ready, or a hand-over or a rejoin was abandoned or not kept.
     Incomplete = 3,
     /// There is a plan that was not executed; only with `--exit-code`.
     Planned = 10,

@@ -9,8 +9,8 @@ use rebalancer_driver::FreezeSchedule;
 
 use crate::crontab::{self, InvalidCrontab};
 
-/// The value of `FREEZE`: crontab expressions with time zones, separated by `;`. Each minute that an
-/// expression matches is frozen.
+/// The value of `FREEZE`: crontab expressions with time zones, separated by `;`. Each minute that
+/// an expression matches is frozen.
 #[derive(Debug, Clone, Default)]
 pub struct Freeze {
     windows: Vec<(String, Crontab)>,

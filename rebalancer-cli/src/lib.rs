@@ -357,8 +357,8 @@ fn cluster(
     ))
 }
 
-/// Executes a command on a runtime of one thread, which is enough for a few requests and starts fast. A
-/// credential plugin that hangs does not delay the end of the process.
+/// Executes a command on a runtime of one thread, which is enough for a few requests and starts
+/// fast. A credential plugin that hangs does not delay the end of the process.
 fn block_on(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

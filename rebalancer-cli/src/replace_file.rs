@@ -8,7 +8,8 @@ use std::path::Path;
 /// the reader is usually another one.
 pub(crate) fn replace_file(path: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
-    // A reader of a directory, such as the textfile collector, chooses files by the end of their names.
+    // A reader of a directory, such as the textfile collector, chooses files by the end of their
+    // names.
     let mut beside = name.to_owned();
     beside.push(".tmp");
     let beside = path.with_file_name(beside);

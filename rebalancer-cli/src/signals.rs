@@ -36,8 +36,8 @@ pub(crate) fn listen(line: Arc<TerminalLine>) -> std::io::Result<Stop> {
     Ok(stop)
 }
 
-/// The stop of one workload: a signal, or the timeout of its run, which begins now. The timeout ends
-/// when the second value is dropped.
+/// The stop of one workload: a signal, or the timeout of its run, which begins now. The timeout
+/// ends when the second value is dropped.
 pub(crate) fn with_timeout(signal: &Stop, timeout: Option<Duration>) -> (Stop, Timer) {
     let Some(timeout) = timeout else {
         return (signal.clone(), Timer(None));

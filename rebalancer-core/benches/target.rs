@@ -65,8 +65,8 @@ fn group(pods: u32, partitions: u32, sigma: f64) -> (GroupModel, Attribution) {
     (group, attribution)
 }
 
-/// The numbers of pods and partitions, and sigma of the rates. With 0.6 no single partition is heavy
-/// enough to determine the peak of a large group.
+/// The numbers of pods and partitions, and sigma of the rates. With 0.6 no single partition is
+/// heavy enough to determine the peak of a large group.
 const GROUPS: [(u32, u32, f64); 6] = [
     (16, 128, 1.2),
     (100, 1_000, 1.2),

@@ -52,8 +52,8 @@ use crate::model::{
 use crate::policy::{ExecutionPolicy, Policy, Strategy as Rule};
 use crate::snapshot::{Snapshot, SnapshotData, UnknownPods};
 
-/// A generated snapshot whose `Debug` is its JSON document, for counterexamples that people read and
-/// pass to `rebalancer decide`.
+/// A generated snapshot whose `Debug` is its JSON document, for counterexamples that people read
+/// and pass to `rebalancer decide`.
 #[derive(Clone, PartialEq)]
 pub struct JsonSnapshot(pub Snapshot);
 
@@ -96,8 +96,8 @@ pub fn loads() -> impl Strategy<Value = Load> {
     .prop_filter_map("a load", |load| Load::new(load).ok())
 }
 
-/// Positive amounts of CPU, such as targets and requests: often multiples of a quarter core, up to 4
-/// cores.
+/// Positive amounts of CPU, such as targets and requests: often multiples of a quarter core, up to
+/// 4 cores.
 pub fn cores() -> impl Strategy<Value = Cores> {
     prop_oneof![
         3 => (1..=8u8).prop_map(|quarters| f64::from(quarters) / 4.0),
@@ -243,8 +243,8 @@ fn healthy_pods(
 }
 
 /// Pods of every kind: most are healthy and measured; others are not measured, stale, young, not
-/// ready, terminating, stuck in Terminating, of another template, not owned, opted out, not evictable, measured twice, restarted, or measured in
-/// a part of the window.
+/// ready, terminating, stuck in Terminating, of another template, not owned, opted out, not
+/// evictable, measured twice, restarted, or measured in a part of the window.
 pub fn pods() -> impl Strategy<Value = Vec<Pod>> {
     (
         healthy_pods(0..=MOST_PODS, loads()),
@@ -303,8 +303,8 @@ fn metrics_faults() -> impl Strategy<Value = MetricsFault> {
     ]
 }
 
-/// The metrics beside the loads: whether the loads are of a custom query, the difference between the
-/// clocks, and unknown pods.
+/// The metrics beside the loads: whether the loads are of a custom query, the difference between
+/// the clocks, and unknown pods.
 fn metrics() -> impl Strategy<Value = SnapshotData> {
     let difference = prop_oneof![
         12 => Just(None),
@@ -428,8 +428,8 @@ fn validated(data: SnapshotData) -> Option<Snapshot> {
     Snapshot::new(data).ok()
 }
 
-/// Settled workloads of 1 to 14 healthy, measured pods with a fixed target: under every policy
-/// of [`policy`] each pod is eligible and each check passes, except `minimum_ready`, which depends on
+/// Settled workloads of 1 to 14 healthy, measured pods with a fixed target: under every policy of
+/// [`policy`] each pod is eligible and each check passes, except `minimum_ready`, which depends on
 /// the plan.
 pub fn healthy_snapshot() -> impl Strategy<Value = Snapshot> {
     settled(healthy_pods(1..=MOST_PODS, loads()), cores())
@@ -534,9 +534,9 @@ fn circumstances()
     )
 }
 
-/// Snapshots of every kind: pods of [`pods`], targets that are fixed, of autoscalers of every kind, or
-/// missing, rollouts and scalings in progress, and metrics that are partial or wrong. Every hold reason
-/// of a check occurs, and so do plans.
+/// Snapshots of every kind: pods of [`pods`], targets that are fixed, of autoscalers of every kind,
+/// or missing, rollouts and scalings in progress, and metrics that are partial or wrong. Every hold
+/// reason of a check occurs, and so do plans.
 pub fn snapshot() -> impl Strategy<Value = Snapshot> {
     (
         pods(),

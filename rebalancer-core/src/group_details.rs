@@ -33,8 +33,8 @@ pub struct GroupDetails {
     /// The assignor, by the name that the brokers report; absent with metrics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_assignor: Option<String>,
-    /// The assignor that forecasts use, and the source of this knowledge; absent if the group cannot
-    /// be modelled and neither the operator nor the brokers name a known one.
+    /// The assignor that forecasts use, and the source of this knowledge; absent if the group
+    /// cannot be modelled and neither the operator nor the brokers name a known one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignor: Option<KnownAssignor>,
     /// The client library.

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::model::Seconds;
 use crate::policy::Strategy;
 
-/// Upper bound of the back-off, in seconds. After a day, a past rotation says nothing about the group.
+/// Upper bound of the back-off, in seconds. After a day, a past rotation says nothing about the
+/// group.
 const LONGEST_BACK_OFF: f64 = 24.0 * 3600.0;
 
-/// The record of the last rotation of a workload, which is stored on the workload itself: evictions, the
-/// hand-over of an assignment, or a rejoin. All imbalances (max/mean) are over the eligible pods.
+/// The record of the last rotation of a workload, which is stored on the workload itself:
+/// evictions, the hand-over of an assignment, or a rejoin. All imbalances (max/mean) are over the
+/// eligible pods.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rotation {
@@ -21,12 +23,12 @@ pub struct Rotation {
     pub time: Timestamp,
     /// The names of the evicted pods. Empty if an assignment was handed out, or members rejoined.
     pub victims: Vec<String>,
-    /// The number of partitions that got another owner by the hand-over of an assignment, or that were
-    /// expected to get one by a rejoin.
+    /// The number of partitions that got another owner by the hand-over of an assignment, or that
+    /// were expected to get one by a rejoin.
     #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub moves: usize,
-    /// Why the hand-over of the assignment, or the rejoin, was abandoned; absent if it was not, or if pods
-    /// were evicted.
+    /// Why the hand-over of the assignment, or the rejoin, was abandoned; absent if it was not, or
+    /// if pods were evicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abandoned: Option<String>,
     /// The imbalance before the rotation.
@@ -61,14 +63,16 @@ pub struct EarlierRotation {
     pub moves: usize,
     /// The imbalance before the rotation.
     pub imbalance_before: f64,
-    /// The imbalance when the next rotation was decided; absent if several rotations share this record.
+    /// The imbalance when the next rotation was decided; absent if several rotations share this
+    /// record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imbalance_after: Option<f64>,
     /// The strategy that decided.
     pub strategy: Strategy,
 }
 
-/// The number of earlier rotations that are kept. An annotation may have 256 KiB; these have 10 KiB.
+/// The number of earlier rotations that are kept. An annotation may have 256 KiB; these have 10
+/// KiB.
 const KEPT: usize = 64;
 /// The age up to which earlier rotations are kept.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -90,8 +94,8 @@ pub struct RotationOutcome {
     pub now: f64,
 }
 
-/// Half of the last displayed digit. Numbers are displayed with two decimals, so an outcome counts as
-/// forecast if it equals a bound of the interval as displayed.
+/// Half of the last displayed digit. Numbers are displayed with two decimals, so an outcome counts
+/// as forecast if it equals a bound of the interval as displayed.
 const DISPLAY_PRECISION: f64 = 0.005;
 
 impl RotationOutcome {
@@ -121,8 +125,8 @@ impl fmt::Display for RotationOutcome {
     }
 }
 
-/// The expected fall of the imbalance, as a share, below which a hand-over is not judged by a fall: it
-/// relieves pods beside one that stands out whatever it owns.
+/// The expected fall of the imbalance, as a share, below which a hand-over is not judged by a fall:
+/// it relieves pods beside one that stands out whatever it owns.
 const LEAST_FALL: f64 = 0.01;
 
 /// The rise of the imbalance, as a share, that counts as noise after such a hand-over.
@@ -139,11 +143,11 @@ pub(crate) struct RotationEffect {
 }
 
 impl Rotation {
-    /// The record of this rotation among those before the next one, which is decided at the time `now`
-    /// and the imbalance `after`, followed by the rotations before it.
+    /// The record of this rotation among those before the next one, which is decided at the time
+    /// `now` and the imbalance `after`, followed by the rotations before it.
     ///
-    /// If there are too many rotations of the last 24 hours, the oldest ones share a record with the time
-    /// of the latest of them: their evictions count for longer rather than shorter.
+    /// If there are too many rotations of the last 24 hours, the oldest ones share a record with
+    /// the time of the latest of them: their evictions count for longer rather than shorter.
     pub(crate) fn earlier_of_next(&self, after: f64, now: Timestamp) -> Vec<EarlierRotation> {
         let rounded = |imbalance: f64| (imbalance * 1000.0).round() / 1000.0;
         let this = EarlierRotation {
@@ -178,8 +182,8 @@ impl Rotation {
             .chain(earlier.map(|earlier| (earlier.time, earlier.evictions)))
     }
 
-    /// The number of recorded evictions within the 24 hours before `now`. Without a current time, all of
-    /// them count.
+    /// The number of recorded evictions within the 24 hours before `now`. Without a current time,
+    /// all of them count.
     #[must_use]
     pub fn evictions_of_last_day(&self, now: Option<Timestamp>) -> usize {
         let evictions = self.evictions();
@@ -188,8 +192,8 @@ impl Rotation {
         of_day.fold(0, |sum, (_, pods)| sum.saturating_add(pods))
     }
 
-    /// The time from which fewer than `limit` recorded evictions are within 24 hours; `None` if that is
-    /// the case at the time `now`, or if `now` is not known.
+    /// The time from which fewer than `limit` recorded evictions are within 24 hours; `None` if
+    /// that is the case at the time `now`, or if `now` is not known.
     pub(crate) fn fewer_evictions_from(
         &self,
         now: Option<Timestamp>,
@@ -245,8 +249,8 @@ impl Rotation {
     }
 }
 
-/// The time to wait after `ineffective` consecutive rotations that did not help: 2, 4, 8, … cooldowns,
-/// at most a day.
+/// The time to wait after `ineffective` consecutive rotations that did not help: 2, 4, 8, …
+/// cooldowns, at most a day.
 pub(crate) fn back_off(cooldown: Seconds, ineffective: u32) -> Seconds {
     let exponent = i32::try_from(ineffective).unwrap_or(i32::MAX);
     let seconds = (cooldown.get() * 2.0_f64.powi(exponent)).min(LONGEST_BACK_OFF);
@@ -285,7 +289,8 @@ mod tests {
         assert_eq!(effect.ineffective, if helped { 0 } else { 2 });
     }
 
-    /// A hand-over that lowers only the loads below the highest one is not expected to lower the imbalance.
+    /// A hand-over that lowers only the loads below the highest one is not expected to lower the
+    /// imbalance.
     #[rstest]
     #[case::equal(2.0, None, true)]
     #[case::noise(2.09, None, true)]

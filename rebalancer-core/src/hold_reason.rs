@@ -88,8 +88,8 @@ impl HoldReason {
         self.remedy
     }
 
-    /// Whether the hold is caused by missing or untrusted data, rather than by a workload that needs
-    /// nothing or by a moment that does not allow it.
+    /// Whether the hold is caused by missing or untrusted data, rather than by a workload that
+    /// needs nothing or by a moment that does not allow it.
     #[must_use]
     pub const fn means_missing_data(self) -> bool {
         self.missing_data
@@ -101,8 +101,8 @@ impl HoldReason {
         self.fails
     }
 
-    /// Whether the reason may hold for days while nothing is wrong: it ends when the load changes or
-    /// at a known time. Any other hold that lasts needs an operator.
+    /// Whether the reason may hold for days while nothing is wrong: it ends when the load changes
+    /// or at a known time. Any other hold that lasts needs an operator.
     #[must_use]
     pub const fn may_last(self) -> bool {
         self.may_last

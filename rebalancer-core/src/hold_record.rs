@@ -18,8 +18,8 @@ pub struct HoldRecord {
     pub since: Timestamp,
     /// The number of consecutive runs that held for this reason, at least 1.
     pub runs: u32,
-    /// The consecutive runs up to the last one that held for any reason that may not last; absent if
-    /// this reason may.
+    /// The consecutive runs up to the last one that held for any reason that may not last; absent
+    /// if this reason may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub any_reason: Option<HoldRecordRuns>,
 }
@@ -83,12 +83,12 @@ pub struct HeldSince {
     pub seconds: Seconds,
     /// The number of consecutive runs that held for this reason, this one included.
     pub runs: u32,
-    /// The consecutive runs up to this one that held for any reason that may not last; absent if all
-    /// of them held for this reason, or if this reason may last.
+    /// The consecutive runs up to this one that held for any reason that may not last; absent if
+    /// all of them held for this reason, or if this reason may last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub any_reason: Option<HeldForAnyReason>,
-    /// Whether runs have held for longer than is expected without an operator, so that the run exits
-    /// with 1.
+    /// Whether runs have held for longer than is expected without an operator, so that the run
+    /// exits with 1.
     pub alert: bool,
 }
 
@@ -106,9 +106,9 @@ pub struct HeldForAnyReason {
 }
 
 impl HeldSince {
-    /// The time for which `record`, that of a hold for `reason`, has lasted at the time `now`. It is
-    /// an alert once runs have held for `alert_after`, for this reason or for several that alternate,
-    /// none of which may last; never if `alert_after` is zero.
+    /// The time for which `record`, that of a hold for `reason`, has lasted at the time `now`. It
+    /// is an alert once runs have held for `alert_after`, for this reason or for several that
+    /// alternate, none of which may last; never if `alert_after` is zero.
     #[must_use]
     pub fn of(
         record: &HoldRecord,

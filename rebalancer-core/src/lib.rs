@@ -1,10 +1,12 @@
 //! The decision logic of the rebalancer as a library. The input is a snapshot of one workload; the
-//! output is a plan (pods to evict, partitions to move, or members that rejoin), or a reason to hold.
+//! output is a plan (pods to evict, partitions to move, or members that rejoin), or a reason to
+//! hold.
 //!
 //! The pods of a workload may share its work unevenly, as the consumers of a Kafka group do. The
-//! rebalancer evens out the load: it hands another assignment out to the group, or lets pods restart or
-//! rejoin, so that the group assigns their partitions again. This crate decides whether an action is
-//! safe and worthwhile, reports the reasons, and contains the state machines that execute the plan.
+//! rebalancer evens out the load: it hands another assignment out to the group, or lets pods
+//! restart or rejoin, so that the group assigns their partitions again. This crate decides whether
+//! an action is safe and worthwhile, reports the reasons, and contains the state machines that
+//! execute the plan.
 //!
 //! # Data flow
 //! ```text

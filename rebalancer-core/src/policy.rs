@@ -19,12 +19,12 @@ pub enum Strategy {
     /// Hand out a better assignment of partitions, without evictions: see
     /// [`assign`](crate::strategy::assign).
     Assign,
-    /// Let the members of a few pods rejoin the group, so that its assignor deals their partitions again,
-    /// without evictions: see [`rejoin`](crate::strategy::rejoin).
+    /// Let the members of a few pods rejoin the group, so that its assignor deals their partitions
+    /// again, without evictions: see [`rejoin`](crate::strategy::rejoin).
     Rejoin,
-    /// `assign` if the brokers describe the group and it keeps an assignment, else `forecast` if the
-    /// consumer group is known well enough, else `rotate-outliers`, which then holds if the assignor is
-    /// known to make evictions ineffective.
+    /// `assign` if the brokers describe the group and it keeps an assignment, else `forecast` if
+    /// the consumer group is known well enough, else `rotate-outliers`, which then holds if the
+    /// assignor is known to make evictions ineffective.
     Auto,
 }
 
@@ -175,8 +175,8 @@ pub struct Policy {
     pub top_k: TopK,
     /// The multiple of the target above which a pod is hot (default 1.5).
     pub tolerance: Tolerance,
-    /// The imbalance (max/mean) above which the strategies `assign` and `rejoin` act although no pod is
-    /// hot, or there is no target (default: none).
+    /// The imbalance (max/mean) above which the strategies `assign` and `rejoin` act although no
+    /// pod is hot, or there is no target (default: none).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imbalance_tolerance: Option<Tolerance>,
     /// The improvement that a plan must exceed, in percent (default 10).
@@ -184,8 +184,8 @@ pub struct Policy {
     /// Required probability that the highest load falls by a plan of the strategies `forecast` and
     /// `rejoin`, in percent (default 80).
     pub minimum_confidence_percent: Percent,
-    /// Whether the strategy `rejoin` may remove members of a group of the consumer protocol (KIP-848),
-    /// whose partitions two members may then process for some seconds (default false).
+    /// Whether the strategy `rejoin` may remove members of a group of the consumer protocol
+    /// (KIP-848), whose partitions two members may then process for some seconds (default false).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub rejoin_consumer_protocol: bool,
     /// Seed of the forecast: equal seeds give equal forecasts (default 0).
@@ -197,11 +197,12 @@ pub struct Policy {
     /// Maximum number of pods that a plan evicts (default: no limit).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_evictions: Option<usize>,
-    /// Maximum number of pods of the workload that are evicted within any 24 hours (default: no limit).
+    /// Maximum number of pods of the workload that are evicted within any 24 hours (default: no
+    /// limit).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_evictions_per_day: Option<usize>,
-    /// The time for which the load of a pod must have been above the threshold, so that the pod counts
-    /// as hot (default: none, a pod is hot at once).
+    /// The time for which the load of a pod must have been above the threshold, so that the pod
+    /// counts as hot (default: none, a pod is hot at once).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimum_hot_duration_seconds: Option<Seconds>,
     /// Required age of a victim: the rate of a younger pod is not its load yet (default 300 s, the
@@ -218,7 +219,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Whether a decision needs the target: the imbalance has a tolerance of its own, which needs none.
+    /// Whether a decision needs the target: the imbalance has a tolerance of its own, which needs
+    /// none.
     #[must_use]
     pub fn needs_target(&self) -> bool {
         self.strategy.evicts() || self.imbalance_tolerance.is_none()

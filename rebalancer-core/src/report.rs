@@ -85,15 +85,15 @@ pub struct Decided {
     /// The execution of the plan; absent if there was no plan, or it was not to be executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<ExecutionReport>,
-    /// The hand-over of the assignment, or the rejoin of members; absent if there was none, or it was not
-    /// to be executed.
+    /// The hand-over of the assignment, or the rejoin of members; absent if there was none, or it
+    /// was not to be executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hand_over: Option<HandoverDocument>,
     /// The measured effect of the rotation; absent if the run did not wait for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow_up: Option<FollowUp>,
-    /// The consumer group as it was observed; only in the report of `group` and in files for people,
-    /// and absent if the workload has none.
+    /// The consumer group as it was observed; only in the report of `group` and in files for
+    /// people, and absent if the workload has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumer_group: Option<Box<GroupDetails>>,
 }
@@ -127,8 +127,8 @@ pub enum RunOutcome {
     Fine,
     /// There is a plan that was not to be executed, or that waits for approval.
     Planned,
-    /// A plan was not executed in full: evictions did not happen, replacements did not become ready, or
-    /// a hand-over or rejoin was abandoned or not kept.
+    /// A plan was not executed in full: evictions did not happen, replacements did not become
+    /// ready, or a hand-over or rejoin was abandoned or not kept.
     Incomplete,
     /// A workload failed, data for its decision is missing, or a hold that needs an operator has
     /// lasted for long.

@@ -284,7 +284,8 @@ fn each_hold_has_a_reason_and_a_remedy(
     survives_json(&decision);
 }
 
-/// No assignment lowers the load of the pod with the heavy partition, but the other hot pod can be relieved.
+/// No assignment lowers the load of the pod with the heavy partition, but the other hot pod can be
+/// relieved.
 #[test]
 fn other_hot_pods_are_relieved_beside_one_that_stands_out() {
     let rates = [
@@ -457,8 +458,8 @@ fn ineffective_hand_over_is_not_repeated_at_once(
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever the loads: a plan is one that the forecast describes, lowers the highest load enough,
-    /// keeps the number of partitions of each pod within one, and can be handed out.
+    /// Whatever the loads: a plan is one that the forecast describes, lowers the highest load
+    /// enough, keeps the number of partitions of each pod within one, and can be handed out.
     #[test]
     fn assignments_meet_the_policy(
         rates in proptest::collection::vec(proptest::collection::vec(1.0..60.0f64, 3), 3..8),

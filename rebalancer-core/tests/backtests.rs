@@ -102,8 +102,8 @@ fn even_loads_never_lead_to_an_action() {
     assert!(!acted, "{:?}", report.assumptions);
 }
 
-/// The record of an action is that of a real one: its cooldown applies, then the back-off, because the
-/// loads stay as they were.
+/// The record of an action is that of a real one: its cooldown applies, then the back-off, because
+/// the loads stay as they were.
 #[test]
 fn cooldown_and_back_off_apply_to_simulated_actions() {
     let mut times = vec![Some(EVEN); 2];

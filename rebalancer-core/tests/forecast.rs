@@ -22,8 +22,8 @@ fn snapshot(value: Value) -> Snapshot {
     serde_json::from_value(value).unwrap()
 }
 
-/// A group of one topic: the pods a, b, c, … with the rates of their partitions. The load of a pod is
-/// 0.01 cores per record per second.
+/// A group of one topic: the pods a, b, c, … with the rates of their partitions. The load of a pod
+/// is 0.01 cores per record per second.
 fn group(assignor: &str, rates: &[&[f64]], target: f64) -> Value {
     let names: Vec<String> = ('a'..).take(rates.len()).map(String::from).collect();
     let pods: Vec<Value> = names
@@ -553,8 +553,8 @@ fn behind(mut group: Value, partitions: &[&str]) -> Value {
     group
 }
 
-/// The pod uses three times what its rates cost, because it catches up: evicting it would only delay
-/// that.
+/// The pod uses three times what its rates cost, because it catches up: evicting it would only
+/// delay that.
 #[test]
 fn pod_that_catches_up_is_neither_slow_nor_evicted() {
     let even: [&[f64]; 6] = [&[15.0, 15.0]; 6];

@@ -1,4 +1,5 @@
-//! The strategy `rejoin` on groups that their brokers describe: each hold, and the chosen sets of pods.
+//! The strategy `rejoin` on groups that their brokers describe: each hold, and the chosen sets of
+//! pods.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 /// The cores per unit of rate.
 const COST: f64 = 0.01;
 
-/// A group of the topic `t`: the owning pod and the rate of each partition. The loads are exactly what
-/// the rates explain.
+/// A group of the topic `t`: the owning pod and the rate of each partition. The loads are exactly
+/// what the rates explain.
 fn group(pods: usize, partitions: &[(usize, f64)], kind: &str, assignor: &str) -> Value {
     let name = |pod: usize| format!("orders-{pod}");
     let load = |pod: usize| {

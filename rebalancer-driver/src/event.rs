@@ -65,8 +65,8 @@ pub enum RunEvent<'a> {
     LeaseAcquired,
     /// Another run holds the lease. The workload is observed, but not changed.
     LeaseHeldByAnother(&'a LeaseHolder),
-    /// The lease was not released on purpose: an eviction may still take effect, or the group is not at
-    /// rest after a hand-over, so no other run may act until the lease expires.
+    /// The lease was not released on purpose: an eviction may still take effect, or the group is
+    /// not at rest after a hand-over, so no other run may act until the lease expires.
     LeaseKept,
     /// The lease was released.
     LeaseReleased,

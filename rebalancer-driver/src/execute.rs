@@ -36,8 +36,8 @@ pub async fn execute(
     execute_plan(run, decision, snapshot, lease_held_since, None).await
 }
 
-/// As [`execute`]; `own_generation` is the generation that this run has given the workload since it was
-/// observed.
+/// As [`execute`]; `own_generation` is the generation that this run has given the workload since it
+/// was observed.
 pub(crate) async fn execute_plan(
     run: Run<'_>,
     decision: &Decision,

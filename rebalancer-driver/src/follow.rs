@@ -23,9 +23,9 @@ const INTERVAL: Duration = Duration::from_secs(15);
 /// The time that is allowed beyond twice the time that the policy implies.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// Waits until the group has settled after the rotation in `decided`, and returns the outcome. `None` if
-/// nothing was evicted, handed out or rejoined, or if there is no expected outcome to compare with.
-/// `snapshot` is the one that was decided on.
+/// Waits until the group has settled after the rotation in `decided`, and returns the outcome.
+/// `None` if nothing was evicted, handed out or rejoined, or if there is no expected outcome to
+/// compare with. `snapshot` is the one that was decided on.
 pub async fn follow(
     ports: Ports<'_>,
     settings: &RunSettings<'_>,
@@ -121,8 +121,8 @@ async fn until_settled(
                 return Err("another run has rotated the workload".to_owned());
             }
             Ok(now) => match settled(&now, run.settings.policy) {
-                // A hand-over restarts no pod, so the ages of the pods do not show whether the loads are
-                // those of the new owners.
+                // A hand-over restarts no pod, so the ages of the pods do not show whether the
+                // loads are those of the new owners.
                 Ok(_) if rotation.moves > 0 && waited < cooldown => {
                     reason = "the loads are partly those of the owners before".to_owned();
                 }
@@ -177,8 +177,8 @@ fn limit(policy: &Policy) -> Duration {
 /// Returns the imbalance once the group has settled and its loads can be trusted; otherwise the
 /// reason why not.
 fn settled(snapshot: &Snapshot, policy: &Policy) -> Result<f64, String> {
-    // Only the checks of the loads matter here, not whether another plan would be made. The eligible
-    // pods must be those of the decision.
+    // Only the checks of the loads matter here, not whether another plan would be made. The
+    // eligible pods must be those of the decision.
     let policy = Policy {
         strategy: if policy.strategy.evicts() {
             Strategy::RotateOutliers

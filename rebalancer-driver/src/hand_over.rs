@@ -20,8 +20,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 ///
 /// The only heartbeats of our members are those that the hand-over asks for. If the process hangs,
 /// the members expire and the group goes on without them. Stages are reported to `entered` before
-/// their first request, so that a stop that it requests comes before it. A stop ends the hand-over in a
-/// settled group.
+/// their first request, so that a stop that it requests comes before it. A stop ends the hand-over
+/// in a settled group.
 ///
 /// The times of the plan are those of [`Clock::elapsed`].
 pub async fn hand_over(

@@ -48,7 +48,8 @@ pub(crate) async fn acquire(
     }
 }
 
-/// Renews the lease. Returns the time of the request, and the holder or why it could not be determined.
+/// Renews the lease. Returns the time of the request, and the holder or why it could not be
+/// determined.
 pub(crate) async fn renew(run: Run<'_>) -> (Duration, Result<LeaseState, String>) {
     let asked = run.elapsed();
     let state = match run.ports.lease {
@@ -58,9 +59,8 @@ pub(crate) async fn renew(run: Run<'_>) -> (Duration, Result<LeaseState, String>
     (asked, state)
 }
 
-/// Releases the lease, unless an eviction may still take effect, or the group is not at rest after a
-/// hand-over: then no other run may act until
-/// the lease expires.
+/// Releases the lease, unless an eviction may still take effect, or the group is not at rest after
+/// a hand-over: then no other run may act until the lease expires.
 pub(crate) async fn release(run: Run<'_>, lease: &dyn RunLease, report: &WorkloadReport) {
     if has_unknown_eviction(report) || is_restless(report) {
         run.emit(&RunEvent::LeaseKept);

@@ -79,8 +79,8 @@ pub(crate) async fn observe_workload(
 }
 
 impl Readings {
-    /// Joins the results into a snapshot. `now` decides which freeze window is active, and `other_run` is
-    /// the run that holds the lease.
+    /// Joins the results into a snapshot. `now` decides which freeze window is active, and
+    /// `other_run` is the run that holds the lease.
     ///
     /// # Errors
     /// If a port failed other than that of the group, or the observations contradict each other.

@@ -86,7 +86,8 @@ impl<'a> StaticMemberRemoval<'a> {
     }
 
     /// Waits until the evicted pods are gone and their members are removed, for some time after the
-    /// execution. Goes on with the renewals of the lease if the run holds one. Returns the outcomes.
+    /// execution. Goes on with the renewals of the lease if the run holds one. Returns the
+    /// outcomes.
     pub(crate) async fn finish(mut self, lease: Option<LeaseRenewal>) -> Vec<StaticMemberReport> {
         let why = if self.dry_run {
             String::new()

@@ -75,8 +75,8 @@ impl KubernetesActuator {
         })
     }
 
-    /// Returns the lease by which one run at a time acts on this workload. `identity` names this run
-    /// to other runs, and must be unique. Sends no request.
+    /// Returns the lease by which one run at a time acts on this workload. `identity` names this
+    /// run to other runs, and must be unique. Sends no request.
     #[must_use]
     pub fn lease(&self, identity: impl Into<String>) -> KubernetesLease {
         KubernetesLease::new(
@@ -87,7 +87,8 @@ impl KubernetesActuator {
         )
     }
 
-    /// Returns the journal of this workload. `identity` is the reporting instance. Sends no request.
+    /// Returns the journal of this workload. `identity` is the reporting instance. Sends no
+    /// request.
     #[must_use]
     pub fn journal(&self, identity: impl Into<String>) -> KubernetesJournal {
         KubernetesJournal::new(
@@ -113,8 +114,8 @@ impl KubernetesActuator {
     /// Returns the permissions that the configuration uses in the namespace of the workload.
     ///
     /// # Errors
-    /// [`K8sError::KindNotServed`] if the API server does not serve a custom kind, or if it does not
-    /// respond. For other kinds, no request is sent.
+    /// [`K8sError::KindNotServed`] if the API server does not serve a custom kind, or if it does
+    /// not respond. For other kinds, no request is sent.
     pub async fn rights(&self, usage: Usage) -> Result<Vec<Right>, K8sError> {
         rights::used(&self.api, &self.kind, &self.settings, usage).await
     }
@@ -236,8 +237,8 @@ impl KubernetesActuator {
         Ok(hpas.into_iter().map(Hpa::into_candidate).collect())
     }
 
-    /// Reads the autoscalers. If the target comes from them and none scales the workload, also looks
-    /// for a paused object that would define one. The permission for that is optional.
+    /// Reads the autoscalers. If the target comes from them and none scales the workload, also
+    /// looks for a paused object that would define one. The permission for that is optional.
     async fn read_scaling(
         &self,
     ) -> Result<(Vec<AutoscalerCandidate>, Option<PausedAutoscaler>), K8sError> {
@@ -270,12 +271,12 @@ impl KubernetesActuator {
 
     /// Counts ready pods. The number is exact if it is below `enough`.
     ///
-    /// Pages are small if `enough` is small, because the listing ends at the first page that reaches
-    /// it. `status.readyReplicas` would be a single read, but a controller updates it with a delay:
-    /// it may count a pod that was just evicted, it counts terminating pods of a StatefulSet, and it
-    /// ignores the configured label selector. A listing is consistent: every pod whose eviction was
-    /// accepted is terminating in it. Pods that stop being ready between this count and the eviction
-    /// are not noticed; a PodDisruptionBudget protects against that.
+    /// Pages are small if `enough` is small, because the listing ends at the first page that
+    /// reaches it. `status.readyReplicas` would be a single read, but a controller updates it with
+    /// a delay: it may count a pod that was just evicted, it counts terminating pods of a
+    /// StatefulSet, and it ignores the configured label selector. A listing is consistent: every
+    /// pod whose eviction was accepted is terminating in it. Pods that stop being ready between
+    /// this count and the eviction are not noticed; a PodDisruptionBudget protects against that.
     async fn count<'s>(
         &self,
         selection: &'s Selection,
@@ -299,7 +300,8 @@ impl KubernetesActuator {
         Ok((workload, selection))
     }
 
-    /// Counts ready pods up to `enough`. Reads the owners again only if the known ones do not suffice.
+    /// Counts ready pods up to `enough`. Reads the owners again only if the known ones do not
+    /// suffice.
     async fn count_up_to(&self, enough: usize) -> Result<usize, K8sError> {
         if let Some(selection) = self.remembered() {
             // Known owners can only be too few, which makes the count too low.

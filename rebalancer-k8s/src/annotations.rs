@@ -13,7 +13,8 @@ use crate::object_meta::text;
 
 /// On a pod or a workload: `true` exempts the pods from eviction.
 const SKIP: &str = "rebalancer.io/skip";
-/// On a workload: asks not to act until the annotation is removed. The value is `true`, or the reason.
+/// On a workload: asks not to act until the annotation is removed. The value is `true`, or the
+/// reason.
 pub const FREEZE: &str = "rebalancer.io/freeze";
 /// On a workload: asks not to act before this time, in the form of RFC 3339.
 pub const PAUSED_UNTIL: &str = "rebalancer.io/paused-until";
@@ -81,8 +82,8 @@ pub(crate) fn to_map(annotations: &[Annotation]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Returns the annotation that exempts a pod from eviction, as `name: value`. `age` is the age of the
-/// pod.
+/// Returns the annotation that exempts a pod from eviction, as `name: value`. `age` is the age of
+/// the pod.
 pub(crate) fn opt_out_of_pod(
     annotations: &[Annotation],
     age: impl FnOnce() -> Duration,

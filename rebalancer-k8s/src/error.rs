@@ -230,8 +230,8 @@ pub enum K8sError {
         /// The server's message.
         message: String,
     },
-    /// The server redirects. Redirects are not followed, because the credentials are for this server
-    /// only.
+    /// The server redirects. Redirects are not followed, because the credentials are for this
+    /// server only.
     #[error(
         "could not {attempt}: {server} redirects (HTTP {status}) to {location}; redirects are not \
          followed, so that no other server receives the credentials: set the server of the \
@@ -268,7 +268,8 @@ pub enum K8sError {
         origin: String,
         /// The name of the context.
         context: String,
-        /// The source of the context's name: `KUBE_CONTEXT`, or the current context of the kubeconfig.
+        /// The source of the context's name: `KUBE_CONTEXT`, or the current context of the
+        /// kubeconfig.
         named_by: &'static str,
         /// The contexts of the kubeconfig.
         known: Vec<String>,

@@ -74,8 +74,8 @@ pub fn autoscalers(body: &[u8]) -> Result<Vec<AutoscalerCandidate>, String> {
     Ok(hpas.into_iter().map(Hpa::into_candidate).collect())
 }
 
-/// Parses a page of PodDisruptionBudgets, and returns those that cover any of the pods. A pod is its
-/// UID and its labels.
+/// Parses a page of PodDisruptionBudgets, and returns those that cover any of the pods. A pod is
+/// its UID and its labels.
 ///
 /// # Errors
 /// The message about a page that does not have the expected form, or about an unknown operator.

@@ -1,5 +1,5 @@
-//! KEDA's `ScaledObject`s, which define HorizontalPodAutoscalers. KEDA deletes the autoscaler of a paused
-//! one until it is resumed.
+//! KEDA's `ScaledObject`s, which define HorizontalPodAutoscalers. KEDA deletes the autoscaler of a
+//! paused one until it is resumed.
 
 use std::collections::HashMap;
 

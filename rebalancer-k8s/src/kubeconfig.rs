@@ -6,8 +6,8 @@ use rebalancer_adapter::Proxy;
 
 use crate::error::K8sError;
 
-/// Stands for the proxy of a kubeconfig. Without it, kube would read the environment by rules of its
-/// own, and would fail for values that are valid elsewhere.
+/// Stands for the proxy of a kubeconfig. Without it, kube would read the environment by rules of
+/// its own, and would fail for values that are valid elsewhere.
 const NO_PROXY_OF_KUBE: &str = "http://proxy.invalid";
 
 /// Reads the configuration from the kubeconfig, or from the pod's service account if there is no
@@ -26,8 +26,8 @@ pub(crate) async fn load(context: Option<&str>) -> Result<(Config, Option<Proxy>
     from_kubeconfig(kubeconfig, context).await
 }
 
-/// The namespace of a context of the kubeconfig, or of its current context, as kubectl takes it; `None`
-/// if there is none.
+/// The namespace of a context of the kubeconfig, or of its current context, as kubectl takes it;
+/// `None` if there is none.
 #[must_use]
 pub fn context_namespace(context: Option<&str>) -> Option<String> {
     let kubeconfig = Kubeconfig::read().ok()?;

@@ -1,9 +1,9 @@
 //! Pods, workloads and autoscalers over the Kubernetes API.
 //!
 //! [`KubernetesActuator`] is the [`PodActuator`](rebalancer_core::ports::PodActuator) of one
-//! workload. It finds the workload's pods by selector and owner references, reduces them page by page
-//! to the fields of a snapshot, reads HorizontalPodAutoscalers, and evicts. It needs the permissions
-//! in [`PERMISSIONS`].
+//! workload. It finds the workload's pods by selector and owner references, reduces them page by
+//! page to the fields of a snapshot, reads HorizontalPodAutoscalers, and evicts. It needs the
+//! permissions in [`PERMISSIONS`].
 //!
 //! [`KubernetesLease`] ensures that one run at a time acts on the workload. [`KubernetesJournal`]
 //! records the run as Events and as an annotation for the next run. The actuator creates both.

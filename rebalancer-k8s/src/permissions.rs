@@ -43,11 +43,12 @@ pub enum Need {
     Lease,
     /// To publish Events. Without it, runs work all the same.
     Events,
-    /// To write the last rotation, and plans that wait for approval, as annotations of a Deployment.
-    /// Without it, the cooldown is derived from the ages of the pods, no plan can be approved, and runs with
-    /// a limit of evictions per day stop after one.
+    /// To write the last rotation, and plans that wait for approval, as annotations of a
+    /// Deployment. Without it, the cooldown is derived from the ages of the pods, no plan can be
+    /// approved, and runs with a limit of evictions per day stop after one.
     DeploymentMemory,
-    /// To write the last rotation, and plans that wait for approval, as annotations of a StatefulSet.
+    /// To write the last rotation, and plans that wait for approval, as annotations of a
+    /// StatefulSet.
     StatefulSetMemory,
     /// For better error messages. Without it, runs work all the same.
     Suggestions,
@@ -55,8 +56,9 @@ pub enum Need {
 
 /// Every permission that the adapter may use within the workload's namespace.
 ///
-/// A kind given as `Kind.version.group` additionally needs `get` on the resource and on its `/scale`,
-/// `list` on `replicasets` in `apps`, and `patch` on the resource to write the last rotation.
+/// A kind given as `Kind.version.group` additionally needs `get` on the resource and on its
+/// `/scale`, `list` on `replicasets` in `apps`, and `patch` on the resource to write the last
+/// rotation.
 ///
 /// ```
 /// use rebalancer_k8s::{Need, PERMISSIONS};
@@ -239,8 +241,8 @@ impl Usage {
         }
     }
 
-    /// The importance of the permission to write annotations of the workload. A run whose evictions are
-    /// counted stops after the first that it cannot record.
+    /// The importance of the permission to write annotations of the workload. A run whose evictions
+    /// are counted stops after the first that it cannot record.
     pub(crate) fn importance_of_memory(self) -> Importance {
         if self.approval || self.evicts && self.counts_evictions {
             return self.to_act();

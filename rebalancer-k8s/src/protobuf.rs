@@ -3,8 +3,8 @@
 //! Lists of pods are requested in protobuf: a field that is not read is skipped by its length,
 //! where JSON must be parsed byte by byte. A list takes a fraction of the CPU and half the bytes,
 //! on the server too. The messages have only the fields that are read; their tags are those of
-//! `generated.proto` of the API, which never change. The fields that hold text are [`Bytes`], slices of
-//! the response body, so that a text that is not used costs no allocation.
+//! `generated.proto` of the API, which never change. The fields that hold text are [`Bytes`],
+//! slices of the response body, so that a text that is not used costs no allocation.
 //!
 //! Custom resources have no protobuf format, and a server without protobuf responds in JSON.
 

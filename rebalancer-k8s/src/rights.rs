@@ -32,8 +32,8 @@ pub struct Right {
     pub why: &'static str,
 }
 
-/// Returns the permissions that a configuration uses. `resource` is the resource of a custom kind, in
-/// plural; other kinds do not need it.
+/// Returns the permissions that a configuration uses. `resource` is the resource of a custom kind,
+/// in plural; other kinds do not need it.
 ///
 /// # Errors
 /// [`InvalidWorkloadKind`] if the kind of the workload is not valid.
@@ -65,8 +65,8 @@ pub fn leader_rights(lease: &str) -> [Right; 3] {
     ]
 }
 
-/// As [`rights`], with the API server's name for the resource of a custom kind. Only for such a kind is
-/// a request sent.
+/// As [`rights`], with the API server's name for the resource of a custom kind. Only for such a
+/// kind is a request sent.
 pub(crate) async fn used(
     api: &Api,
     kind: &WorkloadKind,

@@ -50,8 +50,8 @@ pub enum Autoscalers {
     /// The target comes from the autoscalers. A failure to read them is an error.
     #[default]
     Required,
-    /// The target is configured, and the autoscalers only show whether the workload is being scaled.
-    /// A 403 or 404 is treated as no autoscalers.
+    /// The target is configured, and the autoscalers only show whether the workload is being
+    /// scaled. A 403 or 404 is treated as no autoscalers.
     IfPermitted,
     /// No autoscaler is read, because the caller has another source.
     No,

@@ -129,8 +129,8 @@ impl KubernetesSteering {
         })
     }
 
-    /// Sets annotations of the workload, and removes those without a value. In a dry run the server only
-    /// checks the request.
+    /// Sets annotations of the workload, and removes those without a value. In a dry run the server
+    /// only checks the request.
     ///
     /// # Errors
     /// If the annotations were not written.

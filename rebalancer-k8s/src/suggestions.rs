@@ -55,8 +55,8 @@ pub(crate) async fn not_found(api: &Api, workload: &WorkloadRef) -> K8sError {
     }
 }
 
-/// Reads the names in the namespace. The account may lack the permission, so a failure only makes the
-/// message less specific.
+/// Reads the names in the namespace. The account may lack the permission, so a failure only makes
+/// the message less specific.
 async fn survey(api: &Api, namespace: &str, name: &str) -> Surroundings {
     let (deployments, sets) = tokio::join!(
         list(api, namespace, "Deployment", "deployments"),

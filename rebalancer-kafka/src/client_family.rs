@@ -6,8 +6,8 @@
 //! | the partitions of the previous assignment, and the generation | librdkafka after its first assignment; franz-go |
 //! | none | librdkafka before its first assignment; Java up to 2.8.0, with a subscription of version 0 or 1; sarama |
 //!
-//! The assignors `range` and `roundrobin` have no user data, and that of `sticky` is the same in all
-//! libraries. There only the default client ids show the library.
+//! The assignors `range` and `roundrobin` have no user data, and that of `sticky` is the same in
+//! all libraries. There only the default client ids show the library.
 
 use rebalancer_core::group::{Assignor, ClientFamily};
 

@@ -50,8 +50,8 @@ impl Subscription {
 
     /// A subscription to no topics.
     ///
-    /// Version 1, because leaders with librdkafka read the owned partitions of every member. No user
-    /// data, because some leaders fail on data that they do not know.
+    /// Version 1, because leaders with librdkafka read the owned partitions of every member. No
+    /// user data, because some leaders fail on data that they do not know.
     pub(crate) fn encode_empty() -> Vec<u8> {
         let mut writer = Writer::new(false);
         writer.i16(1);
@@ -142,8 +142,8 @@ mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
-    /// A subscription of librdkafka 2.12 with `cooperative-sticky`, as a broker returned it: version
-    /// 3, the topic `t`, user data, one owned partition, generation 2 and rack `a`.
+    /// A subscription of librdkafka 2.12 with `cooperative-sticky`, as a broker returned it:
+    /// version 3, the topic `t`, user data, one owned partition, generation 2 and rack `a`.
     const LIBRDKAFKA: &[u8] = &[
         0, 3, 0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 19, 0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 7,
         0, 0, 0, 2, 0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0, 2, 0, 1, b'a',

@@ -25,8 +25,8 @@ use crate::error_code::ErrorCode;
 use crate::group::{describe, flattened};
 use crate::messages::{Heartbeat, JoinGroup, Joined, LeaveGroup, Request, SyncGroup};
 
-/// The limit of a parked JoinGroup or SyncGroup. The coordinator answers within the rebalance timeout
-/// of the group, which is 5 minutes by default in Java and librdkafka.
+/// The limit of a parked JoinGroup or SyncGroup. The coordinator answers within the rebalance
+/// timeout of the group, which is 5 minutes by default in Java and librdkafka.
 const PARKED_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// The pause before a description is requested again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -35,8 +35,8 @@ const JOIN_REASON: &str = "hand-over of an assignment by the rebalancer";
 
 /// Access to the coordinator of one consumer group.
 ///
-/// Each own member has a connection, because a parked JoinGroup blocks its connection. A third one is
-/// for requests that belong to no member. Connections are opened when they are first needed, and
+/// Each own member has a connection, because a parked JoinGroup blocks its connection. A third one
+/// is for requests that belong to no member. Connections are opened when they are first needed, and
 /// again after a failure.
 pub struct KafkaCoordinator {
     dialer: Dialer,

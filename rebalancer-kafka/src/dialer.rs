@@ -84,8 +84,8 @@ impl Dialer {
         let tcp = timeout(limit, connect_tcp(broker))
             .await
             .unwrap_or(Err(ConnectFailure::Timeout(limit)))?;
-        // Requests are small, and each waits for its response. If the response does not come, the system must
-        // not go on sending the request after the connection was given up.
+        // Requests are small, and each waits for its response. If the response does not come, the
+        // system must not go on sending the request after the connection was given up.
         tcp.set_nodelay(true)
             .and_then(|()| tcp.set_zero_linger())
             .map_err(|error| ConnectFailure::Io(cause_of(&error)))?;

@@ -14,7 +14,8 @@ macro_rules! codes {
                 pub const $name: Self = Self($code);
             )*
 
-            /// The name of the code in Kafka's documentation; `None` if this crate does not know it.
+            /// The name of the code in Kafka's documentation; `None` if this crate does not know
+            /// it.
             #[must_use]
             pub fn name(self) -> Option<&'static str> {
                 match self.0 {

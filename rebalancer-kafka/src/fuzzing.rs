@@ -11,8 +11,8 @@ use crate::messages::{
 /// The number of decoders.
 pub const DECODERS: u8 = 17;
 
-/// Decodes a frame with one of the decoders, in a version of its API. Returns whether the frame is a
-/// valid message.
+/// Decodes a frame with one of the decoders, in a version of its API. Returns whether the frame is
+/// a valid message.
 #[must_use]
 pub fn decode(decoder: u8, version: u8, frame: &[u8]) -> bool {
     match decoder % DECODERS {

@@ -37,8 +37,8 @@ impl Kafka {
     /// Checks the settings and reads the certificates. Opens no connection.
     ///
     /// # Errors
-    /// If a setting is not valid, or a file of TLS cannot be used. The files of passwords and tokens
-    /// are read for each connection.
+    /// If a setting is not valid, or a file of TLS cannot be used. The files of passwords and
+    /// tokens are read for each connection.
     pub fn new(settings: KafkaSettings) -> Result<Self, KafkaError> {
         if settings.group_id.is_empty() {
             return Err(KafkaError::EmptyGroupId);
@@ -67,8 +67,8 @@ impl Kafka {
         Ok(Self { settings, dialer })
     }
 
-    /// Returns access to the coordinator of the group, for members that have this `client.id`. Opens
-    /// no connection.
+    /// Returns access to the coordinator of the group, for members that have this `client.id`.
+    /// Opens no connection.
     #[must_use]
     pub fn coordinator(&self, client_id: impl Into<String>) -> KafkaCoordinator {
         let mut dialer = self.dialer.clone();

@@ -72,8 +72,8 @@ impl Security {
 /// The files of TLS. They are read when a [`Kafka`](crate::Kafka) is created.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls {
-    /// `KAFKA_SSL_CA_FILE`: PEM certificates of authorities, or the certificate of the brokers itself.
-    /// They are trusted in addition to the system's.
+    /// `KAFKA_SSL_CA_FILE`: PEM certificates of authorities, or the certificate of the brokers
+    /// itself. They are trusted in addition to the system's.
     pub ca_file: Option<PathBuf>,
     /// `KAFKA_SSL_CERTIFICATE_FILE` and `KAFKA_SSL_KEY_FILE`: the certificate that the program
     /// presents to brokers.
@@ -119,8 +119,8 @@ impl Sasl {
 pub enum Password {
     /// `KAFKA_SASL_PASSWORD`: the password itself.
     Text(SecretText),
-    /// `KAFKA_SASL_PASSWORD_FILE`: a file, which is read again for each connection. A line ending at
-    /// the end is not part of the password.
+    /// `KAFKA_SASL_PASSWORD_FILE`: a file, which is read again for each connection. A line ending
+    /// at the end is not part of the password.
     File(PathBuf),
 }
 

@@ -94,7 +94,8 @@ pub(crate) struct RangeSeries<'a> {
     pub(crate) values: Vec<SampleValue>,
 }
 
-/// The times of the samples of a series, in seconds since 1970. The samples themselves are not kept.
+/// The times of the samples of a series, in seconds since 1970. The samples themselves are not
+/// kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct SampleTimes {
     pub(crate) first: f64,

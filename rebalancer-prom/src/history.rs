@@ -1,7 +1,7 @@
 //! The loads of the past, by queries over ranges of time.
 //!
-//! The queries are those of a run. A range is read in parts, so that no request has more points than
-//! servers permit, or takes longer than a few seconds.
+//! The queries are those of a run. A range is read in parts, so that no request has more points
+//! than servers permit, or takes longer than a few seconds.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
@@ -30,8 +30,8 @@ pub struct HistoryRange {
 }
 
 impl HistoryRange {
-    /// The multiples of `step` seconds from `since` to `until`, both included if they are multiples.
-    /// A step below one second counts as one.
+    /// The multiples of `step` seconds from `since` to `until`, both included if they are
+    /// multiples. A step below one second counts as one.
     #[must_use]
     pub fn new(since: Timestamp, until: Timestamp, step: i64) -> Self {
         let step = step.max(1);
@@ -96,8 +96,8 @@ struct Queries {
 }
 
 impl PrometheusSource {
-    /// Reads the loads of the past, and the facts of kube-state-metrics about the pods if it has them.
-    /// `progress` is called with the number of finished requests and that of all requests.
+    /// Reads the loads of the past, and the facts of kube-state-metrics about the pods if it has
+    /// them. `progress` is called with the number of finished requests and that of all requests.
     ///
     /// # Errors
     /// If one of the queries had no trustworthy response.

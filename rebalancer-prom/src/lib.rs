@@ -3,10 +3,10 @@
 //!
 //! A [`PrometheusSource`] reads the metrics of one workload. For the loads it sends four queries at
 //! once: the load of each pod, the age of the newest sample, the number of series of one container,
-//! and whether there are samples in the first half of the window. For containers with several series
-//! it then reads the times of their samples, which distinguish duplicates from restarts. PromQL only
-//! aggregates; it never decides. No query contains `topk`, a comparison or `scalar()`, because an
-//! empty response to such a query looks the same as missing data.
+//! and whether there are samples in the first half of the window. For containers with several
+//! series it then reads the times of their samples, which distinguish duplicates from restarts.
+//! PromQL only aggregates; it never decides. No query contains `topk`, a comparison or `scalar()`,
+//! because an empty response to such a query looks the same as missing data.
 //!
 //! A fault of one pod (NaN, a negative number) is part of that pod's sample. A failure of a whole
 //! response is a [`PromError`], with one variant for each kind of failure.

@@ -153,8 +153,8 @@ pub(crate) fn parse(text: &str, settings: &'static DestinationSettings) -> Resul
     Ok(url)
 }
 
-/// A client for one destination. It is set up when something is sent: most runs send nothing, and loading
-/// the certificates of the system takes longer than the rest of such a run.
+/// A client for one destination. It is set up when something is sent: most runs send nothing, and
+/// loading the certificates of the system takes longer than the rest of such a run.
 pub(crate) struct Outbound {
     client: OnceLock<Client>,
     url: Url,

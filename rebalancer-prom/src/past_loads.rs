@@ -1,7 +1,7 @@
 //! Past loads of the pods.
 //!
-//! They are the values of the load query at regular times, which a subquery returns: an instant query,
-//! as the proxies in front of some servers allow no other.
+//! They are the values of the load query at regular times, which a subquery returns: an instant
+//! query, as the proxies in front of some servers allow no other.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,8 +34,8 @@ pub(crate) struct PastValues {
 }
 
 impl PastValues {
-    /// Reads the loads of each pod. Several series of a pod, as a custom query has for a pod that was
-    /// created again with other labels, are one; at the same time the lower load counts.
+    /// Reads the loads of each pod. Several series of a pod, as a custom query has for a pod that
+    /// was created again with other labels, are one; at the same time the lower load counts.
     pub(crate) fn from_response(
         response: &QueryResponse,
         pod_label: &LabelName,
@@ -91,8 +91,8 @@ impl PastValues {
         Ok(())
     }
 
-    /// The loads, relative to the evaluation time of the current ones. A value that is not a load is left
-    /// out, as if it were missing.
+    /// The loads, relative to the evaluation time of the current ones. A value that is not a load
+    /// is left out, as if it were missing.
     pub(crate) fn into_loads(self, now: Timestamp, step: Duration) -> PastLoads {
         let now = now.as_millisecond();
         let pods = self.pods.into_iter().map(|(pod, loads)| {

@@ -111,8 +111,8 @@ impl fmt::Debug for MetricsPush {
 }
 
 impl MetricsPush {
-    /// Checks the settings. Reads the CA file and sends nothing; the files of credentials are read for each
-    /// request.
+    /// Checks the settings. Reads the CA file and sends nothing; the files of credentials are read
+    /// for each request.
     ///
     /// # Errors
     /// If the settings cannot be used.

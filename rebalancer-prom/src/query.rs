@@ -32,8 +32,8 @@ pub struct SeriesSelection {
 }
 
 impl SeriesSelection {
-    /// Returns the selector of a metric's series: with `own` matchers, which may be empty, and those
-    /// of the operator.
+    /// Returns the selector of a metric's series: with `own` matchers, which may be empty, and
+    /// those of the operator.
     pub(crate) fn of(&self, metric: &str, own: &str) -> String {
         let matchers = &self.matchers;
         match (own.is_empty(), matchers.is_empty()) {
@@ -97,9 +97,9 @@ impl CpuSeries<'_> {
         format!("time() - max by ({pod}) (timestamp({series}))")
     }
 
-    /// The number of series of one container that contribute to its load, per pod. More than one are
-    /// duplicates, or those before and after a restart. `cpu` separates the series of kubelets that
-    /// report each CPU of a container.
+    /// The number of series of one container that contribute to its load, per pod. More than one
+    /// are duplicates, or those before and after a restart. `cpu` separates the series of kubelets
+    /// that report each CPU of a container.
     pub(crate) fn series_count(&self, window: Duration) -> String {
         let (pod, series) = (&self.selection.labels.pod, self.selector());
         let window = duration(window);
@@ -203,8 +203,9 @@ pub(crate) fn autoscalers(selection: &SeriesSelection, namespace: &str) -> Strin
     selectors.join(" or ")
 }
 
-/// The facts of kube-state-metrics about the pods of a namespace, per pod: readiness, time of creation,
-/// and CPU request of the container. The labels have a prefix if it is scraped without `honor_labels`.
+/// The facts of kube-state-metrics about the pods of a namespace, per pod: readiness, time of
+/// creation, and CPU request of the container. The labels have a prefix if it is scraped without
+/// `honor_labels`.
 pub(crate) fn pod_facts(
     selection: &SeriesSelection,
     namespace: &str,

@@ -75,8 +75,8 @@ impl QueryResponse {
         self.result("matrix")
     }
 
-    /// Returns the series of a successful response, with the values of their samples: that of a range query,
-    /// or of a query for a range.
+    /// Returns the series of a successful response, with the values of their samples: that of a
+    /// range query, or of a query for a range.
     pub(crate) fn range(&self) -> Result<Samples<RangeSeries<'_>>, PromError> {
         self.result("matrix")
     }
@@ -130,8 +130,8 @@ impl QueryResponse {
     }
 
     /// The error for a response without an instant vector. `otherwise` is the reason if the
-    /// response claims to have the expected type. Reads the body a second time, which only a failure
-    /// needs.
+    /// response claims to have the expected type. Reads the body a second time, which only a
+    /// failure needs.
     fn error(&self, expected_type: &str, otherwise: &str) -> PromError {
         match read_json::<Head<'_>>(&self.body) {
             Ok(head) if head.status.0 == "error" => self.api_error(&head),

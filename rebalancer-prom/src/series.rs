@@ -1,15 +1,16 @@
 //! The series of one container: duplicates, restarts, nested cgroups.
 //!
-//! Several series of a container are harmless if they follow each other: a restarted container gets a
-//! new cgroup, and a pod of a StatefulSet that is created again keeps its name. Each series then
+//! Several series of a container are harmless if they follow each other: a restarted container gets
+//! a new cgroup, and a pod of a StatefulSet that is created again keeps its name. Each series then
 //! covers its own part of the rate window, and the sum of their rates is the load. Series that have
 //! samples *at the same time* are duplicates, and the sum counts the container more than once,
-//! whichever label differs. The times of the samples tell both cases apart. An instant query cannot:
-//! both servers return a series that ended for some minutes (VictoriaMetrics always, Prometheus if
-//! the samples have timestamps of their own, as those of cadvisor).
+//! whichever label differs. The times of the samples tell both cases apart. An instant query
+//! cannot: both servers return a series that ended for some minutes (VictoriaMetrics always,
+//! Prometheus if the samples have timestamps of their own, as those of cadvisor).
 //!
-//! One case of duplicates is certain: a cgroup contains the usage of the cgroups below it. If series
-//! differ only in `id`, and one `id` is the path of another's ancestor, the outermost one counts.
+//! One case of duplicates is certain: a cgroup contains the usage of the cgroups below it. If
+//! series differ only in `id`, and one `id` is the path of another's ancestor, the outermost one
+//! counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -14,8 +14,8 @@ use crate::headers;
 use crate::method::QueryMethod;
 use crate::query::SeriesSelection;
 
-/// The settings of a [`PrometheusSource`](crate::PrometheusSource). `Debug` shows neither the values
-/// of headers nor a password in the URL.
+/// The settings of a [`PrometheusSource`](crate::PrometheusSource). `Debug` shows neither the
+/// values of headers nor a password in the URL.
 #[derive(Clone)]
 pub struct PrometheusSettings {
     /// `PROMETHEUS_ENDPOINT`: the base URL, `http` or `https`, with the path of the API if there is
@@ -33,8 +33,8 @@ pub struct PrometheusSettings {
     pub workload: WorkloadRef,
     /// The measured container.
     pub container: String,
-    /// The series that the built-in queries read. Custom queries are sent as they are; the pod label
-    /// of their results is the one of [`SeriesSelection::labels`], or else `pod`.
+    /// The series that the built-in queries read. Custom queries are sent as they are; the pod
+    /// label of their results is the one of [`SeriesSelection::labels`], or else `pod`.
     pub series: SeriesSelection,
     /// `LOAD_QUERY`: PromQL that returns one sample per `pod`, instead of the container's CPU
     /// rate. Sent verbatim.

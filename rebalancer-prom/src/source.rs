@@ -23,8 +23,8 @@ use crate::series::ExaminedSeries;
 use crate::settings::PrometheusSettings;
 use crate::transport::{QueryTime, Transport};
 
-/// The number of pods of one query about pods with several series, so that a GET request stays below
-/// the usual limit of a URL.
+/// The number of pods of one query about pods with several series, so that a GET request stays
+/// below the usual limit of a URL.
 const PODS_OF_A_QUERY: usize = 50;
 
 /// Reads the loads, the autoscalers and the consumer group of one workload over the Prometheus HTTP
@@ -163,7 +163,8 @@ impl PrometheusSource {
         Ok(Some((past, step)))
     }
 
-    /// Adds the past loads. Those of pods with nested cgroups are read again, without the inner ones.
+    /// Adds the past loads. Those of pods with nested cgroups are read again, without the inner
+    /// ones.
     async fn add_past_loads(
         &self,
         cpu: CpuSeries<'_>,
@@ -192,8 +193,8 @@ impl PrometheusSource {
         Ok(())
     }
 
-    /// Reads the highest number of samples that a pod has in the window of the rate; `None` if there is
-    /// no sample. Does not apply to a custom load, whose series are unknown.
+    /// Reads the highest number of samples that a pod has in the window of the rate; `None` if
+    /// there is no sample. Does not apply to a custom load, whose series are unknown.
     ///
     /// # Errors
     /// If the query had no trustworthy response.

@@ -58,13 +58,13 @@ pub(crate) enum QueryTime {
     Range { start: i64, end: i64, step: i64 },
 }
 
-/// How far before each time of a range a sample may be, which is the default of Prometheus. By default,
-/// VictoriaMetrics takes a sample of the whole step.
+/// How far before each time of a range a sample may be, which is the default of Prometheus. By
+/// default, VictoriaMetrics takes a sample of the whole step.
 const LOOKBACK: &str = "5m";
 
 impl QueryTime {
-    /// The parameters of the request, apart from the query. VictoriaMetrics moves the times of a range
-    /// unless it must not use its cache; Prometheus ignores both.
+    /// The parameters of the request, apart from the query. VictoriaMetrics moves the times of a
+    /// range unless it must not use its cache; Prometheus ignores both.
     fn parameters(self) -> Vec<(&'static str, String)> {
         match self {
             Self::Now => Vec::new(),

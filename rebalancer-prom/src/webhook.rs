@@ -1,5 +1,5 @@
-//! Posts JSON documents to a webhook. The client is that of the metrics server, so the rules of TLS,
-//! proxies, redirects and secrets are the same.
+//! Posts JSON documents to a webhook. The client is that of the metrics server, so the rules of
+//! TLS, proxies, redirects and secrets are the same.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -29,7 +29,8 @@ const fn settings(url: &'static str) -> DestinationSettings {
     }
 }
 
-/// The URL of a webhook, which is a secret: everyone who has it can post. `Debug` shows only the host.
+/// The URL of a webhook, which is a secret: everyone who has it can post. `Debug` shows only the
+/// host.
 #[derive(Clone, PartialEq, Eq)]
 pub enum WebhookUrl {
     /// The URL (`NOTIFY_URL`).

@@ -36,8 +36,8 @@ pub struct SimConfig {
     /// The number of replicas, which is also the minimum and the maximum of the autoscaler, so that
     /// it never scales; at least 1. Default 8.
     pub pods: u32,
-    /// The number of the first pods that a canary created from another template, which the status of
-    /// the workload does not show. Default 0.
+    /// The number of the first pods that a canary created from another template, which the status
+    /// of the workload does not show. Default 0.
     pub canaries: u32,
     /// The number of former pods that have been terminating since long before the start, because
     /// their nodes are lost. Default 0.
@@ -60,7 +60,8 @@ pub struct SimConfig {
     /// even start. It does not affect the results of later rebalances; 1 is the fastest.
     /// Default 50.
     pub deals: u32,
-    /// The assignor of the group, which the client and the protocol must support. Default [`Assignor::CooperativeSticky`].
+    /// The assignor of the group, which the client and the protocol must support. Default
+    /// [`Assignor::CooperativeSticky`].
     pub assignor: Assignor,
     /// The client library of the consumers. Default [`ClientFamily::Java`].
     pub client: ClientFamily,
@@ -105,8 +106,8 @@ pub struct SimConfig {
     pub startup_delay: Duration,
     /// The time from Ready to membership in the group. Default 3 s.
     pub join_delay: Duration,
-    /// The time from the start of a pod's termination to the departure of its member from the group.
-    /// Default 3 s.
+    /// The time from the start of a pod's termination to the departure of its member from the
+    /// group. Default 3 s.
     pub leave_delay: Duration,
     /// The time from then to the removal of the pod. Default 2 s.
     pub exit_delay: Duration,

@@ -14,12 +14,12 @@ use rebalancer_core::ports::{
 use crate::kafka::RequestFault;
 use crate::shared::SharedState;
 
-/// The coordinator of a [`SimWorld`](crate::SimWorld)'s group, for one run. A request and its response
-/// take 5 ms each.
+/// The coordinator of a [`SimWorld`](crate::SimWorld)'s group, for one run. A request and its
+/// response take 5 ms each.
 ///
-/// Hand-overs to classic groups with `sticky`, `cooperative-sticky` or (of Java consumers) `range` are
-/// modelled. In groups of the consumer protocol (KIP-848), members are removed at once, and return. Other
-/// groups can be read.
+/// Hand-overs to classic groups with `sticky`, `cooperative-sticky` or (of Java consumers) `range`
+/// are modelled. In groups of the consumer protocol (KIP-848), members are removed at once, and
+/// return. Other groups can be read.
 #[derive(Clone)]
 pub struct SimCoordinator {
     state: SharedState,
@@ -39,8 +39,8 @@ impl fmt::Debug for SimCoordinator {
 }
 
 impl SimCoordinator {
-    /// The port of a new run. `faulty`: its requests have the faults of the world's plan. `traced`: they
-    /// leave a trace of the run with this number.
+    /// The port of a new run. `faulty`: its requests have the faults of the world's plan. `traced`:
+    /// they leave a trace of the run with this number.
     pub(crate) fn new(state: SharedState, faulty: bool, traced: Option<usize>) -> Self {
         let run = state.lock().new_coordinator();
         Self {

@@ -114,8 +114,8 @@ impl FaultDraws {
         }
     }
 
-    /// The fault of a request to the coordinator of the group. A hand-over makes hundreds of requests
-    /// and few mistakes end it, so faults are rarer than those of other calls.
+    /// The fault of a request to the coordinator of the group. A hand-over makes hundreds of
+    /// requests and few mistakes end it, so faults are rarer than those of other calls.
     pub(crate) fn request_fault(&mut self, now: Duration) -> RequestFault {
         const RARER: f64 = 0.05;
         if now < self.outage_until || self.chance(self.plan.failing * RARER) {

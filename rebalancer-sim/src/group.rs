@@ -142,8 +142,8 @@ impl ConsumerGroup {
         self.remove(|member| member.pod == pod)
     }
 
-    /// Marks the pod's static member as absent, and returns whether there is one. Its partitions are
-    /// not consumed, and the group does not notice.
+    /// Marks the pod's static member as absent, and returns whether there is one. Its partitions
+    /// are not consumed, and the group does not notice.
     pub(crate) fn mark_absent(&mut self, pod: PodKey) -> bool {
         let member = self
             .members
@@ -158,12 +158,14 @@ impl ConsumerGroup {
         }
     }
 
-    /// Removes the pod's static member if it is still absent, and returns whether a rebalance is due.
+    /// Removes the pod's static member if it is still absent, and returns whether a rebalance is
+    /// due.
     pub(crate) fn session_ended(&mut self, pod: PodKey) -> bool {
         self.remove(|member| member.pod == pod && member.absent)
     }
 
-    /// Removes the members with these ids. Returns the pod of each, or `None` if there is no such member.
+    /// Removes the members with these ids. Returns the pod of each, or `None` if there is no such
+    /// member.
     pub(crate) fn remove_members(&mut self, ids: &[&str]) -> Vec<Option<PodKey>> {
         let pods = ids
             .iter()

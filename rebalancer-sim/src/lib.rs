@@ -9,8 +9,8 @@
 //! [`SimWorld`] provides the ports of [`rebalancer_core::ports`]. Code that runs on a real cluster
 //! can run on a simulated one, deterministically, and with hours of virtual time in milliseconds.
 //!
-//! An assignment can be handed out to the group through [`SimCoordinator`]. Meanwhile a detailed model
-//! of the coordinator and its clients plays the group; see [`kafka`].
+//! An assignment can be handed out to the group through [`SimCoordinator`]. Meanwhile a detailed
+//! model of the coordinator and its clients plays the group; see [`kafka`].
 //!
 //! There are no faults unless they are configured: see [`faults`].
 //!

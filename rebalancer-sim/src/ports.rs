@@ -102,8 +102,8 @@ impl PodActuator for SimActuator {
 }
 
 /// The virtual clock of a [`SimWorld`](crate::SimWorld). A sleep advances the time of the world and
-/// returns immediately. While a response of the group's coordinator is awaited, the time advances from
-/// one response to the next, so that the task that awaits it goes on in between.
+/// returns immediately. While a response of the group's coordinator is awaited, the time advances
+/// from one response to the next, so that the task that awaits it goes on in between.
 #[derive(Debug, Clone)]
 pub struct SimClock {
     state: SharedState,

@@ -20,9 +20,9 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Draws the rates, assigns them to the partitions at random `config.deals` times, and keeps the
-    /// assignment with the highest skew. `skew` returns how uneven the loads of the pods are under
-    /// the given rates.
+    /// Draws the rates, assigns them to the partitions at random `config.deals` times, and keeps
+    /// the assignment with the highest skew. `skew` returns how uneven the loads of the pods are
+    /// under the given rates.
     pub(crate) fn draw(
         config: &SimConfig,
         seeded: &mut Seeded,

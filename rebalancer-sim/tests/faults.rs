@@ -142,7 +142,8 @@ async fn lease_belongs_to_one_run_until_it_expires_or_is_released() {
     let left = lease::DURATION - seconds(10);
     assert_eq!(holder.expires_seconds.to_duration(), left);
 
-    // A renewal extends the lease. An expired lease can be acquired by another run and is then lost.
+    // A renewal extends the lease. An expired lease can be acquired by another run and is then
+    // lost.
     assert_eq!(one.renew().await.unwrap(), LeaseState::Held);
     world.advance(left);
     assert!(matches!(

@@ -1,4 +1,5 @@
-//! Hand-overs and rejoins over modelled groups: what must hold in every one, with and without faults.
+//! Hand-overs and rejoins over modelled groups: what must hold in every one, with and without
+//! faults.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 use std::time::Duration;
@@ -146,8 +147,8 @@ fn undisturbed(world: &mut GroupWorld, plan: HandoverPlan) -> HandoverReport {
     report.unwrap_or_else(|| panic!("the process was not killed"))
 }
 
-/// Lets the group settle, and checks that every partition has exactly one owner, or none if no consumer
-/// is left.
+/// Lets the group settle, and checks that every partition has exactly one owner, or none if no
+/// consumer is left.
 fn assert_settles(world: &mut GroupWorld, within: Duration) -> Result<(), TestCaseError> {
     let until = world.now() + within;
     while !world.is_settled() && world.now() < until {
@@ -203,8 +204,8 @@ fn group_has_the_target_afterwards(
         let counted = world.rebalances() - before;
         assert!(rebalances.contains(&counted), "{counted}, seed {seed}");
         assert_eq!(report.rebalances, counted, "seed {seed}");
-        // Partitions that move pause for milliseconds, not for a heartbeat interval; a removed dynamic
-        // member of librdkafka is back after two seconds, and a member of Java polls.
+        // Partitions that move pause for milliseconds, not for a heartbeat interval; a removed
+        // dynamic member of librdkafka is back after two seconds, and a member of Java polls.
         let longest = if kind.is_cooperative() {
             0.6
         } else {
@@ -255,8 +256,8 @@ fn slow_poller_ends_it_before_any_removal() {
     }
 }
 
-/// A member that begins to sleep after each poll may be removed as the leader while it processes. No
-/// other member gets its partitions before it is back.
+/// A member that begins to sleep after each poll may be removed as the leader while it processes.
+/// No other member gets its partitions before it is back.
 #[rstest]
 fn removed_leader_that_sleeps_keeps_its_partitions(
     #[values(ClientKind::JavaCooperative, ClientKind::JavaEager)] kind: ClientKind,
@@ -277,8 +278,8 @@ fn removed_leader_that_sleeps_keeps_its_partitions(
     assert!(removed > 0);
 }
 
-/// The connection of the assigner breaks while its JoinGroup request is parked. The coordinator would make
-/// it the leader, which it would not learn, so it leaves at once.
+/// The connection of the assigner breaks while its JoinGroup request is parked. The coordinator
+/// would make it the leader, which it would not learn, so it leaves at once.
 #[rstest]
 fn assigner_without_its_connection_does_not_take_the_lead(
     #[values(
@@ -425,8 +426,8 @@ fn lost_election_leaves_the_group_as_it_was() {
     assert!(lost > 10, "{lost}");
 }
 
-/// The members of a rejoin have new ids afterwards, and the others their old ones. The order in which
-/// the coordinator elects leaders does not matter.
+/// The members of a rejoin have new ids afterwards, and the others their old ones. The order in
+/// which the coordinator elects leaders does not matter.
 #[rstest]
 fn members_rejoin_under_new_ids(
     #[values(
@@ -488,8 +489,8 @@ fn members_rejoin_under_new_ids(
     }
 }
 
-/// Members that die, or sleep after each poll, while they are removed. The group waits for them for a
-/// limited time, in which no other member gets their partitions.
+/// Members that die, or sleep after each poll, while they are removed. The group waits for them for
+/// a limited time, in which no other member gets their partitions.
 #[rstest]
 fn rejoin_waits_for_absent_members_for_a_limited_time(
     #[values(
@@ -610,8 +611,8 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
         // Members with `range` do not keep an assignment.
         let rejoins = rejoins.or_else(|| (!kind.is_sticky()).then_some(1));
         let rejoins = rejoins.map(|rejoins| rejoins.min(members - 1));
-        // If the process is killed, the barrier ends before removed members that have just become slow
-        // are back.
+        // If the process is killed, the barrier ends before removed members that have just become
+        // slow are back.
         if rejoins.is_some() && kill_after.is_some() {
             disturbances.retain(|(_, what)| !matches!(what, Disturbance::Slows(..)));
         }

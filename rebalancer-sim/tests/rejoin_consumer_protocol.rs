@@ -1,5 +1,5 @@
-//! Rejoins in modelled groups of the consumer protocol (KIP-848): what must hold in every one, with and
-//! without faults.
+//! Rejoins in modelled groups of the consumer protocol (KIP-848): what must hold in every one, with
+//! and without faults.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -117,8 +117,8 @@ fn assert_settles(world: &mut ConsumerGroupWorld) -> Result<(), TestCaseError> {
 }
 
 /// The members return under the ids that they had, and the partitions of the removed ones are dealt
-/// again. Two members process a partition for at most a heartbeat interval and a batch, and no longer
-/// than the report says.
+/// again. Two members process a partition for at most a heartbeat interval and a batch, and no
+/// longer than the report says.
 #[rstest]
 fn members_return_and_the_broker_deals_again(
     #[values((2, 1), (8, 3), (8, 7), (33, 4))] (members, removed): (usize, usize),
@@ -182,8 +182,8 @@ fn changed_group_is_left_alone() {
     assert_eq!(world.longest_double_processing(), Duration::ZERO);
 }
 
-/// A member whose application polls rarely processes its last batch beside the new owner. The report
-/// has the time until it was back.
+/// A member whose application polls rarely processes its last batch beside the new owner. The
+/// report has the time until it was back.
 #[test]
 fn slow_member_is_waited_for() {
     let mut world = ConsumerGroupWorld::new(ConsumerGroupConfig::new(4, 21));
@@ -348,8 +348,8 @@ fn play(scenario: &Scenario) -> Result<(), TestCaseError> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    /// Whatever happens, the group settles, each partition is processed by one client in the end, and two
-    /// clients process one only after a removal, for a limited time.
+    /// Whatever happens, the group settles, each partition is processed by one client in the end,
+    /// and two clients process one only after a removal, for a limited time.
     #[test]
     fn no_lasting_harm_in_any_scenario(scenario in scenarios()) {
         play(&scenario)?;

@@ -118,8 +118,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a rejoin can even out a group with this assignor and one member in each pod. Members with `sticky`
-/// claim their partitions again, and `range` and `roundrobin` give the same loads in another order.
+/// Whether a rejoin can even out a group with this assignor and one member in each pod. Members
+/// with `sticky` claim their partitions again, and `range` and `roundrobin` give the same loads in
+/// another order.
 fn rejoin_applies(assignor: Assignor) -> bool {
     matches!(assignor, Assignor::CooperativeSticky | Assignor::Uniform)
 }

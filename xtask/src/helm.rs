@@ -1,7 +1,7 @@
 //! The Helm chart with the tools of its users: helm, helm-unittest and kubeconform.
 //!
-//! The end-to-end cases render the chart with Helm's libraries, which is enough for every change. This
-//! task is for changes of the chart: the tools take minutes to build.
+//! The end-to-end cases render the chart with Helm's libraries, which is enough for every change.
+//! This task is for changes of the chart: the tools take minutes to build.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -82,8 +82,8 @@ impl Chart {
         Ok(files)
     }
 
-    /// The path of a copy of the chart that does not ask for a version of Kubernetes: the API server of the
-    /// tests is built without its version.
+    /// The path of a copy of the chart that does not ask for a version of Kubernetes: the API
+    /// server of the tests is built without its version.
     fn for_any_version(&self) -> Result<String, Error> {
         let copy = self.folder.path().join("rebalancer");
         let copied = Command::new("cp")
@@ -133,8 +133,8 @@ impl Chart {
     }
 }
 
-/// Validates the rendered objects with the schemas of a real API server, and takes a release through its
-/// life.
+/// Validates the rendered objects with the schemas of a real API server, and takes a release
+/// through its life.
 async fn on_servers(chart: &Chart, values: &[PathBuf]) -> Result<(), Error> {
     step("starting the servers");
     let ns = TestNamespace::named("chart").await?;
@@ -258,8 +258,8 @@ where
     Err(format!("the release has {found} objects of kind {kind}").into())
 }
 
-/// The JSON Schemas of the kinds in an OpenAPI document, with the file names that kubeconform looks for.
-/// Each schema has the definitions that it refers to. Unknown fields are errors.
+/// The JSON Schemas of the kinds in an OpenAPI document, with the file names that kubeconform looks
+/// for. Each schema has the definitions that it refers to. Unknown fields are errors.
 fn schemas_of(openapi: &Value) -> Vec<(String, Value)> {
     let definitions = openapi["definitions"].as_object();
     let empty = Map::new();
@@ -318,7 +318,8 @@ fn references(value: &Value, definitions: &Map<String, Value>, used: &mut BTreeS
     }
 }
 
-/// The schema of a definition: without unknown fields, and with the numbers that the API takes for texts.
+/// The schema of a definition: without unknown fields, and with the numbers that the API takes for
+/// texts.
 fn strict(name: &str, definition: &Value) -> Value {
     let mut schema = definition.clone();
     if name.ends_with(".resource.Quantity") {

@@ -1,7 +1,7 @@
 //! The final stage of the image, built and run by buildah.
 //!
-//! The first stage compiles the binary in an image of a registry, which not every machine reaches. The
-//! final stage needs none: it is built from a binary that exists.
+//! The first stage compiles the binary in an image of a registry, which not every machine reaches.
+//! The final stage needs none: it is built from a binary that exists.
 
 use std::ffi::OsString;
 use std::fs;
@@ -162,8 +162,8 @@ impl Buildah<'_> {
     }
 }
 
-/// Links the binary of the development profile statically. Only the last step differs from the usual
-/// build, so the dependencies are not compiled again.
+/// Links the binary of the development profile statically. Only the last step differs from the
+/// usual build, so the dependencies are not compiled again.
 fn linked() -> Result<PathBuf, Error> {
     let status = cargo(&[
         "rustc",
@@ -243,8 +243,8 @@ fn problems(config: &Value) -> Vec<String> {
     problems
 }
 
-/// The files with content below a folder, by their paths. buildah creates some files in `/etc`, of which
-/// only the certificates are from the image.
+/// The files with content below a folder, by their paths. buildah creates some files in `/etc`, of
+/// which only the certificates are from the image.
 fn files(folder: &Path) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
@@ -280,7 +280,8 @@ mod tests {
         assert_eq!(final_stage("FROM scratch\n"), None);
     }
 
-    /// The context of the image has the files that the stages copy: `.dockerignore` excludes none of them.
+    /// The context of the image has the files that the stages copy: `.dockerignore` excludes none
+    /// of them.
     #[test]
     fn context_has_every_package_and_file() {
         let root = root().unwrap();

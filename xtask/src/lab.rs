@@ -34,8 +34,9 @@ const MAX_CONSUMERS: usize = 64;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     pods: usize,
-    /// Whether a broker and real consumers run. They take some seconds and half a gigabyte of memory,
-    /// and loads that records cause are not as exact as constant ones, so this is on request.
+    /// Whether a broker and real consumers run. They take some seconds and half a gigabyte of
+    /// memory, and loads that records cause are not as exact as constant ones, so this is on
+    /// request.
     kafka: bool,
 }
 
@@ -138,7 +139,8 @@ impl<'ns> Lab<'ns> {
         Ok(lab)
     }
 
-    /// Prints the variables, and skews the loads again for each line of standard input, until Ctrl-C.
+    /// Prints the variables, and skews the loads again for each line of standard input, until
+    /// Ctrl-C.
     async fn serve(&self) -> Result<(), Error> {
         // A variable of the shell would select another container.
         let program = self.ns.rebalancer(&self.consumer);
@@ -199,8 +201,8 @@ impl<'ns> Lab<'ns> {
     }
 }
 
-/// The loads of that many pods, in cores. Fewer pods than loads get some of the high and some of the low
-/// ones, so that they can be evened out below the threshold.
+/// The loads of that many pods, in cores. Fewer pods than loads get some of the high and some of
+/// the low ones, so that they can be evened out below the threshold.
 fn loads(pods: usize) -> impl Iterator<Item = f64> {
     let all = LOADS.len();
     let index = move |pod: usize| {

@@ -1,4 +1,5 @@
-//! The wording of comments: counts phrases that CONTRIBUTING.md asks to avoid.
+//! The wording of comments: counts phrases that CONTRIBUTING.md asks to avoid, and finds lines that
+//! are too long.
 //!
 //! The code base once had a dialect of its own. The count keeps it from coming back: a crate may
 //! have a few (a word may be right where it stands), not many.
@@ -11,6 +12,9 @@ use crate::{Error, root};
 
 /// The number of markers per 10,000 comment words from which a crate fails.
 const LIMIT: f64 = 20.0;
+
+/// The number of columns at which prose wraps.
+const COLUMNS: usize = 100;
 
 /// Words and phrases to avoid, in lower case, without punctuation.
 const PHRASES: [&str; 20] = [
@@ -72,12 +76,19 @@ pub(crate) fn run(verbose: bool) -> Result<(), Error> {
     // A workspace of its own.
     folders.push(("fuzz".into(), root.join("fuzz")));
     let mut above = Vec::new();
+    let mut long = Vec::new();
     for (name, folder) in folders {
         let mut total = Count::default();
         for file in rust_files(&folder)? {
-            let found = count(&fs::read_to_string(&file)?);
+            let source = fs::read_to_string(&file)?;
+            let found = count(&source);
+            let file = file.strip_prefix(root).unwrap_or(&file).display();
+            long.extend(
+                long_lines(&source)
+                    .iter()
+                    .map(|line| format!("{file}:{line}")),
+            );
             for (line, marker) in found.markers.iter().filter(|_| verbose) {
-                let file = file.strip_prefix(root).unwrap_or(&file).display();
                 println!("{file}:{line}: {marker}");
             }
             total.words += found.words;
@@ -92,6 +103,10 @@ pub(crate) fn run(verbose: bool) -> Result<(), Error> {
         if total.rate() > LIMIT {
             above.push(name);
         }
+    }
+    if !long.is_empty() {
+        let long = long.join(", ");
+        return Err(format!("comments beyond column {COLUMNS}: {long}").into());
     }
     if above.is_empty() {
         return Ok(());
@@ -143,6 +158,27 @@ fn count(source: &str) -> Count {
     count
 }
 
+/// The numbers (from 1) of the comments beyond [`COLUMNS`], apart from rows of tables, addresses
+/// and code.
+fn long_lines(source: &str) -> Vec<usize> {
+    let mut long = Vec::new();
+    let mut in_code = false;
+    for (index, line) in source.lines().enumerate() {
+        let Some((_, text)) = comment(line) else {
+            in_code = false;
+            continue;
+        };
+        if text.trim_start().starts_with("```") {
+            in_code = !in_code;
+        }
+        let wraps = !in_code && !text.contains('|') && !text.contains("://");
+        if wraps && line.chars().count() > COLUMNS {
+            long.push(index + 1);
+        }
+    }
+    long
+}
+
 /// The text of a line that is a comment, and whether that is a doc comment.
 fn comment(line: &str) -> Option<(bool, &str)> {
     let line = line.trim_start();
@@ -163,6 +199,17 @@ fn plain(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_lines_of_prose_are_found() {
+        let long = "word ".repeat(20);
+        let source = format!(
+            "/// {long}\n//! | {long} |\n// https://host/{long}\nlet x = 1; // {long}\n/// ```\n\
+             /// {long}\n/// ```\n    // {long}\n"
+        );
+        assert_eq!(long_lines(&source), [1, 8]);
+        assert_eq!(long_lines("// short"), [0_usize; 0]);
+    }
 
     fn markers(source: &str) -> Vec<String> {
         count(source)

@@ -14,7 +14,8 @@ pub(crate) struct Tool {
 }
 
 impl Tool {
-    /// The path of the program: from `PATH`, otherwise from the cache, where the first call builds it.
+    /// The path of the program: from `PATH`, otherwise from the cache, where the first call builds
+    /// it.
     pub(crate) fn locate(&self) -> Result<PathBuf, Error> {
         let Self { name, version } = *self;
         if let Some(path) = find_in_path(name) {

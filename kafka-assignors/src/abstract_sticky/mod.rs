@@ -6,12 +6,13 @@
 //! | all subscribe to the same topics | [`constrained`]: quotas, linear in the number of partitions |
 //! | subscriptions differ | [`general`]: assigns unowned partitions, then moves partitions while this balances the counts |
 //!
-//! A member without topics counts as a subscriber to the same topics as the others if it comes before
-//! them in the iteration order of the leader's hash table, and then gets a member's share of the
-//! partitions (`allSubscriptionsEqual` takes the first topics that it finds as the reference).
+//! A member without topics counts as a subscriber to the same topics as the others if it comes
+//! before them in the iteration order of the leader's hash table, and then gets a member's share of
+//! the partitions (`allSubscriptionsEqual` takes the first topics that it finds as the reference).
 //!
-//! Racks (KIP-881) are considered: a member does not keep a partition without a replica in its rack,
-//! and unowned partitions go to members in the racks of their replicas first, see [`RackRule`].
+//! Racks (KIP-881) are considered: a member does not keep a partition without a replica in its
+//! rack, and unowned partitions go to members in the racks of their replicas first, see
+//! [`RackRule`].
 //!
 //! Assumes that all members are of the same generation, as in a settled group.
 

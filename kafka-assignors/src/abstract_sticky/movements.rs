@@ -24,8 +24,8 @@ impl<'a> Movements<'a> {
         }
     }
 
-    /// The partition to move from `owner` to `taker`: `partition`, or one that moved in the opposite
-    /// direction before.
+    /// The partition to move from `owner` to `taker`: `partition`, or one that moved in the
+    /// opposite direction before.
     pub(super) fn instead_of(
         &self,
         topic: TopicIndex,

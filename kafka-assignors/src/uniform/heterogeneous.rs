@@ -1,10 +1,10 @@
 //! The uniform assignment of members with different subscriptions.
 //!
 //! Topics are sorted by the number of partitions per subscriber, descending. Unowned partitions go
-//! in turn to the subscribers with the fewest partitions. Then, topic by topic, the subscribers with
-//! the most partitions give their highest ones in turn to those with the fewest, until they differ
-//! by at most one. This repeats until none moves or the limit of rounds is reached. The iteration
-//! order of the members breaks ties.
+//! in turn to the subscribers with the fewest partitions. Then, topic by topic, the subscribers
+//! with the most partitions give their highest ones in turn to those with the fewest, until they
+//! differ by at most one. This repeats until none moves or the limit of rounds is reached. The
+//! iteration order of the members breaks ties.
 
 use super::turns::Turns;
 use crate::{Assignment, Member, MemberIndex, TopicIndex, Topics};

@@ -67,8 +67,8 @@ fn in_iteration_order(topics: &Topics, owned: &[PartitionIndex]) -> Vec<Partitio
                 .and_then(topic)
                 .map_or(0, |topic| topics.range(topic).start);
             let mut of_topic = of_topic.to_vec();
-            // An integer is its own hash code. The sort is stable, so that within a bucket the lower
-            // number comes first.
+            // An integer is its own hash code. The sort is stable, so that within a bucket the
+            // lower number comes first.
             of_topic.sort_by_key(|partition| {
                 table.bucket(u32::try_from(partition.get() - start).unwrap_or(u32::MAX))
             });

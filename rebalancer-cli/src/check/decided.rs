@@ -1,5 +1,5 @@
-//! The lines about a decision: its checks by subject, the pods that may not be evicted, and what each
-//! strategy would do.
+//! The lines about a decision: its checks by subject, the pods that may not be evicted, and what
+//! each strategy would do.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use rebalancer_core::{Action, Decision, HoldReason, Policy, Snapshot, Strategy, 
 use super::{CheckLine, CheckStatus, Subject};
 use crate::hints;
 
-/// The lines of the checks on the workload that do not depend on loads, on a snapshot without any. The one on
-/// autoscalers is left out unless they are known.
+/// The lines of the checks on the workload that do not depend on loads, on a snapshot without any.
+/// The one on autoscalers is left out unless they are known.
 pub(crate) fn without_loads(
     snapshot: &Snapshot,
     policy: &Policy,
@@ -62,8 +62,8 @@ impl Decisions {
             .map(|(_, decision)| decision)
     }
 
-    /// The lines of the checks on a subject. Checks on the consumer group are those of the strategies
-    /// that use it, and no more than a warning for one that does not.
+    /// The lines of the checks on a subject. Checks on the consumer group are those of the
+    /// strategies that use it, and no more than a warning for one that does not.
     pub(crate) fn checks(&self, subject: Subject) -> Vec<CheckLine> {
         let configured = self.of(self.configured);
         let mut lines = of_subject(configured, subject);

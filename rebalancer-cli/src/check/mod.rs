@@ -1,7 +1,7 @@
 //! The preflight of `rebalancer check`: its document, and the lines about each subject.
 //!
-//! The rules are those of a run: the adapters read the same data, and the verdicts are the checks of
-//! the decision. Nothing is changed.
+//! The rules are those of a run: the adapters read the same data, and the verdicts are the checks
+//! of the decision. Nothing is changed.
 
 pub(crate) mod decided;
 mod document;

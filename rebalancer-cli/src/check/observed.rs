@@ -10,9 +10,9 @@ use rebalancer_core::ports::{DisruptionBudget, GroupObservation, LoadObservation
 use super::{CheckLine, CheckStatus};
 use crate::settings::duration;
 
-/// The lines about the response to each query, with the number of ready pods in it, or of pods in the
-/// namespace if those of the workload are unknown. Which numbers are too low is decided by the checks of
-/// the decision.
+/// The lines about the response to each query, with the number of ready pods in it, or of pods in
+/// the namespace if those of the workload are unknown. Which numbers are too low is decided by the
+/// checks of the decision.
 pub(crate) fn metrics(loads: &LoadObservation, pods: Option<&[Pod]>) -> Vec<CheckLine> {
     let ready: Option<HashSet<&str>> = pods.map(|pods| {
         let ready = pods.iter().filter(|pod| pod.serves());
@@ -77,7 +77,8 @@ pub(crate) fn metrics(loads: &LoadObservation, pods: Option<&[Pod]>) -> Vec<Chec
 /// The smallest number of samples in the window with which a missed scrape leaves a load.
 const SAMPLES_NEEDED: f64 = 4.0;
 
-/// The line about the scrape interval, from the highest number of samples that a pod has in the window.
+/// The line about the scrape interval, from the highest number of samples that a pod has in the
+/// window.
 pub(crate) fn scrape_interval(samples: f64, window: Duration) -> Option<CheckLine> {
     // A pod without samples is reported by other checks.
     let intervals = (samples >= 1.0).then_some(samples)?;
@@ -169,8 +170,8 @@ pub(crate) fn group(group: &GroupObservation) -> Vec<CheckLine> {
         .collect()
 }
 
-/// The line about the right READ on the group, if the strategy needs it. `removes` is whether static
-/// members of evicted pods are removed from the group.
+/// The line about the right READ on the group, if the strategy needs it. `removes` is whether
+/// static members of evicted pods are removed from the group.
 pub(crate) fn right_to_read(
     group: &GroupObservation,
     strategy: Strategy,

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use rebalancer_k8s::{Importance, Right};
 
-/// The group and resource of a rule; whether it is restricted to the objects of workloads; whether runs
-/// do without it.
+/// The group and resource of a rule; whether it is restricted to the objects of workloads; whether
+/// runs do without it.
 type Key = (String, String, bool, bool);
 
 #[derive(Default)]
@@ -20,8 +20,8 @@ struct Rule {
     situational: bool,
 }
 
-/// The manifests of the Roles, one for each namespace. `rights` are the namespace and the rights of each
-/// workload.
+/// The manifests of the Roles, one for each namespace. `rights` are the namespace and the rights of
+/// each workload.
 pub(crate) fn manifest(rights: &[(&str, Vec<Right>)]) -> String {
     let mut namespaces: BTreeMap<&str, BTreeMap<Key, Rule>> = BTreeMap::new();
     for (namespace, rights) in rights {

@@ -1,4 +1,5 @@
-//! `check`: whether everything that a run needs is there, and how to repair what is not. Reads only.
+//! `check`: whether everything that a run needs is there, and how to repair what is not. Reads
+//! only.
 
 use futures::future::join_all;
 use rebalancer_core::model::PodRef;
@@ -53,8 +54,8 @@ pub(crate) async fn run(
     })
 }
 
-/// Prints the Roles with the rights that the settings need. Only for a workload of a custom kind is a
-/// request sent.
+/// Prints the Roles with the rights that the settings need. Only for a workload of a custom kind is
+/// a request sent.
 pub(crate) async fn print_role(settings: &Settings) -> Result<Exit, CliError> {
     let mut rights = Vec::new();
     for workload in &settings.workloads {
@@ -88,8 +89,8 @@ async fn rights_of(
     Ok(rights.map_err(K8sError::from)?)
 }
 
-/// Checks the settings, and prints `smallest` if a run with them works. Otherwise the failed checks are
-/// logged.
+/// Checks the settings, and prints `smallest` if a run with them works. Otherwise the failed checks
+/// are logged.
 pub(crate) async fn print_config(settings: &Settings, smallest: &str) -> Result<Exit, CliError> {
     let report = CheckReport::new(sections(settings).await);
     if report.status != CheckStatus::Error {
@@ -314,7 +315,8 @@ struct Examined {
     strategies: Vec<CheckLine>,
 }
 
-/// The lines about the observations. What cannot be examined without one of them has a line as well.
+/// The lines about the observations. What cannot be examined without one of them has a line as
+/// well.
 async fn examine(
     source: &Sources<'_>,
     actuator: Option<&KubernetesActuator>,

@@ -20,8 +20,8 @@ use crate::render::table::Detail;
 use crate::settings::OutputFormat;
 
 /// Decides on each snapshot of `path`, or of standard input for `-`, as it arrives. `target`
-/// overrides the target of the snapshots. The report on all of them is written to `report_file`, if it
-/// is given.
+/// overrides the target of the snapshots. The report on all of them is written to `report_file`, if
+/// it is given.
 pub(crate) fn run(
     path: &Path,
     report_file: Option<&Path>,

@@ -46,8 +46,8 @@ pub(crate) fn palette() -> Palette {
     Palette::for_stream(&std::io::stdout()).with_width(stdout_width())
 }
 
-/// Prints a document that is no report of a run, so it has no metrics. Without a page, it has no form in
-/// Markdown either.
+/// Prints a document that is no report of a run, so it has no metrics. Without a page, it has no
+/// form in Markdown either.
 pub(crate) fn print_document(
     document: &impl Serialize,
     output: OutputFormat,
@@ -106,8 +106,8 @@ pub(crate) fn add_groups(report: &mut Report, groups: Vec<Option<Box<GroupDetail
     }
 }
 
-/// The outcome of a report. Where only the group is shown, the decision does not matter: the outcome
-/// is a failure if the group of any workload is unknown, or known in part only.
+/// The outcome of a report. Where only the group is shown, the decision does not matter: the
+/// outcome is a failure if the group of any workload is unknown, or known in part only.
 pub(crate) fn outcome_of(report: &Report, detail: Detail) -> RunOutcome {
     let of_group = |workload: &WorkloadReport| match workload {
         WorkloadReport::Failed(_) => RunOutcome::Failed,

@@ -122,8 +122,8 @@ pub(crate) struct Resident<'a> {
     pub(crate) metrics: &'a ServedMetrics,
 }
 
-/// Runs once over all workloads, and publishes the metrics of the run. `resident` is that of a process
-/// that runs more than once.
+/// Runs once over all workloads, and publishes the metrics of the run. `resident` is that of a
+/// process that runs more than once.
 pub(crate) async fn run(
     settings: &Settings,
     mode: Mode<'_>,
@@ -219,8 +219,8 @@ pub(crate) async fn run(
     Ok(exit)
 }
 
-/// Publishes that no workload could be run, because of an error before the first of them. Returns the
-/// report that says so.
+/// Publishes that no workload could be run, because of an error before the first of them. Returns
+/// the report that says so.
 async fn publish_failure(
     publisher: &Publisher<'_>,
     settings: &Settings,
@@ -266,8 +266,8 @@ struct FinishedRun {
     snapshot: Option<Snapshot>,
 }
 
-/// Runs every workload, and returns the results in the order of the configuration. Without `stop`, signals
-/// are listened to from the moment at which there is a connection.
+/// Runs every workload, and returns the results in the order of the configuration. Without `stop`,
+/// signals are listened to from the moment at which there is a connection.
 async fn run_workloads(
     settings: &Settings,
     mode: Mode<'_>,
@@ -385,8 +385,8 @@ struct RunContext<'a> {
 }
 
 impl RunContext<'_> {
-    /// Runs one workload, within its own timeout. The snapshot is kept only if it is needed: that of
-    /// a large workload takes megabytes.
+    /// Runs one workload, within its own timeout. The snapshot is kept only if it is needed: that
+    /// of a large workload takes megabytes.
     async fn run(&self, index: usize, job: &Job<'_>) -> FinishedRun {
         let started = self.clock.now();
         let workload = job.workload;

@@ -9,8 +9,8 @@ use rebalancer_core::{Snapshot, SnapshotData};
 
 use crate::error::CliError;
 
-/// Reads each snapshot of `path`, or of standard input for `-`, as it arrives. `target` overrides the
-/// target of the snapshots.
+/// Reads each snapshot of `path`, or of standard input for `-`, as it arrives. `target` overrides
+/// the target of the snapshots.
 pub(super) fn each_snapshot(
     path: &Path,
     target: Option<Cores>,

@@ -16,8 +16,9 @@ use crate::render::style::Palette;
 use crate::scenarios::{ScenariosReport, WorkloadScenarios};
 use crate::settings::OutputFormat;
 
-/// Evaluates the scenarios on each snapshot of `path`, or of standard input for `-`. `target` overrides
-/// the target of the snapshots. The results are also written to `report_file`, if it is given.
+/// Evaluates the scenarios on each snapshot of `path`, or of standard input for `-`. `target`
+/// overrides the target of the snapshots. The results are also written to `report_file`, if it is
+/// given.
 pub(crate) fn run(
     path: &Path,
     report_file: Option<&Path>,

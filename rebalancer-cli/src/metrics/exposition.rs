@@ -44,8 +44,8 @@ impl Part {
 }
 
 impl Exposition {
-    /// The metrics of these workloads. Counters go on from the values of `previous`, and kept values
-    /// that this run lacks are taken from there.
+    /// The metrics of these workloads. Counters go on from the values of `previous`, and kept
+    /// values that this run lacks are taken from there.
     #[must_use]
     pub fn new(workloads: &[WorkloadFacts<'_>], part: Part, previous: &Previous) -> Self {
         let families: Vec<Family> = METRICS
@@ -83,8 +83,9 @@ impl Exposition {
         exposition
     }
 
-    /// The exposition in the Prometheus text format, which the textfile collector and the Pushgateway
-    /// read. They would take a counter in the OpenMetrics format for a metric without a type.
+    /// The exposition in the Prometheus text format, which the textfile collector and the
+    /// Pushgateway read. They would take a counter in the OpenMetrics format for a metric without a
+    /// type.
     #[must_use]
     pub fn prometheus_text(&self) -> String {
         let mut exposition = String::new();

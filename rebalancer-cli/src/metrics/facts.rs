@@ -70,8 +70,8 @@ pub enum RunResult {
     Incomplete,
     /// Data for the decision is missing or untrusted.
     MissingData,
-    /// Runs have held for longer than is expected without an operator, or a plan could not be stored for
-    /// approval.
+    /// Runs have held for longer than is expected without an operator, or a plan could not be
+    /// stored for approval.
     NeedsOperator,
     /// No decision could be made.
     Failed,
@@ -215,8 +215,8 @@ impl<'a> WorkloadFacts<'a> {
             .count()
     }
 
-    /// Whether the run changed the distribution of the load: it evicted a pod or moved partitions, or
-    /// may have.
+    /// Whether the run changed the distribution of the load: it evicted a pod or moved partitions,
+    /// or may have.
     pub(super) fn acted(&self) -> bool {
         let evicted = [PodOutcome::Evicted, PodOutcome::Unknown];
         let hand_over = self.report.hand_over();

@@ -26,7 +26,8 @@ const COUNTER: Metric = Metric {
     ..GAUGE
 };
 
-/// Every metric. Loads are in cores, or in the unit of a custom load query, so their names have no unit.
+/// Every metric. Loads are in cores, or in the unit of a custom load query, so their names have no
+/// unit.
 pub static METRICS: &[Metric] = &[
     Metric {
         base: "rebalancer_build_info",

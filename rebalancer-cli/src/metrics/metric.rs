@@ -48,8 +48,8 @@ pub enum MetricKind {
 /// A value with its own labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// The labels in addition to those of the workload. The values are words of the program, so their
-    /// number is bounded.
+    /// The labels in addition to those of the workload. The values are words of the program, so
+    /// their number is bounded.
     pub(super) labels: Vec<(&'static str, &'static str)>,
     /// The value.
     pub(super) value: f64,

@@ -5,9 +5,9 @@
 //! Everything but `publish` is free of I/O.
 //!
 //! The metrics describe the last run. `process` has those of a resident process beside them, and
-//! `served` keeps both for its HTTP server. Two kinds of values outlive it: counters
-//! and the times of past successes ([`Metric::is_kept`]). A file is read before it is replaced, and
-//! what it has of these is carried over. A push does not touch what a failed run knows nothing about.
+//! `served` keeps both for its HTTP server. Two kinds of values outlive it: counters and the times
+//! of past successes ([`Metric::is_kept`]). A file is read before it is replaced, and what it has
+//! of these is carried over. A push does not touch what a failed run knows nothing about.
 
 mod api_errors;
 mod exposition;

@@ -25,8 +25,8 @@ impl Previous {
     }
 }
 
-/// A series as the exposition writes it. No value of a label has a character that needs an escape: all
-/// are words of the program, or names of Kubernetes.
+/// A series as the exposition writes it. No value of a label has a character that needs an escape:
+/// all are words of the program, or names of Kubernetes.
 fn series(name: &str, labels: &[(&'static str, String)]) -> String {
     let labels: Vec<String> = labels
         .iter()

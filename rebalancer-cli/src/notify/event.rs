@@ -51,8 +51,8 @@ pub(super) fn event_of(report: &WorkloadReport, events: &[NotifyEvent]) -> Optio
     events.iter().copied().find(|event| is(*event))
 }
 
-/// Whether a hold that lasts is reported by this run: after 1, 2, 4, 8, … runs, so that an outage of a
-/// day is not reported by each of its runs. Without a record of the hold, each run reports it.
+/// Whether a hold that lasts is reported by this run: after 1, 2, 4, 8, … runs, so that an outage
+/// of a day is not reported by each of its runs. Without a record of the hold, each run reports it.
 fn is_due(held: Option<&HeldSince>) -> bool {
     held.is_none_or(|held| held.runs.is_power_of_two())
 }

@@ -4,8 +4,8 @@
 //! after them. There is no line when standard error is not a terminal, or when the log there is not
 //! meant for people (`LOG_FORMAT=json`, or a `LOG_LEVEL` above `info`).
 //!
-//! If several workloads wait at the same time, the line shows the first of them and the number of the
-//! others.
+//! If several workloads wait at the same time, the line shows the first of them and the number of
+//! the others.
 //!
 //! Drawing uses carriage returns and spaces only, which every terminal can show. indicatif, the
 //! usual crate, always draws with escape codes, hides where there are none, and brings bars and

@@ -1,4 +1,5 @@
-//! The assignment to hand out as a table: the partitions that get other owners, and the expected effect.
+//! The assignment to hand out as a table: the partitions that get other owners, and the expected
+//! effect.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
-//! A backtest as text: the imbalance over time, the runs that would have acted, and the hold reasons.
+//! A backtest as text: the imbalance over time, the runs that would have acted, and the hold
+//! reasons.
 
 use rebalancer_core::backtest::{BacktestAction, BacktestImbalance, BacktestReport};
 use rebalancer_core::model::Seconds;

@@ -12,8 +12,8 @@ use super::wrap::{append_or_below, columns, sentence, short_names};
 /// The shortest width of shortened names.
 const SHORTEST_NAME: usize = 8;
 
-/// Renders the pods of the rejoin in a report, with the ids of the members that are removed; empty if
-/// there is none.
+/// Renders the pods of the rejoin in a report, with the ids of the members that are removed; empty
+/// if there is none.
 #[must_use]
 pub fn pods(group: &GroupReport, palette: &Palette) -> String {
     /// The columns between the name and the members.

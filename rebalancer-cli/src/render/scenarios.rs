@@ -79,8 +79,8 @@ fn scenarios(group: &ScenarioReport, palette: &Palette) -> String {
     text
 }
 
-/// The index of the scenario with the lowest highest load, if it is lower than that of the group as it
-/// is.
+/// The index of the scenario with the lowest highest load, if it is lower than that of the group as
+/// it is.
 pub(super) fn best(results: &[ScenarioResult]) -> Option<usize> {
     let peaks = results
         .iter()
@@ -134,8 +134,8 @@ pub(super) fn described(result: &ScenarioResult) -> String {
     }
 }
 
-/// The highest load and its interval, which may be empty, the imbalance, and the numbers of hot pods, of
-/// idle pods, and of moved partitions.
+/// The highest load and its interval, which may be empty, the imbalance, and the numbers of hot
+/// pods, of idle pods, and of moved partitions.
 pub(super) fn numbers(expected: &ScenarioForecast) -> [String; 6] {
     let (low, high) = expected.peak.interval();
     let range = if high - low < 0.000_5 {

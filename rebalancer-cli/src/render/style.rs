@@ -67,8 +67,9 @@ impl Palette {
 /// The narrowest width that tables are fitted to.
 const NARROWEST: usize = 40;
 
-/// The width of standard output: `COLUMNS`, or else that of the terminal. `None` if standard output is
-/// not a terminal: a line of a log or a file is not broken, so that a sentence is found as a whole.
+/// The width of standard output: `COLUMNS`, or else that of the terminal. `None` if standard output
+/// is not a terminal: a line of a log or a file is not broken, so that a sentence is found as a
+/// whole.
 #[must_use]
 pub fn stdout_width() -> Option<usize> {
     let columns = std::env::var("COLUMNS").ok();

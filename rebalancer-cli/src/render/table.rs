@@ -90,8 +90,8 @@ pub(super) fn failure(workload: &str, error: &str, palette: &Palette) -> String 
     format!("{strong}{workload}{strong:#}\n{error}")
 }
 
-/// The text with the common prefix of the pods' names replaced by an ellipsis, if it would not fit on
-/// one line.
+/// The text with the common prefix of the pods' names replaced by an ellipsis, if it would not fit
+/// on one line.
 fn with_short_names(text: String, decision: &Decision, palette: &Palette) -> String {
     let names = || decision.pods.iter().map(|pod| pod.name.as_str());
     match (palette.width, common_prefix(names())) {
@@ -336,8 +336,8 @@ fn pods(decision: &Decision, palette: &Palette) -> String {
     text
 }
 
-/// Renders the failed checks and the number of the others. The one that gives the reason of the hold
-/// is the sentence of the decision, which follows.
+/// Renders the failed checks and the number of the others. The one that gives the reason of the
+/// hold is the sentence of the decision, which follows.
 fn checks(decision: &Decision, palette: &Palette) -> String {
     let checks = &decision.checks;
     let count = |verdict| {

@@ -53,8 +53,8 @@ fn rotation() -> Decision {
     decide(&snapshot(UNEVEN), &two_pods_may_remain())
 }
 
-/// A rotation that needs approval: the decision of a later run if the plan `is_stored`, else that of the
-/// run that proposes it.
+/// A rotation that needs approval: the decision of a later run if the plan `is_stored`, else that
+/// of the run that proposes it.
 pub(crate) fn awaiting(is_stored: bool) -> Decision {
     let at: Timestamp = "2026-01-02T03:00:00Z".parse().unwrap();
     let await_run = |snapshot: &Snapshot| {
@@ -607,8 +607,8 @@ fn lines_of_members_fit_every_width() {
     }
 }
 
-/// Pods whose names Kubernetes generated, as members of a group that its brokers describe. The first two
-/// own the heavy partitions.
+/// Pods whose names Kubernetes generated, as members of a group that its brokers describe. The
+/// first two own the heavy partitions.
 pub(super) fn described() -> String {
     let pods = ["4r8hp", "685sp", "dmnsw", "dxz4d"].map(|pod| format!("events-6b7b87f58f-{pod}"));
     let rates = [[400, 350, 60], [300, 90, 80], [90, 60, 50], [80, 70, 30]];

@@ -36,9 +36,9 @@ pub(crate) fn sentence_at(
     line
 }
 
-/// Appends `text` to `line`, which has `used` visible columns, and ends the line. The text continues
-/// on lines with `indent` spaces where it would exceed `width`. A word is never divided, so a long
-/// one may exceed the width.
+/// Appends `text` to `line`, which has `used` visible columns, and ends the line. The text
+/// continues on lines with `indent` spaces where it would exceed `width`. A word is never divided,
+/// so a long one may exceed the width.
 pub(crate) fn append(
     line: &mut String,
     used: usize,
@@ -108,8 +108,8 @@ pub(super) fn common_prefix<'a>(names: impl IntoIterator<Item = &'a str>) -> Opt
     (prefix.len() >= SHORTEST_PREFIX).then_some(prefix)
 }
 
-/// The names, shortened to at most `width` columns where they are longer: the common prefix becomes an
-/// ellipsis, and then the middle of a name that is still too long.
+/// The names, shortened to at most `width` columns where they are longer: the common prefix becomes
+/// an ellipsis, and then the middle of a name that is still too long.
 pub(super) fn short_names(names: Vec<String>, width: usize) -> Vec<String> {
     if names.iter().all(|name| columns(name) <= width) {
         return names;

@@ -178,7 +178,8 @@ pub(super) trait DefaultText<T>: Sync {
     /// The default as text; `None` if there is none.
     fn text(&self, value: &ValueType<T>) -> Option<String>;
 
-    /// The text of the default value, which the parser accepts; `None` if the default is no fixed value.
+    /// The text of the default value, which the parser accepts; `None` if the default is no fixed
+    /// value.
     fn value_text(&self, _value: &ValueType<T>) -> Option<String> {
         None
     }

@@ -161,8 +161,8 @@ impl Layers {
     }
 }
 
-/// The variables of the environment that are probably misspelt settings, and these. A misspelt `DRY_RUN` would
-/// otherwise turn a dry run into a real one.
+/// The variables of the environment that are probably misspelt settings, and these. A misspelt
+/// `DRY_RUN` would otherwise turn a dry run into a real one.
 ///
 /// If the setting itself is given as well, the other variable belongs to another program.
 fn misspelt(

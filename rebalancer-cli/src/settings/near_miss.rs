@@ -2,8 +2,8 @@
 //! environment.
 //!
 //! An unknown key of the file is an error in any case, so a loose similarity is enough to suggest a
-//! setting. The environment also contains variables of other programs, so the rule for it is strict:
-//! it accepts typing errors, and rejects names that consist of other words.
+//! setting. The environment also contains variables of other programs, so the rule for it is
+//! strict: it accepts typing errors, and rejects names that consist of other words.
 
 use std::sync::LazyLock;
 
@@ -51,8 +51,8 @@ pub(super) fn key(key: &str) -> Option<String> {
 /// The variable of which `name` is probably a misspelling; `None` if `name` is a setting, or
 /// belongs to another program.
 ///
-/// The settings of the interface (`LOG_LEVEL`, `LOG_FORMAT`, `OUTPUT`) do not take part: they affect
-/// no action, and other programs use similar names, such as `LOGLEVEL`.
+/// The settings of the interface (`LOG_LEVEL`, `LOG_FORMAT`, `OUTPUT`) do not take part: they
+/// affect no action, and other programs use similar names, such as `LOGLEVEL`.
 pub(super) fn variable(name: &str) -> Option<&'static str> {
     if by_env(name).is_some() || name == CONFIG || OTHER_PROGRAMS.contains(&name) {
         return None;
@@ -71,7 +71,8 @@ pub(super) fn variable(name: &str) -> Option<&'static str> {
         .find_map(|rest| meant(rest, true));
     without_prefix
         .or_else(|| meant(&given, false))
-        // A single word in lower or mixed case, such as `output`, is a usual name of a shell variable.
+        // A single word in lower or mixed case, such as `output`, is a usual name of a shell
+        // variable.
         .filter(|known| given != *known || given.contains('_'))
 }
 
@@ -92,8 +93,8 @@ fn protected() -> impl Iterator<Item = &'static str> {
         .filter(move |name| !of_the_interface(name))
 }
 
-/// The names whose misspellings are errors. They are divided into words once: the environment of a pod
-/// may have thousands of variables, and each is compared with all of them.
+/// The names whose misspellings are errors. They are divided into words once: the environment of a
+/// pod may have thousands of variables, and each is compared with all of them.
 static KNOWN: LazyLock<Vec<Name<'static>>> =
     LazyLock::new(|| protected().chain([CONFIG]).map(Name::new).collect());
 

@@ -50,8 +50,8 @@ pub(super) fn smallest(layers: &Layers) -> String {
     text
 }
 
-/// The settings of a layer that are needed with their values, in the order of help. In an entry, a default
-/// is needed too, since it may override a common value.
+/// The settings of a layer that are needed with their values, in the order of help. In an entry, a
+/// default is needed too, since it may override a common value.
 fn differing(
     layer: &Layer,
     is_entry: bool,

@@ -289,10 +289,11 @@ pub struct NotifySettings {
 /// A kind of event (`NOTIFY_ON`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotifyEvent {
-    /// A run acted: pods were evicted, partitions handed over, or members rejoined, in full or in part.
+    /// A run acted: pods were evicted, partitions handed over, or members rejoined, in full or in
+    /// part.
     Rotations,
-    /// A run could not do its work: there was no decision, data is missing, an operator is needed, or a
-    /// plan was executed in part.
+    /// A run could not do its work: there was no decision, data is missing, an operator is needed,
+    /// or a plan was executed in part.
     Failures,
     /// A run holds for another reason than the run before.
     HoldChanges,

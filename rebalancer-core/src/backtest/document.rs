@@ -54,8 +54,8 @@ pub struct BacktestAction {
     pub message: String,
     /// The imbalance before it.
     pub imbalance_before: Option<f64>,
-    /// The imbalance that the decision expected afterwards: by the forecast of the group if there is one,
-    /// else if the hottest pods fell to the mean of the chosen pods.
+    /// The imbalance that the decision expected afterwards: by the forecast of the group if there
+    /// is one, else if the hottest pods fell to the mean of the chosen pods.
     pub imbalance_expected: Option<f64>,
     /// The 90 % interval of the forecast; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,8 +103,8 @@ pub struct BacktestImbalance {
     /// The mean with the actions; absent without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_with_actions: Option<f64>,
-    /// The imbalance of each run with the actions before it, if each lowered the imbalance above 1 by the
-    /// part that its decision expected, until the next action; absent without actions.
+    /// The imbalance of each run with the actions before it, if each lowered the imbalance above 1
+    /// by the part that its decision expected, until the next action; absent without actions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub with_actions: Vec<Option<f64>>,
 }

@@ -113,8 +113,8 @@ impl MetricsHistory {
 }
 
 /// Whether a pod belongs to a workload, by its name: the name of a Deployment's pod is that of the
-/// Deployment with the hash of the template and five random characters, and that of a StatefulSet's has
-/// an ordinal. Other kinds have any suffix.
+/// Deployment with the hash of the template and five random characters, and that of a StatefulSet's
+/// has an ordinal. Other kinds have any suffix.
 pub(super) fn is_named_after(workload: &WorkloadRef, pod: &str) -> bool {
     let Some(suffix) = pod
         .strip_prefix(workload.name.as_str())

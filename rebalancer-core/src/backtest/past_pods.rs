@@ -143,8 +143,8 @@ impl<'a> PastPods<'a> {
             let count = index.and_then(|index| of.series?.at(index));
             count.is_some_and(|count| count > 1.0)
         };
-        // The series of a container before and after its restart follow each other, and are in one window
-        // of the rate only.
+        // The series of a container before and after its restart follow each other, and are in one
+        // window of the rate only.
         let is_duplicate = several(Some(index))
             && (several(index.checked_sub(1)) || several(index.checked_add(1)));
         #[expect(

@@ -24,8 +24,8 @@ pub struct Circumstances {
 
 /// A replay in progress: the caller provides the circumstances of each run in order.
 ///
-/// Pure: the same arguments yield the same report. The records of the simulated actions replace the one
-/// of the workload, so cooldowns and back-offs are those that the runs would have seen.
+/// Pure: the same arguments yield the same report. The records of the simulated actions replace the
+/// one of the workload, so cooldowns and back-offs are those that the runs would have seen.
 pub struct Replay<'a> {
     history: &'a MetricsHistory,
     present: &'a Snapshot,
@@ -60,8 +60,8 @@ struct Held {
 }
 
 impl<'a> Replay<'a> {
-    /// Starts with the run at index `first`. `present` has the present autoscalers, target and pods, which
-    /// apply to the past where the history knows nothing else.
+    /// Starts with the run at index `first`. `present` has the present autoscalers, target and
+    /// pods, which apply to the past where the history knows nothing else.
     #[must_use]
     pub fn new(
         history: &'a MetricsHistory,

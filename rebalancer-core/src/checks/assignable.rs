@@ -9,8 +9,8 @@ use crate::group::AssignProblem;
 use crate::hold_reason::HoldReason;
 use crate::policy::PolicyField;
 
-/// The group can be given an assignment, and keeps it (for the strategy `assign`), or its members can
-/// rejoin (for the strategy `rejoin`).
+/// The group can be given an assignment, and keeps it (for the strategy `assign`), or its members
+/// can rejoin (for the strategy `rejoin`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupAssignable {

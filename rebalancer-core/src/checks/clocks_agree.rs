@@ -10,9 +10,9 @@ use crate::model::Seconds;
 
 /// The allowed difference between the clocks of the metrics server and of the cluster, in seconds.
 ///
-/// VictoriaMetrics evaluates queries up to `-search.latencyOffset` in the past (30 s by default) and
-/// may date its answer accordingly, both clocks report whole seconds, and the two requests need not
-/// be answered at the same time. A larger difference means that the ages of pods and of samples
+/// VictoriaMetrics evaluates queries up to `-search.latencyOffset` in the past (30 s by default)
+/// and may date its answer accordingly, both clocks report whole seconds, and the two requests need
+/// not be answered at the same time. A larger difference means that the ages of pods and of samples
 /// cannot be compared.
 const MAXIMUM_DIFFERENCE: f64 = 60.0;
 

@@ -24,8 +24,8 @@ pub struct HotLongEnough {
     pub minimum_seconds: Seconds,
     /// The threshold.
     pub threshold: f64,
-    /// Some of the pods above the threshold, each with the time for which it has been; absent if there
-    /// are none.
+    /// Some of the pods above the threshold, each with the time for which it has been; absent if
+    /// there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<String>,
 }
@@ -112,8 +112,8 @@ mod tests {
     use rstest::rstest;
     use serde_json::{Value, json};
 
-    /// A decision that requires five minutes above the threshold of 1.05. Pods `a` and `b` are above it;
-    /// their loads were `past`, one minute apart, the newest first.
+    /// A decision that requires five minutes above the threshold of 1.05. Pods `a` and `b` are
+    /// above it; their loads were `past`, one minute apart, the newest first.
     fn decision(past: &Value) -> Decision {
         let loads = [1.3, 1.2, 0.8, 0.6, 0.4, 0.3];
         let pods: Vec<Value> = loads

@@ -5,8 +5,8 @@ use crate::model::{PodIndex, Seconds};
 use crate::policy::Policy;
 use crate::snapshot::{ResolvedTarget, Snapshot};
 
-/// The eligible pods above the threshold, and for how long they have been above it. Exists only if the
-/// policy has a minimum duration.
+/// The eligible pods above the threshold, and for how long they have been above it. Exists only if
+/// the policy has a minimum duration.
 pub(crate) struct HotPods {
     pub(super) threshold: f64,
     pub(super) minimum: Seconds,

@@ -24,8 +24,8 @@ pub struct LastRotationHelped {
     /// The 90 % interval of the forecast, if there was a forecast.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<(f64, f64)>,
-    /// Why the last hand-over of an assignment, or the last rejoin, was abandoned; absent if it was not,
-    /// or if pods were evicted.
+    /// Why the last hand-over of an assignment, or the last rejoin, was abandoned; absent if it was
+    /// not, or if pods were evicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abandoned: Option<String>,
     /// The strategy of the last hand-over or rejoin, if it was abandoned.

@@ -8,8 +8,8 @@ use super::rule::{CheckInput, Failure, Rule, Verdict};
 use crate::hold_reason::HoldReason;
 use crate::model::{Cores, Load, LoadUnit, Pod};
 
-/// The multiple of its own CPU request that no container uses. Consumers do burst to several times a
-/// modest request; twenty times is a counter in another unit, or a sum of several series.
+/// The multiple of its own CPU request that no container uses. Consumers do burst to several times
+/// a modest request; twenty times is a counter in another unit, or a sum of several series.
 const PLAUSIBLE_MULTIPLE: f64 = 20.0;
 
 /// The load that is plausible for any container, in cores. A request may be a token such as 10m, of

@@ -37,8 +37,8 @@ const IDENTIFYING_LABELS: [&str; 8] = [
 ];
 /// The value of a label that is preferred if it is among the duplicates: cadvisor's metrics.
 const PREFERRED_VALUE: &str = "/metrics/cadvisor";
-/// The number of characters of a label's value that a message shows. The ends of long values, such as
-/// cgroups, differ.
+/// The number of characters of a label's value that a message shows. The ends of long values, such
+/// as cgroups, differ.
 const VALUE_CHARACTERS: usize = 60;
 
 /// The metrics contain each pod once: no pod has duplicate series.
@@ -54,7 +54,8 @@ pub struct MeasuredOnce {
     /// The labels that differ among these series.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<DifferingLabel>,
-    /// Number of pods whose container has nested cgroups, of which only the outermost one is counted.
+    /// Number of pods whose container has nested cgroups, of which only the outermost one is
+    /// counted.
     #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub nested_cgroups: usize,
 }
@@ -104,8 +105,8 @@ impl Rule for MeasuredOnce {
 }
 
 impl MeasuredOnce {
-    /// The label matcher that selects one of the duplicate series of every pod; `None` if no label is
-    /// known to do so.
+    /// The label matcher that selects one of the duplicate series of every pod; `None` if no label
+    /// is known to do so.
     fn selecting_matcher(&self) -> Option<String> {
         let usual = SELECTING_LABELS
             .iter()

@@ -1,8 +1,8 @@
 //! Checks: rules on one pod ([`Ineligible`]) and rules on the snapshot as a whole ([`Check`]).
 //!
-//! A check is one file. It holds the numbers of the check, its message, its verdict, the hold reason
-//! of a failure, and what a failure means. The list in this file defines the order. Every check is
-//! recorded with its numbers even when it passes; the first failure is the hold reason.
+//! A check is one file. It holds the numbers of the check, its message, its verdict, the hold
+//! reason of a failure, and what a failure means. The list in this file defines the order. Every
+//! check is recorded with its numbers even when it passes; the first failure is the hold reason.
 
 mod assignable;
 mod autoscaler;
@@ -85,8 +85,8 @@ macro_rules! checks {
 }
 
 // The first check that fails gives the hold reason, so a check that explains more comes first:
-// clocks that differ make fresh samples look stale, duplicate series make pods look hot, and stopped
-// counters leave pods without a load.
+// clocks that differ make fresh samples look stale, duplicate series make pods look hot, and
+// stopped counters leave pods without a load.
 checks! {
     OneAtATime(one_at_a_time::OneAtATime),
     Freeze(freeze::NotFrozen),

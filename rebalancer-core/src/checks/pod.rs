@@ -1,6 +1,7 @@
 //! Checks on one pod: every reason why a pod may not be a victim.
 //!
-//! A reason is one entry of [`ineligible_reasons!`], and its rule is one function in [`RULES`] or [`EVICTION_RULES`].
+//! A reason is one entry of [`ineligible_reasons!`], and its rule is one function in [`RULES`] or
+//! [`EVICTION_RULES`].
 
 use serde::{Deserialize, Serialize};
 
@@ -72,8 +73,8 @@ ineligible_reasons! {
         /// The allowed age, in seconds.
         maximum_seconds: Seconds,
     } ("stale: {}", stale(*age_seconds, *maximum_seconds));
-    /// The load is exactly 0 over the whole window although the pod is ready: its counter has stopped.
-    /// An idle consumer still uses some CPU.
+    /// The load is exactly 0 over the whole window although the pod is ready: its counter has
+    /// stopped. An idle consumer still uses some CPU.
     "counter_stopped" => CounterStopped {
         /// The node of the pod, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,8 +198,8 @@ fn ready(pod: &Pod, _: &Policy, _: LoadFacts) -> Option<Ineligible> {
     (!pod.ready).then_some(Ineligible::NotReady)
 }
 
-/// Why the load of the pod cannot be trusted; `None` if it is finite, fresh, of one series, covers the
-/// rate window, and is that of a counter that moves.
+/// Why the load of the pod cannot be trusted; `None` if it is finite, fresh, of one series, covers
+/// the rate window, and is that of a counter that moves.
 pub(super) fn untrusted_load(pod: &Pod, policy: &Policy, facts: LoadFacts) -> Option<Ineligible> {
     let (load, samples) = match &pod.measurement {
         Measurement::Missing(_) => return Some(Ineligible::NotMeasured),

@@ -12,8 +12,8 @@ use crate::model::{Pod, Rollout, RolloutFailure, Seconds};
 use crate::ports::ScaleTarget;
 use crate::wording::{list_some, pods_are};
 
-/// Seconds after which a pod of a StatefulSet that is not ready is the reason why a rollout does not
-/// progress: the default of `progressDeadlineSeconds`, which only Deployments have.
+/// Seconds after which a pod of a StatefulSet that is not ready is the reason why a rollout does
+/// not progress: the default of `progressDeadlineSeconds`, which only Deployments have.
 const PROGRESS_DEADLINE_SECONDS: u32 = 600;
 
 /// No rollout is in progress: the controller has observed the specification, all pods are updated,
@@ -23,15 +23,15 @@ const PROGRESS_DEADLINE_SECONDS: u32 = 600;
 pub struct RolloutComplete {
     /// Progress of the controller; `None` if the snapshot does not contain it.
     pub rollout: Option<Rollout>,
-    /// Number of the workload's pods by the hash of their template. Pods without a hash and pods that
-    /// are terminating, ended or opted out are left out.
+    /// Number of the workload's pods by the hash of their template. Pods without a hash and pods
+    /// that are terminating, ended or opted out are left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub templates: BTreeMap<String, usize>,
     /// The conditions by which the controller reports that the rollout does not progress.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<RolloutFailure>,
-    /// Pods of a StatefulSet that keep its rollout from progressing, each with the reason; absent if
-    /// there are none.
+    /// Pods of a StatefulSet that keep its rollout from progressing, each with the reason; absent
+    /// if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub obstacles: Option<String>,
 }
@@ -51,7 +51,8 @@ impl HoldReason {
         "the message has the condition or the pods: for example raise the quota, repair or roll back \
          the template, or delete a pod of a lost node",
     )
-    // The loads of a workload that is stuck between two states cannot be trusted until it is repaired.
+    // The loads of a workload that is stuck between two states cannot be trusted until it is
+    // repaired.
     .missing_data();
 
     /// The pods of the workload were created from different templates.
@@ -299,8 +300,8 @@ fn in_progress(rollout: &Rollout) -> Option<String> {
     })
 }
 
-/// Why an execution that began with the rollout `before` must stop when the rollout is `now`; `None`
-/// if it may continue.
+/// Why an execution that began with the rollout `before` must stop when the rollout is `now`;
+/// `None` if it may continue.
 ///
 /// Only the specification counts. Replacements that are still starting lower the status, but are
 /// not a rollout; a new generation means that someone changed the template or the scale.

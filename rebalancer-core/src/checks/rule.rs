@@ -123,8 +123,8 @@ pub(crate) struct CheckInput<'a> {
     pub(crate) imbalance: Option<f64>,
     /// The plan, if the strategy wants to rotate.
     pub(crate) plan: Option<&'a Plan>,
-    /// Whether the strategy wants to redistribute the partitions without evictions: by an assignment, or
-    /// by members that rejoin.
+    /// Whether the strategy wants to redistribute the partitions without evictions: by an
+    /// assignment, or by members that rejoin.
     pub(crate) redistributes: bool,
     /// Why the partitions of this group are not redistributed without evictions.
     pub(crate) assign_problem: Option<&'a AssignProblem>,

@@ -11,8 +11,8 @@ use crate::model::Seconds;
 use crate::policy::PolicyField;
 use crate::wording::{list_some, pods_are};
 
-/// The consumer group is settled: no pod joined within the cooldown, and none is about to join or to
-/// leave.
+/// The consumer group is settled: no pod joined within the cooldown, and none is about to join or
+/// to leave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupSettled {

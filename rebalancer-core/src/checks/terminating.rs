@@ -1,5 +1,5 @@
-//! Terminating pods: those that are about to leave the group, and those that have left it although the
-//! API still lists them.
+//! Terminating pods: those that are about to leave the group, and those that have left it although
+//! the API still lists them.
 
 use std::collections::HashMap;
 
@@ -8,11 +8,11 @@ use crate::policy::Policy;
 use crate::snapshot::Snapshot;
 
 /// Seconds beyond the grace period after which a terminating pod counts as gone, if nothing shows
-/// that it still works. At the end of the grace period the kubelet kills the containers, which takes
-/// at most two minutes per request to the container runtime. If the node is lost, no kubelet does, but
-/// the group coordinator removes the member after at most `max.poll.interval.ms`: five minutes by
-/// default, and the longest of Kafka's default timeouts. By then the rate window of five minutes has
-/// no samples of the pod either.
+/// that it still works. At the end of the grace period the kubelet kills the containers, which
+/// takes at most two minutes per request to the container runtime. If the node is lost, no kubelet
+/// does, but the group coordinator removes the member after at most `max.poll.interval.ms`: five
+/// minutes by default, and the longest of Kafka's default timeouts. By then the rate window of five
+/// minutes has no samples of the pod either.
 pub(super) const STUCK_AFTER_SECONDS: u32 = 300;
 
 /// The state of a terminating pod.

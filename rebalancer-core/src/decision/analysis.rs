@@ -8,8 +8,8 @@ use crate::snapshot::ResolvedTarget;
 use crate::statistics::{imbalance, mean};
 use crate::strategy::Choice;
 
-/// The numbers of a decision. Loads are in cores, or in the unit of a custom load query. A number that
-/// could not be computed is absent.
+/// The numbers of a decision. Loads are in cores, or in the unit of a custom load query. A number
+/// that could not be computed is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Analysis {
@@ -35,7 +35,8 @@ pub struct Analysis {
     pub top_mean: Option<f64>,
     /// Mean load of the hottest and the coldest pods together.
     pub both_mean: Option<f64>,
-    /// `(top_mean − both_mean) / top_mean × 100`. It describes the chosen pods, and is not a forecast.
+    /// `(top_mean − both_mean) / top_mean × 100`. It describes the chosen pods, and is not a
+    /// forecast.
     pub improvement_percent: Option<f64>,
 }
 

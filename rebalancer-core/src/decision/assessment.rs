@@ -54,9 +54,9 @@ pub(super) fn assess(ranking: Ranking<'_>, roles: &[Option<Role>]) -> Vec<PodAss
 /// Number of pods whose data is fetched together.
 const BATCH: usize = 64;
 
-/// Reads the first byte of every name and UID of a batch, so that the processor waits for all of them
-/// at once instead of one after the other. The fastest decision on 100,000 pods takes 74 ms without
-/// it and 54 ms with it, measured on one busy machine (`cargo bench --bench decide`).
+/// Reads the first byte of every name and UID of a batch, so that the processor waits for all of
+/// them at once instead of one after the other. The fastest decision on 100,000 pods takes 74 ms
+/// without it and 54 ms with it, measured on one busy machine (`cargo bench --bench decide`).
 fn prefetch(batch: &[RankedPod<'_>]) {
     let first = |text: &str| text.as_bytes().first().copied().unwrap_or_default();
     let bytes = batch.iter().fold(0, |bytes, ranked| {

@@ -58,8 +58,8 @@ impl Conclusion<'_> {
         }
     }
 
-    /// The message of a diagnosis that gives the reason of the hold, with the changes of the group that
-    /// would help instead.
+    /// The message of a diagnosis that gives the reason of the hold, with the changes of the group
+    /// that would help instead.
     fn explained(&self, diagnosis: &Diagnosis) -> String {
         let message = diagnosis.message(self.unit);
         let alternatives = self.group.and_then(|group| {

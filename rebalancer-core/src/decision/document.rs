@@ -31,8 +31,8 @@ pub(super) struct DecisionDocument {
     /// Why another strategy decided than the preferred one, with the strategy `auto`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fallback: Option<String>,
-    /// The plan that waits for the approval of a person, or that was approved; absent if plans need no
-    /// approval, or the decision is to hold for another reason.
+    /// The plan that waits for the approval of a person, or that was approved; absent if plans need
+    /// no approval, or the decision is to hold for another reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     approval: Option<Box<PlanApproval>>,
     pods: Vec<PodAssessment>,

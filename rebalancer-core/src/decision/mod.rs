@@ -45,8 +45,8 @@ pub struct Decision {
     pub group: Option<Box<GroupReport>>,
     /// Why another strategy decided than the preferred one, with the strategy `auto`.
     pub fallback: Option<String>,
-    /// The plan that waits for the approval of a person, or that was approved; `None` if plans need no
-    /// approval, or the decision is to hold for another reason.
+    /// The plan that waits for the approval of a person, or that was approved; `None` if plans need
+    /// no approval, or the decision is to hold for another reason.
     pub approval: Option<Box<PlanApproval>>,
     /// Every pod: most loaded first, then the pods without a load by name.
     pub pods: Vec<PodAssessment>,
@@ -198,8 +198,8 @@ impl Decision {
         }
     }
 
-    /// The failed checks that make the run fail because data is missing, although another check is the hold
-    /// reason.
+    /// The failed checks that make the run fail because data is missing, although another check is
+    /// the hold reason.
     pub fn other_missing_data(&self) -> impl Iterator<Item = &Check> {
         let is_hold = self.hold_reason().is_some();
         self.checks.iter().filter(move |check| {

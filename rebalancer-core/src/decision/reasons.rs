@@ -137,8 +137,8 @@ strategy_reasons! {
         "nothing: a later run executes it, unless it expires before that; the message has the cause",
     )
     .that_may_last();
-    /// A plan could not be stored for approval, or its approval could not be removed before the first
-    /// action.
+    /// A plan could not be stored for approval, or its approval could not be removed before the
+    /// first action.
     APPROVAL_UNAVAILABLE = HoldReason::new(
         "approval_unavailable",
         "a plan could not be stored for approval, or its approval could not be removed before the first \

@@ -64,8 +64,8 @@ impl Decision {
         })
     }
 
-    /// The record of the approved plan, with the effect that was expected when it was proposed. `None` if
-    /// the decision is not to execute an approved plan.
+    /// The record of the approved plan, with the effect that was expected when it was proposed.
+    /// `None` if the decision is not to execute an approved plan.
     fn approved_rotation(&self, last: Option<&Rotation>, time: Timestamp) -> Option<Rotation> {
         let approval = self.approval.as_ref();
         let approval = approval.filter(|approval| approval.state == ApprovalState::Approved)?;
@@ -80,9 +80,9 @@ impl Decision {
         })
     }
 
-    /// The record of the hand-over of the assignment, or of the rejoin, at `time`. `last` is the previous
-    /// record, `abandoned` why it was abandoned. `None` if the decision is neither, or has no numbers to
-    /// judge the outcome by.
+    /// The record of the hand-over of the assignment, or of the rejoin, at `time`. `last` is the
+    /// previous record, `abandoned` why it was abandoned. `None` if the decision is neither, or has
+    /// no numbers to judge the outcome by.
     #[must_use]
     pub fn hand_over(
         &self,
@@ -98,8 +98,8 @@ impl Decision {
         }
         let before = self.analysis.imbalance?;
         let group = self.group.as_ref()?;
-        // The forecast is over all ready pods; the imbalance that later runs see is over the eligible
-        // pods.
+        // The forecast is over all ready pods; the imbalance that later runs see is over the
+        // eligible pods.
         let scale = before / group.peak_to_mean;
         let (moves, hoped, range, strategy) = match &self.action {
             Action::Assign(plan) => {

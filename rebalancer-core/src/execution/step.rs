@@ -63,11 +63,11 @@ pub enum ExecutionEvent {
     /// A freeze window, given as it was configured, has begun. Pass this event between two
     /// actions, as for a stop. It has no effect once the last eviction has been requested.
     Frozen(String),
-    /// Evictions could not be recorded, although a limit counts them; why. Pass this event between two
-    /// actions.
+    /// Evictions could not be recorded, although a limit counts them; why. Pass this event between
+    /// two actions.
     Unrecorded(String),
-    /// The operator's order not to act, which was read together with the ready pods, or why it could
-    /// not be read. It has no effect once the last eviction has been requested.
+    /// The operator's order not to act, which was read together with the ready pods, or why it
+    /// could not be read. It has no effect once the last eviction has been requested.
     Paused(Result<String, String>),
 }
 

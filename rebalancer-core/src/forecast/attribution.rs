@@ -18,14 +18,15 @@ const DEVIATIONS_PER_MEDIAN: f64 = 1.4826;
 /// fit, negligible residuals would otherwise be outliers.
 const SLOW_SHARE: f64 = 0.25;
 
-/// The linear model of the loads: `load = base + cost × Σ rates of the pod's partitions + residual`.
+/// The linear model of the loads: `load = base + cost × Σ rates of the pod's partitions +
+/// residual`.
 ///
-/// Base and cost are fitted by the Theil–Sen estimator: the cost is the median of the slopes between
-/// pairs of pods, and the base is the median of the remaining loads. Outliers among up to a quarter
-/// of the pods do not affect it. The weight of a slope is the difference of the two rates (Jaeckel
-/// 1972): between pods with equal rates the slope is only noise, and many of them would outvote a
-/// single hot pod. Neither base nor cost is negative; if one would be, the line goes through the
-/// origin.
+/// Base and cost are fitted by the Theil–Sen estimator: the cost is the median of the slopes
+/// between pairs of pods, and the base is the median of the remaining loads. Outliers among up to a
+/// quarter of the pods do not affect it. The weight of a slope is the difference of the two rates
+/// (Jaeckel 1972): between pods with equal rates the slope is only noise, and many of them would
+/// outvote a single hot pod. Neither base nor cost is negative; if one would be, the line goes
+/// through the origin.
 ///
 /// Loads are in cores, or in the unit of a custom load query.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,8 +44,8 @@ pub struct Fit {
 /// The parts of each pod's load, in cores or in the unit of a custom load query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribution {
-    /// The linear model. `None` without rates: the load of each pod is then divided equally among its
-    /// partitions.
+    /// The linear model. `None` without rates: the load of each pod is then divided equally among
+    /// its partitions.
     pub fit: Option<Fit>,
     /// The load of each partition on any pod.
     pub partitions: Vec<f64>,

@@ -51,8 +51,8 @@ impl Chance {
     }
 }
 
-/// The finalizer of `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014): a bijection in which each bit
-/// of the input flips each bit of the output with a probability of one half.
+/// The finalizer of `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014): a bijection in which each
+/// bit of the input flips each bit of the output with a probability of one half.
 fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

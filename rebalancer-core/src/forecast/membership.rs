@@ -1,5 +1,5 @@
-//! The order in which members leave and join when pods are evicted or members rejoin, and the resulting
-//! rebalances.
+//! The order in which members leave and join when pods are evicted or members rejoin, and the
+//! resulting rebalances.
 //!
 //! A replacement starts while its predecessor shuts down, so leaves and joins occur in any order. A
 //! classic group handles simultaneous changes in one rebalance. The broker of a KIP-848 group
@@ -100,9 +100,9 @@ pub(crate) fn batches(
 
 /// Returns the rebalances of a group when the members of `pods` are removed at once and return.
 ///
-/// A classic group waits for all of them in the rebalance in which they were removed. The broker of a
-/// KIP-848 group assigns the partitions of the removed members immediately, and again when members
-/// return with their heartbeats, one by one or several at once.
+/// A classic group waits for all of them in the rebalance in which they were removed. The broker of
+/// a KIP-848 group assigns the partitions of the removed members immediately, and again when
+/// members return with their heartbeats, one by one or several at once.
 pub(crate) fn rejoins(pods: &[ServingPodIndex], protocol: Protocol, chance: Chance) -> Vec<Batch> {
     match protocol {
         Protocol::Classic => vec![Batch {

@@ -28,7 +28,8 @@ pub struct Subject<'a> {
     pub threshold: Option<f64>,
 }
 
-/// The outcome of one simulated execution. Loads are in cores, or in the unit of a custom load query.
+/// The outcome of one simulated execution. Loads are in cores, or in the unit of a custom load
+/// query.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Outcome {
     /// The highest load of a pod.
@@ -52,12 +53,12 @@ impl Outcome {
 
 /// One in this number of samples treats the member ids of a `uniform` group as unknown. The broker
 /// iterates over hash tables, whose order depends on the insertion order of the members as well as
-/// on their ids. On recorded groups the intervals are too narrow if the ids are always used, and too
-/// wide if they are never used.
+/// on their ids. On recorded groups the intervals are too narrow if the ids are always used, and
+/// too wide if they are never used.
 const DISREGARDED_IDS_OF_UNIFORM: usize = 4;
 
-/// The subjects of a sample's draws, see [`Chance::about`]. Draws for pods and members are nested, so
-/// that each of them gets the same draws in every plan.
+/// The subjects of a sample's draws, see [`Chance::about`]. Draws for pods and members are nested,
+/// so that each of them gets the same draws in every plan.
 const SEQUENCE: usize = 0;
 const MEMBER_IDS: usize = 1;
 /// Above the subjects that [`batches`] uses.
@@ -181,7 +182,8 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Replaces the pods of one wave. Returns the seconds during which partitions were not consumed.
+    /// Replaces the pods of one wave. Returns the seconds during which partitions were not
+    /// consumed.
     fn wave(
         &self,
         state: &mut State,
@@ -202,7 +204,8 @@ impl<'a> Subject<'a> {
         let (fixed, dynamic): (Vec<ServingPodIndex>, Vec<ServingPodIndex>) = wave
             .iter()
             .partition(|pod| is_static(pod) && !is_removed(pod));
-        // The partitions of a static member are not consumed until it returns or its session expires.
+        // The partitions of a static member are not consumed until it returns or its session
+        // expires.
         let of_fixed = |pod: Option<ServingPodIndex>| pod.is_some_and(|pod| fixed.contains(&pod));
         #[expect(clippy::cast_precision_loss, reason = "a number of partitions")]
         let waiting = if fixed.is_empty() {
@@ -218,7 +221,8 @@ impl<'a> Subject<'a> {
         );
         let mut rebalances = batches(&dynamic, timing, self.group.protocol, chance);
         // A replacement with the same instance id continues the membership, without a rebalance.
-        // With another one it joins as a new member, and the old one leaves when its session expires.
+        // With another one it joins as a new member, and the old one leaves when its session
+        // expires.
         let returns = |pod: &ServingPodIndex| {
             let mut members = self.group.pod_of.iter().zip(&self.group.returns);
             members.all(|(of, returns)| of != pod || *returns)

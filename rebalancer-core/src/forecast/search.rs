@@ -1,5 +1,5 @@
-//! The search for a plan, of evictions or of a rejoin: few pods, and a large and probable fall of the
-//! peak.
+//! The search for a plan, of evictions or of a rejoin: few pods, and a large and probable fall of
+//! the peak.
 //!
 //! Plans grow: first each pod alone, then the best of these with each other pod, then the best of
 //! those with a third one, and so on. All plans are compared with the same draws (common random
@@ -28,8 +28,9 @@ pub enum Measure {
         /// The number of pods evicted at the same time.
         wave_size: usize,
     },
-    /// All members of the pods are removed from the group at once and return. At least one member of
-    /// the group is not removed: a group without members would begin with another rebalance delay.
+    /// All members of the pods are removed from the group at once and return. At least one member
+    /// of the group is not removed: a group without members would begin with another rebalance
+    /// delay.
     Rejoin,
 }
 
@@ -38,8 +39,8 @@ pub enum Measure {
 pub struct Limits {
     /// The action.
     pub measure: Measure,
-    /// The maximum number of the hottest pods, and of the coldest ones, that are in a plan together. A
-    /// plan with arbitrary pods has at most twice this number.
+    /// The maximum number of the hottest pods, and of the coldest ones, that are in a plan
+    /// together. A plan with arbitrary pods has at most twice this number.
     pub top_k: usize,
     /// The required expected fall of the peak, in percent.
     pub minimum_fall_percent: Percent,

@@ -28,8 +28,8 @@ pub struct Forecast {
     pub expected_fall_percent: f64,
     /// The probability that the highest load falls, in percent.
     pub confidence_percent: f64,
-    /// Whether the loads of the partitions are derived from their rates. Otherwise each pod's load is
-    /// divided equally among its partitions, and the forecast is less accurate.
+    /// Whether the loads of the partitions are derived from their rates. Otherwise each pod's load
+    /// is divided equally among its partitions, and the forecast is less accurate.
     pub by_rates: bool,
 }
 

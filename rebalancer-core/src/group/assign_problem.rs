@@ -1,5 +1,5 @@
-//! Reasons why the partitions of a group are not redistributed through its coordinator: by an assignment
-//! that is handed out, or by members that rejoin.
+//! Reasons why the partitions of a group are not redistributed through its coordinator: by an
+//! assignment that is handed out, or by members that rejoin.
 
 use crate::wording::plural;
 use std::fmt;
@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Assignor, ClientFamily, GroupModel, Protocol};
 
-/// Why a group cannot be given an assignment, or would not keep it; or why its members cannot rejoin.
+/// Why a group cannot be given an assignment, or would not keep it; or why its members cannot
+/// rejoin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -36,14 +37,14 @@ pub enum AssignProblem {
     /// The group uses the consumer protocol (KIP-848): after a removal two members would process a
     /// partition for some seconds.
     DoubleProcessing,
-    /// The group uses the consumer protocol (KIP-848), and members of it the classic one. If the others were
-    /// removed, the broker could turn it into a classic group.
+    /// The group uses the consumer protocol (KIP-848), and members of it the classic one. If the
+    /// others were removed, the broker could turn it into a classic group.
     MixedProtocols {
         /// The number of members of the classic protocol.
         members: usize,
     },
-    /// The group uses the consumer protocol (KIP-848), and its broker is older than Kafka 4.0, which does
-    /// not remove members of such a group on request.
+    /// The group uses the consumer protocol (KIP-848), and its broker is older than Kafka 4.0,
+    /// which does not remove members of such a group on request.
     BrokerTooOld,
     /// Members that are removed and return claim the same partitions again.
     ClaimsKept {

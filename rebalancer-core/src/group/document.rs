@@ -80,8 +80,8 @@ pub struct OffsetsWentBackDocument {
     pub window_seconds: Seconds,
 }
 
-/// Partitions whose consumers are behind: the lag is larger than the records that arrived within the
-/// window of the rates. Their rates are not what their consumers process.
+/// Partitions whose consumers are behind: the lag is larger than the records that arrived within
+/// the window of the rates. Their rates are not what their consumers process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -114,14 +114,16 @@ pub struct DescribedDocument {
     /// The number of members that use the classic protocol in a group of KIP-848.
     #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub classic_members: usize,
-    /// Whether the brokers remove members of a group of KIP-848 on request, as Kafka does from 4.0 on.
+    /// Whether the brokers remove members of a group of KIP-848 on request, as Kafka does from 4.0
+    /// on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub removable_members: bool,
-    /// The heartbeat interval of the members of a group of KIP-848, in seconds; absent if it was not read.
+    /// The heartbeat interval of the members of a group of KIP-848, in seconds; absent if it was
+    /// not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_seconds: Option<Seconds>,
-    /// The number of members whose assignment carries user data other than that of sticky assignors:
-    /// the assignor of the group communicates more than partitions.
+    /// The number of members whose assignment carries user data other than that of sticky
+    /// assignors: the assignor of the group communicates more than partitions.
     #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub assignments_with_user_data: usize,
     /// The members that do not run in a pod of the workload.

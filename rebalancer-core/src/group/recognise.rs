@@ -44,8 +44,8 @@ impl fmt::Display for KnownAssignor {
     }
 }
 
-/// Determines the assignor of a group: the one that the operator set or the brokers report, else the
-/// one whose pattern the owners form, else the default.
+/// Determines the assignor of a group: the one that the operator set or the brokers report, else
+/// the one whose pattern the owners form, else the default.
 ///
 /// Two patterns are recognised in a classic group. Contiguous runs of each topic, in one order of
 /// the members, are the pattern of range. A fixed cycle of the members over all partitions is the

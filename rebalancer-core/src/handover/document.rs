@@ -59,24 +59,25 @@ pub struct HandoverDocument {
     /// The number of partitions that have another owner than before; absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<usize>,
-    /// In a group of KIP-848: the seconds from the removal until all removed members were seen in the group
-    /// again. Until then, and until the batches of that time were complete, two members may have processed
-    /// a partition. Absent in a classic group, or if a member was not seen again.
+    /// In a group of KIP-848: the seconds from the removal until all removed members were seen in
+    /// the group again. Until then, and until the batches of that time were complete, two members
+    /// may have processed a partition. Absent in a classic group, or if a member was not seen
+    /// again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub double_processing_seconds: Option<Seconds>,
     /// The number of rebalances that the hand-over caused, without those in which members of a
     /// cooperative group give up partitions after a rejoin. 1 for a rejoin in a group of KIP-848.
     pub rebalances: u32,
-    /// The duration of the first rebalance, which measured how fast the members rejoin, in seconds; absent
-    /// if it did not finish.
+    /// The duration of the first rebalance, which measured how fast the members rejoin, in seconds;
+    /// absent if it did not finish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe_seconds: Option<Seconds>,
     /// The duration of the hand-over, in seconds.
     pub seconds: Seconds,
     /// The number of members that were asked to rejoin by removing them.
     pub removed: usize,
-    /// Whether the group was at rest at the end, without members of the rebalancer. Also true if the
-    /// hand-over ended before it changed the group.
+    /// Whether the group was at rest at the end, without members of the rebalancer. Also true if
+    /// the hand-over ended before it changed the group.
     pub settled: bool,
 }
 

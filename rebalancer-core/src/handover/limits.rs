@@ -16,23 +16,23 @@ pub struct HandoverLimits {
     /// The longest duration of the whole hand-over.
     pub total: Duration,
     /// The heartbeat interval of the members, as far as it is known. The leader is removed once the
-    /// members have had the time for a heartbeat, so that it waits in JoinGroup: then it learns of its
-    /// removal at once, and an eager one has committed. A larger interval than that of the members
-    /// only lengthens the wait.
+    /// members have had the time for a heartbeat, so that it waits in JoinGroup: then it learns of
+    /// its removal at once, and an eager one has committed. A larger interval than that of the
+    /// members only lengthens the wait.
     pub heartbeat: Duration,
 }
 
 impl HandoverLimits {
-    /// The longest time until an adapter reports that a request has no response, including the time to
-    /// connect, except for requests that the coordinator answers at the end of a phase. It is below the
-    /// shortest session timeout, so that the barrier outlasts a request.
+    /// The longest time until an adapter reports that a request has no response, including the time
+    /// to connect, except for requests that the coordinator answers at the end of a phase. It is
+    /// below the shortest session timeout, so that the barrier outlasts a request.
     pub const REQUEST: Duration = Duration::from_secs(5);
-    /// The longest time until an adapter reports that a heartbeat has no response. There is time for
-    /// another one before the session expires.
+    /// The longest time until an adapter reports that a heartbeat has no response. There is time
+    /// for another one before the session expires.
     pub const HEARTBEAT_RESPONSE: Duration = Duration::from_secs(2);
-    /// The session timeouts to try: the first one is the default minimum of brokers, and a broker that
-    /// does not allow it gets the next one. A long session timeout lengthens the time for which the
-    /// group waits for a member of ours that died.
+    /// The session timeouts to try: the first one is the default minimum of brokers, and a broker
+    /// that does not allow it gets the next one. A long session timeout lengthens the time for
+    /// which the group waits for a member of ours that died.
     pub(crate) const SESSION_TIMEOUTS: [Duration; 3] = [
         Duration::from_secs(6),
         Duration::from_secs(10),
@@ -52,8 +52,8 @@ impl HandoverLimits {
     pub(crate) const FAST_HEARTBEAT: Duration = Duration::from_millis(50);
     /// The interval between two reads of the group while a change is expected.
     pub(crate) const POLL: Duration = Duration::from_millis(100);
-    /// The duration of draws of member ids after which an id is accepted that wins at fewer sizes of
-    /// the coordinator's table.
+    /// The duration of draws of member ids after which an id is accepted that wins at fewer sizes
+    /// of the coordinator's table.
     pub(crate) const DRAW: Duration = Duration::from_secs(1);
     /// The longest duration of draws of member ids.
     pub(crate) const LONGEST_DRAW: Duration = Duration::from_secs(3);
@@ -65,25 +65,26 @@ impl HandoverLimits {
     pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(5);
     /// The longest wait for the end of the join phase after the scout has left.
     ///
-    /// A removed dynamic member of librdkafka sometimes requests two member ids and uses the second. The
-    /// first one is pending and holds up the group until it expires with the session timeout of that
-    /// member (45 s by default), whether the assigner leaves or not. So the assigner waits.
+    /// A removed dynamic member of librdkafka sometimes requests two member ids and uses the
+    /// second. The first one is pending and holds up the group until it expires with the session
+    /// timeout of that member (45 s by default), whether the assigner leaves or not. So the
+    /// assigner waits.
     pub(crate) const LEADERSHIP: Duration = Duration::from_secs(50);
-    /// The time after which a removal whose response was lost, and that has not taken effect, is not
-    /// expected to arrive any more. Until then the join phase is held open.
+    /// The time after which a removal whose response was lost, and that has not taken effect, is
+    /// not expected to arrive any more. Until then the join phase is held open.
     pub(crate) const LATE_REMOVAL: Duration = Duration::from_secs(2);
     /// The pause before our members try again to leave.
     pub(crate) const LEAVE_PAUSE: Duration = Duration::from_millis(300);
     /// The longest wait for removed members to rejoin.
     pub(crate) const LONGEST_RETURN: Duration = Duration::from_secs(8);
-    /// The longest wait for removed members once the others have their partitions again. The removed
-    /// members may still process theirs, which would go to others if the assigner left.
+    /// The longest wait for removed members once the others have their partitions again. The
+    /// removed members may still process theirs, which would go to others if the assigner left.
     pub(crate) const LONGEST_ABSENCE: Duration = Duration::from_secs(15);
-    /// The longest wait for removed members of a group of KIP-848: two of the longest heartbeat intervals
-    /// that a broker allows by default (15 s). The group goes on meanwhile.
+    /// The longest wait for removed members of a group of KIP-848: two of the longest heartbeat
+    /// intervals that a broker allows by default (15 s). The group goes on meanwhile.
     pub(crate) const CONSUMER_RETURN: Duration = Duration::from_secs(30);
-    /// The shortest and the longest wait for all members to sync, so that a member that is slower to
-    /// poll than others does not miss an assignment. It triples whenever members lagged behind.
+    /// The shortest and the longest wait for all members to sync, so that a member that is slower
+    /// to poll than others does not miss an assignment. It triples whenever members lagged behind.
     pub(crate) const SYNCING: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(3)];
     /// The longest wait for removed members, and for the group to settle, after a stop request.
     pub(crate) const STOP: Duration = Duration::from_secs(5);

@@ -8,23 +8,24 @@
 //! out the target, and leaves. The group's own assignor keeps the target, because it is sticky and
 //! the target is balanced.
 //!
-//! With the other goal ([`HandoverGoal::Rejoin`]), a set of members rejoins, and the group's own assignor
-//! deals the partitions again. Then we never lead. A second member of ours, the *trigger*, begins the
-//! rebalance in place of the assigner, and the set is removed behind the barrier. Once its members are
-//! back, ours leave in one request, and the join phase ends.
+//! With the other goal ([`HandoverGoal::Rejoin`]), a set of members rejoins, and the group's own
+//! assignor deals the partitions again. Then we never lead. A second member of ours, the *trigger*,
+//! begins the rebalance in place of the assigner, and the set is removed behind the barrier. Once
+//! its members are back, ours leave in one request, and the join phase ends.
 //!
-//! In a group of the consumer protocol (KIP-848) there is no join phase to hold open. The set is removed
-//! in one request, without members of ours, and its members return one by one with their heartbeats.
-//! Until then two members may process a partition, so such a plan is made only on request.
+//! In a group of the consumer protocol (KIP-848) there is no join phase to hold open. The set is
+//! removed in one request, without members of ours, and its members return one by one with their
+//! heartbeats. Until then two members may process a partition, so such a plan is made only on
+//! request.
 //!
-//! In a classic group, no member is removed outside an open join phase, so no removed member can process
-//! partitions that another member already owns. Each member of a JoinGroup response gets an entry in the
-//! SyncGroup request. A partition is given to a new owner only if no other member of the same
-//! response claims it and its former owner is in that response.
+//! In a classic group, no member is removed outside an open join phase, so no removed member can
+//! process partitions that another member already owns. Each member of a JoinGroup response gets an
+//! entry in the SyncGroup request. A partition is given to a new owner only if no other member of
+//! the same response claims it and its former owner is in that response.
 //!
 //! [`Handover`] asks the caller for requests and wake-ups ([`HandoverStep`]), and receives the
-//! responses ([`HandoverEvent`]). Its own members are kept alive only by heartbeats that it asks for
-//! itself, so a caller that hangs loses the membership after the session timeout.
+//! responses ([`HandoverEvent`]). Its own members are kept alive only by heartbeats that it asks
+//! for itself, so a caller that hangs loses the membership after the session timeout.
 //!
 //! | stage | file |
 //! |---|---|

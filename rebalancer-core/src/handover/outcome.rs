@@ -194,9 +194,9 @@ pub struct HandoverReport {
     pub returned: usize,
     /// The number of partitions that have another owner than before, as far as it is known.
     pub moved: Option<usize>,
-    /// In a group of KIP-848: the time from the removal until all removed members were seen in the group
-    /// again. Until then two members may have processed a partition. `None` if a member was not seen
-    /// again, or in a classic group, in which no two members do.
+    /// In a group of KIP-848: the time from the removal until all removed members were seen in the
+    /// group again. Until then two members may have processed a partition. `None` if a member was
+    /// not seen again, or in a classic group, in which no two members do.
     pub double_processing: Option<Seconds>,
     /// Whether the group was seen at rest, without members of ours, at the end.
     pub settled: bool,

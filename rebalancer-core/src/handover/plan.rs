@@ -51,8 +51,8 @@ impl HandoverMember {
         })
     }
 
-    /// Whether `other` is this member under a new id: it has the same instance id, or, if neither has
-    /// one, the same client id. Both have the same host.
+    /// Whether `other` is this member under a new id: it has the same instance id, or, if neither
+    /// has one, the same client id. Both have the same host.
     #[must_use]
     pub(crate) fn is_same_client(&self, other: &Self) -> bool {
         self.host == other.host
@@ -66,8 +66,8 @@ impl HandoverMember {
 pub struct HandoverPlan {
     /// The assignor of the group, as Kafka names it.
     pub assignor: String,
-    /// The protocol of the group. In the consumer protocol (KIP-848) members can rejoin, but no assignment
-    /// can be handed out.
+    /// The protocol of the group. In the consumer protocol (KIP-848) members can rejoin, but no
+    /// assignment can be handed out.
     pub group_protocol: Protocol,
     /// The part that the members take in a rebalance.
     pub protocol: RebalanceProtocol,
@@ -84,8 +84,8 @@ pub struct HandoverPlan {
     pub client: Option<ClientFamily>,
     /// The families that the coordinator may belong to.
     pub coordinators: Vec<CoordinatorFamily>,
-    /// The time at which the group was read for the plan, as an elapsed time. The hand-over reads it
-    /// again some seconds later, and begins only if nothing has changed.
+    /// The time at which the group was read for the plan, as an elapsed time. The hand-over reads
+    /// it again some seconds later, and begins only if nothing has changed.
     pub observed_at: Duration,
 }
 
@@ -152,8 +152,8 @@ pub enum HandoverPlanError {
         /// The number of members.
         members: usize,
     },
-    /// The plan belongs to another group: the partition does not exist, has another owner, or a member
-    /// does not exist.
+    /// The plan belongs to another group: the partition does not exist, has another owner, or a
+    /// member does not exist.
     #[error(
         "the plan does not belong to the group of the snapshot: it moves {partition} from {from} to {to}"
     )]
@@ -168,7 +168,8 @@ pub enum HandoverPlanError {
 }
 
 impl HandoverPlan {
-    /// The plan that hands out `plan` to the group of `snapshot`, which was observed at `observed_at`.
+    /// The plan that hands out `plan` to the group of `snapshot`, which was observed at
+    /// `observed_at`.
     ///
     /// # Errors
     /// If the group cannot be given an assignment, or the plan was made for another group.
@@ -203,8 +204,8 @@ impl HandoverPlan {
         let target = HandoverTarget {
             owners,
             loads: loads.attribution().partitions.clone(),
-            // sarama takes the previous assignment from there. Other clients ignore it, but their group
-            // could not be upgraded to KIP-848 while such an assignment is current.
+            // sarama takes the previous assignment from there. Other clients ignore it, but their
+            // group could not be upgraded to KIP-848 while such an assignment is current.
             sticky_user_data: group.assignor.assignor == Assignor::Sticky
                 && described.client.is_none(),
         };
@@ -212,8 +213,8 @@ impl HandoverPlan {
         Self::with_goal(document, described, group, goal, observed_at)
     }
 
-    /// The plan that lets all members of the pods of `plan` rejoin the group of `snapshot`, which was
-    /// observed at `observed_at`.
+    /// The plan that lets all members of the pods of `plan` rejoin the group of `snapshot`, which
+    /// was observed at `observed_at`.
     ///
     /// # Errors
     /// If brokers do not describe the group, or do not remove its members, or the plan was made for

@@ -23,8 +23,8 @@ pub(super) struct JoinResponse<'a> {
 }
 
 impl<'a> JoinResponse<'a> {
-    /// Reads a response. `ids` are the current ids of the plan's members, by index, and `own` is the
-    /// id of the assigner.
+    /// Reads a response. `ids` are the current ids of the plan's members, by index, and `own` is
+    /// the id of the assigner.
     pub(super) fn read(
         plan: &'a HandoverPlan,
         ids: &[String],

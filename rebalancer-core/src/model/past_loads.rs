@@ -28,16 +28,16 @@ pub struct PastLoad {
     pub load: Load,
 }
 
-/// The largest distance of two loads that is not a gap, in steps. The servers align the times of the
-/// loads differently.
+/// The largest distance of two loads that is not a gap, in steps. The servers align the times of
+/// the loads differently.
 const LARGEST_DISTANCE: f64 = 2.0;
 /// The distance of two loads up to which there is no gap, in seconds. The newest samples of
 /// VictoriaMetrics appear 30 seconds late.
 const NO_GAP: f64 = 60.0;
 
 impl PastLoads {
-    /// The time for which the load of a pod has been above `threshold`, given that it is now. A gap ends
-    /// it: a load that is not known is not a high one.
+    /// The time for which the load of a pod has been above `threshold`, given that it is now. A gap
+    /// ends it: a load that is not known is not a high one.
     #[must_use]
     pub fn above_for(&self, pod: &str, threshold: f64) -> Seconds {
         let mut above = Seconds::ZERO;

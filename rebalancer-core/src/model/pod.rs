@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::measurement::{Measurement, SampleFault, SampleInfo};
 use super::quantity::{Cores, Load, Seconds};
 
-/// The UID of a pod. A name does not identify a pod, because the replacement of a StatefulSet's pod has
-/// the same name.
+/// The UID of a pod. A name does not identify a pod, because the replacement of a StatefulSet's pod
+/// has the same name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -217,9 +217,9 @@ impl Pod {
         }
     }
 
-    /// The CPU request that an autoscaler's metric of the whole pod leaves for the measured container:
-    /// the pod's request without those of the other containers, or the container's own request if
-    /// the pod has none.
+    /// The CPU request that an autoscaler's metric of the whole pod leaves for the measured
+    /// container: the pod's request without those of the other containers, or the container's own
+    /// request if the pod has none.
     #[must_use]
     pub fn share_of_pod_request(&self) -> Option<Cores> {
         match self.pod_request {

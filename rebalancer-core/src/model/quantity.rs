@@ -105,8 +105,8 @@ macro_rules! float_quantity {
 }
 
 float_quantity!(
-    /// The load of a pod, in cores (CPU seconds per second) or in the unit of a custom load query: 0
-    /// to 10¹⁵. The upper bound keeps sums and means of loads finite.
+    /// The load of a pod, in cores (CPU seconds per second) or in the unit of a custom load query:
+    /// 0 to 10¹⁵. The upper bound keeps sums and means of loads finite.
     Load, "load", "a number from 0 to 1e15", |v| (0.0..=1e15).contains(&v)
 );
 float_quantity!(
@@ -159,8 +159,8 @@ impl Tolerance {
 }
 
 impl Percent {
-    /// Whether a value is strictly greater than this minimum. Every strategy compares its improvement
-    /// with the minimum improvement in this way.
+    /// Whether a value is strictly greater than this minimum. Every strategy compares its
+    /// improvement with the minimum improvement in this way.
     #[must_use]
     pub fn is_exceeded_by(self, value: f64) -> bool {
         value > self.0
@@ -192,7 +192,8 @@ impl From<Duration> for Seconds {
 }
 
 impl Seconds {
-    /// A rounded text for a person: in seconds, from two hours on in hours, from two days on in days.
+    /// A rounded text for a person: in seconds, from two hours on in hours, from two days on in
+    /// days.
     #[must_use]
     pub fn rounded(self) -> String {
         const HOUR: f64 = 3600.0;
@@ -206,8 +207,8 @@ impl Seconds {
         }
     }
 
-    /// An upper bound as text for a person: as [`rounded`](Self::rounded), but rounded up to a tenth of a
-    /// second below ten seconds.
+    /// An upper bound as text for a person: as [`rounded`](Self::rounded), but rounded up to a
+    /// tenth of a second below ten seconds.
     #[must_use]
     pub fn rounded_up(self) -> String {
         if self.0 < 10.0 && self.0.fract() != 0.0 {
@@ -285,7 +286,8 @@ count_quantity!(MinimumPods, "number of pods");
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MaxUnavailable {
-    /// The whole plan is one wave. Each wave costs the group two rebalances, so this is the default.
+    /// The whole plan is one wave. Each wave costs the group two rebalances, so this is the
+    /// default.
     #[default]
     All,
     /// At most this number of pods.

@@ -103,7 +103,8 @@ pub enum InvalidPlan {
 }
 
 impl Plan {
-    /// Divides `victims`, in order, into waves of at most `wave_size`. `None` if there is no victim.
+    /// Divides `victims`, in order, into waves of at most `wave_size`. `None` if there is no
+    /// victim.
     pub(crate) fn new(mut victims: Vec<Victim>, wave_size: usize) -> Option<Self> {
         for (index, victim) in victims.iter_mut().enumerate() {
             victim.wave = index / wave_size.max(1) + 1;

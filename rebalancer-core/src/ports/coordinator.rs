@@ -13,8 +13,8 @@ use super::DescribedGroup;
 pub enum OwnMember {
     /// Measures a rebalance, and later holds the join phase open.
     Scout,
-    /// Becomes the leader and hands out the assignment; or, if members rejoin, only begins the rebalance
-    /// in which they do.
+    /// Becomes the leader and hands out the assignment; or, if members rejoin, only begins the
+    /// rebalance in which they do.
     Assigner,
 }
 
@@ -103,8 +103,8 @@ pub struct MemberAssignment {
 pub struct LeavingMember {
     /// The member id.
     pub member_id: String,
-    /// `group.instance.id` of a static member. With both ids the coordinator does not remove another
-    /// member that has taken over the instance.
+    /// `group.instance.id` of a static member. With both ids the coordinator does not remove
+    /// another member that has taken over the instance.
     pub instance: Option<String>,
 }
 
@@ -174,15 +174,16 @@ impl fmt::Display for CoordinatorErrorKind {
     }
 }
 
-/// The coordinator of one consumer group. Only classic groups can be joined; members can be removed from
-/// groups of both protocols.
+/// The coordinator of one consumer group. Only classic groups can be joined; members can be removed
+/// from groups of both protocols.
 ///
 /// No method repeats a request whose response was lost, except [`describe`](Self::describe). Every
 /// method but [`join`](Self::join) and [`sync`](Self::sync) responds within
 /// [`HandoverLimits::REQUEST`](crate::handover::HandoverLimits::REQUEST), and
 /// [`heartbeat`](Self::heartbeat) within
-/// [`HandoverLimits::HEARTBEAT_RESPONSE`](crate::handover::HandoverLimits::HEARTBEAT_RESPONSE). Requests of different connections may be in flight at once: one of each
-/// [`OwnMember`], and one that is not of a member.
+/// [`HandoverLimits::HEARTBEAT_RESPONSE`](crate::handover::HandoverLimits::HEARTBEAT_RESPONSE).
+/// Requests of different connections may be in flight at once: one of each [`OwnMember`], and one
+/// that is not of a member.
 #[async_trait]
 pub trait GroupCoordinator: Send + Sync {
     /// Reads the state and the members of the group.

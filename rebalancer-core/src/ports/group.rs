@@ -102,8 +102,8 @@ pub struct DescribedMember {
 pub struct DescribedTopic {
     /// The name.
     pub name: String,
-    /// The racks of the replicas of each partition from 0 on: sorted and without duplicates; empty if
-    /// the brokers have no racks.
+    /// The racks of the replicas of each partition from 0 on: sorted and without duplicates; empty
+    /// if the brokers have no racks.
     pub partition_racks: Vec<Vec<String>>,
 }
 
@@ -116,11 +116,11 @@ pub struct DescribedGroup {
     pub state: GroupState,
     /// The protocol type: `consumer` for consumers, `connect` for Kafka Connect.
     pub protocol_type: String,
-    /// The assignor, by the name that Kafka uses, such as `cooperative-sticky`; `None` while the group
-    /// has none.
+    /// The assignor, by the name that Kafka uses, such as `cooperative-sticky`; `None` while the
+    /// group has none.
     pub assignor: Option<String>,
-    /// Whether the coordinator removes members of the consumer protocol (KIP-848) that a LeaveGroup request
-    /// names, as Kafka does from 4.0 on. `false` for a group of another protocol.
+    /// Whether the coordinator removes members of the consumer protocol (KIP-848) that a LeaveGroup
+    /// request names, as Kafka does from 4.0 on. `false` for a group of another protocol.
     pub removable_members: bool,
     /// The members, by member id.
     pub members: Vec<DescribedMember>,
@@ -161,7 +161,7 @@ pub struct GroupObservation {
     /// Whether the account may READ the group, which it needs to join it; `None` if the source does
     /// not report it.
     pub may_read: Option<bool>,
-    /// The heartbeat interval of a group of the consumer protocol (KIP-848), after which a removed member
-    /// knows of its removal; `None` if it was not read, or in another group.
+    /// The heartbeat interval of a group of the consumer protocol (KIP-848), after which a removed
+    /// member knows of its removal; `None` if it was not read, or in another group.
     pub heartbeat: Option<Seconds>,
 }

@@ -32,8 +32,8 @@ pub trait Journal: Send + Sync {
     /// If the plan could not be stored.
     async fn propose(&self, plan: &ProposedPlan) -> Result<(), PortError>;
 
-    /// Removes the stored plan and its approval, in one step and only if `plan` is the approved one, so
-    /// that an approval is used once.
+    /// Removes the stored plan and its approval, in one step and only if `plan` is the approved
+    /// one, so that an approval is used once.
     ///
     /// Returns the new generation of the workload, as [`remember`](Self::remember) does.
     ///

@@ -64,7 +64,8 @@ pub trait PodActuator: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Reads the operator's order not to act again, right before an action. `None` if there is none.
+    /// Reads the operator's order not to act again, right before an action. `None` if there is
+    /// none.
     ///
     /// An actuator whose workloads have no annotations returns `None`, as the default does.
     ///

@@ -22,8 +22,8 @@ const SHOWN: usize = 2;
 /// The share of the current peak that an alternative must save.
 const LEAST_FALL: f64 = 0.01;
 
-/// The changes that lower the highest load of a group that evictions cannot even out, best first, as a
-/// clause. `None` if no change is known to help.
+/// The changes that lower the highest load of a group that evictions cannot even out, best first,
+/// as a clause. `None` if no change is known to help.
 pub(crate) fn alternatives(
     snapshot: &Snapshot,
     group: &GroupModel,

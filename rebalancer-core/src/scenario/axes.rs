@@ -124,8 +124,8 @@ impl ScenarioAxes {
         *self == Self::default()
     }
 
-    /// Every combination of one alternative of each kind. Replicas change fastest. An alternative that
-    /// is given more than once counts once.
+    /// Every combination of one alternative of each kind. Replicas change fastest. An alternative
+    /// that is given more than once counts once.
     ///
     /// # Errors
     /// [`TooManyScenarios`] if there are more than [`MOST`](Self::MOST).

@@ -27,8 +27,9 @@ pub(super) struct AssignedBy {
 }
 
 impl AssignedBy {
-    /// The assignor and the protocol of a scenario. An assignor that only the other protocol has implies that protocol, and
-    /// another protocol has its default assignor: the broker's `uniform`, or the clients' `range`.
+    /// The assignor and the protocol of a scenario. An assignor that only the other protocol has
+    /// implies that protocol, and another protocol has its default assignor: the broker's
+    /// `uniform`, or the clients' `range`.
     pub(super) fn of(group: &GroupModel, scenario: &Scenario) -> Self {
         let (now, protocol) = (group.assignor.assignor, group.protocol);
         let other = match protocol {
@@ -331,8 +332,8 @@ fn ordinal(name: &str) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// The topics of a scenario, the current partition that each partition continues, and the loads. The
-/// load of a topic with another number of partitions is divided evenly among them.
+/// The topics of a scenario, the current partition that each partition continues, and the loads.
+/// The load of a topic with another number of partitions is divided evenly among them.
 fn resized<'a>(
     subject: &'a Subject<'_>,
     scenario: &Scenario,

@@ -8,8 +8,8 @@ use crate::forecast::Fit;
 use crate::group::KnownAssignor;
 use crate::statistics::Spread;
 
-/// A group, and its expected loads in several scenarios. Loads are in cores, or in the unit of a custom
-/// load query.
+/// A group, and its expected loads in several scenarios. Loads are in cores, or in the unit of a
+/// custom load query.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ScenarioReport {
@@ -85,9 +85,11 @@ pub struct ScenarioForecast {
     pub hot_pods: Option<Spread>,
     /// Pods without a partition.
     pub idle_pods: Spread,
-    /// Present partitions that another pod consumes afterwards, or all of them if every pod restarts.
+    /// Present partitions that another pod consumes afterwards, or all of them if every pod
+    /// restarts.
     pub moved_partitions: Spread,
-    /// The highest number of partitions without an owner, because no member subscribes to their topic.
+    /// The highest number of partitions without an owner, because no member subscribes to their
+    /// topic.
     #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub unowned_partitions: usize,
 }

@@ -70,12 +70,12 @@ pub enum ScenarioProblem {
 
 /// Evaluates scenarios on the group of a snapshot. The first result is the group as it is.
 ///
-/// Pure: the same arguments yield the same report. Of the policy, the tolerance, the seed, and the rules
-/// of eligible pods have an effect, which the target depends on.
+/// Pure: the same arguments yield the same report. Of the policy, the tolerance, the seed, and the
+/// rules of eligible pods have an effect, which the target depends on.
 ///
 /// # Errors
-/// [`ScenarioProblem`] if the group is not known, its loads are not explained, or a scenario names a pod
-/// or topic that does not exist.
+/// [`ScenarioProblem`] if the group is not known, its loads are not explained, or a scenario names
+/// a pod or topic that does not exist.
 pub fn what_if(
     snapshot: &Snapshot,
     policy: &Policy,

@@ -1,9 +1,10 @@
-//! What-if: the loads of a consumer group with other replicas, another assignor, or more partitions.
+//! What-if: the loads of a consumer group with other replicas, another assignor, or more
+//! partitions.
 //!
 //! A scenario is a change of the group. Its effect is computed with the model of the forecast: the
-//! loads are attributed to the partitions, the group's own assignor deals the partitions to the changed
-//! members, and the loads are summed for each pod. What is unknown, such as the ids of new members, is
-//! drawn, and the results are distributions over many draws.
+//! loads are attributed to the partitions, the group's own assignor deals the partitions to the
+//! changed members, and the loads are summed for each pod. What is unknown, such as the ids of new
+//! members, is drawn, and the results are distributions over many draws.
 //!
 //! | module | contents |
 //! |---|---|

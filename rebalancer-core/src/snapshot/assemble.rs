@@ -10,8 +10,8 @@ use crate::ports::{
     AutoscalerCandidate, GroupObservation, LoadObservation, LoadSample, WorkloadObservation,
 };
 
-/// The age of its newest sample, in seconds, up to which a pod that Kubernetes does not list counts as
-/// running: a long scrape interval. Metrics keep pods for minutes after they are deleted.
+/// The age of its newest sample, in seconds, up to which a pod that Kubernetes does not list counts
+/// as running: a long scrape interval. Metrics keep pods for minutes after they are deleted.
 const UNKNOWN_POD_SEEN_SECONDS: f64 = 60.0;
 
 /// The operator's settings that are part of a snapshot.
@@ -55,9 +55,9 @@ pub struct Assembled {
 /// Joins the observations of the metrics and of Kubernetes by pod name.
 ///
 /// `autoscalers` are the candidates of the metrics source, if it was asked for them. The workload's
-/// autoscalers are chosen from each source separately. Fresh samples of pods that Kubernetes does not
-/// list are counted as unknown pods; older ones are of deleted pods and are left out. `group` is the
-/// observation of the consumer group, if the metrics source was asked for it.
+/// autoscalers are chosen from each source separately. Fresh samples of pods that Kubernetes does
+/// not list are counted as unknown pods; older ones are of deleted pods and are left out. `group`
+/// is the observation of the consumer group, if the metrics source was asked for it.
 ///
 /// # Errors
 /// [`InvalidSnapshot`] if Kubernetes listed a pod twice, or the observed group contradicts itself.

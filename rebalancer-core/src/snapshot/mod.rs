@@ -87,8 +87,8 @@ pub struct SnapshotData {
     /// Whether the loads are of a custom query, so that their unit may not be cores.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub custom_load: bool,
-    /// Seconds by which the clock of the metrics server is ahead of the cluster's; negative if it is
-    /// behind, absent if unknown.
+    /// Seconds by which the clock of the metrics server is ahead of the cluster's; negative if it
+    /// is behind, absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_difference_seconds: Option<f64>,
     /// Pods with a recent load that Kubernetes does not list.
@@ -101,7 +101,8 @@ pub struct SnapshotData {
     /// The labels that differ among the duplicate series of the first pod that has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub duplicate_labels: Vec<DifferingLabel>,
-    /// Number of pods whose container has nested cgroups, of which only the outermost one is counted.
+    /// Number of pods whose container has nested cgroups, of which only the outermost one is
+    /// counted.
     #[serde(default, skip_serializing_if = "crate::serialization::is_zero")]
     pub nested_cgroups: usize,
     /// Advice of the metrics source if it found no loads.
@@ -192,8 +193,8 @@ impl Snapshot {
     /// Validates the fields. A pod without a UID gets its name as one.
     ///
     /// # Errors
-    /// [`InvalidSnapshot`] if a pod has no name, a name or UID occurs twice, the difference between the
-    /// clocks is not finite, or the group contradicts itself.
+    /// [`InvalidSnapshot`] if a pod has no name, a name or UID occurs twice, the difference between
+    /// the clocks is not finite, or the group contradicts itself.
     pub fn new(mut data: SnapshotData) -> Result<Self, InvalidSnapshot> {
         if data
             .clock_difference_seconds
@@ -286,7 +287,8 @@ impl Snapshot {
         self.pods().iter().filter(|pod| pod.serves()).count()
     }
 
-    /// Seconds since the last rotation; `None` if none is recorded, or if the snapshot has no instant.
+    /// Seconds since the last rotation; `None` if none is recorded, or if the snapshot has no
+    /// instant.
     #[must_use]
     pub fn since_last_rotation(&self) -> Option<Seconds> {
         Some(self.data.last_rotation.as_ref()?.age(self.data.taken_at?))

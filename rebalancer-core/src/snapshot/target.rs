@@ -32,8 +32,8 @@ pub enum TargetOrigin {
         name: String,
         /// The metric.
         metric: CpuMetric,
-        /// Mean CPU request of the measured container over the eligible pods, in cores, if the metric
-        /// is relative to it: for a metric of whole pods with a request of their own
+        /// Mean CPU request of the measured container over the eligible pods, in cores, if the
+        /// metric is relative to it: for a metric of whole pods with a request of their own
         /// (`spec.resources`), what the other containers leave of it.
         mean_request: Option<f64>,
         /// Mean CPU request of the pods' other containers, in cores, if there is any. A `Resource`
@@ -81,7 +81,8 @@ pub enum TargetProblem {
          set a fixed target"
     )]
     NoAutoscaler,
-    /// The object that defines the autoscaler is paused, and the autoscaler does not exist meanwhile.
+    /// The object that defines the autoscaler is paused, and the autoscaler does not exist
+    /// meanwhile.
     #[error(
         "{object} is paused ({annotation}), and no HorizontalPodAutoscaler exists meanwhile: resume \
          it, or set a fixed target"
@@ -138,8 +139,8 @@ pub enum TargetProblem {
     },
 }
 
-/// Resolves the target of a snapshot: the operator's, or a percentage of the mean CPU request of the
-/// measured container over the `eligible` pods, or the value of the autoscaler's metric.
+/// Resolves the target of a snapshot: the operator's, or a percentage of the mean CPU request of
+/// the measured container over the `eligible` pods, or the value of the autoscaler's metric.
 pub(crate) fn resolve<'a>(
     snapshot: &Snapshot,
     eligible: impl Iterator<Item = &'a Pod> + Clone,

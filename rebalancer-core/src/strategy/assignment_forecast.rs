@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::group::RebalanceProtocol;
 use crate::statistics::mean;
 
-/// An assignment, and its expected effect. Loads are in cores, or in the unit of a custom load query.
+/// An assignment, and its expected effect. Loads are in cores, or in the unit of a custom load
+/// query.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AssignmentForecast {
@@ -23,8 +24,8 @@ pub struct AssignmentForecast {
     pub peak_to_mean: f64,
     /// The expected fall of the highest load, in percent.
     pub fall_percent: f64,
-    /// A lower bound of the highest load under any assignment with equal numbers of partitions, as a
-    /// multiple of the mean.
+    /// A lower bound of the highest load under any assignment with equal numbers of partitions, as
+    /// a multiple of the mean.
     pub lowest_peak_to_mean: f64,
     /// The part that the members take in a rebalance, which determines what pauses.
     pub protocol: RebalanceProtocol,
@@ -35,15 +36,15 @@ pub struct AssignmentForecast {
     pub others: Option<OthersForecast>,
 }
 
-/// The expected effect of an assignment on the pods that are level with each other, where others stand
-/// out whatever they own: they are slow for reasons of their own, or own a heavy partition.
+/// The expected effect of an assignment on the pods that are level with each other, where others
+/// stand out whatever they own: they are slow for reasons of their own, or own a heavy partition.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OthersForecast {
     /// The number of pods that stand out.
     pub outliers: usize,
-    /// The highest load of the other pods now, that is the highest load after so many higher ones, as a
-    /// multiple of the mean of all pods.
+    /// The highest load of the other pods now, that is the highest load after so many higher ones,
+    /// as a multiple of the mean of all pods.
     pub peak_to_mean_before: f64,
     /// The expected highest load of the other pods, as a multiple of the mean of all pods.
     pub peak_to_mean: f64,
@@ -81,8 +82,8 @@ pub(crate) fn fall_percent(before: f64, after: f64) -> f64 {
 }
 
 impl AssignmentForecast {
-    /// The expected improvement in percent: the fall of the highest load, or that of the other pods if
-    /// some stand out whatever they own, whichever is greater.
+    /// The expected improvement in percent: the fall of the highest load, or that of the other pods
+    /// if some stand out whatever they own, whichever is greater.
     #[must_use]
     pub fn improvement_percent(&self) -> f64 {
         let others = self.others.map(|others| others.fall_percent);

@@ -1,5 +1,5 @@
-//! Applies the strategy of the policy: which pods it would evict, which partitions it would move, or which
-//! members would rejoin, and why.
+//! Applies the strategy of the policy: which pods it would evict, which partitions it would move,
+//! or which members would rejoin, and why.
 
 use super::assign::{AssignChoice, AssignProblem, AssignVerdict, assign_strategy};
 use super::forecast::{ForecastChoice, ForecastVerdict, GroupReport, forecast_strategy};
@@ -150,8 +150,8 @@ impl Choice<'_> {
     }
 }
 
-/// Applies the strategy. A choice has no outcome if the strategy needs the group or the target, and it
-/// is unknown.
+/// Applies the strategy. A choice has no outcome if the strategy needs the group or the target, and
+/// it is unknown.
 pub(crate) fn choose<'a>(input: &StrategyInput<'a>) -> Choice<'a> {
     let known = input.group.and_then(|group| group.as_ref().ok());
     let mut choice = match (input.policy.strategy, known, input.target) {
@@ -344,8 +344,8 @@ impl<'a> StrategyInput<'a> {
         }
     }
 
-    /// Rotate-outliers, unless evictions are known to be ineffective even if no forecast is possible:
-    /// the assignor is positional, or all members are static.
+    /// Rotate-outliers, unless evictions are known to be ineffective even if no forecast is
+    /// possible: the assignor is positional, or all members are static.
     fn rotate_unless_ineffective(&self, group: Option<&GroupModel>, target: Cores) -> Choice<'a> {
         let choice = self.rotate_outliers(target);
         let positional = self.positional_assignor(group);
@@ -395,7 +395,8 @@ fn top_k(policy: &Policy) -> TopK {
     TopK::new(most).unwrap_or(policy.top_k)
 }
 
-/// The hottest pods by load descending, then the coldest by load ascending; ties by name, ascending.
+/// The hottest pods by load descending, then the coldest by load ascending; ties by name,
+/// ascending.
 fn hottest_and_coldest<'a>(
     eligible: &[Candidate<'a>],
     outliers: &RotateOutliers,

@@ -2,8 +2,8 @@
 //!
 //! 1. The loads are attributed to the partitions ([`Attribution`](crate::forecast::Attribution)).
 //! 2. If no eligible pod is above the threshold, the group is within tolerance.
-//! 3. Reasons that evictions cannot change are reported ([`Diagnosis`]). Then only evictions of slow
-//!    pods can help.
+//! 3. Reasons that evictions cannot change are reported ([`Diagnosis`]). Then only evictions of
+//!    slow pods can help.
 //! 4. Otherwise plans are searched ([`search`](mod@crate::forecast::search)). Among the plans whose
 //!    expected fall of the peak is sufficient, probable and near the best, the one with the fewest
 //!    evictions is chosen.
@@ -123,8 +123,8 @@ pub fn forecast_strategy(
     }
 }
 
-/// The maximum number of evictions in a plan: each wave must leave enough ready pods. At least 1, so
-/// that the check of the minimum has a plan to report if no eviction is possible.
+/// The maximum number of evictions in a plan: each wave must leave enough ready pods. At least 1,
+/// so that the check of the minimum has a plan to report if no eviction is possible.
 fn most_evictions(ready: usize, policy: &Policy) -> usize {
     let limit = policy.max_evictions.unwrap_or(usize::MAX);
     let at_once = ready.saturating_sub(policy.minimum_pods.get());

@@ -1,4 +1,5 @@
-//! The report on a consumer group that strategies share: its properties, and the parts of its loads.
+//! The report on a consumer group that strategies share: its properties, and the parts of its
+//! loads.
 
 use kafka_assignors::Algorithm;
 use serde::{Deserialize, Serialize};
@@ -14,8 +15,8 @@ use crate::snapshot::Snapshot;
 /// forecast is possible.
 const LEAST_GOODNESS: f64 = 0.5;
 
-/// The report on a consumer group: its properties, the explanation of its loads, and the forecasts of
-/// plans.
+/// The report on a consumer group: its properties, the explanation of its loads, and the forecasts
+/// of plans.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupReport {
@@ -54,7 +55,8 @@ pub struct GroupReport {
     /// computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignment: Option<AssignmentForecast>,
-    /// The rejoin that was chosen, or else the best one, and its effect; absent if none was computed.
+    /// The rejoin that was chosen, or else the best one, and its effect; absent if none was
+    /// computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejoin: Option<RejoinForecast>,
     /// The explanation of each ready pod's load.
@@ -120,7 +122,8 @@ pub struct PodExplained {
 pub(crate) struct ExplainedLoads<'a> {
     /// The names of the serving pods.
     names: Vec<&'a str>,
-    /// The measured load of each; `None` if it was not measured, or is not what its partitions cost.
+    /// The measured load of each; `None` if it was not measured, or is not what its partitions
+    /// cost.
     loads: Vec<Option<f64>>,
     attribution: Attribution,
 }

@@ -1,5 +1,5 @@
-//! Strategies: [`rotate_outliers`] and [`forecast`] choose the pods to evict, [`assign`] an assignment to
-//! hand out to the group, and [`rejoin`] the pods whose members rejoin it.
+//! Strategies: [`rotate_outliers`] and [`forecast`] choose the pods to evict, [`assign`] an
+//! assignment to hand out to the group, and [`rejoin`] the pods whose members rejoin it.
 
 pub mod assign;
 pub mod assignment_forecast;

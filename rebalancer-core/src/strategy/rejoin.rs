@@ -1,16 +1,16 @@
-//! Strategy `rejoin`: the members of some pods are removed from the group at once and return, so that
-//! the group's own assignor deals their partitions again. No pod restarts.
+//! Strategy `rejoin`: the members of some pods are removed from the group at once and return, so
+//! that the group's own assignor deals their partitions again. No pod restarts.
 //!
 //! 1. The loads are attributed to the partitions ([`Attribution`](crate::forecast::Attribution)).
 //! 2. If no pod is above the threshold, and the imbalance is within its own tolerance, the group is
 //!    within tolerance.
 //! 3. Sets of pods are searched ([`search`](mod@crate::forecast::search)) as for the strategy
 //!    `forecast`. The simulated event is one rebalance in which the members of the chosen pods own
-//!    nothing and have new member ids. In a group of the consumer protocol (KIP-848), the broker deals
-//!    their partitions at once, and again as they return under their own ids. The pods stay, and so do
-//!    their residuals.
-//! 4. Among the sets whose expected fall of the peak is sufficient, probable and near the best, the one
-//!    with the fewest pods is chosen. At least one member always stays.
+//!    nothing and have new member ids. In a group of the consumer protocol (KIP-848), the broker
+//!    deals their partitions at once, and again as they return under their own ids. The pods stay,
+//!    and so do their residuals.
+//! 4. Among the sets whose expected fall of the peak is sufficient, probable and near the best, the
+//!    one with the fewest pods is chosen. At least one member always stays.
 //! 5. If there is none, no rejoin helps. A diagnosis explains why, if there is one.
 //!
 //! The limits of evictions do not apply: no pod is unavailable.
@@ -58,9 +58,9 @@ pub struct RejoinChoice {
     pub hot: Vec<PodIndex>,
 }
 
-/// Applies the strategy. `eligible` are the pods whose loads are trusted, most loaded first, ties by
-/// name. `target_load` is the load per pod that the autoscaler aims at; without it no pod is hot, and
-/// only the imbalance counts.
+/// Applies the strategy. `eligible` are the pods whose loads are trusted, most loaded first, ties
+/// by name. `target_load` is the load per pod that the autoscaler aims at; without it no pod is
+/// hot, and only the imbalance counts.
 #[must_use]
 pub fn rejoin_strategy(
     snapshot: &Snapshot,

@@ -10,8 +10,8 @@ use crate::model::Seconds;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RejoinForecast {
-    /// The pods whose members rejoin: hot ones first, most loaded first, then the others, least loaded
-    /// first.
+    /// The pods whose members rejoin: hot ones first, most loaded first, then the others, least
+    /// loaded first.
     pub pods: Vec<RejoiningPod>,
     /// The highest load now.
     pub peak_before: f64,
@@ -21,17 +21,18 @@ pub struct RejoinForecast {
     pub forecast: Forecast,
     /// The part that the members take in a rebalance, which determines what pauses.
     pub protocol: RebalanceProtocol,
-    /// The number of rebalances that the rejoin causes if nothing disturbs it: the probe, and the one in
-    /// which the members return. 1 in a group of KIP-848, whose broker moves single partitions while the
-    /// members consume.
+    /// The number of rebalances that the rejoin causes if nothing disturbs it: the probe, and the
+    /// one in which the members return. 1 in a group of KIP-848, whose broker moves single
+    /// partitions while the members consume.
     pub rebalances: u32,
-    /// The time for which two members may process a partition, besides the batch that the removed one is
-    /// processing, in seconds: the heartbeat interval of a group of KIP-848
-    /// (`group.consumer.heartbeat.interval.ms`). Absent for a classic group, in which no two members process
-    /// a partition.
+    /// The time for which two members may process a partition, besides the batch that the removed
+    /// one is processing, in seconds: the heartbeat interval of a group of KIP-848
+    /// (`group.consumer.heartbeat.interval.ms`). Absent for a classic group, in which no two
+    /// members process a partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub double_processing_seconds: Option<Seconds>,
-    /// Whether that interval is the one that the coordinator reports; absent if its default is assumed.
+    /// Whether that interval is the one that the coordinator reports; absent if its default is
+    /// assumed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub heartbeat_is_known: bool,
 }

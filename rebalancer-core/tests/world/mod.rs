@@ -49,7 +49,8 @@ struct Run<'a> {
     ready_before: usize,
     /// The time of the last renewal of the lease.
     renewed: Duration,
-    /// The victims whose eviction was requested, and whether the last answer was that it is blocked.
+    /// The victims whose eviction was requested, and whether the last answer was that it is
+    /// blocked.
     asked: BTreeMap<usize, bool>,
     /// The victims whose eviction was requested since all ready pods were last back.
     since_ready: HashSet<usize>,
@@ -274,8 +275,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Executes the plan. After the generated turns, `repeat` starts again from the first one; otherwise
-/// all further turns are plain.
+/// Executes the plan. After the generated turns, `repeat` starts again from the first one;
+/// otherwise all further turns are plain.
 fn drive(mut run: Run<'_>, turns: &[Turn], repeat: bool) -> Result<(), TestCaseError> {
     let mut execution = run.execution();
     let mut last_wait_was_zero = false;

@@ -38,7 +38,8 @@ impl Meaning {
             Ok(PodState::Present { .. } | PodState::OptedOut) => EvictionAnswer::Failed {
                 message: message + &if_present,
             },
-            // The request was refused. Whether or not the pod still exists, this run did not evict it.
+            // The request was refused. Whether or not the pod still exists, this run did not evict
+            // it.
             Err(error) => EvictionAnswer::Failed {
                 message: format!("{message}; cannot check whether the pod still exists: {error}"),
             },
@@ -159,9 +160,9 @@ fn refused(refusal: Refusal, attempt: &Attempt, server: &str) -> EvictionAnswer 
     }
 }
 
-/// Whether the message says that another pod has the name now: `the UID in the precondition (…) does
-/// not match the UID in record (…)` from the store, or `UID in precondition: …, UID in object meta:
-/// …` from the check before it.
+/// Whether the message says that another pod has the name now: `the UID in the precondition (…)
+/// does not match the UID in record (…)` from the store, or `UID in precondition: …, UID in object
+/// meta: …` from the check before it.
 fn is_uid_conflict(message: &str) -> bool {
     ["UID in the precondition", "UID in precondition"]
         .iter()
@@ -169,7 +170,8 @@ fn is_uid_conflict(message: &str) -> bool {
 }
 
 /// Whether a webhook or a ValidatingAdmissionPolicy denied the request: `admission webhook "NAME"
-/// denied the request: …`, `ValidatingAdmissionPolicy 'NAME' with binding 'NAME' denied request: …`.
+/// denied the request: …`, `ValidatingAdmissionPolicy 'NAME' with binding 'NAME' denied request:
+/// …`.
 fn is_denial(message: &str) -> bool {
     !is_by_role(message)
         && ["denied the request", "denied request"]

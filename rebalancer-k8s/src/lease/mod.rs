@@ -1,8 +1,8 @@
 //! The Lease of `coordination.k8s.io/v1` by which one run at a time acts on a workload.
 //!
-//! The existing crates do not fit: kube-leader-election 0.44 depends on another version of kube, and
-//! kube-lease-manager 0.13 waits for its turn and renews from a background task. A run takes the
-//! lease or ends, and must know before each eviction how long it still has the lease.
+//! The existing crates do not fit: kube-leader-election 0.44 depends on another version of kube,
+//! and kube-lease-manager 0.13 waits for its turn and renews from a background task. A run takes
+//! the lease or ends, and must know before each eviction how long it still has the lease.
 //!
 //! Leases usually depend on synchronized clocks: the clock of a run that judges a lease must not be
 //! ahead of the clock of the run that wrote it. Here every instant is written and judged by the
@@ -38,8 +38,8 @@ const ATTEMPTS: usize = 3;
 const ENDED_RUN: &str = "another run, which has ended since";
 
 /// The [`RunLease`] of one workload, made by
-/// [`KubernetesActuator::lease`](crate::KubernetesActuator::lease), or that of the leader of several
-/// processes, made by [`Connection::leader_lease`](crate::Connection::leader_lease).
+/// [`KubernetesActuator::lease`](crate::KubernetesActuator::lease), or that of the leader of
+/// several processes, made by [`Connection::leader_lease`](crate::Connection::leader_lease).
 pub struct KubernetesLease {
     api: Api,
     /// The workload; `None` for the lease of a leader.
@@ -67,9 +67,9 @@ pub struct ObservedLease {
 }
 
 impl Connection {
-    /// Returns the lease that the leader of several processes holds. `identity` names this process to
-    /// the others, and must be unique. Without a namespace, the lease is in that of the pod's service
-    /// account, or of the context of the kubeconfig. Sends no request.
+    /// Returns the lease that the leader of several processes holds. `identity` names this process
+    /// to the others, and must be unique. Without a namespace, the lease is in that of the pod's
+    /// service account, or of the context of the kubeconfig. Sends no request.
     ///
     /// # Errors
     /// [`K8sError::InvalidName`] if the namespace or the name is not one that Kubernetes allows.
@@ -257,8 +257,8 @@ impl KubernetesLease {
         }
     }
 
-    /// Forgets the Lease after another run took it. Even if that run has ended, the observed state of
-    /// the workload is out of date.
+    /// Forgets the Lease after another run took it. Even if that run has ended, the observed state
+    /// of the workload is out of date.
     fn lost(&self, spec: &Spec) -> LeaseState {
         *self.lock() = None;
         self.in_doubt.store(false, Ordering::Relaxed);

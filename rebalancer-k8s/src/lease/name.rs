@@ -27,8 +27,8 @@ pub(super) fn name_of(kind: &str, workload: &str) -> String {
     short
 }
 
-/// FNV-1a. Two versions of this program must use the same name, and the hash of the standard library
-/// may change between versions.
+/// FNV-1a. Two versions of this program must use the same name, and the hash of the standard
+/// library may change between versions.
 fn fnv(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, &byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)

@@ -227,8 +227,8 @@ fn cpu_request_from_json<'de, D: Deserializer<'de>>(
         .collect())
 }
 
-/// The labels that hold the hash of a pod's template, or the name of its revision: of an Argo Rollout,
-/// of a Deployment, and of a StatefulSet and most other kinds.
+/// The labels that hold the hash of a pod's template, or the name of its revision: of an Argo
+/// Rollout, of a Deployment, and of a StatefulSet and most other kinds.
 const TEMPLATE_LABELS: [&str; 3] = [
     "rollouts-pod-template-hash",
     "pod-template-hash",

@@ -94,8 +94,8 @@ impl Workload {
     }
 }
 
-/// The plan that waits for approval. A plan that cannot be parsed is ignored with a warning: the plan of
-/// the next run replaces it.
+/// The plan that waits for approval. A plan that cannot be parsed is ignored with a warning: the
+/// plan of the next run replaces it.
 pub(crate) fn proposal(annotations: &[Annotation]) -> Option<Proposal> {
     let value = |name| annotations::value_of(annotations, name);
     let plan = value(PLAN).and_then(|text| {
@@ -184,8 +184,8 @@ pub(crate) fn patch_annotations(
     patch(place, "application/merge-patch+json", &changes, dry_run)
 }
 
-/// The request that removes the plan and its approval. The server refuses it unless the plan with this
-/// id is approved, so that of several such requests only one succeeds.
+/// The request that removes the plan and its approval. The server refuses it unless the plan with
+/// this id is approved, so that of several such requests only one succeeds.
 pub(crate) fn patch_approval(place: &Place, id: &str) -> Result<Request<Vec<u8>>, http::Error> {
     let path = |name: &str| format!("/metadata/annotations/{}", name.replace('/', "~1"));
     let changes = json!([

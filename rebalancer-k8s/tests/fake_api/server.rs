@@ -161,7 +161,8 @@ pub(super) fn at(date: &'static str, body: Value) -> Reply {
     Reply::With("date", date, 200, body)
 }
 
-/// A server with a Deployment, its ReplicaSet, the ReplicaSet of another Deployment, and no autoscaler.
+/// A server with a Deployment, its ReplicaSet, the ReplicaSet of another Deployment, and no
+/// autoscaler.
 pub(super) fn shop() -> FakeApi {
     let set = |uid: &str, owner: &str| {
         json!({"metadata": {"uid": uid,

@@ -180,8 +180,8 @@ impl Connection {
         self.version(api).is_ok()
     }
 
-    /// Sends a request and waits for its response. If the future is dropped before the response, the
-    /// connection cannot be used again.
+    /// Sends a request and waits for its response. If the future is dropped before the response,
+    /// the connection cannot be used again.
     pub(crate) async fn call<R: Request>(
         &mut self,
         request: &R,

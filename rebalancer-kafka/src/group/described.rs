@@ -32,7 +32,8 @@ pub(crate) async fn describe(
     Ok(described)
 }
 
-/// As [`describe`], with whether the account has the right READ on the group, which joining it needs.
+/// As [`describe`], with whether the account has the right READ on the group, which joining it
+/// needs.
 pub(crate) async fn describe_with_rights(
     coordinator: &mut Connection,
     dialer: &Dialer,
@@ -55,14 +56,16 @@ pub(crate) async fn describe_with_rights(
         return Ok((dead(), may_read));
     };
     match consumer.error {
-        // A broker whose coordinator does not know the protocol answers that it does not support it.
+        // A broker whose coordinator does not know the protocol answers that it does not support
+        // it.
         ErrorCode::GROUP_ID_NOT_FOUND | ErrorCode::UNSUPPORTED_VERSION => Ok((dead(), may_read)),
         ErrorCode::TOPIC_AUTHORIZATION_FAILED => {
             Err(KafkaError::NotAuthorizedForTopics { topics: Vec::new() })
         }
         error => {
             check_group(error, group, coordinator.broker(), action)?;
-            // The coordinators that report the protocol of each member (Kafka 4.0) also remove members.
+            // The coordinators that report the protocol of each member (Kafka 4.0) also remove
+            // members.
             let is_4_0 = matches!(coordinator.version(&ConsumerGroupDescribe::API), Ok(1..));
             let may_read = consumer.operations.may_read();
             Ok((of_consumer(consumer, is_4_0), may_read))

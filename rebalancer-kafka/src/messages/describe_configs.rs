@@ -21,8 +21,8 @@ impl Request for DescribeGroupConfig<'_> {
         versions: 4..=4,
         flexible_from: 4,
     };
-    /// The value, which is that of the brokers if the group has none of its own; `None` if there is no such
-    /// setting.
+    /// The value, which is that of the brokers if the group has none of its own; `None` if there is
+    /// no such setting.
     type Response = (ErrorCode, Option<String>);
 
     fn encode(&self, _version: i16, writer: &mut Writer) {

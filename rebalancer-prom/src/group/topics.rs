@@ -1,8 +1,8 @@
 //! Topic names, which Kafka's Java client changes in its metrics.
 //!
-//! The Java client writes `my.topic` as `my_topic`; since version 4.1 it writes both. Exporters that
-//! ask the broker report only the real name. Kafka does not create a topic whose name differs from
-//! another name only in `.` and `_`, so both names are the same topic in one cluster.
+//! The Java client writes `my.topic` as `my_topic`; since version 4.1 it writes both. Exporters
+//! that ask the broker report only the real name. Kafka does not create a topic whose name differs
+//! from another name only in `.` and `_`, so both names are the same topic in one cluster.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

@@ -1,7 +1,7 @@
 //! Faults between a rebalancer and a simulated cluster, and in the cluster itself.
 //!
-//! A world whose [`SimConfig::faults`](crate::SimConfig::faults) is a [`FaultPlan`] has two kinds of
-//! faults. Calls of [`FaultyPorts`] fail, stall, are lost before or after they took effect, take
+//! A world whose [`SimConfig::faults`](crate::SimConfig::faults) is a [`FaultPlan`] has two kinds
+//! of faults. Calls of [`FaultyPorts`] fail, stall, are lost before or after they took effect, take
 //! effect late, or get any response that the contract of the port allows. And the cluster is
 //! disturbed: pods crash or are evicted by other clients, replacements do not start, budgets and
 //! replicas change, a new template is rolled out, pods opt out.

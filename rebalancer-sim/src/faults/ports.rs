@@ -24,8 +24,9 @@ use crate::timeline::WorldEvent;
 use crate::trace::{EvictionRequest, TraceEvent, TraceRecord};
 use crate::world::SimWorld;
 
-/// All ports of one run on a [`SimWorld`], under its fault plan. A call sees the state at the time at
-/// which it reaches the server. Its effect occurs then too, even if the run has given up waiting.
+/// All ports of one run on a [`SimWorld`], under its fault plan. A call sees the state at the time
+/// at which it reaches the server. Its effect occurs then too, even if the run has given up
+/// waiting.
 #[derive(Debug, Clone)]
 pub struct FaultyPorts {
     state: SharedState,

@@ -150,8 +150,8 @@ impl VirtualTime {
     }
 }
 
-/// A timer; see [`VirtualTime::sleep`]. Even a sleep of zero length lets other futures make progress
-/// first, so that the result does not depend on the order of polling.
+/// A timer; see [`VirtualTime::sleep`]. Even a sleep of zero length lets other futures make
+/// progress first, so that the result does not depend on the order of polling.
 #[derive(Debug)]
 pub struct Sleep {
     time: VirtualTime,

@@ -16,9 +16,10 @@ use super::coordinator::{Answer, Coordinator, Join, Joined, Metadata, Sender};
 /// again: its join interval and its back-off.
 const LIBRDKAFKA_REJOIN: Duration = Duration::from_millis(1_600);
 
-/// The time in JoinGroup after which a member of librdkafka has sent a commit meanwhile. The coordinator
-/// handles the requests of a connection in order, so it refuses the commit right after it has removed
-/// the member, and the client then discards the response to the JoinGroup request that it has just sent.
+/// The time in JoinGroup after which a member of librdkafka has sent a commit meanwhile. The
+/// coordinator handles the requests of a connection in order, so it refuses the commit right after
+/// it has removed the member, and the client then discards the response to the JoinGroup request
+/// that it has just sent.
 const LIBRDKAFKA_COMMIT: Duration = Duration::from_secs(1);
 
 /// The time until a client retries when the coordinator is not available.
@@ -299,8 +300,8 @@ impl Client {
         }
     }
 
-    /// The client learns that it is no member any more: it gives up its partitions and joins again. The
-    /// application of a Java client learns of it at its next poll.
+    /// The client learns that it is no member any more: it gives up its partitions and joins again.
+    /// The application of a Java client learns of it at its next poll.
     fn lose(&mut self, now: Duration) {
         self.lost += self.processing.len();
         if !self.kind.is_java() {

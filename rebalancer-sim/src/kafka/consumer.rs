@@ -1,12 +1,12 @@
-//! A model of a group of the consumer protocol (KIP-848): its coordinator and its clients, in virtual
-//! time.
+//! A model of a group of the consumer protocol (KIP-848): its coordinator and its clients, in
+//! virtual time.
 //!
 //! It models what matters to a rejoin: the target assignment of the broker (`uniform`), the
-//! reconciliation with each heartbeat (a partition is given to a member only when its former owner has
-//! revoked it), removals on request, and how a removed client learns of it at its next heartbeat, gives
-//! up its partitions at its next poll, and joins again with its id. It measures how long each partition
-//! is processed by two clients, and records every violation: two clients that process a partition
-//! although none of them was removed on request.
+//! reconciliation with each heartbeat (a partition is given to a member only when its former owner
+//! has revoked it), removals on request, and how a removed client learns of it at its next
+//! heartbeat, gives up its partitions at its next poll, and joins again with its id. It measures
+//! how long each partition is processed by two clients, and records every violation: two clients
+//! that process a partition although none of them was removed on request.
 //!
 //! Sources: Kafka's `GroupMetadataManager`, `CurrentAssignmentBuilder`, and the Java client
 //! (`AbstractMembershipManager`).
@@ -40,8 +40,8 @@ pub struct ConsumerGroupConfig {
     pub partitions: usize,
     /// `group.consumer.heartbeat.interval.ms`.
     pub heartbeat: Duration,
-    /// `group.consumer.assignment.interval.ms`: the shortest time between two targets. Zero for brokers
-    /// that do not have it.
+    /// `group.consumer.assignment.interval.ms`: the shortest time between two targets. Zero for
+    /// brokers that do not have it.
     pub assignment_interval: Duration,
     /// `group.consumer.session.timeout.ms`.
     pub session: Duration,
@@ -227,8 +227,8 @@ impl ConsumerGroupWorld {
         processing
     }
 
-    /// Whether the running clients, and no others, are the members, and process what the target gives
-    /// them.
+    /// Whether the running clients, and no others, are the members, and process what the target
+    /// gives them.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let is_member = |id: &String| self.members.iter().any(|member| member.id == *id);
@@ -453,7 +453,8 @@ impl ConsumerGroupWorld {
         }
     }
 
-    /// A heartbeat of a member: the coordinator notes what it has revoked, and assigns what is free.
+    /// A heartbeat of a member: the coordinator notes what it has revoked, and assigns what is
+    /// free.
     fn heartbeat(&mut self, index: usize) {
         let now = self.now;
         let Some(client) = self.clients.get_mut(index) else {
@@ -483,8 +484,8 @@ impl ConsumerGroupWorld {
             return;
         };
         member.last_seen = now;
-        // The partitions that the member processes, or that were assigned to it, stay its own until it has
-        // revoked them.
+        // The partitions that the member processes, or that were assigned to it, stay its own until
+        // it has revoked them.
         let kept = member.owned.iter().copied();
         let kept =
             kept.filter(|partition| processing.contains(partition) || assigned.contains(partition));

@@ -252,8 +252,8 @@ impl Coordinator {
         self.complete_join_if_ready(now);
     }
 
-    /// A static member returns under a new id before its session has expired. A stable group does not
-    /// rebalance: the member gets its partitions back.
+    /// A static member returns under a new id before its session has expired. A stable group does
+    /// not rebalance: the member gets its partitions back.
     fn replace(&mut self, now: Duration, index: usize, id: String, join: Join) {
         let (state, generation) = (self.state, self.generation);
         let Some(member) = self.members.get_mut(index) else {

@@ -317,8 +317,8 @@ impl GroupWorld {
         self.clients.iter().map(|client| client.lost).sum()
     }
 
-    /// Whether the group is stable, the running clients, and no others, are its members, and no pending
-    /// id is left.
+    /// Whether the group is stable, the running clients, and no others, are its members, and no
+    /// pending id is left.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let members = &self.coordinator.members;

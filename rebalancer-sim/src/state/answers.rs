@@ -30,8 +30,8 @@ impl State {
         }
     }
 
-    /// One sample for each pod name. As with `sum by (pod)`, the load of a predecessor with the same
-    /// name within the window is included.
+    /// One sample for each pod name. As with `sum by (pod)`, the load of a predecessor with the
+    /// same name within the window is included.
     fn samples(&self) -> Vec<LoadSample> {
         let measured = |pod: &SimPod| pod.as_measured(self.now, &self.config);
         let mut samples: Vec<LoadSample> = Vec::new();

@@ -1,9 +1,9 @@
 //! Hand-overs to the group of the world.
 //!
-//! From the first request of a hand-over until the group is at rest without members of a run, a model
-//! of the coordinator and its clients ([`crate::kafka`]) plays the group. The owners that it has are
-//! those of the world, so the loads of the pods follow. Pods that start or end meanwhile join and
-//! leave the modelled group.
+//! From the first request of a hand-over until the group is at rest without members of a run, a
+//! model of the coordinator and its clients ([`crate::kafka`]) plays the group. The owners that it
+//! has are those of the world, so the loads of the pods follow. Pods that start or end meanwhile
+//! join and leave the modelled group.
 
 use std::task::Waker;
 use std::time::Duration;
@@ -221,7 +221,8 @@ impl State {
         waiters.any(|waiter| waiter.response.is_some())
     }
 
-    /// Lets the time go on although senders have not received their responses, which they still can.
+    /// Lets the time go on although senders have not received their responses, which they still
+    /// can.
     pub(super) fn set_aside_responses(&mut self) {
         for waiter in &mut self.coordinations.waiters {
             if let Some(response) = waiter.response.take() {
@@ -247,8 +248,9 @@ impl State {
         self.faults.request_fault(now)
     }
 
-    /// Handles a request to a group that is not modelled. A group of the consumer protocol (KIP-848) needs no
-    /// model: its broker removes members at once, and assigns their partitions to others.
+    /// Handles a request to a group that is not modelled. A group of the consumer protocol
+    /// (KIP-848) needs no model: its broker removes members at once, and assigns their partitions
+    /// to others.
     fn respond_unmodelled(
         &mut self,
         request: &CoordinatorRequest,

@@ -161,8 +161,8 @@ impl State {
         }
     }
 
-    /// Loses the node of a pod. The pod is deleted, but no kubelet confirms its end, so that it stays
-    /// terminating. Its member leaves the group at the end of its session.
+    /// Loses the node of a pod. The pod is deleted, but no kubelet confirms its end, so that it
+    /// stays terminating. Its member leaves the group at the end of its session.
     fn lose_node(&mut self) {
         let Some(key) = self.any_pod() else { return };
         self.count_loss(key);

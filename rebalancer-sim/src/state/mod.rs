@@ -174,8 +174,8 @@ impl State {
     }
 
     /// Advances as [`advance`](Self::advance), but at most to the next response of the group's
-    /// coordinator, and not beyond a response that was not received yet. Returns whether `until` was
-    /// reached, which counts from the creation of the world.
+    /// coordinator, and not beyond a response that was not received yet. Returns whether `until`
+    /// was reached, which counts from the creation of the world.
     pub(crate) fn advance_towards(&mut self, until: Duration) -> bool {
         if self.has_unreceived_response() {
             return false;

@@ -150,8 +150,8 @@ async fn backtest_is_readable_on_a_phone_and_on_a_desktop() -> Result<()> {
     .await
 }
 
-/// Panics unless the page fits each width in light and dark. Writes screenshots, and passes what was
-/// measured to `check`.
+/// Panics unless the page fits each width in light and dark. Writes screenshots, and passes what
+/// was measured to `check`.
 async fn assert_readable(page: &Path, name: &str, check: impl Fn(&Value)) -> Result<()> {
     for width in WIDTHS {
         let mut backgrounds = Vec::new();

@@ -116,7 +116,8 @@ fn needed(settings: &Settings, keda: bool) -> BTreeSet<Granted> {
     rights
 }
 
-/// The rights of the leader among the replicas of a Deployment. RBAC cannot restrict a creation to a name.
+/// The rights of the leader among the replicas of a Deployment. RBAC cannot restrict a creation to
+/// a name.
 fn needed_to_lead(namespace: &str, lease: &str) -> BTreeSet<Granted> {
     let right = |verb: &str, name: Option<&str>| {
         let (group, resource) = ("coordination.k8s.io".to_owned(), "leases".to_owned());
@@ -409,8 +410,8 @@ async fn references_become_variables_and_mounted_files() {
     }
 }
 
-/// The rules for the Prometheus Operator are those that promtool tests, with links to the copy of the
-/// documentation.
+/// The rules for the Prometheus Operator are those that promtool tests, with links to the copy of
+/// the documentation.
 #[tokio::test]
 async fn prometheus_rule_has_the_alert_rules() {
     let text = std::fs::read_to_string(ci_values("full")).unwrap();
@@ -491,8 +492,8 @@ async fn missing_endpoint_is_named() {
     );
 }
 
-/// Releases with two names in one namespace, and with one name in two namespaces, whose workloads are
-/// in a third one.
+/// Releases with two names in one namespace, and with one name in two namespaces, whose workloads
+/// are in a third one.
 #[rstest]
 #[case(json!({}), 8)]
 #[case(
@@ -570,8 +571,8 @@ async fn install(own: &TestNamespace, other: &TestNamespace, values: &Value) -> 
     Ok(())
 }
 
-/// Installation, test, dry run, upgrade to a run that acts, with workloads in two namespaces: all with the
-/// account, the Roles, the configuration and the Secret of the release.
+/// Installation, test, dry run, upgrade to a run that acts, with workloads in two namespaces: all
+/// with the account, the Roles, the configuration and the Secret of the release.
 #[tokio::test]
 async fn installed_chart_runs() -> Result<()> {
     let ns = TestNamespace::start().await?;
@@ -690,8 +691,8 @@ async fn ready_pod(ns: &TestNamespace, deployment: &str) -> Result<Pod> {
     .await
 }
 
-/// The resident process: installed as a dry run, scraped by Prometheus, upgraded to act without a restart,
-/// given an invalid configuration, and removed. All of it with the account of the release.
+/// The resident process: installed as a dry run, scraped by Prometheus, upgraded to act without a
+/// restart, given an invalid configuration, and removed. All of it with the account of the release.
 #[tokio::test]
 async fn installed_deployment_runs_on_schedule() -> Result<()> {
     let ns = TestNamespace::start().await?;

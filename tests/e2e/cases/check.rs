@@ -125,8 +125,8 @@ async fn missing_rights_are_named_with_their_rule() -> Result<()> {
     assert_untouched(&consumer, &before).await
 }
 
-/// The printed Role, bound to a new account, lets that account pass every check of rights. It names the
-/// workload, so it does not grant other workloads.
+/// The printed Role, bound to a new account, lets that account pass every check of rights. It names
+/// the workload, so it does not grant other workloads.
 #[tokio::test]
 async fn printed_role_suffices() -> Result<()> {
     let shared = Shared::open().await?;
@@ -187,7 +187,8 @@ async fn printed_role_suffices() -> Result<()> {
     assert_untouched(&consumer, &before).await
 }
 
-/// The printed file has the settings that differ from the defaults, and a run with it decides the same.
+/// The printed file has the settings that differ from the defaults, and a run with it decides the
+/// same.
 #[tokio::test]
 async fn printed_configuration_works() -> Result<()> {
     let shared = Shared::open().await?;
@@ -274,7 +275,8 @@ async fn metrics_that_cannot_be_read_are_an_error() -> Result<()> {
     Ok(())
 }
 
-/// The metrics and the group are examined without the API server, and the workload without the metrics.
+/// The metrics and the group are examined without the API server, and the workload without the
+/// metrics.
 #[rstest]
 #[case::no_kubeconfig("/nowhere/kubeconfig", "no connection to the API server")]
 #[case::api_server_down("", "127.0.0.1:1")]

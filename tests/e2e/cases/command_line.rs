@@ -88,8 +88,8 @@ async fn each_command_has_a_manual_page() -> Result<()> {
     Ok(())
 }
 
-/// The table of commands, by the manual pages of the program: its first column names every command, and
-/// the sentence below it the commands without a workload.
+/// The table of commands, by the manual pages of the program: its first column names every command,
+/// and the sentence below it the commands without a workload.
 #[tokio::test]
 async fn documentation_lists_each_command() -> Result<()> {
     let dir = TempDir::new().unwrap();

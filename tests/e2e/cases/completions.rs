@@ -29,8 +29,8 @@ echo "${COMPREPLY[@]}"
 /// The words that fish offers, without their descriptions.
 const FISH: &str = "source $argv[1]; complete -C $argv[2] | string replace -r '\\t.*' ''";
 
-/// An interactive zsh, to which a command line and the tab key are typed. Ctrl-X prints the line that
-/// zsh made of it: see [`ZSHRC`].
+/// An interactive zsh, to which a command line and the tab key are typed. Ctrl-X prints the line
+/// that zsh made of it: see [`ZSHRC`].
 const ZSH: &str = r#"
 zmodload zsh/zpty
 zpty shell zsh -d -i

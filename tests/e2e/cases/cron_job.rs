@@ -113,8 +113,8 @@ async fn cron_job_of_the_manifests_runs() -> Result<()> {
     Ok(())
 }
 
-/// The example for Kafka, applied by the API server to the CronJob of the manifests: its variables are
-/// settings that agree with each other, and its files are mounted.
+/// The example for Kafka, applied by the API server to the CronJob of the manifests: its variables
+/// are settings that agree with each other, and its files are mounted.
 #[tokio::test]
 async fn example_for_kafka_adds_the_connection() -> Result<()> {
     let ns = TestNamespace::start().await?;

@@ -105,8 +105,7 @@ async fn each(
 }
 
 /// A permit to run the program: many concurrent runs on few cores would only be slow. Runs that
-/// wait for a
-/// response that never comes need no permit.
+/// wait for a response that never comes need no permit.
 async fn turn(kind: Kind) -> Option<SemaphorePermit<'static>> {
     static TURNS: Semaphore = Semaphore::const_new(10);
     if kind.stalls() {

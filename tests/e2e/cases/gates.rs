@@ -14,8 +14,8 @@ use crate::support::{
 
 const LAST_ROTATION: &str = "rebalancer.io/last-rotation";
 
-/// Annotates the workload, which gives a Deployment a new generation, and waits until its controller has
-/// observed it: a run holds until then.
+/// Annotates the workload, which gives a Deployment a new generation, and waits until its
+/// controller has observed it: a run holds until then.
 pub(crate) async fn annotate(
     ns: &TestNamespace,
     consumer: &Workload<'_>,

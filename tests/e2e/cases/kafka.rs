@@ -1,4 +1,5 @@
-//! Failures of the connection to Kafka. Cases with a group are in `tests/kafka`, which has consumers.
+//! Failures of the connection to Kafka. Cases with a group are in `tests/kafka`, which has
+//! consumers.
 
 use std::net::TcpListener;
 

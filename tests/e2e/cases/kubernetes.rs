@@ -202,8 +202,8 @@ async fn quota_that_stops_a_scaling_is_an_error() -> Result<()> {
     assert_untouched(&consumer, &before).await
 }
 
-/// An autoscaler of Kubernetes 1.37 may have no replicas. Nothing is wrong with that, however long it
-/// lasts.
+/// An autoscaler of Kubernetes 1.37 may have no replicas. Nothing is wrong with that, however long
+/// it lasts.
 #[tokio::test]
 async fn workload_without_replicas_holds_and_acts_again_later() -> Result<()> {
     let ns = TestNamespace::start().await?;

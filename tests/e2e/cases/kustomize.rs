@@ -1,4 +1,5 @@
-//! The kustomizations of `deploy/`, built by the libraries of kustomize and applied to the API server.
+//! The kustomizations of `deploy/`, built by the libraries of kustomize and applied to the API
+//! server.
 
 use std::collections::HashMap;
 
@@ -124,8 +125,8 @@ async fn overlay_covers_several_namespaces() -> Result<()> {
     Ok(())
 }
 
-/// The Deployment has the schedule, the account, the variables and the security of the CronJob that it
-/// replaces, and the Role of the base has the rights of the leader.
+/// The Deployment has the schedule, the account, the variables and the security of the CronJob that
+/// it replaces, and the Role of the base has the rights of the leader.
 #[tokio::test]
 async fn overlay_serves() -> Result<()> {
     let built = kustomize("overlays/serve").await;

@@ -1,4 +1,5 @@
-//! The program's own metrics: on standard output, in a file, in a Pushgateway and in VictoriaMetrics.
+//! The program's own metrics: on standard output, in a file, in a Pushgateway and in
+//! VictoriaMetrics.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -55,7 +56,8 @@ fn state(text: &str, metric: &str) -> String {
     let current: Vec<&str> = current.collect();
     assert_eq!(current.len(), 1, "{metric}: {text}");
     let labels = current[0].split('"');
-    // The labels of a Pushgateway are sorted, so the word is the one that is no label of a workload.
+    // The labels of a Pushgateway are sorted, so the word is the one that is no label of a
+    // workload.
     let pairs: Vec<&str> = labels.collect();
     let own = pairs
         .chunks(2)
@@ -180,7 +182,8 @@ async fn metrics_file_keeps_the_last_success_and_its_counters() -> Result<()> {
     Ok(())
 }
 
-/// The textfile collector exposes each line of the file, under the same help and type, and no error.
+/// The textfile collector exposes each line of the file, under the same help and type, and no
+/// error.
 #[tokio::test]
 async fn node_exporter_collects_the_metrics_file() -> Result<()> {
     let shared = Shared::open().await?;
@@ -486,7 +489,8 @@ async fn prometheus_alerts_about_a_run_without_data() -> Result<()> {
     Ok(())
 }
 
-/// Every variable and query of the dashboard returns data after two real runs, of which the first one rotated.
+/// Every variable and query of the dashboard returns data after two real runs, of which the first
+/// one rotated.
 #[tokio::test]
 async fn every_query_of_the_dashboard_returns_data() -> Result<()> {
     let ns = TestNamespace::start().await?;

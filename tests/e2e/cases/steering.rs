@@ -106,8 +106,8 @@ async fn paused_workload_is_left_alone_until_it_is_resumed() -> Result<()> {
     Ok(())
 }
 
-/// DRY_RUN of the environment is about evictions, and pausing a dry run must work. The flag is about the
-/// command.
+/// DRY_RUN of the environment is about evictions, and pausing a dry run must work. The flag is
+/// about the command.
 #[tokio::test]
 async fn only_the_flag_makes_a_pause_a_dry_run() -> Result<()> {
     let ns = TestNamespace::start().await?;

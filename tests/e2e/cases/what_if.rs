@@ -75,7 +75,8 @@ async fn every_combination_has_a_row_after_the_present_group() -> Result<()> {
         ]
     );
     let peak = |index: usize| (peaks[index].1.unwrap() * 1000.0).round() / 1000.0;
-    // The pod a has three heavy partitions. With 12 pods each has one of them, at most 50 / 100 cores.
+    // The pod a has three heavy partitions. With 12 pods each has one of them, at most 50 / 100
+    // cores.
     assert_eq!((peak(0), peak(1), peak(2), peak(4)), (1.35, 1.35, 0.5, 0.5));
     assert!(peak(3) < 1.35, "{run}");
     Ok(())

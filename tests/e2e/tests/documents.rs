@@ -88,8 +88,8 @@ fn files_named_in_the_architecture_exist() {
     assert!(paths.len() > 40, "only {} paths were found", paths.len());
 }
 
-/// The list has each crate of Cargo.lock that the binary contains, with its checksum, and none that only
-/// tests or builds use.
+/// The list has each crate of Cargo.lock that the binary contains, with its checksum, and none that
+/// only tests or builds use.
 #[test]
 fn bill_of_materials_is_that_of_the_binary() {
     let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();

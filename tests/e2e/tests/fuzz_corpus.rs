@@ -1,8 +1,7 @@
 //! Runs the check of each fuzz target on every seed, on stable and without a fuzzer.
 //!
 //! A seed whose name begins with `valid` must be accepted, and one with `broken` must be refused,
-//! so
-//! that the corpus keeps covering its purpose.
+//! so that the corpus keeps covering its purpose.
 
 // Not a dependency: the package needs the runtime of the fuzzer and has its own workspace.
 #[expect(unreachable_pub, reason = "it is a library by itself")]

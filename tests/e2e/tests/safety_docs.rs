@@ -1,4 +1,5 @@
-//! Every sentence about safety in the README has tests, and these and the tests of hand-overs exist.
+//! Every sentence about safety in the README has tests, and these and the tests of hand-overs
+//! exist.
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap is there")]
 
 mod named_tests;

@@ -1,10 +1,10 @@
 //! Effects of the strategies on simulated groups: evictions and remaining imbalance.
 //!
 //! Each world is played once per strategy from the same start, as by a CronJob: the real driver
-//! runs every ten minutes with default settings and a record of the last rotation. The strategies `assign`
-//! and `rejoin` also act on groups without a hot pod ([`IMBALANCE_TOLERANCE`]), and their hand-overs and
-//! rejoins are performed by a model of the group's coordinator and clients. `rejoin` may remove members of
-//! groups of KIP-848.
+//! runs every ten minutes with default settings and a record of the last rotation. The strategies
+//! `assign` and `rejoin` also act on groups without a hot pod ([`IMBALANCE_TOLERANCE`]), and their
+//! hand-overs and rejoins are performed by a model of the group's coordinator and clients. `rejoin`
+//! may remove members of groups of KIP-848.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -122,8 +122,8 @@ pub struct Played {
     pub hot_at_first: bool,
     /// Whether a pod was above the threshold at the end.
     pub hot_in_the_end: bool,
-    /// A lower bound of the highest load under any assignment with equal numbers of partitions, as a
-    /// multiple of the mean, at the end.
+    /// A lower bound of the highest load under any assignment with equal numbers of partitions, as
+    /// a multiple of the mean, at the end.
     pub bound: f64,
     /// Actions of hand-overs that are not allowed.
     pub violations: Vec<String>,
@@ -345,8 +345,8 @@ async fn play(world: &SimWorld, setting: &Setting, strategy: Strategy) -> Result
     })
 }
 
-/// A lower bound of max/mean under any assignment with equal numbers of partitions, from the true rates
-/// and costs.
+/// A lower bound of max/mean under any assignment with equal numbers of partitions, from the true
+/// rates and costs.
 fn lowest_peak(world: &SimWorld) -> Result<f64, Failure> {
     let config = world.config();
     let partitions = world.partitions();

@@ -16,7 +16,8 @@ fn of(assignor: Assignor, client: ClientFamily, strategy: Strategy) -> Efficacy 
     efficacy
 }
 
-/// Members of groups of KIP-848 rejoin, no pod is evicted, and the groups are more balanced afterwards.
+/// Members of groups of KIP-848 rejoin, no pod is evicted, and the groups are more balanced
+/// afterwards.
 #[test]
 fn rejoins_even_out_groups_without_evictions() {
     let rejoin = of(Assignor::Uniform, ClientFamily::Java, Strategy::Rejoin);
@@ -35,8 +36,8 @@ fn rejoins_even_out_groups_without_evictions() {
     }
 }
 
-/// Assignors under which evictions help: a tenth of the evictions, better balance at the end, and outcomes
-/// within the forecast.
+/// Assignors under which evictions help: a tenth of the evictions, better balance at the end, and
+/// outcomes within the forecast.
 #[rstest]
 #[case::sticky(Assignor::Sticky, ClientFamily::Java)]
 #[case::cooperative_sticky(Assignor::CooperativeSticky, ClientFamily::Java)]
@@ -68,7 +69,8 @@ fn forecast_balances_better_with_a_tenth_of_the_evictions(
     }
 }
 
-/// A hand-over brings groups with a sticky assignor close to the best assignment, without evictions.
+/// A hand-over brings groups with a sticky assignor close to the best assignment, without
+/// evictions.
 #[rstest]
 #[case::sticky(Assignor::Sticky, ClientFamily::Java)]
 #[case::cooperative_sticky(Assignor::CooperativeSticky, ClientFamily::Java)]
@@ -115,7 +117,8 @@ fn assign_holds_under_other_assignors(#[case] assignor: Assignor, #[case] reason
     assert_eq!(holds, [reason]);
 }
 
-/// Assignors under which evictions do not help: the forecast evicts nothing, and rotate-outliers evicts anyway.
+/// Assignors under which evictions do not help: the forecast evicts nothing, and rotate-outliers
+/// evicts anyway.
 #[rstest]
 #[case::range(Assignor::Range)]
 #[case::round_robin(Assignor::RoundRobin)]

@@ -270,8 +270,8 @@ impl GoProgram {
         self.name
     }
 
-    /// Locates the program: by its environment variable, else in the cache. The first call builds it
-    /// into the cache, which may take minutes.
+    /// Locates the program: by its environment variable, else in the cache. The first call builds
+    /// it into the cache, which may take minutes.
     ///
     /// # Errors
     /// If the build failed (with its output).

@@ -18,8 +18,8 @@ pub const VARIABLE: &str = "CHROMIUM_BIN";
 /// The limit for one call.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Measures a page in an iframe: its width, and the bars of its chart. A page cannot measure itself,
-/// since it has no script.
+/// Measures a page in an iframe: its width, and the bars of its chart. A page cannot measure
+/// itself, since it has no script.
 const MEASURE: &str = r#"<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">
 <iframe id="page" style="border:0;width:WIDTHpx;height:4000px" srcdoc="PAGE"></iframe>
 <pre id="result"></pre>
@@ -71,8 +71,8 @@ pub async fn screenshot(file: &Path, window: Window, png: &Path) -> Result<()> {
     call(file, window, &[option]).await.map(drop)
 }
 
-/// Measures a report of the program in a window: its overflow, the bars, lines and dots of its chart, its
-/// rows and its colours.
+/// Measures a report of the program in a window: its overflow, the bars, lines and dots of its
+/// chart, its rows and its colours.
 ///
 /// # Errors
 /// If the page cannot be read, or Chromium is missing or fails.

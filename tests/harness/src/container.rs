@@ -2,10 +2,10 @@
 //!
 //! A container gets what a kubelet provides: the pod's environment, the files of the projected
 //! volume (a token bound to the pod, the cluster's certificate, the namespace), its other projected
-//! volumes (ConfigMaps and Secrets, with their later changes), a read-only file system, the pod's user
-//! without capabilities, and a memory limit (on allocated memory; a kubelet limits used memory). Its
-//! network is that of the host. This requires a Linux system that permits `unshare`; elsewhere the test
-//! fails with a message that says so.
+//! volumes (ConfigMaps and Secrets, with their later changes), a read-only file system, the pod's
+//! user without capabilities, and a memory limit (on allocated memory; a kubelet limits used
+//! memory). Its network is that of the host. This requires a Linux system that permits `unshare`;
+//! elsewhere the test fails with a message that says so.
 
 mod probe;
 mod volume;
@@ -123,8 +123,8 @@ impl Containers {
         lock(&self.ended).get(uid).cloned()
     }
 
-    /// The output of the container of a pod, which is given as `NAMESPACE/NAME`. `None` if the pod has
-    /// none that runs, or has run.
+    /// The output of the container of a pod, which is given as `NAMESPACE/NAME`. `None` if the pod
+    /// has none that runs, or has run.
     pub(crate) fn log(&self, pod: &str) -> Option<Log> {
         let (uid, path) = lock(&self.started).get(pod).cloned()?;
         // The file is read first: it is removed after the container was recorded as ended.
@@ -240,8 +240,8 @@ impl Containers {
         Ok(ended)
     }
 
-    /// Ends the pod's container, as a deletion does: SIGTERM, and SIGKILL after the grace period of the
-    /// pod.
+    /// Ends the pod's container, as a deletion does: SIGTERM, and SIGKILL after the grace period of
+    /// the pod.
     pub(crate) async fn terminate(&self, pod: &Pod) {
         let uid = pod.uid().unwrap_or_default();
         let period = pod

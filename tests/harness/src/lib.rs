@@ -2,11 +2,11 @@
 //!
 //! The harness starts Prometheus, VictoriaMetrics (each in Debian's and in a current version), a
 //! Pushgateway and a Kubernetes control plane (etcd, kube-apiserver, kube-controller-manager) in
-//! temporary directories. It simulates the parts of a cluster that need machines: scheduler, kubelet
-//! (with its endpoint for logs), cadvisor and kube-state-metrics. Deployments create pods, budgets are
-//! enforced and RBAC is real. The containers of consumers are simulated as well: their load is set by
-//! the test, or caused by the work that the test runs in them ([`Work`]). The program itself can run in
-//! containers.
+//! temporary directories. It simulates the parts of a cluster that need machines: scheduler,
+//! kubelet (with its endpoint for logs), cadvisor and kube-state-metrics. Deployments create pods,
+//! budgets are enforced and RBAC is real. The containers of consumers are simulated as well: their
+//! load is set by the test, or caused by the work that the test runs in them ([`Work`]). The
+//! program itself can run in containers.
 //!
 //! A test works with a [`TestNamespace`], its own namespace on servers that all tests of a process
 //! share:

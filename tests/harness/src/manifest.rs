@@ -50,8 +50,8 @@ pub(crate) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Applies every document to the namespace. `moves` is whether accounts that the documents refer to are
-/// in it too.
+/// Applies every document to the namespace. `moves` is whether accounts that the documents refer to
+/// are in it too.
 pub(crate) async fn apply(
     client: &kube::Client,
     namespace: &str,
@@ -138,8 +138,8 @@ pub(crate) async fn pod_environment(
     Ok((account, environment))
 }
 
-/// The environment of a pod's first container. An entry that the harness does not support is an error
-/// about `what`.
+/// The environment of a pod's first container. An entry that the harness does not support is an
+/// error about `what`.
 pub(crate) async fn container_environment(
     client: &kube::Client,
     spec: &PodSpec,

@@ -50,8 +50,8 @@ impl MetricsServer {
         Self::start_victoria_metrics("victoria-metrics", &program, exporter).await
     }
 
-    /// Starts Prometheus with another target: it scrapes only this address, with `honor_labels`, and
-    /// evaluates the rules of these files every second.
+    /// Starts Prometheus with another target: it scrapes only this address, with `honor_labels`,
+    /// and evaluates the rules of these files every second.
     ///
     /// # Errors
     /// If the program is missing or does not become ready.

@@ -258,8 +258,8 @@ impl TestNamespace {
         manifest::apply(&self.client, &self.namespace, yaml, true).await
     }
 
-    /// As [`Self::apply`], for documents about this namespace whose accounts are in the namespaces that
-    /// they name.
+    /// As [`Self::apply`], for documents about this namespace whose accounts are in the namespaces
+    /// that they name.
     ///
     /// # Errors
     /// As [`Self::apply`].

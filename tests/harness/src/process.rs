@@ -226,9 +226,9 @@ pub fn server_dir(name: &str) -> Result<PathBuf> {
         )))
 }
 
-/// Returns a free loopback port that this process has not used before. It is below the ports that the
-/// system gives to connections (from 32768 on Linux), so that it stays free until the server binds it,
-/// also after a restart of the server.
+/// Returns a free loopback port that this process has not used before. It is below the ports that
+/// the system gives to connections (from 32768 on Linux), so that it stays free until the server
+/// binds it, also after a restart of the server.
 ///
 /// # Errors
 /// If a thousand ports in a row are in use.

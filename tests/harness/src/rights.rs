@@ -44,8 +44,8 @@ pub fn manifest() -> Result<String> {
     std::fs::read_to_string(&path).map_err(Error::io(format!("read {}", path.display())))
 }
 
-/// The manifests with a CronJob that starts no runs of its own. Its schedule could otherwise begin one
-/// while a test watches the calls of its account.
+/// The manifests with a CronJob that starts no runs of its own. Its schedule could otherwise begin
+/// one while a test watches the calls of its account.
 #[must_use]
 pub fn suspended(manifest: &str) -> String {
     manifest.replace("\n  schedule:", "\n  suspend: true\n  schedule:")

@@ -24,8 +24,9 @@ use crate::failed;
 use crate::ledger::Event;
 use crate::recorder::{ConsumerRecorder, now};
 
-/// The longest wait for a record before a consumer checks whether it should stop. The last fraction of
-/// a millisecond of each wait is a busy loop of the crate, which counts with hundreds of consumers.
+/// The longest wait for a record before a consumer checks whether it should stop. The last fraction
+/// of a millisecond of each wait is a busy loop of the crate, which counts with hundreds of
+/// consumers.
 const POLL: Duration = Duration::from_millis(500);
 
 /// The interval at which the state of a consumer is read.
@@ -285,8 +286,8 @@ impl Recording {
 
 impl ClientContext for Membership {
     /// The bindings of librdkafka have no call for the member id, so it is read from the log line
-    /// `Group "…": updating member id "…" -> "…"`. It is empty once the member has left. In the same
-    /// way, rebalances are counted by the responses to JoinGroup.
+    /// `Group "…": updating member id "…" -> "…"`. It is empty once the member has left. In the
+    /// same way, rebalances are counted by the responses to JoinGroup.
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         let id = message.rsplit('"').nth(1).unwrap_or_default();
         if facility == "MEMBERID" && !id.is_empty() && !message.ends_with("(not-set)\"") {

@@ -79,8 +79,8 @@ enum Ending {
     Closed,
 }
 
-/// Records that were processed again, by the way in which the consumer that had processed them first
-/// ceased to own the partition.
+/// Records that were processed again, by the way in which the consumer that had processed them
+/// first ceased to own the partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Duplicates {
     /// The partition was revoked, and the consumer had not committed by then.
@@ -119,8 +119,8 @@ pub struct Pause {
     pub partition: PartitionIndex,
     /// The longest time for which no consumer owned it.
     pub unowned: Duration,
-    /// The longest time for which a record had arrived and no record of the partition was processed.
-    /// A pause between two records is not part of it.
+    /// The longest time for which a record had arrived and no record of the partition was
+    /// processed. A pause between two records is not part of it.
     pub waited: Duration,
 }
 
@@ -184,8 +184,8 @@ impl Tenure {
 }
 
 impl Ledger {
-    /// The account of these reports. `arrivals` has the time of arrival of each record, by partition
-    /// and offset.
+    /// The account of these reports. `arrivals` has the time of arrival of each record, by
+    /// partition and offset.
     #[must_use]
     pub fn new(arrivals: Vec<Vec<Option<Duration>>>, mut entries: Vec<Entry>) -> Self {
         entries.sort_by_key(|entry| entry.at);

@@ -46,8 +46,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Starts to send records. `arrived` is called for each record that the broker has acknowledged,
-    /// with topic, partition and offset.
+    /// Starts to send records. `arrived` is called for each record that the broker has
+    /// acknowledged, with topic, partition and offset.
     ///
     /// # Errors
     /// If librdkafka rejects the configuration.

@@ -67,7 +67,8 @@ fn name(kind: &Kind) -> String {
     format!("{client}{assignor}, {members}, {commits}")
 }
 
-/// The cells of the partitions: those that moved, with their pauses, the others, and the duplicates.
+/// The cells of the partitions: those that moved, with their pauses, the others, and the
+/// duplicates.
 fn partitions(measured: &[&Measured]) -> String {
     let others = |one: &&Measured| [one.stayed.clone(), one.returned.clone()].concat();
     format!(

@@ -1,5 +1,5 @@
-//! The records of groups to which an assignment is handed out: none is lost, none is processed by two
-//! consumers at once, and the group keeps the assignment.
+//! The records of groups to which an assignment is handed out: none is lost, none is processed by
+//! two consumers at once, and the group keeps the assignment.
 
 use std::time::Duration;
 
@@ -71,8 +71,8 @@ fn assert_clean(account: &Account) {
     assert_eq!(account.early_commits, [], "{account:?}");
 }
 
-/// The process dies as the leader of the group, before it has handed anything out; or a consumer leaves
-/// while the leader is elected.
+/// The process dies as the leader of the group, before it has handed anything out; or a consumer
+/// leaves while the leader is elected.
 #[rstest]
 #[case::kill(ClientFamily::Java, Restoring, Disturbance::Kill)]
 #[case::leave(ClientFamily::Librdkafka, Electing, Disturbance::Leave)]

@@ -177,8 +177,8 @@ fn not_frozen(
     )
 }
 
-/// If plans need approval, a run acts only after it has used the approval of its plan, and no approval is
-/// used twice. `used` are the approvals of earlier runs.
+/// If plans need approval, a run acts only after it has used the approval of its plan, and no
+/// approval is used twice. `used` are the approvals of earlier runs.
 fn approved(
     scenario: &Scenario,
     requests: &[&EvictionRequest],
@@ -314,7 +314,8 @@ fn looked_before(
     Ok(())
 }
 
-/// Evictions happen, and hand-overs and rejoins begin, only while the run holds the lease and knows it.
+/// Evictions happen, and hand-overs and rejoins begin, only while the run holds the lease and knows
+/// it.
 fn leased(
     number: usize,
     run: &RunStory,
@@ -353,7 +354,8 @@ fn leased(
                     || format!("{request:?}"),
                 )?;
             }
-            // A hand-over that has begun ends in a settled group, also if the lease is lost meanwhile.
+            // A hand-over that has begun ends in a settled group, also if the lease is lost
+            // meanwhile.
             TraceEvent::GroupRequested if acts_on_group => {}
             TraceEvent::GroupRequested => {
                 acts_on_group = true;

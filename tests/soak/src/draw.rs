@@ -30,7 +30,8 @@ pub(crate) struct Scenario {
     pub(crate) freeze: FreezeWindow,
     pub(crate) policy: Policy,
     pub(crate) execution: ExecutionPolicy,
-    /// The time for which a plan may be executed, if plans need approval. Plans are approved at once.
+    /// The time for which a plan may be executed, if plans need approval. Plans are approved at
+    /// once.
     pub(crate) approval: Option<Seconds>,
     pub(crate) runs: Vec<RunPlan>,
 }
@@ -198,8 +199,8 @@ pub(crate) fn scenario(seed: u64, abilities: Abilities) -> Scenario {
     scenario
 }
 
-/// Makes a scenario one of a group that is read from Kafka and given assignments. Most of the groups
-/// keep them.
+/// Makes a scenario one of a group that is read from Kafka and given assignments. Most of the
+/// groups keep them.
 fn hand_over(draw: &mut Draw, scenario: &mut Scenario) {
     scenario.policy.strategy = Strategy::Assign;
     scenario.policy.imbalance_tolerance = Tolerance::new(draw.pick([1.01, 1.05, 1.2])).ok();
@@ -245,8 +246,8 @@ fn hand_over(draw: &mut Draw, scenario: &mut Scenario) {
     }
 }
 
-/// Makes a scenario one in which members rejoin, in a third of them those of a group of KIP-848, with or
-/// without permission.
+/// Makes a scenario one in which members rejoin, in a third of them those of a group of KIP-848,
+/// with or without permission.
 fn rejoin(draw: &mut Draw, scenario: &mut Scenario) {
     scenario.policy.strategy = Strategy::Rejoin;
     scenario.policy.minimum_confidence_percent =

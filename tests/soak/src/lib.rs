@@ -3,7 +3,8 @@
 //! A scenario is drawn from a seed: pods, traffic, budget, policy, faults
 //! ([`rebalancer_sim::faults`]), and when runs begin, are stopped or killed. The runs take place in
 //! virtual time. Afterwards everything that they observed and did is checked against the rules in
-//! `check.rs` and `hand_over.rs`. The same seed gives the same world, so a violation is reproduced by its seed:
+//! `check.rs` and `hand_over.rs`. The same seed gives the same world, so a violation is reproduced
+//! by its seed:
 //!
 //! ```no_run
 //! # fn case() -> Result<(), soak::Violation> {

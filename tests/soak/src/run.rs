@@ -60,8 +60,8 @@ pub(crate) struct End {
     pub(crate) victims: Vec<(PodUid, PodState)>,
     /// The members of runs in the group at the end.
     pub(crate) own_members: Vec<String>,
-    /// The pods that the coordinator has assigned the partitions to at the end. A consumer learns of it
-    /// when it polls.
+    /// The pods that the coordinator has assigned the partitions to at the end. A consumer learns
+    /// of it when it polls.
     pub(crate) assigned: BTreeMap<u32, String>,
 }
 
@@ -91,7 +91,8 @@ fn assigned(group: &DescribedGroup) -> BTreeMap<u32, String> {
 /// Time after the last run in which all late effects occur.
 const AFTERMATH: Duration = Duration::from_secs(60);
 
-/// Time without disturbances after which a group must be at rest: pods have started, sessions have ended.
+/// Time without disturbances after which a group must be at rest: pods have started, sessions have
+/// ended.
 const REST: Duration = Duration::from_secs(900);
 
 pub(crate) fn play(scenario: &Scenario) -> Result<Story, (&'static str, String)> {

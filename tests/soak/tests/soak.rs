@@ -71,7 +71,8 @@ fn no_rule_is_broken_in_100_000_worlds() {
     }
 }
 
-/// The process sleeps for minutes while a removed member is away for good: the hand-over ends nevertheless.
+/// The process sleeps for minutes while a removed member is away for good: the hand-over ends
+/// nevertheless.
 #[test]
 fn hand_over_of_a_process_that_oversleeps_ends() {
     assert!(run_world(18_902).is_ok());

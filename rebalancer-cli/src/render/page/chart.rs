@@ -1,5 +1,5 @@
-//! Charts in SVG. Widths are in percent of the page, and heights in pixels, so that text has the same size
-//! on a phone.
+//! Charts in SVG. Widths are in percent of the page, and heights in pixels, so that text has the
+//! same size on a phone.
 
 use std::fmt::Write as _;
 
@@ -25,8 +25,8 @@ const LABEL: f64 = 20.0;
 /// The maximum number of points of a line.
 const POINTS: usize = 1000;
 
-/// Writes a bar for each value, a line for the target and one for the threshold. The marks of a bar are
-/// ticks.
+/// Writes a bar for each value, a line for the target and one for the threshold. The marks of a bar
+/// are ticks.
 pub(super) fn bars(chart: &Bars) -> String {
     let values = chart.bars.iter();
     let values = values.flat_map(|bar| bar.value.iter().chain(&bar.marks).copied());

@@ -15,8 +15,8 @@ use super::{Align, Bar, Bars, Block, Section, Table, Tone, number};
 use crate::hints;
 use crate::render::{approval, assignment, group, rejoin, style::Palette, table};
 
-/// The number of pods in a document: the most loaded ones, and those with a role. The JSON report has
-/// all of them.
+/// The number of pods in a document: the most loaded ones, and those with a role. The JSON report
+/// has all of them.
 const MOST_PODS: usize = 200;
 /// The number of partitions in a table of a document, heaviest first.
 const MOST_PARTITIONS: usize = 200;
@@ -295,8 +295,8 @@ fn and_more(all: usize, shown: usize) -> Option<Block> {
     (more > 0).then(|| Block::Paragraph(format!("and {more} more partitions")))
 }
 
-/// The pods of a group, by the measured load, highest first: their partitions, and the load that these
-/// explain.
+/// The pods of a group, by the measured load, highest first: their partitions, and the load that
+/// these explain.
 fn members(group: &GroupReport) -> Table {
     let mut pods: Vec<&PodExplained> = group.pods.iter().collect();
     let measured = |pod: &PodExplained| pod.explained + pod.residual;

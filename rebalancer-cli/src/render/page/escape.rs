@@ -1,7 +1,7 @@
 //! Foreign text in HTML and SVG.
 
-/// Text in which nothing is markup, in an element or an attribute. Control characters, which no document
-/// may contain, become spaces.
+/// Text in which nothing is markup, in an element or an attribute. Control characters, which no
+/// document may contain, become spaces.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,8 +1,8 @@
-//! Results as documents with headings, tables and charts: Markdown for chats and pull requests, HTML for a
-//! file that a browser shows.
+//! Results as documents with headings, tables and charts: Markdown for chats and pull requests,
+//! HTML for a file that a browser shows.
 //!
-//! `content`, `backtest` and `what_if` turn a result into blocks, so that both formats say the same.
-//! `markdown` and `html` write them.
+//! `content`, `backtest` and `what_if` turn a result into blocks, so that both formats say the
+//! same. `markdown` and `html` write them.
 
 mod backtest;
 mod chart;

@@ -1,7 +1,7 @@
 //! The state machine itself: the states, the steps they ask for, and the transitions.
 //!
-//! A stop, a freeze window or a lost lease leads to `Done` from every state but `Confirming`: what a
-//! lost eviction did is still looked up, since a read changes nothing.
+//! A stop, a freeze window or a lost lease leads to `Done` from every state but `Confirming`: what
+//! a lost eviction did is still looked up, since a read changes nothing.
 
 mod victims;
 mod waves;
@@ -70,10 +70,10 @@ enum State {
 }
 
 impl Execution {
-    /// Starts the execution of `plan` at `now`. `minimum_pods` is the number of ready pods that must
-    /// be left at any time, from the [`Policy`](crate::Policy) of the decision. `baseline` is the
-    /// workload for which the plan was made. Times are durations since an arbitrary fixed instant;
-    /// later calls must use the same.
+    /// Starts the execution of `plan` at `now`. `minimum_pods` is the number of ready pods that
+    /// must be left at any time, from the [`Policy`](crate::Policy) of the decision. `baseline` is
+    /// the workload for which the plan was made. Times are durations since an arbitrary fixed
+    /// instant; later calls must use the same.
     #[must_use]
     pub fn new(
         plan: &Plan,
@@ -109,8 +109,8 @@ impl Execution {
         self
     }
 
-    /// The renewals of the lease so far, so that the caller can go on with them after the execution; `None`
-    /// without a lease.
+    /// The renewals of the lease so far, so that the caller can go on with them after the
+    /// execution; `None` without a lease.
     #[must_use]
     pub fn lease(&self) -> Option<LeaseRenewal> {
         self.lease
@@ -342,8 +342,8 @@ impl Execution {
         State::Done
     }
 
-    /// Ends the execution for a reason from outside, which may arise in any state. The pod of a lost
-    /// eviction is still looked up.
+    /// Ends the execution for a reason from outside, which may arise in any state. The pod of a
+    /// lost eviction is still looked up.
     fn interrupt(&mut self, reason: StopReason, why: String) -> State {
         let done = self.stop(reason, why);
         if let State::Confirming(_) = self.state {

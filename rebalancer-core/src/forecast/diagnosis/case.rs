@@ -9,8 +9,8 @@ use crate::group::{
 };
 use crate::model::{LoadUnit, PodIndex};
 
-/// The input of a diagnosis. The threshold is 1 and the target is 0.5. Sums of the loads are exact, so
-/// that limits can be tested.
+/// The input of a diagnosis. The threshold is 1 and the target is 0.5. Sums of the loads are exact,
+/// so that limits can be tested.
 pub(super) struct Case {
     pub(super) group: GroupModel,
     pub(super) attribution: Attribution,

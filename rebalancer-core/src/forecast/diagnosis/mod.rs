@@ -32,8 +32,8 @@ pub use slow_pod::SlowPod;
 pub use static_membership::StaticMembership;
 pub use too_few_partitions::TooFewPartitions;
 
-/// A reason for hot pods, with its numbers. The message includes the remedy. Loads are in cores, or in
-/// the unit of a custom load query.
+/// A reason for hot pods, with its numbers. The message includes the remedy. Loads are in cores, or
+/// in the unit of a custom load query.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -55,8 +55,8 @@ pub enum Diagnosis {
     /// One topic makes most of the load, and its partitions are distributed unevenly, because
     /// assignors balance the partitions of all topics together.
     SkewedTopic(SkewedTopic),
-    /// The load of a pod exceeds what its partitions explain. The cause is its node, its neighbours,
-    /// or the pod itself.
+    /// The load of a pod exceeds what its partitions explain. The cause is its node, its
+    /// neighbours, or the pod itself.
     SlowPod(SlowPod),
 }
 
@@ -117,7 +117,8 @@ impl Diagnosis {
     }
 }
 
-/// Finds the reasons for hot pods, structural ones first. `names` are the names of the group's pods.
+/// Finds the reasons for hot pods, structural ones first. `names` are the names of the group's
+/// pods.
 #[must_use]
 pub fn diagnose(subject: &Subject<'_>, names: &[&str]) -> Vec<Diagnosis> {
     let Some(view) = View::new(subject, names) else {

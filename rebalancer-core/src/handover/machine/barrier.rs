@@ -14,8 +14,8 @@ use crate::handover::plan::HandoverGoal;
 use crate::handover::step::Connection;
 
 impl Handover {
-    /// The JoinGroup of the assigner (or the trigger) was sent. Once the coordinator lists it, the group is
-    /// rebalancing, and the scout holds the join phase open.
+    /// The JoinGroup of the assigner (or the trigger) was sent. Once the coordinator lists it, the
+    /// group is rebalancing, and the scout holds the join phase open.
     pub(super) fn parking_described(
         &mut self,
         now: Duration,
@@ -56,13 +56,14 @@ impl Handover {
 
     /// Whether the members are removed before they rejoin.
     ///
-    /// In a cooperative group, a dynamic member of librdkafka that is removed while it waits in JoinGroup
-    /// loses its partitions either way. If it has sent a commit meanwhile, the coordinator refuses that
-    /// commit right after the removal, and the client discards the member id that it has just requested
-    /// (`rd_kafka_cgrp_handle_JoinGroup`: "discarding outdated request"). That id is pending, and holds
-    /// up the group until the member's session timeout. A member that has not rejoined yet learns of
-    /// its removal from a heartbeat or a commit, and requests one id. In an eager group, a member has
-    /// committed and given up its partitions when it waits in JoinGroup.
+    /// In a cooperative group, a dynamic member of librdkafka that is removed while it waits in
+    /// JoinGroup loses its partitions either way. If it has sent a commit meanwhile, the
+    /// coordinator refuses that commit right after the removal, and the client discards the member
+    /// id that it has just requested (`rd_kafka_cgrp_handle_JoinGroup`: "discarding outdated
+    /// request"). That id is pending, and holds up the group until the member's session timeout. A
+    /// member that has not rejoined yet learns of its removal from a heartbeat or a commit, and
+    /// requests one id. In an eager group, a member has committed and given up its partitions when
+    /// it waits in JoinGroup.
     fn removes_at_once(&self) -> bool {
         let members = &self.plan.members;
         self.plan.client == Some(ClientFamily::Librdkafka)
@@ -75,9 +76,9 @@ impl Handover {
 
     /// The time at which the members have probably rejoined, if the join phase began `now`.
     ///
-    /// A member learns of the rebalance at its next heartbeat. The probe may have begun shortly before
-    /// the heartbeats of all members, so its duration does not show their interval; but its end reset
-    /// their timers.
+    /// A member learns of the rebalance at its next heartbeat. The probe may have begun shortly
+    /// before the heartbeats of all members, so its duration does not show their interval; but its
+    /// end reset their timers.
     fn parked_at(&self, now: Duration) -> Duration {
         let probe = self.probe.unwrap_or_default();
         let as_in_probe = now + probe * 6 / 5;
@@ -130,8 +131,8 @@ impl Handover {
         }
     }
 
-    /// The members are removed only if the scout's session was just renewed. If it expired before they
-    /// are back, the join phase would end, and their partitions could be given to others.
+    /// The members are removed only if the scout's session was just renewed. If it expired before
+    /// they are back, the join phase would end, and their partitions could be given to others.
     pub(super) fn barrier_renewed(
         &mut self,
         now: Duration,
@@ -221,8 +222,8 @@ impl Handover {
             now,
             match self.plan.goal {
                 HandoverGoal::Assign(_) => limit,
-                // No member of ours leads, so the barrier alone keeps the partitions of an absent member
-                // from others.
+                // No member of ours leads, so the barrier alone keeps the partitions of an absent
+                // member from others.
                 HandoverGoal::Rejoin(_) => limit + HandoverLimits::LONGEST_ABSENCE,
             },
         );
@@ -298,8 +299,8 @@ impl Handover {
         }
     }
 
-    /// Whether the group lacks a member of the plan that was not removed, and that cannot be told from this
-    /// one by its labels: dynamic members of one process.
+    /// Whether the group lacks a member of the plan that was not removed, and that cannot be told
+    /// from this one by its labels: dynamic members of one process.
     fn similar_member_is_missing(&self, member: &HandoverMember, group: &DescribedGroup) -> bool {
         let mut indices = MemberIndex::all(self.ids.len());
         indices.any(|index| {
@@ -356,8 +357,8 @@ impl Handover {
             .all(|index| self.returned.contains(index))
     }
 
-    /// The time for the removed members has passed. As the leader, the assigner then restores the owners
-    /// without them. In a rejoin, our members leave.
+    /// The time for the removed members has passed. As the leader, the assigner then restores the
+    /// owners without them. In a rejoin, our members leave.
     pub(super) fn return_missed(&mut self, now: Duration, polling: Polling) {
         if self.awaiting {
             return;
@@ -369,8 +370,8 @@ impl Handover {
         self.after_return(now);
     }
 
-    /// The barrier is lifted, unless a stop was requested, or one of our members is not in place. In a
-    /// rejoin, both of our members leave.
+    /// The barrier is lifted, unless a stop was requested, or one of our members is not in place.
+    /// In a rejoin, both of our members leave.
     fn after_return(&mut self, now: Duration) {
         if let Some(cause) = self.stop {
             self.postponed.get_or_insert(AbandonReason::Stopped(cause));

@@ -1,8 +1,9 @@
-//! A rejoin in a group of the consumer protocol (KIP-848): members are removed, and return one by one.
+//! A rejoin in a group of the consumer protocol (KIP-848): members are removed, and return one by
+//! one.
 //!
-//! No member of ours can hold anything open in such a group. The coordinator frees the partitions of the
-//! removed members at once. A removed member learns of it at its next heartbeat, gives up its partitions
-//! at its next poll, and joins again, mostly under the id that it had.
+//! No member of ours can hold anything open in such a group. The coordinator frees the partitions
+//! of the removed members at once. A removed member learns of it at its next heartbeat, gives up
+//! its partitions at its next poll, and joins again, mostly under the id that it had.
 
 use std::time::Duration;
 
@@ -30,8 +31,8 @@ impl Handover {
         self.await_return(now, HandoverLimits::CONSUMER_RETURN);
     }
 
-    /// The reason that prevents a removal in a described group of the consumer protocol; `None` if there is
-    /// none.
+    /// The reason that prevents a removal in a described group of the consumer protocol; `None` if
+    /// there is none.
     pub(super) fn consumers_differ(&self, group: &DescribedGroup) -> Option<String> {
         if !self.is_of_consumers() {
             return None;
@@ -45,8 +46,8 @@ impl Handover {
         is_too_old.then(|| "its coordinator is older than Kafka 4.0".to_owned())
     }
 
-    /// The id of a removed member that the group lists under the id that it had. The coordinator has
-    /// confirmed the removal, so the member has joined again.
+    /// The id of a removed member that the group lists under the id that it had. The coordinator
+    /// has confirmed the removal, so the member has joined again.
     pub(super) fn consumer_is_listed(
         &self,
         index: MemberIndex,

@@ -232,7 +232,8 @@ impl Handover {
         }
     }
 
-    /// The group is at rest after a rejoin: it must have its members, and all partitions must be owned.
+    /// The group is at rest after a rejoin: it must have its members, and all partitions must be
+    /// owned.
     fn verify_rejoin(&mut self, group: &DescribedGroup, limit: Duration) {
         let problem = if !self.all_owned(group) {
             Some(AbandonReason::NotSettled {

@@ -112,8 +112,8 @@ impl Handover {
         let entries = response.entries(&self.ids, &own, &assignment);
         self.postponed = deviation;
         self.rounds = rounds;
-        // Members that give up partitions rejoin at once. A member that has not synced by then would
-        // still claim what it was to give up.
+        // Members that give up partitions rejoin at once. A member that has not synced by then
+        // would still claim what it was to give up.
         let revokes = then == Then::AwaitRejoins;
         let not_before = if revokes {
             now + self.syncing_time()
@@ -224,7 +224,8 @@ impl Handover {
                 self.enter(Stage::Resting { next, until });
             }
             Then::AwaitRejoins if self.rounds < MOST_ROUNDS => {
-                // The members of the first phase are in time, unless the last phase shows otherwise.
+                // The members of the first phase are in time, unless the last phase shows
+                // otherwise.
                 self.rounds += usize::from(handout.phase != Phase::First);
                 let limit = self.settling_limit();
                 self.enter(Stage::AwaitingRejoins(Polling::new(now, limit)));

@@ -48,8 +48,8 @@ impl Draws {
 }
 
 impl Handover {
-    /// The members to remove: those that are to rejoin, or for an election the leader, and those that the
-    /// coordinator would elect before any newcomer.
+    /// The members to remove: those that are to rejoin, or for an election the leader, and those
+    /// that the coordinator would elect before any newcomer.
     pub(super) fn removals(&self) -> Vec<MemberIndex> {
         match &self.plan.goal {
             HandoverGoal::Assign(_) => self.removals_for_election(),
@@ -71,9 +71,9 @@ impl Handover {
         removals
     }
 
-    /// The election of the assigner when the members are removed. The scout is a rival: if it became
-    /// the leader, the coordinator would elect again when it leaves, and a removed member that has
-    /// returned with another id might come first.
+    /// The election of the assigner when the members are removed. The scout is a rival: if it
+    /// became the leader, the coordinator would elect again when it leaves, and a removed member
+    /// that has returned with another id might come first.
     fn election(&self) -> Election {
         let removals = self.removals();
         let rivals = self
@@ -148,8 +148,8 @@ impl Handover {
         })
     }
 
-    /// The scout has left, or its removal failed. If the response was lost, the JoinGroup response of
-    /// the assigner shows whether the scout has left.
+    /// The scout has left, or its removal failed. If the response was lost, the JoinGroup response
+    /// of the assigner shows whether the scout has left.
     pub(super) fn barrier_lifted(
         &mut self,
         now: Duration,

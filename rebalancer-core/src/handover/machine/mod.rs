@@ -116,11 +116,11 @@ enum Stage {
     Holding { until: Duration },
     /// The group is read before members are removed.
     CheckingBarrier,
-    /// The scout's session is renewed, so that the barrier outlasts the removal. `sent` is the time of the
-    /// heartbeat.
+    /// The scout's session is renewed, so that the barrier outlasts the removal. `sent` is the time
+    /// of the heartbeat.
     RenewingBarrier { sent: Option<Duration> },
-    /// The leader, and members that would be elected before the assigner, are removed; or the members that
-    /// rejoin.
+    /// The leader, and members that would be elected before the assigner, are removed; or the
+    /// members that rejoin.
     Removing,
     /// The group is read until the removed members are back.
     AwaitingReturn(Polling),
@@ -514,7 +514,8 @@ impl Handover {
     /// The coordinator no longer accepts requests of this member of ours in its generation.
     fn membership_lost(&mut self, now: Duration, own: OwnMember, error: &CoordinatorError) {
         if error.kind == CoordinatorErrorKind::IllegalGeneration {
-            // The coordinator checks the member first, so it still has it, and must be asked to remove it.
+            // The coordinator checks the member first, so it still has it, and must be asked to
+            // remove it.
             self.own.stop_heartbeats(own);
         } else {
             self.own.forget(own);

@@ -67,11 +67,12 @@ impl Handover {
         }
     }
 
-    /// Reserves an id for a member of ours that must not lead, if it is suitable, which is returned.
+    /// Reserves an id for a member of ours that must not lead, if it is suitable, which is
+    /// returned.
     ///
-    /// The member is a follower of the group's own leader. A Java leader that iterates over it first
-    /// would give partitions to it, although it subscribes to no topic. And the coordinator must elect
-    /// another member before it: the assigner, or in a rejoin a member of the group.
+    /// The member is a follower of the group's own leader. A Java leader that iterates over it
+    /// first would give partitions to it, although it subscribes to no topic. And the coordinator
+    /// must elect another member before it: the assigner, or in a rejoin a member of the group.
     fn choose_follower_id(&mut self, own: OwnMember, id: String) -> bool {
         let suitable = !may_come_first_in_java_client(&id, &self.ids) && !self.is_unbeatable(&id);
         if suitable {

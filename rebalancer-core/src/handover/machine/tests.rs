@@ -196,8 +196,8 @@ fn leaving_is_tried_again_until_the_coordinator_is_back() {
     assert_eq!(attempts, 18);
 }
 
-/// Nothing is removed for a member whose subscription cannot be read: the assigner could not give it back
-/// what it has.
+/// Nothing is removed for a member whose subscription cannot be read: the assigner could not give
+/// it back what it has.
 #[test]
 fn unreadable_subscription_ends_it_before_any_removal() {
     let handover = hand_over();

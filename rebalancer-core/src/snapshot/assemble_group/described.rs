@@ -115,8 +115,8 @@ fn overridden(what: &str, set: &str, reported: &str) -> String {
 /// Reports the members that run outside the workload, which makes the group not the workload's
 /// alone.
 ///
-/// A member whose pod ended without leaving the group (a lost node, a deletion by force) looks the same
-/// until its session times out.
+/// A member whose pod ended without leaving the group (a lost node, a deletion by force) looks the
+/// same until its session times out.
 pub(super) fn report_outside_members(
     members: &[OutsideMember],
     session_timeout: Option<Seconds>,

@@ -28,8 +28,8 @@ pub(super) fn fill_lags(topics: &mut BTreeMap<String, TopicDocument>, samples: &
 /// The partitions whose lag is larger than what arrived within the window; `None` if there is none,
 /// or if lags, rates or the window are unknown.
 ///
-/// The consumer of such a partition processes another rate than the incoming one: a higher one while
-/// it catches up, a lower one while it falls behind.
+/// The consumer of such a partition processes another rate than the incoming one: a higher one
+/// while it catches up, a lower one while it falls behind.
 pub(super) fn catching_up(
     topics: &BTreeMap<String, TopicDocument>,
     window: Option<Seconds>,

@@ -205,8 +205,8 @@ impl Owned {
         missing.add_items("partitions with two owners", &duplicates);
     }
 
-    /// The number of partitions that had other owners. Owners are compared by name, so that a member
-    /// that rejoined in the same pod counts as the same.
+    /// The number of partitions that had other owners. Owners are compared by name, so that a
+    /// member that rejoined in the same pod counts as the same.
     pub(super) fn moved_since(&self, before: &Self) -> usize {
         let owned = self.owners.iter().filter(|(_, owners)| !owners.is_empty());
         let moved = owned.filter(|(key, owners)| {

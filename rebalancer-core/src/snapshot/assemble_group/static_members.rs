@@ -29,8 +29,9 @@ fn of_member_id<'a>(member_id: &'a str, client_id: &str) -> Option<&'a str> {
     (start != client_id && is_instance_id(start)).then_some(start)
 }
 
-/// Since version 2.3, the Java client generates the client id `consumer-<group>-<group.instance.id>`
-/// for a static member without `client.id`, and `consumer-<group>-<number>` for a dynamic one.
+/// Since version 2.3, the Java client generates the client id
+/// `consumer-<group>-<group.instance.id>` for a static member without `client.id`, and
+/// `consumer-<group>-<number>` for a dynamic one.
 fn of_client_id<'a>(client_id: &'a str, group: &str) -> Option<&'a str> {
     let rest = client_id.strip_prefix("consumer-")?.strip_prefix(group)?;
     let end = rest.strip_prefix('-')?;

@@ -48,8 +48,8 @@ pub struct AssignChoice {
 }
 
 /// Applies the strategy. `eligible` are the pods whose loads are trusted, most loaded first.
-/// `target_load` is the load per pod that the autoscaler aims at; without it no pod is hot, and only
-/// the imbalance counts.
+/// `target_load` is the load per pod that the autoscaler aims at; without it no pod is hot, and
+/// only the imbalance counts.
 #[must_use]
 pub fn assign_strategy(
     snapshot: &Snapshot,

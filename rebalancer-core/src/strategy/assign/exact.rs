@@ -1,9 +1,9 @@
 //! The exact search, which improves small groups to the optimum.
 //!
-//! A depth-first search over the partitions, heaviest first (branch and bound). A branch ends when some pod
-//! would reach the best known peak even if it got only the lightest partitions from there on. The
-//! number of steps is limited, so the result is the optimum in groups of up to about 20 partitions,
-//! and often in larger ones.
+//! A depth-first search over the partitions, heaviest first (branch and bound). A branch ends when
+//! some pod would reach the best known peak even if it got only the lightest partitions from there
+//! on. The number of steps is limited, so the result is the optimum in groups of up to about 20
+//! partitions, and often in larger ones.
 
 use super::instance::Instance;
 use super::start::Room;

@@ -5,16 +5,16 @@ use kafka_assignors::{Assignment, MemberIndex, PartitionIndex, RackRule};
 use crate::forecast::Attribution;
 use crate::group::{AssignProblem, GroupModel};
 
-/// The number of steps in which the level of a group without outliers is approached, and the relative
-/// change that ends it.
+/// The number of steps in which the level of a group without outliers is approached, and the
+/// relative change that ends it.
 const LEVEL_STEPS: usize = 20;
 const LEVEL_PRECISION: f64 = 1e-4;
 
 /// The partitions by descending load, the members and the pods, all as plain indices.
 #[derive(Debug, Clone)]
 pub(super) struct Instance<'a> {
-    /// The load of each partition, descending, up to the [limit](Self::levelled) of an instance in which
-    /// heavy partitions do not stand out.
+    /// The load of each partition, descending, up to the [limit](Self::levelled) of an instance in
+    /// which heavy partitions do not stand out.
     pub(super) loads: Vec<f64>,
     /// The load of each partition without that limit.
     pub(super) weights: Vec<f64>,
@@ -81,10 +81,10 @@ impl<'a> Instance<'a> {
     /// The instance in which pods do not stand out that cannot be level with the others: slow pods,
     /// and pods with a heavy partition. `None` if there are none.
     ///
-    /// Such a pod determines the peak, whatever the others own, so the lowest peak alone would leave
-    /// them unbalanced. Here its own load, or its heavy partition, is lowered so that it is level with
-    /// the others if it owns only the lightest partitions beside. The level is the lowest one that
-    /// the others may reach, or `enough` if that is higher.
+    /// Such a pod determines the peak, whatever the others own, so the lowest peak alone would
+    /// leave them unbalanced. Here its own load, or its heavy partition, is lowered so that it is
+    /// level with the others if it owns only the lightest partitions beside. The level is the
+    /// lowest one that the others may reach, or `enough` if that is higher.
     pub(super) fn levelled(&self, enough: f64) -> Option<Self> {
         let lightest = self.lightest();
         let mut instance = self.clone();
@@ -116,8 +116,8 @@ impl<'a> Instance<'a> {
         }
     }
 
-    /// The level that all pods would have if partitions were divisible, or that of a pod with several
-    /// of the heaviest partitions if that is higher.
+    /// The level that all pods would have if partitions were divisible, or that of a pod with
+    /// several of the heaviest partitions if that is higher.
     fn common_level(&self, lightest: &[f64]) -> f64 {
         self.level().max(self.pigeonhole(2, lightest))
     }
@@ -188,8 +188,8 @@ impl<'a> Instance<'a> {
     /// - each pod's own load with its minimum number of partitions, all of them the lightest;
     /// - by the pigeonhole principle, for each *t*: one of the *n* pods with members owns at least
     ///   *t* + 1 of the *n* · *t* + 1 heaviest partitions, and the lightest ones beside;
-    /// - for each *k*: the *k* heaviest partitions are in different pods, which also own their minimum
-    ///   number of partitions, on average the lightest ones; or two of them share a pod.
+    /// - for each *k*: the *k* heaviest partitions are in different pods, which also own their
+    ///   minimum number of partitions, on average the lightest ones; or two of them share a pod.
     ///
     /// Racks are not considered.
     pub(super) fn lower_bound(&self) -> f64 {
@@ -201,8 +201,8 @@ impl<'a> Instance<'a> {
         own.fold(common.max(self.heaviest_apart(&lightest)), f64::max)
     }
 
-    /// The highest load of a pod that owns at least *t* of the heaviest partitions, for some *t* of at
-    /// least `least`.
+    /// The highest load of a pod that owns at least *t* of the heaviest partitions, for some *t* of
+    /// at least `least`.
     fn pigeonhole(&self, least: usize, lightest: &[f64]) -> f64 {
         let pods = self.consuming().count();
         let (fewest, least_fixed) = (self.fewest(), self.least_fixed());

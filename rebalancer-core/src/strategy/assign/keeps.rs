@@ -7,15 +7,15 @@ use crate::group::{AssignProblem, ClientFamily, GroupModel};
 
 /// Checks that the group's assignor keeps all owners of `target`.
 ///
-/// Replays the assignor with the target as the current owners, as the leader of the group will after
-/// the hand-over: once with the members of the group, and once with the rebalancer's scout beside
-/// them, a member without topics. Each of `clients` is replayed, because the implementations
+/// Replays the assignor with the target as the current owners, as the leader of the group will
+/// after the hand-over: once with the members of the group, and once with the rebalancer's scout
+/// beside them, a member without topics. Each of `clients` is replayed, because the implementations
 /// differ: both families if the client is unknown. A client that does not have the assignor is left
 /// out.
 ///
 /// `scout` is the scout's member id if it is known. A Java leader gives partitions to a member
-/// without topics that comes first in its hash table, so the coordinator must have given the scout an id
-/// that does not ([`may_come_first_in_java_client`]). Without an id, one is assumed.
+/// without topics that comes first in its hash table, so the coordinator must have given the scout
+/// an id that does not ([`may_come_first_in_java_client`]). Without an id, one is assumed.
 ///
 /// # Errors
 /// [`AssignProblem::UnsuitableAssignor`], [`AssignProblem::ConsumerProtocol`], or

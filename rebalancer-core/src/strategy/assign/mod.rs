@@ -1,5 +1,5 @@
-//! Strategy `assign`: hands out an assignment to the group, without restarting a pod. The execution is
-//! the [hand-over](crate::handover).
+//! Strategy `assign`: hands out an assignment to the group, without restarting a pod. The execution
+//! is the [hand-over](crate::handover).
 //!
 //! | module | contents |
 //! |---|---|

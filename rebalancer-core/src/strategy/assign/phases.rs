@@ -1,7 +1,7 @@
 //! The assignments of a hand-over, rebalance by rebalance.
 //!
-//! In a cooperative group a partition changes its owner in two rebalances: its owner has to revoke it
-//! and join again before another member may get it (KIP-429). The leader sees in each JoinGroup
+//! In a cooperative group a partition changes its owner in two rebalances: its owner has to revoke
+//! it and join again before another member may get it (KIP-429). The leader sees in each JoinGroup
 //! response which partitions every member still [claims](Claims) to own.
 //!
 //! | step | function | who gets a partition |
@@ -14,8 +14,8 @@
 //! join, and claim nothing.
 //!
 //! Each function gives a partition to one member at most, to no member that does not subscribe to
-//! its topic, and to no member while another one claims it. A partition whose former owner is absent
-//! stays without owner, because that member may still process it.
+//! its topic, and to no member while another one claims it. A partition whose former owner is
+//! absent stays without owner, because that member may still process it.
 
 use std::collections::BTreeSet;
 
@@ -41,8 +41,8 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// The claims of members to partitions, among `partitions` of all topics. Partitions that do not
-    /// exist are ignored.
+    /// The claims of members to partitions, among `partitions` of all topics. Partitions that do
+    /// not exist are ignored.
     #[must_use]
     pub fn new(
         partitions: usize,
@@ -113,9 +113,9 @@ pub enum FormerOwner {
 }
 
 impl Former {
-    /// The owners before the hand-over. `new_indices[old]` is the index of a member in the response:
-    /// that of its successor if it was removed and is back with another id, and `None` if it is
-    /// absent.
+    /// The owners before the hand-over. `new_indices[old]` is the index of a member in the
+    /// response: that of its successor if it was removed and is back with another id, and `None` if
+    /// it is absent.
     #[must_use]
     pub fn new(owners: &Assignment, new_indices: &[Option<MemberIndex>]) -> Self {
         let former = |owner: Option<MemberIndex>| match owner {
@@ -156,8 +156,8 @@ impl Joined<'_> {
     }
 }
 
-/// Returns the assignment that changes nothing: every member keeps what it claims, and each member of
-/// `returned`, which were removed and are back, gets what it owned before and no member claims.
+/// Returns the assignment that changes nothing: every member keeps what it claims, and each member
+/// of `returned`, which were removed and are back, gets what it owned before and no member claims.
 #[must_use]
 pub fn restore(joined: Joined<'_>, former: &Former, returned: &[MemberIndex]) -> Assignment {
     joined.assign(|partition| match joined.claims.of(partition) {
@@ -170,8 +170,8 @@ pub fn restore(joined: Joined<'_>, former: &Former, returned: &[MemberIndex]) ->
     })
 }
 
-/// Returns the assignment of the first of the two rebalances: every member keeps the partitions that it
-/// claims and owns in `target`, and has to revoke the others.
+/// Returns the assignment of the first of the two rebalances: every member keeps the partitions
+/// that it claims and owns in `target`, and has to revoke the others.
 ///
 /// With `loads`, the loads of all partitions, a member that has nothing to revoke revokes its
 /// lightest partition, and gets it back in the second rebalance. A member that revokes something
@@ -214,8 +214,8 @@ pub fn phase_one(joined: Joined<'_>, target: &Assignment, loads: Option<&[f64]>)
 /// partition goes to its owner in `target`, unless another member claims it.
 ///
 /// A partition that no member claims is assigned unless its former owner is absent. The other
-/// partitions have no owner: repeat the rebalance when the members that still claim them have revoked
-/// them.
+/// partitions have no owner: repeat the rebalance when the members that still claim them have
+/// revoked them.
 #[must_use]
 pub fn hand_out(joined: Joined<'_>, target: &Assignment, former: &Former) -> Assignment {
     joined.assign(|partition| {
@@ -444,8 +444,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(500))]
 
-        /// Members leave, return with other ids, and revoke late. The hand-over ends in the target, and
-        /// what an absent member owned has no owner.
+        /// Members leave, return with other ids, and revoke late. The hand-over ends in the target,
+        /// and what an absent member owned has no owner.
         #[test]
         fn phases_end_in_the_target(
             count in 1_usize..7,
@@ -516,7 +516,8 @@ mod tests {
             }
             step(&mut clients, &|joined| hand_out(joined, &target, &former));
             clients.late.fill(false);
-            // A late member learns that it has to revoke, and the next rebalance hands the rest out.
+            // A late member learns that it has to revoke, and the next rebalance hands the rest
+            // out.
             step(&mut clients, &|joined| hand_out(joined, &target, &former));
             let end = step(&mut clients, &|joined| hand_out(joined, &target, &former));
             for (partition, owner) in end.iter() {

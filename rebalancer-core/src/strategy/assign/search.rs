@@ -1,24 +1,25 @@
 //! The search for owners with a low peak.
 //!
-//! The peak falls only if the most loaded pod gives something. So each step takes that pod, and looks
-//! for an exchange with another pod after which both are below the peak: one partition against one
-//! or none, two against two, or one each around three pods. The search ends when there is none.
+//! The peak falls only if the most loaded pod gives something. So each step takes that pod, and
+//! looks for an exchange with another pod after which both are below the peak: one partition
+//! against one or none, two against two, or one each around three pods. The search ends when there
+//! is none.
 
 use super::instance::Instance;
 
 /// The relative rounding error of sums of loads.
 pub(super) const EPSILON: f64 = 1e-9;
 
-/// The smallest relative improvement of a pod that counts. Far below the tolerances, but it ends long
-/// series of small steps.
+/// The smallest relative improvement of a pod that counts. Far below the tolerances, but it ends
+/// long series of small steps.
 const LEAST_GAIN: f64 = 2e-4;
 
 /// The number of partitions of a pod up to which pairs are exchanged. With more, an exchange of
 /// single partitions nearly always exists.
 const MOST_FOR_PAIRS: usize = 64;
 
-/// The number of partners, the coldest ones, that are tried first, and with which pairs are exchanged.
-/// Also the number of pods up to which exchanges around three pods are searched.
+/// The number of partners, the coldest ones, that are tried first, and with which pairs are
+/// exchanged. Also the number of pods up to which exchanges around three pods are searched.
 const MOST_PARTNERS: usize = 48;
 
 /// The number of random exchanges from which a local search starts again.
@@ -104,8 +105,9 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Exchanges a few partitions of the most loaded pod at random and lowers the peak again, several
-    /// times, and keeps the best result (iterated local search). The random numbers are always the same.
+    /// Exchanges a few partitions of the most loaded pod at random and lowers the peak again,
+    /// several times, and keeps the best result (iterated local search). The random numbers are
+    /// always the same.
     pub(super) fn shake(&mut self, goal: f64, attempts: usize) {
         let mut random = 0x2545_F491_4F6C_DD1D_u64;
         let mut below = |limit: usize| {
@@ -299,8 +301,8 @@ impl<'a> State<'a> {
         best.map(|(_, exchange)| exchange)
     }
 
-    /// An exchange of two partitions for two with one of the partners, that leaves both pods closest to
-    /// each other.
+    /// An exchange of two partitions for two with one of the partners, that leaves both pods
+    /// closest to each other.
     fn pair(&self, hot: usize, partners: &[usize]) -> Option<Exchange> {
         let size = |pod: usize| self.lists[pod].len();
         if self.instance.has_racks() || size(hot) > MOST_FOR_PAIRS {

@@ -78,8 +78,8 @@ impl<'a> Start<'a> {
         count < quota || (count == quota && above() < self.instance.extras)
     }
 
-    /// Places a partition by moving others: a breadth-first search for a chain of moves that ends at
-    /// a member with room (an augmenting path of the bipartite matching).
+    /// Places a partition by moving others: a breadth-first search for a chain of moves that ends
+    /// at a member with room (an augmenting path of the bipartite matching).
     fn make_room(&mut self, partition: usize) -> Option<()> {
         // The partition that moves to each reached member, and the member that gives it.
         let mut reached: Vec<Option<(usize, Option<usize>)>> = vec![None; self.lists.len()];
@@ -128,8 +128,8 @@ impl<'a> Start<'a> {
     }
 }
 
-/// The pod of each partition by the rule "heaviest partition first, to the least loaded pod that has
-/// room" (LPT with bounded counts). Does not consider racks.
+/// The pod of each partition by the rule "heaviest partition first, to the least loaded pod that
+/// has room" (LPT with bounded counts). Does not consider racks.
 pub(super) fn heaviest_first(instance: &Instance<'_>) -> Vec<usize> {
     let mut loads = instance.fixed.clone();
     let mut room = Room::new(instance);

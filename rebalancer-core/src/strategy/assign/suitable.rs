@@ -1,4 +1,5 @@
-//! Whether a group can be given an assignment, or members of it can rejoin, by what its brokers report.
+//! Whether a group can be given an assignment, or members of it can rejoin, by what its brokers
+//! report.
 
 use kafka_assignors::Algorithm;
 
@@ -14,8 +15,9 @@ pub(crate) fn described_document(snapshot: &Snapshot) -> Result<&GroupDocument, 
     document.ok_or(AssignProblem::NotDescribed)
 }
 
-/// The families that the members' client may belong to: the one that their metadata shows, else all.
-/// A setting of the operator does not count, because a wrong one would be trusted with a proof.
+/// The families that the members' client may belong to: the one that their metadata shows, else
+/// all. A setting of the operator does not count, because a wrong one would be trusted with a
+/// proof.
 #[must_use]
 pub fn clients(described: &DescribedDocument) -> Vec<ClientFamily> {
     described
@@ -66,8 +68,8 @@ pub fn suitable<'a>(
 /// Checks what the brokers report about a group, before sets of members that rejoin are searched.
 ///
 /// The group's own assignor deals the partitions again, so more groups are suitable than for an
-/// assignment: any known assignor, any coordinator, racks, and different subscriptions. Groups of the
-/// consumer protocol (KIP-848) are suitable only if the `policy` allows it.
+/// assignment: any known assignor, any coordinator, racks, and different subscriptions. Groups of
+/// the consumer protocol (KIP-848) are suitable only if the `policy` allows it.
 ///
 /// # Errors
 /// The first reason why no member of the group is removed.
@@ -109,8 +111,8 @@ pub fn can_rejoin(
     Ok(())
 }
 
-/// Checks whether the brokers remove members of a group of the consumer protocol (KIP-848), and whether
-/// the group stays one.
+/// Checks whether the brokers remove members of a group of the consumer protocol (KIP-848), and
+/// whether the group stays one.
 ///
 /// # Errors
 /// Why no member is removed.
@@ -131,8 +133,8 @@ fn described(document: &GroupDocument) -> Result<&DescribedDocument, AssignProbl
     described.ok_or(AssignProblem::NotDescribed)
 }
 
-/// The name of the assignor that the brokers report, if it is another one than that of the model. The
-/// members use what the brokers report, whatever the operator has configured.
+/// The name of the assignor that the brokers report, if it is another one than that of the model.
+/// The members use what the brokers report, whatever the operator has configured.
 fn other_assignor(described: &DescribedDocument, group: &GroupModel) -> Option<String> {
     let reported = described.assignor.as_deref().unwrap_or_default();
     (reported != group.assignor.assignor.as_str()).then(|| reported.to_owned())

@@ -35,8 +35,8 @@ const OTHERS: Tolerance = Tolerance {
 /// The search ends when the peak is this close to the lower bound, as a share of the tolerance.
 const CLOSE: f64 = 0.1;
 
-/// The number of attempts to leave a local optimum, and the number of partitions up to which they are
-/// made. Larger groups have good local optima.
+/// The number of attempts to leave a local optimum, and the number of partitions up to which they
+/// are made. Larger groups have good local optima.
 const SHAKES: usize = 40;
 const MOST_FOR_SHAKING: usize = 1_024;
 
@@ -53,7 +53,8 @@ pub struct PartitionMove {
     pub load: f64,
 }
 
-/// The loads of the serving pods under an assignment, in cores or in the unit of a custom load query.
+/// The loads of the serving pods under an assignment, in cores or in the unit of a custom load
+/// query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExpectedLoads {
     /// The load of each serving pod.
@@ -64,8 +65,8 @@ pub struct ExpectedLoads {
     pub imbalance: f64,
 }
 
-/// An assignment that the group keeps, and its effect. Loads are in cores, or in the unit of a custom load
-/// query.
+/// An assignment that the group keeps, and its effect. Loads are in cores, or in the unit of a
+/// custom load query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
     /// The owner of each partition.
@@ -78,8 +79,8 @@ pub struct Target {
     pub after: ExpectedLoads,
     /// A lower bound of the peak of any assignment with equal counts.
     pub lower_bound: f64,
-    /// The number of pods that no assignment brings to the level of the others, because they are slow
-    /// or own a heavy partition. They come first in the order of the loads.
+    /// The number of pods that no assignment brings to the level of the others, because they are
+    /// slow or own a heavy partition. They come first in the order of the loads.
     pub outliers: usize,
     /// The sum of the loads of the partitions that move.
     pub moved_load: f64,
@@ -89,8 +90,8 @@ pub struct Target {
 /// nearly the same peak, owners that move little load.
 ///
 /// The peak is the highest load of a serving pod: base, residual, and the loads of its partitions.
-/// The residual stays with the pod, so a pod that is slow for reasons other than its partitions gets
-/// less. Each member owns the same number of partitions, or one more.
+/// The residual stays with the pod, so a pod that is slow for reasons other than its partitions
+/// gets less. Each member owns the same number of partitions, or one more.
 ///
 /// The peak is within 1 % of the [lower bound](Target::lower_bound), or as low as the search gets
 /// (apart from 0.2 %). If a slow pod or a heavy partition determines it, the other pods are brought
@@ -101,8 +102,8 @@ pub struct Target {
 /// the arguments only.
 ///
 /// # Errors
-/// [`AssignProblem`] if the group's assignor would not keep an assignment, partitions have no owner,
-/// subscriptions differ, or racks leave no assignment with equal counts.
+/// [`AssignProblem`] if the group's assignor would not keep an assignment, partitions have no
+/// owner, subscriptions differ, or racks leave no assignment with equal counts.
 pub fn target(
     group: &GroupModel,
     attribution: &Attribution,

@@ -335,7 +335,8 @@ async fn offsets_that_went_back_are_reported_with_the_window() {
     assert_eq!(group.partial, None);
 }
 
-/// Two clusters have a topic of the same name, and nothing but a label of the scrape separates them.
+/// Two clusters have a topic of the same name, and nothing but a label of the scrape separates
+/// them.
 #[tokio::test]
 async fn offsets_of_several_clusters_name_the_label() {
     let server = |spread: &'static str| {

@@ -314,8 +314,8 @@ async fn reading_the_pod_after_a_lost_response() -> Result<()> {
 /// run when the calls before it have failed once.
 type Look = [(&'static str, usize); 3];
 
-/// The Deployment is read twice before, for the first lease of a workload and to observe it, and before
-/// each eviction.
+/// The Deployment is read twice before, for the first lease of a workload and to observe it, and
+/// before each eviction.
 ///
 /// After a postponed eviction, after a wave and after the last wave: a failed read is
 /// repeated. The cases fail the read of the Deployment, then of its ReplicaSets,

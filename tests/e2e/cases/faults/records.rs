@@ -1,5 +1,5 @@
-//! Faults of events and annotations: the evictions continue unchanged, except for those of a plan whose
-//! approval may not have been removed.
+//! Faults of events and annotations: the evictions continue unchanged, except for those of a plan
+//! whose approval may not have been removed.
 
 use ::harness::{FaultProxy, Result, TestNamespace, proxy::Turn};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -57,8 +57,8 @@ async fn telling(#[case] call: &str, #[case] what: &str, #[case] times: usize) -
     Ok(())
 }
 
-/// Only a run that is certain that it has removed the approval acts: otherwise another run could use the
-/// approval again.
+/// Only a run that is certain that it has removed the approval acts: otherwise another run could
+/// use the approval again.
 #[tokio::test]
 async fn using_an_approval() -> Result<()> {
     const APPROVE: &str = "rebalancer.io/approve";

@@ -8,8 +8,8 @@ use ::harness::{
 };
 use tokio::process::Command;
 
-/// A command of an installed shell in which the program under test is `rebalancer`. Its environment has
-/// nothing else but a home folder.
+/// A command of an installed shell in which the program under test is `rebalancer`. Its environment
+/// has nothing else but a home folder.
 pub(crate) fn shell(name: &str, home: &Path) -> Command {
     let path = find_in_path(name);
     let path = path.unwrap_or_else(|| panic!("{name} is missing: run `cargo xtask setup`"));
@@ -17,8 +17,8 @@ pub(crate) fn shell(name: &str, home: &Path) -> Command {
     command(&path, program.parent().unwrap(), home)
 }
 
-/// A command of bash in which kubectl is installed, and the program under test is `rebalancer` and kubectl's
-/// plugin of that name. The links to them are in `home`.
+/// A command of bash in which kubectl is installed, and the program under test is `rebalancer` and
+/// kubectl's plugin of that name. The links to them are in `home`.
 pub(crate) fn shell_with_kubectl(home: &Path) -> Command {
     let folder = home.join("bin");
     std::fs::create_dir_all(&folder).unwrap();

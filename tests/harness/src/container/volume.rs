@@ -50,8 +50,8 @@ struct Access {
     mode: Option<u32>,
 }
 
-/// Writes the files of each volume of the pod's container, and the path of its mount: a directory for
-/// each in `dir`.
+/// Writes the files of each volume of the pod's container, and the path of its mount: a directory
+/// for each in `dir`.
 pub(super) async fn mount(
     client: &kube::Client,
     pod: &Pod,
@@ -104,8 +104,8 @@ pub(super) async fn mount(
 }
 
 impl Volume {
-    /// Reads the sources again and writes the files if they changed. A token stays as it is: it is valid
-    /// for longer than a test.
+    /// Reads the sources again and writes the files if they changed. A token stays as it is: it is
+    /// valid for longer than a test.
     pub(super) async fn refresh(&mut self, client: &kube::Client, pod: &Pod) -> Result<()> {
         let has_token = |source: &VolumeProjection| source.service_account_token.is_some();
         if self.sources.iter().any(has_token) {
@@ -126,8 +126,8 @@ impl Volume {
         Ok(())
     }
 
-    /// Writes the files as a kubelet does: to a new directory, to which the link `..data` is then moved.
-    /// Each path of the volume is a link into `..data`, so all files change at once.
+    /// Writes the files as a kubelet does: to a new directory, to which the link `..data` is then
+    /// moved. Each path of the volume is a link into `..data`, so all files change at once.
     fn write(&mut self, files: &Files) -> Result<()> {
         let failed = |path: &Path| Error::io(format!("write {}", path.display()));
         let name = format!("..{}", self.generation);
@@ -233,8 +233,8 @@ async fn project(
     })
 }
 
-/// Adds the items of a ConfigMap or Secret, or all of it without items, with the owner and mode that a
-/// kubelet gives them.
+/// Adds the items of a ConfigMap or Secret, or all of it without items, with the owner and mode
+/// that a kubelet gives them.
 fn share(
     data: &BTreeMap<String, Vec<u8>>,
     items: Option<&[KeyToPath]>,

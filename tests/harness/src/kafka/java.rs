@@ -105,8 +105,8 @@ impl JavaConsumers {
         Self::launch(version, settings, true, |_| ())
     }
 
-    /// Starts a process as [`Self::start`] does, for consumers that run for a long time: `observe` is
-    /// called with each event, in order, and events of records and commits are not kept.
+    /// Starts a process as [`Self::start`] does, for consumers that run for a long time: `observe`
+    /// is called with each event, in order, and events of records and commits are not kept.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -290,7 +290,8 @@ impl JavaConsumers {
         seen.members.get(name).is_some_and(|member| member.is_over)
     }
 
-    /// The unexpected output of the process: exceptions of consumers, and lines that are not events.
+    /// The unexpected output of the process: exceptions of consumers, and lines that are not
+    /// events.
     #[must_use]
     pub fn failures(&self) -> Vec<String> {
         let seen = lock(&self.seen);

@@ -145,8 +145,8 @@ impl JavaGroup {
         .await
     }
 
-    /// Produces records at rates that give the pods these loads, in cores, in order of the pod names.
-    /// Pods without partitions keep their load. The partitions of a pod get unequal rates.
+    /// Produces records at rates that give the pods these loads, in cores, in order of the pod
+    /// names. Pods without partitions keep their load. The partitions of a pod get unequal rates.
     ///
     /// # Errors
     /// If the process has ended.

@@ -59,8 +59,8 @@ impl Listener {
     }
 }
 
-/// The users of a secured broker: name and password, for PLAIN and SCRAM. A user has no rights until
-/// a test grants them.
+/// The users of a secured broker: name and password, for PLAIN and SCRAM. A user has no rights
+/// until a test grants them.
 pub const USERS: [(&str, &str); 4] = [
     ("reader", "reader-secret"),
     ("describer", "describer-secret"),

@@ -39,7 +39,8 @@ pub(super) async fn serve(containers: Containers) -> Result<u16> {
     Ok(address.port())
 }
 
-/// Answers `GET /containerLogs/NAMESPACE/POD/CONTAINER`, with `?follow=true` until the container ends.
+/// Answers `GET /containerLogs/NAMESPACE/POD/CONTAINER`, with `?follow=true` until the container
+/// ends.
 async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     containers: &Containers,

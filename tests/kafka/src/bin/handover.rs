@@ -1,5 +1,5 @@
-//! Hands assignments to groups of real consumers, and prints the tables of docs/assign.md. Started by
-//! `cargo xtask handover`, which explains the options.
+//! Hands assignments to groups of real consumers, and prints the tables of docs/assign.md. Started
+//! by `cargo xtask handover`, which explains the options.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,

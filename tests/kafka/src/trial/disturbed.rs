@@ -18,8 +18,8 @@ pub enum Disturbance {
 }
 
 impl Trial {
-    /// Tries a hand-over that is disturbed when it enters a stage, until the group is at rest again and
-    /// every record was processed.
+    /// Tries a hand-over that is disturbed when it enters a stage, until the group is at rest again
+    /// and every record was processed.
     ///
     /// # Errors
     /// As [`Trial::run`], or if the hand-over ends before the stage.

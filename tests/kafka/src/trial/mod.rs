@@ -41,8 +41,8 @@ const BASE: f64 = 0.1;
 /// The largest relative error of a measured load.
 const NOISE: f64 = 0.03;
 
-/// The median rate of the partitions, in records per second, and the limits of a rate. Pauses can be
-/// measured only where records arrive often.
+/// The median rate of the partitions, in records per second, and the limits of a rate. Pauses can
+/// be measured only where records arrive often.
 const MEDIAN_RATE: f64 = 4.0;
 const RATES: [f64; 2] = [4.0, 80.0];
 
@@ -152,8 +152,8 @@ impl Outcome {
 }
 
 impl Trial {
-    /// Tries the group. Records arrive only while a permit of `active` is held, so that a few groups at
-    /// a time use the CPU.
+    /// Tries the group. Records arrive only while a permit of `active` is held, so that a few
+    /// groups at a time use the CPU.
     ///
     /// # Errors
     /// If the broker or a client fails, the group does not settle, or no plan can be made.

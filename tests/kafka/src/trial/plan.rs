@@ -25,8 +25,8 @@ pub(super) struct Planned {
     pub(super) imbalance: [f64; 2],
 }
 
-/// Computes the plan, as a run does that acts on any imbalance and any improvement. `loads` are the loads
-/// of the pods in cores, by the client id of their consumer.
+/// Computes the plan, as a run does that acts on any imbalance and any improvement. `loads` are the
+/// loads of the pods in cores, by the client id of their consumer.
 pub(super) fn plan(
     observation: GroupObservation,
     loads: &BTreeMap<String, f64>,

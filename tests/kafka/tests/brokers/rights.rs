@@ -42,8 +42,8 @@ pub(crate) async fn allow(
     Ok(())
 }
 
-/// The heartbeat interval of a group of KIP-848: that of the brokers, then one of its own. Without the
-/// right, and in a classic group, it is not known.
+/// The heartbeat interval of a group of KIP-848: that of the brokers, then one of its own. Without
+/// the right, and in a classic group, it is not known.
 #[tokio::test]
 async fn heartbeat_interval_of_the_group_is_read() -> Result<()> {
     let group = Group::start("heartbeat-interval", Kind::consumer()).await?;
@@ -92,7 +92,8 @@ async fn heartbeat_interval_of_the_group_is_read() -> Result<()> {
 const EFFECTIVE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Observes the group until the ACLs are in effect: whether the user has the right READ on the group.
+/// Observes the group until the ACLs are in effect: whether the user has the right READ on the
+/// group.
 pub(crate) async fn until_it_may_read(adapter: &Adapter, may_read: bool) -> Result<()> {
     until("the right to read", EFFECTIVE, PAUSE, async || {
         Ok(match adapter.group().await {

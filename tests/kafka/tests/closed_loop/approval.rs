@@ -150,8 +150,8 @@ async fn approved_hand_over_is_executed_once_and_reported() -> Result<()> {
         assert_eq!(shown["bars"], PODS, "{width}: {shown}");
     }
 
-    // The approval is used up. The loads of the window are still in part those of the owners before, so
-    // the reason to hold depends on the moment.
+    // The approval is used up. The loads of the window are still in part those of the owners
+    // before, so the reason to hold depends on the moment.
     let next = run_after_cooldown(&program).await?;
     let report = workload(&next);
     assert_eq!(report["decision"]["action"], "hold", "{next}");

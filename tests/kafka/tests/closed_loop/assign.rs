@@ -147,8 +147,8 @@ async fn evens_out_a_group_in_one_run_without_a_restart() -> Result<()> {
     }
 }
 
-/// In a group of KIP-848, members rejoin only on request. No pod restarts, and the run says for how long
-/// two members may have processed a partition.
+/// In a group of KIP-848, members rejoin only on request. No pod restarts, and the run says for how
+/// long two members may have processed a partition.
 #[tokio::test(flavor = "multi_thread")]
 async fn members_of_kip_848_rejoin_on_request() -> Result<()> {
     let ns = TestNamespace::start().await?;

@@ -58,8 +58,8 @@ fn assert_line(run: &Run, subject: &str, status: &str, text: &str) {
     assert_eq!(line["status"], status, "{text}: {run}");
 }
 
-/// Members, assignor and the right to join the group are shown, and what each strategy would do. Without
-/// the right, the ACL is named.
+/// Members, assignor and the right to join the group are shown, and what each strategy would do.
+/// Without the right, the ACL is named.
 #[tokio::test(flavor = "multi_thread")]
 async fn group_of_the_brokers_is_checked_with_the_rights_of_the_user() -> Result<()> {
     let ns = TestNamespace::start().await?;

@@ -89,8 +89,8 @@ pub(crate) async fn run_after_cooldown(program: &Rebalancer) -> Result<Run> {
     .await
 }
 
-/// The brokers remove the members of a killed run, and its Lease keeps other runs from acting until it
-/// expires.
+/// The brokers remove the members of a killed run, and its Lease keeps other runs from acting until
+/// it expires.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_run_leaves_a_group_that_settles_and_that_the_next_run_assigns() -> Result<()> {
     let ns = TestNamespace::start().await?;

@@ -45,8 +45,8 @@ async fn group_in_state(program: &Rebalancer, state: &str) -> Result<(Run, Value
     }
 }
 
-/// Runs `group` until each rate is that of the traffic, which falls behind for a moment on a machine that
-/// is busy with other tests.
+/// Runs `group` until each rate is that of the traffic, which falls behind for a moment on a
+/// machine that is busy with other tests.
 async fn group_with_rates(program: &Rebalancer, rate: impl Fn(i32) -> f64) -> Result<(Run, Value)> {
     let started = Instant::now();
     loop {

@@ -1,7 +1,6 @@
 //! The closed loop: a real group whose members start and stop with the pods, and the program that
 //! evicts them. Broker, consumers, records, metrics and control plane are real; only the CPU work
-//! per
-//! record is simulated.
+//! per record is simulated.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -186,12 +185,11 @@ fn imbalance(loads: &[f64]) -> f64 {
 /// Panics unless the imbalance of the loads is within the forecast of the plan.
 ///
 /// One outcome in ten lies outside a 90 % interval by chance, but here chance has little effect.
-/// The pods start slowly enough that an evicted pod leaves first, which the forecast considers
-/// by far the most likely order, and the highest load is the same for every way in which the heavy
-/// partitions separate.
-/// The remaining error comes from counting. The interval includes the previous imbalance, for the
-/// case
-/// that the replacement joins in time to take over all partitions; the caller excludes that case.
+/// The pods start slowly enough that an evicted pod leaves first, which the forecast considers by
+/// far the most likely order, and the highest load is the same for every way in which the heavy
+/// partitions separate. The remaining error comes from counting. The interval includes the previous
+/// imbalance, for the case that the replacement joins in time to take over all partitions; the
+/// caller excludes that case.
 fn assert_within(plan: &Value, loads: &[f64], run: &Run) {
     let forecast = &plan["forecast"]["peak_to_mean"];
     let bound = |name: &str| forecast[name].as_f64().unwrap_or_else(|| panic!("{run}"));

@@ -8,7 +8,8 @@ use crate::kafka_source::from_kafka;
 use crate::scene::{PODS, Scene};
 use crate::{HEAVY, LIGHT, autoscale, run, workload};
 
-/// The members have the names of their pods as `group.instance.id`, so a replacement has another one.
+/// The members have the names of their pods as `group.instance.id`, so a replacement has another
+/// one.
 #[tokio::test(flavor = "multi_thread")]
 async fn static_member_of_an_evicted_pod_is_removed() -> Result<()> {
     let ns = TestNamespace::start().await?;

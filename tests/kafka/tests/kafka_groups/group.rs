@@ -133,8 +133,7 @@ impl RealGroup {
     }
 
     /// Waits until each partition has one owner, each member owns a partition, and nothing has
-    /// changed for
-    /// a moment.
+    /// changed for a moment.
     async fn settled_beside(&self, others: &[Consumer]) -> Result<Owners> {
         let all = || self.consumers.iter().chain(others);
         let mut last = BTreeMap::new();

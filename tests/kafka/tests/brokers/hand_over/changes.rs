@@ -1,7 +1,7 @@
 //! Groups that change while an assignment is handed out to them.
 //!
-//! `KAFKA_MATRIX` selects the groups, see [`Row`]. The clients are always of Java: only their process can
-//! make a consumer hang or sleep.
+//! `KAFKA_MATRIX` selects the groups, see [`Row`]. The clients are always of Java: only their
+//! process can make a consumer hang or sleep.
 
 use super::*;
 use crate::group::MEMBERS;
@@ -83,9 +83,10 @@ impl Row {
 /// `max.poll.interval.ms` of groups with a member that hangs.
 const POLL_INTERVAL: &str = "10000";
 
-/// `session.timeout.ms` of groups with a member that sleeps for 8 s after each poll. A Java consumer sends no
-/// heartbeats between its JoinGroup request and the poll that handles the response. With a shorter timeout,
-/// the coordinator may remove it while it sleeps, in any rebalance, and it still takes itself for the owner.
+/// `session.timeout.ms` of groups with a member that sleeps for 8 s after each poll. A Java
+/// consumer sends no heartbeats between its JoinGroup request and the poll that handles the
+/// response. With a shorter timeout, the coordinator may remove it while it sleeps, in any
+/// rebalance, and it still takes itself for the owner.
 const SESSION_TIMEOUT: &str = "30000";
 
 #[tokio::test]
@@ -142,8 +143,8 @@ async fn group_that_changes_settles() -> Result<()> {
             report.seconds.get() < limit.as_secs_f64(),
             "{name}: {report:?}"
         );
-        // A member that does not poll may hold up the last rebalance, and so does a static one that ends,
-        // until its session times out.
+        // A member that does not poll may hold up the last rebalance, and so does a static one that
+        // ends, until its session times out.
         let is_awaited = match change {
             Change::Joins => false,
             Change::Leaves => row.static_members,

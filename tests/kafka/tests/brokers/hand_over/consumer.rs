@@ -1,5 +1,5 @@
-//! Rejoins in groups of the consumer protocol (KIP-848): members are removed and return, and two members
-//! process a partition for a limited time only.
+//! Rejoins in groups of the consumer protocol (KIP-848): members are removed and return, and two
+//! members process a partition for a limited time only.
 
 use std::sync::{Arc, Mutex};
 
@@ -143,8 +143,8 @@ async fn rejoin_of_kip_848_that_ends_early_leaves_a_group_that_settles() -> Resu
 /// The records per second of each partition.
 const RATE: f64 = 20.0;
 
-/// The longest time for which two consumers owned a partition, by their events in the order of their
-/// times.
+/// The longest time for which two consumers owned a partition, by their events in the order of
+/// their times.
 fn longest_overlap(events: &[JavaEvent]) -> Duration {
     let mut owners: BTreeMap<&Partition, Vec<(&str, Duration)>> = BTreeMap::new();
     let mut longest = Duration::ZERO;
@@ -193,8 +193,8 @@ fn processed(events: &[JavaEvent]) -> BTreeMap<(Partition, i64), usize> {
     processed
 }
 
-/// With the default heartbeat interval of the broker (5 s), consumers that process and commit records:
-/// none is lost, and two consumers own a partition no longer than the report says.
+/// With the default heartbeat interval of the broker (5 s), consumers that process and commit
+/// records: none is lost, and two consumers own a partition no longer than the report says.
 #[rstest]
 #[case::own_commits(vec![
     ("enable.auto.commit", "false"),

@@ -7,14 +7,15 @@ use super::*;
 /// The session timeout of our members, after which the coordinator removes those of a dead process.
 const SESSION: Duration = Duration::from_secs(6);
 
-/// The time for the rebalances after a session has expired, on a machine that is busy with other tests.
-/// A removed member of librdkafka may have requested a member id that it does not use, which expires
-/// with the session timeout of the consumers.
+/// The time for the rebalances after a session has expired, on a machine that is busy with other
+/// tests. A removed member of librdkafka may have requested a member id that it does not use, which
+/// expires with the session timeout of the consumers.
 const REJOIN: Duration = Duration::from_secs(20);
 
-/// The places at which the process is killed, in their order, and the number of sessions that expire one
-/// after the other before the group is at rest. At the first three and the last four, one of our members
-/// is left. In between, the scout expires first, which makes the assigner a member that does not respond.
+/// The places at which the process is killed, in their order, and the number of sessions that
+/// expire one after the other before the group is at rest. At the first three and the last four,
+/// one of our members is left. In between, the scout expires first, which makes the assigner a
+/// member that does not respond.
 const PLACES: [(Place, u32); 9] = [
     (Place::ScoutParked, 1),
     (Place::ScoutJoined, 1),
@@ -35,8 +36,8 @@ const EAGER_PLACES: [(Place, u32); 4] = [
     (Place::In(HandoverStage::Verifying), 1),
 ];
 
-/// If the process is killed, the broker removes its members, the group is at rest within the time of
-/// their sessions, and the next hand-over works.
+/// If the process is killed, the broker removes its members, the group is at rest within the time
+/// of their sessions, and the next hand-over works.
 #[rstest]
 #[tokio::test]
 async fn killed_process_leaves_a_group_that_settles(
@@ -67,8 +68,8 @@ async fn killed_process_leaves_a_group_that_settles(
     Ok(())
 }
 
-/// Begins a hand-over, and drops it at a place, which closes its connections, as the end of the process
-/// does.
+/// Begins a hand-over, and drops it at a place, which closes its connections, as the end of the
+/// process does.
 async fn killed_at(group: &Group, place: Place) {
     for attempt in 1..=ATTEMPTS {
         let _permit = AT_ONCE.acquire().await.unwrap();

@@ -50,8 +50,8 @@ fn owned(group: &Group) -> Owners {
         .collect()
 }
 
-/// A plan for the group as it is described, in which each partition goes to the owner of the next one.
-/// The number of partitions of each member stays the same.
+/// A plan for the group as it is described, in which each partition goes to the owner of the next
+/// one. The number of partitions of each member stays the same.
 fn plan(described: &DescribedGroup, client: ClientFamily, clock: &SystemClock) -> HandoverPlan {
     let assignor = described.assignor.clone().unwrap();
     let eager =
@@ -179,8 +179,8 @@ async fn execute(
 /// The number of times that a hand-over is tried on a machine that is busy with other tests.
 const ATTEMPTS: usize = 5;
 
-/// Whether the hand-over was abandoned because members or the coordinator responded too slowly, before
-/// any member was removed.
+/// Whether the hand-over was abandoned because members or the coordinator responded too slowly,
+/// before any member was removed.
 fn is_of_a_slow_machine(report: &HandoverReport) -> bool {
     matches!(
         report.outcome,
@@ -248,8 +248,8 @@ async fn at_rest(group: &Group) -> Result<()> {
     at_rest_within(group, Duration::from_secs(60)).await
 }
 
-/// Waits until the group has its own members and no others, which must be so within the limit, and each
-/// partition has one owner.
+/// Waits until the group has its own members and no others, which must be so within the limit, and
+/// each partition has one owner.
 async fn at_rest_within(group: &Group, limit: Duration) -> Result<()> {
     let adapter = group.adapter(Listener::Plaintext, Security::default());
     let coordinator = adapter.coordinator(CLIENT_ID);
