@@ -477,12 +477,12 @@ mod tests {
         assert!(
             timeout(true)
                 .to_string()
-                .ends_with("did not answer within 1.5 s")
+                .contains("did not answer within 1.5 s; check")
         );
         assert!(
             timeout(false)
                 .to_string()
-                .ends_with("did not accept a connection within 1.5 s")
+                .contains("did not accept a connection within 1.5 s; check")
         );
         assert!(timeout(true).may_have_taken_effect());
         assert!(!timeout(false).may_have_taken_effect());

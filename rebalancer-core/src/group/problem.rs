@@ -227,10 +227,7 @@ impl fmt::Display for GroupProblem {
                 partition_names(*partitions, example),
                 window_seconds.rounded()
             ),
-            Self::NoSuchAssignor { assignor } => write!(
-                f,
-                "there is no {assignor}: correct the assignor, the client or the protocol of the group"
-            ),
+            Self::NoSuchAssignor { assignor } => write!(f, "there is no {assignor}"),
         }
     }
 }

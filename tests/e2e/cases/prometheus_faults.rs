@@ -126,7 +126,7 @@ async fn custom_query_without_the_pod_label() -> Result<()> {
         &run.error(),
         &[
             "a sample without the label `pod`",
-            "aggregate LOAD_QUERY `by (pod)`",
+            "aggregate LOAD_QUERY by the label of the pod",
         ],
     );
     Ok(())

@@ -163,7 +163,7 @@ async fn error_for_a_sample_without_pod_shows_its_labels(
     let message = error.to_string();
     assert!(message.contains(labels), "{message}");
     assert!(
-        message.contains("aggregate LOAD_QUERY `by (pod)`"),
+        message.contains("aggregate LOAD_QUERY by the label of the pod"),
         "{message}"
     );
 }
