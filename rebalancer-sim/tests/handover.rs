@@ -1,7 +1,7 @@
 //! Hand-overs and rejoins over modelled groups: what must hold in every one, with and without
 //! faults.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::panic, reason = "helpers of tests")]
 use std::time::Duration;
 
 use kafka_assignors::coordinator_order::CoordinatorFamily;
@@ -138,8 +138,24 @@ fn hand_over(
 }
 
 fn undisturbed(world: &mut GroupWorld, plan: HandoverPlan) -> HandoverReport {
+    with_fault(world, plan, RequestFault::None, |_| false)
+}
+
+/// Executes a hand-over in which some requests have this fault.
+fn with_fault(
+    world: &mut GroupWorld,
+    plan: HandoverPlan,
+    fault: RequestFault,
+    is_hit: impl Fn(&CoordinatorRequest) -> bool,
+) -> HandoverReport {
     let circumstances = Circumstances {
-        fault: &mut |_| RequestFault::None,
+        fault: &mut |request| {
+            if is_hit(request) {
+                fault
+            } else {
+                RequestFault::None
+            }
+        },
         stop_after: None,
         kill_after: None,
     };
@@ -294,20 +310,12 @@ fn assigner_without_its_connection_does_not_take_the_lead(
     let mut world = GroupWorld::new(GroupConfig::new(kind, 4, 16, JAVA));
     let before = world.processing();
     let plan = plan(&world, kind, 1);
-    let circumstances = Circumstances {
-        fault: &mut |request| match request {
-            CoordinatorRequest::Join(join) if join.own == OwnMember::Assigner => {
-                RequestFault::Breaks {
-                    arrives: Duration::ZERO,
-                    noticed: Duration::from_millis(noticed),
-                }
-            }
-            _ => RequestFault::None,
-        },
-        stop_after: None,
-        kill_after: None,
+    let fault = RequestFault::Breaks {
+        arrives: Duration::ZERO,
+        noticed: Duration::from_millis(noticed),
     };
-    let report = hand_over(&mut world, plan, circumstances).unwrap();
+    let is_hit = |request: &CoordinatorRequest| matches!(request, CoordinatorRequest::Join(join) if join.own == OwnMember::Assigner);
+    let report = with_fault(&mut world, plan, fault, is_hit);
     let abandoned = matches!(report.outcome, HandoverOutcome::Abandoned(_));
     assert!(abandoned && report.settled, "{report:?}");
     // A lead that was taken in vain would be noticed after 50 s only.
@@ -333,17 +341,9 @@ fn late_heartbeats_of_the_scout_change_nothing(
         config.seed = seed;
         let mut world = GroupWorld::new(config);
         let plan = plan(&world, kind, seed);
-        let circumstances = Circumstances {
-            fault: &mut |request| match request {
-                CoordinatorRequest::Heartbeat { own, .. } if *own == OwnMember::Scout => {
-                    RequestFault::Slow(Duration::from_millis(late))
-                }
-                _ => RequestFault::None,
-            },
-            stop_after: None,
-            kill_after: None,
-        };
-        let report = hand_over(&mut world, plan, circumstances).unwrap();
+        let fault = RequestFault::Slow(Duration::from_millis(late));
+        let is_hit = |request: &CoordinatorRequest| matches!(request, CoordinatorRequest::Heartbeat { own, .. } if *own == OwnMember::Scout);
+        let report = with_fault(&mut world, plan, fault, is_hit);
         assert_eq!(report.outcome, HandoverOutcome::Assigned, "seed {seed}");
         assert_settles(&mut world, Duration::from_secs(30)).unwrap();
     }
@@ -363,20 +363,12 @@ fn late_removal_arrives_behind_the_barrier(
 ) {
     let mut world = GroupWorld::new(GroupConfig::new(kind, 4, 16, JAVA));
     let plan = plan(&world, kind, 1);
-    let circumstances = Circumstances {
-        fault: &mut |request| match request {
-            CoordinatorRequest::Leave { reason, .. } if reason.contains("election") => {
-                RequestFault::Breaks {
-                    arrives: Duration::from_millis(500 + late),
-                    noticed: Duration::from_millis(500),
-                }
-            }
-            _ => RequestFault::None,
-        },
-        stop_after: None,
-        kill_after: None,
+    let fault = RequestFault::Breaks {
+        arrives: Duration::from_millis(500 + late),
+        noticed: Duration::from_millis(500),
     };
-    let report = hand_over(&mut world, plan, circumstances).unwrap();
+    let is_hit = |request: &CoordinatorRequest| matches!(request, CoordinatorRequest::Leave { reason, .. } if reason.contains("election"));
+    let report = with_fault(&mut world, plan, fault, is_hit);
     assert!(report.settled, "{report:?}");
     // A removal outside the barrier would be a violation.
     assert_settles(&mut world, Duration::from_secs(30)).unwrap();

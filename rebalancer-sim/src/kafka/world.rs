@@ -546,9 +546,10 @@ impl GroupWorld {
             RequestFault::None => (TICK, response),
             RequestFault::Slow(delay) => (TICK + delay, response),
             RequestFault::LostRequest | RequestFault::LostResponse => {
-                let limit = match response {
-                    CoordinatorResponse::Heartbeat(..) => HandoverLimits::HEARTBEAT_RESPONSE,
-                    _ => HandoverLimits::REQUEST,
+                let limit = if matches!(response, CoordinatorResponse::Heartbeat(..)) {
+                    HandoverLimits::HEARTBEAT_RESPONSE
+                } else {
+                    HandoverLimits::REQUEST
                 };
                 (limit, lost(response))
             }

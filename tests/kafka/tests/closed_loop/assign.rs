@@ -1,8 +1,10 @@
 //! An assignment is handed out to the group: the pods are evened out in one run, and none restarts.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use harness::{Rebalancer, Result, TestNamespace};
+use harness::wait::{Look, until};
+use harness::{Rebalancer, Result, Run, TestNamespace};
 use rebalancer_core::group::Assignor;
 use serde_json::Value;
 
@@ -40,6 +42,40 @@ pub(crate) async fn skew(scene: &mut Scene<'_>) -> Result<BTreeMap<String, Vec<i
     })?;
     scene.measured().await?;
     Ok(owned)
+}
+
+/// The times that a hand-over is tried on a machine that is busy with other tests.
+const ATTEMPTS: usize = 4;
+
+/// The reasons why members or coordinator were too slow, before any member was removed.
+const SLOW: [&str; 3] = [
+    "to rejoin, more than",
+    "member ids would be elected leader",
+    "did not stay open for the removal",
+];
+
+/// Runs the program once no earlier action keeps it from acting. A hand-over for which the machine was
+/// too slow is tried again.
+pub(crate) async fn act(program: &Rebalancer) -> Result<Run> {
+    let mut attempts = 0;
+    let pause = Duration::from_secs(1);
+    until("a hand-over", 2 * DEADLINE, pause, async || {
+        let run = program.clone().timeout(DEADLINE).run().await?;
+        let report = workload(&run);
+        let reason = &report["decision"]["reason"];
+        if reason == "cooldown" || reason == "group_not_settled" {
+            return Ok(Look::Not(run.to_string()));
+        }
+        attempts += 1;
+        let message = report["hand_over"]["message"].as_str().unwrap_or_default();
+        let slow = SLOW.iter().any(|slow| message.contains(slow));
+        if slow && attempts < ATTEMPTS {
+            return Ok(Look::Not(run.to_string()));
+        }
+        assert_eq!(run.code, Some(0), "{run}");
+        Ok(Look::Done(run))
+    })
+    .await
 }
 
 /// The owners according to the moves of a report.
@@ -95,7 +131,7 @@ async fn evens_out_a_group_in_one_run_without_a_restart() -> Result<()> {
         assert!(table.stdout.contains(part), "{part}: {table}");
     }
 
-    let acted = run(&assigning(&scene, "assign").args(["run", "--follow"])).await?;
+    let acted = act(&assigning(&scene, "assign").args(["run", "--follow"])).await?;
     let report = workload(&acted);
     assert_eq!(report["decision"]["action"], "assign", "{acted}");
     assert_eq!(report["hand_over"]["outcome"], "assigned", "{acted}");
@@ -133,14 +169,14 @@ async fn evens_out_a_group_in_one_run_without_a_restart() -> Result<()> {
     assert_eq!(pods.len(), PODS);
 
     // The next run has nothing to do, once the cooldown is over.
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     loop {
         let next = run(&assigning(&scene, "assign")).await?;
         let report = workload(&next);
         match report["decision"]["reason"].as_str().unwrap_or_default() {
             "within_tolerance" => return Ok(()),
             "cooldown" if started.elapsed() < DEADLINE => {
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
             _ => panic!("{next}"),
         }

@@ -10,7 +10,7 @@ use rebalancer_core::group::Assignor;
 use rebalancer_core::lease;
 use serde_json::Value;
 
-use crate::assign::{assigning, skew, skewed};
+use crate::assign::{act, assigning, skew, skewed};
 use crate::kafka_source::{from_kafka, group};
 use crate::scene::{PODS, Scene};
 use crate::{DEADLINE, run, workload};
@@ -110,7 +110,7 @@ async fn killed_run_leaves_a_group_that_settles_and_that_the_next_run_assigns() 
     let_the_lease_expire(&scene).await?;
     // The group's own assignor may have dealt the partitions of the leader that was removed.
     skew(&mut scene).await?;
-    let acted = run_after_cooldown(&program(&scene)).await?;
+    let acted = act(&program(&scene)).await?;
     let hand_over = &workload(&acted)["hand_over"];
     assert_eq!(hand_over["outcome"], "assigned", "{acted}");
     assert_eq!(hand_over["settled"], true, "{acted}");
