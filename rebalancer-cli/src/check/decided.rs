@@ -138,8 +138,7 @@ fn line(check: &Check) -> Option<CheckLine> {
         Verdict::Fail => {
             // Either makes a run exit with 1.
             let reason = check.hold_reason();
-            let fails =
-                check.means_missing_data() || reason.is_some_and(HoldReason::means_missing_data);
+            let fails = check.means_missing_data() || reason.is_some_and(HoldReason::fails);
             let status = if fails {
                 CheckStatus::Error
             } else {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Action, Decision};
-use crate::history::Rotation;
+use crate::history::{EarlierRotation, Rotation};
 use crate::policy::Strategy;
 use crate::proposal::ApprovalState;
 
@@ -50,6 +50,7 @@ impl Decision {
                 ((before - fall).max(1.0), None, applied)
             }
         };
+        let (ineffective, earlier) = continued(last, before, time);
         Some(Rotation {
             time,
             victims,
@@ -59,8 +60,8 @@ impl Decision {
             imbalance_hoped: hoped,
             imbalance_range: range,
             strategy,
-            ineffective: last.map_or(0, |last| last.effect(before).ineffective),
-            earlier: last.map_or_else(Vec::new, |last| last.earlier_of_next(before, time)),
+            ineffective,
+            earlier,
         })
     }
 
@@ -71,11 +72,12 @@ impl Decision {
         let approval = approval.filter(|approval| approval.state == ApprovalState::Approved)?;
         let expected = approval.plan.expected.clone()?;
         let before = self.analysis.imbalance.unwrap_or(expected.imbalance_before);
+        let (ineffective, earlier) = continued(last, before, time);
         Some(Rotation {
             time,
             imbalance_before: before,
-            ineffective: last.map_or(0, |last| last.effect(before).ineffective),
-            earlier: last.map_or_else(Vec::new, |last| last.earlier_of_next(before, time)),
+            ineffective,
+            earlier,
             ..expected
         })
     }
@@ -116,6 +118,7 @@ impl Decision {
             }
             Action::Rotate(_) | Action::Hold(_) => return None,
         };
+        let (ineffective, earlier) = continued(last, before, time);
         Some(Rotation {
             time,
             victims: Vec::new(),
@@ -125,10 +128,20 @@ impl Decision {
             imbalance_hoped: hoped.max(1.0),
             imbalance_range: range,
             strategy,
-            ineffective: last.map_or(0, |last| last.effect(before).ineffective),
-            earlier: last.map_or_else(Vec::new, |last| last.earlier_of_next(before, time)),
+            ineffective,
+            earlier,
         })
     }
+}
+
+/// The part of a record at `time` that continues the last one, if the imbalance is `before` now:
+/// the number of consecutive rotations that did not help, and the records of the earlier ones.
+fn continued(last: Option<&Rotation>, before: f64, time: Timestamp) -> (u32, Vec<EarlierRotation>) {
+    let Some(last) = last else {
+        return (0, Vec::new());
+    };
+    let ineffective = last.effect(before).ineffective;
+    (ineffective, last.earlier_of_next(before, time))
 }
 
 /// An expected number of partitions, rounded, at least 1.

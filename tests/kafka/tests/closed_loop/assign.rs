@@ -54,8 +54,8 @@ const SLOW: [&str; 3] = [
     "did not stay open for the removal",
 ];
 
-/// Runs the program once no earlier action keeps it from acting. A hand-over for which the machine was
-/// too slow is tried again.
+/// Runs the program once no earlier action keeps it from acting. A hand-over for which the machine
+/// was too slow is tried again.
 pub(crate) async fn act(program: &Rebalancer) -> Result<Run> {
     let mut attempts = 0;
     let pause = Duration::from_secs(1);
