@@ -23,9 +23,10 @@ pub struct HandoverLimits {
 }
 
 impl HandoverLimits {
-    /// The longest time until an adapter reports that a request has no response, including the time
-    /// to connect, except for requests that the coordinator answers at the end of a phase. It is
-    /// below the shortest session timeout, so that the barrier outlasts a request.
+    /// The longest time until an adapter reports that a request has no response, except for
+    /// requests that the coordinator answers at the end of a phase; and the longest time to
+    /// connect, if there is no connection. It is below the shortest session timeout, so that the
+    /// barrier outlasts a request.
     pub const REQUEST: Duration = Duration::from_secs(5);
     /// The longest time until an adapter reports that a heartbeat has no response. There is time
     /// for another one before the session expires.

@@ -383,7 +383,8 @@ impl Handover {
             self.rejoined = are_back && !(self.removal_lost && self.is_of_consumers());
             return self.conclude(now);
         }
-        let in_place = self.own.has(OwnMember::Scout) && self.own.has(OwnMember::Assigner);
+        let scout_stays = self.own.generation(OwnMember::Scout).is_some();
+        let in_place = scout_stays && self.own.has(OwnMember::Assigner);
         // Without its JoinGroup request in flight, the assigner would not learn that it leads.
         let is_parked = !self.own.is_free(Connection::Own(OwnMember::Assigner));
         let leads = self.own.generation(OwnMember::Assigner).is_some();

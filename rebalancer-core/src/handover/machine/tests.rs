@@ -160,6 +160,28 @@ fn lead_is_not_taken_from_a_leader_that_stays() {
     );
 }
 
+/// Without the scout in its generation, the join phase is not held open any more.
+#[rstest]
+#[case(CoordinatorErrorKind::IllegalGeneration, &["assigner", "scout"])]
+#[case(CoordinatorErrorKind::UnknownMember, &["assigner"])]
+fn lead_is_not_taken_without_the_barrier(
+    #[case] kind: CoordinatorErrorKind,
+    #[case] left: &[&str],
+) {
+    let mut handover = hand_over();
+    handover.removed = vec![MemberIndex::new(0)];
+    handover.await_return(T0, Duration::from_secs(3));
+    let response = CoordinatorResponse::Heartbeat(OwnMember::Scout, Err(error(kind)));
+    handover.handle(T0, HandoverEvent::Response(response));
+    assert!(matches!(handover.stage, Stage::AwaitingReturn(_)));
+    handover.awaiting = true;
+    let group = described(&["a2", "b", "c", "scout", "assigner"], preparing());
+    let response = CoordinatorResponse::Described(Ok(group));
+    handover.handle(T0, HandoverEvent::Response(response));
+    assert!(matches!(handover.stage, Stage::Leaving(_)), "{handover:?}");
+    assert_eq!(leaving(&handover), left);
+}
+
 /// A consumer of the same process that restarts meanwhile cannot be told from the removed one.
 #[rstest]
 #[case::removed_one_is_back(&["a2", "b", "c"], true)]
