@@ -170,10 +170,11 @@ pub(crate) fn group(group: &GroupObservation) -> Vec<CheckLine> {
         .collect()
 }
 
-/// The line about the right READ on the group, if the strategy needs it. `removes` is whether
-/// static members of evicted pods are removed from the group.
+/// The line about the right READ on the group with this id, if the strategy needs it. `removes` is
+/// whether static members of evicted pods are removed from the group.
 pub(crate) fn right_to_read(
     group: &GroupObservation,
+    id: &str,
     strategy: Strategy,
     removes: bool,
 ) -> Option<CheckLine> {
@@ -197,8 +198,10 @@ pub(crate) fn right_to_read(
     if group.may_read? {
         return Some(CheckLine::new(CheckStatus::Ok, "may READ the group"));
     }
-    let fix = "grant the operation READ on the group: kafka-acls.sh --add --allow-principal \
-               User:NAME --operation Read --group GROUP_ID";
+    let fix = format!(
+        "grant the operation READ on the group, for example with kafka-acls --add \
+         --allow-principal User:NAME --operation Read --group {id}"
+    );
     Some(CheckLine::new(status, format!("may not READ the group: {without}")).with_fix(fix))
 }
 
@@ -370,7 +373,12 @@ mod tests {
             may_read,
             ..GroupObservation::default()
         };
-        let line = right_to_read(&group, strategy, true);
+        let line = right_to_read(&group, "orders", strategy, true);
+        let fix = line.as_ref().and_then(|line| line.fix.as_deref());
+        assert!(
+            fix.is_none_or(|fix| fix.ends_with(" --group orders")),
+            "{fix:?}"
+        );
         assert_eq!(line.map(|line| line.status), expected);
     }
 

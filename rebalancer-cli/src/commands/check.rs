@@ -368,7 +368,9 @@ async fn examine(
         Ok(Some(group)) => {
             let removes = settings.execution.remove_static_members;
             lines.group.extend(observed::group(group));
-            let right = observed::right_to_read(group, policy.strategy, removes);
+            let kafka = settings.kafka.as_ref();
+            let id = kafka.map_or("GROUP_ID", |kafka| kafka.group_id.as_str());
+            let right = observed::right_to_read(group, id, policy.strategy, removes);
             lines.group.extend(right);
             if !missing.is_empty() {
                 lines.group.push(without("the members as pods are"));
