@@ -247,11 +247,11 @@ impl Handover {
     ) {
         if let Ok(group) = &group {
             // The request did not arrive, unless it is still on its way.
-            let late = now >= polling.since + HandoverLimits::LATE_REMOVAL;
+            let is_overdue = now >= polling.since + HandoverLimits::LATE_REMOVAL;
             if self.removal_lost
+                && is_overdue
                 && !self.is_of_consumers()
                 && self.still_lists_removed(group)
-                && late
             {
                 self.removed.clear();
                 return self.conclude(now);
