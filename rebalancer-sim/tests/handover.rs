@@ -163,6 +163,23 @@ fn with_fault(
     report.unwrap_or_else(|| panic!("the process was not killed"))
 }
 
+fn joins_as_assigner(request: &CoordinatorRequest) -> bool {
+    matches!(request, CoordinatorRequest::Join(join) if join.own == OwnMember::Assigner)
+}
+
+fn is_heartbeat_of_scout(request: &CoordinatorRequest) -> bool {
+    matches!(request, CoordinatorRequest::Heartbeat { own, .. } if *own == OwnMember::Scout)
+}
+
+fn removes_for_election(request: &CoordinatorRequest) -> bool {
+    matches!(request, CoordinatorRequest::Leave { reason, .. } if reason.contains("election"))
+}
+
+/// The kinds of clients whose members keep an assignment.
+fn sticky_kinds() -> impl Iterator<Item = ClientKind> {
+    ClientKind::ALL.into_iter().filter(|kind| kind.is_sticky())
+}
+
 /// Lets the group settle, and checks that every partition has exactly one owner, or none if no
 /// consumer is left.
 fn assert_settles(world: &mut GroupWorld, within: Duration) -> Result<(), TestCaseError> {
@@ -244,10 +261,7 @@ fn group_has_the_target_afterwards(
 
 #[test]
 fn slow_poller_ends_it_before_any_removal() {
-    for kind in ClientKind::ALL
-        .into_iter()
-        .filter(|kind| kind.is_sticky() && *kind != ClientKind::LibrdkafkaStatic)
-    {
+    for kind in sticky_kinds().filter(|kind| *kind != ClientKind::LibrdkafkaStatic) {
         let mut config = GroupConfig::new(kind, 6, 24, JAVA);
         config.slow = Some((3, Duration::from_secs(8)));
         let mut world = GroupWorld::new(config);
@@ -298,80 +312,56 @@ fn removed_leader_that_sleeps_keeps_its_partitions(
 /// would make it the leader, which it would not learn, so it leaves at once.
 #[rstest]
 fn assigner_without_its_connection_does_not_take_the_lead(
-    #[values(
-        ClientKind::JavaCooperative,
-        ClientKind::JavaEager,
-        ClientKind::LibrdkafkaStatic,
-        ClientKind::LibrdkafkaDynamic
-    )]
-    kind: ClientKind,
     #[values(100, 500, 1_000, 2_000, 3_000, 4_000)] noticed: u64,
 ) {
-    let mut world = GroupWorld::new(GroupConfig::new(kind, 4, 16, JAVA));
-    let before = world.processing();
-    let plan = plan(&world, kind, 1);
-    let fault = RequestFault::Breaks {
-        arrives: Duration::ZERO,
-        noticed: Duration::from_millis(noticed),
-    };
-    let is_hit = |request: &CoordinatorRequest| matches!(request, CoordinatorRequest::Join(join) if join.own == OwnMember::Assigner);
-    let report = with_fault(&mut world, plan, fault, is_hit);
-    let abandoned = matches!(report.outcome, HandoverOutcome::Abandoned(_));
-    assert!(abandoned && report.settled, "{report:?}");
-    // A lead that was taken in vain would be noticed after 50 s only.
-    assert!(report.seconds.get() < 25.0, "{report:?}");
-    assert_settles(&mut world, Duration::from_secs(30)).unwrap();
-    assert_eq!(world.processing().len(), before.len());
+    for kind in sticky_kinds() {
+        let mut world = GroupWorld::new(GroupConfig::new(kind, 4, 16, JAVA));
+        let plan = plan(&world, kind, 1);
+        let fault = RequestFault::Breaks {
+            arrives: Duration::ZERO,
+            noticed: Duration::from_millis(noticed),
+        };
+        let report = with_fault(&mut world, plan, fault, joins_as_assigner);
+        let abandoned = matches!(report.outcome, HandoverOutcome::Abandoned(_));
+        assert!(abandoned && report.settled, "{kind:?}: {report:?}");
+        // A lead that was taken in vain would be noticed after 50 s only.
+        assert!(report.seconds.get() < 25.0, "{kind:?}: {report:?}");
+        assert_settles(&mut world, Duration::from_secs(30)).unwrap();
+    }
 }
 
 /// The heartbeats of the scout arrive late, so the last one arrives after its departure.
 #[rstest]
-fn late_heartbeats_of_the_scout_change_nothing(
-    #[values(
-        ClientKind::JavaCooperative,
-        ClientKind::JavaEager,
-        ClientKind::LibrdkafkaStatic,
-        ClientKind::LibrdkafkaDynamic
-    )]
-    kind: ClientKind,
-    #[values(100, 300, 600, 900)] late: u64,
-) {
-    for seed in 0..6 {
-        let mut config = GroupConfig::new(kind, 4, 16, JAVA);
-        config.seed = seed;
-        let mut world = GroupWorld::new(config);
-        let plan = plan(&world, kind, seed);
-        let fault = RequestFault::Slow(Duration::from_millis(late));
-        let is_hit = |request: &CoordinatorRequest| matches!(request, CoordinatorRequest::Heartbeat { own, .. } if *own == OwnMember::Scout);
-        let report = with_fault(&mut world, plan, fault, is_hit);
-        assert_eq!(report.outcome, HandoverOutcome::Assigned, "seed {seed}");
-        assert_settles(&mut world, Duration::from_secs(30)).unwrap();
+fn late_heartbeats_of_the_scout_change_nothing(#[values(100, 300, 600, 900)] late: u64) {
+    for kind in sticky_kinds() {
+        for seed in 0..6 {
+            let mut config = GroupConfig::new(kind, 4, 16, JAVA);
+            config.seed = seed;
+            let mut world = GroupWorld::new(config);
+            let plan = plan(&world, kind, seed);
+            let fault = RequestFault::Slow(Duration::from_millis(late));
+            let report = with_fault(&mut world, plan, fault, is_heartbeat_of_scout);
+            assert_eq!(report.outcome, HandoverOutcome::Assigned, "seed {seed}");
+            assert_settles(&mut world, Duration::from_secs(30)).unwrap();
+        }
     }
 }
 
 /// A removal that arrives after its sender has given up still finds the join phase held open.
 #[rstest]
-fn late_removal_arrives_behind_the_barrier(
-    #[values(
-        ClientKind::JavaCooperative,
-        ClientKind::JavaEager,
-        ClientKind::LibrdkafkaStatic,
-        ClientKind::LibrdkafkaDynamic
-    )]
-    kind: ClientKind,
-    #[values(0, 500, 1_000, 1_900)] late: u64,
-) {
-    let mut world = GroupWorld::new(GroupConfig::new(kind, 4, 16, JAVA));
-    let plan = plan(&world, kind, 1);
-    let fault = RequestFault::Breaks {
-        arrives: Duration::from_millis(500 + late),
-        noticed: Duration::from_millis(500),
-    };
-    let is_hit = |request: &CoordinatorRequest| matches!(request, CoordinatorRequest::Leave { reason, .. } if reason.contains("election"));
-    let report = with_fault(&mut world, plan, fault, is_hit);
-    assert!(report.settled, "{report:?}");
-    // A removal outside the barrier would be a violation.
-    assert_settles(&mut world, Duration::from_secs(30)).unwrap();
+fn late_removal_arrives_behind_the_barrier(#[values(0, 500, 1_000, 1_900)] late: u64) {
+    for kind in sticky_kinds() {
+        let mut world = GroupWorld::new(GroupConfig::new(kind, 4, 16, JAVA));
+        let plan = plan(&world, kind, 1);
+        let fault = RequestFault::Breaks {
+            arrives: Duration::from_millis(500 + late),
+            noticed: Duration::from_millis(500),
+        };
+        let report = with_fault(&mut world, plan, fault, removes_for_election);
+        assert!(report.settled, "{report:?}");
+        // A removal outside the barrier would be a violation.
+        assert_settles(&mut world, Duration::from_secs(30)).unwrap();
+    }
 }
 
 #[test]

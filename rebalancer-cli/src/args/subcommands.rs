@@ -54,13 +54,7 @@ fn serve() -> Command {
 fn plan() -> Command {
     Command::new("plan")
         .about("Observe and decide, never act; needs no write permission")
-        .arg(
-            Arg::new("save")
-                .long("save")
-                .value_name("FILE")
-                .value_parser(value_parser!(PathBuf))
-                .help("Write the snapshot to FILE, for `decide`"),
-        )
+        .arg(path("save", "FILE").help("Write the snapshot to FILE, for `decide`"))
 }
 
 fn forecast() -> Command {
@@ -186,10 +180,7 @@ fn decide() -> Command {
     Command::new("decide")
         .about("Decide on a snapshot from a file; needs no network")
         .arg(
-            Arg::new("snapshot")
-                .long("snapshot")
-                .value_name("FILE")
-                .value_parser(value_parser!(PathBuf))
+            path("snapshot", "FILE")
                 .required(true)
                 .help("One or more snapshots in JSON; - reads standard input"),
         )
@@ -244,25 +235,23 @@ fn completions() -> Command {
 fn man() -> Command {
     Command::new("man")
         .about("Print the manual page, or write those of all commands")
-        .arg(
-            Arg::new("dir")
-                .long("dir")
-                .value_name("DIR")
-                .value_parser(value_parser!(PathBuf))
-                .help("Write a page for each command into this directory"),
-        )
+        .arg(path("dir", "DIR").help("Write a page for each command into this directory"))
+}
+
+/// A flag with a path.
+fn path(name: &'static str, value_name: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name(value_name)
+        .value_parser(value_parser!(PathBuf))
 }
 
 /// The snapshots that replace the cluster.
 fn snapshot() -> Arg {
-    Arg::new("snapshot")
-        .long("snapshot")
-        .value_name("FILE")
-        .value_parser(value_parser!(PathBuf))
-        .help(
-            "Use one or more snapshots in JSON instead of the cluster; needs no \
+    path("snapshot", "FILE").help(
+        "Use one or more snapshots in JSON instead of the cluster; needs no \
              network",
-        )
+    )
 }
 
 fn follow() -> Arg {

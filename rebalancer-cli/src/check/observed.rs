@@ -351,12 +351,7 @@ mod tests {
                 instance: has_static_members.then(|| "i-1".into()),
                 ..MemberLabels::default()
             },
-            rack: None,
-            subscription: None,
-            owned: Vec::new(),
-            client: None,
-            classic_in_consumer_group: false,
-            has_assignment_user_data: false,
+            ..DescribedMember::default()
         };
         let described = DescribedGroup {
             kind: GroupKind::Classic,

@@ -8,7 +8,7 @@ use super::rule::{CheckInput, Failure, Rule, Verdict};
 use crate::hold_reason::HoldReason;
 use crate::plan::Plan;
 use crate::policy::PolicyField;
-use crate::wording::pods_are;
+use crate::wording::{count_pods, pods_are};
 
 /// Enough ready pods are left while the largest wave is being replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ impl fmt::Display for MinimumReady {
             Some(most) => write!(
                 f,
                 "at most {} unavailable at once would make the plan possible",
-                crate::wording::count_pods(most)
+                count_pods(most)
             ),
             None => f.write_str("no smaller wave makes a plan possible"),
         }

@@ -77,7 +77,7 @@ pub struct LagSample {
 }
 
 /// A member of a group, as the coordinator describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DescribedMember {
     /// The ids, the client and the host of the member. Never a pod, which brokers do not know.
     pub labels: MemberLabels,

@@ -59,12 +59,7 @@ fn group(members: &[(&str, &str)]) -> DescribedGroup {
             instance: Some((*instance).to_owned()),
             ..MemberLabels::default()
         },
-        rack: None,
-        subscription: None,
-        owned: Vec::new(),
-        client: None,
-        classic_in_consumer_group: false,
-        has_assignment_user_data: false,
+        ..DescribedMember::default()
     });
     DescribedGroup {
         kind: GroupKind::Classic,

@@ -146,12 +146,7 @@ impl GroupCoordinator for Cluster {
                 instance: Some(INSTANCE.into()),
                 ..MemberLabels::default()
             },
-            rack: None,
-            subscription: None,
-            owned: Vec::new(),
-            client: None,
-            classic_in_consumer_group: false,
-            has_assignment_user_data: false,
+            ..DescribedMember::default()
         };
         Ok(DescribedGroup {
             kind: GroupKind::Classic,

@@ -349,10 +349,7 @@ impl ConsumerGroupWorld {
 
     fn handle(&mut self, request: &CoordinatorRequest, fault: RequestFault) {
         let lost = CoordinatorError::new(CoordinatorErrorKind::Lost, "no response");
-        let is_lost = matches!(
-            fault,
-            RequestFault::LostRequest | RequestFault::LostResponse | RequestFault::Breaks { .. }
-        );
+        let is_lost = fault.has_no_response();
         let response = match request {
             CoordinatorRequest::Describe => {
                 let described = self.describe();

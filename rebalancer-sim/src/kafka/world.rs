@@ -93,6 +93,17 @@ pub enum RequestFault {
     },
 }
 
+impl RequestFault {
+    /// Whether the sender gets no response.
+    #[must_use]
+    pub fn has_no_response(self) -> bool {
+        match self {
+            Self::LostRequest | Self::LostResponse | Self::Breaks { .. } => true,
+            Self::None | Self::Slow(_) => false,
+        }
+    }
+}
+
 /// A disturbance of the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disturbance {
@@ -553,7 +564,7 @@ impl GroupWorld {
                 };
                 (limit, lost(response))
             }
-            // The sender has been told already.
+            // The sender already has a response.
             RequestFault::Breaks { .. } => return,
         };
         self.responses.push((self.now + at, run, response));

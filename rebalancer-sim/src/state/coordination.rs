@@ -277,10 +277,7 @@ impl State {
             self.schedule(noticed, WorldEvent::Joined(*pod));
         }
         self.members_changed(removed.iter().any(Option::is_some));
-        if matches!(
-            fault,
-            RequestFault::LostResponse | RequestFault::Breaks { .. }
-        ) {
+        if fault.has_no_response() {
             return CoordinatorResponse::Left(Err(lost));
         }
         let results = removed
@@ -291,12 +288,7 @@ impl State {
 
     /// The response of a coordinator whose group is not modelled.
     fn unmodelled(&self, request: &CoordinatorRequest, fault: RequestFault) -> CoordinatorResponse {
-        let lost = match fault {
-            RequestFault::LostRequest
-            | RequestFault::LostResponse
-            | RequestFault::Breaks { .. } => true,
-            RequestFault::None | RequestFault::Slow(_) => false,
-        };
+        let lost = fault.has_no_response();
         let error = |kind| CoordinatorError::new(kind, format!("simulated coordinator: {kind}"));
         let refused = || error(CoordinatorErrorKind::Other);
         match request {

@@ -299,8 +299,8 @@ impl Handover {
         }
     }
 
-    /// Whether the group lacks a member of the plan that was not removed, and that cannot be told
-    /// from this one by its labels: dynamic members of one process.
+    /// Whether the group lacks a member of the plan that was not removed and that has the same
+    /// labels as this one, as dynamic members of one process do.
     fn similar_member_is_missing(&self, member: &HandoverMember, group: &DescribedGroup) -> bool {
         let mut indices = MemberIndex::all(self.ids.len());
         indices.any(|index| {

@@ -22,12 +22,8 @@ fn described(ids: &[&str], state: GroupState) -> DescribedGroup {
             member_id: Some((*id).into()),
             instance: None,
         },
-        rack: None,
         subscription: Some(vec!["orders".into()]),
-        owned: Vec::new(),
-        client: None,
-        classic_in_consumer_group: false,
-        has_assignment_user_data: false,
+        ..DescribedMember::default()
     });
     DescribedGroup {
         kind: GroupKind::Classic,
@@ -182,7 +178,7 @@ fn lead_is_not_taken_without_the_barrier(
     assert_eq!(leaving(&handover), left);
 }
 
-/// A consumer of the same process that restarts meanwhile cannot be told from the removed one.
+/// A consumer of the same process that restarts meanwhile has the same labels as the removed one.
 #[rstest]
 #[case::removed_one_is_back(&["a2", "b", "c"], true)]
 #[case::another_one_has_restarted(&["b2", "c"], false)]

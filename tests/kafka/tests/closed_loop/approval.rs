@@ -7,8 +7,7 @@ use harness::{FaultServer, Rebalancer, Result, TestNamespace};
 use rebalancer_core::group::Assignor;
 use serde_json::Value;
 
-use crate::assign::{after, assigning, skewed};
-use crate::interrupted::run_after_cooldown;
+use crate::assign::{act, after, assigning, skewed};
 use crate::scene::{PODS, Scene};
 use crate::{run, workload};
 
@@ -106,7 +105,7 @@ async fn approved_hand_over_is_executed_once_and_reported() -> Result<()> {
     let approved = approve.run().await?;
     assert_eq!(approved.code, Some(0), "{approved}");
 
-    let acted = run_after_cooldown(&program).await?;
+    let acted = act(&program).await?;
     let report = workload(&acted);
     assert_eq!(report["decision"]["action"], "assign", "{acted}");
     assert_eq!(report["approval"]["state"], "approved", "{acted}");
@@ -152,7 +151,7 @@ async fn approved_hand_over_is_executed_once_and_reported() -> Result<()> {
 
     // The approval is used up. The loads of the window are still in part those of the owners
     // before, so the reason to hold depends on the moment.
-    let next = run_after_cooldown(&program).await?;
+    let next = act(&program).await?;
     let report = workload(&next);
     assert_eq!(report["decision"]["action"], "hold", "{next}");
     assert_eq!(report["hand_over"], Value::Null, "{next}");

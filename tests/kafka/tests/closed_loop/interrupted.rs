@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harness::rebalancer::Running;
 use harness::wait::{Look, until};
-use harness::{Rebalancer, Result, Run, TestNamespace};
+use harness::{Rebalancer, Result, TestNamespace};
 use jiff::{SignedDuration, Timestamp};
 use rebalancer_core::group::Assignor;
 use rebalancer_core::lease;
@@ -72,21 +72,6 @@ async fn let_the_lease_expire(scene: &Scene<'_>) -> Result<()> {
          spec: {{renewTime: '{renewed}'}}\n"
     );
     scene.ns.apply(&lease).await.map(drop)
-}
-
-/// Runs until a run does not hold for a reason that time removes.
-pub(crate) async fn run_after_cooldown(program: &Rebalancer) -> Result<Run> {
-    let pause = Duration::from_secs(1);
-    until("the end of the cooldown", DEADLINE, pause, async || {
-        let run = run(program).await?;
-        let reason = workload(&run)["decision"]["reason"].clone();
-        Ok(if reason == "cooldown" || reason == "group_not_settled" {
-            Look::Not(run.to_string())
-        } else {
-            Look::Done(run)
-        })
-    })
-    .await
 }
 
 /// The brokers remove the members of a killed run, and its Lease keeps other runs from acting until
